@@ -1,0 +1,2 @@
+//! The `chordage` command.
+fn main() {}

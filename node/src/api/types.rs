@@ -1,0 +1,280 @@
+//! What the local HTTP API says, as types: the client, the server and `--json` share them.
+//! Fields are stable: they may gain company, they do not change name or meaning.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// How a put should be stored; the query string of `POST /v1/objects`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PutQuery {
+    /// Redundancy as `K/N`; by default what the size of the network calls for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redundancy: Option<String>,
+    /// Accept fewer holders than asked for when the network has too few live nodes.
+    #[serde(default)]
+    pub allow_degraded: bool,
+}
+
+/// What a finished put did. Answer of `POST /v1/objects`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PutReport {
+    /// The read link: whoever has it can fetch and decrypt the object.
+    pub link: String,
+    /// The verify link: names the object without the power to read it.
+    pub verify_link: String,
+    /// Bytes of file content taken in.
+    pub bytes: u64,
+    /// Bytes of shards that now lie on holders for this object (sent or found there).
+    pub stored_bytes: u64,
+    /// Bytes of shards that this put sent over the network.
+    pub sent_bytes: u64,
+    /// Chunks the object consists of, manifest included.
+    pub chunks: u64,
+    /// Chunks of which at least one shard had to be sent.
+    pub new_chunks: u64,
+    /// Regular files in the object.
+    pub files: u64,
+    /// Shards that suffice to rebuild a chunk.
+    pub k: u8,
+    /// Shards of each chunk.
+    pub n: u8,
+    /// The fewest durable acknowledgements that any chunk got.
+    pub acks_min: u8,
+    /// True when `n` is smaller than what was asked for or what the network profile wants.
+    pub degraded: bool,
+    /// Wall time from the first byte to the last acknowledgement.
+    pub seconds: f64,
+}
+
+/// What a link stands for. Answer of `GET /v1/objects/{link}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ObjectStat {
+    /// `file` or `tree`.
+    pub kind: String,
+    /// Bytes of file content.
+    pub bytes: u64,
+    /// Regular files.
+    pub files: u64,
+    /// Directories, the root included.
+    pub dirs: u64,
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// Chunks, manifest included.
+    pub chunks: u64,
+    /// Shards that suffice to rebuild a chunk.
+    pub k: u8,
+    /// Shards of each chunk.
+    pub n: u8,
+    /// Present when the caller asked for `?check=true`: who holds what right now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+}
+
+/// Which shards are held by live nodes at the moment of asking.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Health {
+    /// Chunks examined.
+    pub chunks: u64,
+    /// Chunks with all `n` shards on live nodes.
+    pub full: u64,
+    /// Chunks with fewer than `n` but at least `k` shards.
+    pub degraded: u64,
+    /// Chunks with fewer than `k` shards: not readable now.
+    pub unreadable: u64,
+    /// The fewest live shards of any chunk.
+    pub shards_min: u8,
+    /// The fewest live shards among unreadable chunks is what makes them so; this is the most of them.
+    pub best_unreadable: u8,
+    /// Shards per live holder.
+    pub holders: Vec<HolderCount>,
+}
+
+/// One live node and how many of an object's shards it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HolderCount {
+    /// Node id, hex.
+    pub id: String,
+    /// Shards of the object held there.
+    pub shards: u64,
+}
+
+/// One entry of a tree. Element of the answer of `GET /v1/objects/{link}/entries`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EntryInfo {
+    /// Path below the object's root, `/`-separated; bytes that are not UTF-8 are shown as U+FFFD.
+    pub path: String,
+    /// The same path in hexadecimal, present only when it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_hex: Option<String>,
+    /// `file`, `dir` or `symlink`.
+    pub kind: String,
+    /// Bytes of content (files only).
+    pub bytes: u64,
+    /// Unix permission bits.
+    pub mode: u32,
+    /// Modification time, seconds since 1970.
+    pub mtime_seconds: i64,
+    /// Target (symlinks only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+}
+
+/// What the daemon says of itself. Answer of `GET /v1/status`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    /// Node id on the ring, hex.
+    pub id: String,
+    /// libp2p peer id.
+    pub peer_id: String,
+    /// Version of the program.
+    pub version: String,
+    /// Process id.
+    pub pid: u32,
+    /// `joining`, `joined` or `leaving`.
+    pub state: String,
+    /// Why joining has not succeeded yet, when it has not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join_problem: Option<String>,
+    /// Addresses it listens on (multiaddr with its peer id: what others give to `--bootstrap`).
+    pub listen: Vec<String>,
+    /// Metric of the network: `ring` or `xor`.
+    pub metric: String,
+    /// Seconds since start.
+    pub uptime_seconds: f64,
+    /// Estimated number of nodes in the network, this one included.
+    pub network_nodes: u64,
+    /// Whether that number is a count (small networks) or an estimate.
+    pub network_nodes_exact: bool,
+    /// Members of the leaf set.
+    pub leaf_set: u64,
+    /// Fingers: active entries of the routing table.
+    pub fingers: u64,
+    /// Open connections to peers.
+    pub connections: u64,
+    /// Shards held.
+    pub shards: u64,
+    /// Payload bytes held.
+    pub stored_bytes: u64,
+    /// Most bytes it will hold.
+    pub quota_bytes: u64,
+    /// Resident memory of the process, bytes (0 where unknown).
+    pub rss_bytes: u64,
+    /// Highest resident memory so far, bytes (0 where unknown).
+    pub rss_peak_bytes: u64,
+    /// CPU seconds used so far (user and system; 0 where unknown).
+    pub cpu_seconds: f64,
+    /// Shards found damaged on this disk since the daemon started.
+    pub damaged_shards: u64,
+    /// The redundancy a put gets when it does not ask, `K/N`.
+    pub default_redundancy: String,
+}
+
+/// One known peer. Element of the answer of `GET /v1/peers`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PeerStatus {
+    /// Node id, hex.
+    pub id: String,
+    /// libp2p peer id.
+    pub peer_id: String,
+    /// Addresses it announced.
+    pub addrs: Vec<String>,
+    /// Whether a connection is open.
+    pub connected: bool,
+    /// Member of our leaf set.
+    pub leaf: bool,
+    /// In our finger table.
+    pub finger: bool,
+    /// Smoothed round trip, milliseconds, when measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtt_ms: Option<f64>,
+    /// Bit length of its distance from us.
+    pub distance_bits: u32,
+}
+
+/// A lookup with every hop. Answer of `GET /v1/trace/{key}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TraceReport {
+    /// The key, hex.
+    pub key: String,
+    /// Node nearest to the key, hex id.
+    pub owner: String,
+    /// Whether that node is the daemon that was asked.
+    pub owner_is_self: bool,
+    /// Every peer that was asked, in order of asking.
+    pub hops: Vec<TraceHop>,
+    /// Length of the chain of referrals that led to the owner.
+    pub depth: u32,
+    /// Messages sent.
+    pub messages: u32,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+/// One peer asked during a lookup.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TraceHop {
+    /// Node id, hex.
+    pub id: String,
+    /// libp2p peer id.
+    pub peer_id: String,
+    /// Round trip, milliseconds; absent when it never answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtt_ms: Option<f64>,
+    /// Bit length of its distance from the key.
+    pub distance_bits: u32,
+    /// 1 for peers of our own table, 2 for those they named, and so on.
+    pub depth: u32,
+    /// Who named it, hex id; absent for our own contacts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named_by: Option<String>,
+}
+
+/// Why a request failed: the body of every answer that is not 2xx.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// What kind of failure, from a closed list.
+    pub code: ProblemCode,
+    /// What is wrong.
+    pub message: String,
+    /// What is true now (nothing stored, partly stored, ...).
+    pub state: String,
+    /// What to do next.
+    pub hint: String,
+}
+
+/// The closed list of failures of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemCode {
+    /// The request itself is wrong (bad query, bad range, bad archive).
+    BadRequest,
+    /// The link is not a link, or damaged.
+    BadLink,
+    /// The object's data is not in the network now (too few live shards).
+    Unavailable,
+    /// The object has no such path.
+    NoSuchPath,
+    /// The link names an object but may not read it (verify link).
+    NotReadable,
+    /// The range lies outside the object.
+    RangeNotSatisfiable,
+    /// Fewer live nodes than shards.
+    TooFewNodes,
+    /// Holders refused or failed: fewer acknowledgements than the write quorum.
+    NotDurable,
+    /// Too many requests at a time.
+    Busy,
+    /// A deadline passed.
+    TimedOut,
+    /// The daemon has not joined the network (yet).
+    NotJoined,
+    /// The daemon is leaving.
+    ShuttingDown,
+    /// No such operation, route or token.
+    NotFound,
+    /// The token is missing or wrong (TCP only).
+    Unauthorized,
+    /// Something that should not happen; the daemon's log says more.
+    Internal,
+}

@@ -1,0 +1,3 @@
+//! The Chordage daemon.
+
+pub mod api;
