@@ -1,1 +1,30 @@
-//! Placeholder.
+//! The Chordage overlay as a pure state machine.
+//!
+//! Nothing here waits, spawns, logs, or asks for time or chance: both are arguments. The daemon, a unit test and a
+//! simulation of a million nodes drive the same code with the same call.
+
+#![no_std]
+
+extern crate alloc;
+
+mod config;
+mod distance;
+mod id;
+mod io;
+mod message;
+mod metric;
+pub mod params;
+mod peer;
+mod time;
+
+pub use config::Config;
+pub use distance::Distance;
+pub use id::{Key, NodeId, ParseIdError};
+pub use io::{
+    Confirm, DownReason, Event, Finger, FingerRow, Hop, Input, Lookup, LookupError, LookupId, LookupOptions,
+    Output, SizeEstimate, Status,
+};
+pub use message::{CallId, DecodeError, Message, Notice, Request, Response};
+pub use metric::{AnyMetric, Classic, Direction, Metric, ParseMetricError, Ring, Row, Shape, Xor};
+pub use peer::{Address, Peer, PeerError, PeerInfo};
+pub use time::Time;

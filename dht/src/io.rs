@@ -1,0 +1,259 @@
+//! What goes into the state machine and what comes out.
+
+use alloc::{boxed::Box, vec::Vec};
+use core::time::Duration;
+
+use crate::{
+    Key, NodeId, Time,
+    message::Message,
+    params::LOOKUP_DEADLINE,
+    peer::{Address, Peer},
+};
+
+/// Something that happened outside.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Become part of the network these peers belong to. Without seeds this node is the first and joins at once.
+    /// At most 64 seeds are kept; giving new ones while joining replaces the old.
+    Join {
+        /// Whom to ask.
+        seeds: Vec<Peer>,
+    },
+    /// A message arrived.
+    Message {
+        /// Its sender, as the transport has authenticated it, with its current record.
+        from: Peer,
+        /// What it said.
+        message: Message,
+    },
+    /// The transport could not reach this peer, or lost the connection to it. Everything asked of it has failed.
+    Unreachable {
+        /// The peer.
+        peer: NodeId,
+    },
+    /// The time that [`Dht::next_timeout`](crate::Dht::next_timeout) named has come. Early or late ones do no harm.
+    Timeout,
+    /// Find the nodes nearest a key. Exactly one [`Output::LookupFinished`] follows, unless it is cancelled.
+    StartLookup {
+        /// Chosen by the caller, unique among its lookups in progress.
+        id: LookupId,
+        /// What to look for.
+        key: Key,
+        /// How hard to look.
+        options: LookupOptions,
+    },
+    /// Forget a lookup; nothing more is heard of it.
+    CancelLookup(LookupId),
+    /// This node is now reachable at these addresses; neighbours are told. Longer lists are cut to 8.
+    SetAddresses(Vec<Address>),
+    /// Say goodbye to the neighbours and stop.
+    Leave,
+}
+
+/// Something to be done outside.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// Send this message; best effort will do.
+    Send {
+        /// To whom, with the addresses to dial.
+        to: Peer,
+        /// What to say.
+        message: Message,
+    },
+    /// A lookup is over.
+    LookupFinished {
+        /// Which.
+        id: LookupId,
+        /// How it went.
+        outcome: Result<Lookup, LookupError>,
+    },
+    /// Something others may want to know.
+    Event(Event),
+}
+
+/// A change of this node's place in the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// This node is part of the network.
+    Joined,
+    /// No seed answered. The next attempt is already planned.
+    JoinFailed {
+        /// Attempts so far.
+        attempts: u32,
+        /// When the next one starts.
+        retry_in: Duration,
+    },
+    /// A peer has become a neighbour (entered the leaf set), or a neighbour has a new record.
+    NeighbourUp(Peer),
+    /// A peer is no longer a neighbour.
+    NeighbourDown {
+        /// Which.
+        peer: NodeId,
+        /// Why.
+        why: DownReason,
+    },
+    /// This node has left; it does nothing more until the next [`Input::Join`].
+    Left,
+}
+
+/// Why a peer is no longer a neighbour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DownReason {
+    /// It did not answer our own probes.
+    Failed,
+    /// It said goodbye.
+    Left,
+    /// Nearer peers took its place; it may well be alive.
+    Displaced,
+}
+
+/// Names a lookup; chosen by the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LookupId(pub u64);
+
+/// How hard to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LookupOptions {
+    /// How many of the nearest nodes to return, 1 to 64. Up to half of the leaf set (20) they are exact; beyond, the
+    /// far ones are as good as the answers of the nearest ones.
+    pub want: usize,
+    /// What must be known before the result counts.
+    pub confirm: Confirm,
+    /// How long it may take.
+    pub deadline: Duration,
+    /// Over how many disjoint paths to look, 1 to 8. More paths withstand more lying nodes (S/Kademlia, Baumgart and
+    /// Mies 2007) and cost more messages: 1 for ordinary reads, 4 for writes, 8 on suspicion.
+    pub paths: u8,
+}
+
+impl Default for LookupOptions {
+    fn default() -> Self {
+        Self { want: 20, confirm: Confirm::Answered(3), deadline: LOOKUP_DEADLINE, paths: 1 }
+    }
+}
+
+/// What must be known before a result counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirm {
+    /// So many of the nearest nodes have answered during this lookup.
+    Answered(usize),
+    /// If this node's own leaf set shows all the wanted nodes, that is enough and no message is sent; otherwise as
+    /// `Answered(3)`.
+    Known,
+}
+
+/// What a lookup found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lookup {
+    /// What was looked for.
+    pub key: Key,
+    /// The nearest nodes, nearest first; this node is among them if it belongs there.
+    pub closest: Vec<Peer>,
+    /// How many of `closest`, counted from the nearest, have answered during this lookup (or are this node).
+    pub confirmed: usize,
+    /// How many contacts led to the nearest node: 0 if it was found without asking, 1 if we knew it already.
+    pub hops: u32,
+    /// Messages sent.
+    pub messages: u32,
+    /// Time taken.
+    pub elapsed: Duration,
+    /// Everybody who answered, in the order of the answers.
+    pub trace: Vec<Hop>,
+}
+
+/// One answer during a lookup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hop {
+    /// Who answered.
+    pub peer: Peer,
+    /// How many contacts led to it: 1 for peers this node knew by itself.
+    pub depth: u32,
+    /// Between question and answer.
+    pub rtt: Duration,
+    /// [`Distance::bits`](crate::Distance::bits) of its distance to the key.
+    pub distance_bits: u32,
+    /// Who named it; none if this node knew it by itself.
+    pub named_by: Option<NodeId>,
+}
+
+/// Why a lookup did not succeed. What was found until then is attached where there is something.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LookupError {
+    /// Too many lookups are in progress; nothing was sent.
+    #[error("too many lookups are in progress")]
+    Busy,
+    /// This node knows nobody to ask and is not part of a network.
+    #[error("this node is not part of a network")]
+    NotJoined,
+    /// Nobody answered.
+    #[error("none of the peers asked has answered")]
+    NoAnswer(Box<Lookup>),
+    /// The deadline passed before enough of the nearest nodes had answered.
+    #[error("the deadline passed")]
+    Deadline(Box<Lookup>),
+    /// The message budget ran out before enough of the nearest nodes had answered.
+    #[error("the message budget ran out")]
+    Budget(Box<Lookup>),
+}
+
+impl LookupError {
+    /// What was found until then.
+    pub fn partial(&self) -> Option<&Lookup> {
+        match self {
+            Self::Busy | Self::NotJoined => None,
+            Self::NoAnswer(lookup) | Self::Deadline(lookup) | Self::Budget(lookup) => Some(lookup),
+        }
+    }
+}
+
+/// How large the network is believed to be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SizeEstimate {
+    /// Nodes, this one included.
+    pub nodes: f64,
+    /// Whether this is a count: the leaf set is not full, so it shows everybody.
+    pub exact: bool,
+}
+
+/// A node in numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Status {
+    /// Whether it is part of a network.
+    pub joined: bool,
+    /// How large that network is believed to be.
+    pub size: SizeEstimate,
+    /// Entries in the rows of the table.
+    pub table_entries: usize,
+    /// Unverified names in reserve.
+    pub cached: usize,
+    /// Members of the leaf set.
+    pub leaf_set: usize,
+    /// Members of the leaf set that have missed a probe.
+    pub suspects: usize,
+    /// Lookups in progress, this node's own included.
+    pub lookups: usize,
+    /// Questions without an answer yet.
+    pub calls: usize,
+}
+
+/// One row of the table, as seen from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FingerRow {
+    /// Which row.
+    pub row: crate::metric::Row,
+    /// Its entries, in the order of the ids.
+    pub fingers: Vec<Finger>,
+    /// Unverified names in reserve.
+    pub cached: usize,
+}
+
+/// One entry of the table, or one member of the leaf set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finger {
+    /// Who.
+    pub peer: Peer,
+    /// Smoothed round-trip time, if it has been measured.
+    pub rtt: Option<Duration>,
+    /// Own probes it has missed in a row.
+    pub missed: u8,
+}

@@ -1,0 +1,207 @@
+//! What nodes say to each other.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Key, NodeId,
+    params::{MESSAGE_BYTES_MAX, MESSAGE_PEERS_MAX, WIRE_VERSION},
+    peer::{Peer, PeerInfo},
+};
+
+/// Ties an answer to its question. Chosen by the asker, meaningless to anybody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CallId(pub u32);
+
+/// One message between two nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// Something that wants an answer.
+    Request(CallId, Request),
+    /// The answer.
+    Response(CallId, Response),
+    /// Something said once, without an answer.
+    Notice(Notice),
+}
+
+/// A question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Are you there?
+    Ping,
+    /// Who is near this key?
+    Closest {
+        /// The key.
+        key: Key,
+        /// How many peers to name, at most 64.
+        count: u8,
+    },
+    /// What is your leaf set?
+    Leaves {
+        /// Digest of the leaf set the asker remembers from last time; 0 if none.
+        known: u64,
+    },
+    /// Does this peer answer you? (SWIM's indirect probe, Das et al. 2002.)
+    Reach {
+        /// Whom to try.
+        peer: NodeId,
+    },
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// To [`Request::Ping`].
+    Pong,
+    /// To [`Request::Closest`].
+    Closest {
+        /// Peers near the key, nearest first. The answering node itself is not among them.
+        peers: Vec<Peer>,
+        /// Whether the key lies inside the answering node's leaf set, so that these are all there are.
+        covered: bool,
+    },
+    /// To [`Request::Leaves`], when the asker's digest is out of date.
+    Leaves {
+        /// Digest of the leaf set that follows.
+        digest: u64,
+        /// The leaf set.
+        peers: Vec<Peer>,
+    },
+    /// To [`Request::Leaves`], when nothing has changed.
+    LeavesUnchanged,
+    /// To [`Request::Reach`].
+    Reached(bool),
+}
+
+/// An announcement. Each is a hint: whoever acts on it checks for itself first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Notice {
+    /// The sender's record has changed.
+    Record(PeerInfo),
+    /// The sender is about to go.
+    Leaving,
+    /// The sender has lost touch with this peer.
+    Down(NodeId),
+}
+
+/// Why bytes are not a message or record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// No bytes at all.
+    #[error("the message is empty")]
+    Empty,
+    /// Longer than any message may be.
+    #[error("the message is longer than {MESSAGE_BYTES_MAX} bytes")]
+    TooLong,
+    /// A version this node does not speak.
+    #[error("unknown message version {0}")]
+    Version(u8),
+    /// Not what this version describes.
+    #[error("malformed message")]
+    Malformed,
+    /// Names more peers than any message may.
+    #[error("the message names more than {MESSAGE_PEERS_MAX} peers")]
+    TooManyPeers,
+    /// Bytes are left over after the end.
+    #[error("bytes are left over after the message")]
+    Trailing,
+}
+
+impl Message {
+    /// Appends the encoding to `out`. If it would exceed the limits, the last peers it names are left out.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        if encode_into(self, out) {
+            return;
+        }
+        let mut shorter = self.clone();
+        while let Some(peers) = shorter.peers_mut() {
+            let keep = peers.len().saturating_sub(1).min(MESSAGE_PEERS_MAX);
+            peers.truncate(keep);
+            if encode_into(&shorter, out) {
+                return;
+            }
+        }
+    }
+
+    /// Reads one message that fills `bytes` entirely.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut message: Self = decode_from(bytes)?;
+        match message.peers_mut() {
+            Some(peers) if peers.len() > MESSAGE_PEERS_MAX => Err(DecodeError::TooManyPeers),
+            _ => Ok(message),
+        }
+    }
+
+    fn peers_mut(&mut self) -> Option<&mut Vec<Peer>> {
+        match self {
+            Self::Response(_, Response::Closest { peers, .. } | Response::Leaves { peers, .. }) => {
+                Some(peers)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl PeerInfo {
+    /// Appends the encoding of the record alone.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        // Eight addresses of 128 bytes stay far below the limit.
+        encode_into(self, out);
+    }
+
+    /// Reads one record that fills `bytes` entirely.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode_from(bytes)
+    }
+}
+
+/// A sink that stops at the limit instead of growing.
+struct Bounded<'a> {
+    out: &'a mut Vec<u8>,
+    end: usize,
+}
+
+impl postcard::ser_flavors::Flavor for Bounded<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.try_extend(&[byte])
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        if self.out.len() + bytes.len() > self.end {
+            return Err(postcard::Error::SerializeBufferFull);
+        }
+        self.out.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether the value fitted; if not, `out` is as it was.
+fn encode_into<T: Serialize>(value: &T, out: &mut Vec<u8>) -> bool {
+    let start = out.len();
+    let end = start + MESSAGE_BYTES_MAX;
+    out.push(WIRE_VERSION);
+    if postcard::serialize_with_flavor(value, Bounded { out, end }).is_ok() {
+        return true;
+    }
+    out.truncate(start);
+    false
+}
+
+fn decode_from<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
+    if bytes.len() > MESSAGE_BYTES_MAX {
+        return Err(DecodeError::TooLong);
+    }
+    let (version, rest) = bytes.split_first().ok_or(DecodeError::Empty)?;
+    if *version != WIRE_VERSION {
+        return Err(DecodeError::Version(*version));
+    }
+    let (value, rest) = postcard::take_from_bytes(rest).map_err(|_| DecodeError::Malformed)?;
+    if rest.is_empty() { Ok(value) } else { Err(DecodeError::Trailing) }
+}
