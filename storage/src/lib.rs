@@ -1,1 +1,46 @@
-//! Placeholder.
+//! Chordage's data formats and its shard store.
+//!
+//! What happens to a file on its way in, one module per step:
+//!
+//! ```text
+//!  bytes ─▶ cut ─▶ pack ─▶ compress ─▶ seal ─▶ code ─▶ descriptor ─▶ n shards, one address
+//!           pieces  chunks  when it     AEAD    k of n   hashes of
+//!           by      of about pays               Reed-    all shards
+//!           content 2 MiB                       Solomon
+//! ```
+//!
+//! [`ObjectWriter`] cuts and packs files and directories, hands each pack to a [`ChunkSink`], and ends with a
+//! [`Link`]. [`encode_chunk`] is everything from compression to the shards, as one pure function that a sink may
+//! run on any thread. On the way back, [`decode_chunk`] makes the pack from any k shards, and
+//! [`ManifestLoader`] says which chunks it needs until it can hand out a [`Manifest`]. [`ShardStore`] keeps
+//! shards on disk.
+//!
+//! Nothing here knows a network, a clock or a source of chance. Only [`store`] touches files.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod chunk;
+mod codec;
+mod compress;
+mod descriptor;
+mod ids;
+mod link;
+mod matrix;
+mod redundancy;
+mod reed_solomon;
+mod seal;
+mod secret;
+
+pub use chunk::{
+    ChunkRef, Coder, DecodeError, EncodeError, EncodeParams, EncodedChunk, MAX_CHUNK_LEN, Pack, RebuildError,
+    decode_chunk, encode_chunk, rebuild_shards,
+};
+pub use codec::{CodecError, CodecId, ErasureCodec};
+pub use compress::Compression;
+pub use descriptor::{Descriptor, DescriptorError, MAX_DESCRIPTOR_LEN, ShardError};
+pub use ids::{ChunkId, ChunkKey, ShardHash};
+pub use link::{Link, LinkError};
+pub use redundancy::{Redundancy, RedundancyError};
+pub use reed_solomon::ReedSolomon;
+pub use seal::Cipher;
+pub use secret::ConvergenceSecret;
