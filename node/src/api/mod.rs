@@ -1,3 +1,11 @@
-//! The local HTTP API.
+//! The local HTTP API: its types, a client, and the server inside the daemon.
 
+pub mod client;
+mod client_error;
+mod download;
+pub mod endpoint;
+pub mod operation;
+pub mod range;
 pub mod types;
+pub mod upload;
+mod uri;
