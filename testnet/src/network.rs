@@ -1,0 +1,345 @@
+//! A network of real daemons on this machine.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::Duration;
+
+use chordage_node::api::client::{Client, ClientError, Timeouts};
+use chordage_node::api::endpoint::{EndpointError, Located};
+use chordage_node::api::types::Status;
+use rustix::process::Signal;
+use tokio::time::Instant;
+
+use crate::launch::Lifetime;
+use crate::logs::tail;
+use crate::plan::Plan;
+use crate::process::{Activity, ProcessId, SignalError};
+use crate::start::StartError;
+use crate::state::{NodeState, Places, State, StateError};
+use crate::wait::{WaitError, wait_until};
+
+/// How long a killed process may take to disappear. The kernel needs milliseconds; a machine that
+/// swaps, longer.
+const KILL_WAIT: Duration = Duration::from_secs(10);
+
+/// A daemon on this machine that takes longer than this for its own status is frozen or badly overloaded.
+pub(crate) const STATUS_TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_secs(5),
+    answer: Duration::from_secs(10),
+    stall: Duration::from_secs(10),
+};
+
+/// Why a node said nothing of itself.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    /// Its data directory does not tell where its API is; most likely it does not run.
+    #[error(transparent)]
+    NoApi(#[from] EndpointError),
+    /// Its API did not answer.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// A network of daemons. What this handle has started ends when it is dropped, also in a panic, unless it is
+/// [detached](Testnet::detach); what it found running ([`attach`](Testnet::attach)) goes on.
+#[derive(Debug)]
+pub struct Testnet {
+    pub(crate) places: Places,
+    pub(crate) plan: Plan,
+    pub(crate) members: Vec<Member>,
+    _lock: File,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Member {
+    pub(crate) state: NodeState,
+    pub(crate) listen: Vec<String>,
+    /// Present when this handle started the process.
+    pub(crate) child: Option<Child>,
+}
+
+impl Member {
+    fn running(&self) -> Option<ProcessId> {
+        self.state.process.filter(|process| !process.is_gone())
+    }
+
+    /// Collects the exit status of a child that has ended. Without this it would stay a zombie.
+    fn reap(&mut self) -> Option<String> {
+        let child = self.child.as_mut()?;
+        let status = child.try_wait().ok()??;
+        self.child = None;
+        Some(status.to_string())
+    }
+}
+
+impl Testnet {
+    /// Starts a new network and waits until every daemon has joined it.
+    pub async fn start(plan: Plan) -> Result<Self, StartError> {
+        let places = Places::new(&plan.dir)?;
+        fs::create_dir_all(places.dir())
+            .map_err(|error| StateError::Io { path: places.dir().to_path_buf(), error })?;
+        let lock = places.lock()?;
+        places.prepare()?;
+        let mut network = Self { places, plan, members: Vec::new(), _lock: lock };
+        network.grow(network.plan.nodes).await?;
+        Ok(network)
+    }
+
+    /// Finds the network in a directory, whatever of it still runs.
+    pub fn attach(program: impl Into<PathBuf>, dir: &Path) -> Result<Self, StateError> {
+        let places = Places::new(dir)?;
+        if !places.has_network() {
+            return Err(StateError::NoNetwork(places.dir().to_path_buf()));
+        }
+        let lock = places.lock()?;
+        let state = places.load()?;
+        let mut plan = Plan::new(program, places.dir(), state.nodes.len());
+        plan.lifetime = Lifetime::Detachable;
+        plan.daemon_args = state.daemon_args;
+        let member = |state| Member { state, ..Member::default() };
+        let members = state.nodes.into_iter().map(member).collect();
+        Ok(Self { places, plan, members, _lock: lock })
+    }
+
+    /// Whether a network has been made in this directory.
+    pub fn exists(dir: &Path) -> bool {
+        Places::new(dir).is_ok_and(|places| places.has_network())
+    }
+
+    /// Lets the daemons run on after this handle. Meaningful for [`Lifetime::Detachable`]; daemons that are
+    /// tied to this process end with it all the same.
+    pub fn detach(mut self) -> Result<(), StateError> {
+        for member in &mut self.members {
+            member.reap();
+            member.child = None;
+        }
+        self.save()
+    }
+
+    /// How many nodes the network has, dead ones included.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether the network has no nodes at all.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The indices of the nodes whose processes run (frozen ones included).
+    pub fn living(&self) -> Vec<usize> {
+        (0..self.members.len()).filter(|&index| self.is_living(index)).collect()
+    }
+
+    /// Whether a node's process runs.
+    pub fn is_living(&self, index: usize) -> bool {
+        self.process(index).is_some()
+    }
+
+    /// A node's process, if it runs.
+    pub fn process(&self, index: usize) -> Option<ProcessId> {
+        self.members.get(index)?.running()
+    }
+
+    /// Whether a node is frozen by [`freeze`](Testnet::freeze).
+    pub fn is_frozen(&self, index: usize) -> bool {
+        self.process(index).is_some_and(|process| process.activity() == Activity::Frozen)
+    }
+
+    /// A node's id in hex, once it has started for the first time.
+    pub fn id(&self, index: usize) -> Option<&str> {
+        self.members.get(index)?.state.id.as_deref()
+    }
+
+    /// The index of the node with this id.
+    pub fn index_of(&self, id: &str) -> Option<usize> {
+        self.members.iter().position(|member| member.state.id.as_deref() == Some(id))
+    }
+
+    /// A node's API address, as it wrote it itself.
+    pub fn api(&self, index: usize) -> Option<&str> {
+        self.members.get(index)?.state.api.as_deref()
+    }
+
+    /// A node's data directory.
+    pub fn data_dir(&self, index: usize) -> PathBuf {
+        self.places.data_dir(index)
+    }
+
+    /// A node's log file.
+    pub fn log(&self, index: usize) -> PathBuf {
+        self.places.log(index)
+    }
+
+    /// The network's directory.
+    pub fn dir(&self) -> &Path {
+        self.places.dir()
+    }
+
+    /// A client of a node's API.
+    pub fn client(&self, index: usize) -> Result<Client, EndpointError> {
+        Located::in_data_dir(&self.data_dir(index)).map(Client::from)
+    }
+
+    /// What a node says of itself.
+    pub async fn status(&self, index: usize) -> Result<Status, StatusError> {
+        Ok(self.client(index)?.with_timeouts(STATUS_TIMEOUTS).status().await?)
+    }
+
+    /// Adds nodes to the network until it has `nodes`, and starts them.
+    pub async fn grow(&mut self, nodes: usize) -> Result<(), StartError> {
+        let first = self.members.len();
+        if nodes > first {
+            self.members.resize_with(nodes, Member::default);
+        }
+        let new: Vec<usize> = (first..nodes).collect();
+        self.launch(&new).await
+    }
+
+    /// Adds one node, starts it and returns its index.
+    pub async fn add(&mut self) -> Result<usize, StartError> {
+        let index = self.members.len();
+        self.grow(index + 1).await?;
+        Ok(index)
+    }
+
+    /// Starts nodes again with their old data directories. Those that still run are stopped first, gently.
+    pub async fn restart(&mut self, indices: &[usize]) -> Result<(), StartError> {
+        if let Some(&index) = indices.iter().find(|&&index| index >= self.members.len()) {
+            return Err(StartError::NoSuchNode(index));
+        }
+        self.stop(indices, KILL_WAIT).await?;
+        self.launch(indices).await
+    }
+
+    /// Kills nodes with SIGKILL and waits until they are gone. Dead ones stay dead.
+    pub fn kill(&mut self, indices: &[usize]) -> Result<(), SignalError> {
+        for &index in indices {
+            self.signal(index, Signal::KILL)?;
+        }
+        for &index in indices {
+            self.collect(index);
+        }
+        Ok(())
+    }
+
+    /// Freezes a node with SIGSTOP: it keeps its connections and answers nothing.
+    pub fn freeze(&self, index: usize) -> Result<(), SignalError> {
+        self.signal(index, Signal::STOP)
+    }
+
+    /// Lets a frozen node go on.
+    pub fn thaw(&self, index: usize) -> Result<(), SignalError> {
+        self.signal(index, Signal::CONT)
+    }
+
+    /// Asks nodes to leave (SIGTERM) and kills those that have not within `grace`. Returns the killed ones.
+    pub async fn stop(&mut self, indices: &[usize], grace: Duration) -> Result<Vec<usize>, SignalError> {
+        for &index in indices {
+            self.signal(index, Signal::TERM)?;
+            // A frozen process gets the signal when it goes on.
+            self.signal(index, Signal::CONT)?;
+        }
+        let deadline = Instant::now() + grace;
+        let mut stubborn = Vec::new();
+        for &index in indices {
+            let Some(process) = self.process(index) else { continue };
+            let left = deadline.saturating_duration_since(Instant::now());
+            let gone = async || if process.is_gone() { Ok(()) } else { Err("it runs") };
+            if wait_until("the daemon leaves", left, gone).await.is_err() && !process.is_gone() {
+                stubborn.push(index);
+            }
+        }
+        self.kill(&stubborn)?;
+        for &index in indices {
+            self.collect(index);
+        }
+        Ok(stubborn)
+    }
+
+    /// Stops everything, gently as long as `grace` lasts. Returns the nodes that had to be killed.
+    pub async fn down(&mut self, grace: Duration) -> Result<Vec<usize>, StartError> {
+        let killed = self.stop(&self.living(), grace).await?;
+        self.save()?;
+        Ok(killed)
+    }
+
+    /// Waits until every living node says that it has joined and counts `nodes` nodes in the network.
+    pub async fn wait_for_size(&self, nodes: usize, at_most: Duration) -> Result<(), WaitError> {
+        let what = format!("every node sees {nodes} nodes");
+        let living: Vec<usize> = self.living().into_iter().filter(|&index| !self.is_frozen(index)).collect();
+        let started = Instant::now();
+        // One after the other: those that have seen it are not asked again while the rest has not.
+        for index in living {
+            let left = at_most.saturating_sub(started.elapsed());
+            wait_until(&what, left, async || {
+                let status = self.status(index).await.map_err(|error| format!("node {index:02}: {error}"))?;
+                if status.state == "joined" && status.network_nodes == nodes as u64 {
+                    return Ok(());
+                }
+                Err(format!("node {index:02} is {} and sees {}", status.state, status.network_nodes))
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// The last lines of every log that has any, for a failure report.
+    pub fn log_tails(&self, lines: usize) -> String {
+        let mut text = String::new();
+        for index in 0..self.members.len() {
+            let end = tail(&self.log(index), lines);
+            if !end.is_empty() {
+                text.push_str(&format!("node {index:02}:\n{end}\n"));
+            }
+        }
+        text
+    }
+
+    /// Sends a signal to a node's process; a dead one gets nothing, which is no error.
+    fn signal(&self, index: usize, signal: Signal) -> Result<(), SignalError> {
+        match self.process(index).map(|process| process.signal(signal)) {
+            None | Some(Ok(()) | Err(SignalError::Gone(_))) => Ok(()),
+            Some(Err(error)) => Err(error),
+        }
+    }
+
+    /// Waits for a process that has been killed or is ending, and collects its exit status.
+    pub(crate) fn collect(&mut self, index: usize) -> String {
+        let member = &mut self.members[index];
+        if let Some(process) = member.state.process
+            && process.wait_gone(KILL_WAIT)
+        {
+            member.state.process = None;
+        }
+        member.reap().unwrap_or_else(|| "exit status unknown".into())
+    }
+
+    pub(crate) fn save(&self) -> Result<(), StateError> {
+        let mut state = State::new(self.plan.daemon_args.clone());
+        state.nodes = self.members.iter().map(|member| member.state.clone()).collect();
+        self.places.save(&state)
+    }
+}
+
+impl Drop for Testnet {
+    fn drop(&mut self) {
+        // First all, then wait for each: nobody has time to notice that the others are gone.
+        for member in &mut self.members {
+            if let Some(child) = &mut member.child {
+                let _ = child.kill();
+            }
+        }
+        for member in &mut self.members {
+            if let Some(mut child) = member.child.take() {
+                let _ = child.wait();
+                member.state.process = None;
+            }
+        }
+        // The directory may be gone already, together with the test that made it.
+        if self.places.has_network() {
+            let _ = self.save();
+        }
+    }
+}

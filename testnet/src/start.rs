@@ -1,0 +1,174 @@
+//! Starting the daemons of a network: a few at a time, each told about some that live already.
+
+use std::path::Path;
+
+use chordage_node::api::client::Client;
+use chordage_node::api::endpoint::Located;
+use chordage_node::api::types::Status;
+use tokio::task::JoinSet;
+
+use crate::launch::{Launch, LaunchError};
+use crate::logs::tail;
+use crate::network::{STATUS_TIMEOUTS, Testnet};
+use crate::process::{ProcessId, SignalError};
+use crate::state::StateError;
+use crate::wait::{WaitError, wait_until};
+
+/// Lines of a daemon's log that an error message carries.
+const LOG_LINES: usize = 12;
+/// How many living daemons a new one is told to ask.
+const BOOTSTRAP_NODES: usize = 3;
+
+/// Why daemons did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The network's directory could not be used. No daemon was started.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The process could not be started.
+    #[error("node {index:02}: {error}")]
+    Launch {
+        /// Which node.
+        index: usize,
+        /// Why.
+        error: LaunchError,
+    },
+    /// The daemon ended before it was ready.
+    #[error("node {index:02} ended while starting ({status}); its log ends with:\n{log}")]
+    Ended {
+        /// Which node.
+        index: usize,
+        /// Its exit status, as far as it is known.
+        status: String,
+        /// The end of its log.
+        log: String,
+    },
+    /// The daemon runs but was not ready in time.
+    #[error("node {index:02}: {error}; its log ends with:\n{log}")]
+    NotReady {
+        /// Which node.
+        index: usize,
+        /// What was missing.
+        error: WaitError,
+        /// The end of its log.
+        log: String,
+    },
+    /// The network has no node of that number.
+    #[error("the network has no node {0}")]
+    NoSuchNode(usize),
+    /// A daemon that should have been stopped first could not be.
+    #[error(transparent)]
+    Signal(#[from] SignalError),
+}
+
+impl Testnet {
+    /// Starts nodes that do not run. The first one of a network that is wholly down founds it again; the
+    /// others are told the addresses of those that live.
+    pub(crate) async fn launch(&mut self, indices: &[usize]) -> Result<(), StartError> {
+        let mut bootstrap = self.bootstrap().await;
+        let mut to_start = indices.iter().copied().peekable();
+        let mut starting = JoinSet::new();
+        loop {
+            // Alone until somebody can be asked: two founders would make two networks.
+            let at_most = if bootstrap.is_empty() { 1 } else { self.plan.starting_max.max(1) };
+            while starting.len() < at_most && to_start.peek().is_some() {
+                let Some(index) = to_start.next() else { break };
+                let process = self.spawn(index, &bootstrap)?;
+                let data_dir = self.data_dir(index);
+                let start_wait = self.plan.start_wait;
+                starting.spawn(async move {
+                    let joined = wait_until("the daemon joins", start_wait, || ready(process, &data_dir));
+                    (index, joined.await)
+                });
+            }
+            let Some(finished) = starting.join_next().await else { break };
+            let (index, ready) = match finished {
+                Ok(finished) => finished,
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            };
+            let log = tail(&self.log(index), LOG_LINES);
+            match ready {
+                Ok(Ready::Joined { api, status }) => {
+                    if bootstrap.len() < BOOTSTRAP_NODES {
+                        bootstrap.extend(status.listen.first().cloned());
+                    }
+                    let member = &mut self.members[index];
+                    member.state.api = Some(api);
+                    member.state.id = Some(status.id);
+                    member.listen = status.listen;
+                }
+                Ok(Ready::Ended) => {
+                    let status = self.collect(index);
+                    return Err(StartError::Ended { index, status, log });
+                }
+                Err(error) => return Err(StartError::NotReady { index, error, log }),
+            }
+        }
+        self.save()?;
+        Ok(())
+    }
+
+    fn spawn(&mut self, index: usize, bootstrap: &[String]) -> Result<ProcessId, StartError> {
+        let launch = Launch {
+            program: &self.plan.program,
+            data_dir: &self.places.data_dir(index),
+            log: &self.places.log(index),
+            listen: &self.plan.listen,
+            bootstrap,
+            daemon_args: &self.plan.daemon_args,
+            lifetime: self.plan.lifetime,
+        };
+        let (child, process) = launch.spawn().map_err(|error| StartError::Launch { index, error })?;
+        let member = &mut self.members[index];
+        member.child = Some(child);
+        member.state.process = Some(process);
+        // At once: should we be killed now, `down` still finds the daemon.
+        self.save()?;
+        Ok(process)
+    }
+
+    /// Addresses of a few daemons that live and have joined.
+    async fn bootstrap(&self) -> Vec<String> {
+        let mut addresses = Vec::new();
+        for index in self.living() {
+            if addresses.len() == BOOTSTRAP_NODES {
+                break;
+            }
+            if self.is_frozen(index) {
+                continue;
+            }
+            let known = self.members[index].listen.first().cloned();
+            let asked = match known {
+                Some(address) => Some(address),
+                None => self.status(index).await.ok().and_then(|status| status.listen.into_iter().next()),
+            };
+            addresses.extend(asked);
+        }
+        addresses
+    }
+}
+
+enum Ready {
+    Joined { api: String, status: Box<Status> },
+    Ended,
+}
+
+/// Looks whether a daemon that has been started is a member of its network by now.
+async fn ready(process: ProcessId, data_dir: &Path) -> Result<Ready, String> {
+    if process.is_gone() {
+        return Ok(Ready::Ended);
+    }
+    let located = Located::in_data_dir(data_dir).map_err(|error| format!("its API is not up ({error})"))?;
+    let api = located.endpoint.to_string();
+    let client = Client::from(located).with_timeouts(STATUS_TIMEOUTS);
+    let status = client.status().await.map_err(|error| format!("its API says nothing ({error})"))?;
+    match status.state.as_str() {
+        "joined" if status.pid == process.pid && !status.listen.is_empty() => {
+            Ok(Ready::Joined { api, status: Box::new(status) })
+        }
+        state => {
+            let problem = status.join_problem.as_deref().unwrap_or("no problem is known");
+            Err(format!("it is {state} and listens on {} addresses ({problem})", status.listen.len()))
+        }
+    }
+}
