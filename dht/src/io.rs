@@ -4,7 +4,7 @@ use alloc::{boxed::Box, vec::Vec};
 use core::time::Duration;
 
 use crate::{
-    Key, NodeId, Time,
+    Key, NodeId,
     message::Message,
     params::LOOKUP_DEADLINE,
     peer::{Address, Peer},

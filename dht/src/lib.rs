@@ -7,17 +7,28 @@
 
 extern crate alloc;
 
+mod calls;
 mod config;
+mod dht;
 mod distance;
+mod gone;
 mod id;
 mod io;
+mod leaf_set;
+mod lookup;
 mod message;
 mod metric;
+mod nearest;
 pub mod params;
 mod peer;
+mod placement;
+mod rtt;
+mod table;
 mod time;
+mod timers;
 
 pub use config::Config;
+pub use dht::Dht;
 pub use distance::Distance;
 pub use id::{Key, NodeId, ParseIdError};
 pub use io::{
@@ -27,4 +38,5 @@ pub use io::{
 pub use message::{CallId, DecodeError, Message, Notice, Request, Response};
 pub use metric::{AnyMetric, Classic, Direction, Metric, ParseMetricError, Ring, Row, Shape, Xor};
 pub use peer::{Address, Peer, PeerError, PeerInfo};
+pub use placement::rendezvous_order;
 pub use time::Time;

@@ -1,0 +1,389 @@
+//! The state machine: one node of the overlay.
+
+mod answer;
+mod join;
+mod neighbours;
+mod probe;
+mod query;
+mod views;
+
+use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
+use core::{fmt, time::Duration};
+
+use rand_core::Rng;
+
+use crate::{
+    Config, NodeId, Time,
+    calls::{Call, Calls, Purpose},
+    gone::Gone,
+    io::{DownReason, Event, Input, Output},
+    leaf_set::LeafSet,
+    lookup::Progress,
+    message::{Message, Notice, Request, Response},
+    metric::{AnyMetric, Metric},
+    params::ADDRESSES_MAX,
+    peer::{Address, Peer, PeerInfo},
+    rtt::Rtt,
+    table::Table,
+    timers::{Timer, Timers},
+};
+
+/// Where a node stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Created, and not told to join yet. It answers questions and learns from them.
+    Idle,
+    /// Looking for its place.
+    Joining {
+        /// Attempts that have failed.
+        failed: u32,
+    },
+    /// Has found its place and is meeting its neighbours.
+    Settling,
+    /// Part of the network.
+    Joined,
+    /// Gone.
+    Left,
+}
+
+/// One node of the overlay.
+///
+/// Feed it with [`Dht::handle`]; it answers with [`Output`]s. Call it with [`Input::Timeout`] when the moment that
+/// [`Dht::next_timeout`] names has come; that moment may change with every input. The same inputs with the same random
+/// numbers give the same outputs.
+#[derive(Clone)]
+pub struct Dht<M: Metric = AnyMetric> {
+    local: Peer,
+    metric: M,
+    config: Config,
+    phase: Phase,
+    seeds: Vec<Peer>,
+    leaves: LeafSet,
+    table: Table,
+    calls: Calls,
+    lookups: BTreeMap<u32, Box<Progress>>,
+    next_lookup: u32,
+    timers: Timers,
+    gone: Gone,
+    /// Peers being met: bounded, and each at most once.
+    meeting: Vec<NodeId>,
+    /// Exchanges of leaf sets under way.
+    exchanges: u16,
+    /// Round-trip times of all peers together.
+    network_rtt: Rtt,
+    /// Where the round of probes stands.
+    probe_turn: u8,
+    /// How many own-place checks have run since joining.
+    checks: u8,
+    seeded: bool,
+}
+
+impl<M: Metric> fmt::Debug for Dht<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dht")
+            .field("id", self.local.id_ref())
+            .field("phase", &self.phase)
+            .field("leaves", &self.leaves.len())
+            .field("table", &self.table.as_slice().len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What every step of one call to [`Dht::handle`] needs.
+struct Turn<'a> {
+    now: Time,
+    rng: &'a mut dyn Rng,
+    out: &'a mut Vec<Output>,
+}
+
+impl Turn<'_> {
+    fn event(&mut self, event: Event) {
+        self.out.push(Output::Event(event));
+    }
+
+    fn send(&mut self, to: &Peer, message: Message) {
+        self.out.push(Output::Send { to: to.clone(), message });
+    }
+
+    /// The duration, up to a tenth longer or shorter, so that nodes started together do not act together.
+    fn around(&mut self, duration: Duration) -> Duration {
+        let per_mille = 900 + (self.rng.next_u64() % 201) as u32;
+        duration * per_mille / 1000
+    }
+}
+
+impl<M: Metric> Dht<M> {
+    /// A node that knows nobody. Values of `config` outside their documented range are brought into it.
+    pub fn new(local: PeerInfo, metric: M, config: Config) -> Self {
+        let config = config.bounded();
+        Self {
+            local: Arc::new(local),
+            metric,
+            phase: Phase::Idle,
+            seeds: Vec::new(),
+            leaves: LeafSet::new(config.leaf_set),
+            table: Table::new(config.digit_bits, config.row_active),
+            calls: Calls::default(),
+            lookups: BTreeMap::new(),
+            next_lookup: 0,
+            timers: Timers::default(),
+            gone: Gone::default(),
+            meeting: Vec::new(),
+            exchanges: 0,
+            network_rtt: Rtt::default(),
+            probe_turn: 0,
+            checks: 0,
+            seeded: false,
+            config,
+        }
+    }
+
+    /// Takes in one thing that happened and appends what is to be done about it to `out`.
+    pub fn handle<R: Rng + ?Sized>(&mut self, now: Time, rng: &mut R, input: Input, out: &mut Vec<Output>) {
+        // A reference to the generator is itself a generator, and sized, so it can become a trait object.
+        let mut rng = rng;
+        let mut turn = Turn { now, rng: &mut rng, out };
+        let turn = &mut turn;
+        if !self.seeded {
+            self.seeded = true;
+            self.calls.start_ids_at(turn.rng.next_u32());
+        }
+        match input {
+            Input::Join { seeds } => self.start_joining(turn, seeds),
+            Input::Message { from, message } => self.receive(turn, &from, message),
+            Input::Unreachable { peer } => self.unreachable(turn, &peer),
+            Input::Timeout => {}
+            Input::StartLookup { id, key, options } => self.start_lookup(turn, id, key, &options),
+            Input::CancelLookup(id) => self.cancel_lookup(id),
+            Input::SetAddresses(addrs) => self.set_addresses(turn, addrs),
+            Input::Leave => self.leave(turn),
+        }
+        self.run_timers(turn);
+        self.finish_settling(turn);
+    }
+
+    /// When [`Input::Timeout`] is due.
+    pub fn next_timeout(&self) -> Option<Time> {
+        let lookups = self.lookups.values().map(|lookup| lookup.deadline).min();
+        [self.calls.next_deadline(), self.timers.next(), lookups].into_iter().flatten().min()
+    }
+
+    fn run_timers(&mut self, turn: &mut Turn<'_>) {
+        while let Some((id, call)) = self.calls.pop_expired(turn.now) {
+            self.expired(turn, id, call);
+        }
+        self.expire_lookups(turn);
+        while let Some(timer) = self.timers.pop_expired(turn.now) {
+            match timer {
+                Timer::Join => self.try_joining(turn),
+                Timer::Settle => self.joined(turn),
+                Timer::Stabilise => self.stabilise(turn),
+                Timer::Probe => self.probe_next(turn),
+                Timer::Suspects => self.probe_suspects(turn),
+                Timer::Check => self.check_own_place(turn),
+                Timer::Refresh | Timer::Former => {}
+            }
+        }
+    }
+
+    fn receive(&mut self, turn: &mut Turn<'_>, from: &Peer, message: Message) {
+        if self.phase == Phase::Left || from.id_ref() == self.local.id_ref() {
+            return;
+        }
+        match message {
+            Message::Request(call, request) => {
+                self.heard(turn, from, None);
+                self.answer(turn, from, call, request);
+            }
+            Message::Response(id, response) => {
+                let Some(call) = self.calls.close(id, from.id_ref(), &response) else {
+                    self.heard(turn, from, None);
+                    return;
+                };
+                let rtt = (!call.repeated).then(|| turn.now.since(call.sent));
+                self.heard(turn, from, rtt);
+                self.answered(turn, from, call, response);
+            }
+            Message::Notice(notice) => self.noticed(turn, from, notice),
+        }
+    }
+
+    fn noticed(&mut self, turn: &mut Turn<'_>, from: &Peer, notice: Notice) {
+        match notice {
+            Notice::Record(record) => {
+                // Nobody speaks for another.
+                if record.id_ref() == from.id_ref() {
+                    self.heard(turn, &Arc::new(record), None);
+                }
+            }
+            Notice::Leaving => self.goodbye_from(turn, from),
+            Notice::Down(peer) => {
+                self.heard(turn, from, None);
+                self.told_down(turn, &peer);
+            }
+        }
+    }
+
+    fn answered(&mut self, turn: &mut Turn<'_>, from: &Peer, call: Call, response: Response) {
+        self.settle_call(&call);
+        match (call.purpose, response) {
+            (Purpose::Lookup(serial), Response::Closest { peers, covered }) => {
+                self.lookup_answered(turn, serial, from, &peers, covered, turn.now.since(call.sent));
+            }
+            (Purpose::Leaves, Response::Leaves { digest, peers }) => {
+                self.leaves_received(turn, from, digest, &peers);
+            }
+            (Purpose::ReachFor(asker, id), Response::Pong) => {
+                turn.send(&asker, Message::Response(id, Response::Reached(true)));
+            }
+            (Purpose::ReachThrough(suspect), Response::Reached(reached)) => {
+                self.told_reach(turn, &suspect, reached);
+            }
+            // That it answered was all we wanted.
+            _ => {}
+        }
+    }
+
+    /// Books a call as over, whichever way it ended.
+    fn settle_call(&mut self, call: &Call) {
+        match call.purpose {
+            Purpose::Meet => self.meeting.retain(|id| id != call.peer.id_ref()),
+            Purpose::Leaves => self.exchanges = self.exchanges.saturating_sub(1),
+            Purpose::Probe => {
+                if let Some(leaf) =
+                    self.leaves.get_mut(&self.metric, self.local.id_ref().key(), call.peer.id_ref())
+                {
+                    leaf.probing = false;
+                }
+            }
+            Purpose::Lookup(_) | Purpose::ReachFor(..) | Purpose::ReachThrough(_) => {}
+        }
+    }
+
+    fn expired(&mut self, turn: &mut Turn<'_>, id: crate::CallId, call: Call) {
+        if let (Purpose::Lookup(serial), false) = (&call.purpose, call.repeated) {
+            // Late, not lost: others are asked meanwhile, and this one once more, in case a message was lost.
+            let serial = *serial;
+            let to = call.peer.clone();
+            let deadline = turn.now + 2 * self.timeout_of(to.id_ref());
+            turn.send(&to, Message::Request(id, call.request.clone()));
+            self.calls.repeat(id, call, deadline);
+            self.lookup_late(turn, serial, to.id_ref());
+            return;
+        }
+        self.failed(turn, call);
+    }
+
+    /// A question will not be answered.
+    fn failed(&mut self, turn: &mut Turn<'_>, call: Call) {
+        self.settle_call(&call);
+        let peer = call.peer.clone();
+        match call.purpose {
+            Purpose::Lookup(serial) => {
+                self.missed(turn, &peer, false);
+                self.lookup_failed(turn, serial, peer.id_ref());
+            }
+            Purpose::Probe | Purpose::Leaves => self.missed(turn, &peer, false),
+            // It was hearsay; perhaps only the address was wrong.
+            Purpose::Meet => {}
+            Purpose::ReachFor(asker, id) => {
+                turn.send(&asker, Message::Response(id, Response::Reached(false)));
+            }
+            Purpose::ReachThrough(_) => {}
+        }
+    }
+
+    /// The transport gave a peer up: every question to it has failed, together they count as one missed probe.
+    fn unreachable(&mut self, turn: &mut Turn<'_>, peer: &NodeId) {
+        let calls = self.calls.close_all_to(peer);
+        let mut verified = calls.is_empty();
+        let mut lookups = Vec::new();
+        for call in calls {
+            self.settle_call(&call);
+            // A hearsay address that does not work says nothing about the peer.
+            verified |= !matches!(call.purpose, Purpose::Meet);
+            match call.purpose {
+                Purpose::Lookup(serial) => lookups.push(serial),
+                Purpose::ReachFor(asker, id) => {
+                    turn.send(&asker, Message::Response(id, Response::Reached(false)));
+                }
+                _ => {}
+            }
+        }
+        if verified {
+            let known = self.known(peer);
+            if let Some(known) = known {
+                self.missed(turn, &known, true);
+            }
+        }
+        for serial in lookups {
+            self.lookup_failed(turn, serial, peer);
+        }
+    }
+
+    /// Sends a question and keeps it open until its time-out.
+    fn ask(&mut self, turn: &mut Turn<'_>, to: &Peer, request: Request, purpose: Purpose) {
+        let deadline = turn.now + self.timeout_of(to.id_ref());
+        let id = self.calls.open(to.clone(), request.clone(), purpose, turn.now, deadline);
+        turn.send(to, Message::Request(id, request));
+    }
+
+    fn timeout_of(&self, peer: &NodeId) -> Duration {
+        self.rtt_of(peer).timeout().unwrap_or_else(|| self.network_rtt.timeout_for_stranger())
+    }
+
+    fn rtt_of(&self, peer: &NodeId) -> Rtt {
+        let me = self.local.id_ref().key();
+        match self.leaves.get(&self.metric, me, peer) {
+            Some(leaf) => leaf.rtt,
+            None => self.table.get(&self.metric, me, peer).map_or(Rtt::default(), |entry| entry.rtt),
+        }
+    }
+
+    /// The peer with this id, if it is in a table.
+    fn known(&self, id: &NodeId) -> Option<Peer> {
+        let me = self.local.id_ref().key();
+        let leaf = self.leaves.get(&self.metric, me, id).map(|leaf| leaf.peer.clone());
+        leaf.or_else(|| self.table.get(&self.metric, me, id).map(|entry| entry.peer.clone()))
+    }
+
+    fn set_addresses(&mut self, turn: &mut Turn<'_>, mut addrs: Vec<Address>) {
+        addrs.truncate(ADDRESSES_MAX);
+        if let Ok(local) = self.local.with_addresses(addrs, self.local.seq() + 1) {
+            self.local = Arc::new(local);
+        }
+        if matches!(self.phase, Phase::Idle | Phase::Left) {
+            return;
+        }
+        for leaf in self.leaves.as_slice() {
+            turn.send(&leaf.peer, Message::Notice(Notice::Record((*self.local).clone())));
+        }
+    }
+
+    fn leave(&mut self, turn: &mut Turn<'_>) {
+        if self.phase == Phase::Left {
+            return;
+        }
+        let me = self.local.id_ref().key();
+        for leaf in self.leaves.as_slice() {
+            turn.send(&leaf.peer, Message::Notice(Notice::Leaving));
+        }
+        for entry in self.table.as_slice() {
+            if self.leaves.get(&self.metric, me, entry.peer.id_ref()).is_none() {
+                turn.send(&entry.peer, Message::Notice(Notice::Leaving));
+            }
+        }
+        self.fail_lookups(turn);
+        self.calls.clear();
+        self.meeting.clear();
+        self.exchanges = 0;
+        self.timers = Timers::default();
+        self.phase = Phase::Left;
+        turn.event(Event::Left);
+    }
+
+    fn goodbye_from(&mut self, turn: &mut Turn<'_>, peer: &Peer) {
+        self.gone.left(peer, turn.now);
+        self.drop_peer(turn, peer.id_ref(), DownReason::Left);
+    }
+}

@@ -1,0 +1,175 @@
+//! Finding our own place.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::{Dht, Phase, Turn};
+use crate::{
+    NodeId,
+    io::Event,
+    lookup::{Owner, Progress, State},
+    metric::Metric,
+    params::{JOIN_RETRY_MAX, JOIN_RETRY_MIN, LOOKUP_DEADLINE},
+    peer::Peer,
+    timers::Timer,
+};
+
+/// Most seeds kept. Design.
+const SEEDS_MAX: usize = 64;
+/// Longest wait for neighbours to answer before a join counts as complete. Design.
+const SETTLE_MAX: Duration = Duration::from_secs(2);
+/// When, after joining, our own place is looked up again: those who joined at the same moment may have been missed.
+/// The last wait goes on for ever. Design.
+const CHECKS: [Duration; 5] = [
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(60),
+    Duration::from_secs(300),
+];
+/// Neighbours on which a join waits. Design: two on each side.
+const FIRST_EXCHANGES: usize = 4;
+
+impl<M: Metric> Dht<M> {
+    pub(super) fn start_joining(&mut self, turn: &mut Turn<'_>, mut seeds: Vec<Peer>) {
+        seeds.retain(|seed| seed.id_ref() != self.local.id_ref() && seed.is_reachable());
+        seeds.truncate(SEEDS_MAX);
+        self.seeds = seeds;
+        if matches!(self.phase, Phase::Joined | Phase::Settling) {
+            return;
+        }
+        if self.seeds.is_empty() && self.leaves.is_empty() {
+            self.joined(turn);
+            return;
+        }
+        self.phase = Phase::Joining { failed: 0 };
+        self.try_joining(turn);
+    }
+
+    /// Looks for our own place, starting from the seeds and whoever else is known.
+    pub(super) fn try_joining(&mut self, turn: &mut Turn<'_>) {
+        if self.lookups.values().any(|lookup| lookup.owner == Owner::Join) {
+            return;
+        }
+        let mut progress = self.look_for_self(turn, Owner::Join);
+        for seed in &self.seeds {
+            progress.add(&self.metric, seed, State::Named, None);
+        }
+        self.run_lookup(turn, progress);
+    }
+
+    fn look_for_self(&self, turn: &Turn<'_>, owner: Owner) -> Progress {
+        let key = *self.local.id_ref().key();
+        let half = usize::from(self.config.leaf_set) / 2;
+        let mut progress = Progress::new(
+            owner,
+            key,
+            half,
+            FIRST_EXCHANGES.min(half),
+            self.config.parallel.into(),
+            turn.now,
+            turn.now + LOOKUP_DEADLINE,
+        );
+        for peer in self.nearest_others(&key, self.config.reply_peers.into(), self.local.id_ref()) {
+            progress.add(&self.metric, &peer, State::Named, None);
+        }
+        progress
+    }
+
+    /// Our own place has been found, or not.
+    pub(super) fn join_finished(&mut self, turn: &mut Turn<'_>, found: bool) {
+        let failed = match self.phase {
+            Phase::Joining { failed } => failed,
+            Phase::Joined => {
+                if !found || self.is_lonely() {
+                    let wait = turn.around(JOIN_RETRY_MAX);
+                    self.timers.set(Timer::Join, turn.now + wait);
+                }
+                return;
+            }
+            _ => return,
+        };
+        if !found {
+            let failed = failed.saturating_add(1);
+            let wait = (JOIN_RETRY_MIN * (1 << (failed - 1).min(5))).min(JOIN_RETRY_MAX);
+            let retry_in = turn.around(wait);
+            self.phase = Phase::Joining { failed };
+            self.timers.set(Timer::Join, turn.now + retry_in);
+            turn.event(Event::JoinFailed { attempts: failed, retry_in });
+            return;
+        }
+        self.phase = Phase::Settling;
+        self.timers.set(Timer::Settle, turn.now + SETTLE_MAX);
+        let key = *self.local.id_ref().key();
+        for neighbour in self.nearest_others(&key, FIRST_EXCHANGES, self.local.id_ref()) {
+            self.exchange_leaves(turn, &neighbour);
+        }
+    }
+
+    /// A join is complete when the first neighbours have told their leaf sets and everybody named has been met.
+    pub(super) fn finish_settling(&mut self, turn: &mut Turn<'_>) {
+        if self.phase == Phase::Settling && self.exchanges == 0 && self.meeting.is_empty() {
+            self.joined(turn);
+        }
+    }
+
+    pub(super) fn joined(&mut self, turn: &mut Turn<'_>) {
+        self.timers.stop(Timer::Settle);
+        self.timers.stop(Timer::Join);
+        self.phase = Phase::Joined;
+        self.checks = 0;
+        // Anywhere within the first period, so that nodes started together do not act together.
+        let part =
+            |turn: &mut Turn<'_>, period: Duration| period * (turn.rng.next_u64() % 1000) as u32 / 1000;
+        let stabilise = part(turn, self.config.stabilise_every).min(self.config.stabilise_after_change);
+        let probe = part(turn, self.config.probe_every);
+        let check = turn.around(CHECKS[0]);
+        self.timers.set(Timer::Stabilise, turn.now + stabilise);
+        self.timers.set(Timer::Probe, turn.now + probe);
+        self.timers.set(Timer::Check, turn.now + check);
+        turn.event(Event::Joined);
+    }
+
+    pub(super) fn check_own_place(&mut self, turn: &mut Turn<'_>) {
+        self.checks = self.checks.saturating_add(1);
+        let wait = turn.around(CHECKS[usize::from(self.checks).min(CHECKS.len() - 1)]);
+        self.timers.set(Timer::Check, turn.now + wait);
+        if !self.leaves.is_empty() {
+            let progress = self.look_for_self(turn, Owner::Check);
+            self.run_lookup(turn, progress);
+        }
+    }
+
+    /// With fewer than two neighbours the ring may have fallen apart.
+    fn is_lonely(&self) -> bool {
+        self.leaves.len() < 2
+    }
+
+    pub(super) fn rejoin_if_lonely(&mut self, turn: &mut Turn<'_>) {
+        if self.phase == Phase::Joined
+            && self.is_lonely()
+            && !self.seeds.is_empty()
+            && !self.timers.is_set(Timer::Join)
+        {
+            let wait = turn.around(JOIN_RETRY_MIN);
+            self.timers.set(Timer::Join, turn.now + wait);
+        }
+    }
+
+    /// Names heard during a lookup may be neighbours.
+    pub(super) fn consider_all(&mut self, turn: &mut Turn<'_>, peers: &[Peer]) {
+        for peer in peers {
+            self.consider(turn, peer);
+        }
+    }
+
+    /// Whether this node counts itself among the results of its lookups.
+    pub(super) fn is_member(&self) -> bool {
+        self.phase == Phase::Joined
+    }
+
+    /// This node's own id.
+    pub(super) fn own_id(&self) -> &NodeId {
+        self.local.id_ref()
+    }
+}

@@ -1,0 +1,167 @@
+//! Finding out who is dead.
+//!
+//! Neighbours are probed one by one, and the next id upwards every time, so that every node is watched closely by one
+//! other. One that misses a probe is suspected: it is asked again and others are asked to reach it (SWIM, Das et al.
+//! 2002). It is dropped when it has missed at least two of our own probes and either the transport refuses it or the
+//! suspicion has lasted; every other node that lost it too shortens that time (Lifeguard, Dadgar et al. 2017).
+
+use core::time::Duration;
+
+use super::{Dht, Turn};
+use crate::{
+    NodeId,
+    calls::Purpose,
+    io::DownReason,
+    message::{Message, Notice, Request},
+    metric::Metric,
+    peer::Peer,
+    timers::Timer,
+};
+
+/// Own probes that must be missed before a neighbour is dropped, whatever others say. Design.
+const MISSES_MIN: u8 = 2;
+/// Questions left unanswered in a row before a row drops its entry. Design.
+const ENTRY_MISSES_MAX: u8 = 2;
+/// A word within this time makes another's claim that a peer is down worthless. Design.
+const FRESH: Duration = Duration::from_millis(500);
+/// How many others are asked to reach a suspect. SWIM's k. Design.
+const HELPERS: usize = 3;
+
+impl<M: Metric> Dht<M> {
+    pub(super) fn probe_next(&mut self, turn: &mut Turn<'_>) {
+        let period = turn.around(self.config.probe_every);
+        self.timers.set(Timer::Probe, turn.now + period);
+        let Some(watched) = self.leaves.watched(self.local.id_ref().key()) else { return };
+        let watched = self.leaves.as_slice()[watched].peer.clone();
+        let turn_index = usize::from(self.probe_turn) % self.leaves.len();
+        self.probe_turn = (turn_index + 1) as u8;
+        let next = self.leaves.as_slice()[turn_index].peer.clone();
+        self.probe(turn, watched.id_ref());
+        if next.id_ref() != watched.id_ref() {
+            self.probe(turn, next.id_ref());
+        }
+    }
+
+    /// Probes a neighbour, unless a probe is under way.
+    fn probe(&mut self, turn: &mut Turn<'_>, id: &NodeId) {
+        let Some(leaf) = self.leaves.get_mut(&self.metric, self.local.id_ref().key(), id) else { return };
+        if leaf.probing {
+            return;
+        }
+        leaf.probing = true;
+        let peer = leaf.peer.clone();
+        self.ask(turn, &peer, Request::Ping, Purpose::Probe);
+    }
+
+    /// A peer left a question of ours unanswered, or the transport could not reach it.
+    pub(super) fn missed(&mut self, turn: &mut Turn<'_>, peer: &Peer, refused: bool) {
+        let me = self.local.id_ref().key();
+        if let Some(entry) = self.table.get_mut(&self.metric, me, peer.id_ref()) {
+            entry.missed = entry.missed.saturating_add(1);
+            if entry.missed >= ENTRY_MISSES_MAX {
+                self.table.remove(&self.metric, me, peer.id_ref());
+            }
+        }
+        let Some(leaf) = self.leaves.get_mut(&self.metric, me, peer.id_ref()) else { return };
+        leaf.missed = leaf.missed.saturating_add(1);
+        leaf.refused = leaf.refused.saturating_add(u8::from(refused));
+        let first = leaf.suspect_since.is_none();
+        leaf.suspect_since.get_or_insert(turn.now);
+        if self.drop_if_dead(turn, peer.id_ref()) {
+            return;
+        }
+        if first && !refused {
+            self.ask_helpers(turn, peer.id_ref());
+        }
+        self.probe(turn, peer.id_ref());
+        self.timers.set_no_later(Timer::Suspects, turn.now + self.suspicion_step());
+    }
+
+    fn suspicion_step(&self) -> Duration {
+        self.config.suspicion / 6
+    }
+
+    /// Asks others, chosen at random, to reach a suspect.
+    fn ask_helpers(&mut self, turn: &mut Turn<'_>, suspect: &NodeId) {
+        let count = self.leaves.len();
+        let start = (turn.rng.next_u64() % count as u64) as usize;
+        // A stride through the leaf set, so that helpers are not each other's neighbours.
+        let stride = (count / HELPERS).max(1);
+        for step in 0..HELPERS.min(count) {
+            let leaf = &self.leaves.as_slice()[(start + step * stride) % count];
+            if leaf.peer.id_ref() != suspect && leaf.missed == 0 {
+                let helper = leaf.peer.clone();
+                self.ask(turn, &helper, Request::Reach { peer: *suspect }, Purpose::ReachThrough(*suspect));
+            }
+        }
+    }
+
+    /// A helper has tried.
+    pub(super) fn told_reach(&mut self, _turn: &mut Turn<'_>, suspect: &NodeId, reached: bool) {
+        let Some(leaf) = self.leaves.get_mut(&self.metric, self.local.id_ref().key(), suspect) else {
+            return;
+        };
+        if leaf.suspect_since.is_some() && !reached {
+            leaf.confirmations = leaf.confirmations.saturating_add(1);
+        }
+    }
+
+    /// Somebody has lost a peer. We look for ourselves; if we miss it too, that counts.
+    pub(super) fn told_down(&mut self, turn: &mut Turn<'_>, id: &NodeId) {
+        let Some(leaf) = self.leaves.get_mut(&self.metric, self.local.id_ref().key(), id) else { return };
+        if turn.now.since(leaf.heard) < FRESH {
+            return;
+        }
+        leaf.confirmations = leaf.confirmations.saturating_add(1);
+        self.probe(turn, id);
+    }
+
+    /// Probes suspects again; drops those whose time is up.
+    pub(super) fn probe_suspects(&mut self, turn: &mut Turn<'_>) {
+        let suspects: alloc::vec::Vec<NodeId> = self
+            .leaves
+            .as_slice()
+            .iter()
+            .filter(|leaf| leaf.suspect_since.is_some())
+            .map(|leaf| leaf.peer.id())
+            .collect();
+        if !suspects.is_empty() {
+            self.timers.set(Timer::Suspects, turn.now + self.suspicion_step());
+        }
+        for suspect in suspects {
+            if !self.drop_if_dead(turn, &suspect) {
+                self.probe(turn, &suspect);
+            }
+        }
+    }
+
+    fn drop_if_dead(&mut self, turn: &mut Turn<'_>, id: &NodeId) -> bool {
+        let me = self.local.id_ref().key();
+        let Some(leaf) = self.leaves.get(&self.metric, me, id) else { return true };
+        let Some(since) = leaf.suspect_since else { return false };
+        let patience = self.config.suspicion / (1 + u32::from(leaf.confirmations.min(5)));
+        let dead =
+            leaf.missed >= MISSES_MIN && (leaf.refused >= MISSES_MIN || turn.now.since(since) >= patience);
+        if !dead {
+            return false;
+        }
+        let peer = leaf.peer.clone();
+        // The nearest survivors spread the word; if all did, everybody would hear it forty times.
+        let watched = self.leaves.watched(me).map(|index| self.leaves.as_slice()[index].peer.id());
+        let announce =
+            watched == Some(*id) || self.leaves.adjacent(&self.metric).any(|leaf| leaf.peer.id_ref() == id);
+        self.gone.lost(&peer, turn.now);
+        self.drop_peer(turn, id, DownReason::Failed);
+        if announce {
+            for leaf in self.leaves.as_slice() {
+                turn.send(&leaf.peer, Message::Notice(Notice::Down(*id)));
+            }
+            // The next one up is watched from now on; it may have died in the same moment.
+            if let Some(next) = self.leaves.watched(self.local.id_ref().key()) {
+                let next = self.leaves.as_slice()[next].peer.clone();
+                self.probe(turn, next.id_ref());
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,190 @@
+//! Running lookups.
+
+use alloc::{boxed::Box, vec::Vec};
+use core::time::Duration;
+
+use super::{Dht, Phase, Turn};
+use crate::{
+    Key, NodeId,
+    calls::Purpose,
+    io::{Confirm, LookupError, LookupId, LookupOptions, Output},
+    lookup::{Owner, Progress, State, Step},
+    message::Request,
+    metric::Metric,
+    params::{LOOKUP_WANT_MAX, MESSAGE_PEERS_MAX},
+    peer::Peer,
+};
+
+/// What [`Confirm::Known`] asks for when the leaf set does not suffice.
+const KNOWN_OTHERWISE: usize = 3;
+
+impl<M: Metric> Dht<M> {
+    pub(super) fn start_lookup(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: LookupId,
+        key: Key,
+        options: &LookupOptions,
+    ) {
+        let finish = |turn: &mut Turn<'_>, outcome| turn.out.push(Output::LookupFinished { id, outcome });
+        let want = options.want.clamp(1, LOOKUP_WANT_MAX);
+        let known_nobody = self.leaves.is_empty() && self.table.as_slice().is_empty();
+        if self.phase == Phase::Left || (!self.is_member() && known_nobody) {
+            return finish(turn, Err(LookupError::NotJoined));
+        }
+        if self.lookups.len() >= usize::from(self.config.lookups) {
+            return finish(turn, Err(LookupError::Busy));
+        }
+        let need = match options.confirm {
+            Confirm::Answered(need) => need.min(want),
+            Confirm::Known => KNOWN_OTHERWISE.min(want),
+        };
+        let deadline = turn.now + options.deadline;
+        let parallel = self.config.parallel.into();
+        let mut progress = Progress::new(Owner::Caller(id), key, want, need, parallel, turn.now, deadline);
+        if self.is_member() {
+            progress.add(&self.metric, &self.local, State::Here, None);
+        }
+        let known = options.confirm == Confirm::Known
+            && self.is_member()
+            && self.leaves.covers(&self.metric, self.own_id().key(), &key, want);
+        let count = want.max(self.config.reply_peers.into());
+        for peer in self.nearest_others(&key, count, self.own_id()) {
+            progress.add(&self.metric, &peer, State::Named, None);
+        }
+        if known {
+            return finish(turn, Ok(progress.result(turn.now)));
+        }
+        self.run_lookup(turn, progress);
+    }
+
+    pub(super) fn run_lookup(&mut self, turn: &mut Turn<'_>, progress: Progress) {
+        let serial = self.next_lookup;
+        self.next_lookup = self.next_lookup.wrapping_add(1);
+        self.lookups.insert(serial, Box::new(progress));
+        self.advance(turn, serial);
+    }
+
+    pub(super) fn cancel_lookup(&mut self, id: LookupId) {
+        self.lookups.retain(|_, lookup| lookup.owner != Owner::Caller(id));
+    }
+
+    /// Asks whoever is to be asked next, or ends the lookup.
+    fn advance(&mut self, turn: &mut Turn<'_>, serial: u32) {
+        loop {
+            let Some(lookup) = self.lookups.get_mut(&serial) else { return };
+            match lookup.step(u32::from(self.config.lookup_messages)) {
+                Step::Ask(peer) => {
+                    let count = lookup.want.max(self.config.reply_peers.into()).min(MESSAGE_PEERS_MAX) as u8;
+                    let request = Request::Closest { key: lookup.key, count };
+                    self.ask(turn, &peer, request, Purpose::Lookup(serial));
+                }
+                Step::Wait if lookup.is_waiting() => return,
+                // There is somebody to ask, and nothing left to ask with.
+                Step::Wait => return self.finish_lookup(turn, serial, LookupError::Budget),
+                Step::Done => return self.finish_successfully(turn, serial),
+                Step::NoAnswer => return self.finish_lookup(turn, serial, LookupError::NoAnswer),
+            }
+        }
+    }
+
+    pub(super) fn lookup_answered(
+        &mut self,
+        turn: &mut Turn<'_>,
+        serial: u32,
+        from: &Peer,
+        names: &[Peer],
+        covered: bool,
+        rtt: Duration,
+    ) {
+        let names = &names[..names.len().min(MESSAGE_PEERS_MAX)];
+        if let Some(lookup) = self.lookups.get_mut(&serial)
+            && let Some((distance, depth)) = lookup.answered(&self.metric, from.id_ref(), rtt)
+        {
+            for name in names {
+                // Who does not cover the key can only help by naming somebody nearer than itself.
+                let nearer = covered || self.metric.distance(name.id_ref().key(), &lookup.key) < distance;
+                if nearer
+                    && name.is_reachable()
+                    && name.id_ref() != self.local.id_ref()
+                    && !self.gone.ignores_name(name, turn.now)
+                {
+                    lookup.add(&self.metric, name, State::Named, Some((from.id(), depth)));
+                }
+            }
+            self.advance(turn, serial);
+        }
+        self.consider_all(turn, names);
+    }
+
+    pub(super) fn lookup_late(&mut self, turn: &mut Turn<'_>, serial: u32, peer: &NodeId) {
+        if let Some(lookup) = self.lookups.get_mut(&serial) {
+            lookup.late(&self.metric, peer);
+            self.advance(turn, serial);
+        }
+    }
+
+    pub(super) fn lookup_failed(&mut self, turn: &mut Turn<'_>, serial: u32, peer: &NodeId) {
+        if let Some(lookup) = self.lookups.get_mut(&serial) {
+            lookup.failed(&self.metric, peer);
+            self.advance(turn, serial);
+        }
+    }
+
+    pub(super) fn expire_lookups(&mut self, turn: &mut Turn<'_>) {
+        while let Some(serial) =
+            self.lookups.iter().find(|(_, lookup)| lookup.deadline <= turn.now).map(|(serial, _)| *serial)
+        {
+            self.finish_lookup(turn, serial, LookupError::Deadline);
+        }
+    }
+
+    /// Ends all lookups because this node is leaving.
+    pub(super) fn fail_lookups(&mut self, turn: &mut Turn<'_>) {
+        for (_, lookup) in core::mem::take(&mut self.lookups) {
+            if let Owner::Caller(id) = lookup.owner {
+                turn.out.push(Output::LookupFinished { id, outcome: Err(LookupError::NotJoined) });
+            }
+        }
+    }
+
+    fn finish_successfully(&mut self, turn: &mut Turn<'_>, serial: u32) {
+        let Some(lookup) = self.lookups.remove(&serial) else { return };
+        match lookup.owner {
+            Owner::Caller(id) => {
+                turn.out.push(Output::LookupFinished { id, outcome: Ok(lookup.result(turn.now)) });
+            }
+            Owner::Join => self.join_finished(turn, true),
+            Owner::Check | Owner::Refresh => {}
+        }
+    }
+
+    fn finish_lookup(
+        &mut self,
+        turn: &mut Turn<'_>,
+        serial: u32,
+        error: fn(Box<crate::Lookup>) -> LookupError,
+    ) {
+        let Some(lookup) = self.lookups.remove(&serial) else { return };
+        match lookup.owner {
+            Owner::Caller(id) => {
+                let outcome = Err(error(Box::new(lookup.result(turn.now))));
+                turn.out.push(Output::LookupFinished { id, outcome });
+            }
+            Owner::Join => self.join_finished(turn, false),
+            Owner::Check | Owner::Refresh => {}
+        }
+    }
+
+    /// The nearest nodes this node knows without asking, nearest first; itself among them once it has joined.
+    pub fn nearest(&self, key: &Key, count: usize) -> Vec<Peer> {
+        let mut peers = self.nearest_others(key, count, self.own_id());
+        if self.is_member() {
+            let place =
+                peers.partition_point(|peer| self.metric.closer(key, peer.id_ref(), self.own_id()).is_lt());
+            peers.insert(place, self.local.clone());
+            peers.truncate(count);
+        }
+        peers
+    }
+}

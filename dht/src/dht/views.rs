@@ -1,0 +1,102 @@
+//! Looking at a node from outside.
+
+use alloc::vec::Vec;
+
+use super::{Dht, Phase};
+use crate::{
+    Config,
+    io::{Finger, FingerRow, SizeEstimate, Status},
+    metric::{Metric, Row, Shape},
+    peer::Peer,
+};
+
+impl<M: Metric> Dht<M> {
+    /// This node's own record.
+    pub fn local(&self) -> &Peer {
+        &self.local
+    }
+
+    /// The metric of its network.
+    pub fn metric(&self) -> &M {
+        &self.metric
+    }
+
+    /// Its settings, as they are in force.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Its neighbours, in the order of their offset from its own id: on a ring clockwise.
+    pub fn leaf_set(&self) -> impl ExactSizeIterator<Item = &Peer> {
+        self.leaves.as_slice().iter().map(|leaf| &leaf.peer)
+    }
+
+    /// Its neighbours with what it knows of their health.
+    pub fn neighbours(&self) -> Vec<Finger> {
+        let finger = |leaf: &crate::leaf_set::Leaf| Finger {
+            peer: leaf.peer.clone(),
+            rtt: leaf.rtt.smoothed(),
+            missed: leaf.missed,
+        };
+        self.leaves.as_slice().iter().map(finger).collect()
+    }
+
+    /// The rows of its table that have entries, in the order of their offset from its own id.
+    pub fn fingers(&self) -> Vec<FingerRow> {
+        let bits = self.config.digit_bits.into();
+        let two_sided = self.has_sides();
+        self.table
+            .rows()
+            .map(|(rank, entries)| FingerRow {
+                row: Row::from_rank(rank, bits, two_sided),
+                fingers: entries
+                    .iter()
+                    .map(|entry| Finger {
+                        peer: entry.peer.clone(),
+                        rtt: entry.rtt.smoothed(),
+                        missed: entry.missed,
+                    })
+                    .collect(),
+                cached: 0,
+            })
+            .collect()
+    }
+
+    fn has_sides(&self) -> bool {
+        self.metric.shape() == Shape::Circle && !self.metric.first_in_row()
+    }
+
+    /// How large the network is believed to be: a count while the leaf set is not full, otherwise by how densely the
+    /// neighbours lie.
+    pub fn network_size(&self) -> SizeEstimate {
+        let leaves = self.leaves.as_slice();
+        if !self.leaves.is_full() {
+            return SizeEstimate { nodes: leaves.len() as f64 + 1.0, exact: true };
+        }
+        let me = self.local.id_ref().key();
+        let offset = |index: usize| self.metric.offset(me, leaves[index].peer.id_ref().key());
+        // For uniform ids the arc that m nodes span is a sum of m exponential gaps; (m - 1) / arc is unbiased then.
+        let arc = match self.metric.shape() {
+            Shape::Circle => {
+                let half = leaves.len() / 2;
+                offset(half - 1).wrapping_sub(offset(half)).fraction()
+            }
+            Shape::Tree => offset(leaves.len() - 1).fraction(),
+        };
+        SizeEstimate { nodes: (leaves.len() as f64 - 1.0) / arc.max(f64::MIN_POSITIVE), exact: false }
+    }
+
+    /// The node in numbers.
+    pub fn status(&self) -> Status {
+        Status {
+            joined: self.phase == Phase::Joined,
+            size: self.network_size(),
+            table_entries: self.table.as_slice().len(),
+            cached: 0,
+            leaf_set: self.leaves.len(),
+            suspects: self.leaves.as_slice().iter().filter(|leaf| leaf.missed > 0).count(),
+            lookups: self.lookups.len(),
+            calls: self.calls.len(),
+        }
+    }
+}

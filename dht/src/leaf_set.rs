@@ -1,0 +1,225 @@
+//! The leaf set: the live nodes nearest to this one. Correctness of lookups rests on it alone; the rows of the table
+//! only make them fast.
+//!
+//! On a circle it holds half of its members on either side (the clockwise half is Chord's successor list), under XOR
+//! the nearest ones. While it is not full it holds everybody this node has met.
+
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+use crate::{
+    Distance, Key, NodeId, Time,
+    metric::{Metric, Shape},
+    nearest::{self, Placed},
+    peer::Peer,
+    rtt::Rtt,
+};
+
+/// One neighbour. Only peers that have spoken to us directly become one.
+#[derive(Debug, Clone)]
+pub(crate) struct Leaf {
+    pub(crate) peer: Peer,
+    /// Top limb of the offset from our own id, so that searching rarely touches the peer itself.
+    prefix: u64,
+    /// Digest of its leaf set when we last took it in completely; 0 if never.
+    pub(crate) digest: u64,
+    pub(crate) heard: Time,
+    /// When it first missed a probe since we last heard from it.
+    pub(crate) suspect_since: Option<Time>,
+    pub(crate) rtt: Rtt,
+    /// Own probes missed in a row.
+    pub(crate) missed: u8,
+    /// Of these, how often the transport said it could not be reached.
+    pub(crate) refused: u8,
+    /// Others who lost it too, since it became suspect.
+    pub(crate) confirmations: u8,
+    /// Whether a probe is under way.
+    pub(crate) probing: bool,
+}
+
+impl Placed for Leaf {
+    fn peer(&self) -> &Peer {
+        &self.peer
+    }
+}
+
+impl Leaf {
+    pub(crate) fn new(peer: Peer, now: Time, rtt: Rtt) -> Self {
+        Self {
+            peer,
+            prefix: 0,
+            digest: 0,
+            heard: now,
+            suspect_since: None,
+            rtt,
+            missed: 0,
+            refused: 0,
+            confirmations: 0,
+            probing: false,
+        }
+    }
+
+    /// Takes note that it is alive.
+    pub(crate) fn alive(&mut self, now: Time) {
+        self.heard = now;
+        self.suspect_since = None;
+        self.missed = 0;
+        self.refused = 0;
+        self.confirmations = 0;
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct LeafSet {
+    /// Sorted by offset from our own id.
+    leaves: Vec<Leaf>,
+    capacity: u8,
+}
+
+impl LeafSet {
+    pub(crate) fn new(capacity: u8) -> Self {
+        Self { leaves: Vec::new(), capacity }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.leaves.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.leaves.is_empty()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.leaves.len() >= usize::from(self.capacity)
+    }
+
+    pub(crate) fn as_slice(&self) -> &[Leaf] {
+        &self.leaves
+    }
+
+    /// Where the id is, or where it would be inserted.
+    fn search<M: Metric>(&self, metric: &M, me: &Key, id: &NodeId) -> Result<usize, usize> {
+        let offset = metric.offset(me, id.key());
+        self.leaves.binary_search_by(|leaf| match leaf.prefix.cmp(&offset.0[0]) {
+            Ordering::Equal => metric.offset(me, leaf.peer.id_ref().key()).cmp(&offset),
+            order => order,
+        })
+    }
+
+    pub(crate) fn get_mut<M: Metric>(&mut self, metric: &M, me: &Key, id: &NodeId) -> Option<&mut Leaf> {
+        let index = self.search(metric, me, id).ok()?;
+        self.leaves.get_mut(index)
+    }
+
+    pub(crate) fn get<M: Metric>(&self, metric: &M, me: &Key, id: &NodeId) -> Option<&Leaf> {
+        self.leaves.get(self.search(metric, me, id).ok()?)
+    }
+
+    /// Whether a peer with this id is missing here and would be kept.
+    pub(crate) fn wants<M: Metric>(&self, metric: &M, me: &Key, id: &NodeId) -> bool {
+        match self.search(metric, me, id) {
+            Ok(_) => false,
+            Err(index) => !self.is_full() || index != self.middle(metric),
+        }
+    }
+
+    /// The index that goes when there is one too many: between the two halves of a circle, the far end of a tree.
+    fn middle<M: Metric>(&self, metric: &M) -> usize {
+        match metric.shape() {
+            Shape::Circle => usize::from(self.capacity) / 2,
+            Shape::Tree => usize::from(self.capacity),
+        }
+    }
+
+    /// Inserts a peer that [`LeafSet::wants`] asks for; returns the one that had to go.
+    pub(crate) fn insert<M: Metric>(&mut self, metric: &M, me: &Key, mut leaf: Leaf) -> Option<Leaf> {
+        leaf.prefix = metric.offset(me, leaf.peer.id_ref().key()).0[0];
+        let Err(index) = self.search(metric, me, leaf.peer.id_ref()) else { return Some(leaf) };
+        if self.leaves.len() == self.leaves.capacity() {
+            // Grow in small steps: with a million nodes in one process, doubling would waste a kilobyte each.
+            self.leaves.reserve_exact(8);
+        }
+        self.leaves.insert(index, leaf);
+        (self.leaves.len() > usize::from(self.capacity)).then(|| self.leaves.remove(self.middle(metric)))
+    }
+
+    pub(crate) fn remove<M: Metric>(&mut self, metric: &M, me: &Key, id: &NodeId) -> Option<Leaf> {
+        let index = self.search(metric, me, id).ok()?;
+        Some(self.leaves.remove(index))
+    }
+
+    /// The neighbours on either side; the two nearest under a metric without sides. Fewer if there are fewer.
+    pub(crate) fn adjacent<M: Metric>(&self, metric: &M) -> impl Iterator<Item = &Leaf> {
+        let other = match metric.shape() {
+            Shape::Circle => self.leaves.len().saturating_sub(1),
+            Shape::Tree => 1,
+        };
+        let second = if other == 0 { None } else { self.leaves.get(other) };
+        self.leaves.first().into_iter().chain(second)
+    }
+
+    /// The members farthest out, who know what lies beyond.
+    pub(crate) fn outermost<M: Metric>(&self, metric: &M) -> impl Iterator<Item = &Leaf> {
+        let (first, second) = match metric.shape() {
+            Shape::Circle => (self.leaves.len() / 2, (self.leaves.len() / 2).checked_sub(1)),
+            Shape::Tree => (self.leaves.len().saturating_sub(1), None),
+        };
+        self.leaves.get(first).into_iter().chain(second.and_then(|index| self.leaves.get(index)))
+    }
+
+    /// The index of the neighbour this node watches most closely. The nearest id upwards among the members, so that
+    /// in every neighbourhood each node is watched by another.
+    pub(crate) fn watched(&self, me: &Key) -> Option<usize> {
+        let up = |leaf: &Leaf| Distance(leaf.peer.id_ref().key().limbs()).wrapping_sub(Distance(me.limbs()));
+        (0..self.leaves.len()).min_by_key(|index| up(&self.leaves[*index]))
+    }
+
+    /// Whether the `count` nodes nearest to `key` are certainly among the members and this node, provided the leaf set
+    /// is right: either it shows everybody, or the whole ball around the key lies inside what it spans.
+    pub(crate) fn covers<M: Metric>(&self, metric: &M, me: &Key, key: &Key, count: usize) -> bool {
+        if !self.is_full() {
+            return true;
+        }
+        let own = metric.distance(me, key);
+        let (mut seen, mut before_last, mut last) = (0, Distance::ZERO, Distance::ZERO);
+        nearest::walk(metric, me, &self.leaves, key, &mut |distance, _| {
+            seen += 1;
+            before_last = core::mem::replace(&mut last, distance);
+            seen < count
+        });
+        // Distance of the last of the `count` nearest, this node included.
+        let radius = match (seen + 1).cmp(&count) {
+            Ordering::Less => return false,
+            Ordering::Equal => last.max(own),
+            Ordering::Greater if own < last => before_last.max(own),
+            Ordering::Greater => last,
+        };
+        let offset = |leaf: &Leaf| metric.offset(me, leaf.peer.id_ref().key());
+        let target = metric.offset(me, key);
+        match metric.shape() {
+            Shape::Circle => {
+                let half = self.leaves.len() / 2;
+                let (end, start) = (offset(&self.leaves[half - 1]), offset(&self.leaves[half]));
+                let inside = target <= end || target >= start;
+                inside && radius <= end.wrapping_sub(target).min(target.wrapping_sub(start))
+            }
+            Shape::Tree => {
+                // Nobody in the ball is farther from us than this.
+                let reach = Distance::MAX.low_bits(radius.bits()).or(target);
+                self.leaves.last().is_some_and(|farthest| reach <= offset(farthest))
+            }
+        }
+    }
+
+    /// A summary that changes whenever a member comes, goes or gets a new record. Never 0.
+    pub(crate) fn digest(&self) -> u64 {
+        let mut digest = 0u64;
+        for leaf in &self.leaves {
+            let id = leaf.peer.id_ref().key().limbs()[0];
+            // An odd multiplier spreads the version over all bits (Fibonacci hashing).
+            digest ^=
+                (id ^ leaf.peer.seq().wrapping_mul(0x9e37_79b9_7f4a_7c15)).rotate_left((id & 63) as u32);
+        }
+        digest.max(1)
+    }
+}

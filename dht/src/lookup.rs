@@ -1,0 +1,272 @@
+//! One iterative lookup: whom to ask next, and when it is done.
+//!
+//! A pure bookkeeper. It keeps the nearest peers it has heard of, sorted; a few of the nearest that have not been asked
+//! are asked at a time (Kademlia's alpha); every answer names nearer ones. It is done when the nearest `need` that are
+//! not known to be dead have answered. A peer that is slow keeps its place but frees its slot for the next one.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::{Distance, Hop, Key, Lookup, LookupId, NodeId, Time, metric::Metric, peer::Peer};
+
+/// For whom a lookup runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The embedding program.
+    Caller(LookupId),
+    /// An attempt to join: looks for our own place.
+    Join,
+    /// A check that nobody nearer to us has been missed.
+    Check,
+    /// Fills or refreshes a row.
+    Refresh,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// This node itself: needs no question.
+    Here,
+    /// Heard of, not asked yet.
+    Named,
+    /// Asked, in time.
+    Asked,
+    /// Asked, and late: its slot is given to another, its answer still counts.
+    Late,
+    /// Has answered.
+    Answered,
+    /// Did not answer.
+    Failed,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    pub(crate) peer: Peer,
+    pub(crate) distance: Distance,
+    pub(crate) named_by: Option<NodeId>,
+    pub(crate) depth: u8,
+    pub(crate) state: State,
+}
+
+/// Candidates kept; beyond, the farthest unasked ones are forgotten. Four replies' worth of the largest.
+const CANDIDATES_MAX: usize = 256;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Progress {
+    pub(crate) owner: Owner,
+    pub(crate) key: Key,
+    pub(crate) want: usize,
+    /// How many of the nearest have to answer.
+    need: usize,
+    parallel: usize,
+    pub(crate) started: Time,
+    pub(crate) deadline: Time,
+    candidates: Vec<Candidate>,
+    in_flight: usize,
+    pub(crate) messages: u32,
+    trace: Vec<Hop>,
+}
+
+/// What to do now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Ask this peer; the lookup already counts it as asked.
+    Ask(Peer),
+    /// Wait for answers or time-outs.
+    Wait,
+    /// Enough of the nearest have answered.
+    Done,
+    /// Nobody has answered and nobody is left to ask.
+    NoAnswer,
+}
+
+impl Progress {
+    pub(crate) fn new(
+        owner: Owner,
+        key: Key,
+        want: usize,
+        need: usize,
+        parallel: usize,
+        started: Time,
+        deadline: Time,
+    ) -> Self {
+        Self {
+            owner,
+            key,
+            want,
+            need: need.max(1),
+            parallel,
+            started,
+            deadline,
+            candidates: Vec::new(),
+            in_flight: 0,
+            messages: 0,
+            trace: Vec::new(),
+        }
+    }
+
+    /// Adds a peer, unless it is known already.
+    pub(crate) fn add<M: Metric>(
+        &mut self,
+        metric: &M,
+        peer: &Peer,
+        state: State,
+        namer: Option<(NodeId, u8)>,
+    ) {
+        let distance = metric.distance(peer.id_ref().key(), &self.key);
+        let place = self.candidates.binary_search_by(|candidate| {
+            candidate.distance.cmp(&distance).then_with(|| candidate.peer.id_ref().cmp(peer.id_ref()))
+        });
+        let Err(index) = place else { return };
+        if self.candidates.len() >= CANDIDATES_MAX {
+            if index == self.candidates.len() || !self.forget_farthest(index) {
+                return;
+            }
+        }
+        let (named_by, depth) = match namer {
+            Some((id, depth)) => (Some(id), depth.saturating_add(1)),
+            None => (None, u8::from(state != State::Here)),
+        };
+        self.candidates.insert(index, Candidate { peer: peer.clone(), distance, named_by, depth, state });
+    }
+
+    /// Makes room behind `index`.
+    fn forget_farthest(&mut self, index: usize) -> bool {
+        let unasked = |candidate: &Candidate| matches!(candidate.state, State::Named | State::Failed);
+        match self.candidates.iter().rposition(unasked) {
+            Some(farthest) if farthest >= index => {
+                self.candidates.remove(farthest);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn find<M: Metric>(&self, metric: &M, id: &NodeId) -> Option<usize> {
+        let distance = metric.distance(id.key(), &self.key);
+        self.candidates
+            .binary_search_by(|candidate| {
+                candidate.distance.cmp(&distance).then_with(|| candidate.peer.id_ref().cmp(id))
+            })
+            .ok()
+    }
+
+    /// Decides the next move. Call it until it says something else than [`Step::Ask`].
+    pub(crate) fn step(&mut self, messages_max: u32) -> Step {
+        let (mut settled, mut open, mut late) = (0, false, 0);
+        let mut next = None;
+        let mut position = 0;
+        for (index, candidate) in self.candidates.iter().enumerate() {
+            match candidate.state {
+                State::Failed => continue,
+                State::Here | State::Answered if !open => {
+                    settled += 1;
+                    if settled >= self.need {
+                        return Step::Done;
+                    }
+                }
+                State::Here | State::Answered => {}
+                State::Named => {
+                    open = true;
+                    next = Some(index);
+                }
+                State::Asked => open = true,
+                State::Late => {
+                    open = true;
+                    late += 1;
+                }
+            }
+            position += 1;
+            // Whom to ask: only peers near the top, so that the last round does not ask more than it needs; late ones
+            // make room for others.
+            if next.is_some() || position >= self.need.max(self.parallel) + late {
+                break;
+            }
+        }
+        if !open {
+            // Everybody who is left has answered, though there are fewer than asked for.
+            let anybody = self.candidates.iter().any(|c| matches!(c.state, State::Answered));
+            let nobody_asked = self.candidates.iter().all(|c| c.state == State::Here);
+            return if anybody || (settled > 0 && nobody_asked) { Step::Done } else { Step::NoAnswer };
+        }
+        match next {
+            Some(index) if self.in_flight < self.parallel && self.messages < messages_max => {
+                let candidate = &mut self.candidates[index];
+                candidate.state = State::Asked;
+                self.in_flight += 1;
+                self.messages += 1;
+                Step::Ask(candidate.peer.clone())
+            }
+            _ => Step::Wait,
+        }
+    }
+
+    /// Whether an answer may still come.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.candidates.iter().any(|candidate| matches!(candidate.state, State::Asked | State::Late))
+    }
+
+    /// A peer that was asked has answered. Returns its distance to the key, and its depth.
+    pub(crate) fn answered<M: Metric>(
+        &mut self,
+        metric: &M,
+        id: &NodeId,
+        rtt: Duration,
+    ) -> Option<(Distance, u8)> {
+        let index = self.find(metric, id)?;
+        let candidate = &mut self.candidates[index];
+        match candidate.state {
+            State::Asked => self.in_flight -= 1,
+            State::Late => {}
+            _ => return None,
+        }
+        candidate.state = State::Answered;
+        self.trace.push(Hop {
+            peer: candidate.peer.clone(),
+            depth: candidate.depth.into(),
+            rtt,
+            distance_bits: candidate.distance.bits(),
+            named_by: candidate.named_by,
+        });
+        Some((candidate.distance, candidate.depth))
+    }
+
+    /// A peer that was asked is late.
+    pub(crate) fn late<M: Metric>(&mut self, metric: &M, id: &NodeId) {
+        if let Some(index) = self.find(metric, id)
+            && self.candidates[index].state == State::Asked
+        {
+            self.candidates[index].state = State::Late;
+            self.in_flight -= 1;
+        }
+    }
+
+    /// A peer that was asked will not answer.
+    pub(crate) fn failed<M: Metric>(&mut self, metric: &M, id: &NodeId) {
+        if let Some(index) = self.find(metric, id) {
+            match self.candidates[index].state {
+                State::Asked => self.in_flight -= 1,
+                State::Late => {}
+                _ => return,
+            }
+            self.candidates[index].state = State::Failed;
+        }
+    }
+
+    /// What is known now.
+    pub(crate) fn result(self, now: Time) -> Lookup {
+        let live = |candidate: &&Candidate| candidate.state != State::Failed;
+        let sure = |candidate: &Candidate| matches!(candidate.state, State::Here | State::Answered);
+        let confirmed = self.candidates.iter().filter(live).take(self.want).take_while(|c| sure(c)).count();
+        let hops = self.candidates.iter().find(|c| sure(c)).map_or(0, |nearest| nearest.depth.into());
+        let closest = self.candidates.iter().filter(live).take(self.want).map(|c| c.peer.clone()).collect();
+        Lookup {
+            key: self.key,
+            closest,
+            confirmed,
+            hops,
+            messages: self.messages,
+            elapsed: now.since(self.started),
+            trace: self.trace,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Walking a sorted table outwards from a key.
+//!
+//! Tables are sorted by [`Metric::offset`]. On a circle the nearest entries are found by stepping to both sides of the
+//! key's own place; under XOR by descending the tree that the sorted offsets spell, nearer half first. Both visit only
+//! what they return, never the whole table.
+
+use core::cmp::Ordering;
+
+use crate::{
+    Distance, Key,
+    metric::{Metric, Shape},
+    peer::Peer,
+};
+
+/// Something that stands for a peer in a sorted table.
+pub(crate) trait Placed {
+    fn peer(&self) -> &Peer;
+}
+
+/// Calls `visit` with the entries, nearest to `key` first, until it returns false.
+pub(crate) fn walk<'a, M: Metric, T: Placed>(
+    metric: &M,
+    me: &Key,
+    entries: &'a [T],
+    key: &Key,
+    visit: &mut impl FnMut(Distance, &'a T) -> bool,
+) {
+    if entries.is_empty() {
+        return;
+    }
+    match metric.shape() {
+        Shape::Circle => walk_circle(metric, me, entries, key, visit),
+        Shape::Tree => {
+            walk_tree(metric, me, entries, key, metric.offset(me, key), visit);
+        }
+    }
+}
+
+fn walk_circle<'a, M: Metric, T: Placed>(
+    metric: &M,
+    me: &Key,
+    entries: &'a [T],
+    key: &Key,
+    visit: &mut impl FnMut(Distance, &'a T) -> bool,
+) {
+    let count = entries.len();
+    let target = metric.offset(me, key);
+    let start = entries.partition_point(|entry| metric.offset(me, entry.peer().id_ref().key()) < target);
+    let at = |index: usize| {
+        let entry = &entries[index % count];
+        (metric.distance(entry.peer().id_ref().key(), key), entry)
+    };
+    // `count` is added so that stepping to the left never goes below zero.
+    let (mut left, mut right) = (start + count - 1, start);
+    let (mut on_left, mut on_right) = (at(left), at(right));
+    for _ in 0..count {
+        let order = on_left
+            .0
+            .cmp(&on_right.0)
+            .then_with(|| on_left.1.peer().id_ref().cmp(on_right.1.peer().id_ref()));
+        if order == Ordering::Less {
+            if !visit(on_left.0, on_left.1) {
+                return;
+            }
+            left -= 1;
+            on_left = at(left);
+        } else {
+            if !visit(on_right.0, on_right.1) {
+                return;
+            }
+            right += 1;
+            on_right = at(right);
+        }
+    }
+}
+
+/// Returns whether to go on.
+fn walk_tree<'a, M: Metric, T: Placed>(
+    metric: &M,
+    me: &Key,
+    entries: &'a [T],
+    key: &Key,
+    target: Distance,
+    visit: &mut impl FnMut(Distance, &'a T) -> bool,
+) -> bool {
+    let offset = |entry: &T| metric.offset(me, entry.peer().id_ref().key());
+    let [first, .., last] = entries else {
+        return match entries {
+            [only] => visit(metric.distance(only.peer().id_ref().key(), key), only),
+            _ => true,
+        };
+    };
+    // All entries agree above the highest bit in which the first and the last differ, so that bit decides. The depth
+    // of the recursion is at most 256, and log2 of the length for ids as hashes make them.
+    let bit = offset(first).xor(offset(last)).bits();
+    if bit == 0 {
+        return entries.iter().all(|entry| visit(metric.distance(entry.peer().id_ref().key(), key), entry));
+    }
+    let (zeros, ones) = entries.split_at(entries.partition_point(|entry| !offset(entry).bit(bit - 1)));
+    let (near, far) = if target.bit(bit - 1) { (ones, zeros) } else { (zeros, ones) };
+    walk_tree(metric, me, near, key, target, visit) && walk_tree(metric, me, far, key, target, visit)
+}
