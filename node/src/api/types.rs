@@ -84,8 +84,10 @@ pub struct Health {
     pub unreadable: u64,
     /// The fewest live shards of any chunk.
     pub shards_min: u8,
-    /// The fewest live shards among unreadable chunks is what makes them so; this is the most of them.
+    /// The most live shards that any unreadable chunk has.
     pub best_unreadable: u8,
+    /// The shards that chunk would need.
+    pub k_unreadable: u8,
     /// Shards per live holder.
     pub holders: Vec<HolderCount>,
 }

@@ -1,0 +1,150 @@
+//! The daemon's settings: `config.toml` in the data directory, overridden by flags.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use chordage_dht::AnyMetric;
+use libp2p::Multiaddr;
+use serde::{Deserialize, Serialize};
+
+/// Settings of one daemon. Every field has a default; unknown fields are refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Name of the network: 1 to 32 of `a-z`, `0-9` and `-`. Daemons of other networks are not understood.
+    pub network: String,
+    /// `ring` (default) or `xor`. The same for every daemon of a network.
+    pub metric: AnyMetric,
+    /// Addresses to listen on. Loopback only unless told otherwise; port 0 lets the system choose once, and
+    /// later starts reuse what it chose.
+    pub listen: Vec<Multiaddr>,
+    /// Addresses to announce instead of those listened on (behind a forwarded port, say).
+    pub announce: Vec<Multiaddr>,
+    /// Daemons to join through, `/ip4/…/tcp/…` with or without `/p2p/…`. Empty: the first of a new network.
+    pub bootstrap: Vec<Multiaddr>,
+    /// Most bytes of shards to hold for the network.
+    pub quota_bytes: u64,
+    /// Serve the API on this loopback address too, with a bearer token; the Unix socket is always there.
+    pub api_listen: Option<SocketAddr>,
+    /// Open connections at most, at least 64 (a leaf set needs 40). About 40 KB of memory each.
+    pub connections_max: u32,
+    /// Bytes that puts and gets may have in memory at a time, at least 32 MiB. Too little serialises chunks.
+    pub transfer_memory_bytes: u64,
+    /// Worker threads of the network runtime. One is best for many daemons on few cores.
+    pub runtime_threads: usize,
+}
+
+/// Why settings were refused. Nothing was started or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file exists but cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not valid.
+    #[error("{path}: {message}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        message: String,
+    },
+    /// A value outside its range.
+    #[error("{field} = {value}: {rule}")]
+    Value {
+        /// Name of the setting.
+        field: &'static str,
+        /// What was given.
+        value: String,
+        /// What is allowed.
+        rule: &'static str,
+    },
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let addr = |text: &str| text.parse().expect("a valid multiaddr");
+        Config {
+            network: "main".to_owned(),
+            metric: AnyMetric::Ring,
+            listen: vec![addr("/ip4/127.0.0.1/tcp/0"), addr("/ip4/127.0.0.1/udp/0/quic-v1")],
+            announce: Vec::new(),
+            bootstrap: Vec::new(),
+            quota_bytes: 100 << 30,
+            api_listen: None,
+            connections_max: 512,
+            transfer_memory_bytes: 48 << 20,
+            runtime_threads: 1,
+        }
+    }
+}
+
+impl Config {
+    /// Reads `path`; defaults when it does not exist.
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Config::default()),
+            Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),
+        };
+        toml::from_str(&text)
+            .map_err(|error| ConfigError::Parse { path: path.to_owned(), message: error.to_string() })
+    }
+
+    /// Checks what types cannot.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let value = |field, value: String, rule| Err(ConfigError::Value { field, value, rule });
+        let name_ok = (1..=32).contains(&self.network.len())
+            && self.network.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !name_ok {
+            return value("network", self.network.clone(), "1 to 32 of a-z, 0-9 and -");
+        }
+        if self.listen.is_empty() {
+            return value("listen", "[]".to_owned(), "at least one address");
+        }
+        if self.connections_max < 64 {
+            return value("connections_max", self.connections_max.to_string(), "at least 64");
+        }
+        if self.transfer_memory_bytes < 32 << 20 {
+            return value("transfer_memory_bytes", self.transfer_memory_bytes.to_string(), "at least 33554432");
+        }
+        if !(1..=64).contains(&self.runtime_threads) {
+            return value("runtime_threads", self.runtime_threads.to_string(), "1 to 64");
+        }
+        if let Some(addr) = self.api_listen
+            && !addr.ip().is_loopback()
+        {
+            return value("api_listen", addr.to_string(), "a loopback address: the API gives full control");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_pass_their_own_check_and_survive_a_round_trip() {
+        let config = Config::default();
+        config.check().expect("defaults are valid");
+        let text = toml::to_string(&config).expect("serialisable");
+        assert_eq!(toml::from_str::<Config>(&text).expect("readable"), config);
+    }
+
+    #[test]
+    fn unknown_fields_are_refused_by_name() {
+        let error = toml::from_str::<Config>("quota = 7").expect_err("no such field");
+        assert!(error.to_string().contains("quota"), "{error}");
+    }
+
+    #[test]
+    fn an_api_that_strangers_could_reach_is_refused() {
+        let config = Config { api_listen: Some(([0, 0, 0, 0], 80).into()), ..Config::default() };
+        assert!(matches!(config.check(), Err(ConfigError::Value { field: "api_listen", .. })));
+    }
+}

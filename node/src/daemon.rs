@@ -1,0 +1,168 @@
+//! A daemon from start to end: what is opened in which order, and what is closed in which.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use chordage_dht::PeerInfo;
+use chordage_storage::{ConvergenceSecret, OpenError, ShardStore, StoreConfig};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::server::{ApiServer, ServeError};
+use crate::coding::{Budget, Coders};
+use crate::config::{Config, ConfigError};
+use crate::datadir::{DataDir, DataDirError};
+use crate::driver::{Driver, DriverHandle, DriverParts};
+use crate::handle::{Inner, NodeHandle};
+use crate::identity::Identity;
+use crate::listen::{ListenError, listen};
+use crate::shards::{ShardClient, ShardServer};
+use crate::store::Store;
+use crate::transfer::Transfer;
+use crate::wire::peer::to_address;
+use crate::wire::{Protocols, build};
+
+/// How long a daemon that was asked to leave waits for requests under way.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Why a daemon did not start. Nothing runs, and nothing in the data directory was lost.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The shard store cannot be opened.
+    #[error("the shard store in {path} cannot be opened: {source}")]
+    Store {
+        /// Where it is.
+        path: PathBuf,
+        /// Why not.
+        source: OpenError,
+    },
+    /// A port is taken, or the system refused.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The API cannot be served.
+    #[error(transparent)]
+    Api(#[from] ServeError),
+    /// The system refused something else.
+    #[error("{0}")]
+    System(String),
+}
+
+/// A running daemon.
+pub struct Daemon {
+    handle: NodeHandle,
+    driver: DriverHandle,
+    running: JoinHandle<()>,
+    api: ApiServer,
+    leaving: CancellationToken,
+}
+
+impl Daemon {
+    /// Starts a daemon on the data directory at `path`. It serves its API when this returns and goes on joining
+    /// its network in the background.
+    pub async fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
+        config.check()?;
+        if std::env::var_os("SSLKEYLOGFILE").is_some() {
+            // QUIC's TLS would write the session keys of every connection there.
+            return Err(StartError::System(
+                "SSLKEYLOGFILE is set: it would write the keys of every connection to a file; unset it".to_owned(),
+            ));
+        }
+        let dir = Arc::new(DataDir::open(path)?);
+        let identity = Identity::load(&dir)?;
+        let secret = ConvergenceSecret::new(dir.secret("secret")?);
+        let store = open_store(&dir, &config)?;
+
+        let metric = config.metric;
+        let protocols = Protocols::new(&config.network, &metric.to_string());
+        let mut swarm = build(identity.keypair, protocols, config.connections_max)
+            .map_err(|error| StartError::System(error.to_string()))?;
+        let last = dir.read("listen")?.unwrap_or_default();
+        listen(&mut swarm, &config.listen, &String::from_utf8_lossy(&last)).await?;
+        let announced: Vec<_> = if config.announce.is_empty() {
+            swarm.listeners().cloned().collect()
+        } else {
+            config.announce.clone()
+        };
+        let addrs = announced.iter().filter_map(to_address).take(8).collect();
+        let local = PeerInfo::new(identity.public_key, addrs, record_sequence())
+            .map_err(|error| StartError::System(error.to_string()))?;
+        let local_id = local.id();
+
+        let leaving = CancellationToken::new();
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|error| StartError::System(error.to_string()))?;
+        let (driver, driver_handle) = Driver::new(
+            DriverParts {
+                swarm,
+                local,
+                metric,
+                seed,
+                bootstrap: config.bootstrap.clone(),
+                announce: config.announce.clone(),
+                dir: dir.clone(),
+            },
+            ShardServer::new(store.clone(), leaving.clone()),
+        );
+        let handle = NodeHandle {
+            inner: Arc::new(Inner {
+                transfer: Arc::new(Transfer {
+                    driver: driver_handle.clone(),
+                    client: ShardClient::new(driver_handle.clone()),
+                    store,
+                    coders: Coders::new(),
+                    budget: Budget::new(config.transfer_memory_bytes),
+                    local: local_id,
+                }),
+                secret,
+                metric,
+                started: Instant::now(),
+                leaving: leaving.clone(),
+            }),
+        };
+        let api = ApiServer::start(handle.clone(), &dir, config.api_listen).await?;
+        let running = tokio::spawn(driver.run());
+        Ok(Daemon { handle, driver: driver_handle, running, api, leaving })
+    }
+
+    /// The daemon, for requests.
+    pub fn handle(&self) -> &NodeHandle {
+        &self.handle
+    }
+
+    /// Where the API is, as `--api` takes it.
+    pub fn api_address(&self) -> String {
+        self.api.address()
+    }
+
+    /// Leaves the network: refuses new work, waits a bounded time for requests under way, says goodbye.
+    pub async fn leave(self) {
+        self.leaving.cancel();
+        self.api.drain(DRAIN).await;
+        self.driver.leave().await;
+        // The driver stops after its goodbyes; a panic in it has been reported by then.
+        let _ = self.running.await;
+        if let Err(error) = self.handle.inner.transfer.store.shards().close() {
+            tracing::error!(%error, "the shard store did not close cleanly; the next start checks its tail");
+        }
+    }
+}
+
+fn open_store(dir: &DataDir, config: &Config) -> Result<Store, StartError> {
+    let path = dir.join("shards");
+    let settings = StoreConfig { quota_bytes: config.quota_bytes, ..StoreConfig::default() };
+    let shards = ShardStore::open(&path, settings).map_err(|source| StartError::Store { path, source })?;
+    Store::start(shards).map_err(|error| StartError::System(format!("cannot start a thread: {error}")))
+}
+
+/// Records of later starts replace those of earlier ones, and the clock is what every start has in common.
+fn record_sequence() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,204 @@
+//! The data directory: who owns it, which version wrote it, and the small files in it.
+//!
+//! ```text
+//! config.toml  settings (optional)             lock       held while a daemon runs
+//! format       version of this layout          key        Ed25519 secret key, mode 0600
+//! secret       convergence secret, mode 0600   listen     addresses of the last run, to be kept
+//! peers        addresses of known peers        shards/    the shard store
+//! api          address of the running API      api.sock, api.token
+//! ```
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Version of the layout that this program writes and reads.
+const FORMAT: u32 = 1;
+
+/// A data directory that this process holds locked.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    /// Released by the system when the process ends, however it ends.
+    _lock: File,
+}
+
+/// Why a data directory could not be opened. It is unchanged, unless `Io` says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// A daemon runs on it.
+    #[error("{path} is in use by another daemon{}", pid.map(|p| format!(" (pid {p})")).unwrap_or_default())]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+        /// The holder's process id, if it could be read.
+        pid: Option<u32>,
+    },
+    /// A newer program wrote it.
+    #[error("{path} has format {found}, and this program knows formats up to {known}")]
+    Newer {
+        /// The directory.
+        path: PathBuf,
+        /// The format found.
+        found: u32,
+        /// The newest format known here.
+        known: u32,
+    },
+    /// A file in it is damaged.
+    #[error("{path} is damaged: {problem}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// In what way.
+        problem: &'static str,
+    },
+    /// The system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// What was being read or written.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl DataDir {
+    /// Creates (mode 0700) or opens `path` and locks it.
+    pub fn open(path: &Path) -> Result<DataDir, DataDirError> {
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| DataDirError::Io { path, source }
+        };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io(path))?;
+        let lock_path = path.join("lock");
+        let mut lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&lock_path)
+            .map_err(io(&lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let pid = fs::read_to_string(&lock_path).ok().and_then(|text| text.trim().parse().ok());
+                return Err(DataDirError::Locked { path: path.to_owned(), pid });
+            }
+            Err(TryLockError::Error(source)) => return Err(DataDirError::Io { path: lock_path, source }),
+        }
+        let dir = DataDir { path: path.to_owned(), _lock: lock.try_clone().map_err(io(&lock_path))? };
+        dir.check_format()?;
+        lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id())).map_err(io(&lock_path))?;
+        Ok(dir)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of a file or folder in it.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    fn check_format(&self) -> Result<(), DataDirError> {
+        match self.read("format")? {
+            None => self.write("format", format!("{FORMAT}\n").as_bytes(), 0o644),
+            Some(bytes) => {
+                let found = std::str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse::<u32>().ok());
+                match found {
+                    Some(found) if found > FORMAT => {
+                        Err(DataDirError::Newer { path: self.path.clone(), found, known: FORMAT })
+                    }
+                    Some(FORMAT) => Ok(()),
+                    _ => Err(DataDirError::Damaged { path: self.join("format"), problem: "not a version" }),
+                }
+            }
+        }
+    }
+
+    /// Reads a small file; `None` if it does not exist.
+    pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, DataDirError> {
+        let path = self.join(name);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(DataDirError::Io { path, source }),
+        }
+    }
+
+    /// Replaces a small file so that a crash leaves the old or the new one, never a mixture.
+    pub(crate) fn write(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), DataDirError> {
+        let path = self.join(name);
+        let temporary = self.join(&format!(".{name}.new"));
+        let write = || {
+            let mut file =
+                OpenOptions::new().create(true).truncate(true).write(true).mode(mode).open(&temporary)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)?;
+            File::open(&self.path)?.sync_all()
+        };
+        write().map_err(|source| DataDirError::Io { path, source })
+    }
+
+    /// Reads a secret of 32 bytes, or makes it from the system's randomness on first use.
+    pub(crate) fn secret(&self, name: &str) -> Result<[u8; 32], DataDirError> {
+        if let Some(bytes) = self.read(name)? {
+            return bytes.try_into().map_err(|_| DataDirError::Damaged {
+                path: self.join(name),
+                problem: "a secret has 32 bytes",
+            });
+        }
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).map_err(|error| DataDirError::Io {
+            path: self.join(name),
+            source: io::Error::other(error.to_string()),
+        })?;
+        self.write(name, &secret, 0o600)?;
+        Ok(secret)
+    }
+
+    /// Removes a file if it is there.
+    pub(crate) fn remove(&self, name: &str) {
+        // A file that cannot be removed is one that the next start replaces.
+        let _ = fs::remove_file(self.join(name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_opener_is_told_who_holds_it() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let held = DataDir::open(dir.path()).expect("first");
+        match DataDir::open(dir.path()) {
+            Err(DataDirError::Locked { pid, .. }) => assert_eq!(pid, Some(std::process::id())),
+            other => panic!("{other:?}"),
+        }
+        drop(held);
+        DataDir::open(dir.path()).expect("free again");
+    }
+
+    #[test]
+    fn a_newer_format_is_left_alone() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        fs::write(dir.path().join("format"), "2\n").expect("writable");
+        assert!(matches!(DataDir::open(dir.path()), Err(DataDirError::Newer { found: 2, .. })));
+        assert_eq!(fs::read(dir.path().join("format")).expect("there"), b"2\n");
+    }
+
+    #[test]
+    fn secrets_stay_the_same_and_a_damaged_one_is_not_replaced() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let data = DataDir::open(dir.path()).expect("new");
+        let first = data.secret("secret").expect("made");
+        assert_eq!(data.secret("secret").expect("read"), first);
+        fs::write(data.join("secret"), b"short").expect("writable");
+        assert!(matches!(data.secret("secret"), Err(DataDirError::Damaged { .. })));
+    }
+}

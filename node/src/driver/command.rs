@@ -1,0 +1,111 @@
+//! What the rest of the daemon may ask of the driver.
+
+use std::time::Duration;
+
+use chordage_dht::{Finger, FingerRow, Key, Lookup, LookupError, LookupOptions, Peer, Status};
+use libp2p::{Multiaddr, PeerId, Stream};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::wire::{OpenError, OpenReply};
+
+/// Commands that may wait for the driver.
+pub(super) const COMMANDS_MAX: usize = 256;
+
+/// One wish.
+pub(super) enum Command {
+    Lookup { key: Key, options: LookupOptions, reply: oneshot::Sender<Result<Lookup, LookupError>> },
+    OpenShardStream { peer: Peer, reply: OpenReply },
+    View(oneshot::Sender<View>),
+    Leave(oneshot::Sender<()>),
+}
+
+/// Why a lookup brought nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum FindError {
+    /// The overlay found nothing certain.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// The driver has stopped.
+    #[error("the daemon is shutting down")]
+    Stopped,
+}
+
+/// What the driver sees, at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub(crate) local: Peer,
+    pub(crate) status: Status,
+    pub(crate) leaf_set: Vec<Finger>,
+    pub(crate) rows: Vec<FingerRow>,
+    pub(crate) listen: Vec<Multiaddr>,
+    pub(crate) connected: Vec<PeerId>,
+    pub(crate) join_problem: Option<String>,
+}
+
+/// How far the node is with becoming part of the network; changes are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Membership {
+    Joining,
+    Joined,
+    Leaving,
+}
+
+/// The driver, as others see it. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct DriverHandle {
+    commands: mpsc::Sender<Command>,
+    membership: watch::Receiver<Membership>,
+}
+
+impl DriverHandle {
+    pub(super) fn new(commands: mpsc::Sender<Command>, membership: watch::Receiver<Membership>) -> Self {
+        DriverHandle { commands, membership }
+    }
+
+    /// Finds the nodes nearest `key`. Ends by the options' deadline at the latest.
+    pub(crate) async fn lookup(&self, key: Key, options: LookupOptions) -> Result<Lookup, FindError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Lookup { key, options, reply }).await?;
+        Ok(answer.await.map_err(|_| FindError::Stopped)??)
+    }
+
+    /// Opens a shard stream to `peer`, dialling where needed.
+    pub(crate) async fn open_shard_stream(&self, peer: Peer) -> Result<Stream, OpenError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::OpenShardStream { peer, reply }).await.map_err(|_| OpenError::Closed)?;
+        answer.await.unwrap_or(Err(OpenError::Closed))
+    }
+
+    /// What the driver sees now; `None` once it has stopped.
+    pub(crate) async fn view(&self) -> Option<View> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::View(reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Says goodbye to the neighbours and stops the driver.
+    pub(crate) async fn leave(&self) {
+        let (reply, answer) = oneshot::channel();
+        if self.send(Command::Leave(reply)).await.is_ok() {
+            // A driver that stopped by itself has nobody left to say goodbye to.
+            let _ = answer.await;
+        }
+    }
+
+    /// How far joining is.
+    pub(crate) fn membership(&self) -> Membership {
+        *self.membership.borrow()
+    }
+
+    /// Waits up to `patience` for the node to be part of a network; tells whether it is.
+    pub(crate) async fn joined_within(&self, patience: Duration) -> bool {
+        let mut membership = self.membership.clone();
+        tokio::time::timeout(patience, membership.wait_for(|m| *m == Membership::Joined))
+            .await
+            .is_ok_and(|changed| changed.is_ok())
+    }
+
+    async fn send(&self, command: Command) -> Result<(), FindError> {
+        self.commands.send(command).await.map_err(|_| FindError::Stopped)
+    }
+}

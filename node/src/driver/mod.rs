@@ -1,0 +1,337 @@
+//! The one loop that owns the swarm, the overlay and the clock. It translates and holds no policy: events of the
+//! swarm become inputs of the overlay, its outputs become messages, and commands become either.
+
+mod bootstrap;
+mod command;
+mod links;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chordage_dht::{AnyMetric, Dht, Event, Input, LookupError, LookupId, Lookup, Output, Peer, PeerInfo, Time};
+use futures::StreamExt;
+use libp2p::core::ConnectedPoint;
+use libp2p::swarm::{SwarmEvent, dial_opts::DialOpts};
+use libp2p::{Multiaddr, PeerId};
+use rand_chacha::ChaCha12Rng;
+use rand_core::SeedableRng;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+use self::bootstrap::{Bootstrap, remember};
+use self::command::{COMMANDS_MAX, Command};
+pub(crate) use self::command::{DriverHandle, Membership, View};
+pub use self::command::FindError;
+use self::links::{LinkEvent, Links, read_link};
+use crate::datadir::DataDir;
+use crate::shards::ShardServer;
+use crate::wire::peer::{dial_order, peer_id, split, to_address};
+use crate::wire::{Class, Inbound, NetworkSwarm, WireEvent};
+
+/// Link events that may wait for the driver; readers of streams wait when it is full.
+const EVENTS_MAX: usize = 1024;
+/// How often the neighbours are written down for the next start.
+const REMEMBER_EVERY: Duration = Duration::from_secs(15);
+/// How often addresses without a peer id are dialled again while nobody is known by name.
+const REDIAL_EVERY: Duration = Duration::from_secs(3);
+/// A first node (nobody configured to join through) that finds none of its old peers is a network of one.
+const ALONE_AFTER_ATTEMPTS: u32 = 2;
+/// How long goodbyes may take to leave the machine.
+const GOODBYE: Duration = Duration::from_millis(300);
+
+/// See the module's description.
+pub(crate) struct Driver {
+    swarm: NetworkSwarm,
+    dht: Dht<AnyMetric>,
+    rng: ChaCha12Rng,
+    started: Instant,
+    outputs: Vec<Output>,
+    links: Links,
+    link_events: mpsc::Receiver<LinkEvent>,
+    link_events_in: mpsc::Sender<LinkEvent>,
+    commands: mpsc::Receiver<Command>,
+    lookups: BTreeMap<LookupId, oneshot::Sender<Result<Lookup, LookupError>>>,
+    next_lookup: u64,
+    bootstrap: Bootstrap,
+    membership: watch::Sender<Membership>,
+    join_problem: Option<String>,
+    shards: ShardServer,
+    dir: Arc<DataDir>,
+    remembered: String,
+    announce: Vec<Multiaddr>,
+    local_peer: PeerId,
+}
+
+/// What a driver starts from.
+pub(crate) struct DriverParts {
+    pub(crate) swarm: NetworkSwarm,
+    pub(crate) local: PeerInfo,
+    pub(crate) metric: AnyMetric,
+    pub(crate) seed: [u8; 32],
+    pub(crate) bootstrap: Vec<Multiaddr>,
+    /// Addresses to announce instead of those listened on.
+    pub(crate) announce: Vec<Multiaddr>,
+    pub(crate) dir: Arc<DataDir>,
+}
+
+impl Driver {
+    /// A driver and its handle. The shard server comes later because it needs the handle's client.
+    pub(crate) fn new(parts: DriverParts, shards: ShardServer) -> (Driver, DriverHandle) {
+        let (commands_in, commands) = mpsc::channel(COMMANDS_MAX);
+        let (link_events_in, link_events) = mpsc::channel(EVENTS_MAX);
+        let (membership, watched) = watch::channel(Membership::Joining);
+        // A damaged list of old peers is a missing one.
+        let remembered = parts.dir.read("peers").ok().flatten().unwrap_or_default();
+        let remembered = String::from_utf8_lossy(&remembered).into_owned();
+        let driver = Driver {
+            links: Links::new(&parts.local, link_events_in.clone()),
+            local_peer: *parts.swarm.local_peer_id(),
+            swarm: parts.swarm,
+            dht: Dht::new(parts.local, parts.metric, chordage_dht::Config::default()),
+            rng: ChaCha12Rng::from_seed(parts.seed),
+            started: Instant::now(),
+            outputs: Vec::new(),
+            link_events,
+            link_events_in,
+            commands,
+            lookups: BTreeMap::new(),
+            next_lookup: 0,
+            bootstrap: Bootstrap::new(&parts.bootstrap, &remembered),
+            membership,
+            join_problem: None,
+            shards,
+            dir: parts.dir,
+            remembered,
+            announce: parts.announce,
+        };
+        (driver, DriverHandle::new(commands_in, watched))
+    }
+
+    /// Runs until told to leave or until every handle is gone.
+    pub(crate) async fn run(mut self) {
+        self.join();
+        let mut remember = tokio::time::interval(REMEMBER_EVERY);
+        remember.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut redial = tokio::time::interval_at(Instant::now() + REDIAL_EVERY, REDIAL_EVERY);
+        loop {
+            let wake = self.dht.next_timeout().map(|at| self.started + Duration::from_micros(at.as_micros()));
+            tokio::select! {
+                event = self.swarm.select_next_some() => self.swarm_event(event),
+                Some(event) = self.link_events.recv() => self.link_event(event),
+                command = self.commands.recv() => match command {
+                    Some(Command::Leave(done)) => {
+                        self.leave().await;
+                        let _ = done.send(());
+                        return;
+                    }
+                    Some(command) => self.command(command),
+                    None => return,
+                },
+                () = sleep_until(wake.unwrap_or(self.started)), if wake.is_some() => self.input(Input::Timeout),
+                _ = remember.tick() => self.remember(),
+                _ = redial.tick() => self.redial(),
+            }
+        }
+    }
+
+    fn now(&self) -> Time {
+        Time::from_micros(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn input(&mut self, input: Input) {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        self.dht.handle(self.now(), &mut self.rng, input, &mut outputs);
+        for output in outputs.drain(..) {
+            self.output(output);
+        }
+        self.outputs = outputs;
+    }
+
+    fn output(&mut self, output: Output) {
+        match output {
+            Output::Send { to, message } => {
+                let streams = &mut self.swarm.behaviour_mut().streams;
+                self.links.send(&to, &message, || {
+                    let (reply, opening) = oneshot::channel();
+                    open(streams, &to, Class::Dht, reply);
+                    opening
+                });
+            }
+            Output::LookupFinished { id, outcome } => {
+                if let Some(reply) = self.lookups.remove(&id) {
+                    // Whoever asked may have stopped waiting.
+                    let _ = reply.send(outcome);
+                }
+            }
+            Output::Event(event) => self.overlay_event(event),
+        }
+    }
+
+    fn overlay_event(&mut self, event: Event) {
+        match event {
+            Event::Joined => {
+                tracing::info!("joined the network");
+                self.join_problem = None;
+                self.membership.send_replace(Membership::Joined);
+            }
+            Event::JoinFailed { attempts, retry_in } => {
+                self.join_problem = Some(format!(
+                    "none of the {} known peers answered ({attempts} attempts so far)",
+                    self.bootstrap.seeds().len() + self.bootstrap.anonymous().len()
+                ));
+                tracing::warn!(attempts, ?retry_in, "no peer to join through has answered");
+                self.dial_anonymous();
+                if attempts >= ALONE_AFTER_ATTEMPTS && !self.bootstrap.is_configured() {
+                    self.join_problem = None;
+                    // Deferred: this is called while outputs of the overlay are being worked off.
+                    let _ = self.link_events_in.try_send(LinkEvent::Alone);
+                }
+            }
+            Event::NeighbourUp(peer) => tracing::debug!(peer = %peer.id(), "neighbour"),
+            Event::NeighbourDown { peer, why } => tracing::info!(%peer, ?why, "neighbour gone"),
+            Event::Left => {
+                self.membership.send_replace(Membership::Leaving);
+            }
+        }
+    }
+
+    fn link_event(&mut self, event: LinkEvent) {
+        match event {
+            LinkEvent::Received { from, message } => self.input(Input::Message { from, message }),
+            LinkEvent::Unreachable(peer) => self.input(Input::Unreachable { peer }),
+            LinkEvent::Alone => self.input(Input::Join { seeds: Vec::new() }),
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Lookup { key, options, reply } => {
+                let id = LookupId(self.next_lookup);
+                self.next_lookup += 1;
+                self.lookups.retain(|_, waiting| !waiting.is_closed());
+                self.lookups.insert(id, reply);
+                self.input(Input::StartLookup { id, key, options });
+            }
+            Command::OpenShardStream { peer, reply } => {
+                open(&mut self.swarm.behaviour_mut().streams, &peer, Class::Shard, reply);
+            }
+            Command::View(reply) => {
+                let _ = reply.send(self.view());
+            }
+            Command::Leave(_) => unreachable!("the loop handles it"),
+        }
+    }
+
+    fn view(&self) -> View {
+        View {
+            local: self.dht.local().clone(),
+            status: self.dht.status(),
+            leaf_set: self.dht.neighbours(),
+            rows: self.dht.fingers(),
+            listen: self.swarm.listeners().map(|addr| named(addr, self.local_peer)).collect(),
+            connected: self.swarm.connected_peers().copied().collect(),
+            join_problem: self.join_problem.clone(),
+        }
+    }
+
+    fn swarm_event(&mut self, event: SwarmEvent<WireEvent>) {
+        match event {
+            SwarmEvent::Behaviour(WireEvent::Streams(Inbound { peer, class, stream })) => match class {
+                Class::Dht => drop(tokio::spawn(read_link(peer, stream, self.link_events_in.clone()))),
+                Class::Shard => drop(tokio::spawn(self.shards.clone().serve(stream))),
+            },
+            SwarmEvent::NewListenAddr { .. } | SwarmEvent::ExpiredListenAddr { .. } => self.addresses_changed(),
+            SwarmEvent::ConnectionEstablished {
+                peer_id, endpoint: ConnectedPoint::Dialer { address, .. }, ..
+            } => {
+                let address = split(address).0;
+                if self.bootstrap.anonymous().contains(&address) && self.bootstrap.add(peer_id, &[address]) {
+                    self.join();
+                }
+            }
+            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "listener"),
+            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
+                tracing::warn!(?addresses, ?reason, "no longer listening");
+            }
+            _ => {}
+        }
+    }
+
+    fn addresses_changed(&mut self) {
+        let listened: Vec<Multiaddr> = self.swarm.listeners().cloned().collect();
+        let lines: String = listened.iter().map(|addr| format!("{addr}\n")).collect();
+        if let Err(error) = self.dir.write("listen", lines.as_bytes(), 0o644) {
+            tracing::warn!(%error, "the ports of this run cannot be remembered");
+        }
+        let announced = if self.announce.is_empty() { &listened } else { &self.announce };
+        let addrs = announced.iter().filter_map(to_address).take(8).collect();
+        self.input(Input::SetAddresses(addrs));
+        self.links.set_local(self.dht.local());
+    }
+
+    /// Joins, or joins again, through everybody known.
+    fn join(&mut self) {
+        self.bootstrap.forget(self.dht.local().id());
+        let seeds = self.bootstrap.seeds();
+        self.dial_anonymous();
+        if !seeds.is_empty() || self.bootstrap.anonymous().is_empty() {
+            self.input(Input::Join { seeds });
+        }
+    }
+
+    /// Until somebody is known by name there is nothing the overlay could retry, so it happens here.
+    fn redial(&mut self) {
+        if *self.membership.borrow() == Membership::Joining && self.bootstrap.seeds().is_empty() {
+            let count = self.bootstrap.anonymous().len();
+            self.join_problem = Some(format!("none of the {count} addresses to join through answers"));
+            self.dial_anonymous();
+        }
+    }
+
+    fn dial_anonymous(&mut self) {
+        for address in self.bootstrap.anonymous().to_vec() {
+            // One that fails at once is dialled again with the next attempt.
+            let dialled = self.swarm.dial(DialOpts::unknown_peer_id().address(address.clone()).build());
+            if let Err(error) = dialled {
+                tracing::debug!(%address, %error, "cannot dial");
+            }
+        }
+    }
+
+    fn remember(&mut self) {
+        let text = remember(self.dht.leaf_set());
+        if text.is_empty() || text == self.remembered {
+            return;
+        }
+        match self.dir.write("peers", text.as_bytes(), 0o644) {
+            Ok(()) => self.remembered = text,
+            Err(error) => tracing::warn!(%error, "the neighbours cannot be remembered"),
+        }
+    }
+
+    async fn leave(&mut self) {
+        self.remember();
+        self.input(Input::Leave);
+        // The goodbyes are in the links' queues: let the swarm carry them out.
+        let until = Instant::now() + GOODBYE;
+        while tokio::time::timeout_at(until, self.swarm.select_next_some()).await.is_ok() {}
+    }
+}
+
+fn open(
+    streams: &mut crate::wire::Behaviour,
+    to: &Peer,
+    class: Class,
+    reply: crate::wire::OpenReply,
+) {
+    match peer_id(to.public_key()) {
+        Some(peer) => streams.open(peer, dial_order(to), class, reply),
+        None => drop(reply.send(Err(crate::wire::OpenError::Unreachable))),
+    }
+}
+
+/// An address with the peer id behind it: what others need to join through it.
+fn named(addr: &Multiaddr, peer: PeerId) -> Multiaddr {
+    addr.clone().with_p2p(peer).unwrap_or_else(|addr| addr)
+}

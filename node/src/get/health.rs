@@ -1,0 +1,105 @@
+//! Asking who holds what right now, for a whole object at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chordage_dht::{NodeId, Peer};
+use chordage_storage::{ChunkId, ChunkRef, Link, Manifest};
+use futures::stream::{self, StreamExt};
+use tokio::time::Instant;
+
+use super::{GetError, open};
+use crate::api::types::{Health, HolderCount};
+use crate::shards::{HAS_MAX, ShardSet};
+use crate::transfer::{Freshness, Transfer};
+
+/// Chunks asked for in one round, which bounds memory for objects of any size.
+const ROUND: usize = HAS_MAX;
+/// Nodes asked at a time.
+const PARALLEL: usize = 32;
+/// How long a node may take. Together with a chunk's own time-out this stays within 20 s.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Opens `link` and surveys its chunks.
+pub(crate) async fn health(transfer: Arc<Transfer>, link: &Link) -> Result<Health, GetError> {
+    let object = open(transfer.clone(), link).await?;
+    survey(&transfer, object.manifest()).await.ok_or(GetError::Interrupted)
+}
+
+impl Health {
+    /// The error that says what is missing, if anything is.
+    pub(super) fn shortage(&self) -> Option<GetError> {
+        (self.unreadable > 0).then_some(GetError::Unavailable {
+            chunks: self.chunks,
+            unreadable: self.unreadable,
+            best: self.best_unreadable,
+            k: self.k_unreadable,
+        })
+    }
+}
+
+/// Asks the candidates of every chunk of `manifest` what they hold. `None` if the overlay cannot be asked.
+pub(super) async fn survey(transfer: &Transfer, manifest: &Manifest) -> Option<Health> {
+    let mut health = Health { shards_min: u8::MAX, ..Health::default() };
+    let mut holders = BTreeMap::<NodeId, u64>::new();
+    let chunks: Vec<ChunkRef> = manifest.chunks().collect();
+    for round in chunks.chunks(ROUND) {
+        let mut asked: BTreeMap<NodeId, (Peer, Vec<ChunkId>)> = BTreeMap::new();
+        for chunk in round {
+            let n = chunk.redundancy.map_or(20, |r| r.n());
+            for peer in transfer.candidates(chunk.id, n, Freshness::Known).await.ok()? {
+                asked.entry(peer.id()).or_insert_with(|| (peer, Vec::new())).1.push(chunk.id);
+            }
+        }
+        let mut answers = stream::iter(asked.into_values())
+            .map(|(peer, chunks)| async move {
+                let held = holdings(transfer, &peer, &chunks).await;
+                (peer.id(), chunks, held)
+            })
+            .buffer_unordered(PARALLEL);
+        let mut found = BTreeMap::<ChunkId, BTreeSet<u8>>::new();
+        while let Some((peer, chunks, held)) = answers.next().await {
+            for (chunk, set) in chunks.into_iter().zip(held) {
+                *holders.entry(peer).or_default() += set.iter().count() as u64;
+                found.entry(chunk).or_default().extend(set.iter());
+            }
+        }
+        for chunk in round {
+            let live = found.get(&chunk.id).map_or(0, BTreeSet::len);
+            count(&mut health, chunk, u8::try_from(live).unwrap_or(u8::MAX));
+        }
+    }
+    health.holders = holders
+        .into_iter()
+        .filter(|(_, shards)| *shards > 0)
+        .map(|(id, shards)| HolderCount { id: id.to_string(), shards })
+        .collect();
+    Some(health)
+}
+
+async fn holdings(transfer: &Transfer, peer: &Peer, chunks: &[ChunkId]) -> Vec<ShardSet> {
+    if transfer.is_local(peer) {
+        return transfer.store.has(chunks.to_vec()).await.unwrap_or_default();
+    }
+    let deadline = Instant::now() + ANSWER_TIMEOUT;
+    transfer.client.has(peer, chunks, deadline).await.unwrap_or_default()
+}
+
+fn count(health: &mut Health, chunk: &ChunkRef, live: u8) {
+    // A root's own redundancy is not in its reference; the manifest fills it in where it knows.
+    let (k, n) = chunk.redundancy.map_or((1, 1), |r| (r.k(), r.n()));
+    health.chunks += 1;
+    health.shards_min = health.shards_min.min(live);
+    if live < k {
+        health.unreadable += 1;
+        if live >= health.best_unreadable {
+            health.best_unreadable = live;
+            health.k_unreadable = k;
+        }
+    } else if live < n {
+        health.degraded += 1;
+    } else {
+        health.full += 1;
+    }
+}

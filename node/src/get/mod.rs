@@ -1,0 +1,76 @@
+//! Fetching: a link's manifest, then its chunks, each from whoever answers, verified before a byte is handed out.
+
+mod fetch;
+mod health;
+mod object;
+
+use std::time::Duration;
+
+use chordage_storage::{ChunkId, DecodeError, ManifestError};
+
+pub use self::object::OpenObject;
+pub(crate) use self::{health::health, object::open};
+use crate::driver::FindError;
+
+/// How long a get waits for a daemon that has just started to be part of its network.
+const JOIN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why an object could not be read.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum GetError {
+    /// The daemon is not part of a network.
+    #[error("the daemon has not joined its network")]
+    NotJoined,
+    /// A verify link names an object without the power to read it.
+    #[error("this is a verify link: it names the object but cannot decrypt it")]
+    NotReadable,
+    /// Too few shards of some chunks are on live nodes.
+    #[error("{unreadable} of {chunks} chunks have too few shards, best {best} of {k}")]
+    Unavailable {
+        /// Chunks examined.
+        chunks: u64,
+        /// Those with fewer than `k` shards.
+        unreadable: u64,
+        /// The most shards that any unreadable chunk has.
+        best: u8,
+        /// Shards needed.
+        k: u8,
+    },
+    /// A chunk was found, and what it holds is not what the link promises.
+    #[error("chunk {chunk} cannot be decoded: {source}")]
+    Decode {
+        /// Which.
+        chunk: ChunkId,
+        /// In what way.
+        source: DecodeError,
+    },
+    /// The manifest is not one that this program understands.
+    #[error("the manifest cannot be read: {0}")]
+    Manifest(ManifestError),
+    /// The object has no file at that path.
+    #[error("the object has no file {0:?}")]
+    NoSuchPath(String),
+    /// The path names a directory or a symbolic link.
+    #[error("{0:?} is not a file")]
+    NotAFile(String),
+    /// The range lies outside the file.
+    #[error("the range lies outside the file, which has {bytes} bytes")]
+    Range {
+        /// Length of the file.
+        bytes: u64,
+    },
+    /// The overlay did not find anybody to ask.
+    #[error("nobody to ask could be found: {0}")]
+    Find(FindError),
+    /// The deadline passed.
+    #[error("a chunk did not arrive in time, with {best} of {k} shards received")]
+    TimedOut {
+        /// Shards received.
+        best: u8,
+        /// Shards needed.
+        k: u8,
+    },
+    /// The daemon is shutting down.
+    #[error("the daemon is shutting down")]
+    Interrupted,
+}

@@ -1,0 +1,156 @@
+//! The daemon as its API sees it.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Instant;
+
+use chordage_dht::{Confirm, Key, Lookup, LookupOptions, Metric};
+use chordage_storage::{ConvergenceSecret, Link, Redundancy};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::types::{Health, PeerStatus, PutReport, Status, TraceHop, TraceReport};
+use crate::driver::{FindError, Membership};
+use crate::get::{self, GetError, OpenObject};
+use crate::process;
+use crate::put::{self, ObjectFormat, PutError, PutRequest};
+use crate::transfer::Transfer;
+use crate::wire::peer::{dial_order, peer_id};
+
+/// A running daemon. Cheap to clone.
+#[derive(Clone)]
+pub struct NodeHandle {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) transfer: Arc<Transfer>,
+    pub(crate) secret: ConvergenceSecret,
+    pub(crate) metric: chordage_dht::AnyMetric,
+    pub(crate) started: Instant,
+    pub(crate) leaving: CancellationToken,
+}
+
+impl NodeHandle {
+    /// Stores what `body` gives, which is read on a thread of its own. Dropping the future ends the put.
+    pub async fn put(
+        &self,
+        body: Box<dyn Read + Send>,
+        format: ObjectFormat,
+        request: PutRequest,
+    ) -> Result<PutReport, PutError> {
+        let put = put::put(self.inner.transfer.clone(), self.inner.secret.clone(), body, format, request);
+        // Leaving waits a while for transfers, then cuts them off: see the daemon's shutdown.
+        put.await
+    }
+
+    /// Fetches the manifest of `link`.
+    pub async fn open(&self, link: &Link) -> Result<OpenObject, GetError> {
+        get::open(self.inner.transfer.clone(), link).await
+    }
+
+    /// Asks who holds what of the object right now.
+    pub async fn health(&self, link: &Link) -> Result<Health, GetError> {
+        get::health(self.inner.transfer.clone(), link).await
+    }
+
+    /// Looks `key` up and tells every hop.
+    pub async fn trace(&self, key: Key) -> Result<TraceReport, FindError> {
+        let started = Instant::now();
+        let options = LookupOptions { confirm: Confirm::Answered(1), want: 1, ..LookupOptions::default() };
+        let Lookup { closest, hops, messages, trace, .. } =
+            self.inner.transfer.driver.lookup(key, options).await?;
+        let local = self.inner.transfer.local;
+        let owner = closest.first().map_or(local, |peer| peer.id());
+        let name = |peer: &chordage_dht::Peer| {
+            peer_id(peer.public_key()).map(|id| id.to_string()).unwrap_or_default()
+        };
+        Ok(TraceReport {
+            key: key.to_string(),
+            owner: owner.to_string(),
+            owner_is_self: owner == local,
+            hops: trace
+                .iter()
+                .map(|hop| TraceHop {
+                    id: hop.peer.id().to_string(),
+                    peer_id: name(&hop.peer),
+                    rtt_ms: Some(hop.rtt.as_secs_f64() * 1e3),
+                    distance_bits: hop.distance_bits,
+                    depth: hop.depth,
+                    named_by: hop.named_by.map(|id| id.to_string()),
+                })
+                .collect(),
+            depth: hops,
+            messages,
+            seconds: started.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// What the daemon says of itself; `None` once it has stopped.
+    pub async fn status(&self) -> Option<Status> {
+        let view = self.inner.transfer.driver.view().await?;
+        let store = self.inner.transfer.store.shards().usage();
+        let usage = process::usage();
+        let nodes = view.status.size.nodes.round().max(1.0) as u64;
+        let state = match self.inner.transfer.driver.membership() {
+            _ if self.inner.leaving.is_cancelled() => "leaving",
+            Membership::Joining => "joining",
+            Membership::Joined => "joined",
+            Membership::Leaving => "leaving",
+        };
+        Some(Status {
+            id: view.local.id().to_string(),
+            peer_id: peer_id(view.local.public_key()).map(|id| id.to_string()).unwrap_or_default(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            state: state.to_owned(),
+            join_problem: view.join_problem,
+            listen: view.listen.iter().map(ToString::to_string).collect(),
+            metric: self.inner.metric.to_string(),
+            uptime_seconds: self.inner.started.elapsed().as_secs_f64(),
+            network_nodes: nodes,
+            network_nodes_exact: view.status.size.exact,
+            leaf_set: view.status.leaf_set as u64,
+            fingers: view.status.table_entries as u64,
+            connections: view.connected.len() as u64,
+            shards: store.shards,
+            stored_bytes: store.payload_bytes,
+            quota_bytes: store.quota_bytes,
+            rss_bytes: usage.rss_bytes,
+            rss_peak_bytes: usage.rss_peak_bytes,
+            cpu_seconds: usage.cpu_seconds,
+            damaged_shards: store.damaged_shards,
+            default_redundancy: Redundancy::for_network(usize::try_from(nodes).unwrap_or(usize::MAX))
+                .to_string(),
+        })
+    }
+
+    /// The peers this daemon knows at first hand, nearest first; `None` once it has stopped.
+    pub async fn peers(&self) -> Option<Vec<PeerStatus>> {
+        let view = self.inner.transfer.driver.view().await?;
+        let me = view.local.id();
+        let mut peers: Vec<(chordage_dht::Finger, bool, bool)> =
+            view.leaf_set.into_iter().map(|finger| (finger, true, false)).collect();
+        for finger in view.rows.into_iter().flat_map(|row| row.fingers) {
+            match peers.iter_mut().find(|(known, ..)| known.peer.id() == finger.peer.id()) {
+                Some((_, _, is_finger)) => *is_finger = true,
+                None => peers.push((finger, false, true)),
+            }
+        }
+        let distance = |id: chordage_dht::NodeId| self.inner.metric.distance(me.key(), id.key());
+        peers.sort_by_key(|(known, ..)| distance(known.peer.id()));
+        let status = |(known, leaf, finger): (chordage_dht::Finger, bool, bool)| {
+            let peer = peer_id(known.peer.public_key());
+            PeerStatus {
+                id: known.peer.id().to_string(),
+                peer_id: peer.map(|id| id.to_string()).unwrap_or_default(),
+                addrs: dial_order(&known.peer).iter().map(ToString::to_string).collect(),
+                connected: peer.is_some_and(|id| view.connected.contains(&id)),
+                leaf,
+                finger,
+                rtt_ms: known.rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
+                distance_bits: distance(known.peer.id()).bits(),
+            }
+        };
+        Some(peers.into_iter().map(status).collect())
+    }
+}

@@ -1,0 +1,153 @@
+//! Storing: read, cut, pack, seal, code, place, acknowledge, and only then a link.
+
+mod place;
+mod sink;
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chordage_storage::{ConvergenceSecret, EncodeParams, ObjectWriter, Redundancy, WriteError};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::sink::NetworkSink;
+use crate::api::types::PutReport;
+use crate::archive::{self, IngestError};
+use crate::driver::FindError;
+use crate::shards::Refusal;
+use crate::transfer::Transfer;
+
+/// How long a put waits for a daemon that has just started to be part of its network.
+const JOIN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the bytes of a put are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectFormat {
+    /// One file's content.
+    File,
+    /// A tar archive of a tree.
+    Tar,
+}
+
+/// How to store.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PutRequest {
+    /// By default what the size of the network calls for.
+    pub redundancy: Option<Redundancy>,
+    /// Accept fewer holders when the network has too few.
+    pub allow_degraded: bool,
+}
+
+/// Why a put failed. There is no link; chunks that were stored are found again by the next attempt.
+#[derive(Debug, thiserror::Error)]
+pub enum PutError {
+    /// The daemon is not part of a network.
+    #[error("the daemon has not joined its network")]
+    NotJoined,
+    /// Fewer live nodes than shards. Nothing was stored.
+    #[error("{asked} needs {} live nodes, and the network has {nodes}", asked.n())]
+    TooFewNodes {
+        /// What was asked for.
+        asked: Redundancy,
+        /// Live nodes, this one included.
+        nodes: usize,
+        /// What could be done.
+        possible: Redundancy,
+    },
+    /// A chunk did not reach enough holders.
+    #[error("only {acks} of {n} holders acknowledged a chunk, {needed} are needed{}", why(.refusal))]
+    NotDurable {
+        /// Durable acknowledgements.
+        acks: u8,
+        /// Acknowledgements that count as durable.
+        needed: u8,
+        /// Shards of the chunk.
+        n: u8,
+        /// What a holder gave as its reason, if one did.
+        refusal: Option<Refusal>,
+    },
+    /// The overlay did not find the holders.
+    #[error("no holders could be found: {0}")]
+    Find(#[from] FindError),
+    /// The input could not be read to its end.
+    #[error("the input broke off: {0}")]
+    Input(std::io::Error),
+    /// The input is not a valid archive of a tree.
+    #[error("{0}")]
+    Archive(String),
+    /// The input cannot be represented (a file or tree beyond the limits).
+    #[error("{0}")]
+    Limit(String),
+    /// The put was cancelled or the daemon is shutting down.
+    #[error("the put was interrupted")]
+    Interrupted,
+}
+
+fn why(refusal: &Option<Refusal>) -> String {
+    refusal.map(|refusal| format!(" (one refused: {refusal})")).unwrap_or_default()
+}
+
+/// Redundancy to use, and whether it is less than what was wanted.
+fn choose(request: PutRequest, nodes: usize, exact: bool) -> Result<(Redundancy, bool), PutError> {
+    let wanted = request.redundancy.unwrap_or_else(|| Redundancy::for_network(nodes));
+    // An estimate is no reason to refuse; then the holders decide.
+    if !exact || usize::from(wanted.n()) <= nodes {
+        return Ok((wanted, false));
+    }
+    let possible = match u8::try_from(nodes).ok().and_then(|n| Redundancy::new(wanted.k(), n).ok()) {
+        Some(fewer) => fewer,
+        None => Redundancy::for_network(nodes),
+    };
+    if request.allow_degraded {
+        Ok((possible, true))
+    } else {
+        Err(PutError::TooFewNodes { asked: wanted, nodes, possible })
+    }
+}
+
+/// Runs one put. Dropping the future ends it.
+pub(crate) async fn put(
+    transfer: Arc<Transfer>,
+    secret: ConvergenceSecret,
+    body: Box<dyn Read + Send>,
+    format: ObjectFormat,
+    request: PutRequest,
+) -> Result<PutReport, PutError> {
+    let started = Instant::now();
+    if !transfer.driver.joined_within(JOIN_PATIENCE).await {
+        return Err(PutError::NotJoined);
+    }
+    let view = transfer.driver.view().await.ok_or(PutError::Interrupted)?;
+    let size = view.status.size;
+    let (redundancy, degraded) = choose(request, size.nodes.round() as usize, size.exact)?;
+
+    let cancelled = CancellationToken::new();
+    let _cancel_on_drop = cancelled.clone().drop_guard();
+    let sink = NetworkSink::new(
+        transfer,
+        EncodeParams::new(redundancy, secret.clone()),
+        request.allow_degraded,
+        cancelled,
+    );
+    let work = move || write_object(sink, &secret, body, format);
+    let (link, summary, placed) = tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| PutError::Interrupted)??;
+    let placed = placed.wait().await?;
+    Ok(PutReport {
+        link: link.to_string(),
+        verify_link: link.to_verify().to_string(),
+        bytes: summary.bytes,
+        stored_bytes: placed.stored_bytes,
+        sent_bytes: placed.sent_bytes,
+        chunks: placed.chunks,
+        new_chunks: placed.new_chunks,
+        files: summary.files,
+        k: redundancy.k(),
+        n: redundancy.n(),
+        acks_min: placed.acks_min,
+        degraded: degraded || placed.acks_min < redundancy.write_quorum(),
+        seconds: started.elapsed().as_secs_f64(),
+    })
+}

@@ -1,0 +1,166 @@
+//! Placing one chunk: each shard on a node of its own, durable there before it counts.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chordage_dht::Peer;
+use chordage_storage::{ChunkId, EncodedChunk};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tokio::time::Instant;
+
+use super::PutError;
+use crate::shards::{Refusal, ShardSet};
+use crate::store::StoreError;
+use crate::transfer::{Freshness, Transfer};
+
+/// How long asking who holds shards already may take; who does not answer counts as holding none.
+const ASK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long one holder may take to acknowledge one shard.
+const ACK_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long placing a chunk may take in all.
+const PLACE_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// What became of one chunk, or (added up) of many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Placed {
+    pub(crate) chunks: u64,
+    pub(crate) new_chunks: u64,
+    pub(crate) stored_bytes: u64,
+    pub(crate) sent_bytes: u64,
+    pub(crate) acks_min: u8,
+}
+
+impl Placed {
+    pub(crate) fn none() -> Self {
+        Placed { chunks: 0, new_chunks: 0, stored_bytes: 0, sent_bytes: 0, acks_min: u8::MAX }
+    }
+
+    pub(crate) fn add(&mut self, other: Placed) {
+        self.chunks += other.chunks;
+        self.new_chunks += other.new_chunks;
+        self.stored_bytes += other.stored_bytes;
+        self.sent_bytes += other.sent_bytes;
+        self.acks_min = self.acks_min.min(other.acks_min);
+    }
+}
+
+/// Places `chunk`. Succeeds with at least a write quorum of acknowledgements, or, if `allow_degraded`, with
+/// enough to read it.
+pub(super) async fn place(
+    transfer: Arc<Transfer>,
+    chunk: EncodedChunk,
+    allow_degraded: bool,
+) -> Result<Placed, PutError> {
+    let deadline = Instant::now() + PLACE_TIMEOUT;
+    let redundancy = chunk.descriptor.redundancy();
+    let (id, n) = (chunk.reference.id, redundancy.n());
+    let descriptor = chunk.descriptor.encode();
+    let shard_len = chunk.descriptor.shard_len() as u64;
+
+    let candidates = transfer.candidates(id, n, Freshness::Known).await?;
+    let mut spares: VecDeque<Peer> = candidates.into();
+    let nearest: Vec<Peer> = spares.drain(..spares.len().min(n.into())).collect();
+
+    // Whoever holds a shard of this chunk keeps it: equal data is not sent again.
+    let mut held = ShardSet::default();
+    let mut free = VecDeque::new();
+    for (peer, set) in ask(&transfer, id, nearest).await {
+        match set.iter().find(|index| *index < n && !held.contains(*index)) {
+            Some(index) => held.insert(index),
+            None => free.push_back(peer),
+        }
+    }
+    free.append(&mut spares);
+
+    let mut acked: BTreeSet<u8> = held.iter().collect();
+    let found = acked.len();
+    let mut missing: VecDeque<u8> = (0..n).filter(|index| !held.contains(*index)).collect();
+    let mut sent_bytes = 0;
+    let mut refusal = None;
+    let mut sending = FuturesUnordered::new();
+    loop {
+        while let (Some(index), true) = (missing.front().copied(), !free.is_empty()) {
+            missing.pop_front();
+            let Some(peer) = free.pop_front() else { break };
+            let Some(shard) = chunk.shards.get(usize::from(index)).cloned() else { break };
+            sending.push(send(&transfer, peer, id, index, descriptor.clone(), shard, deadline));
+        }
+        let Some((index, result)) = sending.next().await else { break };
+        match result {
+            Ok(already) => {
+                acked.insert(index);
+                sent_bytes += if already { 0 } else { shard_len };
+            }
+            Err(reason) => {
+                refusal = refusal.or(reason);
+                // The next candidate gets it; when there is none left, the count below decides.
+                missing.push_back(index);
+            }
+        }
+    }
+
+    let acks = u8::try_from(acked.len()).unwrap_or(u8::MAX);
+    let needed = if allow_degraded { redundancy.k() } else { redundancy.write_quorum() };
+    if acks < needed {
+        return Err(PutError::NotDurable { acks, needed, n, refusal });
+    }
+    Ok(Placed {
+        chunks: 1,
+        new_chunks: u64::from(acked.len() > found),
+        stored_bytes: u64::from(acks) * shard_len,
+        sent_bytes,
+        acks_min: acks,
+    })
+}
+
+/// Asks `peers` which shards of `chunk` they hold, all at once. Keeps their order; the unreachable are last, so
+/// that they are tried only when nobody else is left.
+async fn ask(transfer: &Transfer, chunk: ChunkId, peers: Vec<Peer>) -> Vec<(Peer, ShardSet)> {
+    let deadline = Instant::now() + ASK_TIMEOUT;
+    let asked = peers.into_iter().map(|peer| async move {
+        let held = if transfer.is_local(&peer) {
+            transfer.store.has(vec![chunk]).await.ok()
+        } else {
+            transfer.client.has(&peer, &[chunk], deadline).await.ok()
+        };
+        (peer, held.and_then(|sets| sets.first().copied()))
+    });
+    let answers = futures::future::join_all(asked).await;
+    let (reached, silent): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(_, held)| held.is_some());
+    reached.into_iter().chain(silent).map(|(peer, held)| (peer, held.unwrap_or_default())).collect()
+}
+
+/// Gives one shard to one holder. The error carries its reason, if it gave one.
+async fn send(
+    transfer: &Transfer,
+    peer: Peer,
+    chunk: ChunkId,
+    index: u8,
+    descriptor: Bytes,
+    shard: Bytes,
+    deadline: Instant,
+) -> (u8, Result<bool, Option<Refusal>>) {
+    let result = if transfer.is_local(&peer) {
+        transfer.store.put(chunk, index, descriptor, shard).await.map_err(|error| {
+            Some(match error {
+                StoreError::Full => Refusal::Full,
+                StoreError::Invalid => Refusal::Invalid,
+                StoreError::Damaged | StoreError::Disk => Refusal::Disk,
+            })
+        })
+    } else {
+        let deadline = deadline.min(Instant::now() + ACK_TIMEOUT);
+        match transfer.client.put(&peer, chunk, index, descriptor, shard, deadline).await {
+            Ok(Ok(already)) => Ok(already),
+            Ok(Err(refusal)) => Err(Some(refusal)),
+            Err(error) => {
+                tracing::debug!(peer = %peer.id(), %error, "a holder did not take a shard");
+                Err(None)
+            }
+        }
+    };
+    (index, result)
+}

@@ -1,0 +1,138 @@
+//! Where packs go: each is coded and placed by a task of its own, as many at a time as memory allows.
+
+use std::sync::Arc;
+
+use chordage_storage::{ChunkRef, ChunkSink, EncodeParams, Pack, encode_chunk};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::PutError;
+use super::place::{Placed, place};
+use crate::transfer::Transfer;
+
+/// The network as a sink of packs. Used from a blocking thread.
+pub(super) struct NetworkSink {
+    transfer: Arc<Transfer>,
+    params: EncodeParams,
+    allow_degraded: bool,
+    cancelled: CancellationToken,
+    runtime: Handle,
+    references: Vec<oneshot::Receiver<ChunkRef>>,
+    placements: Placements,
+}
+
+/// The placements of one put. Dropping it ends those that still run.
+pub(super) struct Placements {
+    running: JoinSet<Result<Placed, PutError>>,
+    done: Placed,
+}
+
+impl Placements {
+    fn count(&mut self, joined: Result<Result<Placed, PutError>, tokio::task::JoinError>) -> Result<(), PutError> {
+        self.done.add(joined.map_err(|_| PutError::Interrupted)??);
+        Ok(())
+    }
+
+    /// Waits for the last acknowledgement.
+    pub(super) async fn wait(mut self) -> Result<Placed, PutError> {
+        while let Some(joined) = self.running.join_next().await {
+            self.count(joined)?;
+        }
+        Ok(self.done)
+    }
+}
+
+impl NetworkSink {
+    /// Has to be called on the runtime that is to place the chunks.
+    pub(super) fn new(
+        transfer: Arc<Transfer>,
+        params: EncodeParams,
+        allow_degraded: bool,
+        cancelled: CancellationToken,
+    ) -> Self {
+        NetworkSink {
+            transfer,
+            params,
+            allow_degraded,
+            cancelled,
+            runtime: Handle::current(),
+            references: Vec::new(),
+            placements: Placements { running: JoinSet::new(), done: Placed::none() },
+        }
+    }
+
+    pub(super) fn into_placements(self) -> Placements {
+        self.placements
+    }
+
+    /// Plain bytes, sealed bytes and shards are in memory together for a moment.
+    fn cost(&self, plain: usize) -> usize {
+        let (k, n) = (usize::from(self.params.redundancy.k()), usize::from(self.params.redundancy.n()));
+        let distinct = if k == 1 { 1 } else { n };
+        plain + plain.div_ceil(k) * distinct
+    }
+}
+
+impl ChunkSink for NetworkSink {
+    type Error = PutError;
+
+    fn submit(&mut self, pack: Pack) -> Result<(), PutError> {
+        // A chunk that failed makes the put fail: no use in reading on.
+        while let Some(joined) = self.placements.running.try_join_next() {
+            self.placements.count(joined)?;
+        }
+        let memory = self.runtime.block_on(async {
+            tokio::select! {
+                memory = self.transfer.budget.take(self.cost(pack.len())) => memory,
+                () = self.cancelled.cancelled() => None,
+            }
+        });
+        let memory = memory.ok_or(PutError::Interrupted)?;
+        let (told, reference) = oneshot::channel();
+        self.references.push(reference);
+        let (transfer, params, allow_degraded) =
+            (self.transfer.clone(), self.params.clone(), self.allow_degraded);
+        let task = async move {
+            let encoded = transfer
+                .coders
+                .run(move |coder| encode_chunk(&pack, &params, coder))
+                .await
+                .ok_or(PutError::Interrupted)?
+                .map_err(|error| PutError::Limit(error.to_string()))?;
+            // Nobody waits for it only when the put has already failed.
+            let _ = told.send(encoded.reference);
+            let placed = place(transfer, encoded, allow_degraded).await;
+            drop(memory);
+            placed
+        };
+        self.placements.running.spawn_on(task, &self.runtime);
+        Ok(())
+    }
+
+    fn barrier(&mut self) -> Result<Vec<ChunkRef>, PutError> {
+        let references = std::mem::take(&mut self.references);
+        let waited = self.runtime.block_on(async {
+            tokio::select! {
+                references = futures::future::try_join_all(references) => references.ok(),
+                () = self.cancelled.cancelled() => None,
+            }
+        });
+        match waited {
+            Some(references) => Ok(references),
+            // A task ended without telling its reference: its error says why.
+            None => {
+                let runtime = self.runtime.clone();
+                let placements = std::mem::replace(
+                    &mut self.placements,
+                    Placements { running: JoinSet::new(), done: Placed::none() },
+                );
+                if self.cancelled.is_cancelled() {
+                    return Err(PutError::Interrupted);
+                }
+                Err(runtime.block_on(placements.wait()).err().unwrap_or(PutError::Interrupted))
+            }
+        }
+    }
+}

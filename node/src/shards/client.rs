@@ -1,0 +1,168 @@
+//! Asking other daemons for shards, and giving them shards to keep.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chordage_dht::{NodeId, Peer};
+use chordage_storage::ChunkId;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use super::link::{self, Outgoing};
+use super::protocol::{HAS_MAX, Refusal, Reply, Request, ShardSet, split_payload};
+use crate::driver::DriverHandle;
+
+/// Calls in flight to one peer; further ones wait for a place until their deadline.
+const IN_FLIGHT_MAX: usize = 32;
+/// How long opening a stream may take, dialling included.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a call brought no answer. For a put: the shard may or may not be stored there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CallError {
+    /// No stream could be opened.
+    #[error("it cannot be reached")]
+    Unreachable,
+    /// The stream broke before the answer came.
+    #[error("the connection broke")]
+    Broken,
+    /// The deadline passed.
+    #[error("it did not answer in time")]
+    TimedOut,
+    /// The answer does not fit the question.
+    #[error("it gave an answer that does not fit the question")]
+    Nonsense,
+}
+
+/// A shard as a holder sent it: not yet verified.
+#[derive(Clone, Debug)]
+pub(crate) struct ReceivedShard {
+    pub(crate) index: u8,
+    pub(crate) descriptor: Bytes,
+    pub(crate) payload: Bytes,
+}
+
+/// What a holder had to say about a fetch.
+#[derive(Clone, Debug)]
+pub(crate) enum Fetched {
+    /// It sent a shard.
+    Shard(ReceivedShard),
+    /// It has none.
+    NotHeld,
+    /// It had one, damaged.
+    Damaged,
+}
+
+/// Calls other daemons. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct ShardClient {
+    driver: DriverHandle,
+    links: Arc<Mutex<BTreeMap<NodeId, PeerLink>>>,
+}
+
+#[derive(Clone)]
+struct PeerLink {
+    calls: mpsc::Sender<Outgoing>,
+    places: Arc<Semaphore>,
+}
+
+impl ShardClient {
+    pub(crate) fn new(driver: DriverHandle) -> Self {
+        ShardClient { driver, links: Arc::default() }
+    }
+
+    /// Gives `peer` a shard to keep. `Ok(Ok(already))` means it is durable there.
+    pub(crate) async fn put(
+        &self,
+        peer: &Peer,
+        chunk: ChunkId,
+        index: u8,
+        descriptor: Bytes,
+        shard: Bytes,
+        deadline: Instant,
+    ) -> Result<Result<bool, Refusal>, CallError> {
+        let descriptor_len = u32::try_from(descriptor.len()).map_err(|_| CallError::Nonsense)?;
+        let request = Request::Put { chunk, index, descriptor_len };
+        match self.call(peer, request, vec![descriptor, shard], deadline).await? {
+            (Reply::Stored { already }, _) => Ok(Ok(already)),
+            (Reply::Refused(refusal), _) => Ok(Err(refusal)),
+            _ => Err(CallError::Nonsense),
+        }
+    }
+
+    /// Asks `peer` for one shard of `chunk` that is not in `skip`.
+    pub(crate) async fn fetch(
+        &self,
+        peer: &Peer,
+        chunk: ChunkId,
+        skip: ShardSet,
+        deadline: Instant,
+    ) -> Result<Fetched, CallError> {
+        match self.call(peer, Request::Fetch { chunk, skip }, Vec::new(), deadline).await? {
+            (Reply::Shard { index, descriptor_len }, payload) => {
+                let (descriptor, payload) =
+                    split_payload(payload, descriptor_len).ok_or(CallError::Nonsense)?;
+                Ok(Fetched::Shard(ReceivedShard { index, descriptor, payload }))
+            }
+            (Reply::NotHeld, _) => Ok(Fetched::NotHeld),
+            (Reply::Damaged | Reply::Failed, _) => Ok(Fetched::Damaged),
+            _ => Err(CallError::Nonsense),
+        }
+    }
+
+    /// Asks `peer` which shards of `chunks` (at most [`HAS_MAX`]) it holds; one set per chunk, in order.
+    pub(crate) async fn has(
+        &self,
+        peer: &Peer,
+        chunks: &[ChunkId],
+        deadline: Instant,
+    ) -> Result<Vec<ShardSet>, CallError> {
+        debug_assert!(chunks.len() <= HAS_MAX);
+        match self.call(peer, Request::Has { chunks: chunks.to_vec() }, Vec::new(), deadline).await? {
+            (Reply::Held(sets), _) if sets.len() == chunks.len() => Ok(sets),
+            _ => Err(CallError::Nonsense),
+        }
+    }
+
+    async fn call(
+        &self,
+        peer: &Peer,
+        request: Request,
+        payload: Vec<Bytes>,
+        deadline: Instant,
+    ) -> Result<(Reply, Bytes), CallError> {
+        let link = self.link(peer);
+        let exchange = async {
+            let _place = link.places.acquire().await.map_err(|_| CallError::Broken)?;
+            let (reply, answer) = oneshot::channel();
+            let outgoing = Outgoing { request, payload, reply };
+            link.calls.send(outgoing).await.map_err(|_| CallError::Unreachable)?;
+            answer.await.map_err(|_| CallError::Broken)
+        };
+        timeout_at(deadline, exchange).await.unwrap_or(Err(CallError::TimedOut))
+    }
+
+    /// The link to `peer`, opened in the background if there is none.
+    fn link(&self, peer: &Peer) -> PeerLink {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(link) = links.get(&peer.id())
+            && !link.calls.is_closed()
+        {
+            return link.clone();
+        }
+        links.retain(|_, link| !link.calls.is_closed());
+        let (calls, queue) = mpsc::channel(IN_FLIGHT_MAX);
+        let link = PeerLink { calls, places: Arc::new(Semaphore::new(IN_FLIGHT_MAX)) };
+        links.insert(peer.id(), link.clone());
+        let (driver, peer) = (self.driver.clone(), peer.clone());
+        tokio::spawn(async move {
+            // Dropping the queue on failure tells every waiting call at once.
+            if let Ok(Ok(stream)) = tokio::time::timeout(OPEN_TIMEOUT, driver.open_shard_stream(peer)).await {
+                link::run(stream, queue).await;
+            }
+        });
+        link
+    }
+}

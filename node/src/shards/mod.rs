@@ -1,0 +1,12 @@
+//! Moving shards between daemons: requests and answers pipelined on held-open streams.
+
+mod client;
+mod link;
+mod protocol;
+mod server;
+
+pub(crate) use client::{CallError, ReceivedShard, ShardClient};
+pub(crate) use client::Fetched;
+pub use protocol::Refusal;
+pub(crate) use protocol::{HAS_MAX, ShardSet};
+pub(crate) use server::ShardServer;

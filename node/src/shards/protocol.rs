@@ -1,0 +1,121 @@
+//! What daemons say to each other about shards.
+
+use bytes::Bytes;
+use chordage_storage::ChunkId;
+use serde::{Deserialize, Serialize};
+
+/// Chunks that one `Has` may ask for.
+pub(crate) const HAS_MAX: usize = 1024;
+
+/// A request with the number its answer will carry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Call {
+    pub(crate) id: u32,
+    pub(crate) request: Request,
+}
+
+/// A request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// Keep this shard. Payload: descriptor, then shard.
+    Put { chunk: ChunkId, index: u8, descriptor_len: u32 },
+    /// Send one shard of the chunk, other than those in `skip` (a bit per index).
+    Fetch { chunk: ChunkId, skip: ShardSet },
+    /// Which shards of these chunks are held?
+    Has { chunks: Vec<ChunkId> },
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    pub(crate) id: u32,
+    pub(crate) reply: Reply,
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    /// The shard is durable here. `already`: it was before.
+    Stored { already: bool },
+    /// The shard was not kept.
+    Refused(Refusal),
+    /// Here it is. Payload: descriptor, then shard.
+    Shard { index: u8, descriptor_len: u32 },
+    /// No shard (other than the skipped ones) of that chunk is held.
+    NotHeld,
+    /// One was held but is damaged; it will not be handed out.
+    Damaged,
+    /// For each chunk of a `Has`, in order: the shards held.
+    Held(Vec<ShardSet>),
+    /// The holder could not read its disk.
+    Failed,
+}
+
+/// Why a holder did not keep a shard. A closed list, so that a writer knows whether to ask again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// Quota or disk are used up.
+    #[error("it is full")]
+    Full,
+    /// The shard does not match its descriptor, or the descriptor its address.
+    #[error("it found the shard to be invalid")]
+    Invalid,
+    /// Its disk failed.
+    #[error("its disk failed")]
+    Disk,
+    /// It is leaving.
+    #[error("it is leaving")]
+    Leaving,
+}
+
+/// A set of shard indices (0 to 127).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ShardSet(u128);
+
+impl ShardSet {
+    pub(crate) fn insert(&mut self, index: u8) {
+        self.0 |= 1u128.checked_shl(u32::from(index)).unwrap_or(0);
+    }
+
+    pub(crate) fn contains(self, index: u8) -> bool {
+        self.0 & 1u128.checked_shl(u32::from(index)).unwrap_or(0) != 0
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = u8> {
+        (0..128).filter(move |index| self.contains(*index))
+    }
+}
+
+impl FromIterator<u8> for ShardSet {
+    fn from_iter<I: IntoIterator<Item = u8>>(indices: I) -> Self {
+        let mut set = ShardSet::default();
+        indices.into_iter().for_each(|index| set.insert(index));
+        set
+    }
+}
+
+/// Splits a payload into descriptor and shard; `None` if the length lies.
+pub(crate) fn split_payload(mut payload: Bytes, descriptor_len: u32) -> Option<(Bytes, Bytes)> {
+    let len = usize::try_from(descriptor_len).ok().filter(|len| *len <= payload.len())?;
+    let descriptor = payload.split_to(len);
+    Some((descriptor, payload))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_hold_what_was_put_in_and_ignore_impossible_indices() {
+        let set: ShardSet = [0u8, 5, 127, 200].into_iter().collect();
+        assert_eq!(set.iter().collect::<Vec<_>>(), [0, 5, 127]);
+        assert!(!set.contains(200));
+    }
+
+    #[test]
+    fn a_lying_descriptor_length_is_noticed() {
+        assert_eq!(split_payload(Bytes::from_static(b"abc"), 4), None);
+        let (descriptor, shard) = split_payload(Bytes::from_static(b"abc"), 1).expect("fits");
+        assert_eq!((descriptor.as_ref(), shard.as_ref()), (b"a".as_ref(), b"bc".as_ref()));
+    }
+}

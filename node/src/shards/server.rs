@@ -1,0 +1,118 @@
+//! Answering other daemons: what they give us to keep, what they ask for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::protocol::{Answer, Call, HAS_MAX, Refusal, Reply, Request, ShardSet, split_payload};
+use crate::store::{Store, StoreError};
+use crate::wire::GuardedStream;
+use crate::wire::frame::{ShardFrame, read_shard, write_shard};
+
+/// Requests of one stream that are worked on at a time; the stream is not read further meanwhile.
+const CONCURRENT_MAX: usize = 16;
+/// A peer that does not read its answers for so long loses its stream.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Serves shard streams from the local store. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct ShardServer {
+    store: Store,
+    leaving: CancellationToken,
+}
+
+impl ShardServer {
+    /// `leaving`: once cancelled, new shards are refused while held ones are still served.
+    pub(crate) fn new(store: Store, leaving: CancellationToken) -> Self {
+        ShardServer { store, leaving }
+    }
+
+    /// Serves one stream until the peer closes it or misbehaves.
+    pub(crate) async fn serve(self, stream: GuardedStream) {
+        let (stream, _place) = stream.into_parts();
+        let (mut reader, mut writer) = stream.split();
+        let (answers, mut outbox) = mpsc::channel::<ShardFrame<Answer>>(CONCURRENT_MAX);
+        let places = Arc::new(Semaphore::new(CONCURRENT_MAX));
+        let reading = async move {
+            while let Ok(place) = places.clone().acquire_owned().await {
+                let Ok(Some((Call { id, request }, payload))) = read_shard(&mut reader).await else { break };
+                let (server, answers) = (self.clone(), answers.clone());
+                tokio::spawn(async move {
+                    let (reply, payload) = server.answer(request, payload).await;
+                    // The stream may be gone: then nobody waits for the answer.
+                    let _ = answers.send(ShardFrame { head: Answer { id, reply }, payload }).await;
+                    drop(place);
+                });
+            }
+        };
+        let writing = async move {
+            while let Some(frame) = outbox.recv().await {
+                let mut next = Some(frame);
+                while let Some(frame) = next {
+                    match timeout(WRITE_TIMEOUT, write_shard(&mut writer, &frame)).await {
+                        Ok(Ok(())) => {}
+                        _ => return,
+                    }
+                    next = outbox.try_recv().ok();
+                }
+                if !matches!(timeout(WRITE_TIMEOUT, writer.flush()).await, Ok(Ok(()))) {
+                    return;
+                }
+            }
+        };
+        tokio::pin!(reading, writing);
+        tokio::select! {
+            // The peer has said all it wanted: finish what is being worked on, then close.
+            () = &mut reading => writing.await,
+            () = &mut writing => {}
+        }
+    }
+
+    async fn answer(&self, request: Request, payload: Bytes) -> (Reply, Vec<Bytes>) {
+        match request {
+            Request::Put { .. } if self.leaving.is_cancelled() => {
+                (Reply::Refused(Refusal::Leaving), Vec::new())
+            }
+            Request::Put { chunk, index, descriptor_len } => {
+                let Some((descriptor, shard)) = split_payload(payload, descriptor_len) else {
+                    return (Reply::Refused(Refusal::Invalid), Vec::new());
+                };
+                let reply = match self.store.put(chunk, index, descriptor, shard).await {
+                    Ok(already) => Reply::Stored { already },
+                    Err(StoreError::Full) => Reply::Refused(Refusal::Full),
+                    Err(StoreError::Invalid) => Reply::Refused(Refusal::Invalid),
+                    Err(StoreError::Disk | StoreError::Damaged) => Reply::Refused(Refusal::Disk),
+                };
+                (reply, Vec::new())
+            }
+            Request::Fetch { chunk, skip } => match self.store.get(chunk, skip).await {
+                Ok(Some(shard)) => match u32::try_from(shard.descriptor.len()) {
+                    Ok(descriptor_len) => (
+                        Reply::Shard { index: shard.index, descriptor_len },
+                        vec![shard.descriptor, shard.payload],
+                    ),
+                    Err(_) => (Reply::Failed, Vec::new()),
+                },
+                Ok(None) => (Reply::NotHeld, Vec::new()),
+                Err(StoreError::Damaged) => (Reply::Damaged, Vec::new()),
+                Err(_) => (Reply::Failed, Vec::new()),
+            },
+            Request::Has { mut chunks } => {
+                let asked = chunks.len();
+                chunks.truncate(HAS_MAX);
+                match self.store.has(chunks).await {
+                    Ok(mut held) => {
+                        held.resize(asked.min(HAS_MAX), ShardSet::default());
+                        (Reply::Held(held), Vec::new())
+                    }
+                    Err(_) => (Reply::Failed, Vec::new()),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The shard store behind threads: one writer that commits in groups, a few readers, no disk on the network's thread.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chordage_storage::{ChunkId, GetError, PutError, PutOutcome, ShardPut, ShardStore};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::shards::ShardSet;
+
+/// Shards that may wait for the writer. With the largest shards this is what bounds its memory.
+const QUEUE_MAX: usize = 32;
+/// Shards that share one commit at most.
+const BATCH_MAX: usize = 64;
+/// Bytes that share one commit at most: beyond, the fsync is no longer what costs.
+const BATCH_BYTES_MAX: usize = 16 << 20;
+/// Reads under way at a time.
+const READERS: usize = 4;
+
+/// Why the store did not do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// Quota or disk are used up. Nothing was kept.
+    #[error("the store is full")]
+    Full,
+    /// The shard does not match its descriptor or address. Nothing was kept.
+    #[error("the shard does not match its address")]
+    Invalid,
+    /// The held shard is damaged; it will not be handed out again.
+    #[error("the shard is damaged")]
+    Damaged,
+    /// The disk failed, or the store is closed. Whether a shard was kept is unknown.
+    #[error("the disk failed")]
+    Disk,
+}
+
+/// A shard from the store, verified.
+#[derive(Clone, Debug)]
+pub(crate) struct HeldShard {
+    pub(crate) index: u8,
+    pub(crate) descriptor: Bytes,
+    pub(crate) payload: Bytes,
+}
+
+struct Job {
+    put: ShardPut,
+    reply: oneshot::Sender<Result<bool, StoreError>>,
+}
+
+/// The store, as async code sees it. Cheap to clone; the writer thread ends with the last clone.
+#[derive(Clone)]
+pub(crate) struct Store {
+    shards: Arc<ShardStore>,
+    jobs: mpsc::Sender<Job>,
+    readers: Arc<Semaphore>,
+}
+
+impl Store {
+    /// Starts the writer thread.
+    pub(crate) fn start(shards: ShardStore) -> std::io::Result<Store> {
+        let shards = Arc::new(shards);
+        let (jobs, queue) = mpsc::channel(QUEUE_MAX);
+        let writer = shards.clone();
+        std::thread::Builder::new().name("shard-writer".to_owned()).spawn(move || write(&writer, queue))?;
+        Ok(Store { shards, jobs, readers: Arc::new(Semaphore::new(READERS)) })
+    }
+
+    /// Keeps a shard; durable when it returns. Tells whether it was there before.
+    pub(crate) async fn put(
+        &self,
+        chunk: ChunkId,
+        index: u8,
+        descriptor: Bytes,
+        payload: Bytes,
+    ) -> Result<bool, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let job = Job { put: ShardPut { chunk, descriptor, index, payload }, reply };
+        self.jobs.send(job).await.map_err(|_| StoreError::Disk)?;
+        answer.await.unwrap_or(Err(StoreError::Disk))
+    }
+
+    /// One shard of `chunk` that is not in `skip`.
+    pub(crate) async fn get(&self, chunk: ChunkId, skip: ShardSet) -> Result<Option<HeldShard>, StoreError> {
+        self.read(move |shards| {
+            let Some(index) = shards
+                .has(&[chunk])
+                .map_err(|_| StoreError::Disk)?
+                .into_iter()
+                .flatten()
+                .find(|index| !skip.contains(*index))
+            else {
+                return Ok(None);
+            };
+            match shards.get(&chunk, index) {
+                Ok(Some(shard)) => Ok(Some(HeldShard {
+                    index: shard.index,
+                    descriptor: shard.descriptor,
+                    payload: shard.payload,
+                })),
+                Ok(None) => Ok(None),
+                Err(GetError::Damaged { .. }) => Err(StoreError::Damaged),
+                Err(error) => {
+                    tracing::error!(%chunk, index, %error, "cannot read a shard");
+                    Err(StoreError::Disk)
+                }
+            }
+        })
+        .await
+    }
+
+    /// Which shards of each chunk are held.
+    pub(crate) async fn has(&self, chunks: Vec<ChunkId>) -> Result<Vec<ShardSet>, StoreError> {
+        self.read(move |shards| {
+            let held = shards.has(&chunks).map_err(|_| StoreError::Disk)?;
+            Ok(held.into_iter().map(|indices| indices.into_iter().collect()).collect())
+        })
+        .await
+    }
+
+    /// The store itself, for what does not wait on the disk.
+    pub(crate) fn shards(&self) -> &ShardStore {
+        &self.shards
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&ShardStore) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let _place = self.readers.acquire().await.map_err(|_| StoreError::Disk)?;
+        let shards = self.shards.clone();
+        tokio::task::spawn_blocking(move || work(&shards)).await.unwrap_or(Err(StoreError::Disk))
+    }
+}
+
+/// Works off the queue, everything that waits (up to a limit) in one commit.
+fn write(shards: &ShardStore, mut queue: mpsc::Receiver<Job>) {
+    let mut puts = Vec::with_capacity(BATCH_MAX);
+    let mut replies = Vec::with_capacity(BATCH_MAX);
+    while let Some(first) = queue.blocking_recv() {
+        let mut bytes = first.put.payload.len();
+        puts.push(first.put);
+        replies.push(first.reply);
+        while puts.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX {
+            let Ok(job) = queue.try_recv() else { break };
+            bytes += job.put.payload.len();
+            puts.push(job.put);
+            replies.push(job.reply);
+        }
+        let outcomes = shards.put_batch(&puts);
+        puts.clear();
+        for (outcome, reply) in outcomes.into_iter().zip(replies.drain(..)) {
+            // The peer that asked may have gone; the shard is kept all the same.
+            let _ = reply.send(match outcome {
+                Ok(PutOutcome::Stored) => Ok(false),
+                Ok(PutOutcome::AlreadyHeld) => Ok(true),
+                Err(PutError::Quota { .. } | PutError::NoSpace) => Err(StoreError::Full),
+                Err(PutError::Invalid(_)) => Err(StoreError::Invalid),
+                Err(error) => {
+                    tracing::error!(%error, "cannot keep a shard");
+                    Err(StoreError::Disk)
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What puts and gets share: the overlay, the shard client, the local store, coders and the memory budget.
+
+use std::time::Duration;
+
+use chordage_dht::{Confirm, Key, Lookup, LookupOptions, NodeId, Peer, rendezvous_order};
+use chordage_storage::ChunkId;
+
+use crate::coding::{Budget, Coders};
+use crate::driver::{DriverHandle, FindError};
+use crate::shards::ShardClient;
+use crate::store::Store;
+
+/// Nodes that are candidates for the shards of one chunk: this many times n, as far as the overlay allows.
+const WINDOW_FACTOR: usize = 3;
+/// Candidates at most: what one lookup returns.
+const WINDOW_MAX: usize = 64;
+/// How long finding candidates may take.
+const LOOKUP_DEADLINE: Duration = Duration::from_secs(6);
+
+/// See the module's description.
+pub(crate) struct Transfer {
+    pub(crate) driver: DriverHandle,
+    pub(crate) client: ShardClient,
+    pub(crate) store: Store,
+    pub(crate) coders: Coders,
+    pub(crate) budget: Budget,
+    pub(crate) local: NodeId,
+}
+
+/// How sure the candidates have to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// What our own leaf set shows, if it covers the key.
+    Known,
+    /// Nodes near the key have to answer.
+    Asked,
+}
+
+impl Transfer {
+    /// The nodes that may hold shards of `chunk`, in the order in which to ask them.
+    pub(crate) async fn candidates(
+        &self,
+        chunk: ChunkId,
+        n: u8,
+        freshness: Freshness,
+    ) -> Result<Vec<Peer>, FindError> {
+        let key = ring_key(chunk);
+        let options = LookupOptions {
+            want: (usize::from(n) * WINDOW_FACTOR).min(WINDOW_MAX),
+            confirm: match freshness {
+                Freshness::Known => Confirm::Known,
+                Freshness::Asked => Confirm::Answered(3),
+            },
+            deadline: LOOKUP_DEADLINE,
+            ..LookupOptions::default()
+        };
+        let closest = match self.driver.lookup(key, options).await {
+            Ok(Lookup { closest, .. }) => closest,
+            // Part of the neighbourhood is better than none: whoever does not answer is passed over.
+            Err(FindError::Lookup(error)) => match error.partial() {
+                Some(lookup) if !lookup.closest.is_empty() => lookup.closest.clone(),
+                _ => return Err(error.into()),
+            },
+            Err(error) => return Err(error),
+        };
+        Ok(rendezvous_order(&key, &closest))
+    }
+
+    pub(crate) fn is_local(&self, peer: &Peer) -> bool {
+        peer.id() == self.local
+    }
+}
+
+/// The place of a chunk on the ring is its address.
+pub(crate) fn ring_key(chunk: ChunkId) -> Key {
+    Key::from_bytes(*chunk.as_bytes())
+}

@@ -1,0 +1,191 @@
+//! The part of the wire that belongs to the swarm: opens streams to peers, dialling first where needed.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroU8;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use libp2p::core::Endpoint;
+use libp2p::core::transport::PortUse;
+use libp2p::swarm::behaviour::{ConnectionClosed, ConnectionEstablished, DialFailure};
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{
+    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, Stream, THandler,
+    THandlerInEvent, THandlerOutEvent, ToSwarm,
+};
+use libp2p::{Multiaddr, PeerId};
+use tokio::sync::oneshot;
+
+use super::handler::{Class, GuardedStream, Handler, Open, Protocols};
+
+/// Streams that may wait for one dial to succeed.
+const WAITING_PER_PEER_MAX: usize = 16;
+/// Peers that may be being dialled at a time.
+const DIALLING_MAX: usize = 256;
+
+/// Where an opened stream, or the reason why there is none, goes.
+pub(crate) type OpenReply = oneshot::Sender<Result<Stream, OpenError>>;
+
+/// Why a stream could not be opened. Nothing was sent in any of these cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// No address of the peer answered.
+    #[error("no address of the peer answered")]
+    Unreachable,
+    /// The peer answered but speaks for another network (or another version).
+    #[error("the peer belongs to another network or speaks another version")]
+    OtherNetwork,
+    /// The peer did not negotiate in time.
+    #[error("the peer did not answer in time")]
+    TimedOut,
+    /// The connection closed meanwhile.
+    #[error("the connection closed")]
+    Closed,
+    /// Too many streams or dials are waiting already.
+    #[error("too many connections are being opened")]
+    Overloaded,
+}
+
+/// A stream somebody opened to us.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    pub(crate) peer: PeerId,
+    pub(crate) class: Class,
+    pub(crate) stream: GuardedStream,
+}
+
+/// See the module's description.
+pub(crate) struct Behaviour {
+    protocols: Arc<Protocols>,
+    /// Peers with at least one open connection.
+    connected: BTreeSet<PeerId>,
+    waiting: BTreeMap<PeerId, Vec<Open>>,
+    queue: VecDeque<ToSwarm<Inbound, Open>>,
+}
+
+impl Behaviour {
+    pub(crate) fn new(protocols: Protocols) -> Self {
+        Behaviour {
+            protocols: Arc::new(protocols),
+            connected: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+            queue: VecDeque::new(),
+        }
+    }
+
+    /// Opens a stream to `peer`, dialling `addrs` one after the other if there is no connection.
+    ///
+    /// The swarm has to be polled afterwards; the driver's loop does that anyway, so no waker is kept.
+    pub(crate) fn open(&mut self, peer: PeerId, addrs: Vec<Multiaddr>, class: Class, reply: OpenReply) {
+        let open = Open { class, reply };
+        if self.connected.contains(&peer) {
+            self.queue.push_back(ToSwarm::NotifyHandler {
+                peer_id: peer,
+                handler: NotifyHandler::Any,
+                event: open,
+            });
+            return;
+        }
+        let dialling = self.waiting.len();
+        if let Some(waiting) = self.waiting.get_mut(&peer) {
+            if waiting.len() >= WAITING_PER_PEER_MAX {
+                let _ = open.reply.send(Err(OpenError::Overloaded));
+            } else {
+                waiting.push(open);
+            }
+            return;
+        }
+        if dialling >= DIALLING_MAX || addrs.is_empty() {
+            let why = if addrs.is_empty() { OpenError::Unreachable } else { OpenError::Overloaded };
+            let _ = open.reply.send(Err(why));
+            return;
+        }
+        self.waiting.insert(peer, vec![open]);
+        self.queue.push_back(ToSwarm::Dial {
+            opts: DialOpts::peer_id(peer)
+                .condition(PeerCondition::DisconnectedAndNotDialing)
+                .addresses(addrs)
+                // Addresses come best first; racing TCP against QUIC would pay for two handshakes each time.
+                .override_dial_concurrency_factor(NonZeroU8::MIN)
+                .build(),
+        });
+    }
+
+    fn connection_established(&mut self, peer: PeerId) {
+        self.connected.insert(peer);
+        for open in self.waiting.remove(&peer).unwrap_or_default() {
+            self.queue.push_back(ToSwarm::NotifyHandler {
+                peer_id: peer,
+                handler: NotifyHandler::Any,
+                event: open,
+            });
+        }
+    }
+
+    fn dial_failed(&mut self, peer: PeerId) {
+        // A second dial may fail because the first has just succeeded.
+        if self.connected.contains(&peer) {
+            return;
+        }
+        for open in self.waiting.remove(&peer).unwrap_or_default() {
+            let _ = open.reply.send(Err(OpenError::Unreachable));
+        }
+    }
+}
+
+impl NetworkBehaviour for Behaviour {
+    type ConnectionHandler = Handler;
+    type ToSwarm = Inbound;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        _: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
+        _: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        Ok(Handler::new(self.protocols.clone()))
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
+        _: Endpoint,
+        _: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        Ok(Handler::new(self.protocols.clone()))
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::ConnectionEstablished(ConnectionEstablished { peer_id, .. }) => {
+                self.connection_established(peer_id);
+            }
+            FromSwarm::ConnectionClosed(ConnectionClosed { peer_id, remaining_established, .. }) => {
+                if remaining_established == 0 {
+                    self.connected.remove(&peer_id);
+                }
+            }
+            FromSwarm::DialFailure(DialFailure { peer_id: Some(peer), .. }) => self.dial_failed(peer),
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(
+        &mut self,
+        peer: PeerId,
+        _: ConnectionId,
+        (class, stream): THandlerOutEvent<Self>,
+    ) {
+        self.queue.push_back(ToSwarm::GenerateEvent(Inbound { peer, class, stream }));
+    }
+
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        match self.queue.pop_front() {
+            Some(action) => Poll::Ready(action),
+            None => Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The wire: libp2p streams of two classes, opened on demand and held open.
+//!
+//! Measurements decided the style: one framed, pipelined stream per peer and direction costs a third of a
+//! request-response exchange. Overlay messages ([`Class::Dht`]) and shards ([`Class::Shard`]) travel on
+//! different streams, so that bulk never delays control.
+
+mod behaviour;
+pub(crate) mod frame;
+mod handler;
+pub(crate) mod peer;
+mod transport;
+
+pub(crate) use behaviour::{Behaviour, Inbound, OpenError, OpenReply};
+pub(crate) use handler::{Class, GuardedStream, Protocols};
+pub(crate) use transport::{NetworkSwarm, WireEvent, build};

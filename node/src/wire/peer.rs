@@ -1,0 +1,113 @@
+//! libp2p's names for peers and addresses, and the overlay's.
+//!
+//! The overlay knows peers by Ed25519 public key (its hash is the place on the ring) and addresses as opaque
+//! bytes. Here they meet: a libp2p peer id of an Ed25519 key contains that key.
+
+use std::net::IpAddr;
+
+use chordage_dht::{Address, PeerInfo};
+use libp2p::identity::{PublicKey, ed25519};
+use libp2p::multiaddr::Protocol;
+use libp2p::{Multiaddr, PeerId};
+
+/// The libp2p peer id of a public key; `None` if the bytes are not a point on the curve.
+pub(crate) fn peer_id(public_key: &[u8; 32]) -> Option<PeerId> {
+    let key = ed25519::PublicKey::try_from_bytes(public_key).ok()?;
+    Some(PublicKey::from(key).to_peer_id())
+}
+
+/// The public key inside a libp2p peer id; `None` if it is not Ed25519.
+pub(crate) fn public_key(peer: &PeerId) -> Option<[u8; 32]> {
+    const IDENTITY_HASH: u64 = 0;
+    let hash = peer.as_ref();
+    if hash.code() != IDENTITY_HASH {
+        return None;
+    }
+    let key = PublicKey::try_decode_protobuf(hash.digest()).ok()?;
+    Some(key.try_into_ed25519().ok()?.to_bytes())
+}
+
+/// A multiaddr as the overlay carries it; `None` if it is longer than the overlay allows.
+pub(crate) fn to_address(addr: &Multiaddr) -> Option<Address> {
+    Address::new(&without_peer(addr.clone()).to_vec()).ok()
+}
+
+/// The addresses a peer announced, in the order in which to dial them. What does not parse is left out.
+pub(crate) fn dial_order(info: &PeerInfo) -> Vec<Multiaddr> {
+    let mut addrs: Vec<Multiaddr> =
+        info.addrs().iter().filter_map(|a| Multiaddr::try_from(a.as_bytes().to_vec()).ok()).collect();
+    addrs.sort_by_key(cost);
+    addrs
+}
+
+/// TCP costs less CPU, QUIC fewer round trips: TCP first to near hosts, QUIC first to far ones.
+fn cost(addr: &Multiaddr) -> (bool, bool) {
+    let near = ip(addr).is_some_and(|ip| match ip {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback(),
+    });
+    let tcp = addr.iter().any(|p| matches!(p, Protocol::Tcp(_)));
+    (!near, tcp != near)
+}
+
+/// The IP address a multiaddr begins with.
+pub(crate) fn ip(addr: &Multiaddr) -> Option<IpAddr> {
+    match addr.iter().next()? {
+        Protocol::Ip4(ip) => Some(IpAddr::V4(ip)),
+        Protocol::Ip6(ip) => Some(IpAddr::V6(ip)),
+        _ => None,
+    }
+}
+
+/// Splits `/…/p2p/ID` into address and peer id.
+pub(crate) fn split(mut addr: Multiaddr) -> (Multiaddr, Option<PeerId>) {
+    match addr.iter().last() {
+        Some(Protocol::P2p(peer)) => {
+            addr.pop();
+            (addr, Some(peer))
+        }
+        _ => (addr, None),
+    }
+}
+
+fn without_peer(addr: Multiaddr) -> Multiaddr {
+    split(addr).0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_survive_the_way_through_a_peer_id() {
+        let key = ed25519::Keypair::generate().public().to_bytes();
+        let peer = peer_id(&key).expect("a generated key is valid");
+        assert_eq!(public_key(&peer), Some(key));
+    }
+
+    #[test]
+    fn near_hosts_are_dialled_by_tcp_first_and_far_ones_by_quic() {
+        let order = |addrs: &[&str]| {
+            let mut addrs: Vec<Multiaddr> = addrs.iter().map(|a| a.parse().expect("valid")).collect();
+            addrs.sort_by_key(cost);
+            addrs.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            order(&["/ip4/127.0.0.1/udp/1/quic-v1", "/ip4/127.0.0.1/tcp/1"]),
+            ["/ip4/127.0.0.1/tcp/1", "/ip4/127.0.0.1/udp/1/quic-v1"]
+        );
+        assert_eq!(
+            order(&["/ip4/198.51.100.7/tcp/1", "/ip4/198.51.100.7/udp/1/quic-v1", "/ip4/10.0.0.1/tcp/1"]),
+            ["/ip4/10.0.0.1/tcp/1", "/ip4/198.51.100.7/udp/1/quic-v1", "/ip4/198.51.100.7/tcp/1"]
+        );
+    }
+
+    #[test]
+    fn a_peer_suffix_is_split_off() {
+        let key = ed25519::Keypair::generate().public().to_bytes();
+        let peer = peer_id(&key).expect("valid");
+        let addr: Multiaddr = format!("/ip4/127.0.0.1/tcp/9/p2p/{peer}").parse().expect("valid");
+        let (bare, found) = split(addr);
+        assert_eq!((bare.to_string().as_str(), found), ("/ip4/127.0.0.1/tcp/9", Some(peer)));
+    }
+}
