@@ -22,14 +22,19 @@
 mod chunk;
 mod codec;
 mod compress;
+mod cut;
 mod descriptor;
 mod ids;
 mod link;
+mod manifest;
 mod matrix;
+mod pack;
+mod path;
 mod redundancy;
 mod reed_solomon;
 mod seal;
 mod secret;
+mod writer;
 
 pub use chunk::{
     ChunkRef, Coder, DecodeError, EncodeError, EncodeParams, EncodedChunk, MAX_CHUNK_LEN, Pack, RebuildError,
@@ -40,7 +45,13 @@ pub use compress::Compression;
 pub use descriptor::{Descriptor, DescriptorError, MAX_DESCRIPTOR_LEN, ShardError};
 pub use ids::{ChunkId, ChunkKey, ShardHash};
 pub use link::{Link, LinkError};
+pub use manifest::{
+    Entries, Entry, EntryKind, Extent, FileEntry, MAX_MANIFEST_LEN, MAX_TARGET_LEN, Manifest, ManifestError,
+    ManifestLoader, Metadata, ObjectKind, OrderError, Step, Summary,
+};
+pub use path::{EntryPath, PathError};
 pub use redundancy::{Redundancy, RedundancyError};
 pub use reed_solomon::ReedSolomon;
 pub use seal::Cipher;
 pub use secret::ConvergenceSecret;
+pub use writer::{ChunkSink, ObjectWriter, WriteError, Written};

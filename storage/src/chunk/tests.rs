@@ -41,7 +41,7 @@ proptest! {
 
         let all: Vec<u8> = (0..n).collect();
         let rebuilt = rebuild_shards(&chunk.descriptor, &some, &all, &mut coder).unwrap();
-        prop_assert_eq!(rebuilt, shards.clone());
+        prop_assert_eq!(&rebuilt, &shards);
 
         let too_few = some[1..].to_vec();
         let error = decode_chunk(&chunk.reference, &chunk.descriptor, too_few, &mut coder).unwrap_err();
@@ -53,12 +53,13 @@ proptest! {
         if let Ok(descriptor) = Descriptor::decode(&bytes) {
             prop_assert_eq!(&descriptor.encode()[..], &bytes[..]);
         }
-        if let Some(encoded) = bytes.first_chunk() {
-            if let Some(reference) = ChunkRef::decode(encoded) {
-                prop_assert_eq!(&reference.encode(), encoded);
-            }
+        if let Some(encoded) = bytes.first_chunk()
+            && let Some(reference) = ChunkRef::decode(encoded)
+        {
+            prop_assert_eq!(&reference.encode(), encoded);
         }
-        let _ = seal::open(&mut bytes.clone(), &ChunkKey([0; 32]));
+        let mut sealed = bytes;
+        let _ = seal::open(&mut sealed, &ChunkKey([0; 32]));
     }
 }
 
@@ -82,7 +83,7 @@ fn equal_data_of_one_owner_is_one_chunk_and_of_two_owners_two() {
     let plain = Pack::from(noise(50_000, 9));
     let id = |params: &EncodeParams| encode_chunk(&plain, params, &mut Coder::new()).unwrap().reference.id;
     let mine = params(4, 10);
-    let theirs = EncodeParams { secret: ConvergenceSecret::new([4; 32]), ..mine.clone() };
+    let theirs = EncodeParams::new(mine.redundancy, ConvergenceSecret::new([4; 32]));
     assert_eq!(id(&mine), id(&mine));
     assert_ne!(id(&mine), id(&theirs));
     assert_ne!(id(&mine), id(&params(3, 6)));
