@@ -4,6 +4,8 @@
 mod bootstrap;
 mod command;
 mod links;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -200,7 +202,11 @@ impl Driver {
         match event {
             LinkEvent::Received { from, message } => self.input(Input::Message { from, message }),
             LinkEvent::Unreachable(peer) => self.input(Input::Unreachable { peer }),
-            LinkEvent::Alone => self.input(Input::Join { seeds: Vec::new() }),
+            LinkEvent::Alone => {
+                self.input(Input::Join { seeds: Vec::new() });
+                // From now on they are looked for in the background.
+                self.input(Input::Join { seeds: self.bootstrap.seeds() });
+            }
         }
     }
 

@@ -1,0 +1,118 @@
+//! Drivers over real libp2p on loopback.
+
+use std::time::Duration;
+
+use chordage_dht::{Confirm, LookupOptions};
+use chordage_storage::{ShardStore, StoreConfig};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::identity::Identity;
+use crate::listen::listen;
+use crate::store::Store;
+use crate::wire::{Protocols, build};
+
+struct Running {
+    handle: DriverHandle,
+    task: JoinHandle<()>,
+    addr: Multiaddr,
+    _dir: TempDir,
+}
+
+async fn start(network: &str, bootstrap: Vec<Multiaddr>) -> Running {
+    let temporary = tempfile::tempdir().expect("a temporary directory");
+    let dir = Arc::new(DataDir::open(temporary.path()).expect("new"));
+    let identity = Identity::load(&dir).expect("new");
+    let protocols = Protocols::new(network, "ring");
+    let mut swarm = build(identity.keypair, protocols, 128).expect("a valid key");
+    listen(&mut swarm, &["/ip4/127.0.0.1/tcp/0".parse().expect("valid")], "").await.expect("loopback");
+    let addrs = swarm.listeners().filter_map(to_address).collect();
+    let addr = named(swarm.listeners().next().expect("bound"), *swarm.local_peer_id());
+    let shards = ShardStore::open(&dir.join("shards"), StoreConfig::default()).expect("new");
+    let (driver, handle) = Driver::new(
+        DriverParts {
+            swarm,
+            local: PeerInfo::new(identity.public_key, addrs, 1).expect("valid"),
+            metric: AnyMetric::Ring,
+            seed: identity.public_key,
+            bootstrap,
+            announce: Vec::new(),
+            dir,
+        },
+        ShardServer::new(Store::start(shards).expect("a thread"), CancellationToken::new()),
+    );
+    Running { handle, task: tokio::spawn(driver.run()), addr, _dir: temporary }
+}
+
+async fn wait_for(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let waited = tokio::time::timeout(Duration::from_secs(30), async {
+        while !condition().await {
+            tokio::task::yield_now().await;
+        }
+    });
+    assert!(waited.await.is_ok(), "waited 30 s for {what}");
+}
+
+async fn neighbours(node: &Running) -> usize {
+    node.handle.view().await.map_or(0, |view| view.leaf_set.len())
+}
+
+#[tokio::test]
+async fn nodes_that_start_together_find_each_other_and_agree_on_owners() {
+    let first = start("test", vec![]).await;
+    let mut nodes = vec![first];
+    for _ in 1..8 {
+        let bootstrap = vec![nodes[0].addr.clone()];
+        nodes.push(start("test", bootstrap).await);
+    }
+    for node in &nodes {
+        assert!(node.handle.joined_within(Duration::from_secs(30)).await);
+        wait_for("everybody to know everybody", async || neighbours(node).await == 7).await;
+    }
+    let key = chordage_dht::Key::from_bytes([7; 32]);
+    let options = LookupOptions { want: 3, confirm: Confirm::Answered(3), ..LookupOptions::default() };
+    let mut owners = Vec::new();
+    for node in &nodes {
+        let lookup = node.handle.lookup(key, options).await.expect("found");
+        owners.push(lookup.closest.first().expect("somebody").id());
+    }
+    owners.dedup();
+    assert_eq!(owners.len(), 1, "{owners:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_leaves_is_gone_at_once_and_one_that_dies_soon() {
+    let first = start("test", vec![]).await;
+    let second = start("test", vec![first.addr.clone()]).await;
+    let third = start("test", vec![first.addr.clone()]).await;
+    for node in [&first, &second, &third] {
+        wait_for("three nodes", async || neighbours(node).await == 2).await;
+    }
+    second.handle.leave().await;
+    wait_for("the goodbye", async || neighbours(&first).await == 1).await;
+    third.task.abort();
+    wait_for("the loss", async || neighbours(&first).await == 0).await;
+}
+
+#[tokio::test]
+async fn an_address_without_a_peer_id_is_enough_to_join() {
+    let first = start("test", vec![]).await;
+    let bare = split(first.addr.clone()).0;
+    let second = start("test", vec![bare]).await;
+    assert!(second.handle.joined_within(Duration::from_secs(30)).await);
+    wait_for("the newcomer", async || neighbours(&first).await == 1).await;
+}
+
+#[tokio::test]
+async fn another_network_is_not_joined() {
+    let first = start("test", vec![]).await;
+    let stranger = start("other", vec![first.addr.clone()]).await;
+    wait_for("a reason", async || {
+        stranger.handle.view().await.is_some_and(|view| view.join_problem.is_some())
+    })
+    .await;
+    assert_eq!(stranger.handle.membership(), Membership::Joining);
+    assert_eq!(neighbours(&first).await, 0);
+}
