@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chordage_dht::Peer;
-use chordage_storage::{ChunkId, ChunkRef, DecodeError, Descriptor, decode_chunk};
+use chordage_storage::{ChunkId, ChunkRef, DecodeError, Descriptor, Redundancy, decode_chunk};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep_until};
@@ -25,8 +25,8 @@ const HEDGE: Duration = Duration::from_millis(150);
 /// Shards needed and shards in all, as long as nobody has said: only roots do not carry it with them.
 const UNKNOWN: (u8, u8) = (1, 20);
 
-/// A chunk's plain bytes, from the network or from the local store.
-pub(super) async fn fetch(transfer: &Transfer, chunk: &ChunkRef) -> Result<Bytes, GetError> {
+/// A chunk's plain bytes, from the network or from the local store, and how it is coded.
+pub(super) async fn fetch(transfer: &Transfer, chunk: &ChunkRef) -> Result<(Bytes, Redundancy), GetError> {
     let mut fetching = Fetching {
         transfer,
         chunk,
@@ -35,11 +35,16 @@ pub(super) async fn fetch(transfer: &Transfer, chunk: &ChunkRef) -> Result<Bytes
         shards: BTreeMap::new(),
         asked: BTreeSet::new(),
     };
-    let memory = transfer.budget.take(2 * chunk.plain_len as usize).await.ok_or(GetError::Interrupted)?;
+    let memory = transfer.budget.take(2 * plain_len(chunk)).await.ok_or(GetError::Interrupted)?;
     let timed = tokio::time::timeout(CHUNK_TIMEOUT, fetching.run()).await;
     drop(memory);
     let best = u8::try_from(fetching.shards.len()).unwrap_or(u8::MAX);
     timed.unwrap_or(Err(GetError::TimedOut { best, k: fetching.k }))
+}
+
+/// A root's length is not known beforehand.
+fn plain_len(chunk: &ChunkRef) -> usize {
+    if chunk.plain_len == 0 { chordage_storage::MAX_CHUNK_LEN } else { chunk.plain_len as usize }
 }
 
 struct Fetching<'a> {
@@ -52,14 +57,14 @@ struct Fetching<'a> {
 }
 
 impl Fetching<'_> {
-    async fn run(&mut self) -> Result<Bytes, GetError> {
+    async fn run(&mut self) -> Result<(Bytes, Redundancy), GetError> {
         // First those we know of; if they do not have enough, those that the overlay finds afresh.
         for freshness in [Freshness::Known, Freshness::Asked] {
             let n = self.chunk.redundancy.map_or(UNKNOWN.1, |r| r.n());
             let candidates =
                 self.transfer.candidates(self.chunk.id, n, freshness).await.map_err(GetError::Find)?;
-            if let Some(plain) = self.ask(candidates.into()).await? {
-                return Ok(plain);
+            if let Some(found) = self.ask(candidates.into()).await? {
+                return Ok(found);
             }
         }
         let best = u8::try_from(self.shards.len()).unwrap_or(u8::MAX);
@@ -67,7 +72,7 @@ impl Fetching<'_> {
     }
 
     /// Asks until the chunk is whole (its bytes) or nobody is left to ask (`None`).
-    async fn ask(&mut self, mut candidates: VecDeque<Peer>) -> Result<Option<Bytes>, GetError> {
+    async fn ask(&mut self, mut candidates: VecDeque<Peer>) -> Result<Option<(Bytes, Redundancy)>, GetError> {
         let mut asking = FuturesUnordered::new();
         let mut extra = 0;
         let mut hedge_at = Instant::now() + HEDGE;
@@ -86,9 +91,9 @@ impl Fetching<'_> {
                     hedge_at = Instant::now() + HEDGE;
                     self.received(&peer, result);
                     if self.shards.len() >= usize::from(self.k)
-                        && let Some(plain) = self.decode().await?
+                        && let Some(found) = self.decode().await?
                     {
-                        return Ok(Some(plain));
+                        return Ok(Some(found));
                     }
                 }
                 () = sleep_until(hedge_at), if !candidates.is_empty() => {
@@ -130,10 +135,10 @@ impl Fetching<'_> {
     }
 
     /// Verifies and decodes what is there. `None`: some shards were false and have been thrown away.
-    async fn decode(&mut self) -> Result<Option<Bytes>, GetError> {
+    async fn decode(&mut self) -> Result<Option<(Bytes, Redundancy)>, GetError> {
         let Some(descriptor) = self.descriptor.clone() else { return Ok(None) };
         let shards: Vec<(u8, Bytes)> = std::mem::take(&mut self.shards).into_iter().collect();
-        let reference = *self.chunk;
+        let (reference, redundancy) = (*self.chunk, descriptor.redundancy());
         let work = move |coder: &mut chordage_storage::Coder| {
             let (good, bad): (Vec<_>, Vec<_>) = shards
                 .into_iter()
@@ -144,7 +149,7 @@ impl Fetching<'_> {
             Ok(decode_chunk(&reference, &descriptor, good, coder))
         };
         match self.transfer.coders.run(work).await.ok_or(GetError::Interrupted)? {
-            Ok(Ok(plain)) => Ok(Some(plain)),
+            Ok(Ok(plain)) => Ok(Some((plain, redundancy))),
             Ok(Err(source)) => Err(self.broken(source)),
             Err((good, bad)) => {
                 tracing::warn!(chunk = %self.chunk.id, bad, "holders sent shards that do not match their hashes");

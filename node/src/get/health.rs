@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chordage_dht::{NodeId, Peer};
-use chordage_storage::{ChunkId, ChunkRef, Link, Manifest};
+use chordage_storage::{ChunkId, ChunkRef, Link};
 use futures::stream::{self, StreamExt};
 use tokio::time::Instant;
 
-use super::{GetError, open};
+use super::{GetError, OpenObject, open};
 use crate::api::types::{Health, HolderCount};
 use crate::shards::{HAS_MAX, ShardSet};
 use crate::transfer::{Freshness, Transfer};
@@ -24,7 +24,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Opens `link` and surveys its chunks.
 pub(crate) async fn health(transfer: Arc<Transfer>, link: &Link) -> Result<Health, GetError> {
     let object = open(transfer.clone(), link).await?;
-    survey(&transfer, object.manifest()).await.ok_or(GetError::Interrupted)
+    survey(&transfer, &object).await.ok_or(GetError::Interrupted)
 }
 
 impl Health {
@@ -39,11 +39,15 @@ impl Health {
     }
 }
 
-/// Asks the candidates of every chunk of `manifest` what they hold. `None` if the overlay cannot be asked.
-pub(super) async fn survey(transfer: &Transfer, manifest: &Manifest) -> Option<Health> {
+/// Asks the candidates of every chunk of `object` what they hold. `None` if the overlay cannot be asked.
+pub(super) async fn survey(transfer: &Transfer, object: &OpenObject) -> Option<Health> {
     let mut health = Health { shards_min: u8::MAX, ..Health::default() };
     let mut holders = BTreeMap::<NodeId, u64>::new();
-    let chunks: Vec<ChunkRef> = manifest.chunks().collect();
+    let mut chunks: Vec<ChunkRef> = object.manifest().chunks().collect();
+    // Only the root's reference does not carry its redundancy. Equal chunks are one chunk.
+    chunks.iter_mut().for_each(|chunk| chunk.redundancy = chunk.redundancy.or(Some(object.redundancy())));
+    chunks.sort_unstable_by_key(|chunk| chunk.id);
+    chunks.dedup_by_key(|chunk| chunk.id);
     for round in chunks.chunks(ROUND) {
         let mut asked: BTreeMap<NodeId, (Peer, Vec<ChunkId>)> = BTreeMap::new();
         for chunk in round {
@@ -87,7 +91,6 @@ async fn holdings(transfer: &Transfer, peer: &Peer, chunks: &[ChunkId]) -> Vec<S
 }
 
 fn count(health: &mut Health, chunk: &ChunkRef, live: u8) {
-    // A root's own redundancy is not in its reference; the manifest fills it in where it knows.
     let (k, n) = chunk.redundancy.map_or((1, 1), |r| (r.k(), r.n()));
     health.chunks += 1;
     health.shards_min = health.shards_min.min(live);

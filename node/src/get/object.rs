@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use chordage_storage::{
-    ChunkId, ChunkRef, Extent, Link, Manifest, ManifestError, ManifestLoader, ObjectKind, Step,
+    ChunkId, ChunkRef, EntryKind, EntryPath, Extent, FileEntry, Link, Manifest, ManifestError, ManifestLoader,
+    ObjectKind, Redundancy, Step,
 };
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 
@@ -32,6 +33,8 @@ pub struct OpenObject {
 struct Inner {
     transfer: Arc<Transfer>,
     manifest: Manifest,
+    /// The root's own, which speaks for an object without data chunks.
+    redundancy: Redundancy,
     kept: Mutex<VecDeque<(ChunkId, Bytes)>>,
 }
 
@@ -41,22 +44,25 @@ pub(crate) async fn open(transfer: Arc<Transfer>, link: &Link) -> Result<OpenObj
         return Err(GetError::NotJoined);
     }
     let mut loader = ManifestLoader::new(link).map_err(|error| match error {
-        ManifestError::NotReadable => GetError::NotReadable,
+        ManifestError::NoKey => GetError::NotReadable,
         error => GetError::Manifest(error),
     })?;
+    let mut redundancy = None;
     loop {
-        match loader.next().map_err(GetError::Manifest)? {
+        match loader.step() {
             Step::Ready(manifest) => {
-                let kept = Mutex::default();
-                return Ok(OpenObject { inner: Arc::new(Inner { transfer, manifest, kept }) });
+                let (kept, redundancy) = (Mutex::default(), redundancy.ok_or(GetError::Interrupted)?);
+                return Ok(OpenObject { inner: Arc::new(Inner { transfer, manifest, redundancy, kept }) });
             }
             Step::Fetch(references) => {
                 let transfer = &transfer;
                 let mut fetched = stream::iter(references)
                     .map(|reference| async move { (reference.id, fetch(transfer, &reference).await) })
                     .buffered(MANIFEST_PARALLEL);
-                while let Some((id, plain)) = fetched.next().await {
-                    loader.provide(&id, plain?).map_err(GetError::Manifest)?;
+                while let Some((id, fetched)) = fetched.next().await {
+                    let (plain, found) = fetched?;
+                    redundancy.get_or_insert(found);
+                    loader.provide(&id, plain).map_err(GetError::Manifest)?;
                 }
             }
         }
@@ -73,7 +79,7 @@ impl OpenObject {
     pub fn stat(&self) -> ObjectStat {
         let manifest = self.manifest();
         let summary = manifest.summary();
-        let redundancy = manifest.redundancy();
+        let redundancy = self.inner.redundancy;
         ObjectStat {
             kind: match manifest.kind() {
                 ObjectKind::File => "file".to_owned(),
@@ -81,13 +87,32 @@ impl OpenObject {
             },
             bytes: summary.bytes,
             files: summary.files,
-            dirs: summary.dirs,
+            dirs: summary.directories,
             symlinks: summary.symlinks,
             chunks: manifest.chunks().count() as u64,
             k: redundancy.k(),
             n: redundancy.n(),
             health: None,
         }
+    }
+
+    /// The file at `path`, or the file that the object is.
+    pub fn file(&self, path: Option<&[u8]>) -> Result<FileEntry, GetError> {
+        let Some(path) = path else {
+            return self.manifest().file().ok_or_else(|| GetError::NotAFile(String::new()));
+        };
+        let shown = || String::from_utf8_lossy(path).into_owned();
+        let path = EntryPath::new(path).map_err(|_| GetError::NoSuchPath(shown()))?;
+        match self.manifest().entry(&path).map(|entry| entry.kind) {
+            Some(EntryKind::File(file)) => Ok(file),
+            Some(_) => Err(GetError::NotAFile(shown())),
+            None => Err(GetError::NoSuchPath(shown())),
+        }
+    }
+
+    /// The redundancy the object was written with.
+    pub fn redundancy(&self) -> Redundancy {
+        self.inner.redundancy
     }
 
     /// The bytes of one file, in order, verified, fetched ahead of the reader. `path` is `None` for an object
@@ -97,13 +122,11 @@ impl OpenObject {
         path: Option<&[u8]>,
         range: Range<u64>,
     ) -> Result<impl Stream<Item = Result<Bytes, GetError>> + Send + 'static, GetError> {
-        let shown = || String::from_utf8_lossy(path.unwrap_or_default()).into_owned();
-        let extents = self.manifest().extents(path, range).map_err(|error| match error {
-            ManifestError::NoSuchPath => GetError::NoSuchPath(shown()),
-            ManifestError::NotAFile => GetError::NotAFile(shown()),
-            ManifestError::OutOfRange { len } => GetError::Range { bytes: len },
-            error => GetError::Manifest(error),
-        })?;
+        let file = self.file(path)?;
+        if range.start > range.end || range.end > file.size() {
+            return Err(GetError::Range { bytes: file.size() });
+        }
+        let extents = self.manifest().extents(&file, range);
         Ok(self.read_extents(extents.collect()))
     }
 
@@ -135,7 +158,7 @@ impl OpenObject {
             return Ok(plain);
         }
         match fetch(&self.inner.transfer, reference).await {
-            Ok(plain) => {
+            Ok((plain, _)) => {
                 let mut kept = self.kept();
                 kept.truncate(KEPT_CHUNKS - 1);
                 kept.push_front((reference.id, plain.clone()));
@@ -144,7 +167,7 @@ impl OpenObject {
             // Said once for the whole object: the reader wants to know how much is missing, not just where it
             // stumbled.
             Err(error @ (GetError::Unavailable { .. } | GetError::TimedOut { .. })) => {
-                Err(survey(&self.inner.transfer, self.manifest()).await.and_then(|h| h.shortage()).unwrap_or(error))
+                Err(survey(&self.inner.transfer, self).await.and_then(|h| h.shortage()).unwrap_or(error))
             }
             Err(error) => Err(error),
         }

@@ -1,5 +1,6 @@
 //! Storing: read, cut, pack, seal, code, place, acknowledge, and only then a link.
 
+mod ingest;
 mod place;
 mod sink;
 
@@ -7,13 +8,13 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chordage_storage::{ConvergenceSecret, EncodeParams, ObjectWriter, Redundancy, WriteError};
+use chordage_storage::{ConvergenceSecret, EncodeParams, Redundancy, Written};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::ingest::ingest;
 use self::sink::NetworkSink;
 use crate::api::types::PutReport;
-use crate::archive::{self, IngestError};
 use crate::driver::FindError;
 use crate::shards::Refusal;
 use crate::transfer::Transfer;
@@ -130,11 +131,10 @@ pub(crate) async fn put(
         request.allow_degraded,
         cancelled,
     );
-    let work = move || write_object(sink, &secret, body, format);
-    let (link, summary, placed) = tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| PutError::Interrupted)??;
-    let placed = placed.wait().await?;
+    let work = move || ingest(sink, &secret, body, format);
+    let Written { link, summary, sink, .. } =
+        tokio::task::spawn_blocking(work).await.map_err(|_| PutError::Interrupted)??;
+    let placed = sink.into_placements().wait().await?;
     Ok(PutReport {
         link: link.to_string(),
         verify_link: link.to_verify().to_string(),

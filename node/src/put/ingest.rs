@@ -1,0 +1,110 @@
+//! From a request's bytes to an object: a bare file as it is, a tree out of its archive.
+
+use std::io::Read;
+
+use chordage_storage::{
+    ChunkSink, ConvergenceSecret, EntryPath, Metadata, ObjectWriter, PathError, WriteError, Written,
+};
+
+use super::{ObjectFormat, PutError};
+use crate::archive::{ArchiveReader, Head, Kind, ReadError};
+
+/// Bytes read at a time.
+const BUFFER: usize = 256 << 10;
+
+/// Writes the object that `body` holds into `sink`.
+pub(super) fn ingest<S: ChunkSink<Error = PutError>>(
+    sink: S,
+    secret: &ConvergenceSecret,
+    body: Box<dyn Read + Send>,
+    format: ObjectFormat,
+) -> Result<Written<S>, PutError> {
+    match format {
+        ObjectFormat::File => file(sink, secret, body),
+        ObjectFormat::Tar => tree(sink, secret, body),
+    }
+}
+
+/// A bare file has no name, and its mode and time are those of whoever puts and gets it.
+const BARE: Metadata = Metadata { mode: 0o644, mtime_s: 0, mtime_ns: 0 };
+/// The root of an archive that does not mention it.
+const ROOT: Metadata = Metadata { mode: 0o755, mtime_s: 0, mtime_ns: 0 };
+
+fn file<S: ChunkSink<Error = PutError>>(
+    sink: S,
+    secret: &ConvergenceSecret,
+    mut body: Box<dyn Read + Send>,
+) -> Result<Written<S>, PutError> {
+    let mut writer = ObjectWriter::file(sink, secret, BARE).map_err(|error| failed(error, b""))?;
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match body.read(&mut buffer) {
+            Ok(0) => return writer.finish().map_err(|error| failed(error, b"")),
+            Ok(len) => writer.write(&buffer[..len]).map_err(|error| failed(error, b""))?,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(PutError::Input(error)),
+        }
+    }
+}
+
+fn tree<S: ChunkSink<Error = PutError>>(
+    sink: S,
+    secret: &ConvergenceSecret,
+    body: Box<dyn Read + Send>,
+) -> Result<Written<S>, PutError> {
+    let mut archive = ArchiveReader::new(std::io::BufReader::with_capacity(BUFFER, body));
+    let mut buffer = vec![0; BUFFER];
+    let mut next = archive.next_entry().map_err(unreadable)?;
+    let root = match &next {
+        Some(head) if head.path.is_empty() => metadata(head),
+        _ => ROOT,
+    };
+    let mut writer = ObjectWriter::tree(sink, secret, root).map_err(|error| failed(error, b""))?;
+    if next.as_ref().is_some_and(|head| head.path.is_empty()) {
+        next = archive.next_entry().map_err(unreadable)?;
+    }
+    while let Some(head) = next {
+        let name = head.path.clone();
+        let failed = |error| failed(error, &name);
+        let path = EntryPath::new(head.path.clone()).map_err(|error| bad_path(&name, &error))?;
+        match &head.kind {
+            Kind::Dir => writer.directory(&path, metadata(&head)).map_err(failed)?,
+            Kind::Symlink { target } => writer.symlink(&path, target, metadata(&head)).map_err(failed)?,
+            Kind::File { .. } => {
+                writer.begin_file(&path, metadata(&head)).map_err(failed)?;
+                loop {
+                    match archive.read(&mut buffer).map_err(unreadable)? {
+                        0 => break,
+                        len => writer.write(&buffer[..len]).map_err(failed)?,
+                    }
+                }
+                writer.end_file().map_err(failed)?;
+            }
+        }
+        next = archive.next_entry().map_err(unreadable)?;
+    }
+    writer.finish().map_err(|error| failed(error, b""))
+}
+
+fn metadata(head: &Head) -> Metadata {
+    Metadata { mode: head.mode, mtime_s: head.mtime.seconds, mtime_ns: head.mtime.nanos }
+}
+
+fn unreadable(error: ReadError) -> PutError {
+    match error {
+        ReadError::Io(error) => PutError::Input(error),
+        error => PutError::Archive(error.to_string()),
+    }
+}
+
+fn bad_path(name: &[u8], error: &PathError) -> PutError {
+    PutError::Archive(format!("entry \"{}\": {error}", name.escape_ascii()))
+}
+
+fn failed(error: WriteError<PutError>, name: &[u8]) -> PutError {
+    match error {
+        WriteError::Sink(error) => error,
+        WriteError::TooLarge => PutError::Limit(error.to_string()),
+        error => PutError::Archive(format!("entry \"{}\": {error}", name.escape_ascii())),
+    }
+}
