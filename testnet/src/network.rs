@@ -1,6 +1,7 @@
 //! A network of real daemons on this machine.
 
 use std::fs::{self, File};
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Duration;
@@ -48,7 +49,8 @@ pub struct Testnet {
     pub(crate) places: Places,
     pub(crate) plan: Plan,
     pub(crate) members: Vec<Member>,
-    _lock: File,
+    /// Held by those that may change the network.
+    lock: Option<File>,
 }
 
 #[derive(Debug, Default)]
@@ -75,31 +77,46 @@ impl Member {
 
 impl Testnet {
     /// Starts a new network and waits until every daemon has joined it.
-    pub async fn start(plan: Plan) -> Result<Self, StartError> {
+    pub async fn start(mut plan: Plan) -> Result<Self, StartError> {
         let places = Places::new(&plan.dir)?;
         fs::create_dir_all(places.dir())
             .map_err(|error| StateError::Io { path: places.dir().to_path_buf(), error })?;
         let lock = places.lock()?;
         places.prepare()?;
-        let mut network = Self { places, plan, members: Vec::new(), _lock: lock };
+        if plan.daemon_args.iter().all(|arg| arg != "--network") {
+            // Ports are used again. A name of its own keeps a network from talking to a stranger that has
+            // got the port of a daemon that is no more.
+            let name = format!("test-{:016x}", RandomState::new().hash_one(&plan.dir));
+            plan.daemon_args.extend(["--network".into(), name]);
+        }
+        let mut network = Self { places, plan, members: Vec::new(), lock: Some(lock) };
         network.grow(network.plan.nodes).await?;
         Ok(network)
     }
 
-    /// Finds the network in a directory, whatever of it still runs.
+    /// Finds the network in a directory, whatever of it still runs. No other command can change it meanwhile.
     pub fn attach(program: impl Into<PathBuf>, dir: &Path) -> Result<Self, StateError> {
         let places = Places::new(dir)?;
         if !places.has_network() {
             return Err(StateError::NoNetwork(places.dir().to_path_buf()));
         }
         let lock = places.lock()?;
+        Self::found(program.into(), places, Some(lock))
+    }
+
+    /// Finds the network in a directory only to look at it, even while another command changes it.
+    pub fn observe(dir: &Path) -> Result<Self, StateError> {
+        Self::found(PathBuf::new(), Places::new(dir)?, None)
+    }
+
+    fn found(program: PathBuf, places: Places, lock: Option<File>) -> Result<Self, StateError> {
         let state = places.load()?;
         let mut plan = Plan::new(program, places.dir(), state.nodes.len());
         plan.lifetime = Lifetime::Detachable;
         plan.daemon_args = state.daemon_args;
         let member = |state| Member { state, ..Member::default() };
         let members = state.nodes.into_iter().map(member).collect();
-        Ok(Self { places, plan, members, _lock: lock })
+        Ok(Self { places, plan, members, lock })
     }
 
     /// Whether a network has been made in this directory.
@@ -265,6 +282,14 @@ impl Testnet {
         Ok(killed)
     }
 
+    /// Removes everything that the network has on disk. Does nothing while a daemon runs and returns `false`.
+    pub fn remove(self) -> Result<bool, StateError> {
+        if self.lock.is_none() || !self.living().is_empty() {
+            return Ok(false);
+        }
+        self.places.remove().map(|()| true)
+    }
+
     /// Waits until every living node says that it has joined and counts `nodes` nodes in the network.
     pub async fn wait_for_size(&self, nodes: usize, at_most: Duration) -> Result<(), WaitError> {
         let what = format!("every node sees {nodes} nodes");
@@ -331,14 +356,16 @@ impl Drop for Testnet {
                 let _ = child.kill();
             }
         }
+        let mut ended = false;
         for member in &mut self.members {
             if let Some(mut child) = member.child.take() {
                 let _ = child.wait();
                 member.state.process = None;
+                ended = true;
             }
         }
         // The directory may be gone already, together with the test that made it.
-        if self.places.has_network() {
+        if ended && self.places.has_network() {
             let _ = self.save();
         }
     }

@@ -134,6 +134,28 @@ impl Places {
         Ok(())
     }
 
+    /// Removes the network's files, and its directory if nothing else is in it.
+    pub(crate) fn remove(&self) -> Result<(), StateError> {
+        let at = |path: &Path| {
+            let path = path.to_path_buf();
+            move |error| StateError::Io { path, error }
+        };
+        for sub in ["nodes", "logs"] {
+            let path = self.dir.join(sub);
+            match fs::remove_dir_all(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&path)(error)),
+                _ => {}
+            }
+        }
+        // Last, so that an interrupted removal can be repeated.
+        for path in [self.state_file(), self.dir.join("testnet.lock")] {
+            fs::remove_file(&path).map_err(at(&path))?;
+        }
+        // Fails if the user has put something beside the network, and then it should stay.
+        let _ = fs::remove_dir(&self.dir);
+        Ok(())
+    }
+
     /// Takes the network for one command. The lock ends with the file that is returned.
     pub(crate) fn lock(&self) -> Result<File, StateError> {
         let path = self.dir.join("testnet.lock");
