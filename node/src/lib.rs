@@ -1,3 +1,4 @@
 //! The Chordage daemon.
 
 pub mod api;
+pub mod archive;

@@ -146,6 +146,7 @@ pub fn read_short(path: &Path) -> Result<String, EndpointError> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -9,3 +9,5 @@ pub mod range;
 pub mod types;
 pub mod upload;
 mod uri;
+
+pub use chordage_storage::{Link, LinkError, Redundancy, RedundancyError};

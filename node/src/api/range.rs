@@ -103,6 +103,7 @@ impl fmt::Display for ByteRange {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -141,6 +141,7 @@ impl Body for UploadBody {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::io::Write;
 

@@ -1,0 +1,160 @@
+//! Extended records (POSIX.1-2001, "pax Interchange Format"): lines of `LENGTH key=value\n`, where the length counts itself.
+
+use super::Mtime;
+
+/// What extended records can say, as far as it matters here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Records {
+    pub(super) path: Option<Vec<u8>>,
+    pub(super) linkpath: Option<Vec<u8>>,
+    pub(super) size: Option<u64>,
+    pub(super) mtime: Option<Mtime>,
+    /// The data is a map of holes; GNU tar marks it with keys of this prefix.
+    pub(super) sparse: bool,
+}
+
+/// The records are not well-formed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+/// Appends one record.
+pub(super) fn push(records: &mut Vec<u8>, key: &str, value: &[u8]) {
+    // The space, the equals sign and the line end.
+    let rest = key.len() + value.len() + 3;
+    let mut length = rest + 1;
+    while length != rest + length.to_string().len() {
+        length = rest + length.to_string().len();
+    }
+    records.extend_from_slice(format!("{length} {key}=").as_bytes());
+    records.extend_from_slice(value);
+    records.push(b'\n');
+}
+
+impl Records {
+    /// Reads records on top of what is known already; an empty value takes a key back.
+    pub(super) fn read(&mut self, mut bytes: &[u8]) -> Result<(), Malformed> {
+        while !bytes.is_empty() {
+            let space = bytes.iter().take(20).position(|byte| *byte == b' ').ok_or(Malformed)?;
+            let length: usize = ascii(&bytes[..space]).and_then(|text| text.parse().ok()).ok_or(Malformed)?;
+            if length <= space + 1 || length > bytes.len() {
+                return Err(Malformed);
+            }
+            let (record, rest) = bytes.split_at(length);
+            let record = record[space + 1..].strip_suffix(b"\n").ok_or(Malformed)?;
+            let equals = record.iter().position(|byte| *byte == b'=').ok_or(Malformed)?;
+            self.set(&record[..equals], &record[equals + 1..])?;
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, key: &[u8], value: &[u8]) -> Result<(), Malformed> {
+        let given = !value.is_empty();
+        match key {
+            b"path" => self.path = given.then(|| value.to_vec()),
+            b"linkpath" => self.linkpath = given.then(|| value.to_vec()),
+            b"size" => {
+                self.size = if given {
+                    Some(ascii(value).and_then(|text| text.parse().ok()).ok_or(Malformed)?)
+                } else {
+                    None
+                };
+            }
+            b"mtime" => self.mtime = if given { Some(time(value).ok_or(Malformed)?) } else { None },
+            key if key.starts_with(b"GNU.sparse.") => self.sparse = true,
+            // Owners, access times, comments, attributes: not part of what is stored.
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn ascii(bytes: &[u8]) -> Option<&str> {
+    bytes.is_ascii().then(|| std::str::from_utf8(bytes).ok()).flatten()
+}
+
+/// A time as decimal seconds with an optional fraction, of which nine digits count.
+fn time(value: &[u8]) -> Option<Mtime> {
+    let text = ascii(value)?;
+    let (negative, text) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if whole.is_empty() || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let seconds: i64 = whole.parse().ok()?;
+    let nanos = fraction.bytes().chain(std::iter::repeat(b'0')).take(9);
+    let nanos = nanos.fold(0, |sum: u32, digit| sum * 10 + u32::from(digit - b'0'));
+    Some(match (negative, nanos) {
+        (false, nanos) => Mtime { seconds, nanos },
+        (true, 0) => Mtime { seconds: -seconds, nanos: 0 },
+        // -1.25 is three quarters of a second after -2.
+        (true, nanos) => Mtime { seconds: (-seconds).checked_sub(1)?, nanos: 1_000_000_000 - nanos },
+    })
+}
+
+/// The same the other way round.
+pub(super) fn time_text(mtime: Mtime) -> String {
+    let (negative, seconds, nanos) = match mtime {
+        Mtime { seconds, nanos } if seconds >= 0 => (false, seconds.unsigned_abs(), nanos),
+        Mtime { seconds, nanos: 0 } => (true, seconds.unsigned_abs(), 0),
+        Mtime { seconds, nanos } => (true, (seconds + 1).unsigned_abs(), 1_000_000_000 - nanos),
+    };
+    let sign = if negative { "-" } else { "" };
+    let mut text = format!("{sign}{seconds}");
+    if nanos != 0 {
+        text.push_str(format!(".{nanos:09}").trim_end_matches('0'));
+    }
+    text
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_counts_itself() {
+        let mut records = Vec::new();
+        push(&mut records, "path", b"abc");
+        assert_eq!(records, b"12 path=abc\n");
+        for length in 80..110 {
+            let mut records = Vec::new();
+            push(&mut records, "path", &vec![b'x'; length]);
+            let space = records.iter().position(|byte| *byte == b' ').unwrap();
+            let said: usize = std::str::from_utf8(&records[..space]).unwrap().parse().unwrap();
+            assert_eq!(said, records.len());
+        }
+    }
+
+    #[test]
+    fn times_go_both_ways() {
+        let cases = [
+            ("0", 0, 0),
+            ("1.5", 1, 500_000_000),
+            ("1700000000.000000001", 1_700_000_000, 1),
+            ("-1", -1, 0),
+            ("-0.25", -1, 750_000_000),
+            ("-1.25", -2, 750_000_000),
+        ];
+        for (text, seconds, nanos) in cases {
+            let mtime = Mtime { seconds, nanos };
+            assert_eq!(time(text.as_bytes()), Some(mtime), "{text}");
+            assert_eq!(time_text(mtime), text);
+        }
+        for text in ["", "-", ".5", "1e3", "+1", "--1", "1.-5", "99999999999999999999"] {
+            assert_eq!(time(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn malformed_records_are_refused() {
+        for text in
+            [&b"x"[..], b"5 a=b", b"99 a=b\n", b"0 a=b\n", b"6 abc\n", b"3 \n", b"6 a=bX", b"11 size=-1\n"]
+        {
+            assert_eq!(Records::default().read(text), Err(Malformed), "{text:?}");
+        }
+    }
+}
