@@ -34,6 +34,7 @@ mod redundancy;
 mod reed_solomon;
 mod seal;
 mod secret;
+pub mod store;
 mod writer;
 
 pub use chunk::{
@@ -54,4 +55,8 @@ pub use redundancy::{Redundancy, RedundancyError};
 pub use reed_solomon::ReedSolomon;
 pub use seal::Cipher;
 pub use secret::ConvergenceSecret;
+pub use store::{
+    ChangeError, Compacted, GetError, Held, InvalidShard, OpenError, PutError, PutOutcome, ShardKey,
+    ShardPut, ShardStore, StoreConfig, StoredShard, Usage,
+};
 pub use writer::{ChunkSink, ObjectWriter, WriteError, Written};

@@ -1,0 +1,144 @@
+//! Deleting shards and giving their space back.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use super::files::StoreFile;
+use super::index::SegmentStats;
+use super::record::{DEAD, STATE_AT, segment_name};
+use super::types::{ChangeError, ShardKey};
+use super::{ShardStore, Writer};
+
+/// Deletions in one transaction.
+const MAX_BATCH: usize = 4096;
+/// Holes begin and end at multiples of this; it is the block size of the common file systems.
+const BLOCK: u64 = 4096;
+
+impl ShardStore {
+    /// Deletes shards; returns how many of them were held. When this returns they stay deleted, whatever happens,
+    /// and their space is given back as far as the file system can.
+    pub fn delete(&self, shards: &[ShardKey]) -> Result<usize, ChangeError> {
+        let mut writer = self.lock_writer();
+        self.mend(&mut writer)?;
+        let deleted = self.delete_locked(&mut writer, shards)?;
+        self.update_usage(&writer)?;
+        Ok(deleted)
+    }
+
+    pub(super) fn delete_locked(&self, writer: &mut Writer, shards: &[ShardKey]) -> io::Result<usize> {
+        let mut deleted = 0;
+        for batch in shards.chunks(MAX_BATCH) {
+            deleted += self.delete_batch(writer, batch)?;
+            self.give_space_back(writer)?;
+        }
+        Ok(deleted)
+    }
+
+    /// Removes shards from the index, durably. The same transaction remembers which space is to be given back, and
+    /// moves the checkpoint behind all records so far: none of them can come back by reading the log again.
+    fn delete_batch(&self, writer: &mut Writer, shards: &[ShardKey]) -> io::Result<usize> {
+        let chunks: Vec<_> = shards.iter().map(|shard| shard.chunk).collect();
+        let held = self.with_index(|index| index.locations(&chunks))?;
+        let any = shards.iter().zip(&held).any(|(shard, held)| held.iter().any(|(i, _)| *i == shard.index));
+        if !any {
+            return Ok(0);
+        }
+        let mut state = writer.state();
+        let mut changed: BTreeMap<u32, SegmentStats> = BTreeMap::new();
+        let segments = &writer.segments;
+        let count = self.change_index(&mut writer.broken, true, |tables| {
+            let mut count = 0;
+            for shard in shards {
+                let Some(location) = tables.remove(*shard)? else { continue };
+                count += 1;
+                state.shards = state.shards.saturating_sub(1);
+                state.payload_bytes = state.payload_bytes.saturating_sub(location.payload_len.into());
+                if let Some(stats) = segments.get(&location.segment) {
+                    let stats = changed.entry(location.segment).or_insert(*stats);
+                    stats.live = stats.live.saturating_sub(location.record_len());
+                    tables.add_pending(location.segment, location.offset, location.record_len())?;
+                }
+            }
+            for (segment, stats) in &changed {
+                tables.set_segment(*segment, *stats)?;
+            }
+            tables.set_state(state)?;
+            Ok(count)
+        })?;
+        writer.segments.extend(changed);
+        (writer.shards, writer.payload_bytes) = (state.shards, state.payload_bytes);
+        writer.uncheckpointed = 0;
+        Ok(count)
+    }
+
+    /// Punches out what deletions left, and removes segments in which nothing lives. Doing it twice does no harm,
+    /// so that what a crash interrupts is done again when the store is opened.
+    pub(super) fn give_space_back(&self, writer: &mut Writer) -> io::Result<()> {
+        loop {
+            let active = writer.active.as_ref().map(|active| active.segment);
+            let mut stats = writer.segments.clone();
+            let mut removed = Vec::new();
+            let done = self.change_index(&mut writer.broken, false, |tables| {
+                let pending = tables.pending(MAX_BATCH)?;
+                let mut by_segment: BTreeMap<u32, Vec<(u32, u64)>> = BTreeMap::new();
+                for (segment, offset, len) in &pending {
+                    by_segment.entry(*segment).or_default().push((*offset, *len));
+                }
+                for (segment, records) in by_segment {
+                    if let Some(stats) = stats.get_mut(&segment) {
+                        if stats.live == 0 && Some(segment) != active {
+                            removed.push(segment);
+                            tables.remove_segment(segment)?;
+                        } else if let Some(file) = self.segment_file(segment)? {
+                            stats.punched += punch(&*file, &records)?;
+                            tables.set_segment(segment, *stats)?;
+                        }
+                    }
+                    for (offset, _) in records {
+                        tables.remove_pending(segment, offset)?;
+                    }
+                }
+                Ok(pending.len() < MAX_BATCH)
+            })?;
+            writer.segments = stats;
+            for segment in removed {
+                self.remove_segment(writer, segment)?;
+            }
+            if done {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Removes a segment's file. Nothing in the durable index refers to it.
+    pub(super) fn remove_segment(&self, writer: &mut Writer, segment: u32) -> io::Result<()> {
+        self.forget_segment(segment);
+        self.files.remove(&segment_name(segment))?;
+        writer.segments.remove(&segment);
+        Ok(())
+    }
+}
+
+/// Gives the space of dead records back; returns how many bytes that was. What remains of a record, when its space
+/// does not end at a block or the file system has no holes, is marked as dead for whoever has to rebuild the index.
+fn punch(file: &dyn StoreFile, records: &[(u32, u64)]) -> io::Result<u64> {
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for (offset, len) in records {
+        let (start, end) = (u64::from(*offset), u64::from(*offset) + len);
+        match ranges.last_mut() {
+            Some(last) if last.1 == start => last.1 = end,
+            _ => ranges.push((start, end)),
+        }
+    }
+    for (offset, _) in records {
+        file.write_all_at(&[&DEAD], u64::from(*offset) + STATE_AT)?;
+    }
+    let mut punched = 0;
+    for (start, end) in ranges {
+        let (start, end) = (start.next_multiple_of(BLOCK), end / BLOCK * BLOCK);
+        if start < end && file.punch_hole(start, end - start)? {
+            punched += end - start;
+        }
+    }
+    Ok(punched)
+}

@@ -1,0 +1,90 @@
+//! Reading shards.
+
+use std::io;
+use std::sync::atomic::Ordering;
+
+use super::record::{Location, RecordHeader};
+use super::scan::read_verified;
+use super::types::{GetError, Held, ShardKey, StoredShard};
+use super::{ShardStore, locked};
+use crate::ids::ChunkId;
+
+/// Times that a read is tried again because its shard was moved under it. Each means a whole compaction.
+const MAX_RETRIES: usize = 4;
+
+impl ShardStore {
+    /// Reads all shards held of a chunk. Each is verified as it is read; a damaged one is reported and no longer
+    /// held.
+    pub fn get(&self, chunk: &ChunkId) -> Result<Held, GetError> {
+        let mut held = Held::default();
+        for (index, location) in self.locations(*chunk)? {
+            let key = ShardKey { chunk: *chunk, index };
+            match self.read(key, location)? {
+                Read::Good(shard) => held.shards.push(shard),
+                Read::Gone => {}
+                Read::Corrupt => {
+                    locked(&self.quarantine).insert(key);
+                    self.any_quarantined.store(true, Ordering::Release);
+                    held.corrupt.push(index);
+                }
+            }
+        }
+        Ok(held)
+    }
+
+    /// For each chunk, the indices of the shards held of it, in order. This asks the index only.
+    pub fn has(&self, chunks: &[ChunkId]) -> Result<Vec<Vec<u8>>, GetError> {
+        let found = self.with_index(|index| index.locations(chunks))?;
+        let mut held = Vec::with_capacity(chunks.len());
+        for (chunk, shards) in chunks.iter().zip(found) {
+            let indices = shards.into_iter().map(|(index, _)| index);
+            held.push(indices.filter(|index| !self.is_quarantined(*chunk, *index)).collect());
+        }
+        Ok(held)
+    }
+
+    /// Lists at most `limit` shards behind `after` in the order of their keys, with the lengths of their payloads:
+    /// for a scrub, which reads each with [`get`](Self::get).
+    pub fn iterate(&self, after: Option<ShardKey>, limit: usize) -> Result<Vec<(ShardKey, u32)>, GetError> {
+        let listed = self.with_index(|index| index.list(after, limit))?;
+        Ok(listed.into_iter().map(|(key, location)| (key, location.payload_len)).collect())
+    }
+
+    fn locations(&self, chunk: ChunkId) -> io::Result<Vec<(u8, Location)>> {
+        let found = self.with_index(|index| index.locations(&[chunk]))?;
+        let shards = found.into_iter().flatten();
+        Ok(shards.filter(|(index, _)| !self.is_quarantined(chunk, *index)).collect())
+    }
+
+    fn is_quarantined(&self, chunk: ChunkId, index: u8) -> bool {
+        self.any_quarantined.load(Ordering::Acquire)
+            && locked(&self.quarantine).contains(&ShardKey { chunk, index })
+    }
+
+    fn read(&self, key: ShardKey, mut location: Location) -> io::Result<Read> {
+        for _ in 0..MAX_RETRIES {
+            let header = RecordHeader { chunk: key.chunk, index: key.index, location, dead: false };
+            let record = match self.segment_file(location.segment)? {
+                Some(file) => read_verified(&*file, &header)?,
+                None => None,
+            };
+            if let Some((descriptor, payload)) = record {
+                return Ok(Read::Good(StoredShard { index: key.index, descriptor, payload }));
+            }
+            // It may have been deleted or moved since the index was asked.
+            let now = self.locations(key.chunk)?.into_iter().find(|(index, _)| *index == key.index);
+            match now {
+                None => return Ok(Read::Gone),
+                Some((_, same)) if same == location => return Ok(Read::Corrupt),
+                Some((_, moved)) => location = moved,
+            }
+        }
+        Err(io::Error::other("the shard was moved each time it was read"))
+    }
+}
+
+enum Read {
+    Good(StoredShard),
+    Gone,
+    Corrupt,
+}

@@ -1,0 +1,274 @@
+//! The index: which shard lies where.
+//!
+//! A redb database with four tables. `shards`: chunk id and index (33 bytes) → location (14). `segments`: number →
+//! length, bytes that live, bytes punched out. `pending`: records whose deletion is durable but whose space is
+//! not yet given back. `state`: counters, and the checkpoint: everything before it in the segments is in the
+//! durable index.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, Table, TableDefinition};
+
+use super::files::StoreFile;
+use super::record::Location;
+use super::types::ShardKey;
+use crate::ids::ChunkId;
+
+const KEY_LEN: usize = 33;
+const SHARDS: TableDefinition<'_, &[u8; KEY_LEN], &[u8; Location::ENCODED_LEN]> =
+    TableDefinition::new("shards");
+const SEGMENTS: TableDefinition<'_, u32, (u64, u64, u64)> = TableDefinition::new("segments");
+const PENDING: TableDefinition<'_, (u32, u32), u64> = TableDefinition::new("pending");
+const STATE: TableDefinition<'_, (), (u32, u64, u32, u64, u64)> = TableDefinition::new("state");
+
+/// What a segment amounts to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) struct SegmentStats {
+    /// Length of the file, as far as it is used.
+    pub(super) len: u64,
+    /// Bytes of records that live.
+    pub(super) live: u64,
+    /// Bytes given back as holes.
+    pub(super) punched: u64,
+}
+
+impl SegmentStats {
+    pub(super) fn disk_bytes(&self) -> u64 {
+        self.len.saturating_sub(self.punched)
+    }
+}
+
+/// Counters and the checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) struct State {
+    pub(super) checkpoint_segment: u32,
+    pub(super) checkpoint_offset: u64,
+    pub(super) next_segment: u32,
+    pub(super) shards: u64,
+    pub(super) payload_bytes: u64,
+}
+
+pub(super) struct Index {
+    db: Database,
+    file: Arc<dyn StoreFile>,
+}
+
+/// The tables within one write transaction.
+pub(super) struct Tables<'txn> {
+    pub(super) shards: Table<'txn, &'static [u8; KEY_LEN], &'static [u8; Location::ENCODED_LEN]>,
+    segments: Table<'txn, u32, (u64, u64, u64)>,
+    pending: Table<'txn, (u32, u32), u64>,
+    state: Table<'txn, (), (u32, u64, u32, u64, u64)>,
+}
+
+fn key(key: ShardKey) -> [u8; KEY_LEN] {
+    let mut out = [0u8; KEY_LEN];
+    out[..32].copy_from_slice(&key.chunk.0);
+    out[32] = key.index;
+    out
+}
+
+fn parse_key(bytes: &[u8; KEY_LEN]) -> ShardKey {
+    let [chunk @ .., index] = *bytes;
+    ShardKey { chunk: ChunkId(chunk), index }
+}
+
+/// redb's errors, with the kind kept where it is an I/O error.
+fn failed(error: impl Into<redb::Error>) -> io::Error {
+    match error.into() {
+        redb::Error::Io(error) => error,
+        other => io::Error::other(other),
+    }
+}
+
+impl Index {
+    /// Opens or creates the index. An error of kind `InvalidData` says that the file is no index or damaged.
+    pub(super) fn open(file: Arc<dyn StoreFile>, cache_bytes: usize) -> io::Result<Self> {
+        let backend = Backend(Arc::clone(&file));
+        let db = redb::Builder::new().set_cache_size(cache_bytes).create_with_backend(backend);
+        let db = db.map_err(|error| match error.into() {
+            redb::Error::Io(error) => error,
+            other => io::Error::new(io::ErrorKind::InvalidData, other),
+        })?;
+        Ok(Self { db, file })
+    }
+
+    /// Length of the index's file.
+    pub(super) fn disk_bytes(&self) -> io::Result<u64> {
+        self.file.size()
+    }
+
+    /// Changes the index. A durable change survives a crash, and so do all before it; another is seen by readers
+    /// at once but may be lost. After an error nothing of it is seen.
+    pub(super) fn write<T>(
+        &self,
+        durable: bool,
+        change: impl FnOnce(&mut Tables<'_>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut txn = self.db.begin_write().map_err(failed)?;
+        if durable {
+            // The allocator's state is saved along, so that opening after a crash need not walk the whole index.
+            txn.set_quick_repair(true);
+        } else {
+            txn.set_durability(Durability::None).map_err(|error| io::Error::other(error.to_string()))?;
+        }
+        let result = {
+            let mut tables = Tables {
+                shards: txn.open_table(SHARDS).map_err(failed)?,
+                segments: txn.open_table(SEGMENTS).map_err(failed)?,
+                pending: txn.open_table(PENDING).map_err(failed)?,
+                state: txn.open_table(STATE).map_err(failed)?,
+            };
+            change(&mut tables)
+        };
+        match result {
+            Ok(value) => {
+                txn.commit().map_err(failed)?;
+                Ok(value)
+            }
+            Err(error) => {
+                txn.abort().map_err(failed)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Shards held of each chunk, with where they lie, by index.
+    pub(super) fn locations(&self, chunks: &[ChunkId]) -> io::Result<Vec<Vec<(u8, Location)>>> {
+        let txn = self.db.begin_read().map_err(failed)?;
+        let table = txn.open_table(SHARDS).map_err(failed)?;
+        let mut found = Vec::with_capacity(chunks.len());
+        for &chunk in chunks {
+            let (first, last) = (key(ShardKey { chunk, index: 0 }), key(ShardKey { chunk, index: u8::MAX }));
+            let mut shards = Vec::new();
+            for entry in table.range::<&[u8; KEY_LEN]>(&first..=&last).map_err(failed)? {
+                let (key, location) = entry.map_err(failed)?;
+                shards.push((parse_key(key.value()).index, Location::decode(location.value())));
+            }
+            found.push(shards);
+        }
+        Ok(found)
+    }
+
+    /// At most `limit` shards behind `after` in the order of their ids.
+    pub(super) fn list(
+        &self,
+        after: Option<ShardKey>,
+        limit: usize,
+    ) -> io::Result<Vec<(ShardKey, Location)>> {
+        use std::ops::Bound;
+        let txn = self.db.begin_read().map_err(failed)?;
+        let table = txn.open_table(SHARDS).map_err(failed)?;
+        let start = after.map(key);
+        let start = start.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let range = table.range::<&[u8; KEY_LEN]>((start, Bound::Unbounded)).map_err(failed)?;
+        let mut found = Vec::new();
+        for entry in range.take(limit) {
+            let (key, location) = entry.map_err(failed)?;
+            found.push((parse_key(key.value()), Location::decode(location.value())));
+        }
+        Ok(found)
+    }
+
+    /// Counters and segments as of the last change; `None` for a new index.
+    pub(super) fn state(&self) -> io::Result<Option<(State, BTreeMap<u32, SegmentStats>)>> {
+        self.write(false, |tables| {
+            let Some(state) = tables.state.get(()).map_err(failed)?.map(|row| row.value()) else {
+                return Ok(None);
+            };
+            let (checkpoint_segment, checkpoint_offset, next_segment, shards, payload_bytes) = state;
+            let state = State { checkpoint_segment, checkpoint_offset, next_segment, shards, payload_bytes };
+            let mut segments = BTreeMap::new();
+            for row in tables.segments.iter().map_err(failed)? {
+                let (segment, stats) = row.map_err(failed)?;
+                let (len, live, punched) = stats.value();
+                segments.insert(segment.value(), SegmentStats { len, live, punched });
+            }
+            Ok(Some((state, segments)))
+        })
+    }
+}
+
+impl Tables<'_> {
+    pub(super) fn get(&self, shard: ShardKey) -> io::Result<Option<Location>> {
+        let row = self.shards.get(&key(shard)).map_err(failed)?;
+        Ok(row.map(|row| Location::decode(row.value())))
+    }
+
+    pub(super) fn insert(&mut self, shard: ShardKey, location: Location) -> io::Result<()> {
+        self.shards.insert(&key(shard), &location.encode()).map_err(failed)?;
+        Ok(())
+    }
+
+    pub(super) fn remove(&mut self, shard: ShardKey) -> io::Result<Option<Location>> {
+        let row = self.shards.remove(&key(shard)).map_err(failed)?;
+        Ok(row.map(|row| Location::decode(row.value())))
+    }
+
+    pub(super) fn set_segment(&mut self, segment: u32, stats: SegmentStats) -> io::Result<()> {
+        self.segments.insert(segment, (stats.len, stats.live, stats.punched)).map_err(failed)?;
+        Ok(())
+    }
+
+    pub(super) fn remove_segment(&mut self, segment: u32) -> io::Result<()> {
+        self.segments.remove(segment).map_err(failed)?;
+        Ok(())
+    }
+
+    pub(super) fn set_state(&mut self, state: State) -> io::Result<()> {
+        let State { checkpoint_segment, checkpoint_offset, next_segment, shards, payload_bytes } = state;
+        let row = (checkpoint_segment, checkpoint_offset, next_segment, shards, payload_bytes);
+        self.state.insert((), row).map_err(failed)?;
+        Ok(())
+    }
+
+    /// Remembers that a record's space is to be given back.
+    pub(super) fn add_pending(&mut self, segment: u32, offset: u32, len: u64) -> io::Result<()> {
+        self.pending.insert((segment, offset), len).map_err(failed)?;
+        Ok(())
+    }
+
+    /// At most `limit` records whose space is to be given back.
+    pub(super) fn pending(&self, limit: usize) -> io::Result<Vec<(u32, u32, u64)>> {
+        let rows = self.pending.iter().map_err(failed)?;
+        let rows = rows.take(limit).map(|row| {
+            let (place, len) = row.map_err(failed)?;
+            let (segment, offset) = place.value();
+            Ok((segment, offset, len.value()))
+        });
+        rows.collect()
+    }
+
+    pub(super) fn remove_pending(&mut self, segment: u32, offset: u32) -> io::Result<()> {
+        self.pending.remove((segment, offset)).map_err(failed)?;
+        Ok(())
+    }
+}
+
+/// Lets redb keep its file through [`StoreFile`].
+#[derive(Debug)]
+struct Backend(Arc<dyn StoreFile>);
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.0.size()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(out, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_size(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(&[data], offset)
+    }
+}

@@ -1,0 +1,245 @@
+//! The shard store: shards on disk.
+//!
+//! Payloads are appended to segment files, and a redb index says which shard lies where. A batch of puts is
+//! appended, synced once, entered in the index, and only then acknowledged. The index itself is made durable only
+//! at checkpoints (every 64 MiB): what was appended since is found again by reading the end of the log, because
+//! every record in a segment describes and checks itself. So a batch costs one sync, a start reads at most the
+//! last 64 MiB, and a lost index can be built again from the segments.
+//!
+//! | after a crash | because |
+//! |---|---|
+//! | every acknowledged shard is there | its record was synced before |
+//! | no shard is half there | a record counts only if its payload has the hash that its descriptor names |
+//! | an unacknowledged shard may be there, whole | its record happened to reach the disk |
+//! | an acknowledged deletion stays | the index is made durable with every batch of deletions |
+//!
+//! Deleting punches holes into the segment where the file system can, and removes segments in which nothing
+//! lives; [`compact`](ShardStore::compact) does the rest.
+
+mod compact;
+mod delete;
+mod files;
+mod get;
+mod index;
+mod os_files;
+mod put;
+mod record;
+mod recover;
+mod scan;
+mod types;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+pub use files::{Files, StoreFile};
+pub use os_files::OsFiles;
+pub use types::{
+    ChangeError, Compacted, GetError, Held, InvalidShard, OpenError, PutError, PutOutcome, ShardKey,
+    ShardPut, StoreConfig, StoredShard, Usage,
+};
+
+use index::{Index, SegmentStats, State};
+
+/// Segment files that are kept open for reading.
+const MAX_OPEN_SEGMENTS: usize = 64;
+
+/// Keeps shards on disk. All methods may be called from several threads: readers do not wait for writers, writers
+/// wait for each other.
+pub struct ShardStore {
+    files: Box<dyn Files>,
+    config: StoreConfig,
+    /// `None` only when reopening it failed.
+    index: RwLock<Option<Index>>,
+    writer: Mutex<Writer>,
+    open_segments: Mutex<BTreeMap<u32, Arc<dyn StoreFile>>>,
+    /// Shards found damaged that are still in the index. They are not held.
+    quarantine: Mutex<BTreeSet<ShardKey>>,
+    any_quarantined: AtomicBool,
+    usage: Mutex<Usage>,
+}
+
+/// What a writer needs to know, changed only after the index was.
+#[derive(Default)]
+struct Writer {
+    active: Option<Active>,
+    next_segment: u32,
+    segments: BTreeMap<u32, SegmentStats>,
+    shards: u64,
+    payload_bytes: u64,
+    /// Bytes appended since the index was durable.
+    uncheckpointed: u64,
+    /// A change of the index failed: it must be opened anew.
+    broken: bool,
+}
+
+/// The segment that is appended to.
+#[derive(Clone)]
+struct Active {
+    segment: u32,
+    file: Arc<dyn StoreFile>,
+    /// Where the next record goes.
+    tail: u64,
+}
+
+impl Writer {
+    /// Counters, with the checkpoint at the end of the log.
+    fn state(&self) -> State {
+        let (checkpoint_segment, checkpoint_offset) =
+            self.active.as_ref().map_or((self.next_segment, 0), |active| (active.segment, active.tail));
+        State {
+            checkpoint_segment,
+            checkpoint_offset,
+            next_segment: self.next_segment,
+            shards: self.shards,
+            payload_bytes: self.payload_bytes,
+        }
+    }
+
+    fn segment_bytes(&self) -> u64 {
+        self.segments.values().map(SegmentStats::disk_bytes).sum()
+    }
+}
+
+impl ShardStore {
+    /// Opens the store in `directory`, or creates it there. This takes milliseconds, unless the index was lost and
+    /// every segment has to be read.
+    pub fn open(directory: &Path, config: StoreConfig) -> Result<Self, OpenError> {
+        let files = OsFiles::lock(directory)?.ok_or(OpenError::Locked)?;
+        Self::open_files(Box::new(files), config)
+    }
+
+    /// Opens the store in files of any kind.
+    pub fn open_files(files: Box<dyn Files>, config: StoreConfig) -> Result<Self, OpenError> {
+        let segment_bytes = config.segment_bytes.clamp(1 << 20, 1 << 30);
+        let config = StoreConfig { segment_bytes, ..config };
+        recover::check_format(&*files)?;
+        let (index, writer) = recover::recover(&*files, &config)?;
+        let store = Self {
+            files,
+            config,
+            index: RwLock::new(Some(index)),
+            writer: Mutex::new(writer),
+            open_segments: Mutex::default(),
+            quarantine: Mutex::default(),
+            any_quarantined: AtomicBool::new(false),
+            usage: Mutex::default(),
+        };
+        let mut writer = store.lock_writer();
+        store.give_space_back(&mut writer)?;
+        store.update_usage(&writer)?;
+        drop(writer);
+        Ok(store)
+    }
+
+    /// What is held and what it takes.
+    pub fn usage(&self) -> Usage {
+        *locked(&self.usage)
+    }
+
+    /// Makes the index durable, so that the next start has nothing to read again. Dropping the store does this
+    /// too, but cannot report an error.
+    pub fn checkpoint(&self) -> Result<(), ChangeError> {
+        let mut writer = self.lock_writer();
+        self.mend(&mut writer)?;
+        if writer.uncheckpointed > 0 {
+            let state = writer.state();
+            self.change_index(&mut writer.broken, true, |tables| tables.set_state(state))?;
+            writer.uncheckpointed = 0;
+            self.update_usage(&writer)?;
+        }
+        Ok(())
+    }
+
+    fn lock_writer(&self) -> MutexGuard<'_, Writer> {
+        locked(&self.writer)
+    }
+
+    /// Reads from the index.
+    fn with_index<T>(&self, read: impl FnOnce(&Index) -> io::Result<T>) -> io::Result<T> {
+        let guard = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        read(guard.as_ref().ok_or_else(|| io::Error::other("the index could not be reopened"))?)
+    }
+
+    /// Changes the index; if that fails, it is `broken` and will be opened anew before the next change.
+    fn change_index<T>(
+        &self,
+        broken: &mut bool,
+        durable: bool,
+        change: impl FnOnce(&mut index::Tables<'_>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let result = self.with_index(|index| index.write(durable, change));
+        *broken |= result.is_err();
+        result
+    }
+
+    /// Opens the index anew if a change of it failed, and drops what was found damaged.
+    fn mend(&self, writer: &mut Writer) -> io::Result<()> {
+        if writer.broken {
+            let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
+            // The old one has to be gone before the file is opened again.
+            *slot = None;
+            let (index, recovered) = recover::recover(&*self.files, &self.config)?;
+            *slot = Some(index);
+            *writer = recovered;
+            locked(&self.open_segments).clear();
+        }
+        if self.any_quarantined.load(Ordering::Acquire) {
+            let damaged = locked(&self.quarantine).clone();
+            self.delete_locked(writer, &Vec::from_iter(damaged.iter().copied()))?;
+            let mut quarantine = locked(&self.quarantine);
+            quarantine.retain(|key| !damaged.contains(key));
+            self.any_quarantined.store(!quarantine.is_empty(), Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// The file of a segment, kept open for the next time; `None` if it is gone.
+    fn segment_file(&self, segment: u32) -> io::Result<Option<Arc<dyn StoreFile>>> {
+        if let Some(file) = locked(&self.open_segments).get(&segment) {
+            return Ok(Some(Arc::clone(file)));
+        }
+        let Some(file) = self.files.open(&record::segment_name(segment))? else { return Ok(None) };
+        let mut open = locked(&self.open_segments);
+        if open.len() >= MAX_OPEN_SEGMENTS {
+            open.pop_first();
+        }
+        open.insert(segment, Arc::clone(&file));
+        Ok(Some(file))
+    }
+
+    fn forget_segment(&self, segment: u32) {
+        locked(&self.open_segments).remove(&segment);
+    }
+
+    fn update_usage(&self, writer: &Writer) -> io::Result<()> {
+        let index_bytes = self.with_index(Index::disk_bytes)?;
+        *locked(&self.usage) = Usage {
+            shards: writer.shards,
+            payload_bytes: writer.payload_bytes,
+            disk_bytes: writer.segment_bytes() + index_bytes,
+            quota_bytes: self.config.quota_bytes,
+        };
+        Ok(())
+    }
+}
+
+impl Drop for ShardStore {
+    fn drop(&mut self) {
+        // Without it the next start has a little more to read; nothing is lost.
+        let _ = self.checkpoint();
+    }
+}
+
+impl std::fmt::Debug for ShardStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ShardStore").field("usage", &self.usage()).finish_non_exhaustive()
+    }
+}
+
+/// Locks a mutex. What it guards is changed in one step each time, so that a thread that panicked left it whole.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,131 @@
+//! Files of the operating system.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, IoSlice};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::files::{Files, StoreFile};
+
+/// Name of the file whose lock shows that the directory is in use.
+const LOCK: &str = "lock";
+/// Slices in one system call (Linux: IOV_MAX).
+const MAX_SLICES: usize = 1024;
+
+/// A directory, locked for as long as this lives.
+#[derive(Debug)]
+pub struct OsFiles {
+    directory: PathBuf,
+    _lock: File,
+}
+
+impl OsFiles {
+    /// Creates the directory if need be and locks it; `None` if another process, or another store in this one,
+    /// has it locked.
+    pub fn lock(directory: &Path) -> io::Result<Option<Self>> {
+        std::fs::create_dir_all(directory)?;
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(directory.join(LOCK))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(Self { directory: directory.to_owned(), _lock: lock })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+impl Files for OsFiles {
+    fn open(&self, name: &str) -> io::Result<Option<Arc<dyn StoreFile>>> {
+        match OpenOptions::new().read(true).write(true).open(self.directory.join(name)) {
+            Ok(file) => Ok(Some(Arc::new(OsFile(file)))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn StoreFile>> {
+        let path = self.directory.join(name);
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+        Ok(Arc::new(OsFile(file)))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        match std::fs::remove_file(self.directory.join(name)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.directory)? {
+            // What is not UTF-8 is not ours.
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        File::open(&self.directory)?.sync_all()
+    }
+}
+
+#[derive(Debug)]
+struct OsFile(File);
+
+impl StoreFile for OsFile {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(buffer, offset)
+    }
+
+    fn write_all_at(&self, parts: &[&[u8]], mut offset: u64) -> io::Result<()> {
+        for some in parts.chunks(MAX_SLICES) {
+            let mut slices: Vec<IoSlice<'_>> = some.iter().map(|part| IoSlice::new(part)).collect();
+            let mut rest = &mut slices[..];
+            IoSlice::advance_slices(&mut rest, 0); // drops leading empty slices
+            while !rest.is_empty() {
+                match rustix::io::pwritev(&self.0, rest, offset) {
+                    Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                    Ok(written) => {
+                        offset += written as u64;
+                        IoSlice::advance_slices(&mut rest, written);
+                    }
+                    Err(rustix::io::Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn set_size(&self, size: u64) -> io::Result<()> {
+        self.0.set_len(size)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn punch_hole(&self, offset: u64, len: u64) -> io::Result<bool> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        match fallocate(&self.0, flags, offset, len) {
+            Ok(()) => Ok(true),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn punch_hole(&self, _offset: u64, _len: u64) -> io::Result<bool> {
+        Ok(false)
+    }
+}

@@ -1,0 +1,289 @@
+//! Putting shards: check, append, sync, enter in the index, acknowledge.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+
+use super::files::StoreFile;
+use super::index::SegmentStats;
+use super::record::{
+    ALIGNMENT, Location, RECORD_HEADER_LEN, SEGMENT_HEADER_LEN, encode_header, segment_header, segment_name,
+};
+use super::types::{InvalidShard, PutError, PutOutcome, ShardKey, ShardPut};
+use super::{Active, ShardStore, Writer};
+use crate::descriptor::Descriptor;
+
+/// What a shard may add to the index's file: a row of 47 bytes in a page that is two thirds full, and copies of
+/// its path to the root until the next checkpoint.
+const INDEX_ALLOWANCE: u64 = 256;
+
+/// A record to be appended.
+pub(super) struct NewRecord<'a> {
+    pub(super) key: ShardKey,
+    pub(super) descriptor: &'a [u8],
+    pub(super) payload: &'a [u8],
+}
+
+impl NewRecord<'_> {
+    fn location(&self, segment: u32, offset: u64) -> Location {
+        Location {
+            segment,
+            offset: offset as u32, // segments are at most 1 GiB and a record begins inside
+            descriptor_len: self.descriptor.len() as u16, // verified: at most MAX_DESCRIPTOR_LEN
+            payload_len: self.payload.len() as u32, // verified: at most a sealed chunk
+        }
+    }
+
+    fn len(&self) -> u64 {
+        self.location(0, 0).record_len()
+    }
+}
+
+/// Where appended records went, and what the writer will look like once the index knows.
+pub(super) struct Appended {
+    pub(super) locations: Vec<(ShardKey, Location)>,
+    pub(super) segments: Vec<(u32, SegmentStats)>,
+    pub(super) active: Option<Active>,
+    pub(super) next_segment: u32,
+    pub(super) bytes: u64,
+}
+
+/// Why an append failed. After a failed sync nobody knows what the disk has of a file's end (Rebello et al., "Can
+/// Applications Recover from fsync Failures?", USENIX ATC 2020), so the next append goes into a new segment.
+struct AppendFailure {
+    error: io::Error,
+    in_sync: bool,
+}
+
+impl From<io::Error> for AppendFailure {
+    fn from(error: io::Error) -> Self {
+        Self { error, in_sync: false }
+    }
+}
+
+/// Consecutive records of one segment.
+struct Run<'a> {
+    segment: u32,
+    /// `None` for a segment that is yet to be created.
+    file: Option<Arc<dyn StoreFile>>,
+    /// The segment begins with this run.
+    new: bool,
+    start: u64,
+    end: u64,
+    records: Vec<(&'a NewRecord<'a>, Location)>,
+}
+
+impl ShardStore {
+    /// Stores shards; each has its own result, in the same order. Every shard is verified against its descriptor,
+    /// and that against the chunk. What is reported as stored or held is durable: a crash cannot take it back.
+    /// One sync serves the whole batch, so that larger batches are faster.
+    pub fn put_batch(&self, puts: &[ShardPut]) -> Vec<Result<PutOutcome, PutError>> {
+        let mut results: Vec<Option<Result<PutOutcome, PutError>>> =
+            puts.iter().map(|put| verify(put).err().map(|invalid| Err(invalid.into()))).collect();
+        let mut writer = self.lock_writer();
+        let failure = self.put_verified(&mut writer, puts, &mut results).err().map(PutError::from);
+        drop(writer);
+        let unless_done = failure.map_or(Ok(PutOutcome::AlreadyHeld), Err);
+        results.into_iter().map(|result| result.unwrap_or_else(|| unless_done.clone())).collect()
+    }
+
+    /// Fills in the results that are still open, except those of shards that the batch has twice.
+    fn put_verified(
+        &self,
+        writer: &mut Writer,
+        puts: &[ShardPut],
+        results: &mut [Option<Result<PutOutcome, PutError>>],
+    ) -> io::Result<()> {
+        self.mend(writer)?;
+        let chunks: Vec<_> = puts.iter().map(|put| put.chunk).collect();
+        let held = self.with_index(|index| index.locations(&chunks))?;
+        let mut used = self.with_index(super::Index::disk_bytes)? + writer.segment_bytes();
+        let quota = self.config.quota_bytes;
+
+        let mut accepted = Vec::new();
+        let mut keys = BTreeSet::new();
+        for (i, put) in puts.iter().enumerate() {
+            if results[i].is_some() {
+                continue;
+            }
+            let key = ShardKey { chunk: put.chunk, index: put.index };
+            if held[i].iter().any(|(index, _)| *index == put.index) {
+                results[i] = Some(Ok(PutOutcome::AlreadyHeld));
+            } else if !keys.contains(&key) {
+                let record = NewRecord { key, descriptor: &put.descriptor, payload: &put.payload };
+                let needed =
+                    record.len() + INDEX_ALLOWANCE + self.new_segment_bytes(writer, accepted.is_empty());
+                if used.saturating_add(needed) > quota {
+                    results[i] = Some(Err(PutError::Quota { needed, used, quota }));
+                } else {
+                    used += needed;
+                    keys.insert(key);
+                    accepted.push((i, record));
+                }
+            }
+        }
+        if accepted.is_empty() {
+            return Ok(());
+        }
+        let (positions, records): (Vec<usize>, Vec<NewRecord<'_>>) = accepted.into_iter().unzip();
+        let appended = self.append(writer, &records)?;
+        self.enter(writer, appended)?;
+        for i in positions {
+            results[i] = Some(Ok(PutOutcome::Stored));
+        }
+        self.update_usage(writer)
+    }
+
+    /// A segment header to be paid for by the first record of a batch, if there is no segment open.
+    fn new_segment_bytes(&self, writer: &Writer, first: bool) -> u64 {
+        if first && writer.active.is_none() { SEGMENT_HEADER_LEN } else { 0 }
+    }
+
+    /// Appends records and syncs them. The index does not know them yet, and `writer` is as it was: after an
+    /// error, and until [`enter`](Self::enter), they count as nothing.
+    pub(super) fn append(&self, writer: &mut Writer, records: &[NewRecord<'_>]) -> io::Result<Appended> {
+        let mut next_segment = writer.next_segment;
+        let mut runs: Vec<Run<'_>> = Vec::new();
+        if let Some(active) = &writer.active {
+            let Active { segment, file, tail } = active.clone();
+            runs.push(Run { segment, file: Some(file), new: false, start: tail, end: tail, records: vec![] });
+        }
+        for record in records {
+            let fits = runs.last().is_some_and(|run| {
+                run.end + record.len() <= self.config.segment_bytes || run.end <= SEGMENT_HEADER_LEN
+            });
+            if !fits {
+                let (segment, start) = (next_segment, SEGMENT_HEADER_LEN);
+                next_segment += 1;
+                runs.push(Run { segment, file: None, new: true, start, end: start, records: vec![] });
+            }
+            if let Some(run) = runs.last_mut() {
+                run.records.push((record, record.location(run.segment, run.end)));
+                run.end += record.len();
+            }
+        }
+        runs.retain(|run| !run.records.is_empty());
+        if let Err(failure) = self.write_runs(&mut runs) {
+            writer.next_segment = next_segment;
+            if !self.undo(&runs) || failure.in_sync {
+                writer.active = None;
+            }
+            return Err(failure.error);
+        }
+
+        let stats = |run: &Run<'_>| {
+            let old = writer.segments.get(&run.segment).copied().unwrap_or_default();
+            let added: u64 = run.records.iter().map(|(_, location)| location.record_len()).sum();
+            (run.segment, SegmentStats { len: run.end, live: old.live + added, ..old })
+        };
+        let active = runs
+            .last()
+            .and_then(|run| Some(Active { segment: run.segment, file: run.file.clone()?, tail: run.end }));
+        Ok(Appended {
+            segments: runs.iter().map(stats).collect(),
+            active,
+            next_segment,
+            bytes: runs.iter().map(|run| run.end - run.start).sum(),
+            locations: runs
+                .iter()
+                .flat_map(|run| run.records.iter().map(|(record, location)| (record.key, *location)))
+                .collect(),
+        })
+    }
+
+    fn write_runs(&self, runs: &mut [Run<'_>]) -> Result<(), AppendFailure> {
+        let padding = [0u8; ALIGNMENT as usize];
+        for run in &mut *runs {
+            let file = match &run.file {
+                Some(file) => Arc::clone(file),
+                None => self.files.create(&segment_name(run.segment))?,
+            };
+            run.file = Some(Arc::clone(&file));
+            let segment_header = segment_header(run.segment);
+            let headers: Vec<[u8; RECORD_HEADER_LEN]> = run
+                .records
+                .iter()
+                .map(|(record, location)| {
+                    encode_header(&record.key.chunk, record.key.index, *location, record.descriptor)
+                })
+                .collect();
+            let mut parts: Vec<&[u8]> = Vec::with_capacity(4 * run.records.len() + 1);
+            if run.new {
+                parts.push(&segment_header);
+            }
+            for ((record, location), header) in run.records.iter().zip(&headers) {
+                let pad = location.record_len() - location.bare_len() as u64;
+                parts.extend([&header[..], record.descriptor, record.payload, &padding[..pad as usize]]);
+            }
+            file.write_all_at(&parts, if run.new { 0 } else { run.start })?;
+            file.sync().map_err(|error| AppendFailure { error, in_sync: true })?;
+            if run.new {
+                self.files.sync_directory()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back what a failed append may have written, as far as that works; returns whether it did. What
+    /// remains was never acknowledged.
+    fn undo(&self, runs: &[Run<'_>]) -> bool {
+        let mut undone = true;
+        for run in runs {
+            undone &= match &run.file {
+                Some(_) if run.new => self.files.remove(&segment_name(run.segment)).is_ok(),
+                Some(file) => file.set_size(run.start).is_ok(),
+                None => true,
+            };
+        }
+        undone
+    }
+
+    /// Enters appended records in the index. A record of a shard that the index has already (a move) takes the
+    /// old one's place.
+    pub(super) fn enter(&self, writer: &mut Writer, appended: Appended) -> io::Result<()> {
+        let Appended { mut locations, segments, active, next_segment, bytes } = appended;
+        // Sorted keys are an order of magnitude cheaper to insert.
+        locations.sort_unstable_by_key(|(key, _)| *key);
+        let uncheckpointed = writer.uncheckpointed + bytes;
+        let durable = uncheckpointed >= self.config.checkpoint_bytes;
+        let checkpoint = active.as_ref().map_or((next_segment, 0), |active| (active.segment, active.tail));
+        let mut state = writer.state();
+        state.next_segment = next_segment;
+        (state.checkpoint_segment, state.checkpoint_offset) = checkpoint;
+        let mut changed: BTreeMap<u32, SegmentStats> = segments.into_iter().collect();
+        let before = &writer.segments;
+        self.change_index(&mut writer.broken, durable, |tables| {
+            for (key, location) in &locations {
+                state.shards += 1;
+                state.payload_bytes += u64::from(location.payload_len);
+                if let Some(old) = tables.get(*key)? {
+                    state.shards -= 1;
+                    state.payload_bytes -= u64::from(old.payload_len);
+                    let of_old = before.get(&old.segment).copied().unwrap_or_default();
+                    let stats = changed.entry(old.segment).or_insert(of_old);
+                    stats.live = stats.live.saturating_sub(old.record_len());
+                }
+                tables.insert(*key, *location)?;
+            }
+            for (segment, stats) in &changed {
+                tables.set_segment(*segment, *stats)?;
+            }
+            tables.set_state(state)
+        })?;
+        writer.segments.extend(changed);
+        writer.active = active;
+        writer.next_segment = next_segment;
+        writer.shards = state.shards;
+        writer.payload_bytes = state.payload_bytes;
+        writer.uncheckpointed = if durable { 0 } else { uncheckpointed };
+        Ok(())
+    }
+}
+
+fn verify(put: &ShardPut) -> Result<(), InvalidShard> {
+    let descriptor = Descriptor::decode(&put.descriptor)?;
+    if Descriptor::id_of(&put.descriptor) != put.chunk {
+        return Err(InvalidShard::WrongChunk);
+    }
+    Ok(descriptor.verify_shard(put.index, &put.payload)?)
+}

@@ -1,0 +1,162 @@
+//! Opening: the format, the index, and the end of the log.
+
+use std::io;
+use std::sync::Arc;
+
+use super::files::{Files, StoreFile};
+use super::index::{Index, SegmentStats, State};
+use super::record::{Location, RecordHeader, SEGMENT_HEADER_LEN, segment_name, segment_of};
+use super::scan::{Visit, read_verified, scan};
+use super::types::{OpenError, ShardKey, StoreConfig};
+use super::{Active, Writer};
+
+const FORMAT_FILE: &str = "format";
+const INDEX_FILE: &str = "index.redb";
+/// The newest format known: the layout of the directory, its segments and its index.
+const FORMAT: u32 = 1;
+const FORMAT_PREFIX: &str = "chordage shard store, format ";
+/// The file is one short line.
+const MAX_FORMAT_LEN: u64 = 64;
+
+/// Reads the format file, or writes it if the store is new.
+pub(super) fn check_format(files: &dyn Files) -> Result<(), OpenError> {
+    let text = match files.open(FORMAT_FILE)? {
+        Some(file) => read_text(&*file)?,
+        None => String::new(),
+    };
+    if text.is_empty() {
+        // Empty is what a crash during creation can leave, when there is no segment yet.
+        if files.names()?.iter().any(|name| segment_of(name).is_some()) {
+            return Err(OpenError::NotAStore);
+        }
+        let file = files.create(FORMAT_FILE)?;
+        file.write_all_at(&[format!("{FORMAT_PREFIX}{FORMAT}\n").as_bytes()], 0)?;
+        file.sync()?;
+        files.sync_directory()?;
+        return Ok(());
+    }
+    let format = text.strip_prefix(FORMAT_PREFIX).and_then(|rest| rest.trim_end().parse::<u32>().ok());
+    match format {
+        Some(FORMAT) => Ok(()),
+        Some(found) if found > FORMAT => Err(OpenError::NewerFormat { found, supported: FORMAT }),
+        _ => Err(OpenError::NotAStore),
+    }
+}
+
+fn read_text(file: &dyn StoreFile) -> Result<String, OpenError> {
+    let size = file.size()?;
+    if size > MAX_FORMAT_LEN {
+        return Err(OpenError::NotAStore);
+    }
+    let mut bytes = vec![0u8; size as usize];
+    file.read_exact_at(&mut bytes, 0)?;
+    // Zeros are what a crash can leave of a file whose length reached the disk before its bytes.
+    let text = String::from_utf8(bytes).map_err(|_| OpenError::NotAStore)?;
+    Ok(text.trim_matches('\0').to_owned())
+}
+
+/// Opens the index and brings it up to the end of the log.
+pub(super) fn recover(files: &dyn Files, config: &StoreConfig) -> io::Result<(Index, Writer)> {
+    let index = open_index(files, config)?;
+    let mut on_disk: Vec<u32> = files.names()?.iter().filter_map(|name| segment_of(name)).collect();
+    on_disk.sort_unstable();
+
+    let known = index.state()?;
+    // Without a state the index is new: all segments there are have to be read.
+    let rebuilding = known.is_none();
+    let (state, segments) = known.unwrap_or_default();
+    let mut writer = Writer {
+        next_segment: state.next_segment,
+        segments: segments.into_iter().filter(|(id, _)| on_disk.binary_search(id).is_ok()).collect(),
+        shards: state.shards,
+        payload_bytes: state.payload_bytes,
+        ..Writer::default()
+    };
+    for segment in on_disk.into_iter().filter(|segment| *segment >= state.checkpoint_segment) {
+        let from = if segment == state.checkpoint_segment { state.checkpoint_offset } else { 0 };
+        let Some(file) = files.open(&segment_name(segment))? else { continue };
+        let tail = read_log(&index, &mut writer, segment, &file, from.max(SEGMENT_HEADER_LEN), rebuilding)?;
+        writer.next_segment = writer.next_segment.max(segment + 1);
+        writer.active = (tail < config.segment_bytes).then_some(Active { segment, file, tail });
+    }
+    Ok((index, writer))
+}
+
+/// Opens the index, or begins a new one in place of one that is damaged: everything in it is in the segments too.
+fn open_index(files: &dyn Files, config: &StoreConfig) -> io::Result<Index> {
+    let file = match files.open(INDEX_FILE)? {
+        Some(file) => file,
+        None => create_index_file(files)?,
+    };
+    match Index::open(file, config.index_cache_bytes) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            files.remove(INDEX_FILE)?;
+            Index::open(create_index_file(files)?, config.index_cache_bytes)
+        }
+        result => result,
+    }
+}
+
+fn create_index_file(files: &dyn Files) -> io::Result<Arc<dyn StoreFile>> {
+    let file = files.create(INDEX_FILE)?;
+    files.sync_directory()?;
+    Ok(file)
+}
+
+/// Enters the records of one segment from `from` on into the index; returns where the segment ends.
+fn read_log(
+    index: &Index,
+    writer: &mut Writer,
+    segment: u32,
+    file: &Arc<dyn StoreFile>,
+    from: u64,
+    durable: bool,
+) -> io::Result<u64> {
+    let mut whole: Vec<(ShardKey, Location)> = Vec::new();
+    let tail = scan(&**file, segment, from, |header: &RecordHeader| {
+        if header.dead {
+            return Ok(Visit::Whole);
+        }
+        if read_verified(&**file, header)?.is_none() {
+            return Ok(Visit::Torn);
+        }
+        whole.push((ShardKey { chunk: header.chunk, index: header.index }, header.location));
+        Ok(Visit::Whole)
+    })?;
+    if file.size()? > tail {
+        // What a crash left behind the last whole record was never acknowledged.
+        file.set_size(tail)?;
+    }
+    let old = writer.segments.get(&segment).copied().unwrap_or_default();
+    if whole.is_empty() && old.len == tail {
+        return Ok(tail);
+    }
+    // Sorted keys are an order of magnitude cheaper to insert.
+    whole.sort_unstable_by_key(|(key, _)| *key);
+    let mut stats = SegmentStats { len: tail, ..old };
+    let (mut shards, mut payload_bytes) = (writer.shards, writer.payload_bytes);
+    let next_segment = writer.next_segment.max(segment + 1);
+    index.write(durable, |tables| {
+        for (key, location) in &whole {
+            // A record of a shard that the index has elsewhere is what an interrupted compaction leaves.
+            if tables.get(*key)?.is_none() {
+                tables.insert(*key, *location)?;
+                stats.live += location.record_len();
+                shards += 1;
+                payload_bytes += u64::from(location.payload_len);
+            }
+        }
+        tables.set_segment(segment, stats)?;
+        tables.set_state(State {
+            checkpoint_segment: segment,
+            checkpoint_offset: tail,
+            next_segment,
+            shards,
+            payload_bytes,
+        })
+    })?;
+    writer.segments.insert(segment, stats);
+    (writer.shards, writer.payload_bytes) = (shards, payload_bytes);
+    writer.uncheckpointed += tail.saturating_sub(from);
+    Ok(tail)
+}

@@ -1,0 +1,88 @@
+//! Reading a segment without the index.
+
+use std::io;
+
+use bytes::Bytes;
+
+use super::files::StoreFile;
+use super::record::{ALIGNMENT, RECORD_HEADER_LEN, RecordHeader, decode_header, looks_like_record};
+use crate::descriptor::{Descriptor, MAX_DESCRIPTOR_LEN};
+
+/// Bytes read at once while looking for records.
+const WINDOW: usize = 1 << 20;
+
+/// What to do after a record.
+pub(super) enum Visit {
+    /// It is whole: go on behind it.
+    Whole,
+    /// Its payload is not what it should be: what follows its header may be anything.
+    Torn,
+    /// Enough.
+    Stop,
+}
+
+/// Walks a segment from `from` on and visits every record with a valid header. Where there is no whole record it
+/// tries every multiple of 64 bytes: what a torn write or a damaged sector made unreadable must not hide the good
+/// records behind it. Returns where the last whole record ends.
+pub(super) fn scan(
+    file: &dyn StoreFile,
+    segment: u32,
+    from: u64,
+    mut visit: impl FnMut(&RecordHeader) -> io::Result<Visit>,
+) -> io::Result<u64> {
+    let size = file.size()?;
+    let mut end = from;
+    let mut at = from;
+    let mut window = Vec::new();
+    let mut window_at = at;
+    while at + RECORD_HEADER_LEN as u64 <= size {
+        let needed = (RECORD_HEADER_LEN + MAX_DESCRIPTOR_LEN).min((size - at) as usize);
+        if at < window_at || at + needed as u64 > window_at + window.len() as u64 {
+            window_at = at;
+            window.resize(WINDOW.min((size - at) as usize), 0);
+            file.read_exact_at(&mut window, at)?;
+        }
+        let bytes = &window[(at - window_at) as usize..];
+        let header = if looks_like_record(bytes) {
+            u32::try_from(at).ok().and_then(|offset| decode_header(segment, offset, bytes))
+        } else {
+            None
+        };
+        let visited = match header {
+            Some(header) if at + header.location.bare_len() as u64 <= size => {
+                Some((visit(&header)?, header.location))
+            }
+            _ => None,
+        };
+        match visited {
+            Some((Visit::Whole, location)) => {
+                at += location.record_len();
+                end = at;
+            }
+            Some((Visit::Stop, _)) => break,
+            Some((Visit::Torn, _)) | None => at += ALIGNMENT,
+        }
+    }
+    Ok(end)
+}
+
+/// Reads a record's descriptor and payload; `None` if they are not what the header and the hashes say.
+pub(super) fn read_verified(
+    file: &dyn StoreFile,
+    header: &RecordHeader,
+) -> io::Result<Option<(Bytes, Bytes)>> {
+    let location = header.location;
+    let mut record = vec![0u8; location.bare_len()];
+    match file.read_exact_at(&mut record, location.offset.into()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let record = Bytes::from(record);
+    let payload_at = RECORD_HEADER_LEN + usize::from(location.descriptor_len);
+    let (descriptor, payload) = (record.slice(RECORD_HEADER_LEN..payload_at), record.slice(payload_at..));
+    let good = Descriptor::id_of(&descriptor) == header.chunk
+        && Descriptor::decode(&descriptor)
+            .is_ok_and(|descriptor| descriptor.verify_shard(header.index, &payload).is_ok());
+    Ok(good.then_some((descriptor, payload)))
+}
