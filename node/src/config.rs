@@ -110,7 +110,11 @@ impl Config {
             return value("connections_max", self.connections_max.to_string(), "at least 64");
         }
         if self.transfer_memory_bytes < 32 << 20 {
-            return value("transfer_memory_bytes", self.transfer_memory_bytes.to_string(), "at least 33554432");
+            return value(
+                "transfer_memory_bytes",
+                self.transfer_memory_bytes.to_string(),
+                "at least 33554432",
+            );
         }
         if !(1..=64).contains(&self.runtime_threads) {
             return value("runtime_threads", self.runtime_threads.to_string(), "1 to 64");

@@ -148,7 +148,7 @@ impl Daemon {
         self.driver.leave().await;
         // The driver stops after its goodbyes; a panic in it has been reported by then.
         let _ = self.running.await;
-        if let Err(error) = self.handle.inner.transfer.store.shards().close() {
+        if let Err(error) = self.handle.inner.transfer.store.shards().checkpoint() {
             tracing::error!(%error, "the shard store did not close cleanly; the next start checks its tail");
         }
     }
@@ -156,8 +156,7 @@ impl Daemon {
 
 fn open_store(dir: &DataDir, config: &Config) -> Result<Store, StartError> {
     let path = dir.join("shards");
-    let settings = StoreConfig { quota_bytes: config.quota_bytes, ..StoreConfig::default() };
-    let shards = ShardStore::open(&path, settings).map_err(|source| StartError::Store { path, source })?;
+    let shards = ShardStore::open(&path, StoreConfig::with_quota(config.quota_bytes)).map_err(|source| StartError::Store { path, source })?;
     Store::start(shards).map_err(|error| StartError::System(format!("cannot start a thread: {error}")))
 }
 

@@ -118,7 +118,7 @@ impl NodeHandle {
             rss_bytes: usage.rss_bytes,
             rss_peak_bytes: usage.rss_peak_bytes,
             cpu_seconds: usage.cpu_seconds,
-            damaged_shards: store.damaged_shards,
+            damaged_shards: self.inner.transfer.store.damaged(),
             default_redundancy: Redundancy::for_network(usize::try_from(nodes).unwrap_or(usize::MAX))
                 .to_string(),
         })

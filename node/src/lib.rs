@@ -1,4 +1,36 @@
-//! The Chordage daemon.
+//! The Chordage daemon: owns the swarm and the clock, moves shards, serves the local API.
+//!
+//! ```text
+//!   api ──▶ handle ──▶ put ─┐            ┌─▶ driver ──▶ dht (pure)
+//!                      get ─┼─▶ transfer ┼─▶ shards ──▶ wire (libp2p streams)
+//!                           │            └─▶ store ───▶ storage (pure but for its files)
+//!                           └─▶ coding (threads for CPU work, the memory budget)
+//! ```
+//!
+//! [`Daemon::start`] opens everything in order and [`Daemon::leave`] closes it. [`NodeHandle`] is what requests
+//! are made through; [`api`] puts it behind HTTP.
 
 pub mod api;
 pub mod archive;
+mod coding;
+mod config;
+mod datadir;
+mod driver;
+mod get;
+mod handle;
+mod identity;
+mod listen;
+mod process;
+mod put;
+mod shards;
+mod store;
+mod transfer;
+mod wire;
+
+pub use config::{Config, ConfigError};
+pub use datadir::{DataDir, DataDirError};
+pub use driver::FindError;
+pub use get::{GetError, OpenObject};
+pub use handle::NodeHandle;
+pub use listen::ListenError;
+pub use put::{ObjectFormat, PutError, PutRequest};

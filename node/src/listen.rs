@@ -48,10 +48,9 @@ pub(crate) async fn listen(
             io::ErrorKind::AddrInUse => ListenError::InUse(addr.clone()),
             _ => ListenError::Refused { addr: addr.clone(), problem: error.to_string() },
         })?;
-        let id = swarm.listen_on(addr.clone()).map_err(|error| ListenError::Refused {
-            addr: addr.clone(),
-            problem: error.to_string(),
-        })?;
+        let id = swarm
+            .listen_on(addr.clone())
+            .map_err(|error| ListenError::Refused { addr: addr.clone(), problem: error.to_string() })?;
         waiting.push((id, addr.clone()));
     }
     let bound = tokio::time::timeout(BIND_TIMEOUT, async {

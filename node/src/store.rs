@@ -1,9 +1,10 @@
 //! The shard store behind threads: one writer that commits in groups, a few readers, no disk on the network's thread.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use chordage_storage::{ChunkId, GetError, PutError, PutOutcome, ShardPut, ShardStore};
+use chordage_storage::{ChunkId, PutError, PutOutcome, ShardPut, ShardStore, StoredShard};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::shards::ShardSet;
@@ -34,14 +35,6 @@ pub(crate) enum StoreError {
     Disk,
 }
 
-/// A shard from the store, verified.
-#[derive(Clone, Debug)]
-pub(crate) struct HeldShard {
-    pub(crate) index: u8,
-    pub(crate) descriptor: Bytes,
-    pub(crate) payload: Bytes,
-}
-
 struct Job {
     put: ShardPut,
     reply: oneshot::Sender<Result<bool, StoreError>>,
@@ -53,6 +46,7 @@ pub(crate) struct Store {
     shards: Arc<ShardStore>,
     jobs: mpsc::Sender<Job>,
     readers: Arc<Semaphore>,
+    damaged: Arc<AtomicU64>,
 }
 
 impl Store {
@@ -62,7 +56,7 @@ impl Store {
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
         let writer = shards.clone();
         std::thread::Builder::new().name("shard-writer".to_owned()).spawn(move || write(&writer, queue))?;
-        Ok(Store { shards, jobs, readers: Arc::new(Semaphore::new(READERS)) })
+        Ok(Store { shards, jobs, readers: Arc::new(Semaphore::new(READERS)), damaged: Arc::default() })
     }
 
     /// Keeps a shard; durable when it returns. Tells whether it was there before.
@@ -80,29 +74,24 @@ impl Store {
     }
 
     /// One shard of `chunk` that is not in `skip`.
-    pub(crate) async fn get(&self, chunk: ChunkId, skip: ShardSet) -> Result<Option<HeldShard>, StoreError> {
+    pub(crate) async fn get(
+        &self,
+        chunk: ChunkId,
+        skip: ShardSet,
+    ) -> Result<Option<StoredShard>, StoreError> {
+        let damaged = self.damaged.clone();
         self.read(move |shards| {
-            let Some(index) = shards
-                .has(&[chunk])
-                .map_err(|_| StoreError::Disk)?
-                .into_iter()
-                .flatten()
-                .find(|index| !skip.contains(*index))
-            else {
-                return Ok(None);
-            };
-            match shards.get(&chunk, index) {
-                Ok(Some(shard)) => Ok(Some(HeldShard {
-                    index: shard.index,
-                    descriptor: shard.descriptor,
-                    payload: shard.payload,
-                })),
-                Ok(None) => Ok(None),
-                Err(GetError::Damaged { .. }) => Err(StoreError::Damaged),
-                Err(error) => {
-                    tracing::error!(%chunk, index, %error, "cannot read a shard");
-                    Err(StoreError::Disk)
-                }
+            let held = shards.get(&chunk).map_err(|error| {
+                tracing::error!(%chunk, %error, "cannot read a shard");
+                StoreError::Disk
+            })?;
+            if !held.corrupt.is_empty() {
+                damaged.fetch_add(held.corrupt.len() as u64, Ordering::Relaxed);
+                tracing::warn!(%chunk, indices = ?held.corrupt, "found shards damaged");
+            }
+            match held.shards.into_iter().find(|shard| !skip.contains(shard.index)) {
+                None if !held.corrupt.is_empty() => Err(StoreError::Damaged),
+                shard => Ok(shard),
             }
         })
         .await
@@ -115,6 +104,11 @@ impl Store {
             Ok(held.into_iter().map(|indices| indices.into_iter().collect()).collect())
         })
         .await
+    }
+
+    /// Shards found damaged since the start.
+    pub(crate) fn damaged(&self) -> u64 {
+        self.damaged.load(Ordering::Relaxed)
     }
 
     /// The store itself, for what does not wait on the disk.

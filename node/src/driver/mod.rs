@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chordage_dht::{AnyMetric, Dht, Event, Input, LookupError, LookupId, Lookup, Output, Peer, PeerInfo, Time};
+use chordage_dht::{
+    AnyMetric, Dht, Event, Input, Lookup, LookupError, LookupId, Output, Peer, PeerInfo, Time,
+};
 use futures::StreamExt;
 use libp2p::core::ConnectedPoint;
 use libp2p::swarm::{SwarmEvent, dial_opts::DialOpts};
@@ -22,9 +24,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use self::bootstrap::{Bootstrap, remember};
+pub use self::command::FindError;
 use self::command::{COMMANDS_MAX, Command};
 pub(crate) use self::command::{DriverHandle, Membership, View};
-pub use self::command::FindError;
 use self::links::{LinkEvent, Links, read_link};
 use crate::datadir::DataDir;
 use crate::shards::ShardServer;
@@ -247,9 +249,13 @@ impl Driver {
                 Class::Dht => drop(tokio::spawn(read_link(peer, stream, self.link_events_in.clone()))),
                 Class::Shard => drop(tokio::spawn(self.shards.clone().serve(stream))),
             },
-            SwarmEvent::NewListenAddr { .. } | SwarmEvent::ExpiredListenAddr { .. } => self.addresses_changed(),
+            SwarmEvent::NewListenAddr { .. } | SwarmEvent::ExpiredListenAddr { .. } => {
+                self.addresses_changed()
+            }
             SwarmEvent::ConnectionEstablished {
-                peer_id, endpoint: ConnectedPoint::Dialer { address, .. }, ..
+                peer_id,
+                endpoint: ConnectedPoint::Dialer { address, .. },
+                ..
             } => {
                 let address = split(address).0;
                 if self.bootstrap.anonymous().contains(&address) && self.bootstrap.add(peer_id, &[address]) {
@@ -325,12 +331,7 @@ impl Driver {
     }
 }
 
-fn open(
-    streams: &mut crate::wire::Behaviour,
-    to: &Peer,
-    class: Class,
-    reply: crate::wire::OpenReply,
-) {
+fn open(streams: &mut crate::wire::Behaviour, to: &Peer, class: Class, reply: crate::wire::OpenReply) {
     match peer_id(to.public_key()) {
         Some(peer) => streams.open(peer, dial_order(to), class, reply),
         None => drop(reply.send(Err(crate::wire::OpenError::Unreachable))),

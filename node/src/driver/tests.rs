@@ -30,7 +30,7 @@ async fn start(network: &str, bootstrap: Vec<Multiaddr>) -> Running {
     listen(&mut swarm, &["/ip4/127.0.0.1/tcp/0".parse().expect("valid")], "").await.expect("loopback");
     let addrs = swarm.listeners().filter_map(to_address).collect();
     let addr = named(swarm.listeners().next().expect("bound"), *swarm.local_peer_id());
-    let shards = ShardStore::open(&dir.join("shards"), StoreConfig::default()).expect("new");
+    let shards = ShardStore::open(&dir.join("shards"), StoreConfig::with_quota(1 << 30)).expect("new");
     let (driver, handle) = Driver::new(
         DriverParts {
             swarm,

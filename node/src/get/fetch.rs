@@ -164,11 +164,7 @@ impl Fetching<'_> {
     }
 }
 
-async fn fetch_from(
-    transfer: &Transfer,
-    peer: Peer,
-    chunk: ChunkId,
-) -> (Peer, Result<Fetched, CallError>) {
+async fn fetch_from(transfer: &Transfer, peer: Peer, chunk: ChunkId) -> (Peer, Result<Fetched, CallError>) {
     let result = if transfer.is_local(&peer) {
         match transfer.store.get(chunk, ShardSet::default()).await {
             Ok(Some(held)) => Ok(Fetched::Shard(ReceivedShard {

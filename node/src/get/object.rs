@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use chordage_storage::{
-    ChunkId, ChunkRef, EntryKind, EntryPath, Extent, FileEntry, Link, Manifest, ManifestError, ManifestLoader,
-    ObjectKind, Redundancy, Step,
+    ChunkId, ChunkRef, EntryKind, EntryPath, Extent, FileEntry, Link, Manifest, ManifestError,
+    ManifestLoader, ObjectKind, Redundancy, Step,
 };
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 

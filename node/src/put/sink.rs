@@ -30,7 +30,10 @@ pub(super) struct Placements {
 }
 
 impl Placements {
-    fn count(&mut self, joined: Result<Result<Placed, PutError>, tokio::task::JoinError>) -> Result<(), PutError> {
+    fn count(
+        &mut self,
+        joined: Result<Result<Placed, PutError>, tokio::task::JoinError>,
+    ) -> Result<(), PutError> {
         self.done.add(joined.map_err(|_| PutError::Interrupted)??);
         Ok(())
     }

@@ -5,8 +5,8 @@ mod link;
 mod protocol;
 mod server;
 
-pub(crate) use client::{CallError, ReceivedShard, ShardClient};
 pub(crate) use client::Fetched;
+pub(crate) use client::{CallError, ReceivedShard, ShardClient};
 pub use protocol::Refusal;
 pub(crate) use protocol::{HAS_MAX, ShardSet};
 pub(crate) use server::ShardServer;

@@ -71,10 +71,10 @@ pub(crate) async fn write_dht<W: AsyncWrite + Unpin>(writer: &mut W, frame: &Dht
         DhtFrame::Record(body) => (TAG_RECORD, body),
         DhtFrame::Message(body) => (TAG_MESSAGE, body),
     };
-    let len = u16::try_from(body.len())
-        .ok()
-        .filter(|len| usize::from(*len) <= DHT_BODY_MAX)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "overlay message beyond the frame limit"))?;
+    let len =
+        u16::try_from(body.len()).ok().filter(|len| usize::from(*len) <= DHT_BODY_MAX).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidInput, "overlay message beyond the frame limit")
+        })?;
     let mut bytes = Vec::with_capacity(3 + body.len());
     bytes.extend_from_slice(&len.to_be_bytes());
     bytes.push(tag);
@@ -160,8 +160,10 @@ mod tests {
 
     #[test]
     fn shard_frames_come_back_and_end_cleanly() {
-        let frame =
-            ShardFrame { head: (7u32, "put".to_owned()), payload: vec![Bytes::from_static(b"ab"), Bytes::from_static(b"c")] };
+        let frame = ShardFrame {
+            head: (7u32, "put".to_owned()),
+            payload: vec![Bytes::from_static(b"ab"), Bytes::from_static(b"c")],
+        };
         let mut reader = Cursor::new(written(&frame));
         let (head, payload): ((u32, String), Bytes) =
             block_on(read_shard(&mut reader)).expect("valid").expect("one frame");
@@ -191,10 +193,7 @@ mod tests {
             block_on(read_shard::<_, u8>(&mut Cursor::new(head_longer_than_all))),
             Err(FrameError::Malformed)
         ));
-        assert!(matches!(
-            block_on(read_dht(&mut Cursor::new([0xff, 0xff, 1]))),
-            Err(FrameError::TooLong(_))
-        ));
+        assert!(matches!(block_on(read_dht(&mut Cursor::new([0xff, 0xff, 1]))), Err(FrameError::TooLong(_))));
     }
 
     #[test]

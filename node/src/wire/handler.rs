@@ -9,11 +9,11 @@ use std::task::{Context, Poll, Waker};
 
 use libp2p::StreamProtocol;
 use libp2p::core::upgrade::{InboundUpgrade, ReadyUpgrade, UpgradeInfo};
+use libp2p::swarm::Stream;
 use libp2p::swarm::handler::{
     ConnectionEvent, ConnectionHandler, ConnectionHandlerEvent, DialUpgradeError, FullyNegotiatedInbound,
     FullyNegotiatedOutbound, StreamUpgradeError, SubstreamProtocol,
 };
-use libp2p::swarm::Stream;
 
 use super::behaviour::{OpenError, OpenReply};
 

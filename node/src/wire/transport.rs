@@ -23,9 +23,6 @@ pub(crate) struct Wire {
     limits: connection_limits::Behaviour,
 }
 
-
-
-
 /// The node's swarm.
 pub(crate) type NetworkSwarm = Swarm<Wire>;
 
