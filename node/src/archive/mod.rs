@@ -4,12 +4,14 @@
 //! (names over 100 bytes, sizes over 8 GiB, times with nanoseconds or before 1970). [`ArchiveReader`] reads those and what
 //! GNU tar, bsdtar and Python write. Both move names as bytes and hold no more than one header in memory.
 
+mod emit;
 mod header;
 mod name;
 mod pax;
 mod read;
 mod write;
 
+pub(crate) use emit::emit;
 pub use name::{NameError, PATH_BYTES_MAX, check_path};
 pub use read::{ArchiveReader, ReadError};
 pub use write::ArchiveWriter;

@@ -1,0 +1,180 @@
+//! From the errors of the daemon's operations to what the API says: which kind, what is true now, what to do next.
+
+use chordage_dht::LookupError;
+use hyper::StatusCode;
+
+use super::range::Unsatisfiable;
+use super::types::{Problem, ProblemCode};
+use crate::driver::FindError;
+use crate::get::GetError;
+use crate::put::PutError;
+
+/// No link exists. Chunks that did get stored are found again by the next attempt.
+const NOT_STORED: &str = "the object is not stored and has no link; a retry reuses the chunks that were";
+const NOTHING_STORED: &str = "nothing was stored";
+const NOTHING_CHANGED: &str = "nothing was changed";
+
+impl Problem {
+    pub(crate) fn new(code: ProblemCode, message: impl ToString, state: &str, hint: impl ToString) -> Self {
+        Problem { code, message: message.to_string(), state: state.to_owned(), hint: hint.to_string() }
+    }
+
+    pub(crate) fn bad_request(message: impl ToString, hint: impl ToString) -> Self {
+        Problem::new(ProblemCode::BadRequest, message, NOTHING_CHANGED, hint)
+    }
+
+    pub(crate) fn shutting_down() -> Self {
+        let message = "the daemon is shutting down";
+        Problem::new(ProblemCode::ShuttingDown, message, "the request did not finish", "start it again, then retry")
+    }
+
+    pub(crate) fn busy(what: &str, limit: usize) -> Self {
+        let message = format!("{limit} {what} run already, which is the most this daemon does at a time");
+        Problem::new(ProblemCode::Busy, message, NOTHING_CHANGED, "try again in a moment")
+    }
+}
+
+impl ProblemCode {
+    /// The HTTP status that stands for it.
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            ProblemCode::BadRequest | ProblemCode::BadLink => StatusCode::BAD_REQUEST,
+            ProblemCode::Unauthorized => StatusCode::UNAUTHORIZED,
+            ProblemCode::NotReadable => StatusCode::FORBIDDEN,
+            ProblemCode::Unavailable | ProblemCode::NoSuchPath | ProblemCode::NotFound => StatusCode::NOT_FOUND,
+            ProblemCode::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
+            ProblemCode::TooFewNodes | ProblemCode::NotJoined | ProblemCode::Busy | ProblemCode::ShuttingDown => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            ProblemCode::NotDurable => StatusCode::INSUFFICIENT_STORAGE,
+            ProblemCode::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+            ProblemCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+fn not_joined(state: &str) -> Problem {
+    Problem::new(
+        ProblemCode::NotJoined,
+        "the daemon has not joined its network yet",
+        state,
+        "see with `chordage status` why, and try again when its state is `joined`",
+    )
+}
+
+impl From<&PutError> for Problem {
+    fn from(error: &PutError) -> Self {
+        match error {
+            PutError::NotJoined => not_joined(NOTHING_STORED),
+            PutError::TooFewNodes { possible, .. } => Problem::new(
+                ProblemCode::TooFewNodes,
+                error,
+                NOTHING_STORED,
+                format!(
+                    "start more daemons, or store with less: --redundancy {possible}, or --allow-degraded to get \
+                     {possible} whenever there are too few"
+                ),
+            ),
+            PutError::NotDurable { .. } => Problem::new(
+                ProblemCode::NotDurable,
+                error,
+                NOT_STORED,
+                "see with `chordage peers` who answers, then try again; --allow-degraded accepts fewer holders",
+            ),
+            PutError::Find(error) => find(error, NOT_STORED),
+            PutError::Input(_) => Problem::new(
+                ProblemCode::BadRequest,
+                error,
+                NOT_STORED,
+                "send the whole body again",
+            ),
+            PutError::Archive(_) => Problem::new(
+                ProblemCode::BadRequest,
+                error,
+                NOT_STORED,
+                "send a tar archive in which directories come before what is in them and names are sorted; \
+                 `chordage put DIR` makes one",
+            ),
+            PutError::Limit(_) => {
+                Problem::new(ProblemCode::BadRequest, error, NOT_STORED, "store it in several parts")
+            }
+            PutError::Interrupted => Problem { state: NOT_STORED.to_owned(), ..Problem::shutting_down() },
+        }
+    }
+}
+
+impl From<&GetError> for Problem {
+    fn from(error: &GetError) -> Self {
+        let problem = |code, hint: &str| Problem::new(code, error, NOTHING_CHANGED, hint);
+        match error {
+            GetError::NotJoined => not_joined(NOTHING_CHANGED),
+            GetError::NotReadable => problem(
+                ProblemCode::NotReadable,
+                "ask its owner for the read link, which begins with chord1r",
+            ),
+            GetError::Unavailable { .. } => problem(
+                ProblemCode::Unavailable,
+                "it comes back when enough of its holders do; `chordage stat --check LINK` says who holds what",
+            ),
+            GetError::Decode { .. } | GetError::Manifest(_) => problem(
+                ProblemCode::Internal,
+                "what is stored does not fit this link; a newer version of chordage may be needed to read it",
+            ),
+            GetError::NoSuchPath(_) => {
+                problem(ProblemCode::NoSuchPath, "list what there is with `chordage ls -r LINK`")
+            }
+            GetError::NotAFile(path) if path.is_empty() => problem_with_message(
+                "the link stands for a directory, not for a file",
+                "name a file in it with --path, or get all of it with `chordage get LINK -o DIR`",
+            ),
+            GetError::NotAFile(_) => {
+                problem(ProblemCode::NoSuchPath, "list what there is with `chordage ls -r LINK`")
+            }
+            GetError::Range { .. } => problem(ProblemCode::RangeNotSatisfiable, "ask for bytes inside the file"),
+            GetError::Find(error) => find(error, NOTHING_CHANGED),
+            GetError::TimedOut { .. } => {
+                problem(ProblemCode::TimedOut, "try again; `chordage stat --check LINK` says who holds what")
+            }
+            GetError::Interrupted => Problem::shutting_down(),
+        }
+    }
+}
+
+fn problem_with_message(message: &str, hint: &str) -> Problem {
+    Problem::new(ProblemCode::NoSuchPath, message, NOTHING_CHANGED, hint)
+}
+
+impl From<&FindError> for Problem {
+    fn from(error: &FindError) -> Self {
+        find(error, NOTHING_CHANGED)
+    }
+}
+
+fn find(error: &FindError, state: &str) -> Problem {
+    match error {
+        FindError::Stopped => Problem { state: state.to_owned(), ..Problem::shutting_down() },
+        FindError::Lookup(LookupError::NotJoined) => not_joined(state),
+        FindError::Lookup(LookupError::Busy) => {
+            Problem::new(ProblemCode::Busy, error, state, "try again in a moment")
+        }
+        FindError::Lookup(
+            LookupError::NoAnswer(_) | LookupError::Deadline(_) | LookupError::Budget(_),
+        ) => Problem::new(
+            ProblemCode::TimedOut,
+            error,
+            state,
+            "see with `chordage peers` who answers, then try again",
+        ),
+    }
+}
+
+impl From<&Unsatisfiable> for Problem {
+    fn from(error: &Unsatisfiable) -> Self {
+        Problem::new(
+            ProblemCode::RangeNotSatisfiable,
+            error,
+            NOTHING_CHANGED,
+            format!("ask for bytes between 0 and {}", error.size.saturating_sub(1)),
+        )
+    }
+}

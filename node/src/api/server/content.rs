@@ -1,0 +1,212 @@
+//! The bytes of files and trees.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, RANGE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use chordage_storage::Link;
+use futures::stream::{self, Stream, StreamExt};
+use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::super::client::BodyFormat;
+use super::super::operation::{OPERATION_HEADER, OperationId};
+use super::super::range::ByteRange;
+use super::super::types::Problem;
+use super::super::uri::{hex, unhex};
+use super::bodies;
+use super::objects::{open, parse};
+use super::operations::operation_of;
+use super::reply::{Failure, Query};
+use super::state::Shared;
+use crate::archive;
+
+/// Where in a tree.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PathQuery {
+    path: Option<String>,
+    path_hex: Option<String>,
+}
+
+impl PathQuery {
+    pub(super) fn bytes(self) -> Result<Option<Vec<u8>>, Problem> {
+        path_bytes(self.path, self.path_hex)
+    }
+}
+
+/// A path as text, or as hexadecimal when it is not UTF-8.
+pub(super) fn path_bytes(path: Option<String>, path_hex: Option<String>) -> Result<Option<Vec<u8>>, Problem> {
+    let bytes = match (path, path_hex) {
+        (None, None) => return Ok(None),
+        (Some(path), None) => path.into_bytes(),
+        (None, Some(text)) => unhex(&text)
+            .ok_or_else(|| Problem::bad_request("path_hex is not hexadecimal", "give two digits for each byte"))?,
+        (Some(_), Some(_)) => {
+            return Err(Problem::bad_request("path and path_hex exclude each other", "give one of them"));
+        }
+    };
+    archive::check_path(&bytes)
+        .map(Some)
+        .map_err(|error| Problem::bad_request(error, "give a path inside the object, such as docs/a.txt"))
+}
+
+/// The bytes of a file
+///
+/// Of the object itself, or of the file at `path` in a tree. Every byte is verified before it is sent. When a chunk cannot be
+/// had in the middle, the connection is cut, so that nobody takes a prefix for the whole; `/v1/operations` then knows why.
+#[utoipa::path(
+    get,
+    path = "/v1/objects/{link}/content",
+    params(
+        ("link" = String, Path, description = "Read link"),
+        ("path" = Option<String>, Query, description = "File inside a tree"),
+        ("path_hex" = Option<String>, Query, description = "The same in hexadecimal, for names that are not UTF-8"),
+        ("Range" = Option<String>, Header, description = "`bytes=A-B`, `bytes=A-` or `bytes=-N`; one range"),
+        ("chordage-operation" = Option<String>, Header, description = "Id to ask `/v1/operations` for, chosen by the client")
+    ),
+    responses(
+        (status = 200, content_type = "application/octet-stream"),
+        (status = 206, content_type = "application/octet-stream"),
+        (status = 400, body = Problem),
+        (status = 403, body = Problem),
+        (status = 404, body = Problem),
+        (status = 416, body = Problem),
+        (status = 503, body = Problem),
+        (status = 504, body = Problem)
+    )
+)]
+pub(super) async fn content(
+    State(shared): State<Arc<Shared>>,
+    Path(link): Path<String>,
+    Query(query): Query<PathQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let operation = operation_of(&headers)?;
+    let slot = shared.read_slot()?;
+    let link = parse(&link)?;
+    let path = query.bytes()?;
+    let object = open(&shared, &link).await?;
+    let file = object.file(path.as_deref()).map_err(|error| Problem::from(&error))?;
+    let size = file.size();
+
+    let etag = etag(&link, path.as_deref());
+    // With If-Range a range only counts when it is of the same content; ours never changes.
+    let range = match headers.get(IF_RANGE) {
+        Some(known) if *known != etag => None,
+        _ => range_of(&headers)?,
+    };
+    let (status, bytes, content_range) = match range {
+        None => (StatusCode::OK, 0..size, None),
+        Some(range) => match range.resolve(size) {
+            Ok(bytes) => {
+                let shown = format!("bytes {}-{}/{size}", bytes.start, bytes.end - 1);
+                (StatusCode::PARTIAL_CONTENT, bytes, Some(shown))
+            }
+            Err(error) => {
+                let outside = format!("bytes */{size}");
+                return Ok(([(CONTENT_RANGE, outside)], Failure::from(&error)).into_response());
+            }
+        },
+    };
+    let length = bytes.end - bytes.start;
+    let data = object
+        .read(path.as_deref(), bytes)
+        .map_err(|error| Problem::from(&error))?
+        .map(|item| item.map_err(|error| Problem::from(&error)));
+    let mut response = stream_answer(shared, operation, slot, data).await?;
+    *response.status_mut() = status;
+    let head = response.headers_mut();
+    head.insert(CONTENT_LENGTH, length.into());
+    head.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    head.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    head.insert(ETAG, etag);
+    if let Some(shown) = content_range.and_then(|text| HeaderValue::from_str(&text).ok()) {
+        head.insert(CONTENT_RANGE, shown);
+    }
+    Ok(response)
+}
+
+/// A tree as a tar archive
+///
+/// Or the directory or file at `path`, with names relative to it. Pax headers carry what plain tar cannot: names over 100
+/// bytes, sizes over 8 GiB, nanoseconds.
+#[utoipa::path(
+    get,
+    path = "/v1/objects/{link}/archive",
+    params(
+        ("link" = String, Path, description = "Read link"),
+        ("path" = Option<String>, Query, description = "Directory or file inside the tree"),
+        ("path_hex" = Option<String>, Query, description = "The same in hexadecimal, for names that are not UTF-8"),
+        ("chordage-operation" = Option<String>, Header, description = "Id to ask `/v1/operations` for, chosen by the client")
+    ),
+    responses(
+        (status = 200, content_type = "application/x-tar"),
+        (status = 400, body = Problem),
+        (status = 403, body = Problem),
+        (status = 404, body = Problem),
+        (status = 503, body = Problem),
+        (status = 504, body = Problem)
+    )
+)]
+pub(super) async fn archive(
+    State(shared): State<Arc<Shared>>,
+    Path(link): Path<String>,
+    Query(query): Query<PathQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let operation = operation_of(&headers)?;
+    let slot = shared.read_slot()?;
+    let link = parse(&link)?;
+    let path = query.bytes()?;
+    let object = open(&shared, &link).await?;
+    let data = archive::emit(object, path.as_deref())
+        .map_err(|error| Problem::from(&error))?
+        .map(|item| item.map_err(|error| Problem::from(&error)));
+    let mut response = stream_answer(shared, operation, slot, data).await?;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(BodyFormat::Tar.media_type()));
+    Ok(response)
+}
+
+/// Waits for the first piece, so that data that cannot be had at all is a proper answer rather than a cut connection.
+pub(super) async fn stream_answer<S>(
+    shared: Arc<Shared>,
+    operation: OperationId,
+    slot: OwnedSemaphorePermit,
+    data: S,
+) -> Result<Response, Problem>
+where
+    S: Stream<Item = Result<Bytes, Problem>> + Send + 'static,
+{
+    let mut data = Box::pin(data);
+    let first = tokio::select! {
+        first = data.next() => first.transpose()?,
+        () = shared.stopping().cancelled() => return Err(Problem::shutting_down()),
+    };
+    let data = stream::iter(first.map(Ok)).chain(data);
+    let body = bodies::answer(shared, operation, slot, data);
+    Ok(([(OPERATION_HEADER, operation.to_string())], body).into_response())
+}
+
+/// Content under a link never changes, so its address is its version.
+fn etag(link: &Link, path: Option<&[u8]>) -> HeaderValue {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(link.id().as_bytes());
+    hasher.update(path.unwrap_or_default());
+    let text = format!("\"{}\"", hex(&hasher.finalize().as_bytes()[..16]));
+    HeaderValue::from_str(&text).expect("hexadecimal in quotes is a header value")
+}
+
+/// The range asked for. Units other than bytes are ignored, as RFC 9110 wants; several ranges are refused.
+fn range_of(headers: &HeaderMap) -> Result<Option<ByteRange>, Problem> {
+    let Some(value) = headers.get(RANGE) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    let Some(range) = text.strip_prefix("bytes=") else { return Ok(None) };
+    range
+        .parse()
+        .map(Some)
+        .map_err(|error| Problem::bad_request(error, "ask for one range: `Range: bytes=0-99`"))
+}

@@ -1,0 +1,178 @@
+//! The server inside the daemon: HTTP/1.1 on a Unix socket, and on a loopback port when the settings ask for one.
+//!
+//! A Unix socket is protected by its permissions; a port is open to every user and every web page on the machine, and
+//! therefore asks for a bearer token.
+
+mod bodies;
+mod content;
+mod listen;
+mod listing;
+mod objects;
+mod openapi;
+mod operations;
+mod overlay;
+mod reply;
+mod state;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::header::AUTHORIZATION;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use self::listen::ServeError;
+use self::listen::{bind_tcp, bind_unix};
+use self::reply::Failure;
+use self::state::Shared;
+use super::endpoint::{ENDPOINT_FILE, Endpoint, TOKEN_FILE};
+use super::types::{Problem, ProblemCode};
+use crate::datadir::DataDir;
+use crate::handle::NodeHandle;
+
+/// The running server. Dropping it stops it at once.
+pub struct ApiServer {
+    endpoint: Endpoint,
+    tcp: Option<SocketAddr>,
+    /// Ends listening; requests under way go on.
+    closing: CancellationToken,
+    shared: Arc<Shared>,
+    listeners: JoinSet<()>,
+    dir: Arc<DataDir>,
+}
+
+impl ApiServer {
+    /// Listens, and writes the endpoint file when clients can connect.
+    pub async fn start(
+        handle: NodeHandle,
+        dir: &Arc<DataDir>,
+        api_listen: Option<SocketAddr>,
+    ) -> Result<ApiServer, ServeError> {
+        let shared = Arc::new(Shared::new(handle));
+        let closing = CancellationToken::new();
+        let mut listeners = JoinSet::new();
+
+        let mut endpoints = String::new();
+        let (listener, path) = bind_unix(dir.path())?;
+        let endpoint = Endpoint::Unix(path);
+        endpoints.push_str(&format!("{endpoint}\n"));
+        let served = axum::serve(listener, router(Arc::clone(&shared)))
+            .with_graceful_shutdown(closing.clone().cancelled_owned());
+        listeners.spawn(async move {
+            if let Err(error) = served.await {
+                tracing::error!(%error, "the API socket failed");
+            }
+        });
+
+        let mut tcp = None;
+        if let Some(address) = api_listen {
+            let (listener, address, token) = bind_tcp(dir, address).await?;
+            tcp = Some(address);
+            endpoints.push_str(&format!("{}\n", Endpoint::Tcp(address)));
+            let token: Arc<str> = token.into();
+            let guarded = router(Arc::clone(&shared))
+                .layer(middleware::from_fn(move |request, next| authorize(Arc::clone(&token), request, next)));
+            let served =
+                axum::serve(listener, guarded).with_graceful_shutdown(closing.clone().cancelled_owned());
+            listeners.spawn(async move {
+                if let Err(error) = served.await {
+                    tracing::error!(%error, "the API port failed");
+                }
+            });
+        } else {
+            dir.remove(TOKEN_FILE);
+        }
+        dir.write(ENDPOINT_FILE, endpoints.as_bytes(), 0o644)?;
+        Ok(ApiServer { endpoint, tcp, closing, shared, listeners, dir: Arc::clone(dir) })
+    }
+
+    /// The Unix socket, as `--api` takes it.
+    pub fn address(&self) -> String {
+        self.endpoint.to_string()
+    }
+
+    /// The loopback port, if it listens on one.
+    pub fn tcp_address(&self) -> Option<SocketAddr> {
+        self.tcp
+    }
+
+    /// Takes no more requests, lets those under way finish for so long, then cuts them off.
+    pub async fn drain(mut self, patience: Duration) {
+        self.closing.cancel();
+        self.remove_files();
+        let finished = async { while self.listeners.join_next().await.is_some() {} };
+        if tokio::time::timeout(patience, finished).await.is_err() {
+            self.shared.cut_off();
+            // What is cut off ends as soon as it is polled; this is only to let it say so to its client.
+            let last_words = async { while self.listeners.join_next().await.is_some() {} };
+            let _ = tokio::time::timeout(Duration::from_secs(1), last_words).await;
+        }
+    }
+
+    fn remove_files(&self) {
+        self.dir.remove(ENDPOINT_FILE);
+        if let Endpoint::Unix(path) = &self.endpoint {
+            // One that stays behind refuses connections, and the next start replaces it.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl Drop for ApiServer {
+    fn drop(&mut self) {
+        self.shared.cut_off();
+        self.remove_files();
+    }
+}
+
+/// Every route of the API. `openapi` describes the same ones; a test compares.
+fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/v1/objects", post(objects::put))
+        .route("/v1/objects/{link}", get(objects::stat))
+        .route("/v1/objects/{link}/entries", get(listing::entries))
+        .route("/v1/objects/{link}/content", get(content::content))
+        .route("/v1/objects/{link}/archive", get(content::archive))
+        .route("/v1/status", get(overlay::status))
+        .route("/v1/peers", get(overlay::peers))
+        .route("/v1/trace/{key}", get(overlay::trace))
+        .route("/v1/operations/{id}", get(operations::operation))
+        .route("/v1/openapi.json", get(openapi::openapi))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        // Bodies are streamed; what bounds them is the memory budget of puts.
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .with_state(shared)
+}
+
+async fn no_route(request: Request) -> Failure {
+    let message = format!("there is no {} in this API", request.uri().path());
+    Failure::from(Problem::new(ProblemCode::NotFound, message, "nothing was changed", "see /v1/openapi.json"))
+}
+
+async fn no_method(request: Request) -> Failure {
+    let message = format!("{} does not go with {}", request.method(), request.uri().path());
+    Failure::from(Problem::bad_request(message, "see /v1/openapi.json"))
+}
+
+async fn authorize(token: Arc<str>, request: Request, next: Next) -> Response {
+    let given = request.headers().get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    // Comparing hashes takes the same time wherever the first difference is.
+    let right = given.is_some_and(|given| blake3::hash(given) == blake3::hash(token.as_bytes()));
+    if right {
+        return next.run(request).await;
+    }
+    Failure::from(Problem::new(
+        ProblemCode::Unauthorized,
+        "the bearer token is missing or wrong",
+        "nothing was changed",
+        format!("give the content of {TOKEN_FILE} in the daemon's data directory: --api-token-file FILE"),
+    ))
+    .into_response()
+}

@@ -1,0 +1,62 @@
+//! The API's description, made from the code that serves it.
+
+use axum::response::Json;
+use utoipa::OpenApi;
+
+use super::super::types::{
+    EntryInfo, Health, HolderCount, ObjectStat, PeerStatus, Problem, ProblemCode, PutReport, Status, TraceHop,
+    TraceReport,
+};
+use super::{content, listing, objects, operations, overlay};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Chordage local API",
+        description = "Storing and reading through a daemon on this machine. On a Unix socket file permissions decide who \
+                       may use it; on a loopback port a bearer token does. Every answer that is not 2xx is a `Problem`.",
+        license(name = "MIT")
+    ),
+    paths(
+        objects::put,
+        objects::stat,
+        listing::entries,
+        content::content,
+        content::archive,
+        overlay::status,
+        overlay::peers,
+        overlay::trace,
+        operations::operation,
+        openapi
+    ),
+    components(schemas(
+        EntryInfo, Health, HolderCount, ObjectStat, PeerStatus, Problem, ProblemCode, PutReport, Status, TraceHop,
+        TraceReport
+    ))
+)]
+struct Description;
+
+/// This description
+#[utoipa::path(get, path = "/v1/openapi.json", responses((status = 200, content_type = "application/json")))]
+pub(super) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
+    Json(Description::openapi())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_described() {
+        let described = Description::openapi().paths.paths;
+        // The routes as the router has them.
+        let source = include_str!("mod.rs");
+        let routes: Vec<&str> =
+            source.lines().filter_map(|line| line.trim().strip_prefix(".route(\"")?.split('"').next()).collect();
+        assert!(routes.len() >= 10, "{routes:?}");
+        for route in &routes {
+            assert!(described.contains_key(*route), "{route} is not described");
+        }
+        assert_eq!(described.len(), routes.len());
+    }
+}

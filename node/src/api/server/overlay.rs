@@ -1,0 +1,57 @@
+//! Requests about the daemon and the overlay.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::Json;
+use chordage_dht::Key;
+use chordage_storage::Link;
+
+use super::super::types::{PeerStatus, Problem, Status, TraceReport};
+use super::reply::Failure;
+use super::state::Shared;
+use crate::transfer::ring_key;
+
+/// What the daemon says of itself
+#[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Status), (status = 503, body = Problem)))]
+pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Result<Json<Status>, Failure> {
+    Ok(Json(shared.handle.status().await.ok_or_else(Problem::shutting_down)?))
+}
+
+/// The peers that the daemon knows, nearest first
+#[utoipa::path(
+    get,
+    path = "/v1/peers",
+    responses((status = 200, body = Vec<PeerStatus>), (status = 503, body = Problem))
+)]
+pub(super) async fn peers(State(shared): State<Arc<Shared>>) -> Result<Json<Vec<PeerStatus>>, Failure> {
+    Ok(Json(shared.handle.peers().await.ok_or_else(Problem::shutting_down)?))
+}
+
+/// Looks a key up and tells every hop
+#[utoipa::path(
+    get,
+    path = "/v1/trace/{key}",
+    params(("key" = String, Path, description = "Node id or key, 64 hexadecimal digits; or a link")),
+    responses((status = 200, body = TraceReport), (status = 400, body = Problem), (status = 504, body = Problem))
+)]
+pub(super) async fn trace(
+    State(shared): State<Arc<Shared>>,
+    Path(key): Path<String>,
+) -> Result<Json<TraceReport>, Failure> {
+    let key = match key.parse::<Key>() {
+        Ok(key) => key,
+        Err(_) => ring_key(
+            key.parse::<Link>()
+                .map_err(|_| {
+                    Problem::bad_request(
+                        format!("{key:?} is neither a key nor a link"),
+                        "give 64 hexadecimal digits (a key or a node id), or a link",
+                    )
+                })?
+                .id(),
+        ),
+    };
+    let report = shared.handle.trace(key).await.map_err(|error| Problem::from(&error))?;
+    Ok(Json(report))
+}
