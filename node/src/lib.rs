@@ -14,6 +14,7 @@ pub mod api;
 pub mod archive;
 mod coding;
 mod config;
+mod daemon;
 mod datadir;
 mod driver;
 mod get;
@@ -28,6 +29,7 @@ mod transfer;
 mod wire;
 
 pub use config::{Config, ConfigError};
+pub use daemon::{Daemon, StartError};
 pub use datadir::{DataDir, DataDirError};
 pub use driver::FindError;
 pub use get::{GetError, OpenObject};

@@ -13,7 +13,7 @@ use crate::get::{GetError, OpenObject};
 const ENTRIES_AHEAD: usize = 16;
 
 /// Streams the tree of `object`, or what lies at `path` in it, with names relative to that. A file comes under its own name.
-pub fn emit(
+pub(crate) fn emit(
     object: OpenObject,
     path: Option<&[u8]>,
 ) -> Result<impl Stream<Item = Result<Bytes, GetError>> + Send + 'static, GetError> {
