@@ -90,17 +90,20 @@ pub(crate) fn draw(places: &[Place], title: &str, charset: Charset) -> Vec<Strin
         canvas[row][column.round() as usize] = dot;
     }
     for (position, &place) in places.iter().enumerate() {
-        let label: Vec<char> = charset.label(place).chars().collect();
+        let label = charset.label(place);
         let (row, column) = point(position as f64 / places.len() as f64, 0.86);
-        let start = (column - label.len() as f64 / 2.0).round().max(0.0) as usize;
-        let start = start.min(COLUMNS - label.len());
-        // A space on either side keeps the label apart from the dots of the ring.
-        for blank in start.saturating_sub(1)..(start + label.len() + 1).min(COLUMNS) {
-            if !label.is_empty() && canvas[row][blank] == dot {
-                canvas[row][blank] = ' ';
-            }
+        let start = (column - label.chars().count() as f64 / 2.0).round().max(0.0) as usize;
+        // A space on either side keeps a label apart from its neighbours and from the dots of the ring.
+        let label: Vec<char> = format!(" {label} ").chars().collect();
+        let cells = start.saturating_sub(1).min(COLUMNS - label.len());
+        let cells = cells..cells + label.len();
+        // Where labels would meet, at the top and the bottom, the later one moves towards the middle.
+        let towards_middle = |steps: usize| if row < ROWS / 2 { row + steps } else { row - steps };
+        let free = |row: &usize| canvas[*row][cells.clone()].iter().all(|&cell| cell == ' ' || cell == dot);
+        let row = (0..=ROWS / 2 - 1).map(towards_middle).find(free).unwrap_or(row);
+        if place.mark != Mark::Absent {
+            canvas[row][cells].copy_from_slice(&label);
         }
-        canvas[row][start..start + label.len()].copy_from_slice(&label);
     }
     let start = (COLUMNS - title.chars().count().min(COLUMNS)) / 2;
     for (offset, letter) in title.chars().take(COLUMNS).enumerate() {

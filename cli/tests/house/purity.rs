@@ -67,8 +67,9 @@ fn says(line: &str, word: &str) -> bool {
         let before = start.checked_sub(1).and_then(|before| line.as_bytes().get(before));
         let starts_like_a_name = found.as_bytes()[0].is_ascii_alphanumeric();
         let ends_like_a_name = found.as_bytes()[found.len() - 1].is_ascii_alphanumeric();
-        !(starts_like_a_name && part(before))
-            && !(ends_like_a_name && part(line.as_bytes().get(start + found.len())))
+        let after = line.as_bytes().get(start + found.len());
+        let longer = starts_like_a_name && part(before) || ends_like_a_name && part(after);
+        !longer
     })
 }
 
