@@ -113,7 +113,7 @@ impl ShardStore {
 
     /// Opens the store in files of any kind.
     pub fn open_files(files: Box<dyn Files>, config: StoreConfig) -> Result<Self, OpenError> {
-        let segment_bytes = config.segment_bytes.clamp(1 << 20, 1 << 30);
+        let segment_bytes = config.segment_bytes.clamp(64 << 10, 1 << 30);
         let config = StoreConfig { segment_bytes, ..config };
         recover::check_format(&*files)?;
         let (index, writer) = recover::recover(&*files, &config)?;

@@ -20,24 +20,24 @@ const MAX_FORMAT_LEN: u64 = 64;
 
 /// Reads the format file, or writes it if the store is new.
 pub(super) fn check_format(files: &dyn Files) -> Result<(), OpenError> {
+    let ours = format!("{FORMAT_PREFIX}{FORMAT}\n");
     let text = match files.open(FORMAT_FILE)? {
         Some(file) => read_text(&*file)?,
         None => String::new(),
     };
-    if text.is_empty() {
-        // Empty is what a crash during creation can leave, when there is no segment yet.
-        if files.names()?.iter().any(|name| segment_of(name).is_some()) {
-            return Err(OpenError::NotAStore);
-        }
+    if text == ours {
+        return Ok(());
+    }
+    // The beginning of it is what a crash during creation can leave, as long as there is no segment.
+    if ours.starts_with(&text) && !files.names()?.iter().any(|name| segment_of(name).is_some()) {
         let file = files.create(FORMAT_FILE)?;
-        file.write_all_at(&[format!("{FORMAT_PREFIX}{FORMAT}\n").as_bytes()], 0)?;
+        file.write_all_at(&[ours.as_bytes()], 0)?;
         file.sync()?;
         files.sync_directory()?;
         return Ok(());
     }
-    let format = text.strip_prefix(FORMAT_PREFIX).and_then(|rest| rest.trim_end().parse::<u32>().ok());
+    let format = text.strip_prefix(FORMAT_PREFIX).and_then(|rest| rest.strip_suffix('\n')?.parse().ok());
     match format {
-        Some(FORMAT) => Ok(()),
         Some(found) if found > FORMAT => Err(OpenError::NewerFormat { found, supported: FORMAT }),
         _ => Err(OpenError::NotAStore),
     }
@@ -134,14 +134,19 @@ fn read_log(
     // Sorted keys are an order of magnitude cheaper to insert.
     whole.sort_unstable_by_key(|(key, _)| *key);
     let mut stats = SegmentStats { len: tail, ..old };
+    let segments = &writer.segments;
     let (mut shards, mut payload_bytes) = (writer.shards, writer.payload_bytes);
     let next_segment = writer.next_segment.max(segment + 1);
     index.write(durable, |tables| {
         for (key, location) in &whole {
+            let known = tables.get(*key)?;
             // A record of a shard that the index has elsewhere is what an interrupted compaction leaves.
-            if tables.get(*key)?.is_none() {
-                tables.insert(*key, *location)?;
-                stats.live += location.record_len();
+            if known.is_some_and(|known| known.segment == segment || segments.contains_key(&known.segment)) {
+                continue;
+            }
+            tables.insert(*key, *location)?;
+            stats.live += location.record_len();
+            if known.is_none() {
                 shards += 1;
                 payload_bytes += u64::from(location.payload_len);
             }

@@ -13,7 +13,7 @@ use crate::ids::ChunkId;
 pub struct StoreConfig {
     /// The store never takes more space than this on disk, index included. What would exceed it is refused.
     pub quota_bytes: u64,
-    /// A segment file is closed when it would exceed this; between 1 MiB and 1 GiB (values outside are brought
+    /// A segment file is closed when it would exceed this; between 64 KiB and 1 GiB (values outside are brought
     /// inside). Whole files are given back when nothing in them lives; small ones sooner, but there are more.
     pub segment_bytes: u64,
     /// The index is made durable each time this many bytes were appended. This is also how much a start after a
