@@ -14,6 +14,7 @@ mod network;
 mod plan;
 mod process;
 mod select;
+mod settle;
 mod start;
 mod state;
 mod survey;

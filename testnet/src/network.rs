@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chordage_node::api::client::{Client, ClientError, Timeouts};
 use chordage_node::api::endpoint::{EndpointError, Located};
-use chordage_node::api::types::Status;
+use chordage_node::api::types::{PeerStatus, Status};
 use rustix::process::Signal;
 use tokio::time::Instant;
 
@@ -18,7 +18,7 @@ use crate::plan::Plan;
 use crate::process::{Activity, ProcessId, SignalError};
 use crate::start::StartError;
 use crate::state::{NodeState, Places, State, StateError};
-use crate::wait::{WaitError, wait_until};
+use crate::wait::wait_until;
 
 /// How long a killed process may take to disappear. The kernel needs milliseconds; a machine that
 /// swaps, longer.
@@ -204,6 +204,11 @@ impl Testnet {
         Ok(self.client(index)?.with_timeouts(STATUS_TIMEOUTS).status().await?)
     }
 
+    /// The peers that a node knows.
+    pub async fn peers(&self, index: usize) -> Result<Vec<PeerStatus>, StatusError> {
+        Ok(self.client(index)?.with_timeouts(STATUS_TIMEOUTS).peers().await?)
+    }
+
     /// Adds nodes to the network until it has `nodes`, and starts them.
     pub async fn grow(&mut self, nodes: usize) -> Result<(), StartError> {
         let first = self.members.len();
@@ -288,26 +293,6 @@ impl Testnet {
             return Ok(false);
         }
         self.places.remove().map(|()| true)
-    }
-
-    /// Waits until every living node says that it has joined and counts `nodes` nodes in the network.
-    pub async fn wait_for_size(&self, nodes: usize, at_most: Duration) -> Result<(), WaitError> {
-        let what = format!("every node sees {nodes} nodes");
-        let living: Vec<usize> = self.living().into_iter().filter(|&index| !self.is_frozen(index)).collect();
-        let started = Instant::now();
-        // One after the other: those that have seen it are not asked again while the rest has not.
-        for index in living {
-            let left = at_most.saturating_sub(started.elapsed());
-            wait_until(&what, left, async || {
-                let status = self.status(index).await.map_err(|error| format!("node {index:02}: {error}"))?;
-                if status.state == "joined" && status.network_nodes == nodes as u64 {
-                    return Ok(());
-                }
-                Err(format!("node {index:02} is {} and sees {}", status.state, status.network_nodes))
-            })
-            .await?;
-        }
-        Ok(())
     }
 
     /// The last lines of every log that has any, for a failure report.

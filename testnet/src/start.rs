@@ -62,15 +62,16 @@ pub enum StartError {
 }
 
 impl Testnet {
-    /// Starts nodes that do not run. The first one of a network that is wholly down founds it again; the
-    /// others are told the addresses of those that live.
+    /// Starts nodes that do not run. They are told the addresses of those that live. The first one of a new
+    /// network founds it; the nodes of an old one that is wholly down know each other's addresses.
     pub(crate) async fn launch(&mut self, indices: &[usize]) -> Result<(), StartError> {
         let mut bootstrap = self.bootstrap().await;
+        let again = indices.iter().all(|&index| self.members[index].state.id.is_some());
         let mut to_start = indices.iter().copied().peekable();
         let mut starting = JoinSet::new();
         loop {
             // Alone until somebody can be asked: two founders would make two networks.
-            let at_most = if bootstrap.is_empty() { 1 } else { self.plan.starting_max.max(1) };
+            let at_most = if bootstrap.is_empty() && !again { 1 } else { self.plan.starting_max.max(1) };
             while starting.len() < at_most && to_start.peek().is_some() {
                 let Some(index) = to_start.next() else { break };
                 let process = self.spawn(index, &bootstrap)?;

@@ -13,7 +13,7 @@ use crate::human;
 use crate::interrupt::Interrupt;
 use crate::printer::Printer;
 
-/// How long a network may take until every daemon sees every other.
+/// How long a network may take until every daemon has found its neighbours.
 const SETTLE_WAIT: Duration = Duration::from_secs(60);
 
 /// Run a network of daemons on this machine, and break it
@@ -32,7 +32,7 @@ pub struct TestnetArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Start daemons, wait until every one sees every other, and leave them running
+    /// Start daemons, wait until every one has found its neighbours, and leave them running
     ///
     /// In a directory with a network: start those of it that do not run, and add more if --nodes says so.
     Up(UpArgs),
@@ -133,7 +133,7 @@ async fn up(args: UpArgs, printer: &Printer) -> Result<(), CliError> {
         plan.daemon_args = args.daemon_args;
         Testnet::start(plan).await?
     };
-    network.wait_for_size(nodes, SETTLE_WAIT).await.map_err(|error| {
+    network.wait_settled(SETTLE_WAIT).await.map_err(|error| {
         CliError::new(ExitStatus::Deadline, "not_settled", error)
             .state("what this command had started is stopped again")
             .hint("try again when the machine is less busy, or with fewer --nodes")
@@ -146,7 +146,7 @@ async fn up(args: UpArgs, printer: &Printer) -> Result<(), CliError> {
     let rss_bytes = survey.nodes.iter().map(|node| node.rss_bytes).sum::<u64>() / nodes as u64;
     let dir = shell_word(Path::new(&survey.dir));
     printer.line(format!(
-        "{} up after {}, every one sees every other; {} of memory each",
+        "{} up after {}, every one has found its neighbours; {} of memory each",
         human::count(nodes as u64, "daemon is", "daemons are"),
         human::seconds(started.elapsed().as_secs_f64()),
         human::bytes(rss_bytes)

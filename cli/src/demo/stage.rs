@@ -18,7 +18,7 @@ use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
 
-/// How long a network may take until everyone sees everyone. It takes seconds; a loaded machine, longer.
+/// How long a network may take until every daemon has found its neighbours. It takes seconds; a loaded machine, longer.
 const SETTLE_WAIT: Duration = Duration::from_secs(60);
 /// Lookups that are traced from each daemon, and in all.
 const TRACES_PER_NODE: usize = 16;
@@ -65,7 +65,7 @@ impl<'a> Stage<'a> {
             plan.lifetime = Lifetime::Detachable;
         }
         let network = Testnet::start(plan).await?;
-        settle(&network, options.nodes).await?;
+        settle(&network).await?;
         story.network_is_up(options.nodes, started.elapsed());
         let outcome = Outcome { nodes: options.nodes, ..Outcome::default() };
         let restored = dir.join("restored");
@@ -251,10 +251,10 @@ impl<'a> Stage<'a> {
     }
 }
 
-async fn settle(network: &Testnet, nodes: usize) -> Result<(), CliError> {
-    network.wait_for_size(nodes, SETTLE_WAIT).await.map_err(|error| {
+async fn settle(network: &Testnet) -> Result<(), CliError> {
+    network.wait_settled(SETTLE_WAIT).await.map_err(|error| {
         CliError::new(ExitStatus::Deadline, "not_settled", error)
-            .state("the daemons run but do not all see each other")
+            .state("the daemons ran but did not all find each other; they are stopped")
             .hint("try again when the machine is less busy, or with fewer --nodes")
     })
 }

@@ -55,7 +55,7 @@ impl<'a> Story<'a> {
 
     pub(super) fn network_is_up(&self, nodes: usize, took: Duration) {
         let took = human::seconds(took.as_secs_f64());
-        self.step(&format!("{nodes} daemons started; after {took} every one of them sees the {nodes}"));
+        self.step(&format!("{nodes} daemons started and found each other in {took}"));
     }
 
     pub(super) fn stored(&self, put: &PutReport, rss_bytes_mean: u64) {
