@@ -32,9 +32,9 @@ pub(crate) struct Call {
     pub(crate) purpose: Purpose,
     pub(crate) sent: Time,
     deadline: Time,
-    /// Whether it has been sent twice. Then nobody knows which copy an answer belongs to, so it says nothing about the
-    /// round-trip time (Karn and Partridge 1987).
-    pub(crate) repeated: bool,
+    /// How often it has been sent again. Then nobody knows which copy an answer belongs to, so it says nothing about
+    /// the round-trip time (Karn and Partridge 1987).
+    pub(crate) repeats: u8,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -67,7 +67,7 @@ impl Calls {
         }
         let id = self.next;
         self.next = self.next.wrapping_add(1);
-        self.open.insert(id, Call { peer, request, purpose, sent, deadline, repeated: false });
+        self.open.insert(id, Call { peer, request, purpose, sent, deadline, repeats: 0 });
         self.deadlines.insert((deadline, id));
         CallId(id)
     }
@@ -106,7 +106,7 @@ impl Calls {
 
     /// Puts a call back that is sent once more.
     pub(crate) fn repeat(&mut self, id: CallId, mut call: Call, deadline: Time) {
-        call.repeated = true;
+        call.repeats += 1;
         call.deadline = deadline;
         self.deadlines.insert((deadline, id.0));
         self.open.insert(id.0, call);

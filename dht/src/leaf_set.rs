@@ -85,6 +85,10 @@ impl LeafSet {
         self.leaves.len()
     }
 
+    pub(crate) fn reserve(&mut self, count: usize) {
+        self.leaves.reserve_exact(count.min(usize::from(self.capacity) + 1));
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.leaves.is_empty()
     }

@@ -24,8 +24,10 @@ pub(crate) enum Owner {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    /// This node itself: needs no question.
+    /// This node itself, and its leaf set shows who is near the key: as good as an answer.
     Here,
+    /// This node itself, and it knows little about the neighbourhood of the key.
+    HereUnsure,
     /// Heard of, not asked yet.
     Named,
     /// Asked, in time.
@@ -124,7 +126,7 @@ impl Progress {
         }
         let (named_by, depth) = match namer {
             Some((id, depth)) => (Some(id), depth.saturating_add(1)),
-            None => (None, u8::from(state != State::Here)),
+            None => (None, u8::from(!matches!(state, State::Here | State::HereUnsure))),
         };
         self.candidates.insert(index, Candidate { peer: peer.clone(), distance, named_by, depth, state });
     }
@@ -157,7 +159,7 @@ impl Progress {
         let mut position = 0;
         for (index, candidate) in self.candidates.iter().enumerate() {
             match candidate.state {
-                State::Failed => continue,
+                State::Failed | State::HereUnsure => continue,
                 State::Here | State::Answered if !open => {
                     settled += 1;
                     if settled >= self.need {
@@ -185,8 +187,8 @@ impl Progress {
         if !open {
             // Everybody who is left has answered, though there are fewer than asked for.
             let anybody = self.candidates.iter().any(|c| matches!(c.state, State::Answered));
-            let nobody_asked = self.candidates.iter().all(|c| c.state == State::Here);
-            return if anybody || (settled > 0 && nobody_asked) { Step::Done } else { Step::NoAnswer };
+            let alone = self.candidates.iter().all(|c| matches!(c.state, State::Here | State::HereUnsure));
+            return if anybody || alone { Step::Done } else { Step::NoAnswer };
         }
         match next {
             Some(index) if self.in_flight < self.parallel && self.messages < messages_max => {
@@ -255,7 +257,9 @@ impl Progress {
     /// What is known now.
     pub(crate) fn result(self, now: Time) -> Lookup {
         let live = |candidate: &&Candidate| candidate.state != State::Failed;
-        let sure = |candidate: &Candidate| matches!(candidate.state, State::Here | State::Answered);
+        let sure = |candidate: &Candidate| {
+            matches!(candidate.state, State::Here | State::HereUnsure | State::Answered)
+        };
         let confirmed = self.candidates.iter().filter(live).take(self.want).take_while(|c| sure(c)).count();
         let hops = self.candidates.iter().find(|c| sure(c)).map_or(0, |nearest| nearest.depth.into());
         let closest = self.candidates.iter().filter(live).take(self.want).map(|c| c.peer.clone()).collect();

@@ -28,16 +28,39 @@ impl Placed for Entry {
     }
 }
 
+/// When a row was last refreshed.
+#[derive(Debug, Clone, Copy)]
+struct Refreshed {
+    rank: u16,
+    tries: u16,
+    at: u32,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
     entries: Vec<Entry>,
+    /// Names heard from others, by row: the reserve from which rows are filled and improved.
+    reserve: Vec<(u16, Peer)>,
+    refreshed: Vec<Refreshed>,
     digit_bits: u8,
     active: u8,
+    reserve_per_row: u8,
 }
 
+/// How many of the oldest entries of a row are never replaced while they live: old nodes tend to stay (Maymounkov and
+/// Mazières 2002), and an attacker who floods a row cannot push them out. Design.
+const OLDEST_KEPT: usize = 2;
+
 impl Table {
-    pub(crate) fn new(digit_bits: u8, active: u8) -> Self {
-        Self { entries: Vec::new(), digit_bits, active }
+    pub(crate) fn new(digit_bits: u8, active: u8, reserve_per_row: u8) -> Self {
+        Self {
+            entries: Vec::new(),
+            reserve: Vec::new(),
+            refreshed: Vec::new(),
+            digit_bits,
+            active,
+            reserve_per_row,
+        }
     }
 
     pub(crate) fn as_slice(&self) -> &[Entry] {
@@ -56,6 +79,10 @@ impl Table {
         start..start + length
     }
 
+    pub(crate) fn is_full(&self, row: &Range<usize>) -> bool {
+        row.len() >= usize::from(self.active)
+    }
+
     fn find<M: Metric>(&self, metric: &M, me: &Key, id: &NodeId) -> Option<usize> {
         let row = self.row(self.rank(metric, me, id)?);
         let start = row.start;
@@ -70,30 +97,65 @@ impl Table {
         self.find(metric, me, id).map(|index| &mut self.entries[index])
     }
 
-    /// Offers a peer that has just spoken to us. It is taken if its row has room, or if the metric wants the first of
-    /// a row and this one comes before those that are there.
+    /// Offers a peer that has just spoken to us. It is taken if its row has room, or if it is clearly better than the
+    /// worst one there.
     pub(crate) fn offer<M: Metric>(&mut self, metric: &M, me: &Key, peer: &Peer, now: Time, rtt: Rtt) {
         let Some(rank) = self.rank(metric, me, peer.id_ref()) else { return };
-        let row = self.row(rank);
-        if row.len() >= usize::from(self.active) && !metric.first_in_row() {
-            return;
+        let mut row = self.row(rank);
+        if self.is_full(&row) {
+            let loser = if metric.first_in_row() {
+                let offset = metric.offset(me, peer.id_ref().key());
+                let last = row.end - 1;
+                (offset < metric.offset(me, self.entries[last].peer.id_ref().key())).then_some(last)
+            } else {
+                self.loser(row.clone(), rtt)
+            };
+            let Some(loser) = loser else { return };
+            self.entries.remove(loser);
+            row.end -= 1;
         }
         let offset = metric.offset(me, peer.id_ref().key());
-        let place = row.start
-            + self.entries[row.clone()]
-                .partition_point(|entry| metric.offset(me, entry.peer.id_ref().key()) < offset);
-        if row.len() >= usize::from(self.active) {
-            if place == row.end {
-                return;
-            }
-            self.entries.remove(row.end - 1);
-        }
+        let place = self.entries[row.clone()]
+            .partition_point(|entry| metric.offset(me, entry.peer.id_ref().key()) < offset);
         if self.entries.len() == self.entries.capacity() {
             self.entries.reserve_exact(16);
         }
         let seconds = now.seconds();
         let entry = Entry { peer: peer.clone(), met: seconds, heard: seconds, rtt, rank, missed: 0 };
-        self.entries.insert(place, entry);
+        self.entries.insert(row.start + place, entry);
+    }
+
+    /// Which entry of a full row has to make room for a newcomer with this round-trip time, if any.
+    ///
+    /// Every entry gets a score from its rank among all: half by round-trip time, three tenths by age, two tenths by
+    /// how recently it spoke; the worst one goes if the newcomer's score is better by 15 %. Design.
+    fn loser(&self, row: Range<usize>, newcomer: Rtt) -> Option<usize> {
+        let start = row.start;
+        let entries = &self.entries[row];
+        if let Some(failing) = entries.iter().position(|entry| entry.missed > 0) {
+            return Some(start + failing);
+        }
+        newcomer.smoothed()?;
+        let count = entries.len();
+        let score = |entry: &Entry| {
+            let faster = entries.iter().filter(|other| other.rtt.rank() < entry.rtt.rank()).count()
+                + usize::from(newcomer.rank() < entry.rtt.rank());
+            let older = entries.iter().filter(|other| other.met < entry.met).count();
+            // The newcomer has just spoken, so it is fresher than anybody.
+            let fresher = 1 + entries.iter().filter(|other| other.heard > entry.heard).count();
+            5 * faster + 3 * older + 2 * fresher
+        };
+        let is_old =
+            |entry: &Entry| entries.iter().filter(|other| other.met < entry.met).count() < OLDEST_KEPT;
+        let (worst, worst_score) = entries
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| !is_old(entry))
+            .map(|(index, entry)| (index, score(entry)))
+            .max_by_key(|(_, score)| *score)?;
+        let newcomer_score =
+            5 * entries.iter().filter(|other| other.rtt.rank() < newcomer.rank()).count() + 3 * count;
+        (newcomer_score * 115 <= worst_score * 100).then_some(start + worst)
     }
 
     pub(crate) fn remove<M: Metric>(&mut self, metric: &M, me: &Key, id: &NodeId) -> Option<Entry> {
@@ -104,5 +166,71 @@ impl Table {
     /// Every row that has entries: its rank and its stretch.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (u16, &[Entry])> {
         self.entries.chunk_by(|a, b| a.rank == b.rank).map(|row| (row[0].rank, row))
+    }
+
+    fn reserve_of(&self, rank: u16) -> Range<usize> {
+        let start = self.reserve.partition_point(|(other, _)| *other < rank);
+        let length = self.reserve[start..].iter().take_while(|(other, _)| *other == rank).count();
+        start..start + length
+    }
+
+    pub(crate) fn reserve_len(&self) -> usize {
+        self.reserve.len()
+    }
+
+    pub(crate) fn reserved_in(&self, rank: u16) -> usize {
+        self.reserve_of(rank).len()
+    }
+
+    /// Remembers a name heard from others, if its row's reserve has room and it is not there already.
+    pub(crate) fn note<M: Metric>(&mut self, metric: &M, me: &Key, peer: &Peer) {
+        if self.reserve_per_row == 0 {
+            return;
+        }
+        let Some(rank) = self.rank(metric, me, peer.id_ref()) else { return };
+        let reserve = self.reserve_of(rank);
+        if reserve.len() >= usize::from(self.reserve_per_row)
+            || self.reserve[reserve.clone()].iter().any(|(_, other)| other.id_ref() == peer.id_ref())
+            || self.entries[self.row(rank)].iter().any(|entry| entry.peer.id_ref() == peer.id_ref())
+        {
+            return;
+        }
+        self.reserve.insert(reserve.end, (rank, peer.clone()));
+    }
+
+    /// Takes one name out of a row's reserve; `random` chooses.
+    pub(crate) fn take_reserve(&mut self, rank: u16, random: u64) -> Option<Peer> {
+        let reserve = self.reserve_of(rank);
+        if reserve.is_empty() {
+            return None;
+        }
+        Some(self.reserve.remove(reserve.start + (random % reserve.len() as u64) as usize).1)
+    }
+
+    /// How long ago a row was refreshed, in seconds, and how often in a row; none if never.
+    pub(crate) fn refreshed(&self, rank: u16, now: Time) -> Option<(u32, u16)> {
+        let entry = self.refreshed.iter().find(|entry| entry.rank == rank)?;
+        Some((now.seconds().saturating_sub(entry.at), entry.tries))
+    }
+
+    pub(crate) fn set_refreshed(&mut self, rank: u16, now: Time, tries: u16) {
+        let entry = Refreshed { rank, tries, at: now.seconds() };
+        match self.refreshed.iter_mut().find(|entry| entry.rank == rank) {
+            Some(known) => *known = entry,
+            None => self.refreshed.push(entry),
+        }
+    }
+
+    pub(crate) fn digit_bits(&self) -> u32 {
+        self.digit_bits.into()
+    }
+
+    pub(crate) fn reserve(&mut self, count: usize) {
+        self.entries.reserve_exact(count);
+    }
+
+    /// Gives back memory that growing has left over.
+    pub(crate) fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
     }
 }

@@ -118,16 +118,23 @@ impl<M: Metric> Dht<M> {
         self.timers.stop(Timer::Join);
         self.phase = Phase::Joined;
         self.checks = 0;
-        // Anywhere within the first period, so that nodes started together do not act together.
-        let part =
-            |turn: &mut Turn<'_>, period: Duration| period * (turn.rng.next_u64() % 1000) as u32 / 1000;
-        let stabilise = part(turn, self.config.stabilise_every).min(self.config.stabilise_after_change);
-        let probe = part(turn, self.config.probe_every);
-        let check = turn.around(CHECKS[0]);
-        self.timers.set(Timer::Stabilise, turn.now + stabilise);
-        self.timers.set(Timer::Probe, turn.now + probe);
-        self.timers.set(Timer::Check, turn.now + check);
+        self.plan_maintenance(turn, self.config.stabilise_after_change, CHECKS[0]);
         turn.event(Event::Joined);
+    }
+
+    /// Sets the recurring timers, each to anywhere within its first period, so that nodes started together do not act
+    /// together.
+    pub(super) fn plan_maintenance(&mut self, turn: &mut Turn<'_>, stabilise: Duration, check: Duration) {
+        let periods = [
+            (Timer::Stabilise, stabilise),
+            (Timer::Probe, self.config.probe_every),
+            (Timer::Check, check),
+            (Timer::Refresh, self.config.refresh_step),
+        ];
+        for (timer, period) in periods {
+            let wait = period * (1 + turn.rng.next_u64() % 1000) as u32 / 1000;
+            self.timers.set(timer, turn.now + wait);
+        }
     }
 
     pub(super) fn check_own_place(&mut self, turn: &mut Turn<'_>) {
@@ -156,10 +163,12 @@ impl<M: Metric> Dht<M> {
         }
     }
 
-    /// Names heard during a lookup may be neighbours.
+    /// Names heard during a lookup may be neighbours, or useful in a row.
     pub(super) fn consider_all(&mut self, turn: &mut Turn<'_>, peers: &[Peer]) {
         for peer in peers {
-            self.consider(turn, peer);
+            if self.consider(turn, peer) && peer.is_reachable() && peer.id_ref() != self.local.id_ref() {
+                self.table.note(&self.metric, self.local.id_ref().key(), peer);
+            }
         }
     }
 

@@ -5,16 +5,17 @@
 //! a neighbour is adopted only after it has spoken to us itself, only peers that we failed to reach ourselves are
 //! dropped, and nothing live is replaced by something farther away.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Dht, Phase, Turn};
 use crate::{
-    NodeId,
+    Distance, NodeId,
     calls::Purpose,
     io::{DownReason, Event},
     leaf_set::Leaf,
     message::Request,
-    metric::Metric,
+    metric::{Metric, Shape},
     peer::Peer,
     rtt::Rtt,
     timers::Timer,
@@ -102,6 +103,7 @@ impl<M: Metric> Dht<M> {
         for peer in peers.iter().take(crate::params::MESSAGE_PEERS_MAX) {
             complete &= self.consider(turn, peer);
         }
+        self.doubt_missing(turn, from, peers);
         // Only when every name has been dealt with may the neighbour answer "unchanged" next time.
         if let Some(leaf) = self.leaves.get_mut(&self.metric, self.local.id_ref().key(), from.id_ref()) {
             leaf.digest = if complete { digest } else { 0 };
@@ -111,21 +113,49 @@ impl<M: Metric> Dht<M> {
         }
     }
 
+    /// A neighbour of ours that is not in a leaf set whose span it lies in may be dead: we look for ourselves.
+    fn doubt_missing(&mut self, turn: &mut Turn<'_>, from: &Peer, peers: &[Peer]) {
+        let at = from.id_ref().key();
+        let side = |id: &NodeId| {
+            let near_side = self.metric.shape() == Shape::Tree || !self.metric.offset(at, id.key()).bit(255);
+            usize::from(near_side)
+        };
+        let distance = |id: &NodeId| {
+            let offset = self.metric.offset(at, id.key());
+            if side(id) == 1 { offset } else { Distance::ZERO.wrapping_sub(offset) }
+        };
+        let mut span = [Distance::ZERO; 2];
+        for peer in peers {
+            let reach = &mut span[side(peer.id_ref())];
+            *reach = distance(peer.id_ref()).max(*reach);
+        }
+        let missing = |leaf: &&Leaf| {
+            let id = leaf.peer.id_ref();
+            id != from.id_ref()
+                && turn.now.since(leaf.heard) > self.config.probe_every
+                && distance(id) < span[side(id)]
+                && !peers.iter().any(|peer| peer.id_ref() == id)
+        };
+        let doubtful: Vec<NodeId> =
+            self.leaves.as_slice().iter().filter(missing).map(|l| l.peer.id()).collect();
+        for id in doubtful {
+            self.probe(turn, &id);
+        }
+    }
+
     fn leaves_changed(&mut self, turn: &mut Turn<'_>) {
         if self.phase == Phase::Joined {
             self.timers.set_no_later(Timer::Stabilise, turn.now + self.config.stabilise_after_change);
         }
     }
 
-    /// Exchanges leaf sets with the nearest neighbours, and with the outermost when some are missing.
+    /// Exchanges leaf sets with the nearest neighbours and with the outermost, who know what lies beyond.
     pub(super) fn stabilise(&mut self, turn: &mut Turn<'_>) {
         let period = turn.around(self.config.stabilise_every);
         self.timers.set(Timer::Stabilise, turn.now + period);
-        let mut partners: alloc::vec::Vec<Peer> =
+        let mut partners: Vec<Peer> =
             self.leaves.adjacent(&self.metric).map(|leaf| leaf.peer.clone()).collect();
-        if !self.leaves.is_full() {
-            partners.extend(self.leaves.outermost(&self.metric).map(|leaf| leaf.peer.clone()));
-        }
+        partners.extend(self.leaves.outermost(&self.metric).map(|leaf| leaf.peer.clone()));
         // One more at random: it heals what the nearest cannot, a ring wound twice around or a view split in two.
         if !self.leaves.is_empty() {
             let index = (turn.rng.next_u64() % self.leaves.len() as u64) as usize;

@@ -13,7 +13,7 @@ use crate::{
     calls::Purpose,
     io::DownReason,
     message::{Message, Notice, Request},
-    metric::Metric,
+    metric::{Metric, Shape},
     peer::Peer,
     timers::Timer,
 };
@@ -26,6 +26,8 @@ const ENTRY_MISSES_MAX: u8 = 2;
 const FRESH: Duration = Duration::from_millis(500);
 /// How many others are asked to reach a suspect. SWIM's k. Design.
 const HELPERS: usize = 3;
+/// Under XOR, a death heard from so many others is not news any more. Design.
+const HEARD_ENOUGH: u8 = 4;
 
 impl<M: Metric> Dht<M> {
     pub(super) fn probe_next(&mut self, turn: &mut Turn<'_>) {
@@ -43,7 +45,7 @@ impl<M: Metric> Dht<M> {
     }
 
     /// Probes a neighbour, unless a probe is under way.
-    fn probe(&mut self, turn: &mut Turn<'_>, id: &NodeId) {
+    pub(super) fn probe(&mut self, turn: &mut Turn<'_>, id: &NodeId) {
         let Some(leaf) = self.leaves.get_mut(&self.metric, self.local.id_ref().key(), id) else { return };
         if leaf.probing {
             return;
@@ -146,10 +148,16 @@ impl<M: Metric> Dht<M> {
             return false;
         }
         let peer = leaf.peer.clone();
-        // The nearest survivors spread the word; if all did, everybody would hear it forty times.
+        // The nearest survivors spread the word; if all did, everybody would hear it forty times. Under XOR those who
+        // know a node are not always those it knows, so whoever has not heard it from several others passes it on.
         let watched = self.leaves.watched(me).map(|index| self.leaves.as_slice()[index].peer.id());
-        let announce =
-            watched == Some(*id) || self.leaves.adjacent(&self.metric).any(|leaf| leaf.peer.id_ref() == id);
+        let announce = match self.metric.shape() {
+            Shape::Circle => {
+                watched == Some(*id)
+                    || self.leaves.adjacent(&self.metric).any(|leaf| leaf.peer.id_ref() == id)
+            }
+            Shape::Tree => leaf.confirmations < HEARD_ENOUGH,
+        };
         self.gone.lost(&peer, turn.now);
         self.drop_peer(turn, id, DownReason::Failed);
         if announce {

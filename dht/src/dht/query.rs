@@ -43,7 +43,9 @@ impl<M: Metric> Dht<M> {
         let parallel = self.config.parallel.into();
         let mut progress = Progress::new(Owner::Caller(id), key, want, need, parallel, turn.now, deadline);
         if self.is_member() {
-            progress.add(&self.metric, &self.local, State::Here, None);
+            let sure = self.leaves.covers(&self.metric, self.own_id().key(), &key, 1);
+            let state = if sure { State::Here } else { State::HereUnsure };
+            progress.add(&self.metric, &self.local, state, None);
         }
         let known = options.confirm == Confirm::Known
             && self.is_member()

@@ -57,7 +57,7 @@ impl<M: Metric> Dht<M> {
                         missed: entry.missed,
                     })
                     .collect(),
-                cached: 0,
+                cached: self.table.reserved_in(rank),
             })
             .collect()
     }
@@ -92,7 +92,7 @@ impl<M: Metric> Dht<M> {
             joined: self.phase == Phase::Joined,
             size: self.network_size(),
             table_entries: self.table.as_slice().len(),
-            cached: 0,
+            cached: self.table.reserve_len(),
             leaf_set: self.leaves.len(),
             suspects: self.leaves.as_slice().iter().filter(|leaf| leaf.missed > 0).count(),
             lookups: self.lookups.len(),

@@ -1,0 +1,65 @@
+//! Starting with tables that are already filled.
+
+use core::time::Duration;
+
+use rand_core::Rng;
+
+use super::{Dht, Phase, Turn};
+use crate::{Time, leaf_set::Leaf, metric::Metric, peer::Peer, rtt::Rtt};
+
+impl<M: Metric> Dht<M> {
+    /// Makes this node a member of the network that has met these peers, each with its round-trip time if it has been
+    /// measured, without a single message. `leaves` are offered to the leaf set, then `fingers` and `leaves` to the
+    /// rows, which take them in the order given as far as there is room.
+    ///
+    /// If not `maintained`, the node sets no timers: it answers and looks up, but neither probes nor exchanges
+    /// anything until it is told to join.
+    ///
+    /// This is for simulations, which could not run a million joins before the first measurement.
+    pub fn preload<R: Rng + ?Sized>(
+        &mut self,
+        now: Time,
+        rng: &mut R,
+        leaves: &[(Peer, Option<Duration>)],
+        fingers: &[(Peer, Option<Duration>)],
+        maintained: bool,
+    ) {
+        let me = *self.local.id_ref().key();
+        let usable = |peer: &Peer| peer.is_reachable() && peer.id() != self.local.id();
+        let measured = |measured: Option<Duration>| {
+            let mut rtt = Rtt::default();
+            if let Some(measured) = measured {
+                rtt.sample(measured);
+            }
+            rtt
+        };
+        self.leaves.reserve(leaves.len());
+        for (peer, rtt) in leaves.iter().filter(|(peer, _)| usable(peer)) {
+            if self.leaves.wants(&self.metric, &me, peer.id_ref()) {
+                self.leaves.insert(&self.metric, &me, Leaf::new(peer.clone(), now, measured(*rtt)));
+            }
+        }
+        self.table.reserve(fingers.len());
+        for (peer, rtt) in fingers.iter().chain(leaves).filter(|(peer, _)| usable(peer)) {
+            if self.table.get(&self.metric, &me, peer.id_ref()).is_none() {
+                self.table.offer(&self.metric, &me, peer, now, measured(*rtt));
+            }
+        }
+        self.table.shrink();
+        for (_, rtt) in fingers.iter().chain(leaves) {
+            if let Some(rtt) = rtt {
+                self.network_rtt.sample(*rtt);
+            }
+        }
+        let mut rng = rng;
+        let rng: &mut dyn Rng = &mut rng;
+        self.seeded = true;
+        self.calls.start_ids_at(rng.next_u32());
+        self.phase = Phase::Joined;
+        if maintained {
+            let mut out = alloc::vec::Vec::new();
+            let mut turn = Turn { now, rng, out: &mut out };
+            self.plan_maintenance(&mut turn, self.config.stabilise_every, self.config.refresh_every);
+        }
+    }
+}

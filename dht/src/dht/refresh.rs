@@ -1,0 +1,125 @@
+//! Filling the rows of the table, and keeping them fresh.
+//!
+//! Rows fill by themselves from whoever speaks to us; this looks after those that do not. One small step a second: a
+//! name from a row's reserve is met, which fills the row or finds a nearer peer for it (proximity neighbour selection,
+//! Gummadi et al. 2003), or a random key of a row that lacks entries or news is looked up.
+
+use core::time::Duration;
+
+use super::{Dht, Turn};
+use crate::{
+    Distance, Key,
+    calls::Purpose,
+    lookup::{Owner, Progress, State},
+    message::Request,
+    metric::{Direction, Metric, Row, Shape},
+    params::LOOKUP_DEADLINE,
+    timers::Timer,
+};
+
+/// Between two steps while nothing needs doing. Design.
+const IDLE_STEP: Duration = Duration::from_secs(30);
+/// How often a row that stays short of entries is looked up before it is left alone for a full period. Design.
+const TRIES_MAX: u16 = 3;
+/// Between two such tries, seconds. Design.
+const TRY_AGAIN: u32 = 20;
+
+impl<M: Metric> Dht<M> {
+    pub(super) fn refresh(&mut self, turn: &mut Turn<'_>) {
+        let busy = self.leaves.is_full() && !self.metric.first_in_row() && self.refresh_one_row(turn);
+        let wait = if busy { self.config.refresh_step } else { IDLE_STEP.max(self.config.refresh_step) };
+        let wait = turn.around(wait);
+        self.timers.set(Timer::Refresh, turn.now + wait);
+    }
+
+    /// Returns whether there was something to do.
+    fn refresh_one_row(&mut self, turn: &mut Turn<'_>) -> bool {
+        let mut found = None;
+        let mut seen = 0;
+        self.for_each_distant_row(|row| {
+            let rank = row.rank(self.table.digit_bits());
+            let full = self.table.is_full(&self.table.row(rank));
+            let due = match self.table.refreshed(rank, turn.now) {
+                None => true,
+                Some((age, tries)) => {
+                    u64::from(age) >= self.config.refresh_every.as_secs()
+                        || (!full && tries < TRIES_MAX && age >= TRY_AGAIN)
+                }
+            };
+            if due || self.table.reserved_in(rank) > 0 {
+                seen += 1;
+                // Each row that wants something is chosen with the same chance (reservoir sampling).
+                if turn.rng.next_u64() % seen == 0 {
+                    found = Some((row, rank, full, due));
+                }
+            }
+        });
+        let Some((row, rank, full, due)) = found else { return false };
+        // A short row is filled from the reserve first, a full one refreshed first.
+        if !(full && due)
+            && let Some(peer) = self.table.take_reserve(rank, turn.rng.next_u64())
+        {
+            let known = self.table.get(&self.metric, self.local.id_ref().key(), peer.id_ref()).is_some();
+            if !known && !self.gone.ignores_name(&peer, turn.now) && !self.meeting.contains(peer.id_ref()) {
+                self.meeting.push(peer.id());
+                self.ask(turn, &peer, Request::Ping, Purpose::Meet);
+            }
+            return true;
+        }
+        if due {
+            let tries = match self.table.refreshed(rank, turn.now) {
+                Some((age, tries)) if u64::from(age) < self.config.refresh_every.as_secs() => tries + 1,
+                _ => 1,
+            };
+            self.table.set_refreshed(rank, turn.now, tries);
+            self.look_up_in_row(turn, row);
+        }
+        true
+    }
+
+    fn look_up_in_row(&mut self, turn: &mut Turn<'_>, row: Row) {
+        let mut random = [0; 32];
+        turn.rng.fill_bytes(&mut random);
+        let me = self.local.id_ref().key();
+        let key = self.metric.key_in_row(me, row, &Key::from_bytes(random), self.table.digit_bits());
+        let parallel = self.config.parallel.into();
+        let mut progress =
+            Progress::new(Owner::Refresh, key, 1, 1, parallel, turn.now, turn.now + LOOKUP_DEADLINE);
+        for peer in self.nearest_others(&key, self.config.reply_peers.into(), self.local.id_ref()) {
+            progress.add(&self.metric, &peer, State::Named, None);
+        }
+        self.run_lookup(turn, progress);
+    }
+
+    /// Every row that begins beyond the leaf set: nearer ones are seen by the leaf set whole.
+    fn for_each_distant_row(&self, mut visit: impl FnMut(Row)) {
+        let bits = self.table.digit_bits();
+        let me = self.local.id_ref().key();
+        let leaves = self.leaves.as_slice();
+        let reach = |index: usize| self.metric.offset(me, leaves[index].peer.id_ref().key());
+        let mut side = |direction: Direction, span: Distance, distance_bits: u32| {
+            let top = (distance_bits - 1) / bits;
+            'levels: for level in (0..=top).rev() {
+                for digit in (1..1u8 << bits).rev() {
+                    let row = Row { direction, level: level as u8, digit };
+                    let start = Distance::shifted(digit, level * bits);
+                    if start.bits() > distance_bits {
+                        continue;
+                    }
+                    if start <= span {
+                        break 'levels;
+                    }
+                    visit(row);
+                }
+            }
+        };
+        match self.metric.shape() {
+            Shape::Circle => {
+                let half = leaves.len() / 2;
+                side(Direction::Clockwise, reach(half - 1), 255);
+                side(Direction::Counterclockwise, Distance::ZERO.wrapping_sub(reach(half)), 255);
+            }
+            Shape::Tree => side(Direction::Both, reach(leaves.len() - 1), 256),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Nodes die, freeze, leave; links break.
+
+use std::time::Duration;
+
+use chordage_dht::{AnyMetric, Config, DownReason, Event};
+
+use crate::world::World;
+
+const METRICS: [AnyMetric; 2] = [AnyMetric::Ring, AnyMetric::Xor];
+
+#[test]
+fn leaf_sets_heal_after_a_fifth_is_killed() {
+    for metric in METRICS {
+        for refuses in [true, false] {
+            let mut world = World::settled(40, metric, Config::default(), 200);
+            world.weather.refuses = refuses;
+            for node in (0..200).filter(|node| node % 5 == 2) {
+                world.kill(node);
+            }
+            // Under XOR a node is not always among the nearest of its own nearest, so the far end of a leaf set hears
+            // of changes at second hand only.
+            let limit = if metric == AnyMetric::Xor { 300 } else { 60 };
+            let took =
+                world.run_until(Duration::from_secs(limit), |world| world.wrong_leaf_sets().is_empty());
+            eprintln!("{metric}, refuses {refuses}: healed after {took:?}");
+        }
+    }
+}
+
+/// A process that is killed leaves every leaf set within 15 s, whether its host says so or not.
+#[test]
+fn a_killed_neighbour_is_dropped_in_time() {
+    for metric in METRICS {
+        for nodes in [3, 12, 60] {
+            for refuses in [true, false] {
+                let mut world = World::settled(41, metric, Config::default(), nodes);
+                world.weather.refuses = refuses;
+                let dead = world.id(1);
+                world.kill(1);
+                let took = world.run_until(Duration::from_secs(20), |world| {
+                    world
+                        .live()
+                        .iter()
+                        .all(|node| world.nodes[*node].dht.leaf_set().all(|leaf| leaf.id() != dead))
+                });
+                eprintln!("{metric}, {nodes} nodes, refuses {refuses}: gone after {took:?}");
+                assert!(took <= Duration::from_secs(15), "{took:?}, seed {}", world.seed);
+            }
+        }
+    }
+}
+
+#[test]
+fn goodbyes_cost_no_time_out() {
+    for metric in METRICS {
+        let mut world = World::settled(42, metric, Config::default(), 60);
+        let left = world.id(7);
+        world.input(7, chordage_dht::Input::Leave);
+        assert!(world.nodes[7].events.iter().any(|(_, event)| *event == Event::Left));
+        world.kill(7);
+        world.run_until(Duration::from_secs(1), |world| {
+            world.live().iter().all(|node| world.nodes[*node].dht.leaf_set().all(|leaf| leaf.id() != left))
+        });
+        for node in world.live() {
+            let reasons = world.nodes[node].events.iter().filter_map(|(_, event)| match event {
+                Event::NeighbourDown { peer, why } if *peer == left => Some(*why),
+                _ => None,
+            });
+            assert!(reasons.into_iter().all(|why| why != DownReason::Failed));
+        }
+        world.run_until(Duration::from_secs(30), |world| world.wrong_leaf_sets().is_empty());
+    }
+}
+
+/// Losing messages is not dying.
+#[test]
+fn loss_alone_drops_nobody() {
+    let mut world = World::settled(43, AnyMetric::Ring, Config::default(), 60);
+    world.weather.lost_per_mille = 20;
+    let start = world.now;
+    world.run(Duration::from_secs(3600));
+    let dropped = world
+        .nodes
+        .iter()
+        .flat_map(|node| &node.events)
+        .filter(|(at, event)| {
+            *at > start && matches!(event, Event::NeighbourDown { why: DownReason::Failed, .. })
+        })
+        .count();
+    assert_eq!(dropped, 0, "in an hour of 60 nodes at 2 % loss");
+}
+
+/// Everybody but one dies; the survivor is a network of its own, and takes back who returns.
+#[test]
+fn the_last_one_standing() {
+    let mut world = World::settled(44, AnyMetric::Ring, Config::default(), 12);
+    for node in 1..12 {
+        world.kill(node);
+    }
+    world.run_until(Duration::from_secs(60), |world| world.wrong_leaf_sets().is_empty());
+    for node in 1..12 {
+        world.restart(node, &[0]);
+    }
+    world.run_until(Duration::from_secs(30), |world| world.wrong_leaf_sets().is_empty());
+}

@@ -1,0 +1,353 @@
+//! A network of nodes in virtual time. Messages cross it as bytes; delays and losses come from one seed.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    sync::Arc,
+    time::Duration,
+};
+
+use chordage_dht::{
+    Address, AnyMetric, Config, Confirm, Dht, Event, Input, Key, Lookup, LookupError, LookupId,
+    LookupOptions, Message, Metric, NodeId, Output, Peer, PeerInfo, Time,
+};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+
+pub(crate) struct Node {
+    pub(crate) dht: Dht,
+    pub(crate) alive: bool,
+    pub(crate) frozen: bool,
+    pub(crate) events: Vec<(Time, Event)>,
+    wake: Option<Time>,
+}
+
+enum Happening {
+    Deliver { to: usize, from: Peer, bytes: Vec<u8> },
+    Refused { at: usize, peer: NodeId },
+    Wake(usize),
+}
+
+/// How the network treats messages.
+#[derive(Clone, Copy)]
+pub(crate) struct Weather {
+    /// Whether senders learn at once that a dead node cannot be reached, as with TCP to a closed port.
+    pub(crate) refuses: bool,
+    /// Messages lost, of 1,000.
+    pub(crate) lost_per_mille: u32,
+}
+
+pub(crate) struct World {
+    pub(crate) seed: u64,
+    pub(crate) now: Time,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) weather: Weather,
+    pub(crate) sent: u64,
+    pub(crate) metric: AnyMetric,
+    config: Config,
+    rng: ChaCha8Rng,
+    queue: BinaryHeap<Reverse<(Time, u64)>>,
+    happenings: BTreeMap<u64, Happening>,
+    next_happening: u64,
+    by_id: BTreeMap<NodeId, usize>,
+    results: BTreeMap<LookupId, Result<Lookup, LookupError>>,
+    next_lookup: u64,
+    /// Nodes on different sides do not hear each other.
+    sides: Option<Vec<bool>>,
+    trace: blake3::Hasher,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, metric: AnyMetric, config: Config) -> Self {
+        Self {
+            seed,
+            now: Time::ZERO,
+            nodes: Vec::new(),
+            weather: Weather { refuses: true, lost_per_mille: 0 },
+            sent: 0,
+            metric,
+            config,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            queue: BinaryHeap::new(),
+            happenings: BTreeMap::new(),
+            next_happening: 0,
+            by_id: BTreeMap::new(),
+            results: BTreeMap::new(),
+            next_lookup: 0,
+            sides: None,
+            trace: blake3::Hasher::new(),
+        }
+    }
+
+    /// A network of `count` nodes that joined one after the other and had time to settle.
+    pub(crate) fn settled(seed: u64, metric: AnyMetric, config: Config, count: usize) -> Self {
+        let mut world = Self::new(seed, metric, config);
+        for index in 0..count {
+            let node = world.add();
+            assert_eq!(node, index);
+            world.join(node, &[0]);
+            world.run_until(Duration::from_secs(10), |world| world.is_joined(node));
+        }
+        world.run(Duration::from_secs(30));
+        world
+    }
+
+    pub(crate) fn add(&mut self) -> usize {
+        let index = self.nodes.len();
+        let mut public_key = [0; 32];
+        self.rng.fill_bytes(&mut public_key);
+        let local = PeerInfo::new(public_key, vec![self.address(index, 0)], 1).unwrap();
+        self.by_id.insert(local.id(), index);
+        let dht = Dht::new(local, self.metric, self.config.clone());
+        self.nodes.push(Node { dht, alive: true, frozen: false, events: Vec::new(), wake: None });
+        index
+    }
+
+    fn address(&self, index: usize, life: u32) -> Address {
+        let mut bytes = (index as u32).to_be_bytes().to_vec();
+        bytes.extend(life.to_be_bytes());
+        Address::new(&bytes).unwrap()
+    }
+
+    /// The node starts over with empty tables, at another address.
+    pub(crate) fn restart(&mut self, node: usize, seeds: &[usize]) {
+        let old = self.peer(node);
+        let life = old.seq() as u32;
+        let local = old.with_addresses(vec![self.address(node, life)], old.seq() + 1).unwrap();
+        self.nodes[node].dht = Dht::new(local, self.metric, self.config.clone());
+        self.nodes[node].alive = true;
+        self.join(node, seeds);
+    }
+
+    pub(crate) fn join(&mut self, node: usize, seeds: &[usize]) {
+        let seeds = seeds.iter().filter(|seed| **seed != node).map(|seed| self.peer(*seed)).collect();
+        self.input(node, Input::Join { seeds });
+    }
+
+    pub(crate) fn kill(&mut self, node: usize) {
+        self.nodes[node].alive = false;
+    }
+    /// From now on nodes hear only those on their own side; with `None` everybody again.
+    pub(crate) fn split(&mut self, sides: Option<Vec<bool>>) {
+        self.sides = sides;
+    }
+
+    pub(crate) fn peer(&self, node: usize) -> Peer {
+        self.nodes[node].dht.local().clone()
+    }
+
+    pub(crate) fn id(&self, node: usize) -> NodeId {
+        self.nodes[node].dht.local().id()
+    }
+
+    pub(crate) fn is_joined(&self, node: usize) -> bool {
+        self.nodes[node].dht.status().joined
+    }
+
+    pub(crate) fn live(&self) -> Vec<usize> {
+        (0..self.nodes.len()).filter(|node| self.nodes[*node].alive).collect()
+    }
+
+    pub(crate) fn random(&mut self, below: usize) -> usize {
+        (self.rng.next_u64() % below as u64) as usize
+    }
+
+    pub(crate) fn random_key(&mut self) -> Key {
+        let mut bytes = [0; 32];
+        self.rng.fill_bytes(&mut bytes);
+        Key::from_bytes(bytes)
+    }
+
+    pub(crate) fn input(&mut self, node: usize, input: Input) {
+        let mut out = Vec::new();
+        self.nodes[node].dht.handle(self.now, &mut self.rng, input, &mut out);
+        for output in out {
+            match output {
+                Output::Send { to, message } => self.send(node, &to, &message),
+                Output::LookupFinished { id, outcome } => {
+                    assert!(
+                        self.results.insert(id, outcome).is_none(),
+                        "lookup finished twice, seed {}",
+                        self.seed
+                    );
+                }
+                Output::Event(event) => self.nodes[node].events.push((self.now, event)),
+            }
+        }
+        self.plan_wake(node);
+    }
+
+    fn plan_wake(&mut self, node: usize) {
+        let wanted = self.nodes[node].dht.next_timeout();
+        if let Some(at) = wanted
+            && self.nodes[node].wake.is_none_or(|planned| at < planned)
+        {
+            self.nodes[node].wake = Some(at.max(self.now));
+            self.at(at.max(self.now), Happening::Wake(node));
+        }
+    }
+
+    fn at(&mut self, time: Time, happening: Happening) {
+        let serial = self.next_happening;
+        self.next_happening += 1;
+        self.queue.push(Reverse((time, serial)));
+        self.happenings.insert(serial, happening);
+    }
+
+    /// One-way delay: 1 to 80 ms, the same for a pair every time, and a little jitter.
+    fn delay(&mut self, a: usize, b: usize) -> Duration {
+        let (low, high) = (a.min(b) as u64, a.max(b) as u64);
+        let fixed =
+            (low.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ high.wrapping_mul(0xd134_2543_de82_ef95)) >> 40;
+        Duration::from_micros(1_000 + fixed % 79_000 + self.rng.next_u64() % 1_000)
+    }
+
+    fn send(&mut self, from: usize, to: &Peer, message: &Message) {
+        self.sent += 1;
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        self.trace.update(&self.now.as_micros().to_be_bytes());
+        self.trace.update(self.id(from).as_bytes());
+        self.trace.update(to.id().as_bytes());
+        self.trace.update(&bytes);
+        let Some(&target) = self.by_id.get(&to.id()) else { return };
+        let delay = self.delay(from, target);
+        let lost = (self.rng.next_u64() % 1000) < u64::from(self.weather.lost_per_mille);
+        let apart = self.sides.as_ref().is_some_and(|sides| sides[from] != sides[target]);
+        let reachable = self.nodes[target].alive && to.addrs() == self.peer(target).addrs() && !apart;
+        if reachable {
+            if !lost {
+                let from = self.peer(from);
+                self.at(self.now + delay, Happening::Deliver { to: target, from, bytes });
+            }
+        } else if self.weather.refuses {
+            self.at(self.now + 2 * delay, Happening::Refused { at: from, peer: to.id() });
+        }
+    }
+
+    /// Lets the next thing happen. Returns whether there was one.
+    fn step(&mut self) -> bool {
+        let Some(Reverse((time, serial))) = self.queue.pop() else { return false };
+        let happening = self.happenings.remove(&serial).expect("every queued serial has its happening");
+        self.now = time;
+        match happening {
+            Happening::Deliver { to, from, bytes } => {
+                if self.nodes[to].frozen {
+                    return true;
+                }
+                if self.nodes[to].alive {
+                    let message = Message::decode(&bytes).expect("we only send what we can read");
+                    self.input(to, Input::Message { from, message });
+                }
+            }
+            Happening::Refused { at, peer } => {
+                if self.nodes[at].alive {
+                    self.input(at, Input::Unreachable { peer });
+                }
+            }
+            Happening::Wake(node) => {
+                if self.nodes[node].wake == Some(time) {
+                    self.nodes[node].wake = None;
+                    if self.nodes[node].alive && !self.nodes[node].frozen {
+                        self.input(node, Input::Timeout);
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    pub(crate) fn run(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while self.queue.peek().is_some_and(|Reverse((time, _))| *time <= end) {
+            self.step();
+        }
+        self.now = end;
+    }
+
+    /// Runs until the condition holds, and says how long that took. Fails after `limit`. The condition is looked at
+    /// every 20 ms.
+    pub(crate) fn run_until(&mut self, limit: Duration, condition: impl Fn(&Self) -> bool) -> Duration {
+        let start = self.now;
+        while !condition(self) {
+            assert!(self.now.since(start) <= limit, "not within {limit:?}; seed {}", self.seed);
+            self.run(Duration::from_millis(20));
+        }
+        self.now.since(start)
+    }
+
+    pub(crate) fn start_lookup(&mut self, node: usize, key: Key, options: LookupOptions) -> LookupId {
+        let id = LookupId(self.next_lookup);
+        self.next_lookup += 1;
+        self.input(node, Input::StartLookup { id, key, options });
+        id
+    }
+
+    pub(crate) fn result(&mut self, id: LookupId) -> Result<Lookup, LookupError> {
+        loop {
+            if let Some(outcome) = self.results.remove(&id) {
+                return outcome;
+            }
+            assert!(self.step(), "nothing happens any more; seed {}", self.seed);
+        }
+    }
+
+    pub(crate) fn lookup(
+        &mut self,
+        node: usize,
+        key: Key,
+        options: LookupOptions,
+    ) -> Result<Lookup, LookupError> {
+        let id = self.start_lookup(node, key, options);
+        self.result(id)
+    }
+
+    /// The live nodes nearest to a key, as somebody who sees everything knows them.
+    pub(crate) fn truth(&self, key: &Key, count: usize) -> Vec<NodeId> {
+        let mut ids: Vec<NodeId> = self.live().into_iter().map(|node| self.id(node)).collect();
+        ids.sort_by(|a, b| self.metric.closer(key, a, b));
+        ids.truncate(count);
+        ids
+    }
+
+    /// The leaf set a node ought to have.
+    pub(crate) fn true_leaves(&self, node: usize) -> Vec<NodeId> {
+        let me = self.id(node);
+        let mut others: Vec<NodeId> =
+            self.live().into_iter().map(|n| self.id(n)).filter(|id| *id != me).collect();
+        others.sort_by_key(|id| self.metric.offset(me.key(), id.key()));
+        let size = usize::from(self.config.leaf_set);
+        if others.len() > size {
+            match self.metric {
+                AnyMetric::Xor => others.truncate(size),
+                _ => {
+                    others.drain(size / 2..others.len() - size / 2);
+                }
+            }
+        }
+        others
+    }
+
+    /// Live nodes whose leaf set is not as it ought to be.
+    pub(crate) fn wrong_leaf_sets(&self) -> Vec<usize> {
+        let is_wrong = |node: &usize| {
+            let ids: Vec<NodeId> = self.nodes[*node].dht.leaf_set().map(|peer| peer.id()).collect();
+            ids != self.true_leaves(*node)
+        };
+        self.live().into_iter().filter(is_wrong).collect()
+    }
+
+    pub(crate) fn trace(&self) -> [u8; 32] {
+        *self.trace.finalize().as_bytes()
+    }
+}
+
+pub(crate) fn confirmed(want: usize) -> LookupOptions {
+    LookupOptions { want, confirm: Confirm::Answered(3), ..LookupOptions::default() }
+}
+
+pub(crate) fn ids(peers: &[Peer]) -> Vec<NodeId> {
+    peers.iter().map(|peer: &Arc<PeerInfo>| peer.id()).collect()
+}
