@@ -35,6 +35,8 @@ pub(crate) struct Leaf {
     pub(crate) confirmations: u8,
     /// Whether a probe is under way.
     pub(crate) probing: bool,
+    /// Whether it is to be probed soon because others miss it.
+    pub(crate) doubted: bool,
 }
 
 impl Placed for Leaf {
@@ -56,6 +58,7 @@ impl Leaf {
             refused: 0,
             confirmations: 0,
             probing: false,
+            doubted: false,
         }
     }
 
@@ -99,6 +102,10 @@ impl LeafSet {
 
     pub(crate) fn as_slice(&self) -> &[Leaf] {
         &self.leaves
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> core::slice::IterMut<'_, Leaf> {
+        self.leaves.iter_mut()
     }
 
     /// Where the id is, or where it would be inserted.

@@ -103,7 +103,7 @@ impl<M: Metric> Dht<M> {
         for peer in peers.iter().take(crate::params::MESSAGE_PEERS_MAX) {
             complete &= self.consider(turn, peer);
         }
-        self.doubt_missing(turn, from, peers);
+        complete &= !self.doubt_missing(turn, from, peers);
         // Only when every name has been dealt with may the neighbour answer "unchanged" next time.
         if let Some(leaf) = self.leaves.get_mut(&self.metric, self.local.id_ref().key(), from.id_ref()) {
             leaf.digest = if complete { digest } else { 0 };
@@ -113,8 +113,9 @@ impl<M: Metric> Dht<M> {
         }
     }
 
-    /// A neighbour of ours that is not in a leaf set whose span it lies in may be dead: we look for ourselves.
-    fn doubt_missing(&mut self, turn: &mut Turn<'_>, from: &Peer, peers: &[Peer]) {
+    /// A neighbour of ours that is not in a leaf set whose span it lies in may be dead: we look for ourselves. Returns
+    /// whether there is one.
+    fn doubt_missing(&mut self, turn: &mut Turn<'_>, from: &Peer, peers: &[Peer]) -> bool {
         let at = from.id_ref().key();
         let side = |id: &NodeId| {
             let near_side = self.metric.shape() == Shape::Tree || !self.metric.offset(at, id.key()).bit(255);
@@ -132,15 +133,15 @@ impl<M: Metric> Dht<M> {
         let missing = |leaf: &&Leaf| {
             let id = leaf.peer.id_ref();
             id != from.id_ref()
-                && turn.now.since(leaf.heard) > self.config.probe_every
                 && distance(id) < span[side(id)]
                 && !peers.iter().any(|peer| peer.id_ref() == id)
         };
         let doubtful: Vec<NodeId> =
             self.leaves.as_slice().iter().filter(missing).map(|l| l.peer.id()).collect();
-        for id in doubtful {
-            self.probe(turn, &id);
+        for id in &doubtful {
+            self.doubt(turn, id);
         }
+        !doubtful.is_empty()
     }
 
     fn leaves_changed(&mut self, turn: &mut Turn<'_>) {
@@ -160,6 +161,11 @@ impl<M: Metric> Dht<M> {
         if !self.leaves.is_empty() {
             let index = (turn.rng.next_u64() % self.leaves.len() as u64) as usize;
             partners.push(self.leaves.as_slice()[index].peer.clone());
+        }
+        // Rows may hold peers that have become neighbours because nearer ones went.
+        let key = *self.local.id_ref().key();
+        for peer in self.nearest_others(&key, self.config.leaf_set.into(), self.local.id_ref()) {
+            self.consider(turn, &peer);
         }
         partners.sort_unstable_by(|a, b| a.id_ref().cmp(b.id_ref()));
         partners.dedup_by(|a, b| a.id_ref() == b.id_ref());

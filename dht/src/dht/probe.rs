@@ -5,6 +5,7 @@
 //! 2002). It is dropped when it has missed at least two of our own probes and either the transport refuses it or the
 //! suspicion has lasted; every other node that lost it too shortens that time (Lifeguard, Dadgar et al. 2017).
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Dht, Turn};
@@ -22,7 +23,7 @@ use crate::{
 const MISSES_MIN: u8 = 2;
 /// Questions left unanswered in a row before a row drops its entry. Design.
 const ENTRY_MISSES_MAX: u8 = 2;
-/// A word within this time makes another's claim that a peer is down worthless. Design.
+/// A peer that spoke within this time is not probed at once because another thinks it is down. Design.
 const FRESH: Duration = Duration::from_millis(500);
 /// How many others are asked to reach a suspect. SWIM's k. Design.
 const HELPERS: usize = 3;
@@ -110,24 +111,34 @@ impl<M: Metric> Dht<M> {
 
     /// Somebody has lost a peer. We look for ourselves; if we miss it too, that counts.
     pub(super) fn told_down(&mut self, turn: &mut Turn<'_>, id: &NodeId) {
+        if let Some(leaf) = self.leaves.get_mut(&self.metric, self.local.id_ref().key(), id) {
+            leaf.confirmations = leaf.confirmations.saturating_add(1);
+            self.doubt(turn, id);
+        }
+    }
+
+    /// Somebody else thinks a neighbour is gone. It is probed, at once or, if it has just spoken, a little later.
+    pub(super) fn doubt(&mut self, turn: &mut Turn<'_>, id: &NodeId) {
         let Some(leaf) = self.leaves.get_mut(&self.metric, self.local.id_ref().key(), id) else { return };
         if turn.now.since(leaf.heard) < FRESH {
-            return;
+            leaf.doubted = true;
+            self.timers.set_no_later(Timer::Suspects, turn.now + FRESH);
+        } else {
+            self.probe(turn, id);
         }
-        leaf.confirmations = leaf.confirmations.saturating_add(1);
-        self.probe(turn, id);
     }
 
     /// Probes suspects again; drops those whose time is up.
     pub(super) fn probe_suspects(&mut self, turn: &mut Turn<'_>) {
-        let suspects: alloc::vec::Vec<NodeId> = self
-            .leaves
-            .as_slice()
-            .iter()
-            .filter(|leaf| leaf.suspect_since.is_some())
-            .map(|leaf| leaf.peer.id())
-            .collect();
-        if !suspects.is_empty() {
+        let (mut suspects, mut waiting) = (Vec::new(), false);
+        for leaf in self.leaves.iter_mut() {
+            if leaf.suspect_since.is_some() || leaf.doubted {
+                suspects.push(leaf.peer.id());
+                waiting |= leaf.suspect_since.is_some();
+                leaf.doubted = false;
+            }
+        }
+        if waiting {
             self.timers.set(Timer::Suspects, turn.now + self.suspicion_step());
         }
         for suspect in suspects {

@@ -19,7 +19,7 @@ fn leaf_sets_heal_after_a_fifth_is_killed() {
             }
             // Under XOR a node is not always among the nearest of its own nearest, so the far end of a leaf set hears
             // of changes at second hand only.
-            let limit = if metric == AnyMetric::Xor { 300 } else { 60 };
+            let limit = if metric == AnyMetric::Xor { 120 } else { 60 };
             let took =
                 world.run_until(Duration::from_secs(limit), |world| world.wrong_leaf_sets().is_empty());
             eprintln!("{metric}, refuses {refuses}: healed after {took:?}");
