@@ -1,1 +1,25 @@
-//! Placeholder.
+//! Chordage in virtual time.
+//!
+//! A discrete-event simulation of up to a million nodes in one process. The nodes are the overlay's own state machine,
+//! unmodified, called as the daemon calls it; this crate supplies the clock, chance, the network and everything that
+//! can go wrong, and it knows at any moment what the right answers are. Everything follows from one seed: the same
+//! seed gives the same run, message for message.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod adversary;
+pub mod build;
+pub mod census;
+pub mod chance;
+pub mod experiments;
+pub mod faults;
+pub mod ideal;
+pub mod latency;
+pub mod memory;
+pub mod plot;
+pub mod queue;
+pub mod report;
+pub mod scenario;
+pub mod stats;
+pub mod traffic;
+pub mod world;

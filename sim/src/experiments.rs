@@ -1,0 +1,3 @@
+//! Questions put to a world, one per file.
+
+pub mod lookups;

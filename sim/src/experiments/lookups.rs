@@ -1,0 +1,295 @@
+//! How many hops, messages and milliseconds a lookup takes, and whether its answer is right.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use chordage_dht::{AnyMetric, Confirm, Key, LookupId, LookupOptions};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ideal::Ideal,
+    latency::Latency,
+    memory,
+    stats::{Sample, round},
+    world::{NodeIndex, Occurrence, Setup, World},
+};
+
+/// Where the tables come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BuiltBy {
+    /// The nodes join one after the other, by the protocol.
+    Joins,
+    /// The tables are made by somebody who sees everything, and nobody maintains them.
+    #[default]
+    Preload,
+}
+
+/// What to measure.
+#[derive(Debug, Clone)]
+pub struct Lookups {
+    /// The world.
+    pub setup: Setup,
+    /// Nodes.
+    pub nodes: usize,
+    /// Lookups, one every [`Lookups::gap`], each from a random living node for a random key.
+    pub lookups: usize,
+    /// Where the tables come from.
+    pub built_by: BuiltBy,
+    /// Share of nodes that are dead while the tables still hold them. With [`BuiltBy::Joins`] they die when the
+    /// network is complete, and leaf sets are always stale then.
+    pub dead: f64,
+    /// Whether leaf sets hold dead nodes too.
+    pub dead_leaves: bool,
+    /// How many of the nearest nodes must have answered.
+    pub confirm: usize,
+    /// Disjoint paths.
+    pub paths: u8,
+    /// How many nodes to find.
+    pub want: usize,
+    /// Between two lookups.
+    pub gap: Duration,
+    /// How long a network that joins has to settle before lookups begin.
+    pub settle: Duration,
+}
+
+impl Lookups {
+    /// The ordinary measurement: ideal tables, nobody dead, the owner must have answered.
+    pub fn new(setup: Setup, nodes: usize, lookups: usize) -> Self {
+        Self {
+            setup,
+            nodes,
+            lookups,
+            built_by: BuiltBy::Preload,
+            dead: 0.0,
+            dead_leaves: false,
+            confirm: 1,
+            paths: 1,
+            want: 20,
+            gap: Duration::from_millis(1),
+            settle: Duration::from_secs(120),
+        }
+    }
+}
+
+/// What came out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LookupsReport {
+    /// Nodes, the dead ones included.
+    pub nodes: usize,
+    /// The metric.
+    pub metric: String,
+    /// Lookups.
+    pub lookups: usize,
+    /// Share of dead nodes.
+    pub dead: f64,
+    /// Where the tables came from.
+    pub built_by: BuiltBy,
+    /// Contacts on the way to the owner, the owner included; of lookups that were right.
+    pub hops_mean: f64,
+    /// Median of the same.
+    pub hops_p50: f64,
+    /// 99th percentile of the same.
+    pub hops_p99: f64,
+    /// Questions sent per lookup, all of them.
+    pub messages_mean: f64,
+    /// Share of lookups that named the living node nearest to the key first.
+    pub success_rate: f64,
+    /// Lookups that ended without an answer.
+    pub failed: usize,
+    /// Lookups that ended with another node than the nearest one.
+    pub wrong: usize,
+    /// Milliseconds of virtual time until the answer was confirmed; of lookups that were right.
+    pub latency_ms_p50: f64,
+    /// 99th percentile of the same.
+    pub latency_ms_p99: f64,
+    /// Mean of the same.
+    pub latency_ms_mean: f64,
+    /// Entries in the rows of a living node's table, leaf set not counted.
+    pub table_entries_mean: f64,
+    /// Memory the whole process took per node for the network, before the lookups; 0 where the system does not say.
+    pub bytes_per_node: u64,
+    /// Things that happened per second of real time, in all.
+    pub events_per_second: f64,
+    /// Things that happened.
+    pub events: u64,
+    /// Seconds of real time that building took.
+    pub build_seconds: f64,
+    /// Seconds of real time in all.
+    pub seconds: f64,
+    /// Seconds of virtual time in all.
+    pub virtual_seconds: f64,
+    /// The seed.
+    pub seed: u64,
+    /// Latencies for a plot: value and share of lookups that took no longer.
+    #[serde(skip)]
+    pub latency_shape: Vec<(f64, f64)>,
+    /// Lookups by hops.
+    #[serde(skip)]
+    pub hops_shape: BTreeMap<u32, usize>,
+}
+
+/// What a lookup ought to find.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) key: Key,
+    pub(crate) owner: Option<NodeIndex>,
+}
+
+/// Runs the experiment.
+pub fn run(plan: Lookups) -> LookupsReport {
+    let clock = Instant::now();
+    let memory_before = memory::resident();
+    let metric = plan.setup.metric;
+    let seed = plan.setup.seed;
+    let mut world = World::new(plan.setup.clone());
+    build(&mut world, &plan);
+    let build_seconds = clock.elapsed().as_secs_f64();
+    let bytes_per_node = match (memory_before, memory::resident()) {
+        (Some(before), Some(after)) => after.saturating_sub(before) / plan.nodes.max(1) as u64,
+        _ => 0,
+    };
+
+    let mut results = Results::default();
+    if world.census().count() > 0 {
+        ask(&mut world, &plan, &mut results);
+    }
+
+    let (mut entries, mut living) = (0, 0);
+    for node in world.living() {
+        entries += world.dht(node).status().table_entries;
+        living += 1;
+    }
+    let seconds = clock.elapsed().as_secs_f64();
+    let done = plan.lookups.max(1) as f64;
+    LookupsReport {
+        nodes: plan.nodes,
+        metric: metric.to_string(),
+        lookups: plan.lookups,
+        dead: plan.dead,
+        built_by: plan.built_by,
+        hops_mean: round(results.hops.mean()),
+        hops_p50: results.hops.quantile(0.5),
+        hops_p99: results.hops.quantile(0.99),
+        messages_mean: round(results.messages.mean()),
+        success_rate: round(results.right as f64 / done),
+        failed: results.failed,
+        wrong: results.wrong,
+        latency_ms_p50: round(results.latency.quantile(0.5)),
+        latency_ms_p99: round(results.latency.quantile(0.99)),
+        latency_ms_mean: round(results.latency.mean()),
+        table_entries_mean: round(entries as f64 / f64::from(living.max(1))),
+        bytes_per_node,
+        events_per_second: (world.events() as f64 / seconds).round(),
+        events: world.events(),
+        build_seconds: round(build_seconds),
+        seconds: round(seconds),
+        virtual_seconds: round(world.now().as_micros() as f64 / 1e6),
+        seed,
+        latency_shape: results.latency.shape(200),
+        hops_shape: results.by_hops,
+    }
+}
+
+fn build(world: &mut World, plan: &Lookups) {
+    match plan.built_by {
+        BuiltBy::Preload => world.add_ideal(
+            plan.nodes,
+            Ideal { dead: plan.dead, dead_leaves: plan.dead_leaves, maintained: false },
+        ),
+        BuiltBy::Joins => {
+            world.build_by_joins(plan.nodes, plan.settle);
+            let dead = (plan.dead * plan.nodes as f64).round() as usize;
+            for _ in 0..dead {
+                if let Some(node) = world.random_member() {
+                    world.kill(node);
+                }
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Results {
+    hops: Sample,
+    by_hops: BTreeMap<u32, usize>,
+    messages: Sample,
+    latency: Sample,
+    right: usize,
+    wrong: usize,
+    failed: usize,
+}
+
+/// Starts the lookups one after the other and collects what they find.
+fn ask(world: &mut World, plan: &Lookups, results: &mut Results) {
+    let options = LookupOptions {
+        want: plan.want,
+        confirm: Confirm::Answered(plan.confirm),
+        paths: plan.paths,
+        ..LookupOptions::default()
+    };
+    let metric = plan.setup.metric;
+    // Chord's lookup ends at the predecessor; the owner is its successor, one contact further.
+    let last_hop = u32::from(metric == AnyMetric::Classic);
+    let mut asked: BTreeMap<LookupId, Asked> = BTreeMap::new();
+    let end = world.now() + plan.gap * plan.lookups as u32 + 2 * options.deadline;
+    world.plan(world.now(), 0);
+    let mut open = plan.lookups;
+    while open > 0 {
+        match world.next(end) {
+            Some(Occurrence::Task(number)) => {
+                if (number as usize) + 1 < plan.lookups {
+                    world.plan(world.now() + plan.gap, number + 1);
+                }
+                let key = world.random_key();
+                let Some(node) = world.random_member() else { break };
+                let owner = world.census().owner(metric, &key);
+                let id = world.lookup(node, key, options);
+                asked.insert(id, Asked { key, owner });
+            }
+            Some(Occurrence::Finished { id, outcome, .. }) => {
+                let Some(asked) = asked.remove(&id) else { continue };
+                open -= 1;
+                match *outcome {
+                    Ok(lookup) => {
+                        results.messages.add(lookup.messages.into());
+                        let found = lookup.closest.first().map(|peer| peer.id());
+                        // While it ran somebody may have come or gone; both answers were right at their time.
+                        let now = world.census().owner(metric, &asked.key);
+                        let right = |owner: Option<NodeIndex>| {
+                            owner.is_some_and(|owner| Some(world.peer(owner).id()) == found)
+                        };
+                        if right(asked.owner) || right(now) {
+                            results.right += 1;
+                            let hops = lookup.hops + last_hop;
+                            results.hops.add(hops.into());
+                            *results.by_hops.entry(hops).or_default() += 1;
+                            results.latency.add(lookup.elapsed.as_secs_f64() * 1e3);
+                        } else {
+                            results.wrong += 1;
+                        }
+                    }
+                    Err(error) => {
+                        if let Some(partial) = error.partial() {
+                            results.messages.add(partial.messages.into());
+                        }
+                        results.failed += 1;
+                    }
+                }
+            }
+            Some(Occurrence::Joined(_)) => {}
+            None => break,
+        }
+    }
+}
+
+/// Latency models by the names the command line knows.
+pub fn latency_by_name(name: &str) -> Result<Latency, crate::latency::RttTableError> {
+    match name {
+        "constant" => Ok(Latency::Constant { rtt: Duration::from_millis(100) }),
+        "internet" => Ok(Latency::Internet),
+        file => crate::latency::RttTable::read(std::path::Path::new(file)).map(Latency::Table),
+    }
+}
