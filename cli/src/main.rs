@@ -1,2 +1,97 @@
 //! The `chordage` command.
-fn main() {}
+
+mod args;
+mod commands;
+mod connect;
+mod demo;
+mod error;
+mod exit;
+mod human;
+mod interrupt;
+mod link;
+mod printer;
+mod progress;
+mod staging;
+mod tree;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command, GlobalArgs};
+use crate::error::CliError;
+use crate::exit::ExitStatus;
+use crate::printer::{OUTPUT_CLOSED, Printer};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error).into(),
+    };
+    let printer = Printer::new(cli.global.json, cli.global.quiet);
+    let outcome = match cli.command {
+        Command::Daemon(args) => commands::daemon::run(args, &cli.global, &printer),
+        command => run_client(command, &cli.global, &printer),
+    };
+    match outcome {
+        Ok(status) => status.into(),
+        Err(error) => {
+            if error.code != OUTPUT_CLOSED {
+                printer.error(&error);
+            }
+            error.status().into()
+        }
+    }
+}
+
+/// Runs a command that talks to a daemon, on this thread.
+fn run_client(command: Command, global: &GlobalArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::new(ExitStatus::Internal, "internal", format!("cannot start: {error}")))?;
+    let outcome = runtime.block_on(run(command, global, printer));
+    // A thread may still wait for standard input; nothing it could do matters any more.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn run(command: Command, global: &GlobalArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
+    match command {
+        Command::Daemon(args) => commands::daemon::run(args, global, printer),
+        Command::Put(args) => commands::put::run(args, global, printer).await,
+        Command::Get(args) => commands::get::run(args, global, printer).await,
+        Command::Cat(args) => commands::cat::run(args, global, printer).await,
+        Command::Ls(args) => commands::ls::run(args, global, printer).await,
+        Command::Stat(args) => commands::stat::run(args, global, printer).await,
+        Command::Status(args) => commands::status::run(args, global, printer).await,
+        Command::Peers(args) => commands::peers::run(args, global, printer).await,
+        Command::Trace(args) => commands::trace::run(args, global, printer).await,
+        Command::Testnet(args) => commands::testnet::run(args, printer).await,
+        Command::Demo(args) => commands::demo::run(args, printer).await,
+        Command::Completions(args) => commands::completions::run(&args, printer),
+        Command::Man(args) => commands::man::run(&args, printer),
+    }
+}
+
+/// Help and version are no errors; with `--json` a wrong command line is a JSON object like every other error.
+fn refuse(error: &clap::Error) -> ExitStatus {
+    if !error.use_stderr() {
+        // A closed standard output is not worth an error here either.
+        let _ = error.print();
+        return ExitStatus::Success;
+    }
+    if std::env::args_os().any(|arg| arg == "--json") {
+        let text = error.render().to_string();
+        let first = text.lines().next().unwrap_or_default();
+        let message = first.strip_prefix("error: ").unwrap_or(first);
+        Printer::new(true, false).error(
+            &CliError::new(ExitStatus::Usage, "usage", message)
+                .state("nothing was done")
+                .hint("chordage --help"),
+        );
+    } else {
+        let _ = error.print();
+    }
+    ExitStatus::Usage
+}

@@ -23,7 +23,7 @@ Examples:
   chordage demo ~/Pictures                    your own files, which are only read
   chordage demo --nodes 20 --redundancy 8/20  another network
   chordage demo --kill 7                      one more than 4-of-10 tolerates: exit code 4")]
-pub struct DemoArgs {
+pub(crate) struct DemoArgs {
     /// File or directory to store; by default a generated tree with awkward names
     #[arg(value_name = "PATH")]
     path: Option<PathBuf>,
@@ -48,7 +48,7 @@ pub struct DemoArgs {
 }
 
 /// Runs the command.
-pub async fn run(args: DemoArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
+pub(crate) async fn run(args: DemoArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
     let options = demo::Options {
         path: args.path,
         nodes: args.nodes.into(),

@@ -25,7 +25,7 @@ Examples:
   chordage testnet kill 3 7 --dir /tmp/net
   chordage testnet restart all --dir /tmp/net
   chordage testnet down --dir /tmp/net --remove")]
-pub struct TestnetArgs {
+pub(crate) struct TestnetArgs {
     #[command(subcommand)]
     action: Action,
 }
@@ -87,7 +87,7 @@ struct DownArgs {
 }
 
 /// Runs the command.
-pub async fn run(args: TestnetArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
+pub(crate) async fn run(args: TestnetArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
     let mut interrupt = Interrupt::listen()?;
     let action = async {
         match args.action {

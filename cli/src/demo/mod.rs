@@ -82,20 +82,26 @@ async fn show(
 }
 
 fn check(options: &Options) -> Result<(), CliError> {
-    let usage = |message: String| CliError::new(ExitStatus::Usage, "usage", message).state("nothing was started");
+    let usage =
+        |message: String| CliError::new(ExitStatus::Usage, "usage", message).state("nothing was started");
     if options.nodes == 0 {
         return Err(usage("a demo needs at least one daemon".into()));
     }
     if let Some(kill) = options.kill
         && kill >= options.nodes
     {
-        let message = format!("of {} daemons at most {} can be killed: one has to be left to ask", options.nodes, options.nodes - 1);
+        let message = format!(
+            "of {} daemons at most {} can be killed: one has to be left to ask",
+            options.nodes,
+            options.nodes - 1
+        );
         return Err(usage(message));
     }
     if let Some(redundancy) = options.redundancy
         && usize::from(redundancy.n()) > options.nodes
     {
-        let message = format!("{redundancy} needs {} daemons, there are to be {}", redundancy.n(), options.nodes);
+        let message =
+            format!("{redundancy} needs {} daemons, there are to be {}", redundancy.n(), options.nodes);
         return Err(CliError::new(ExitStatus::NotDurable, "too_few_nodes", message)
             .state("nothing was started")
             .hint(format!("chordage demo --nodes {} --redundancy {redundancy}", redundancy.n())));

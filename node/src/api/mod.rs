@@ -12,4 +12,4 @@ pub mod types;
 pub mod upload;
 mod uri;
 
-pub use chordage_storage::{Link, LinkError, Redundancy, RedundancyError};
+pub use chordage_storage::{Link, LinkError, OpenError, Redundancy, RedundancyError};

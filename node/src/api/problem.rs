@@ -25,7 +25,12 @@ impl Problem {
 
     pub(crate) fn shutting_down() -> Self {
         let message = "the daemon is shutting down";
-        Problem::new(ProblemCode::ShuttingDown, message, "the request did not finish", "start it again, then retry")
+        Problem::new(
+            ProblemCode::ShuttingDown,
+            message,
+            "the request did not finish",
+            "start it again, then retry",
+        )
     }
 
     pub(crate) fn busy(what: &str, limit: usize) -> Self {
@@ -41,11 +46,14 @@ impl ProblemCode {
             ProblemCode::BadRequest | ProblemCode::BadLink => StatusCode::BAD_REQUEST,
             ProblemCode::Unauthorized => StatusCode::UNAUTHORIZED,
             ProblemCode::NotReadable => StatusCode::FORBIDDEN,
-            ProblemCode::Unavailable | ProblemCode::NoSuchPath | ProblemCode::NotFound => StatusCode::NOT_FOUND,
-            ProblemCode::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
-            ProblemCode::TooFewNodes | ProblemCode::NotJoined | ProblemCode::Busy | ProblemCode::ShuttingDown => {
-                StatusCode::SERVICE_UNAVAILABLE
+            ProblemCode::Unavailable | ProblemCode::NoSuchPath | ProblemCode::NotFound => {
+                StatusCode::NOT_FOUND
             }
+            ProblemCode::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
+            ProblemCode::TooFewNodes
+            | ProblemCode::NotJoined
+            | ProblemCode::Busy
+            | ProblemCode::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
             ProblemCode::NotDurable => StatusCode::INSUFFICIENT_STORAGE,
             ProblemCode::TimedOut => StatusCode::GATEWAY_TIMEOUT,
             ProblemCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -82,12 +90,9 @@ impl From<&PutError> for Problem {
                 "see with `chordage peers` who answers, then try again; --allow-degraded accepts fewer holders",
             ),
             PutError::Find(error) => find(error, NOT_STORED),
-            PutError::Input(_) => Problem::new(
-                ProblemCode::BadRequest,
-                error,
-                NOT_STORED,
-                "send the whole body again",
-            ),
+            PutError::Input(_) => {
+                Problem::new(ProblemCode::BadRequest, error, NOT_STORED, "send the whole body again")
+            }
             PutError::Archive(_) => Problem::new(
                 ProblemCode::BadRequest,
                 error,
@@ -130,7 +135,9 @@ impl From<&GetError> for Problem {
             GetError::NotAFile(_) => {
                 problem(ProblemCode::NoSuchPath, "list what there is with `chordage ls -r LINK`")
             }
-            GetError::Range { .. } => problem(ProblemCode::RangeNotSatisfiable, "ask for bytes inside the file"),
+            GetError::Range { .. } => {
+                problem(ProblemCode::RangeNotSatisfiable, "ask for bytes inside the file")
+            }
             GetError::Find(error) => find(error, NOTHING_CHANGED),
             GetError::TimedOut { .. } => {
                 problem(ProblemCode::TimedOut, "try again; `chordage stat --check LINK` says who holds what")
@@ -157,14 +164,14 @@ fn find(error: &FindError, state: &str) -> Problem {
         FindError::Lookup(LookupError::Busy) => {
             Problem::new(ProblemCode::Busy, error, state, "try again in a moment")
         }
-        FindError::Lookup(
-            LookupError::NoAnswer(_) | LookupError::Deadline(_) | LookupError::Budget(_),
-        ) => Problem::new(
-            ProblemCode::TimedOut,
-            error,
-            state,
-            "see with `chordage peers` who answers, then try again",
-        ),
+        FindError::Lookup(LookupError::NoAnswer(_) | LookupError::Deadline(_) | LookupError::Budget(_)) => {
+            Problem::new(
+                ProblemCode::TimedOut,
+                error,
+                state,
+                "see with `chordage peers` who answers, then try again",
+            )
+        }
     }
 }
 

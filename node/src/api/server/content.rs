@@ -43,8 +43,9 @@ pub(super) fn path_bytes(path: Option<String>, path_hex: Option<String>) -> Resu
     let bytes = match (path, path_hex) {
         (None, None) => return Ok(None),
         (Some(path), None) => path.into_bytes(),
-        (None, Some(text)) => unhex(&text)
-            .ok_or_else(|| Problem::bad_request("path_hex is not hexadecimal", "give two digits for each byte"))?,
+        (None, Some(text)) => unhex(&text).ok_or_else(|| {
+            Problem::bad_request("path_hex is not hexadecimal", "give two digits for each byte")
+        })?,
         (Some(_), Some(_)) => {
             return Err(Problem::bad_request("path and path_hex exclude each other", "give one of them"));
         }

@@ -67,7 +67,8 @@ pub(super) async fn entries(
     let link = parse(&link)?;
     let base = path_bytes(query.path, query.path_hex)?.unwrap_or_default();
     let object = open(&shared, &link).await?;
-    let lines = headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"application/x-ndjson"));
+    let lines =
+        headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"application/x-ndjson"));
 
     let (sender, receiver) = mpsc::channel(BATCHES_WAITING_MAX);
     // Walking a manifest of a million entries takes a while, and blocks on a client that reads slowly.

@@ -76,8 +76,9 @@ impl ApiServer {
             tcp = Some(address);
             endpoints.push_str(&format!("{}\n", Endpoint::Tcp(address)));
             let token: Arc<str> = token.into();
-            let guarded = router(Arc::clone(&shared))
-                .layer(middleware::from_fn(move |request, next| authorize(Arc::clone(&token), request, next)));
+            let guarded = router(Arc::clone(&shared)).layer(middleware::from_fn(move |request, next| {
+                authorize(Arc::clone(&token), request, next)
+            }));
             let served =
                 axum::serve(listener, guarded).with_graceful_shutdown(closing.clone().cancelled_owned());
             listeners.spawn(async move {
@@ -162,7 +163,8 @@ async fn no_method(request: Request) -> Failure {
 }
 
 async fn authorize(token: Arc<str>, request: Request, next: Next) -> Response {
-    let given = request.headers().get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    let given =
+        request.headers().get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
     // Comparing hashes takes the same time wherever the first difference is.
     let right = given.is_some_and(|given| blake3::hash(given) == blake3::hash(token.as_bytes()));
     if right {

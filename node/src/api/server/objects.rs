@@ -134,7 +134,12 @@ pub(super) async fn stat(
 
 pub(super) fn parse(link: &str) -> Result<Link, Problem> {
     link.parse().map_err(|error| {
-        Problem::new(ProblemCode::BadLink, error, "nothing was asked of the network", "copy the whole link again")
+        Problem::new(
+            ProblemCode::BadLink,
+            error,
+            "nothing was asked of the network",
+            "copy the whole link again",
+        )
     })
 }
 

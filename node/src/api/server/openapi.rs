@@ -4,8 +4,8 @@ use axum::response::Json;
 use utoipa::OpenApi;
 
 use super::super::types::{
-    EntryInfo, Health, HolderCount, ObjectStat, PeerStatus, Problem, ProblemCode, PutReport, Status, TraceHop,
-    TraceReport,
+    EntryInfo, Health, HolderCount, ObjectStat, PeerStatus, Problem, ProblemCode, PutReport, Status,
+    TraceHop, TraceReport,
 };
 use super::{content, listing, objects, operations, overlay};
 
@@ -30,7 +30,16 @@ use super::{content, listing, objects, operations, overlay};
         openapi
     ),
     components(schemas(
-        EntryInfo, Health, HolderCount, ObjectStat, PeerStatus, Problem, ProblemCode, PutReport, Status, TraceHop,
+        EntryInfo,
+        Health,
+        HolderCount,
+        ObjectStat,
+        PeerStatus,
+        Problem,
+        ProblemCode,
+        PutReport,
+        Status,
+        TraceHop,
         TraceReport
     ))
 )]
@@ -51,8 +60,10 @@ mod tests {
         let described = Description::openapi().paths.paths;
         // The routes as the router has them.
         let source = include_str!("mod.rs");
-        let routes: Vec<&str> =
-            source.lines().filter_map(|line| line.trim().strip_prefix(".route(\"")?.split('"').next()).collect();
+        let routes: Vec<&str> = source
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix(".route(\"")?.split('"').next())
+            .collect();
         assert!(routes.len() >= 10, "{routes:?}");
         for route in &routes {
             assert!(described.contains_key(*route), "{route} is not described");

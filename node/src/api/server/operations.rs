@@ -42,7 +42,10 @@ pub(super) fn operation_of(headers: &HeaderMap) -> Result<OperationId, Problem> 
     match headers.get(OPERATION_HEADER) {
         None => Ok(OperationId::random()),
         Some(value) => value.to_str().ok().and_then(|text| text.parse().ok()).ok_or_else(|| {
-            Problem::bad_request(format!("the header {OPERATION_HEADER} is not an id"), "give 32 hexadecimal digits")
+            Problem::bad_request(
+                format!("the header {OPERATION_HEADER} is not an id"),
+                "give 32 hexadecimal digits",
+            )
         }),
     }
 }

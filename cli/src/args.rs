@@ -1,0 +1,117 @@
+//! The command line: every flag and its help. What commands do is in `commands`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands;
+use crate::exit::EXIT_CODES;
+
+const ABOUT: &str = "Store files in a network of peers, and get them back while enough of the peers live";
+
+const LONG_ABOUT: &str = "\
+Store files in a network of peers, and get them back while enough of the peers live.
+
+A file given to any daemon is cut, encrypted and erasure-coded; every piece goes to another daemon. Whoever has the link \
+that `put` prints can get the file from any daemon of the network. Whoever has not, sees only ciphertext.";
+
+const EXAMPLES: &str = "\
+Examples:
+  chordage demo                         twelve daemons, half of them killed, every byte back
+  chordage daemon                       run a daemon (the others talk to it)
+  chordage put holiday.mp4              store a file, print its link
+  chordage put ~/notes                  store a directory
+  chordage get chord1r... -o notes      get it back, from any daemon of the network
+  chordage cat chord1r... --range 0-99  the first hundred bytes
+  chordage ls chord1r...                what a directory link holds
+  link=$(chordage put --quiet file)     the link alone goes to standard output";
+
+/// What the user typed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "chordage",
+    version,
+    about = ABOUT,
+    long_about = LONG_ABOUT,
+    after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"),
+    after_help = format!("{EXAMPLES}\n\n`chordage --help` lists the exit codes; `chordage COMMAND --help` has more examples."),
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 110
+)]
+pub(crate) struct Cli {
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Common options")]
+pub(crate) struct GlobalArgs {
+    /// Daemon to talk to: unix:/path, http://127.0.0.1:PORT, a socket or a data directory
+    ///
+    /// By default what CHORDAGE_API says, or else the daemon of the data directory.
+    #[arg(long, global = true, value_name = "ADDR")]
+    pub(crate) api: Option<String>,
+    /// File with the bearer token of an http:// address; or set CHORDAGE_API_TOKEN
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub(crate) api_token_file: Option<PathBuf>,
+    /// Data directory of the daemon
+    ///
+    /// By default what CHORDAGE_DATA_DIR says, or else $XDG_DATA_HOME/chordage, or ~/.local/share/chordage.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Print results as JSON on standard output, and errors as one JSON object on standard error
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print results and errors only
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a daemon
+    Daemon(commands::daemon::DaemonArgs),
+    /// Store a file, a directory or standard input, and print its link
+    Put(commands::put::PutArgs),
+    /// Get what a link stands for into a file or directory
+    Get(commands::get::GetArgs),
+    /// Write a file to standard output
+    Cat(commands::cat::CatArgs),
+    /// List what a directory link holds
+    Ls(commands::ls::LsArgs),
+    /// Say what a link stands for, and how healthy it is
+    Stat(commands::stat::StatArgs),
+    /// Say how the daemon is
+    Status(commands::status::StatusArgs),
+    /// List the peers that the daemon knows
+    Peers(commands::peers::PeersArgs),
+    /// Look a key up and show every hop
+    Trace(commands::trace::TraceArgs),
+    /// Run a network of daemons on this machine, and break it
+    Testnet(commands::testnet::TestnetArgs),
+    /// Show it all: daemons store files, half of them are killed, and every byte comes back
+    Demo(commands::demo::DemoArgs),
+    /// Print a completion script for a shell
+    Completions(commands::completions::CompletionsArgs),
+    /// Write manual pages
+    Man(commands::man::ManArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,266 @@
+//! `chordage daemon`.
+
+use std::fmt::Display;
+use std::io::{IsTerminal, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use chordage_node::api::OpenError;
+use chordage_node::api::server::ServeError;
+use chordage_node::api::types::Status;
+use chordage_node::{Config, ConfigError, Daemon, DataDirError, ListenError, StartError};
+use clap::Args;
+use tokio::sync::oneshot;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::GlobalArgs;
+use crate::connect::data_dir;
+use crate::error::{CliError, shell_word};
+use crate::exit::ExitStatus;
+use crate::human::parse_bytes;
+use crate::interrupt::Interrupt;
+use crate::printer::Printer;
+
+/// Variable with the filter for the log.
+const LOG_VARIABLE: &str = "CHORDAGE_LOG";
+/// What is logged without it: our own decisions, and warnings of everybody else.
+const LOG_DEFAULT: &str = "warn,chordage_node=info";
+
+/// Run a daemon
+///
+/// Holds shards for the network, and serves the commands of this machine's user through a Unix socket in its data directory.
+/// Everything here can stand in config.toml in the data directory too; flags win.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Ctrl-C or SIGTERM makes it leave the network in good order; a second one ends it at once. Killing it loses nothing that it \
+acknowledged.
+
+Examples:
+  chordage daemon                                       the first of a new network, on this machine only
+  chordage daemon --listen /ip4/0.0.0.0/tcp/4700 --listen /ip4/0.0.0.0/udp/4700/quic-v1
+  chordage daemon --bootstrap /ip4/192.0.2.7/tcp/4700   join through another
+  chordage daemon --data-dir /tmp/second --bootstrap \"$(chordage status --json | jq -r '.listen[0]')\"
+  CHORDAGE_LOG=debug chordage daemon")]
+pub(crate) struct DaemonArgs {
+    /// Address to listen on; may be given several times [default: loopback, TCP and QUIC, ports kept over restarts]
+    #[arg(long, value_name = "MULTIADDR")]
+    listen: Vec<String>,
+    /// Address to announce instead of those listened on, behind a forwarded port for example
+    #[arg(long, value_name = "MULTIADDR")]
+    announce: Vec<String>,
+    /// Daemon to join through, with or without /p2p/ID; may be given several times
+    #[arg(long, value_name = "MULTIADDR")]
+    bootstrap: Vec<String>,
+    /// Name of the network; daemons of other networks are not understood [default: main]
+    #[arg(long, value_name = "NAME")]
+    network: Option<String>,
+    /// Metric of the network, the same for all its daemons: ring or xor [default: ring]
+    #[arg(long, value_name = "METRIC")]
+    metric: Option<String>,
+    /// Most bytes to hold for the network, such as 500M or 2T [default: 100G]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    quota: Option<u64>,
+    /// Serve the API on this loopback address too, with a bearer token, such as 127.0.0.1:0
+    #[arg(long, value_name = "ADDR")]
+    api_listen: Option<SocketAddr>,
+    /// Settings file [default: config.toml in the data directory]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Leave when standard input ends: for programs that start daemons and may be killed
+    #[arg(long, hide_short_help = true)]
+    exit_on_stdin_close: bool,
+}
+
+/// Runs the command, on a runtime of its own because settings say how many threads it has.
+pub(crate) fn run(args: DaemonArgs, global: &GlobalArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
+    let dir = data_dir(global.data_dir.as_deref())?;
+    let exit_on_stdin_close = args.exit_on_stdin_close;
+    let config = settings(args, &dir)?;
+    start_log();
+    let mut builder = match config.runtime_threads {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        threads => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(threads);
+            builder
+        }
+    };
+    let runtime = builder.enable_all().build().map_err(|error| {
+        CliError::new(ExitStatus::Internal, "internal", format!("cannot start threads: {error}"))
+    })?;
+    let outcome = runtime.block_on(serve(&dir, config, exit_on_stdin_close, printer));
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(
+    dir: &Path,
+    config: Config,
+    exit_on_stdin_close: bool,
+    printer: &Printer,
+) -> Result<ExitStatus, CliError> {
+    // Before anything is opened: from here on a signal means an orderly end.
+    let mut interrupt = Interrupt::listen()?;
+    let alone = config.bootstrap.is_empty();
+    let daemon = Box::pin(Daemon::start(dir, config)).await.map_err(|error| cannot_start(&error, dir))?;
+    if let Some(status) = daemon.handle().status().await {
+        if printer.is_json() {
+            printer.json(&status)?;
+        } else if printer.tells() {
+            // A standard output that is gone is no reason to stop.
+            let _ = printer.line(ready(&status, dir, alone));
+        }
+    }
+    let stdin_closed = watch_stdin(exit_on_stdin_close);
+    tokio::select! {
+        () = interrupt.wait() => {}
+        _ = stdin_closed => {}
+    }
+    printer.tell("leaving the network; once more to stop at once");
+    tokio::select! {
+        () = daemon.leave() => Ok(ExitStatus::Success),
+        () = interrupt.wait() => {
+            Err(CliError::interrupted("the daemon stopped at once; what it had acknowledged is on its disk"))
+        }
+    }
+}
+
+fn ready(status: &Status, dir: &Path, alone: bool) -> String {
+    let data_dir = shell_word(dir);
+    let listen = status.listen.join(" ");
+    let next = match status.listen.first() {
+        Some(address) if alone => format!("chordage daemon --data-dir OTHER_DIR --bootstrap {address}"),
+        _ => format!("chordage put FILE --data-dir {data_dir}"),
+    };
+    format!("ready: {} listens on {listen}; next: {next}", status.id)
+}
+
+/// Ready when standard input has ended; never when nobody asked for that.
+fn watch_stdin(wanted: bool) -> oneshot::Receiver<()> {
+    let (ended, closed) = oneshot::channel();
+    // Blocks on a read that cannot be cancelled, so it must not be a thread that the runtime waits for.
+    std::thread::spawn(move || {
+        if wanted {
+            let mut input = std::io::stdin().lock();
+            let mut buffer = [0; 1024];
+            while input.read(&mut buffer).is_ok_and(|length| length > 0) {}
+            let _ = ended.send(());
+        } else {
+            // Keeps the sender, so that the receiver stays pending.
+            let _kept = ended;
+            loop {
+                std::thread::park();
+            }
+        }
+    });
+    closed
+}
+
+fn settings(args: DaemonArgs, dir: &Path) -> Result<Config, CliError> {
+    let path = args.config.clone().unwrap_or_else(|| dir.join("config.toml"));
+    if let Some(given) = &args.config
+        && let Err(error) = std::fs::metadata(given)
+    {
+        // The default file may be missing; one that was named may not.
+        return Err(CliError::file("read", given, &error).state("no daemon was started"));
+    }
+    let mut config = Config::load(&path).map_err(|error| bad_config(&error))?;
+    if !args.listen.is_empty() {
+        config.listen = parse_all("--listen", &args.listen)?;
+    }
+    if !args.announce.is_empty() {
+        config.announce = parse_all("--announce", &args.announce)?;
+    }
+    if !args.bootstrap.is_empty() {
+        config.bootstrap = parse_all("--bootstrap", &args.bootstrap)?;
+    }
+    if let Some(network) = args.network {
+        config.network = network;
+    }
+    if let Some(metric) = args.metric {
+        config.metric = parse("--metric", &metric)?;
+    }
+    if let Some(quota) = args.quota {
+        config.quota_bytes = quota;
+    }
+    if args.api_listen.is_some() {
+        config.api_listen = args.api_listen;
+    }
+    Ok(config)
+}
+
+fn parse_all<T: FromStr<Err: Display>>(flag: &str, texts: &[String]) -> Result<Vec<T>, CliError> {
+    texts.iter().map(|text| parse(flag, text)).collect()
+}
+
+fn parse<T: FromStr<Err: Display>>(flag: &str, text: &str) -> Result<T, CliError> {
+    text.parse().map_err(|error| {
+        CliError::new(ExitStatus::Usage, "usage", format!("{flag} {text}: {error}"))
+            .state("no daemon was started")
+            .hint("addresses look like /ip4/192.0.2.7/tcp/4700 or /ip4/192.0.2.7/udp/4700/quic-v1")
+    })
+}
+
+fn bad_config(error: &ConfigError) -> CliError {
+    let status = match error {
+        ConfigError::Read { .. } => ExitStatus::LocalFile,
+        ConfigError::Parse { .. } | ConfigError::Value { .. } => ExitStatus::Usage,
+    };
+    CliError::new(status, "config", error).state("no daemon was started").hint("see `chordage daemon --help`")
+}
+
+fn cannot_start(error: &StartError, dir: &Path) -> CliError {
+    let failed = |status, code, hint: &str| {
+        CliError::new(status, code, error).state("no daemon was started").hint(hint)
+    };
+    let locked = || {
+        let hint = format!(
+            "talk to that daemon with `chordage status --data-dir {}`, or give this one another --data-dir",
+            shell_word(dir)
+        );
+        failed(ExitStatus::InUse, "locked", &hint)
+    };
+    let newer = "run the version of chordage that wrote it, or a newer one, or take another --data-dir";
+    let port = "choose another port, or port 0 to let the system choose";
+    match error {
+        StartError::Config(error) => bad_config(error),
+        StartError::DataDir(DataDirError::Locked { .. })
+        | StartError::Store { source: OpenError::Locked, .. } => locked(),
+        StartError::DataDir(DataDirError::Newer { .. })
+        | StartError::Store { source: OpenError::NewerFormat { .. }, .. } => {
+            failed(ExitStatus::InUse, "newer_version", newer)
+        }
+        StartError::DataDir(_)
+        | StartError::Store { .. }
+        | StartError::Api(ServeError::DataDir(_) | ServeError::Socket { .. } | ServeError::UnsafeFolder(_)) => {
+            failed(
+                ExitStatus::LocalFile,
+                "data_dir",
+                "check its permissions and the free space, or take another --data-dir",
+            )
+        }
+        StartError::Listen(ListenError::InUse(_)) | StartError::Api(ServeError::Port { .. }) => {
+            failed(ExitStatus::InUse, "port_in_use", port)
+        }
+        StartError::Listen(ListenError::Refused { .. }) => failed(ExitStatus::Usage, "listen", port),
+        StartError::Api(ServeError::NotLoopback(_)) => failed(
+            ExitStatus::Usage,
+            "usage",
+            "give --api-listen 127.0.0.1:0; to reach it from elsewhere, tunnel through SSH",
+        ),
+        StartError::System(_) => failed(ExitStatus::Internal, "internal", "see the message"),
+    }
+}
+
+fn start_log() {
+    let filter = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| LOG_DEFAULT.to_owned());
+    // A filter that cannot be read must not keep a daemon from starting.
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(LOG_DEFAULT));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    // Only the first in a process counts, and this is it.
+    let _ = log.try_init();
+}

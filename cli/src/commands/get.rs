@@ -1,0 +1,321 @@
+//! `chordage get`.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use bytes::Bytes;
+use chordage_node::api::Link;
+use chordage_node::api::client::{Client, Download};
+use clap::Args;
+use serde::Serialize;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
+
+use crate::args::GlobalArgs;
+use crate::connect;
+use crate::error::{CliError, quoted};
+use crate::exit::ExitStatus;
+use crate::human;
+use crate::interrupt::Interrupt;
+use crate::link;
+use crate::printer::{Printer, output_error};
+use crate::progress::Progress;
+use crate::staging::Staging;
+use crate::tree::unpack::{UnpackError, Unpacked, unpack};
+
+/// Pieces that wait for the disk.
+const PIECES_WAITING_MAX: usize = 8;
+
+/// Get what a link stands for into a file or directory
+///
+/// Writes beside the output first and renames at the end, so that what has the output's name is always whole. Nothing that
+/// exists is overwritten.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A directory comes back with names, modes, times and symlinks; set-user-id and set-group-id bits are not restored. With \
+`-o -` a file goes to standard output as it is and a directory as a tar archive.
+
+Examples:
+  chordage get chord1r... -o holiday.mp4
+  chordage get chord1r... -o notes
+  chordage get chord1r... --path 2024/may -o may   a part of a directory
+  chordage get chord1r... -o - | tar tv            a directory as tar
+  chordage get - -o notes < link.txt               the link need not stand in the process list")]
+pub(crate) struct GetArgs {
+    /// The link, or - to read it from standard input
+    #[arg(value_name = "LINK")]
+    link: String,
+    /// Where to write; - for standard output
+    ///
+    /// By default `chordage-` and the first characters of the link's address, in the current directory. (Links do not carry
+    /// names.)
+    #[arg(short, long, value_name = "PATH")]
+    output: Option<PathBuf>,
+    /// Get only this file or directory of a directory link
+    #[arg(long, value_name = "PATH")]
+    path: Option<OsString>,
+    /// Replace a file or an empty directory that is in the way
+    #[arg(short, long)]
+    force: bool,
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct GetReport {
+    /// Where it is now.
+    output: String,
+    /// `file`, `tree` or `symlink`.
+    kind: &'static str,
+    /// Bytes of file content.
+    bytes: u64,
+    /// Regular files.
+    files: u64,
+    /// Wall time.
+    seconds: f64,
+}
+
+/// Runs the command.
+pub(crate) async fn run(
+    args: GetArgs,
+    global: &GlobalArgs,
+    printer: &Printer,
+) -> Result<ExitStatus, CliError> {
+    let mut interrupt = Interrupt::listen()?;
+    let link = link::parse_read(&link::argument(&args.link)?)?;
+    let path = args.path.as_ref().map(|path| path.as_bytes());
+    let output = args.output.clone().unwrap_or_else(|| default_name(&link, args.path.as_deref()));
+    let started = Instant::now();
+
+    if output == Path::new("-") {
+        let client = connect::client(global)?;
+        return tokio::select! {
+            outcome = to_stdout(&client, &link, path) => outcome,
+            () = interrupt.wait() => Err(CliError::interrupted("what was written until now is a correct prefix")),
+        };
+    }
+    let staging = Staging::beside(&output, args.force)?;
+    let client = connect::client(global)?;
+    let progress = printer.progress("getting", None);
+    let mut transfer = Transfer { interrupt, output: output.clone(), progress: progress.clone() };
+    let fetched = fetch(&client, &link, path, &staging, &mut transfer).await;
+    progress.clear();
+    let fetched = fetched?;
+    staging.publish(fetched.single.as_deref().map(OsStr::from_bytes))?;
+    let report = GetReport {
+        output: output.to_string_lossy().into_owned(),
+        kind: fetched.kind,
+        bytes: fetched.bytes,
+        files: fetched.files,
+        seconds: started.elapsed().as_secs_f64(),
+    };
+    if printer.is_json() {
+        printer.json(&report)?;
+    } else {
+        printer.tell(format!(
+            "got {} ({}) into {} in {} at {}",
+            human::bytes(report.bytes),
+            human::count(report.files, "file", "files"),
+            output.display(),
+            human::seconds(report.seconds),
+            human::rate(report.bytes, report.seconds)
+        ));
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// Without a name in the link, its address makes one; the key must not get into a file name.
+fn default_name(link: &Link, path: Option<&OsStr>) -> PathBuf {
+    match path.and_then(|path| Path::new(path).file_name()) {
+        Some(name) => PathBuf::from(name),
+        None => {
+            let address = link.to_verify().to_string();
+            PathBuf::from(format!("chordage-{}", address.get(7..19).unwrap_or("object")))
+        }
+    }
+}
+
+struct Fetched {
+    kind: &'static str,
+    bytes: u64,
+    files: u64,
+    single: Option<Vec<u8>>,
+}
+
+async fn fetch(
+    client: &Client,
+    link: &Link,
+    path: Option<&[u8]>,
+    staging: &Staging,
+    transfer: &mut Transfer,
+) -> Result<Fetched, CliError> {
+    let text = link.to_string();
+    let stat = transfer.unless_interrupted(client.stat(&text, false)).await??;
+    if path.is_none() {
+        transfer.progress.set_total(stat.bytes);
+    }
+    if stat.kind == "file" && path.is_none() {
+        let download = transfer.unless_interrupted(client.content(&text, None, None)).await??;
+        let bytes = to_file(download, staging, transfer).await?;
+        return Ok(Fetched { kind: "file", bytes, files: 1, single: None });
+    }
+    let download = transfer.unless_interrupted(client.archive(&text, path)).await??;
+    let unpacked = to_dir(download, staging, transfer).await?;
+    let kind = match &unpacked.single {
+        None => "tree",
+        Some(_) if unpacked.files == 1 => "file",
+        Some(_) => "symlink",
+    };
+    Ok(Fetched { kind, bytes: unpacked.bytes, files: unpacked.files, single: unpacked.single })
+}
+
+/// What goes along with a get.
+struct Transfer {
+    interrupt: Interrupt,
+    output: PathBuf,
+    progress: Progress,
+}
+
+impl Transfer {
+    async fn unless_interrupted<T>(&mut self, future: impl Future<Output = T>) -> Result<T, CliError> {
+        tokio::select! {
+            done = future => Ok(done),
+            () = self.interrupt.wait() => {
+                Err(CliError::interrupted(format!("nothing was written to {}", quoted(&self.output))))
+            }
+        }
+    }
+
+    /// Moves a download to a consumer that runs on a thread, and waits for both, so that nobody writes any more when the
+    /// temporary files are removed.
+    async fn run<T, F>(&mut self, mut download: Download, consume: F) -> Result<T, CliError>
+    where
+        T: Send + 'static,
+        F: FnOnce(Pieces) -> Result<T, CliError> + Send + 'static,
+    {
+        let (sender, receiver) = mpsc::channel(PIECES_WAITING_MAX);
+        let consumer = tokio::task::spawn_blocking(move || consume(Pieces::new(receiver)));
+        let progress = self.progress.clone();
+        let feeding = async {
+            while let Some(bytes) = download.chunk().await? {
+                progress.advance(bytes.len() as u64);
+                if sender.send(Piece::Data(bytes)).await.is_err() {
+                    // The consumer has failed, and says why below.
+                    return Ok(());
+                }
+            }
+            let _ = sender.send(Piece::End).await;
+            Ok::<(), CliError>(())
+        };
+        let fed = self.unless_interrupted(feeding).await.and_then(|fed| fed);
+        drop(sender);
+        let consumed =
+            consumer.await.map_err(|error| CliError::new(ExitStatus::Internal, "internal", error))?;
+        // When the download failed, the consumer only knows that its input broke off.
+        fed.and(consumed)
+    }
+}
+
+async fn to_file(download: Download, staging: &Staging, transfer: &mut Transfer) -> Result<u64, CliError> {
+    let mut file = staging.create_file()?;
+    let path = staging.path().to_owned();
+    let consume = move |mut pieces: Pieces| {
+        let mut written = 0;
+        while let Some(bytes) = pieces.next().map_err(|error| CliError::file("fill", &path, &error))? {
+            file.write_all(&bytes).map_err(|error| CliError::file("write", &path, &error))?;
+            written += bytes.len() as u64;
+        }
+        Ok(written)
+    };
+    transfer.run(download, consume).await
+}
+
+async fn to_dir(
+    download: Download,
+    staging: &Staging,
+    transfer: &mut Transfer,
+) -> Result<Unpacked, CliError> {
+    staging.create_dir()?;
+    let dir = staging.path().to_owned();
+    let consume = move |pieces| {
+        unpack(pieces, &dir).map_err(|error| match &error {
+            UnpackError::File { error: source, .. } => {
+                let code = CliError::file("write", &dir, source).code;
+                CliError::new(ExitStatus::LocalFile, &code, &error).state("nothing was written to the output")
+            }
+            UnpackError::Archive(_) => CliError::new(ExitStatus::Internal, "bad_archive", &error)
+                .state("nothing was written to the output"),
+        })
+    };
+    transfer.run(download, consume).await
+}
+
+async fn to_stdout(client: &Client, link: &Link, path: Option<&[u8]>) -> Result<ExitStatus, CliError> {
+    let text = link.to_string();
+    let mut download = match client.stat(&text, false).await?.kind.as_str() {
+        "file" => client.content(&text, path, None).await?,
+        _ if io::stdout().is_terminal() => {
+            return Err(CliError::new(
+                ExitStatus::Usage,
+                "terminal",
+                "the link stands for a directory, and a tar archive does not go well with a terminal",
+            )
+            .hint("write it to a directory with -o DIR, or pipe it: chordage get LINK -o - | tar tv"));
+        }
+        _ => client.archive(&text, path).await?,
+    };
+    let mut out = tokio::io::stdout();
+    while let Some(bytes) = download.chunk().await? {
+        out.write_all(&bytes).await.map_err(|error| output_error(&error))?;
+    }
+    out.flush().await.map_err(|error| output_error(&error))?;
+    Ok(ExitStatus::Success)
+}
+
+enum Piece {
+    Data(Bytes),
+    End,
+}
+
+/// The download as a thread reads it. When it breaks off, reading fails.
+struct Pieces {
+    receiver: mpsc::Receiver<Piece>,
+    current: Bytes,
+    ended: bool,
+}
+
+impl Pieces {
+    fn new(receiver: mpsc::Receiver<Piece>) -> Self {
+        Pieces { receiver, current: Bytes::new(), ended: false }
+    }
+
+    fn next(&mut self) -> io::Result<Option<Bytes>> {
+        if self.ended {
+            return Ok(None);
+        }
+        match self.receiver.blocking_recv() {
+            Some(Piece::Data(bytes)) => Ok(Some(bytes)),
+            Some(Piece::End) => {
+                self.ended = true;
+                Ok(None)
+            }
+            None => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the download broke off")),
+        }
+    }
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() {
+            match self.next()? {
+                Some(bytes) => self.current = bytes,
+                None => return Ok(0),
+            }
+        }
+        let length = self.current.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&self.current.split_to(length));
+        Ok(length)
+    }
+}

@@ -1,0 +1,44 @@
+//! `chordage man`.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory};
+
+use crate::args::Cli;
+use crate::error::CliError;
+use crate::exit::ExitStatus;
+use crate::printer::Printer;
+
+/// Write manual pages
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  chordage man | man -l -                          read the page of the program
+  chordage man --out ~/.local/share/man/man1       write one page per command")]
+pub(crate) struct ManArgs {
+    /// Directory for one page per command; without it, the page of the program goes to standard output
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &ManArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
+    let mut command = Cli::command();
+    command.build();
+    match &args.out {
+        None => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(command).render(&mut page).map_err(|error| {
+                CliError::new(ExitStatus::Internal, "internal", format!("cannot make the page: {error}"))
+            })?;
+            printer.raw(&page)?;
+        }
+        Some(dir) => {
+            std::fs::create_dir_all(dir).map_err(|error| CliError::file("create", dir, &error))?;
+            clap_mangen::generate_to(command, dir)
+                .map_err(|error| CliError::file("write to", dir, &error))?;
+            printer.tell(format!("wrote the pages to {}", dir.display()));
+        }
+    }
+    Ok(ExitStatus::Success)
+}

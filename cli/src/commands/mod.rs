@@ -1,0 +1,15 @@
+//! One file per command: its flags and what it does.
+
+pub(crate) mod cat;
+pub(crate) mod completions;
+pub(crate) mod daemon;
+pub(crate) mod demo;
+pub(crate) mod get;
+pub(crate) mod ls;
+pub(crate) mod man;
+pub(crate) mod peers;
+pub(crate) mod put;
+pub(crate) mod stat;
+pub(crate) mod status;
+pub(crate) mod testnet;
+pub(crate) mod trace;

@@ -1,0 +1,190 @@
+//! Errors as people meet them: what is wrong, what is true now, what to type next.
+
+use std::fmt::Display;
+use std::io;
+use std::path::Path;
+
+use chordage_node::api::client::ClientError;
+use chordage_node::api::endpoint::EndpointError;
+use chordage_node::api::types::{Problem, ProblemCode};
+use chordage_node::api::{LinkError, Redundancy};
+use serde::Serialize;
+
+use crate::exit::ExitStatus;
+
+/// A failure that ends the program. Also the JSON object on standard error with `--json`.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct CliError {
+    /// Stable word for programs.
+    pub(crate) code: String,
+    /// What is wrong.
+    pub(crate) message: String,
+    /// What is true now; may be empty.
+    pub(crate) state: String,
+    /// What to do next, usually a command; may be empty.
+    pub(crate) hint: String,
+    /// The exit code, for those who only see the text.
+    pub(crate) exit_code: u8,
+    #[serde(skip)]
+    status: ExitStatus,
+}
+
+impl CliError {
+    /// An error with nothing but a message. `code` is the stable word.
+    pub(crate) fn new(status: ExitStatus, code: &str, message: impl Display) -> Self {
+        CliError {
+            code: code.to_owned(),
+            message: message.to_string(),
+            state: String::new(),
+            hint: String::new(),
+            exit_code: status as u8,
+            status,
+        }
+    }
+
+    /// Says what is true now.
+    pub(crate) fn state(mut self, state: impl Display) -> Self {
+        self.state = state.to_string();
+        self
+    }
+
+    /// Says what to do next.
+    pub(crate) fn hint(mut self, hint: impl Display) -> Self {
+        self.hint = hint.to_string();
+        self
+    }
+
+    /// How the program ends.
+    pub(crate) fn status(&self) -> ExitStatus {
+        self.status
+    }
+
+    /// A local file or directory that cannot be used; `doing` completes "cannot …".
+    pub(crate) fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
+        let code = match error.kind() {
+            io::ErrorKind::NotFound => "missing",
+            io::ErrorKind::PermissionDenied => "permission_denied",
+            io::ErrorKind::AlreadyExists => "exists",
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "disk_full",
+            _ => "local_file",
+        };
+        CliError::new(
+            ExitStatus::LocalFile,
+            code,
+            format!("cannot {doing} {}: {}", quoted(path), plain(error)),
+        )
+    }
+
+    /// Ctrl-C or SIGTERM.
+    pub(crate) fn interrupted(state: impl Display) -> Self {
+        CliError::new(ExitStatus::Interrupted, "interrupted", "interrupted").state(state)
+    }
+
+    /// A link that is not one.
+    pub(crate) fn bad_link(error: &LinkError) -> Self {
+        let code = match error {
+            LinkError::NotALink => "not_a_link",
+            LinkError::UnsupportedVersion(_) => "link_version",
+            LinkError::WrongLength { .. } => "link_length",
+            LinkError::BadCharacter { .. } => "link_character",
+            LinkError::ChecksumMismatch => "link_checksum",
+        };
+        CliError::new(ExitStatus::BadLink, code, error)
+            .state("nothing was asked of the network")
+            .hint("copy the whole link again, from `chord1` to its last character")
+    }
+}
+
+/// A path for a message: in quotes, with anything that a terminal could stumble over escaped.
+pub(crate) fn quoted(path: &Path) -> String {
+    format!("{:?}", path.as_os_str())
+}
+
+/// The system's message without Rust's "(os error 2)".
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" (os error ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+impl From<Problem> for CliError {
+    fn from(problem: Problem) -> Self {
+        let status = match problem.code {
+            ProblemCode::BadRequest | ProblemCode::RangeNotSatisfiable => ExitStatus::Usage,
+            ProblemCode::BadLink | ProblemCode::NotReadable => ExitStatus::BadLink,
+            ProblemCode::Unavailable | ProblemCode::NoSuchPath => ExitStatus::Unavailable,
+            ProblemCode::TooFewNodes | ProblemCode::NotDurable => ExitStatus::NotDurable,
+            ProblemCode::TimedOut => ExitStatus::Deadline,
+            ProblemCode::Busy
+            | ProblemCode::NotJoined
+            | ProblemCode::ShuttingDown
+            | ProblemCode::Unauthorized => ExitStatus::NoDaemon,
+            ProblemCode::NotFound | ProblemCode::Internal => ExitStatus::Internal,
+        };
+        let code = match serde_json::to_value(problem.code) {
+            Ok(serde_json::Value::String(word)) => word,
+            _ => "problem".to_owned(),
+        };
+        CliError::new(status, &code, problem.message).state(problem.state).hint(problem.hint)
+    }
+}
+
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        let message = &error;
+        match &error {
+            ClientError::Problem(problem) => problem.clone().into(),
+            ClientError::Unreachable { .. } => CliError::new(ExitStatus::NoDaemon, "no_daemon", message)
+                .state("nothing was asked of the network")
+                .hint("start one with `chordage daemon`, or name another with --api"),
+            ClientError::Lost(_) => CliError::new(ExitStatus::NoDaemon, "connection_lost", message)
+                .state("the request did not finish")
+                .hint("see with `chordage status` whether the daemon still runs, then try again"),
+            ClientError::Stalled { .. } => CliError::new(ExitStatus::Deadline, "stalled", message)
+                .state("the request did not finish")
+                .hint("see with `chordage status` whether the daemon answers at all, then try again"),
+            ClientError::Unexpected(_) => CliError::new(ExitStatus::NoDaemon, "not_this_api", message).hint(
+                "check the address given with --api; see `chordage --version` for this program's version",
+            ),
+            ClientError::Unsendable(_) => CliError::new(ExitStatus::Usage, "bad_request", message)
+                .hint("check the token given with --api-token-file"),
+        }
+    }
+}
+
+impl From<EndpointError> for CliError {
+    fn from(error: EndpointError) -> Self {
+        let forms = "give --api as unix:/path, http://127.0.0.1:PORT, a socket or a data directory";
+        match &error {
+            EndpointError::Malformed(_) | EndpointError::NotLoopback(_) => {
+                CliError::new(ExitStatus::Usage, "bad_api_address", &error).hint(forms)
+            }
+            EndpointError::NoDaemon(dir) => CliError::new(ExitStatus::NoDaemon, "no_daemon", &error)
+                .state("nothing was asked of the network")
+                .hint(format!("start one with `chordage daemon --data-dir {}`", shell_word(dir))),
+            EndpointError::NoSuchPath(_) => {
+                CliError::new(ExitStatus::NoDaemon, "no_daemon", &error).hint(forms)
+            }
+            EndpointError::Unreadable { .. } => CliError::new(ExitStatus::NoDaemon, "no_daemon", &error)
+                .hint("run as the user who runs the daemon"),
+        }
+    }
+}
+
+/// A path as one word of a command line to paste into a shell.
+pub(crate) fn shell_word(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let safe = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@,%".contains(c);
+    if !text.is_empty() && text.chars().all(safe) {
+        text.into_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// `K/N` as clap reads it.
+pub(crate) fn redundancy(text: &str) -> Result<Redundancy, String> {
+    text.parse().map_err(|error: chordage_node::api::RedundancyError| error.to_string())
+}

@@ -1,0 +1,4 @@
+//! Directories as archives and back, with modes, times and symlinks.
+
+pub(crate) mod pack;
+pub(crate) mod unpack;

@@ -1,0 +1,201 @@
+//! An archive into an empty directory, without trusting it.
+//!
+//! Every name is opened relative to its directory and never through a symlink, so that an archive which first makes `a` a
+//! symlink to `/etc` and then writes `a/passwd` fails instead. Nothing that exists is overwritten. Set-user-id and
+//! set-group-id bits are not restored: with them, a stranger's file would run with the rights of whoever got it.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use chordage_node::archive::{ArchiveReader, Head, Kind, Mtime, ReadError};
+use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT};
+
+/// Bytes written at a time.
+const BUFFER: usize = 256 * 1024;
+/// Set-user-id and set-group-id.
+const DANGEROUS_BITS: u32 = 0o6000;
+
+/// Why an archive could not be unpacked. What was made until then is in the directory.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UnpackError {
+    /// The archive is damaged or not acceptable.
+    #[error(transparent)]
+    Archive(#[from] ReadError),
+    /// The file system refused.
+    #[error("cannot {doing} \"{}\": {error}", .path.escape_ascii())]
+    File {
+        /// What was tried.
+        doing: &'static str,
+        /// Path in the archive.
+        path: Vec<u8>,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+/// What was made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unpacked {
+    /// Regular files.
+    pub(crate) files: u64,
+    /// Bytes in them.
+    pub(crate) bytes: u64,
+    /// Directories, without the root.
+    pub(crate) dirs: u64,
+    /// Symbolic links.
+    pub(crate) symlinks: u64,
+    /// The name of the only thing that was made, when the archive is of a file or symlink rather than of a directory.
+    pub(crate) single: Option<Vec<u8>>,
+}
+
+/// Unpacks into `dir`, which is empty and ours.
+pub(crate) fn unpack<R: Read>(source: R, dir: &Path) -> Result<Unpacked, UnpackError> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let root = rustix::fs::open(dir, flags, Mode::empty()).map_err(|error| failed("open", b"", error))?;
+    let mut archive = ArchiveReader::new(io::BufReader::with_capacity(BUFFER, source));
+    let mut unpacker = Unpacker { root, parent: None, dirs: Vec::new(), buffer: vec![0; BUFFER] };
+    let mut done = Unpacked::default();
+    let mut has_root = false;
+    while let Some(head) = archive.next_entry()? {
+        if head.path.is_empty() {
+            has_root = true;
+            unpacker.dirs.push(head);
+            continue;
+        }
+        match &head.kind {
+            Kind::Dir => {
+                unpacker.dir(&head)?;
+                done.dirs += 1;
+                unpacker.dirs.push(head);
+            }
+            Kind::File { size } => {
+                unpacker.file(&head, &mut archive)?;
+                done.files += 1;
+                done.bytes += size;
+                done.single = Some(head.path);
+            }
+            Kind::Symlink { target } => {
+                unpacker.symlink(&head, target)?;
+                done.symlinks += 1;
+                done.single = Some(head.path);
+            }
+        }
+    }
+    unpacker.finish_dirs()?;
+    if has_root || done.dirs > 0 || done.files + done.symlinks != 1 {
+        done.single = None;
+    }
+    Ok(done)
+}
+
+struct Unpacker {
+    root: OwnedFd,
+    /// The directory of the last entry, because the next one is usually in it too.
+    parent: Option<(Vec<u8>, OwnedFd)>,
+    /// Modes and times of directories come last: a read-only one could not be filled, and filling changes the time.
+    dirs: Vec<Head>,
+    buffer: Vec<u8>,
+}
+
+impl Unpacker {
+    fn dir(&mut self, head: &Head) -> Result<(), UnpackError> {
+        let (parent, name) = self.place(&head.path)?;
+        rustix::fs::mkdirat(parent, name, Mode::RWXU).map_err(|error| failed("create", &head.path, error))
+    }
+
+    fn file<R: Read>(&mut self, head: &Head, archive: &mut ArchiveReader<R>) -> Result<(), UnpackError> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let (parent, name) = self.place(&head.path)?;
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(parent, name, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|error| failed("create", &head.path, error))?;
+        let mut file = File::from(fd);
+        loop {
+            match archive.read(&mut buffer)? {
+                0 => break,
+                length => file.write_all(&buffer[..length]).map_err(|error| UnpackError::File {
+                    doing: "write",
+                    path: head.path.clone(),
+                    error,
+                })?,
+            }
+        }
+        self.buffer = buffer;
+        finish(&file, head)
+    }
+
+    fn symlink(&mut self, head: &Head, target: &[u8]) -> Result<(), UnpackError> {
+        let (parent, name) = self.place(&head.path)?;
+        rustix::fs::symlinkat(target, parent, name).map_err(|error| failed("create", &head.path, error))?;
+        rustix::fs::utimensat(parent, name, &times(head.mtime), AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|error| failed("set the time of", &head.path, error))
+    }
+
+    /// The open directory in which `path` lies, and its name there.
+    fn place<'a>(&'a mut self, path: &'a [u8]) -> Result<(&'a OwnedFd, &'a [u8]), UnpackError> {
+        let (parent, name) = match path.iter().rposition(|byte| *byte == b'/') {
+            Some(slash) => (&path[..slash], &path[slash + 1..]),
+            None => (&b""[..], path),
+        };
+        if parent.is_empty() {
+            return Ok((&self.root, name));
+        }
+        if self.parent.as_ref().is_none_or(|(known, _)| known != parent) {
+            self.parent = Some((parent.to_vec(), self.open_dir(parent)?));
+        }
+        let (_, fd) = self.parent.as_ref().expect("it was just set");
+        Ok((fd, name))
+    }
+
+    /// Opens a directory one component at a time, from the last one if it leads there, never through a symlink.
+    fn open_dir(&self, path: &[u8]) -> Result<OwnedFd, UnpackError> {
+        let refused = |error| failed("enter", path, error);
+        let (mut fd, rest) = match &self.parent {
+            Some((known, fd)) if path.strip_prefix(&known[..]).is_some_and(|rest| rest.starts_with(b"/")) => {
+                (rustix::io::dup(fd).map_err(refused)?, &path[known.len() + 1..])
+            }
+            _ => (rustix::io::dup(&self.root).map_err(refused)?, path),
+        };
+        for name in rest.split(|byte| *byte == b'/') {
+            let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            fd = rustix::fs::openat(&fd, name, flags, Mode::empty()).map_err(refused)?;
+        }
+        Ok(fd)
+    }
+
+    /// Modes and times of all directories, the deepest first.
+    fn finish_dirs(&mut self) -> Result<(), UnpackError> {
+        self.parent = None;
+        while let Some(head) = self.dirs.pop() {
+            if head.path.is_empty() {
+                finish(&self.root, &head)?;
+            } else {
+                finish(&self.open_dir(&head.path)?, &head)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn finish(fd: impl AsFd, head: &Head) -> Result<(), UnpackError> {
+    rustix::fs::fchmod(&fd, Mode::from_raw_mode(head.mode & !DANGEROUS_BITS))
+        .map_err(|error| failed("set the mode of", &head.path, error))?;
+    rustix::fs::futimens(&fd, &times(head.mtime))
+        .map_err(|error| failed("set the time of", &head.path, error))
+}
+
+fn times(mtime: Mtime) -> Timestamps {
+    Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT as _ },
+        last_modification: Timespec { tv_sec: mtime.seconds, tv_nsec: mtime.nanos.into() },
+    }
+}
+
+fn failed(doing: &'static str, path: &[u8], error: rustix::io::Errno) -> UnpackError {
+    UnpackError::File { doing, path: path.to_vec(), error: error.into() }
+}
+
+#[cfg(test)]
+mod tests;
