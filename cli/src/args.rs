@@ -73,34 +73,22 @@ pub(crate) struct GlobalArgs {
     pub(crate) quiet: bool,
 }
 
-/// What to do.
+/// What to do. Each command's help is on its arguments, in its own file.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one value of it in the program's life")]
 pub(crate) enum Command {
-    /// Run a daemon
     Daemon(commands::daemon::DaemonArgs),
-    /// Store a file, a directory or standard input, and print its link
     Put(commands::put::PutArgs),
-    /// Get what a link stands for into a file or directory
     Get(commands::get::GetArgs),
-    /// Write a file to standard output
     Cat(commands::cat::CatArgs),
-    /// List what a directory link holds
     Ls(commands::ls::LsArgs),
-    /// Say what a link stands for, and how healthy it is
     Stat(commands::stat::StatArgs),
-    /// Say how the daemon is
     Status(commands::status::StatusArgs),
-    /// List the peers that the daemon knows
     Peers(commands::peers::PeersArgs),
-    /// Look a key up and show every hop
     Trace(commands::trace::TraceArgs),
-    /// Run a network of daemons on this machine, and break it
     Testnet(commands::testnet::TestnetArgs),
-    /// Show it all: daemons store files, half of them are killed, and every byte comes back
     Demo(commands::demo::DemoArgs),
-    /// Print a completion script for a shell
     Completions(commands::completions::CompletionsArgs),
-    /// Write manual pages
     Man(commands::man::ManArgs),
 }
 

@@ -83,8 +83,11 @@ fn refuse(error: &clap::Error) -> ExitStatus {
     }
     if std::env::args_os().any(|arg| arg == "--json") {
         let text = error.render().to_string();
-        let first = text.lines().next().unwrap_or_default();
-        let message = first.strip_prefix("error: ").unwrap_or(first);
+        // Up to the usage, which is for people.
+        let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+        let said: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+        let said = said.join(" ");
+        let message = said.strip_prefix("error: ").unwrap_or(&said);
         Printer::new(true, false).error(
             &CliError::new(ExitStatus::Usage, "usage", message)
                 .state("nothing was done")

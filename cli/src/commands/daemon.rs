@@ -37,10 +37,10 @@ Ctrl-C or SIGTERM makes it leave the network in good order; a second one ends it
 acknowledged.
 
 Examples:
-  chordage daemon                                       the first of a new network, on this machine only
-  chordage daemon --listen /ip4/0.0.0.0/tcp/4700 --listen /ip4/0.0.0.0/udp/4700/quic-v1
-  chordage daemon --bootstrap /ip4/192.0.2.7/tcp/4700   join through another
-  chordage daemon --data-dir /tmp/second --bootstrap \"$(chordage status --json | jq -r '.listen[0]')\"
+  chordage daemon                                      the first of a network, on this machine
+  chordage daemon --listen /ip4/0.0.0.0/tcp/4700       reachable for others
+  chordage daemon --bootstrap /ip4/192.0.2.7/tcp/4700  join through another
+  chordage daemon --data-dir /tmp/second --bootstrap ADDRESS_FROM_STATUS
   CHORDAGE_LOG=debug chordage daemon")]
 pub(crate) struct DaemonArgs {
     /// Address to listen on; may be given several times [default: loopback, TCP and QUIC, ports kept over restarts]
