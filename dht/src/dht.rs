@@ -199,7 +199,7 @@ impl<M: Metric> Dht<M> {
         match message {
             Message::Request(call, request) => {
                 self.heard(turn, from, None);
-                self.answer(turn, from, call, request);
+                self.answer(turn, from, call, &request);
             }
             Message::Response(id, response) => {
                 let Some(call) = self.calls.close(id, from.id_ref(), &response) else {

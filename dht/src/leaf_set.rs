@@ -15,6 +15,9 @@ use crate::{
     rtt::Rtt,
 };
 
+/// Stands for no time at all; an `Option` would take 8 bytes more in each of forty leaves.
+const NOT_SUSPECT: Time = Time::from_micros(u64::MAX);
+
 /// One neighbour. Only peers that have spoken to us directly become one.
 #[derive(Debug, Clone)]
 pub(crate) struct Leaf {
@@ -22,10 +25,10 @@ pub(crate) struct Leaf {
     /// Top limb of the offset from our own id, so that searching rarely touches the peer itself.
     prefix: u64,
     /// Digest of its leaf set when we last took it in completely; 0 if never.
-    pub(crate) digest: u64,
+    pub(crate) digest: u32,
     pub(crate) heard: Time,
-    /// When it first missed a probe since we last heard from it.
-    pub(crate) suspect_since: Option<Time>,
+    /// When it first missed a probe since we last heard from it; [`NOT_SUSPECT`] if it has not.
+    suspect_since: Time,
     pub(crate) rtt: Rtt,
     /// Own probes missed in a row.
     pub(crate) missed: u8,
@@ -52,7 +55,7 @@ impl Leaf {
             prefix: 0,
             digest: 0,
             heard: now,
-            suspect_since: None,
+            suspect_since: NOT_SUSPECT,
             rtt,
             missed: 0,
             refused: 0,
@@ -62,10 +65,24 @@ impl Leaf {
         }
     }
 
+    /// Since when it is suspected, if it is.
+    pub(crate) fn suspect_since(&self) -> Option<Time> {
+        (self.suspect_since != NOT_SUSPECT).then_some(self.suspect_since)
+    }
+
+    /// Suspects it from now on, if it is not suspected already. Returns whether that is new.
+    pub(crate) fn suspect(&mut self, now: Time) -> bool {
+        let new = self.suspect_since == NOT_SUSPECT;
+        if new {
+            self.suspect_since = now;
+        }
+        new
+    }
+
     /// Takes note that it is alive.
     pub(crate) fn alive(&mut self, now: Time) {
         self.heard = now;
-        self.suspect_since = None;
+        self.suspect_since = NOT_SUSPECT;
         self.missed = 0;
         self.refused = 0;
         self.confirmations = 0;
@@ -90,6 +107,10 @@ impl LeafSet {
 
     pub(crate) fn reserve(&mut self, count: usize) {
         self.leaves.reserve_exact(count.min(usize::from(self.capacity) + 1));
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.leaves.capacity() * size_of::<Leaf>()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -223,7 +244,7 @@ impl LeafSet {
     }
 
     /// A summary that changes whenever a member comes, goes or gets a new record. Never 0.
-    pub(crate) fn digest(&self) -> u64 {
+    pub(crate) fn digest(&self) -> u32 {
         let mut digest = 0u64;
         for leaf in &self.leaves {
             let id = leaf.peer.id_ref().key().limbs()[0];
@@ -231,6 +252,9 @@ impl LeafSet {
             digest ^=
                 (id ^ leaf.peer.seq().wrapping_mul(0x9e37_79b9_7f4a_7c15)).rotate_left((id & 63) as u32);
         }
-        digest.max(1)
+        ((digest ^ digest >> 32) as u32).max(1)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,10 +119,9 @@ impl Progress {
             candidate.distance.cmp(&distance).then_with(|| candidate.peer.id_ref().cmp(peer.id_ref()))
         });
         let Err(index) = place else { return };
-        if self.candidates.len() >= CANDIDATES_MAX {
-            if index == self.candidates.len() || !self.forget_farthest(index) {
-                return;
-            }
+        let full = self.candidates.len() >= CANDIDATES_MAX;
+        if full && (index == self.candidates.len() || !self.forget_farthest(index)) {
+            return;
         }
         let (named_by, depth) = match namer {
             Some((id, depth)) => (Some(id), depth.saturating_add(1)),
@@ -274,3 +273,6 @@ impl Progress {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

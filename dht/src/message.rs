@@ -40,7 +40,7 @@ pub enum Request {
     /// What is your leaf set?
     Leaves {
         /// Digest of the leaf set the asker remembers from last time; 0 if none.
-        known: u64,
+        known: u32,
     },
     /// Does this peer answer you? (SWIM's indirect probe, Das et al. 2002.)
     Reach {
@@ -64,7 +64,7 @@ pub enum Response {
     /// To [`Request::Leaves`], when the asker's digest is out of date.
     Leaves {
         /// Digest of the leaf set that follows.
-        digest: u64,
+        digest: u32,
         /// The leaf set.
         peers: Vec<Peer>,
     },
@@ -111,7 +111,7 @@ pub enum DecodeError {
 impl Message {
     /// Appends the encoding to `out`. If it would exceed the limits, the last peers it names are left out.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        if encode_into(self, out) {
+        if self.peers().len() <= MESSAGE_PEERS_MAX && encode_into(self, out) {
             return;
         }
         let mut shorter = self.clone();
@@ -130,6 +130,13 @@ impl Message {
         match message.peers_mut() {
             Some(peers) if peers.len() > MESSAGE_PEERS_MAX => Err(DecodeError::TooManyPeers),
             _ => Ok(message),
+        }
+    }
+
+    fn peers(&self) -> &[Peer] {
+        match self {
+            Self::Response(_, Response::Closest { peers, .. } | Response::Leaves { peers, .. }) => peers,
+            _ => &[],
         }
     }
 

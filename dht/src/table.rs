@@ -221,6 +221,12 @@ impl Table {
         }
     }
 
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry>()
+            + self.reserve.capacity() * size_of::<(u16, Peer)>()
+            + self.refreshed.capacity() * size_of::<Refreshed>()
+    }
+
     pub(crate) fn digit_bits(&self) -> u32 {
         self.digit_bits.into()
     }
@@ -234,3 +240,6 @@ impl Table {
         self.entries.shrink_to_fit();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,7 +98,7 @@ impl<M: Metric> Dht<M> {
         false
     }
 
-    pub(super) fn leaves_received(&mut self, turn: &mut Turn<'_>, from: &Peer, digest: u64, peers: &[Peer]) {
+    pub(super) fn leaves_received(&mut self, turn: &mut Turn<'_>, from: &Peer, digest: u32, peers: &[Peer]) {
         let mut complete = true;
         for peer in peers.iter().take(crate::params::MESSAGE_PEERS_MAX) {
             complete &= self.consider(turn, peer);

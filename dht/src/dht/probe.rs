@@ -68,8 +68,7 @@ impl<M: Metric> Dht<M> {
         let Some(leaf) = self.leaves.get_mut(&self.metric, me, peer.id_ref()) else { return };
         leaf.missed = leaf.missed.saturating_add(1);
         leaf.refused = leaf.refused.saturating_add(u8::from(refused));
-        let first = leaf.suspect_since.is_none();
-        leaf.suspect_since.get_or_insert(turn.now);
+        let first = leaf.suspect(turn.now);
         if self.drop_if_dead(turn, peer.id_ref()) {
             return;
         }
@@ -104,7 +103,7 @@ impl<M: Metric> Dht<M> {
         let Some(leaf) = self.leaves.get_mut(&self.metric, self.local.id_ref().key(), suspect) else {
             return;
         };
-        if leaf.suspect_since.is_some() && !reached {
+        if leaf.suspect_since().is_some() && !reached {
             leaf.confirmations = leaf.confirmations.saturating_add(1);
         }
     }
@@ -132,9 +131,9 @@ impl<M: Metric> Dht<M> {
     pub(super) fn probe_suspects(&mut self, turn: &mut Turn<'_>) {
         let (mut suspects, mut waiting) = (Vec::new(), false);
         for leaf in self.leaves.iter_mut() {
-            if leaf.suspect_since.is_some() || leaf.doubted {
+            if leaf.suspect_since().is_some() || leaf.doubted {
                 suspects.push(leaf.peer.id());
-                waiting |= leaf.suspect_since.is_some();
+                waiting |= leaf.suspect_since().is_some();
                 leaf.doubted = false;
             }
         }
@@ -151,7 +150,7 @@ impl<M: Metric> Dht<M> {
     fn drop_if_dead(&mut self, turn: &mut Turn<'_>, id: &NodeId) -> bool {
         let me = self.local.id_ref().key();
         let Some(leaf) = self.leaves.get(&self.metric, me, id) else { return true };
-        let Some(since) = leaf.suspect_since else { return false };
+        let Some(since) = leaf.suspect_since() else { return false };
         let patience = self.config.suspicion / (1 + u32::from(leaf.confirmations.min(5)));
         let dead =
             leaf.missed >= MISSES_MIN && (leaf.refused >= MISSES_MIN || turn.now.since(since) >= patience);

@@ -49,7 +49,7 @@ impl<M: Metric> Dht<M> {
             if due || self.table.reserved_in(rank) > 0 {
                 seen += 1;
                 // Each row that wants something is chosen with the same chance (reservoir sampling).
-                if turn.rng.next_u64() % seen == 0 {
+                if turn.rng.next_u64().is_multiple_of(seen) {
                     found = Some((row, rank, full, due));
                 }
             }

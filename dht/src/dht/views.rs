@@ -86,6 +86,12 @@ impl<M: Metric> Dht<M> {
         SizeEstimate { nodes: (leaves.len() as f64 - 1.0) / arc.max(f64::MIN_POSITIVE), exact: false }
     }
 
+    /// Bytes this node keeps in memory while nothing is under way: itself, its leaf set and its table. The records of
+    /// peers are shared and not counted.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.leaves.memory_bytes() + self.table.memory_bytes()
+    }
+
     /// The node in numbers.
     pub fn status(&self) -> Status {
         Status {

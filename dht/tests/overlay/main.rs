@@ -1,7 +1,10 @@
 //! Whole overlays in one process and in virtual time.
 
+#![allow(clippy::unwrap_used)]
+
 mod failure;
 mod join;
 mod lookup;
+mod preload;
 mod replay;
 mod world;

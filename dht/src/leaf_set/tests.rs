@@ -1,0 +1,123 @@
+#![allow(clippy::unwrap_used)]
+
+use alloc::{sync::Arc, vec, vec::Vec};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Address, AnyMetric, PeerInfo};
+
+fn peer(number: u16) -> Peer {
+    let mut public_key = [0; 32];
+    public_key[..2].copy_from_slice(&number.to_be_bytes());
+    Arc::new(PeerInfo::new(public_key, vec![Address::new(b"x").unwrap()], 1).unwrap())
+}
+
+fn metrics() -> impl Strategy<Value = AnyMetric> {
+    prop_oneof![Just(AnyMetric::Ring), Just(AnyMetric::Xor)]
+}
+
+/// The members as somebody who sorts everybody would choose them.
+fn chosen(metric: AnyMetric, me: &Key, capacity: usize, mut ids: Vec<NodeId>) -> Vec<NodeId> {
+    ids.sort_by_key(|id| metric.offset(me, id.key()));
+    ids.dedup();
+    if ids.len() > capacity {
+        match metric.shape() {
+            Shape::Circle => {
+                ids.drain(capacity / 2..ids.len() - capacity / 2);
+            }
+            Shape::Tree => ids.truncate(capacity),
+        }
+    }
+    ids
+}
+
+proptest! {
+    /// Whoever comes and goes in whatever order, the members are the nearest of those inserted since.
+    #[test]
+    fn members_are_the_nearest(metric in metrics(), numbers in prop::collection::vec(1u16..200, 0..80)) {
+        let me = *peer(0).id().key();
+        let mut leaves = LeafSet::new(8);
+        let mut offered = Vec::new();
+        for number in numbers {
+            let peer = peer(number);
+            let wanted = leaves.wants(&metric, &me, peer.id_ref());
+            if wanted {
+                let displaced = leaves.insert(&metric, &me, Leaf::new(peer.clone(), Time::ZERO, Rtt::default()));
+                prop_assert!(displaced.is_none_or(|displaced| displaced.peer.id() != peer.id()));
+            }
+            offered.push(peer.id());
+            let members: Vec<NodeId> = leaves.as_slice().iter().map(|leaf| leaf.peer.id()).collect();
+            prop_assert_eq!(&members, &chosen(metric, &me, 8, offered.clone()));
+            prop_assert_eq!(leaves.get(&metric, &me, peer.id_ref()).is_some(), members.contains(peer.id_ref()));
+        }
+    }
+
+    /// What it claims to cover, it really covers: the nearest of all nodes are members, or this node.
+    #[test]
+    fn covered_keys_are_known_exactly(
+        metric in metrics(), nodes in 2u16..120, key in any::<[u8; 32]>(), near in any::<bool>(), count in 1usize..6,
+    ) {
+        let me = *peer(0).id().key();
+        let mut key = key;
+        if near {
+            key[0] = me.as_bytes()[0];
+        }
+        let key = Key::from_bytes(key);
+        let mut leaves = LeafSet::new(16);
+        let everybody: Vec<Peer> = (0..nodes).map(peer).collect();
+        for peer in &everybody[1..] {
+            if leaves.wants(&metric, &me, peer.id_ref()) {
+                leaves.insert(&metric, &me, Leaf::new(peer.clone(), Time::ZERO, Rtt::default()));
+            }
+        }
+        if leaves.covers(&metric, &me, &key, count) {
+            let mut ids: Vec<NodeId> = everybody.iter().map(|peer| peer.id()).collect();
+            ids.sort_by(|a, b| metric.closer(&key, a, b));
+            for id in ids.iter().take(count) {
+                prop_assert!(id.key() == &me || leaves.get(&metric, &me, id).is_some());
+            }
+        }
+    }
+
+    /// Walking out from a key meets the members in the order of their distance.
+    #[test]
+    fn walks_are_sorted(metric in metrics(), numbers in prop::collection::btree_set(1u16..500, 0..40), key in any::<[u8; 32]>()) {
+        let me = *peer(0).id().key();
+        let key = Key::from_bytes(key);
+        let mut leaves = LeafSet::new(40);
+        for number in &numbers {
+            leaves.insert(&metric, &me, Leaf::new(peer(*number), Time::ZERO, Rtt::default()));
+        }
+        let mut met = Vec::new();
+        nearest::walk(&metric, &me, leaves.as_slice(), &key, &mut |distance, leaf: &Leaf| {
+            assert_eq!(distance, metric.distance(leaf.peer.id_ref().key(), &key));
+            met.push(leaf.peer.id());
+            true
+        });
+        let mut sorted: Vec<NodeId> = numbers.iter().map(|number| peer(*number).id()).collect();
+        sorted.sort_by(|a, b| metric.closer(&key, a, b));
+        prop_assert_eq!(met, sorted);
+    }
+}
+
+#[test]
+fn digests_tell_changes() {
+    let (metric, me) = (AnyMetric::Ring, *peer(0).id().key());
+    let mut leaves = LeafSet::new(8);
+    let empty = leaves.digest();
+    leaves.insert(&metric, &me, Leaf::new(peer(1), Time::ZERO, Rtt::default()));
+    let one = leaves.digest();
+    leaves.insert(&metric, &me, Leaf::new(peer(2), Time::ZERO, Rtt::default()));
+    assert!(empty != one && one != leaves.digest());
+    leaves.remove(&metric, &me, peer(2).id_ref());
+    assert_eq!(leaves.digest(), one);
+    let newer = Arc::new(peer(1).with_addresses(vec![Address::new(b"y").unwrap()], 2).unwrap());
+    leaves.get_mut(&metric, &me, newer.id_ref()).unwrap().peer = newer.clone();
+    assert_ne!(leaves.digest(), one);
+}
+
+#[test]
+fn a_leaf_is_small() {
+    assert_eq!(size_of::<Leaf>(), 48);
+}

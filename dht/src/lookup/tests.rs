@@ -1,0 +1,94 @@
+#![allow(clippy::unwrap_used)]
+
+use alloc::{sync::Arc, vec, vec::Vec};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Address, AnyMetric, PeerInfo};
+
+fn peer(number: u16) -> Peer {
+    let mut public_key = [0; 32];
+    public_key[..2].copy_from_slice(&number.to_be_bytes());
+    Arc::new(PeerInfo::new(public_key, vec![Address::new(b"x").unwrap()], 1).unwrap())
+}
+
+proptest! {
+    /// Whatever the peers answer, and whoever is dead: it ends, never has too many questions under way, and returns
+    /// its peers sorted, those known to be dead left out.
+    #[test]
+    fn ends_and_stays_within_its_limits(
+        metric in prop_oneof![Just(AnyMetric::Ring), Just(AnyMetric::Xor)],
+        key in any::<[u8; 32]>(),
+        need in 1usize..6,
+        parallel in 1usize..5,
+        names in prop::collection::vec(prop::collection::vec(0u16..100, 0..20), 100),
+        fates in prop::collection::vec(0u8..4, 100),
+    ) {
+        let key = Key::from_bytes(key);
+        let deadline = Time::from_micros(u64::MAX);
+        let mut lookup = Progress::new(Owner::Check, key, 10, need, parallel, Time::ZERO, deadline);
+        let number = |id: &NodeId| (0..100u16).find(|n| peer(*n).id_ref() == id).unwrap();
+        for n in 0..5 {
+            lookup.add(&metric, &peer(n), State::Named, None);
+        }
+        let mut under_way: Vec<Peer> = Vec::new();
+        let mut dead = Vec::new();
+        let mut rounds = 0;
+        let ended = loop {
+            rounds += 1;
+            prop_assert!(rounds < 1000);
+            match lookup.step(60) {
+                Step::Ask(peer) => {
+                    under_way.push(peer);
+                    prop_assert!(lookup.in_flight <= parallel);
+                }
+                Step::Wait => {
+                    if under_way.is_empty() {
+                        prop_assert_eq!(lookup.messages, 60);
+                        break Step::Wait;
+                    }
+                    let asked = under_way.remove(0);
+                    let n = number(asked.id_ref());
+                    if fates[usize::from(n)] == 0 {
+                        lookup.late(&metric, asked.id_ref());
+                        lookup.failed(&metric, asked.id_ref());
+                        dead.push(asked.id());
+                        continue;
+                    }
+                    let (_, depth) = lookup.answered(&metric, asked.id_ref(), Duration::ZERO).unwrap();
+                    for name in &names[usize::from(n)] {
+                        lookup.add(&metric, &peer(*name), State::Named, Some((asked.id(), depth)));
+                    }
+                }
+                end => break end,
+            }
+        };
+        prop_assert!(lookup.messages <= 60);
+        let result = lookup.result(Time::ZERO);
+        prop_assert!(result.closest.is_sorted_by(|a, b| metric.closer(&key, a.id_ref(), b.id_ref()).is_lt()));
+        prop_assert!(result.closest.iter().all(|peer| !dead.contains(peer.id_ref())));
+        if ended == Step::Done {
+            prop_assert!(result.confirmed >= need.min(result.closest.len()));
+        }
+        for hop in &result.trace {
+            prop_assert_eq!(hop.named_by.is_none(), hop.depth == 1);
+        }
+    }
+}
+
+/// A slow peer does not hold up the others, and its late answer still counts.
+#[test]
+fn late_answers_count() {
+    let metric = AnyMetric::Ring;
+    let near = peer(1);
+    let mut lookup = Progress::new(Owner::Check, *near.id().key(), 1, 1, 1, Time::ZERO, Time::ZERO);
+    lookup.add(&metric, &near, State::Named, None);
+    lookup.add(&metric, &peer(2), State::Named, None);
+    assert_eq!(lookup.step(60), Step::Ask(near.clone()));
+    assert_eq!(lookup.step(60), Step::Wait);
+    lookup.late(&metric, near.id_ref());
+    assert_eq!(lookup.step(60), Step::Ask(peer(2)));
+    lookup.answered(&metric, near.id_ref(), Duration::ZERO);
+    assert_eq!(lookup.step(60), Step::Done);
+}

@@ -1,0 +1,119 @@
+#![allow(clippy::unwrap_used)]
+
+use alloc::{sync::Arc, vec, vec::Vec};
+use core::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Address, AnyMetric, PeerInfo};
+
+fn peer(number: u32) -> Peer {
+    let mut public_key = [0; 32];
+    public_key[..4].copy_from_slice(&number.to_be_bytes());
+    Arc::new(PeerInfo::new(public_key, vec![Address::new(b"x").unwrap()], 1).unwrap())
+}
+
+fn rtt(millis: u64) -> Rtt {
+    let mut rtt = Rtt::default();
+    rtt.sample(Duration::from_millis(millis));
+    rtt
+}
+
+proptest! {
+    /// However many peers are offered, rows stay within their bound, sorted, and hold only what belongs there.
+    #[test]
+    fn rows_are_bounded_and_sorted(
+        metric in prop_oneof![Just(AnyMetric::Ring), Just(AnyMetric::Xor), Just(AnyMetric::Classic)],
+        bits in 1u8..=4,
+        active in 1u8..5,
+        offers in prop::collection::vec((1u32..2000, 1u64..300, any::<bool>()), 0..300),
+    ) {
+        let me = *peer(0).id().key();
+        let mut table = Table::new(bits, active, 3);
+        for (step, (number, millis, gone)) in offers.into_iter().enumerate() {
+            let peer = peer(number);
+            if gone {
+                table.remove(&metric, &me, peer.id_ref());
+                prop_assert!(table.get(&metric, &me, peer.id_ref()).is_none());
+            } else if table.get(&metric, &me, peer.id_ref()).is_none() {
+                table.note(&metric, &me, &peer);
+                table.offer(&metric, &me, &peer, Time::from_micros(step as u64 * 1_000_000), rtt(millis));
+            }
+        }
+        let offsets: Vec<_> = table.as_slice().iter().map(|entry| metric.offset(&me, entry.peer.id().key())).collect();
+        prop_assert!(offsets.is_sorted());
+        for (rank, row) in table.rows() {
+            prop_assert!(row.len() <= usize::from(active));
+            prop_assert!(table.reserved_in(rank) <= 3);
+            for entry in row {
+                prop_assert_eq!(table.rank(&metric, &me, entry.peer.id_ref()), Some(rank));
+            }
+        }
+    }
+}
+
+/// Peers in one row of the same node.
+fn row_mates(count: usize) -> (Key, Vec<Peer>) {
+    let me = *peer(0).id().key();
+    let table = Table::new(2, 8, 0);
+    let rank = |peer: &Peer| table.rank(&AnyMetric::Ring, &me, peer.id_ref());
+    let first = rank(&peer(1));
+    (me, (1..).map(peer).filter(|peer| rank(peer) == first).take(count).collect())
+}
+
+#[test]
+fn nearer_peers_replace_slower_ones_but_not_the_oldest() {
+    let (me, peers) = row_mates(12);
+    let metric = AnyMetric::Ring;
+    let mut table = Table::new(2, 4, 0);
+    for (age, peer) in peers.iter().take(4).enumerate() {
+        table.offer(&metric, &me, peer, Time::from_micros(age as u64 * 60_000_000), rtt(200 + age as u64));
+    }
+    for peer in &peers[4..] {
+        table.offer(&metric, &me, peer, Time::from_micros(600_000_000), rtt(10));
+    }
+    let has = |peer: &Peer| table.get(&metric, &me, peer.id_ref()).is_some();
+    assert!(has(&peers[0]) && has(&peers[1]), "the two oldest stay");
+    assert!(!has(&peers[2]) && !has(&peers[3]), "the slow newer ones go");
+}
+
+#[test]
+fn a_failing_entry_goes_first() {
+    let (me, peers) = row_mates(3);
+    let metric = AnyMetric::Ring;
+    let mut table = Table::new(2, 2, 0);
+    table.offer(&metric, &me, &peers[0], Time::ZERO, rtt(1));
+    table.offer(&metric, &me, &peers[1], Time::ZERO, rtt(1));
+    table.offer(&metric, &me, &peers[2], Time::ZERO, Rtt::default());
+    assert!(table.get(&metric, &me, peers[2].id_ref()).is_none(), "unmeasured peers replace nobody");
+    table.get_mut(&metric, &me, peers[0].id_ref()).unwrap().missed = 1;
+    table.offer(&metric, &me, &peers[2], Time::ZERO, Rtt::default());
+    assert!(table.get(&metric, &me, peers[2].id_ref()).is_some());
+    assert!(table.get(&metric, &me, peers[0].id_ref()).is_none());
+}
+
+#[test]
+fn chord_keeps_the_first_of_an_interval() {
+    let me = *peer(0).id().key();
+    let metric = AnyMetric::Classic;
+    let mut table = Table::new(1, 1, 0);
+    for number in 1..300 {
+        if table.get(&metric, &me, peer(number).id_ref()).is_none() {
+            table.offer(&metric, &me, &peer(number), Time::ZERO, Rtt::default());
+        }
+    }
+    for (rank, row) in table.rows() {
+        let first = (1..300)
+            .map(peer)
+            .filter(|peer| table.rank(&metric, &me, peer.id_ref()) == Some(rank))
+            .min_by_key(|peer| metric.offset(&me, peer.id().key()))
+            .unwrap();
+        assert_eq!(row[0].peer.id(), first.id());
+    }
+}
+
+#[test]
+fn an_entry_is_small() {
+    assert_eq!(size_of::<Entry>(), 24);
+}

@@ -1,0 +1,257 @@
+//! What holds for all ids, metrics, records and messages.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use chordage_dht::{
+    Address, AnyMetric, CallId, Config, DecodeError, Direction, Distance, Key, Message, Metric, NodeId,
+    Notice, Peer, PeerInfo, Request, Response, Shape,
+};
+use proptest::prelude::*;
+
+fn keys() -> impl Strategy<Value = Key> {
+    // Near neighbours and extremes are rare among random keys and common among mistakes.
+    prop_oneof![
+        any::<[u8; 32]>(),
+        any::<u8>().prop_map(|low| {
+            let mut bytes = [0; 32];
+            bytes[31] = low;
+            bytes
+        }),
+        any::<u8>().prop_map(|low| {
+            let mut bytes = [0xff; 32];
+            bytes[31] = low;
+            bytes
+        }),
+    ]
+    .prop_map(Key::from_bytes)
+}
+
+fn metrics() -> impl Strategy<Value = AnyMetric> {
+    prop_oneof![Just(AnyMetric::Ring), Just(AnyMetric::Xor), Just(AnyMetric::Classic)]
+}
+
+fn peers() -> impl Strategy<Value = Peer> {
+    let address = prop::collection::vec(any::<u8>(), 0..=128).prop_map(|bytes| Address::new(&bytes).unwrap());
+    (any::<[u8; 32]>(), prop::collection::vec(address, 0..=8), any::<u64>())
+        .prop_map(|(public_key, addrs, seq)| Arc::new(PeerInfo::new(public_key, addrs, seq).unwrap()))
+}
+
+fn messages() -> impl Strategy<Value = Message> {
+    let request = prop_oneof![
+        Just(Request::Ping),
+        (keys(), any::<u8>()).prop_map(|(key, count)| Request::Closest { key, count }),
+        any::<u32>().prop_map(|known| Request::Leaves { known }),
+        keys().prop_map(|key| Request::Reach { peer: NodeId::from_bytes(*key.as_bytes()) }),
+    ];
+    let many = || prop::collection::vec(peers(), 0..20);
+    let response = prop_oneof![
+        Just(Response::Pong),
+        (many(), any::<bool>()).prop_map(|(peers, covered)| Response::Closest { peers, covered }),
+        (many(), any::<u32>()).prop_map(|(peers, digest)| Response::Leaves { digest, peers }),
+        Just(Response::LeavesUnchanged),
+        any::<bool>().prop_map(Response::Reached),
+    ];
+    let notice = prop_oneof![
+        peers().prop_map(|peer| Notice::Record((*peer).clone())),
+        Just(Notice::Leaving),
+        keys().prop_map(|key| Notice::Down(NodeId::from_bytes(*key.as_bytes()))),
+    ];
+    prop_oneof![
+        (any::<u32>(), request).prop_map(|(id, request)| Message::Request(CallId(id), request)),
+        (any::<u32>(), response).prop_map(|(id, response)| Message::Response(CallId(id), response)),
+        notice.prop_map(Message::Notice),
+    ]
+}
+
+/// How many peers a message names.
+fn named(message: &Message) -> &[Peer] {
+    match message {
+        Message::Response(_, Response::Closest { peers, .. } | Response::Leaves { peers, .. }) => peers,
+        _ => &[],
+    }
+}
+
+proptest! {
+    #[test]
+    fn ids_survive_text(key in keys()) {
+        prop_assert_eq!(key.to_string().parse::<Key>().unwrap(), key);
+        prop_assert_eq!(key.to_string().to_uppercase().parse::<Key>().unwrap(), key);
+    }
+
+    #[test]
+    fn text_that_is_no_id_is_refused(text in ".{0,80}") {
+        if let Ok(key) = text.parse::<Key>() {
+            prop_assert_eq!(key.to_string(), text.to_lowercase());
+        }
+    }
+
+    #[test]
+    fn distances_behave(metric in metrics(), a in keys(), b in keys(), c in keys()) {
+        prop_assert_eq!(metric.distance(&a, &a), Distance::ZERO);
+        prop_assert_eq!(a == b, metric.distance(&a, &b) == Distance::ZERO);
+        if metric != AnyMetric::Classic {
+            prop_assert_eq!(metric.distance(&a, &b), metric.distance(&b, &a));
+        }
+        let (x, y) = (NodeId::from_bytes(*a.as_bytes()), NodeId::from_bytes(*b.as_bytes()));
+        prop_assert_eq!(metric.closer(&c, &x, &y), metric.closer(&c, &y, &x).reverse());
+        prop_assert_eq!(metric.closer(&c, &x, &y).is_eq(), a == b);
+    }
+
+    /// Rows divide the space: their order is that of the offsets, and a key drawn in a row lies in it.
+    #[test]
+    fn rows_divide_the_space(metric in metrics(), bits in 1u32..=4, me in keys(), a in keys(), random in keys()) {
+        match metric.row(&me, &a, bits) {
+            None => prop_assert_eq!(me, a),
+            Some(row) => {
+                prop_assert!(row.digit >= 1 && u32::from(row.digit) < 1 << bits);
+                let drawn = metric.key_in_row(&me, row, &random, bits);
+                // On the two-sided ring the farthest row ends at the opposite point, in the middle of a digit.
+                let folded = metric == AnyMetric::Ring && metric.row(&me, &drawn, bits).map(|r| r.direction) != Some(row.direction);
+                prop_assert!(folded || metric.row(&me, &drawn, bits) == Some(row));
+            }
+        }
+    }
+
+    /// A member of the row of a key is nearer to the key than this node: greedy routing always gets on.
+    #[test]
+    fn members_of_the_right_row_are_nearer(
+        metric in prop_oneof![Just(AnyMetric::Xor), Just(AnyMetric::Ring)], me in keys(), key in keys(), random in keys(),
+    ) {
+        let bits = 2;
+        if let Some(row) = metric.row(&me, &key, bits) {
+            let member = metric.key_in_row(&me, row, &random, bits);
+            if metric.row(&me, &member, bits) == Some(row) && (metric.shape() == Shape::Tree || row.direction != Direction::Both) {
+                prop_assert!(metric.distance(&member, &key) < metric.distance(&me, &key));
+            }
+        }
+    }
+
+    #[test]
+    fn bits_are_the_highest_set_bit(key in keys()) {
+        let distance = AnyMetric::Xor.distance(&Key::from_bytes([0; 32]), &key);
+        let leading = key.as_bytes().iter().take_while(|byte| **byte == 0).count();
+        let bits = key.as_bytes().get(leading).map_or(0, |byte| 256 - 8 * leading as u32 - byte.leading_zeros());
+        prop_assert_eq!(distance.bits(), bits);
+        prop_assert!((0.0..=1.0).contains(&distance.fraction()));
+    }
+
+    #[test]
+    fn messages_survive_the_wire(message in messages()) {
+        let mut bytes = vec![7];
+        message.encode(&mut bytes);
+        prop_assert!(bytes.len() <= 1 + 16 * 1024);
+        prop_assert_eq!(bytes[0], 7, "what was there before stays");
+        let decoded = Message::decode(&bytes[1..]).unwrap();
+        if named(&decoded).len() == named(&message).len() {
+            prop_assert_eq!(decoded, message);
+        } else {
+            // Too long for one message: the first names are kept.
+            prop_assert_eq!(named(&decoded), &named(&message)[..named(&decoded).len()]);
+        }
+    }
+
+    #[test]
+    fn records_survive_the_wire(peer in peers()) {
+        let mut bytes = Vec::new();
+        peer.encode(&mut bytes);
+        prop_assert_eq!(PeerInfo::decode(&bytes).unwrap(), (*peer).clone());
+    }
+
+    #[test]
+    fn random_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+        let _ = Message::decode(&bytes);
+        let _ = PeerInfo::decode(&bytes);
+        let mut versioned = vec![1];
+        versioned.extend(bytes);
+        let _ = Message::decode(&versioned);
+        let _ = PeerInfo::decode(&versioned);
+    }
+
+    #[test]
+    fn flipped_bits_do_no_harm(message in messages(), place in any::<prop::sample::Index>(), bit in 0u8..8) {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        let place = place.index(bytes.len());
+        bytes[place] ^= 1 << bit;
+        let _ = Message::decode(&bytes);
+    }
+}
+
+/// The bytes of version 1. If this fails, the format has changed and the version must too.
+#[test]
+fn the_format_stays() {
+    let peer = Arc::new(PeerInfo::new([1; 32], vec![Address::new(b"\x04\x7f").unwrap()], 300).unwrap());
+    let encode = |message: &Message| {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let key = Key::from_bytes([0xab; 32]);
+    let ab = "ab".repeat(32);
+    let record = format!("{}ac0201{}", "01".repeat(32), "02047f");
+    let cases = [
+        (Message::Request(CallId(5), Request::Ping), "01000500".to_string()),
+        (Message::Request(CallId(300), Request::Closest { key, count: 20 }), format!("0100ac0201{ab}14")),
+        (Message::Request(CallId(5), Request::Leaves { known: 1 }), "0100050201".to_string()),
+        (Message::Response(CallId(5), Response::Pong), "01010500".to_string()),
+        (
+            Message::Response(CallId(5), Response::Closest { peers: vec![peer.clone()], covered: true }),
+            format!("0101050101{record}01"),
+        ),
+        (Message::Response(CallId(5), Response::LeavesUnchanged), "01010503".to_string()),
+        (Message::Notice(Notice::Leaving), "010201".to_string()),
+        (Message::Notice(Notice::Record((*peer).clone())), format!("010200{record}")),
+    ];
+    for (message, expected) in cases {
+        assert_eq!(encode(&message), expected, "{message:?}");
+    }
+    assert_eq!(peer.id(), NodeId::from_public_key(&[1; 32]));
+    assert_eq!(
+        NodeId::from_public_key(&[1; 32]).to_string(),
+        "a04c9c9fb9d01d1caefa0c8a8c0be2fad38f2fe835700e3e77eb282366ae2909",
+    );
+}
+
+#[test]
+fn broken_messages_are_told_apart() {
+    let mut good = Vec::new();
+    Message::Request(CallId(5), Request::Ping).encode(&mut good);
+    assert_eq!(Message::decode(&[]), Err(DecodeError::Empty));
+    assert_eq!(Message::decode(&vec![1; 16 * 1024 + 1]), Err(DecodeError::TooLong));
+    assert_eq!(Message::decode(&[9, 0, 0]), Err(DecodeError::Version(9)));
+    assert_eq!(Message::decode(&good[..good.len() - 1]), Err(DecodeError::Malformed));
+    good.push(0);
+    assert_eq!(Message::decode(&good), Err(DecodeError::Trailing));
+}
+
+#[test]
+fn crowded_messages_are_cut_and_refused() {
+    let peer = |number: u8| Arc::new(PeerInfo::new([number; 32], Vec::new(), 1).unwrap());
+    let message = Message::Response(
+        CallId(1),
+        Response::Closest { peers: (0..100).map(peer).collect(), covered: false },
+    );
+    let mut bytes = Vec::new();
+    message.encode(&mut bytes);
+    assert_eq!(named(&Message::decode(&bytes).unwrap()), &named(&message)[..64]);
+    // The same with the count pushed beyond the limit by hand.
+    let mut crowded = vec![1, 1, 1, 1, 100];
+    for number in 0..100 {
+        crowded.extend([number; 32]);
+        crowded.extend([1, 0]);
+    }
+    crowded.push(0);
+    assert_eq!(Message::decode(&crowded), Err(DecodeError::TooManyPeers));
+}
+
+#[test]
+fn settings_survive_text_and_refuse_strangers() {
+    let config = Config::tiny();
+    let text = serde_json::to_string(&config).unwrap();
+    assert_eq!(serde_json::from_str::<Config>(&text).unwrap(), config);
+    assert!(text.contains("\"stabilise_every_ms\":15000"), "{text}");
+    assert_eq!(serde_json::from_str::<Config>("{}").unwrap(), Config::default());
+    assert!(serde_json::from_str::<Config>(r#"{"row_actve": 3}"#).is_err());
+}
