@@ -62,21 +62,25 @@ pub enum StartError {
 }
 
 impl Testnet {
-    /// Starts nodes that do not run. They are told the addresses of those that live. The first one of a new
-    /// network founds it; the nodes of an old one that is wholly down know each other's addresses.
+    /// Starts nodes that do not run. They are told the addresses of some that live. In a network that is wholly
+    /// down the first one founds it (again), and the others are told its address as soon as it listens: it may
+    /// take a while until it is sure that it is alone, and they spare it that.
     pub(crate) async fn launch(&mut self, indices: &[usize]) -> Result<(), StartError> {
         let mut bootstrap = self.bootstrap().await;
-        let again = indices.iter().all(|&index| self.members[index].state.id.is_some());
         let mut to_start = indices.iter().copied().peekable();
         let mut starting = JoinSet::new();
         loop {
-            // Alone until somebody can be asked: two founders would make two networks.
-            let at_most = if bootstrap.is_empty() && !again { 1 } else { self.plan.starting_max.max(1) };
-            while starting.len() < at_most && to_start.peek().is_some() {
+            while starting.len() < self.plan.starting_max.max(1) && to_start.peek().is_some() {
                 let Some(index) = to_start.next() else { break };
                 let process = self.spawn(index, &bootstrap)?;
                 let data_dir = self.data_dir(index);
                 let start_wait = self.plan.start_wait;
+                if bootstrap.is_empty() {
+                    let listens =
+                        wait_until("the daemon listens", start_wait, || listens(process, &data_dir));
+                    let addresses = listens.await.map_err(|error| self.not_ready(index, error))?;
+                    bootstrap.extend(addresses.into_iter().next());
+                }
                 starting.spawn(async move {
                     let joined = wait_until("the daemon joins", start_wait, || ready(process, &data_dir));
                     (index, joined.await)
@@ -87,7 +91,6 @@ impl Testnet {
                 Ok(finished) => finished,
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             };
-            let log = tail(&self.log(index), LOG_LINES);
             match ready {
                 Ok(Ready::Joined { api, status }) => {
                     if bootstrap.len() < BOOTSTRAP_NODES {
@@ -100,13 +103,18 @@ impl Testnet {
                 }
                 Ok(Ready::Ended) => {
                     let status = self.collect(index);
+                    let log = tail(&self.log(index), LOG_LINES);
                     return Err(StartError::Ended { index, status, log });
                 }
-                Err(error) => return Err(StartError::NotReady { index, error, log }),
+                Err(error) => return Err(self.not_ready(index, error)),
             }
         }
         self.save()?;
         Ok(())
+    }
+
+    fn not_ready(&self, index: usize, error: WaitError) -> StartError {
+        StartError::NotReady { index, error, log: tail(&self.log(index), LOG_LINES) }
     }
 
     fn spawn(&mut self, index: usize, bootstrap: &[String]) -> Result<ProcessId, StartError> {
@@ -159,17 +167,31 @@ async fn ready(process: ProcessId, data_dir: &Path) -> Result<Ready, String> {
     if process.is_gone() {
         return Ok(Ready::Ended);
     }
+    let (api, status) = ask(process, data_dir).await?;
+    if status.state == "joined" && !status.listen.is_empty() {
+        return Ok(Ready::Joined { api, status: Box::new(status) });
+    }
+    let problem = status.join_problem.as_deref().unwrap_or("no problem is known");
+    Err(format!("it is {} and listens on {} addresses ({problem})", status.state, status.listen.len()))
+}
+
+/// Looks where a daemon that has been started listens; nothing when it has ended.
+async fn listens(process: ProcessId, data_dir: &Path) -> Result<Vec<String>, String> {
+    if process.is_gone() {
+        return Ok(Vec::new());
+    }
+    let (_, status) = ask(process, data_dir).await?;
+    if status.listen.is_empty() { Err("it does not listen yet".into()) } else { Ok(status.listen) }
+}
+
+async fn ask(process: ProcessId, data_dir: &Path) -> Result<(String, Status), String> {
     let located = Located::in_data_dir(data_dir).map_err(|error| format!("its API is not up ({error})"))?;
     let api = located.endpoint.to_string();
     let client = Client::from(located).with_timeouts(STATUS_TIMEOUTS);
     let status = client.status().await.map_err(|error| format!("its API says nothing ({error})"))?;
-    match status.state.as_str() {
-        "joined" if status.pid == process.pid && !status.listen.is_empty() => {
-            Ok(Ready::Joined { api, status: Box::new(status) })
-        }
-        state => {
-            let problem = status.join_problem.as_deref().unwrap_or("no problem is known");
-            Err(format!("it is {state} and listens on {} addresses ({problem})", status.listen.len()))
-        }
+    if status.pid == process.pid {
+        Ok((api, status))
+    } else {
+        Err(format!("process {} answers in its place", status.pid))
     }
 }

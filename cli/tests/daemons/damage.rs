@@ -1,0 +1,62 @@
+//! Disks that lie.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::harness::{Net, PATIENCE, last_json, random_bytes, shown};
+
+#[tokio::test]
+async fn flipped_bytes_are_detected_covered_and_reported() {
+    const BYTES: usize = 1_500_000;
+    let mut net = Net::start(3).await;
+    let link = net.put(0, "2/3", &net.random_file("file", BYTES, 4)).await;
+
+    net.net.stop(&[1], PATIENCE).await.unwrap();
+    let flipped = flip_bytes(&net.net.data_dir(1).join("shards"));
+    assert!(flipped > 0, "there is something to damage");
+    net.net.restart(&[1]).await.unwrap();
+
+    // Two shards are needed, and one of the two that are left is damaged: no byte of it may come out.
+    net.net.kill(&[0]).unwrap();
+    let output = net.run(2, ["get", "--json", &link, "-o"], [net.path("too few")]).await;
+    assert_eq!(output.status.code(), Some(4), "{}", shown(&output));
+    assert_eq!(last_json(&output.stderr)["code"], "unavailable");
+    assert!(!net.path("too few").exists(), "what cannot be read is not left behind in part");
+    assert!(net.damaged(1).await > 0, "the daemon reports what it found");
+
+    // With a whole one in its place, everything comes back.
+    net.net.restart(&[0]).await.unwrap();
+    net.net.wait_settled(PATIENCE).await.unwrap();
+    assert!(net.get(1, &link, "again").await == random_bytes(BYTES, 4));
+}
+
+/// Flips a byte in every 50,000 of the larger files below a directory, the beginnings left alone.
+fn flip_bytes(dir: &Path) -> usize {
+    let mut flipped = 0;
+    for path in files_below(dir) {
+        let mut bytes = fs::read(&path).unwrap();
+        // The index is small, and rebuilt from the segments if it is damaged; the segments hold the shards.
+        if path.extension().is_some_and(|extension| extension == "redb") || bytes.len() < 100_000 {
+            continue;
+        }
+        for position in (25_000..bytes.len()).step_by(50_000) {
+            bytes[position] ^= 0x40;
+            flipped += 1;
+        }
+        fs::write(&path, bytes).unwrap();
+    }
+    flipped
+}
+
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_below(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}

@@ -1,0 +1,142 @@
+//! A network of daemons in a directory of its own, and the program run against it.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use chordage_testnet::{Plan, Testnet};
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+use serde_json::Value;
+use tokio::process::Command;
+
+/// The program under test.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_chordage");
+/// How long anything here may take. Far more than needed: the machine may be busy with other tests.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A network that is gone when the test is, and shows its logs when the test fails.
+pub(crate) struct Net {
+    pub(crate) net: Testnet,
+    // After the network, so that it is removed when no daemon writes into it any more.
+    dir: tempfile::TempDir,
+}
+
+impl Net {
+    pub(crate) async fn start(nodes: usize) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let net = Testnet::start(Plan::new(PROGRAM, dir.path().join("net"), nodes)).await.unwrap();
+        net.wait_settled(PATIENCE).await.unwrap();
+        Self { net, dir }
+    }
+
+    /// A path in the test's own directory, beside the network.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a file of random bytes, which are the same for the same seed.
+    pub(crate) fn random_file(&self, name: &str, bytes: usize, seed: u64) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, random_bytes(bytes, seed)).unwrap();
+        path
+    }
+
+    /// Stores a path through a node and returns the link.
+    pub(crate) async fn put(&self, node: usize, redundancy: &str, path: &Path) -> String {
+        let output = self.run(node, ["put", "--json", "--redundancy", redundancy], [path]).await;
+        json_of(&output)["link"].as_str().unwrap().to_owned()
+    }
+
+    /// Fetches a link through a node into a new file and returns what came.
+    pub(crate) async fn get(&self, node: usize, link: &str, name: &str) -> Vec<u8> {
+        let path = self.path(name);
+        let output = self.run(node, ["get", "--json", link, "-o"], [&path]).await;
+        assert!(output.status.success(), "{}", shown(&output));
+        fs::read(path).unwrap()
+    }
+
+    /// `chordage --api NODE FIRST... REST...`
+    pub(crate) async fn run<'a, R: AsRef<OsStr>>(
+        &self,
+        node: usize,
+        first: impl IntoIterator<Item = &'a str>,
+        rest: impl IntoIterator<Item = R>,
+    ) -> Output {
+        let mut command = chordage(first);
+        command.args(rest).arg("--api").arg(self.net.data_dir(node));
+        finish(command).await
+    }
+
+    /// Shards that a node found damaged since it started.
+    pub(crate) async fn damaged(&self, node: usize) -> u64 {
+        self.net.status(node).await.unwrap().damaged_shards
+    }
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.net.log_tails(20));
+        }
+    }
+}
+
+/// The program with arguments, nothing of the caller's environment, and an end when the test ends.
+pub(crate) fn chordage<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = Command::new(PROGRAM);
+    for variable in ["CHORDAGE_API", "CHORDAGE_API_TOKEN", "CHORDAGE_DATA_DIR", "CHORDAGE_LOG"] {
+        command.env_remove(variable);
+    }
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+/// Runs a command to its end, which has to come.
+pub(crate) async fn finish(mut command: Command) -> Output {
+    tokio::time::timeout(PATIENCE, command.output()).await.expect("it ends in time").unwrap()
+}
+
+/// The last line of a successful command's standard output.
+pub(crate) fn json_of(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", shown(output));
+    last_json(&output.stdout)
+}
+
+/// The last line of a stream.
+pub(crate) fn last_json(stream: &[u8]) -> Value {
+    let text = String::from_utf8_lossy(stream);
+    let line = text.lines().last().unwrap_or_default();
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {text:?}"))
+}
+
+/// An ended command for a failure report.
+pub(crate) fn shown(output: &Output) -> String {
+    let [out, err] = [&output.stdout, &output.stderr].map(|stream| String::from_utf8_lossy(stream));
+    format!("{}\nstandard output:\n{out}\nstandard error:\n{err}", output.status)
+}
+
+pub(crate) fn random_bytes(count: usize, seed: u64) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    ChaCha8Rng::seed_from_u64(seed).fill_bytes(&mut bytes);
+    bytes
+}
+
+/// Processes whose command line names a directory: daemons of a network there.
+pub(crate) fn processes_of(dir: &Path) -> Vec<u32> {
+    let dir = dir.as_os_str().as_encoded_bytes();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        // Empty for zombies, which do not run any more; unreadable for those that end while we look.
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if let Some(pid) = pid
+            && line.windows(dir.len()).any(|part| part == dir)
+        {
+            found.push(pid);
+        }
+    }
+    found
+}

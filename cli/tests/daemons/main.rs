@@ -1,0 +1,11 @@
+//! Stories on real daemons: processes, sockets, disks and signals, through the program itself.
+
+#![allow(clippy::unwrap_used)]
+
+mod damage;
+mod demo;
+mod harness;
+mod lookups;
+mod restart;
+mod testnet_command;
+mod writer;
