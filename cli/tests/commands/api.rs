@@ -1,0 +1,182 @@
+//! The HTTP API as other programs see it: status lines, headers, bodies.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use serde_json::Value;
+
+use crate::harness::{PATIENCE, Scene, noise};
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then_some(value.trim())
+        })
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+/// Sends one request as raw text and reads the answer. HTTP/1.0, so that the body is neither chunked nor followed by anything.
+fn request(scene: &Scene, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
+    let mut stream = UnixStream::connect(scene.net.data_dir(0).join("api.sock")).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head =
+        format!("{method} {path} HTTP/1.0\r\nHost: x\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
+    stream.write_all(head.as_bytes()).unwrap();
+    // A daemon that refuses may close before it has read everything.
+    let _ = stream.write_all(body);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a head");
+    let head = String::from_utf8(answer[..end].to_vec()).unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, head, body: answer[end + 4..].to_vec() }
+}
+
+fn get(scene: &Scene, path: &str, headers: &str) -> Answer {
+    request(scene, "GET", path, headers, b"")
+}
+
+#[test]
+fn ranges_are_those_of_http() {
+    let scene = Scene::with_daemons(1);
+    let content = noise(1_000_000, 9);
+    let report = request(&scene, "POST", "/v1/objects", "", &content).json();
+    let path = format!("/v1/objects/{}/content", report["link"].as_str().unwrap());
+
+    let whole = get(&scene, &path, "");
+    assert_eq!((whole.status, whole.header("content-length")), (200, Some("1000000")));
+    assert_eq!(whole.header("accept-ranges"), Some("bytes"));
+    assert!(whole.body == content);
+
+    let part = get(&scene, &path, "Range: bytes=999990-2000000\r\n");
+    assert_eq!((part.status, part.header("content-range")), (206, Some("bytes 999990-999999/1000000")));
+    assert_eq!(part.body, content[999_990..]);
+
+    let etag = whole.header("etag").unwrap();
+    let same = get(&scene, &path, &format!("Range: bytes=0-0\r\nIf-Range: {etag}\r\n"));
+    assert_eq!((same.status, &same.body[..]), (206, &content[..1]));
+    let other = get(&scene, &path, "Range: bytes=0-0\r\nIf-Range: \"other\"\r\n");
+    assert_eq!(other.status, 200);
+
+    let outside = get(&scene, &path, "Range: bytes=1000000-\r\n");
+    assert_eq!((outside.status, outside.header("content-range")), (416, Some("bytes */1000000")));
+    assert_eq!(outside.json()["code"], "range_not_satisfiable");
+    assert_eq!(get(&scene, &path, "Range: bytes=9-3\r\n").status, 400);
+}
+
+#[test]
+fn mistakes_are_problems_with_a_status() {
+    let scene = Scene::with_daemons(1);
+    let cases = [
+        ("GET", "/v1/nothing", "", 404, "not_found"),
+        ("DELETE", "/v1/status", "", 400, "bad_request"),
+        ("GET", "/v1/objects/hello", "", 400, "bad_link"),
+        ("GET", "/v1/objects/hello?chekc=true", "", 400, "bad_request"),
+        ("GET", "/v1/trace/zz", "", 400, "bad_request"),
+        ("GET", "/v1/operations/00000000000000000000000000000000", "", 404, "not_found"),
+        ("POST", "/v1/objects?redundancy=9/4", "", 400, "bad_request"),
+        ("POST", "/v1/objects?redundancy=4/9", "", 503, "too_few_nodes"),
+        ("POST", "/v1/objects", "Content-Type: multipart/form-data\r\n", 400, "bad_request"),
+        ("POST", "/v1/objects", "Content-Type: application/x-tar\r\n", 400, "bad_request"),
+    ];
+    for (method, path, headers, status, code) in cases {
+        let answer = request(&scene, method, path, headers, b"not a tar archive");
+        let problem = answer.json();
+        assert_eq!((answer.status, &problem["code"]), (status, &code.into()), "{method} {path}: {problem}");
+        for field in ["message", "state", "hint"] {
+            assert!(problem[field].as_str().is_some_and(|text| !text.is_empty()), "{field} of {problem}");
+        }
+    }
+}
+
+#[test]
+fn a_failed_put_can_be_asked_about_afterwards() {
+    let scene = Scene::with_daemons(1);
+    let id = "00112233445566778899aabbccddeeff";
+    let headers = format!("Content-Type: application/x-tar\r\nchordage-operation: {id}\r\n");
+    assert_eq!(request(&scene, "POST", "/v1/objects", &headers, &[1; 4096]).status, 400);
+    let remembered = get(&scene, &format!("/v1/operations/{id}"), "");
+    assert_eq!((remembered.status, &remembered.json()["code"]), (200, &"bad_request".into()));
+}
+
+#[test]
+fn a_body_that_breaks_off_is_not_an_object() {
+    let scene = Scene::with_daemons(1);
+    let mut stream = UnixStream::connect(scene.net.data_dir(0).join("api.sock")).unwrap();
+    stream
+        .write_all(b"POST /v1/objects HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nonly this")
+        .unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    assert!(!String::from_utf8_lossy(&answer).contains("chord1r"), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[test]
+fn the_ninth_put_is_told_to_wait() {
+    let scene = Scene::with_daemons(1);
+    let socket = scene.net.data_dir(0).join("api.sock");
+    let head = b"POST /v1/objects HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nbegun";
+    let begun: Vec<UnixStream> = (0..8)
+        .map(|_| {
+            let mut stream = UnixStream::connect(&socket).unwrap();
+            stream.write_all(head).unwrap();
+            stream
+        })
+        .collect();
+    // The eight are accepted in their own time, so the ninth may need some tries until it is the ninth.
+    crate::harness::eventually("a put is refused", || {
+        let answer = request(&scene, "POST", "/v1/objects", "", b"one more");
+        if answer.status == 200 {
+            return false;
+        }
+        assert_eq!((answer.status, &answer.json()["code"]), (503, &"busy".into()));
+        assert!(answer.header("retry-after").is_some());
+        true
+    });
+    drop(begun);
+    crate::harness::eventually("puts are taken again", || {
+        request(&scene, "POST", "/v1/objects", "", b"one more").status == 200
+    });
+}
+
+#[test]
+fn listings_are_arrays_or_lines() {
+    let scene = Scene::with_daemons(1);
+    std::fs::create_dir_all(scene.path("dir/sub")).unwrap();
+    scene.file("dir/a", b"abc");
+    scene.file("dir/sub/b", b"");
+    let path = format!("/v1/objects/{}/entries", scene.put(&scene.path("dir")));
+    let paths = |answer: &Answer| -> Vec<String> {
+        let entries = answer.json();
+        entries.as_array().unwrap().iter().map(|entry| entry["path"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(paths(&get(&scene, &path, "")), ["a", "sub"]);
+    assert_eq!(paths(&get(&scene, &format!("{path}?recursive=true"), "")), ["a", "sub", "sub/b"]);
+    assert_eq!(paths(&get(&scene, &format!("{path}?path=sub"), "")), ["sub/b"]);
+    assert_eq!(paths(&get(&scene, &format!("{path}?path_hex=61"), "")), ["a"]);
+    assert_eq!(get(&scene, &format!("{path}?path=su"), "").status, 404);
+    let lines = get(&scene, &path, "Accept: application/x-ndjson\r\n");
+    assert_eq!(String::from_utf8(lines.body).unwrap().lines().count(), 2);
+}
+
+#[test]
+fn the_description_is_there() {
+    let scene = Scene::with_daemons(1);
+    let description = get(&scene, "/v1/openapi.json", "").json();
+    assert!(description["openapi"].as_str().unwrap().starts_with("3."));
+    assert!(description["paths"]["/v1/objects/{link}/content"]["get"]["responses"]["206"].is_object());
+    assert!(description["components"]["schemas"]["Problem"].is_object());
+}

@@ -1,0 +1,10 @@
+//! The command line and the HTTP API against real daemons.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics is a test that reports")]
+
+mod api;
+mod bad_input;
+mod daemon;
+mod harness;
+mod interrupt;
+mod round_trip;
