@@ -76,10 +76,11 @@ impl<'a> Stage<'a> {
     pub(super) async fn play(&mut self) -> Result<(), CliError> {
         let put = self.put().await?;
         self.look_up().await?;
-        let tolerated = usize::from(put.n - put.k);
-        let kill = self.options.kill.unwrap_or(tolerated.min(self.options.nodes - 1));
         let before = self.network.client(0)?.stat(&put.link, true).await?.health.unwrap_or_default();
         self.outcome.shards_before = shards(&before);
+        // What the weakest chunk can lose: n - k, unless a holder failed during the put.
+        let tolerated = usize::from(before.shards_min.min(put.n).saturating_sub(put.k));
+        let kill = self.options.kill.unwrap_or(tolerated.min(self.options.nodes - 1));
         self.holders_before = before.holders;
         let killed = self.kill(kill).await?;
         let reader = self.add_reader().await?;

@@ -166,6 +166,15 @@ impl<'a> Story<'a> {
     }
 
     pub(super) fn ends_well(&self, outcome: &Outcome) {
-        self.line(&format!("\n{} of {} daemons killed, nothing lost.", outcome.killed, outcome.nodes));
+        let (killed, nodes) = (outcome.killed, outcome.nodes);
+        let tolerated = usize::from(outcome.n - outcome.k);
+        if killed > tolerated {
+            let promise = format!("{}-of-{} only promises that for {tolerated}", outcome.k, outcome.n);
+            self.line(&format!(
+                "\n{killed} of {nodes} daemons killed, nothing lost. That is luck: {promise}."
+            ));
+        } else {
+            self.line(&format!("\n{killed} of {nodes} daemons killed, nothing lost."));
+        }
     }
 }
