@@ -61,7 +61,7 @@ fn paths_that_cannot_be_stored_are_named() {
     std::fs::create_dir(&dir).unwrap();
     let secret = dir.join("secret");
     std::fs::write(&secret, "s").unwrap();
-    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o000)).unwrap();
     if std::fs::File::open(&secret).is_ok() {
         // Permissions do not stop root, but reading the first byte of an address space stops everybody.
         scene

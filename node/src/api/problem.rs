@@ -15,6 +15,7 @@ const NOTHING_STORED: &str = "nothing was stored";
 const NOTHING_CHANGED: &str = "nothing was changed";
 
 impl Problem {
+    #[expect(clippy::needless_pass_by_value, reason = "callers hand over errors, texts and literals alike")]
     pub(crate) fn new(code: ProblemCode, message: impl ToString, state: &str, hint: impl ToString) -> Self {
         Problem { code, message: message.to_string(), state: state.to_owned(), hint: hint.to_string() }
     }

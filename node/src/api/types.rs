@@ -56,7 +56,7 @@ pub struct ObjectStat {
     pub bytes: u64,
     /// Regular files.
     pub files: u64,
-    /// Directories, the root included.
+    /// Directories below the root.
     pub dirs: u64,
     /// Symbolic links.
     pub symlinks: u64,
