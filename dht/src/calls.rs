@@ -17,6 +17,8 @@ pub(crate) enum Purpose {
     Probe,
     /// Does a peer we were told of exist? Its answer alone admits it.
     Meet,
+    /// Is somebody we lost alive after all?
+    Revive,
     /// What is its leaf set?
     Leaves,
     /// Somebody else wants to know whether it is alive.

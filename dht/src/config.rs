@@ -28,6 +28,8 @@ pub struct Config {
     pub lookup_messages: u16,
     /// Lookups in progress at once; more are refused.
     pub lookups: u16,
+    /// Lost neighbours that are remembered and tried again, so that a split network finds together. 0 for none.
+    pub former: u16,
     /// Between two exchanges of leaf sets with the nearest neighbours.
     #[serde(rename = "stabilise_every_ms", with = "millis")]
     pub stabilise_every: Duration,
@@ -59,6 +61,7 @@ impl Default for Config {
             parallel: params::PARALLEL as u8,
             lookup_messages: params::LOOKUP_MESSAGES as u16,
             lookups: params::LOOKUPS_MAX as u16,
+            former: params::FORMER as u16,
             stabilise_every: params::STABILISE_EVERY,
             stabilise_after_change: params::STABILISE_AFTER_CHANGE,
             probe_every: params::PROBE_EVERY,

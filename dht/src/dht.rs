@@ -1,6 +1,7 @@
 //! The state machine: one node of the overlay.
 
 mod answer;
+mod former;
 mod join;
 mod neighbours;
 mod preload;
@@ -9,7 +10,12 @@ mod query;
 mod refresh;
 mod views;
 
-use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    vec::Vec,
+};
 use core::{fmt, time::Duration};
 
 use rand_core::Rng;
@@ -71,6 +77,7 @@ pub struct Dht<M: Metric = AnyMetric> {
     next_lookup: u32,
     timers: Timers,
     gone: Gone,
+    former: VecDeque<former::Former>,
     /// Peers being met: bounded, and each at most once.
     meeting: Vec<NodeId>,
     /// Exchanges of leaf sets under way.
@@ -134,6 +141,7 @@ impl<M: Metric> Dht<M> {
             next_lookup: 0,
             timers: Timers::default(),
             gone: Gone::default(),
+            former: VecDeque::new(),
             meeting: Vec::new(),
             exchanges: 0,
             network_rtt: Rtt::default(),
@@ -188,6 +196,7 @@ impl<M: Metric> Dht<M> {
                 Timer::Suspects => self.probe_suspects(turn),
                 Timer::Check => self.check_own_place(turn),
                 Timer::Refresh => self.refresh(turn),
+                Timer::Former => self.try_former(turn),
             }
         }
     }
@@ -242,6 +251,7 @@ impl<M: Metric> Dht<M> {
             (Purpose::ReachFor(asker, id), Response::Pong) => {
                 turn.send(&asker, Message::Response(id, Response::Reached(true)));
             }
+            (Purpose::Revive, Response::Pong) => self.former_is_back(turn, from),
             (Purpose::ReachThrough(suspect), Response::Reached(reached)) => {
                 self.told_reach(turn, &suspect, reached);
             }
@@ -262,7 +272,7 @@ impl<M: Metric> Dht<M> {
                     leaf.probing = false;
                 }
             }
-            Purpose::Lookup(_) | Purpose::ReachFor(..) | Purpose::ReachThrough(_) => {}
+            Purpose::Lookup(_) | Purpose::Revive | Purpose::ReachFor(..) | Purpose::ReachThrough(_) => {}
         }
     }
 
@@ -291,8 +301,8 @@ impl<M: Metric> Dht<M> {
                 self.lookup_failed(turn, serial, peer.id_ref());
             }
             Purpose::Probe | Purpose::Leaves => self.missed(turn, &peer, false),
-            // It was hearsay; perhaps only the address was wrong.
-            Purpose::Meet => {}
+            // It was hearsay; perhaps only the address was wrong. Or it was a faint hope.
+            Purpose::Meet | Purpose::Revive => {}
             Purpose::ReachFor(asker, id) => {
                 turn.send(&asker, Message::Response(id, Response::Reached(false)));
             }
@@ -308,7 +318,7 @@ impl<M: Metric> Dht<M> {
         for call in calls {
             self.settle_call(&call);
             // A hearsay address that does not work says nothing about the peer.
-            verified |= !matches!(call.purpose, Purpose::Meet);
+            verified |= !matches!(call.purpose, Purpose::Meet | Purpose::Revive);
             match call.purpose {
                 Purpose::Lookup(serial) => lookups.push(serial),
                 Purpose::ReachFor(asker, id) => {

@@ -46,7 +46,32 @@ pub(crate) struct Candidate {
     pub(crate) distance: Distance,
     pub(crate) named_by: Option<NodeId>,
     pub(crate) depth: u8,
+    /// To which of the disjoint paths it belongs: the one that named it first. No other path uses it.
+    path: u8,
     pub(crate) state: State,
+}
+
+/// Most disjoint paths. S/Kademlia's d; there 8 withstood a fifth of the nodes lying.
+const PATHS_MAX: usize = 8;
+
+/// A peer that names others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Namer {
+    id: NodeId,
+    depth: u8,
+    path: u8,
+}
+
+/// What one look over the candidates finds out about a path.
+#[derive(Clone, Copy, Default)]
+struct Path {
+    /// Candidates that are not known to be dead.
+    seen: usize,
+    late: usize,
+    /// One of its nearest has not answered yet.
+    unfinished: bool,
+    /// Whom it should ask next.
+    next: Option<usize>,
 }
 
 /// Candidates kept; beyond, the farthest unasked ones are forgotten. Four replies' worth of the largest.
@@ -60,10 +85,12 @@ pub(crate) struct Progress {
     /// How many of the nearest have to answer.
     need: usize,
     parallel: usize,
+    paths: usize,
     pub(crate) started: Time,
     pub(crate) deadline: Time,
     candidates: Vec<Candidate>,
-    in_flight: usize,
+    /// Questions under way, by path.
+    in_flight: [u8; PATHS_MAX],
     pub(crate) messages: u32,
     trace: Vec<Hop>,
 }
@@ -97,23 +124,31 @@ impl Progress {
             want,
             need: need.max(1),
             parallel,
+            paths: 1,
             started,
             deadline,
             candidates: Vec::new(),
-            in_flight: 0,
+            in_flight: [0; PATHS_MAX],
             messages: 0,
             trace: Vec::new(),
         }
     }
 
+    /// Looks over this many disjoint paths, 1 to 8. To be said before the first peer is added.
+    ///
+    /// As in S/Kademlia (Baumgart and Mies 2007): the peers known at the start are dealt out to the paths, each path
+    /// goes its own way, and no node serves two. A liar spoils the path it is on; the union of all answers counts.
+    pub(crate) fn over_paths(mut self, paths: u8) -> Self {
+        self.paths = usize::from(paths).clamp(1, PATHS_MAX);
+        self
+    }
+
+    pub(crate) fn paths(&self) -> usize {
+        self.paths
+    }
+
     /// Adds a peer, unless it is known already.
-    pub(crate) fn add<M: Metric>(
-        &mut self,
-        metric: &M,
-        peer: &Peer,
-        state: State,
-        namer: Option<(NodeId, u8)>,
-    ) {
+    pub(crate) fn add<M: Metric>(&mut self, metric: &M, peer: &Peer, state: State, namer: Option<Namer>) {
         let distance = metric.distance(peer.id_ref().key(), &self.key);
         let place = self.candidates.binary_search_by(|candidate| {
             candidate.distance.cmp(&distance).then_with(|| candidate.peer.id_ref().cmp(peer.id_ref()))
@@ -123,11 +158,15 @@ impl Progress {
         if full && (index == self.candidates.len() || !self.forget_farthest(index)) {
             return;
         }
-        let (named_by, depth) = match namer {
-            Some((id, depth)) => (Some(id), depth.saturating_add(1)),
-            None => (None, u8::from(!matches!(state, State::Here | State::HereUnsure))),
+        let (named_by, depth, path) = match namer {
+            Some(namer) => (Some(namer.id), namer.depth.saturating_add(1), namer.path),
+            None => {
+                let path = (self.candidates.len() % self.paths) as u8;
+                (None, u8::from(!matches!(state, State::Here | State::HereUnsure)), path)
+            }
         };
-        self.candidates.insert(index, Candidate { peer: peer.clone(), distance, named_by, depth, state });
+        self.candidates
+            .insert(index, Candidate { peer: peer.clone(), distance, named_by, depth, path, state });
     }
 
     /// Makes room behind `index`.
@@ -153,52 +192,50 @@ impl Progress {
 
     /// Decides the next move. Call it until it says something else than [`Step::Ask`].
     pub(crate) fn step(&mut self, messages_max: u32) -> Step {
-        let (mut settled, mut open, mut late) = (0, false, 0);
-        let mut next = None;
-        let mut position = 0;
+        // Of all paths together: how many of the nearest have answered before the first that has not.
+        let (mut settled, mut open) = (0, false);
+        let mut paths = [Path::default(); PATHS_MAX];
         for (index, candidate) in self.candidates.iter().enumerate() {
-            match candidate.state {
+            let path = &mut paths[usize::from(candidate.path)];
+            let is_open = match candidate.state {
                 State::Failed | State::HereUnsure => continue,
-                State::Here | State::Answered if !open => {
-                    settled += 1;
-                    if settled >= self.need {
-                        return Step::Done;
-                    }
-                }
-                State::Here | State::Answered => {}
-                State::Named => {
-                    open = true;
-                    next = Some(index);
-                }
-                State::Asked => open = true,
+                State::Here | State::Answered => false,
+                State::Named | State::Asked => true,
                 State::Late => {
-                    open = true;
-                    late += 1;
+                    path.late += 1;
+                    true
                 }
-            }
-            position += 1;
+            };
+            open |= is_open && settled < self.need;
+            settled += usize::from(!open);
+            path.unfinished |= is_open && path.seen < self.need;
             // Whom to ask: only peers near the top, so that the last round does not ask more than it needs; late ones
             // make room for others.
-            if next.is_some() || position >= self.need.max(self.parallel) + late {
-                break;
+            let window = self.need.max(self.parallel.div_ceil(self.paths)) + path.late;
+            if candidate.state == State::Named && path.next.is_none() && path.seen < window {
+                path.next = Some(index);
             }
+            path.seen += 1;
         }
-        if !open {
-            // Everybody who is left has answered, though there are fewer than asked for.
+        if !open && paths.iter().all(|path| !path.unfinished) {
+            // Perhaps there are fewer than asked for; but then everybody who is left has answered.
             let anybody = self.candidates.iter().any(|c| matches!(c.state, State::Answered));
             let alone = self.candidates.iter().all(|c| matches!(c.state, State::Here | State::HereUnsure));
-            return if anybody || alone { Step::Done } else { Step::NoAnswer };
+            return if settled >= self.need || anybody || alone { Step::Done } else { Step::NoAnswer };
         }
-        match next {
-            Some(index) if self.in_flight < self.parallel && self.messages < messages_max => {
-                let candidate = &mut self.candidates[index];
-                candidate.state = State::Asked;
-                self.in_flight += 1;
-                self.messages += 1;
-                Step::Ask(candidate.peer.clone())
-            }
-            _ => Step::Wait,
+        if self.messages >= messages_max {
+            return Step::Wait;
         }
+        let limit = self.parallel.div_ceil(self.paths) as u8;
+        let free =
+            (0..self.paths).filter(|path| self.in_flight[*path] < limit && paths[*path].next.is_some());
+        let Some(path) = free.min_by_key(|path| self.in_flight[*path]) else { return Step::Wait };
+        let Some(next) = paths[path].next else { return Step::Wait };
+        let candidate = &mut self.candidates[next];
+        candidate.state = State::Asked;
+        self.in_flight[path] += 1;
+        self.messages += 1;
+        Step::Ask(candidate.peer.clone())
     }
 
     /// Whether an answer may still come.
@@ -206,17 +243,17 @@ impl Progress {
         self.candidates.iter().any(|candidate| matches!(candidate.state, State::Asked | State::Late))
     }
 
-    /// A peer that was asked has answered. Returns its distance to the key, and its depth.
+    /// A peer that was asked has answered. Returns its distance to the key, and how it names others.
     pub(crate) fn answered<M: Metric>(
         &mut self,
         metric: &M,
         id: &NodeId,
         rtt: Duration,
-    ) -> Option<(Distance, u8)> {
+    ) -> Option<(Distance, Namer)> {
         let index = self.find(metric, id)?;
         let candidate = &mut self.candidates[index];
         match candidate.state {
-            State::Asked => self.in_flight -= 1,
+            State::Asked => self.in_flight[usize::from(candidate.path)] -= 1,
             State::Late => {}
             _ => return None,
         }
@@ -228,7 +265,7 @@ impl Progress {
             distance_bits: candidate.distance.bits(),
             named_by: candidate.named_by,
         });
-        Some((candidate.distance, candidate.depth))
+        Some((candidate.distance, Namer { id: *id, depth: candidate.depth, path: candidate.path }))
     }
 
     /// A peer that was asked is late.
@@ -237,7 +274,7 @@ impl Progress {
             && self.candidates[index].state == State::Asked
         {
             self.candidates[index].state = State::Late;
-            self.in_flight -= 1;
+            self.in_flight[usize::from(self.candidates[index].path)] -= 1;
         }
     }
 
@@ -245,7 +282,7 @@ impl Progress {
     pub(crate) fn failed<M: Metric>(&mut self, metric: &M, id: &NodeId) {
         if let Some(index) = self.find(metric, id) {
             match self.candidates[index].state {
-                State::Asked => self.in_flight -= 1,
+                State::Asked => self.in_flight[usize::from(self.candidates[index].path)] -= 1,
                 State::Late => {}
                 _ => return,
             }

@@ -66,3 +66,11 @@ pub const JOIN_RETRY_MIN: Duration = Duration::from_secs(1);
 pub const JOIN_RETRY_MAX: Duration = Duration::from_secs(30);
 /// Lookups in progress at one node. Design.
 pub const LOOKUPS_MAX: usize = 1024;
+/// Neighbours we lost that are remembered. Design.
+pub const FORMER: usize = 256;
+/// Between two attempts to reach one of them. Design.
+pub const FORMER_EVERY: Duration = Duration::from_secs(30);
+/// The same after one has answered. Design.
+pub const FORMER_SOON: Duration = Duration::from_secs(1);
+/// How long they are remembered. Design.
+pub const FORMER_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -16,7 +16,7 @@ const CONTEXT: &str = "chordage 2026 placement lot";
 pub fn rendezvous_order(key: &Key, candidates: &[Peer]) -> Vec<Peer> {
     let mut drawn: Vec<([u8; 32], &Peer)> =
         candidates.iter().map(|peer| (lot(key, &peer.id()), peer)).collect();
-    drawn.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+    drawn.sort_unstable_by_key(|(lot, _)| core::cmp::Reverse(*lot));
     drawn.into_iter().map(|(_, peer)| peer.clone()).collect()
 }
 

@@ -18,9 +18,11 @@ pub(crate) enum Timer {
     Check,
     /// Look for a row to refresh.
     Refresh,
+    /// Try somebody we have lost.
+    Former,
 }
 
-const COUNT: usize = 7;
+const COUNT: usize = 8;
 const ALL: [Timer; COUNT] = [
     Timer::Join,
     Timer::Settle,
@@ -29,6 +31,7 @@ const ALL: [Timer; COUNT] = [
     Timer::Suspects,
     Timer::Check,
     Timer::Refresh,
+    Timer::Former,
 ];
 
 /// The end of time marks a timer that is not set; that keeps the array at 8 bytes each.

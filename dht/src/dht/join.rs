@@ -55,6 +55,9 @@ impl<M: Metric> Dht<M> {
         for seed in &self.seeds {
             progress.add(&self.metric, seed, State::Named, None);
         }
+        for former in self.former.iter().take(SEEDS_MAX) {
+            progress.add(&self.metric, &former.peer, State::Named, None);
+        }
         self.run_lookup(turn, progress);
     }
 

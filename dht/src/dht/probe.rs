@@ -169,6 +169,7 @@ impl<M: Metric> Dht<M> {
             Shape::Tree => leaf.confirmations < HEARD_ENOUGH,
         };
         self.gone.lost(&peer, turn.now);
+        self.remember_former(turn, peer);
         self.drop_peer(turn, id, DownReason::Failed);
         if announce {
             for leaf in self.leaves.as_slice() {

@@ -41,7 +41,8 @@ impl<M: Metric> Dht<M> {
         };
         let deadline = turn.now + options.deadline;
         let parallel = self.config.parallel.into();
-        let mut progress = Progress::new(Owner::Caller(id), key, want, need, parallel, turn.now, deadline);
+        let mut progress = Progress::new(Owner::Caller(id), key, want, need, parallel, turn.now, deadline)
+            .over_paths(options.paths);
         if self.is_member() {
             let sure = self.leaves.covers(&self.metric, self.own_id().key(), &key, 1);
             let state = if sure { State::Here } else { State::HereUnsure };
@@ -50,7 +51,7 @@ impl<M: Metric> Dht<M> {
         let known = options.confirm == Confirm::Known
             && self.is_member()
             && self.leaves.covers(&self.metric, self.own_id().key(), &key, want);
-        let count = want.max(self.config.reply_peers.into());
+        let count = want.max(self.config.reply_peers.into()).max(4 * usize::from(options.paths.min(8)));
         for peer in self.nearest_others(&key, count, self.own_id()) {
             progress.add(&self.metric, &peer, State::Named, None);
         }
@@ -75,7 +76,9 @@ impl<M: Metric> Dht<M> {
     fn advance(&mut self, turn: &mut Turn<'_>, serial: u32) {
         loop {
             let Some(lookup) = self.lookups.get_mut(&serial) else { return };
-            match lookup.step(u32::from(self.config.lookup_messages)) {
+            // Four paths may cost nearly twice, eight nearly three times as much as one.
+            let messages_max = u32::from(self.config.lookup_messages) * (3 + lookup.paths() as u32) / 4;
+            match lookup.step(messages_max) {
                 Step::Ask(peer) => {
                     let count = lookup.want.max(self.config.reply_peers.into()).min(MESSAGE_PEERS_MAX) as u8;
                     let request = Request::Closest { key: lookup.key, count };
@@ -101,7 +104,7 @@ impl<M: Metric> Dht<M> {
     ) {
         let names = &names[..names.len().min(MESSAGE_PEERS_MAX)];
         if let Some(lookup) = self.lookups.get_mut(&serial)
-            && let Some((distance, depth)) = lookup.answered(&self.metric, from.id_ref(), rtt)
+            && let Some((distance, namer)) = lookup.answered(&self.metric, from.id_ref(), rtt)
         {
             for name in names {
                 // Who does not cover the key can only help by naming somebody nearer than itself.
@@ -111,7 +114,7 @@ impl<M: Metric> Dht<M> {
                     && name.id_ref() != self.local.id_ref()
                     && !self.gone.ignores_name(name, turn.now)
                 {
-                    lookup.add(&self.metric, name, State::Named, Some((from.id(), depth)));
+                    lookup.add(&self.metric, name, State::Named, Some(namer));
                 }
             }
             self.advance(turn, serial);

@@ -22,12 +22,13 @@ proptest! {
         key in any::<[u8; 32]>(),
         need in 1usize..6,
         parallel in 1usize..5,
+        paths in 1u8..=8,
         names in prop::collection::vec(prop::collection::vec(0u16..100, 0..20), 100),
         fates in prop::collection::vec(0u8..4, 100),
     ) {
         let key = Key::from_bytes(key);
         let deadline = Time::from_micros(u64::MAX);
-        let mut lookup = Progress::new(Owner::Check, key, 10, need, parallel, Time::ZERO, deadline);
+        let mut lookup = Progress::new(Owner::Check, key, 10, need, parallel, Time::ZERO, deadline).over_paths(paths);
         let number = |id: &NodeId| (0..100u16).find(|n| peer(*n).id_ref() == id).unwrap();
         for n in 0..5 {
             lookup.add(&metric, &peer(n), State::Named, None);
@@ -41,7 +42,7 @@ proptest! {
             match lookup.step(60) {
                 Step::Ask(peer) => {
                     under_way.push(peer);
-                    prop_assert!(lookup.in_flight <= parallel);
+                    prop_assert!(usize::from(lookup.in_flight.iter().sum::<u8>()) <= parallel.max(usize::from(paths)).next_multiple_of(usize::from(paths)));
                 }
                 Step::Wait => {
                     if under_way.is_empty() {
@@ -56,9 +57,9 @@ proptest! {
                         dead.push(asked.id());
                         continue;
                     }
-                    let (_, depth) = lookup.answered(&metric, asked.id_ref(), Duration::ZERO).unwrap();
+                    let (_, namer) = lookup.answered(&metric, asked.id_ref(), Duration::ZERO).unwrap();
                     for name in &names[usize::from(n)] {
-                        lookup.add(&metric, &peer(*name), State::Named, Some((asked.id(), depth)));
+                        lookup.add(&metric, &peer(*name), State::Named, Some(namer));
                     }
                 }
                 end => break end,

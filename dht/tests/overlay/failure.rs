@@ -103,3 +103,21 @@ fn the_last_one_standing() {
     }
     world.run_until(Duration::from_secs(30), |world| world.wrong_leaf_sets().is_empty());
 }
+
+/// A network that is split for ten minutes becomes two rings, and one again when the split ends.
+#[test]
+fn two_halves_find_together() {
+    for metric in METRICS {
+        let mut world = World::settled(45, metric, Config::default(), 100);
+        world.split(Some((0..100).map(|node| node < 50).collect()));
+        world.run(Duration::from_secs(600));
+        for node in 0..100 {
+            let same_side = |id| (0..50).any(|other| world.id(other) == id) == (node < 50);
+            let strangers = world.nodes[node].dht.leaf_set().filter(|leaf| !same_side(leaf.id())).count();
+            assert_eq!(strangers, 0, "node {node}, seed {}", world.seed);
+        }
+        world.split(None);
+        let took = world.run_until(Duration::from_secs(60), |world| world.wrong_leaf_sets().is_empty());
+        eprintln!("{metric}: one ring again after {took:?}");
+    }
+}

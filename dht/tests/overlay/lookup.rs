@@ -143,3 +143,21 @@ fn who_has_not_joined_cannot_look() {
     let key = world.random_key();
     assert_eq!(world.lookup(node, key, confirmed(1)), Err(LookupError::NotJoined));
 }
+
+#[test]
+fn disjoint_paths_find_the_same() {
+    for metric in [AnyMetric::Ring, AnyMetric::Xor] {
+        let config = Config { row_active: 4, leaf_set: 16, reply_peers: 12, ..Config::default() };
+        let mut world = World::settled(30, metric, config, 200);
+        for paths in [1, 4, 8] {
+            let mut messages = 0;
+            for _ in 0..50 {
+                let (from, key) = (world.random(200), world.random_key());
+                let found = world.lookup(from, key, LookupOptions { paths, ..confirmed(8) }).unwrap();
+                assert_eq!(ids(&found.closest), world.truth(&key, 8), "seed {}", world.seed);
+                messages += found.messages;
+            }
+            eprintln!("{metric}, {paths} paths: {} messages in the mean", messages / 50);
+        }
+    }
+}

@@ -56,7 +56,7 @@ fn an_unmaintained_node_sets_no_timers_and_still_looks_up() {
     dht.handle(Time::ZERO, &mut rng, Input::StartLookup { id: LookupId(1), key, options }, &mut out);
     match &out[..] {
         [Output::LookupFinished { outcome: Ok(found), .. }] => {
-            assert_eq!(found.closest[0].id(), peers[7].id())
+            assert_eq!(found.closest[0].id(), peers[7].id());
         }
         other => panic!("{other:?}"),
     }
