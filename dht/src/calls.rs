@@ -106,6 +106,19 @@ impl Calls {
         self.open.remove(&id).map(|call| (CallId(id), call))
     }
 
+    /// Gives every call that is overdue until `deadline`.
+    pub(crate) fn postpone(&mut self, now: Time, deadline: Time) {
+        while let Some((overdue, id)) = self.deadlines.first().copied()
+            && overdue <= now
+        {
+            self.deadlines.remove(&(overdue, id));
+            if let Some(call) = self.open.get_mut(&id) {
+                call.deadline = deadline;
+                self.deadlines.insert((deadline, id));
+            }
+        }
+    }
+
     /// Puts a call back that is sent once more.
     pub(crate) fn repeat(&mut self, id: CallId, mut call: Call, deadline: Time) {
         call.repeats += 1;

@@ -24,6 +24,7 @@ use crate::{
     Config, NodeId, Time,
     calls::{Call, Calls, Purpose},
     gone::Gone,
+    health::Health,
     io::{DownReason, Event, Input, Output},
     leaf_set::LeafSet,
     lookup::Progress,
@@ -39,6 +40,9 @@ use crate::{
 /// How often a question of a lookup is sent again before its peer counts as not answering. Design: with 5 % of messages
 /// lost, one peer in a thousand is missed; a dead one costs four time-outs, in which others are asked.
 const REPEATS_MAX: u8 = 2;
+
+/// How late [`Input::Timeout`] may come before this node thinks that it was asleep. Design.
+const OVERSLEPT: Duration = Duration::from_millis(300);
 
 /// Where a node stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +86,7 @@ pub struct Dht<M: Metric = AnyMetric> {
     meeting: Vec<NodeId>,
     /// Exchanges of leaf sets under way.
     exchanges: u16,
+    health: Health,
     /// Round-trip times of all peers together.
     network_rtt: Rtt,
     /// Where the round of probes stands.
@@ -144,6 +149,7 @@ impl<M: Metric> Dht<M> {
             former: VecDeque::new(),
             meeting: Vec::new(),
             exchanges: 0,
+            health: Health::default(),
             network_rtt: Rtt::default(),
             probe_turn: 0,
             checks: 0,
@@ -183,6 +189,13 @@ impl<M: Metric> Dht<M> {
     }
 
     fn run_timers(&mut self, turn: &mut Turn<'_>) {
+        // A node that was asleep finds all its questions overdue, and the answers still unread: it waits once more
+        // before it blames anybody.
+        if self.calls.next_deadline().is_some_and(|deadline| turn.now.since(deadline) > OVERSLEPT) {
+            self.health.doubtful();
+            let grace = self.health.stretch(OVERSLEPT);
+            self.calls.postpone(turn.now, turn.now + grace);
+        }
         while let Some((id, call)) = self.calls.pop_expired(turn.now) {
             self.expired(turn, id, call);
         }
@@ -253,8 +266,9 @@ impl<M: Metric> Dht<M> {
             }
             (Purpose::Revive, Response::Pong) => self.former_is_back(turn, from),
             (Purpose::ReachThrough(suspect), Response::Reached(reached)) => {
-                self.told_reach(turn, &suspect, reached);
+                self.told_reach(&suspect, reached);
             }
+            (Purpose::Probe, _) => self.health.good(),
             // That it answered was all we wanted.
             _ => {}
         }
@@ -346,7 +360,8 @@ impl<M: Metric> Dht<M> {
     }
 
     fn timeout_of(&self, peer: &NodeId) -> Duration {
-        self.rtt_of(peer).timeout().unwrap_or_else(|| self.network_rtt.timeout_for_stranger())
+        let timeout = self.rtt_of(peer).timeout().unwrap_or_else(|| self.network_rtt.timeout_for_stranger());
+        self.health.stretch(timeout)
     }
 
     fn rtt_of(&self, peer: &NodeId) -> Rtt {

@@ -36,6 +36,8 @@ pub(crate) struct Leaf {
     pub(crate) refused: u8,
     /// Others who lost it too, since it became suspect.
     pub(crate) confirmations: u8,
+    /// Others who reached it although we could not, since it became suspect.
+    pub(crate) vouchers: u8,
     /// Whether a probe is under way.
     pub(crate) probing: bool,
     /// Whether it is to be probed soon because others miss it.
@@ -60,6 +62,7 @@ impl Leaf {
             missed: 0,
             refused: 0,
             confirmations: 0,
+            vouchers: 0,
             probing: false,
             doubted: false,
         }
@@ -86,6 +89,7 @@ impl Leaf {
         self.missed = 0;
         self.refused = 0;
         self.confirmations = 0;
+        self.vouchers = 0;
     }
 }
 

@@ -9,9 +9,11 @@ extern crate alloc;
 
 mod calls;
 mod config;
+mod density;
 mod dht;
 mod distance;
 mod gone;
+mod health;
 mod id;
 mod io;
 mod leaf_set;
@@ -28,6 +30,7 @@ mod time;
 mod timers;
 
 pub use config::Config;
+pub use density::{Density, density};
 pub use dht::Dht;
 pub use distance::Distance;
 pub use id::{Key, NodeId, ParseIdError};

@@ -98,12 +98,19 @@ impl<M: Metric> Dht<M> {
         }
     }
 
-    /// A helper has tried.
-    pub(super) fn told_reach(&mut self, _turn: &mut Turn<'_>, suspect: &NodeId, reached: bool) {
+    /// A helper has tried. If it got through, the fault may be ours or the link's: a peer that only we cannot reach is
+    /// kept for longer, and not named to others meanwhile.
+    pub(super) fn told_reach(&mut self, suspect: &NodeId, reached: bool) {
         let Some(leaf) = self.leaves.get_mut(&self.metric, self.local.id_ref().key(), suspect) else {
             return;
         };
-        if leaf.suspect_since().is_some() && !reached {
+        if leaf.suspect_since().is_none() {
+            return;
+        }
+        if reached {
+            leaf.vouchers = leaf.vouchers.saturating_add(1);
+            self.health.doubtful();
+        } else {
             leaf.confirmations = leaf.confirmations.saturating_add(1);
         }
     }
@@ -151,7 +158,11 @@ impl<M: Metric> Dht<M> {
         let me = self.local.id_ref().key();
         let Some(leaf) = self.leaves.get(&self.metric, me, id) else { return true };
         let Some(since) = leaf.suspect_since() else { return false };
-        let patience = self.config.suspicion / (1 + u32::from(leaf.confirmations.min(5)));
+        let patience = if leaf.vouchers > 0 {
+            self.config.suspicion * 3
+        } else {
+            self.health.stretch(self.config.suspicion) / (1 + u32::from(leaf.confirmations.min(5)))
+        };
         let dead =
             leaf.missed >= MISSES_MIN && (leaf.refused >= MISSES_MIN || turn.now.since(since) >= patience);
         if !dead {

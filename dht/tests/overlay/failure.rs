@@ -121,3 +121,27 @@ fn two_halves_find_together() {
         eprintln!("{metric}: one ring again after {took:?}");
     }
 }
+
+/// A daemon that is stopped for a while and continued blames nobody for the answers it slept through.
+#[test]
+fn a_sleeper_blames_nobody() {
+    let mut world = World::settled(46, AnyMetric::Ring, Config::default(), 40);
+    let start = world.now;
+    for _ in 0..20 {
+        world.nodes[3].frozen = true;
+        world.run(Duration::from_secs(4));
+        world.nodes[3].frozen = false;
+        world.input(3, chordage_dht::Input::Timeout);
+        world.run(Duration::from_secs(6));
+    }
+    let blamed = world.nodes[3]
+        .events
+        .iter()
+        .filter(|(at, event)| {
+            *at > start && matches!(event, Event::NeighbourDown { why: DownReason::Failed, .. })
+        })
+        .count();
+    assert_eq!(blamed, 0, "seed {}", world.seed);
+    world.run(Duration::from_secs(30));
+    assert_eq!(world.wrong_leaf_sets(), []);
+}
