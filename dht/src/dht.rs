@@ -12,7 +12,7 @@ mod views;
 
 use alloc::{
     boxed::Box,
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     vec::Vec,
 };
@@ -31,7 +31,7 @@ use crate::{
     message::{Message, Notice, Request, Response},
     metric::{AnyMetric, Metric},
     params::ADDRESSES_MAX,
-    peer::{Address, Peer},
+    peer::{Address, Grouping, Peer},
     rtt::Rtt,
     table::Table,
     timers::{Timer, Timers},
@@ -78,6 +78,7 @@ pub struct Dht<M: Metric = AnyMetric> {
     table: Table,
     calls: Calls,
     lookups: BTreeMap<u32, Box<Progress>>,
+    lookup_deadlines: BTreeSet<(Time, u32)>,
     next_lookup: u32,
     timers: Timers,
     gone: Gone,
@@ -143,6 +144,7 @@ impl<M: Metric> Dht<M> {
             table: Table::new(config.digit_bits, config.row_active, config.row_cache),
             calls: Calls::default(),
             lookups: BTreeMap::new(),
+            lookup_deadlines: BTreeSet::new(),
             next_lookup: 0,
             timers: Timers::default(),
             gone: Gone::default(),
@@ -156,6 +158,12 @@ impl<M: Metric> Dht<M> {
             seeded: false,
             config,
         }
+    }
+
+    /// Bounds how many entries of the table may come from one subnet or provider, as found by `grouping`: 2 and 4 of a
+    /// row, 10 per subnet in all. The leaf set is not bounded; it has to be exact. Without this there is no bound.
+    pub fn set_grouping(&mut self, grouping: Grouping) {
+        self.table.set_grouping(grouping);
     }
 
     /// Takes in one thing that happened and appends what is to be done about it to `out`.
@@ -184,7 +192,7 @@ impl<M: Metric> Dht<M> {
 
     /// When [`Input::Timeout`] is due.
     pub fn next_timeout(&self) -> Option<Time> {
-        let lookups = self.lookups.values().map(|lookup| lookup.deadline).min();
+        let lookups = self.lookup_deadlines.first().map(|(deadline, _)| *deadline);
         [self.calls.next_deadline(), self.timers.next(), lookups].into_iter().flatten().min()
     }
 

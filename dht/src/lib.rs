@@ -40,6 +40,6 @@ pub use io::{
 };
 pub use message::{CallId, DecodeError, Message, Notice, Request, Response};
 pub use metric::{AnyMetric, Classic, Direction, Metric, ParseMetricError, Ring, Row, Shape, Xor};
-pub use peer::{Address, Peer, PeerError, PeerInfo};
+pub use peer::{Address, Grouping, NetGroup, Peer, PeerError, PeerInfo};
 pub use placement::rendezvous_order;
 pub use time::Time;

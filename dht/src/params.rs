@@ -22,6 +22,12 @@ pub const DIGIT_BITS: u32 = 2;
 pub const ROW_ACTIVE: usize = 8;
 /// Names of a row kept in reserve. Measured: choosing the nearest of 32 (8 + 24) cuts the median lookup from 276 to 143 ms.
 pub const ROW_CACHE: usize = 24;
+/// Entries of a row from one subnet. Design: an attacker with one subnet gets a quarter of a row at most.
+pub const ROW_SUBNET_MAX: usize = 2;
+/// Entries of a row from one provider. Design: half of a row.
+pub const ROW_SITE_MAX: usize = 4;
+/// Entries of the whole table from one subnet. Design.
+pub const TABLE_SUBNET_MAX: usize = 10;
 /// Size of the leaf set, half on each side. Measured: twice the 20 nearest a lookup asks for answers every lookup alone.
 pub const LEAF_SET: usize = 40;
 /// Peers named in a reply. Measured: with 8, 0.4 % of lookups failed when half of the entries were dead; with 20 none.

@@ -142,6 +142,19 @@ impl PeerInfo {
     }
 }
 
+/// What a peer has in common with others in the same place: an attacker gets many addresses in one subnet or at one
+/// provider far more cheaply than many places. 0 means that no limit applies (loopback, private networks, unknown).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NetGroup {
+    /// A tag of the subnet: /24 of IPv4, /48 of IPv6.
+    pub subnet: u32,
+    /// A tag of the provider: the autonomous system, or /16 of IPv4 and /32 of IPv6 where that is not known.
+    pub site: u32,
+}
+
+/// Finds the group of a peer from its addresses, which only the transport can read.
+pub type Grouping = fn(&PeerInfo) -> NetGroup;
+
 /// What crosses the wire; the id is left out because it follows from the key.
 #[derive(Serialize)]
 struct Record<'a> {

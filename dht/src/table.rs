@@ -6,7 +6,14 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::{Key, NodeId, Time, metric::Metric, nearest::Placed, peer::Peer, rtt::Rtt};
+use crate::{
+    Key, NodeId, Time,
+    metric::Metric,
+    nearest::Placed,
+    params::{ROW_SITE_MAX, ROW_SUBNET_MAX, TABLE_SUBNET_MAX},
+    peer::{Grouping, NetGroup, Peer, PeerInfo},
+    rtt::Rtt,
+};
 
 /// A peer we have spoken with.
 #[derive(Debug, Clone)]
@@ -45,6 +52,7 @@ pub(crate) struct Table {
     digit_bits: u8,
     active: u8,
     reserve_per_row: u8,
+    grouping: Option<Grouping>,
 }
 
 /// How many of the oldest entries of a row are never replaced while they live: old nodes tend to stay (Maymounkov and
@@ -60,7 +68,28 @@ impl Table {
             digit_bits,
             active,
             reserve_per_row,
+            grouping: None,
         }
+    }
+
+    pub(crate) fn set_grouping(&mut self, grouping: Grouping) {
+        self.grouping = Some(grouping);
+    }
+
+    /// Whether one more of this peer's subnet and provider is allowed in this row, and in the table.
+    fn is_diverse(&self, row: Range<usize>, peer: &PeerInfo) -> bool {
+        let Some(grouping) = self.grouping else { return true };
+        let group = grouping(peer);
+        let count = |entries: &[Entry], same: &dyn Fn(NetGroup) -> bool| {
+            entries.iter().filter(|entry| same(grouping(&entry.peer))).count()
+        };
+        let same_subnet = |other: NetGroup| other.subnet == group.subnet;
+        let same_site = |other: NetGroup| other.site == group.site;
+        let row = &self.entries[row];
+        (group.subnet == 0
+            || (count(row, &same_subnet) < ROW_SUBNET_MAX
+                && count(&self.entries, &same_subnet) < TABLE_SUBNET_MAX))
+            && (group.site == 0 || count(row, &same_site) < ROW_SITE_MAX)
     }
 
     pub(crate) fn as_slice(&self) -> &[Entry] {
@@ -102,6 +131,9 @@ impl Table {
     pub(crate) fn offer<M: Metric>(&mut self, metric: &M, me: &Key, peer: &Peer, now: Time, rtt: Rtt) {
         let Some(rank) = self.rank(metric, me, peer.id_ref()) else { return };
         let mut row = self.row(rank);
+        if !self.is_diverse(row.clone(), peer) {
+            return;
+        }
         if self.is_full(&row) {
             let loser = if metric.first_in_row() {
                 let offset = metric.offset(me, peer.id_ref().key());

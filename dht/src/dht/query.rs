@@ -64,12 +64,16 @@ impl<M: Metric> Dht<M> {
     pub(super) fn run_lookup(&mut self, turn: &mut Turn<'_>, progress: Progress) {
         let serial = self.next_lookup;
         self.next_lookup = self.next_lookup.wrapping_add(1);
+        self.lookup_deadlines.insert((progress.deadline, serial));
         self.lookups.insert(serial, Box::new(progress));
         self.advance(turn, serial);
     }
 
     pub(super) fn cancel_lookup(&mut self, id: LookupId) {
-        self.lookups.retain(|_, lookup| lookup.owner != Owner::Caller(id));
+        let found = self.lookups.iter().find(|(_, lookup)| lookup.owner == Owner::Caller(id));
+        if let Some(serial) = found.map(|(serial, _)| *serial) {
+            self.take_lookup(serial);
+        }
     }
 
     /// Asks whoever is to be asked next, or ends the lookup.
@@ -137,15 +141,22 @@ impl<M: Metric> Dht<M> {
     }
 
     pub(super) fn expire_lookups(&mut self, turn: &mut Turn<'_>) {
-        while let Some(serial) =
-            self.lookups.iter().find(|(_, lookup)| lookup.deadline <= turn.now).map(|(serial, _)| *serial)
+        while let Some((deadline, serial)) = self.lookup_deadlines.first().copied()
+            && deadline <= turn.now
         {
             self.finish_lookup(turn, serial, LookupError::Deadline);
         }
     }
 
+    fn take_lookup(&mut self, serial: u32) -> Option<Box<Progress>> {
+        let lookup = self.lookups.remove(&serial)?;
+        self.lookup_deadlines.remove(&(lookup.deadline, serial));
+        Some(lookup)
+    }
+
     /// Ends all lookups because this node is leaving.
     pub(super) fn fail_lookups(&mut self, turn: &mut Turn<'_>) {
+        self.lookup_deadlines.clear();
         for (_, lookup) in core::mem::take(&mut self.lookups) {
             if let Owner::Caller(id) = lookup.owner {
                 turn.out.push(Output::LookupFinished { id, outcome: Err(LookupError::NotJoined) });
@@ -154,7 +165,7 @@ impl<M: Metric> Dht<M> {
     }
 
     fn finish_successfully(&mut self, turn: &mut Turn<'_>, serial: u32) {
-        let Some(lookup) = self.lookups.remove(&serial) else { return };
+        let Some(lookup) = self.take_lookup(serial) else { return };
         match lookup.owner {
             Owner::Caller(id) => {
                 turn.out.push(Output::LookupFinished { id, outcome: Ok(lookup.result(turn.now)) });
@@ -170,7 +181,7 @@ impl<M: Metric> Dht<M> {
         serial: u32,
         error: fn(Box<crate::Lookup>) -> LookupError,
     ) {
-        let Some(lookup) = self.lookups.remove(&serial) else { return };
+        let Some(lookup) = self.take_lookup(serial) else { return };
         match lookup.owner {
             Owner::Caller(id) => {
                 let outcome = Err(error(Box::new(lookup.result(turn.now))));

@@ -117,3 +117,30 @@ fn chord_keeps_the_first_of_an_interval() {
 fn an_entry_is_small() {
     assert_eq!(size_of::<Entry>(), 24);
 }
+
+/// A flood from one subnet gets two places in a row, whatever else is free.
+#[test]
+fn one_subnet_cannot_fill_a_row() {
+    let (me, peers) = row_mates(60);
+    let metric = AnyMetric::Ring;
+    let mut table = Table::new(2, 8, 0);
+    // A third shares a subnet, a third a provider, a third nothing.
+    table.set_grouping(|peer| {
+        let number = u32::from_be_bytes(peer.public_key()[..4].try_into().unwrap());
+        match number % 3 {
+            0 => NetGroup { subnet: 1, site: 1 },
+            1 => NetGroup { subnet: number + 10, site: 2 },
+            _ => NetGroup::default(),
+        }
+    });
+    for peer in &peers {
+        table.offer(&metric, &me, peer, Time::ZERO, Rtt::default());
+    }
+    let (_, row) = table.rows().next().unwrap();
+    let count = |residue: u32| {
+        let number =
+            |entry: &&Entry| u32::from_be_bytes(entry.peer.public_key()[..4].try_into().unwrap()) % 3;
+        row.iter().filter(|entry| number(entry) == residue).count()
+    };
+    assert!(count(0) <= 2 && count(1) <= 4 && row.len() == 8, "{} {} {}", count(0), count(1), row.len());
+}
