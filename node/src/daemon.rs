@@ -16,7 +16,7 @@ use crate::datadir::{DataDir, DataDirError};
 use crate::driver::{Driver, DriverHandle, DriverParts};
 use crate::handle::{Inner, NodeHandle};
 use crate::identity::Identity;
-use crate::listen::{ListenError, listen};
+use crate::listen::{LISTEN_FILE, ListenError, listen, remember};
 use crate::shards::{ShardClient, ShardServer};
 use crate::store::Store;
 use crate::transfer::Transfer;
@@ -83,8 +83,9 @@ impl Daemon {
         let protocols = Protocols::new(&config.network, &metric.to_string());
         let mut swarm = build(identity.keypair, protocols, config.connections_max)
             .map_err(|error| StartError::System(error.to_string()))?;
-        let last = dir.read("listen")?.unwrap_or_default();
+        let last = dir.read(LISTEN_FILE)?.unwrap_or_default();
         listen(&mut swarm, &config.listen, &String::from_utf8_lossy(&last)).await?;
+        remember(&dir, swarm.listeners())?;
         let announced: Vec<_> = if config.announce.is_empty() {
             swarm.listeners().cloned().collect()
         } else {

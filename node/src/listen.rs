@@ -9,11 +9,15 @@ use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::SwarmEvent;
 
+use crate::datadir::{DataDir, DataDirError};
 use crate::wire::NetworkSwarm;
 use crate::wire::peer::ip;
 
 /// How long the system may take to bind.
 const BIND_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where the addresses of this run are kept for the next.
+pub(crate) const LISTEN_FILE: &str = "listen";
 
 /// Why the daemon does not listen.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +79,15 @@ pub(crate) async fn listen(
             Err(ListenError::Refused { addr, problem: "the system did not bind it in time".to_owned() })
         }
     }
+}
+
+/// Writes the addresses of this run down, so that the next one can have them again.
+pub(crate) fn remember<'a>(
+    dir: &DataDir,
+    addrs: impl Iterator<Item = &'a Multiaddr>,
+) -> Result<(), DataDirError> {
+    let lines: String = addrs.map(|addr| format!("{addr}\n")).collect();
+    dir.write(LISTEN_FILE, lines.as_bytes(), 0o644)
 }
 
 /// libp2p binds with address sharing, so that a second daemon on the same port would start and steal half of the

@@ -40,9 +40,15 @@ pub(super) type Opening = oneshot::Receiver<Result<Stream, OpenError>>;
 
 /// The outgoing links.
 pub(super) struct Links {
-    links: BTreeMap<NodeId, mpsc::Sender<DhtFrame>>,
+    links: BTreeMap<NodeId, Link>,
     events: mpsc::Sender<LinkEvent>,
     record: Arc<Vec<u8>>,
+}
+
+struct Link {
+    frames: mpsc::Sender<DhtFrame>,
+    /// Sequence number of the peer's record when the link was opened.
+    seq: u64,
 }
 
 impl Links {
@@ -54,8 +60,20 @@ impl Links {
     pub(super) fn set_local(&mut self, local: &PeerInfo) {
         self.record = Arc::new(record(local));
         for link in self.links.values() {
-            let _ = link.try_send(DhtFrame::Record(self.record.to_vec()));
+            // A full queue belongs to a peer that learns of it elsewhere, or is dead.
+            let _ = link.frames.try_send(DhtFrame::Record(self.record.to_vec()));
         }
+    }
+
+    /// Notes that `peer` speaks. Tells whether it has a newer record than the one its link was opened with: it has
+    /// started anew, and that link, which is dropped, may lead to its former self.
+    pub(super) fn heard(&mut self, peer: &Peer) -> bool {
+        // 0: an address somebody gave us, before the peer ever spoke.
+        let stale = self.links.get(&peer.id()).is_some_and(|link| link.seq != 0 && link.seq < peer.seq());
+        if stale {
+            self.links.remove(&peer.id());
+        }
+        stale
     }
 
     /// Sends `message` to `to`; `open` is called if a stream has to be opened first.
@@ -63,15 +81,15 @@ impl Links {
         let mut body = Vec::new();
         message.encode(&mut body);
         let frame = DhtFrame::Message(body);
-        let frame = match self.links.get(&to.id()).map(|link| link.try_send(frame.clone())) {
+        let frame = match self.links.get(&to.id()).map(|link| link.frames.try_send(frame.clone())) {
             Some(Ok(()) | Err(TrySendError::Full(_))) => return,
             Some(Err(TrySendError::Closed(_))) | None => frame,
         };
-        let (link, queue) = mpsc::channel(QUEUE_MAX);
+        let (frames, queue) = mpsc::channel(QUEUE_MAX);
         // The queue is new and empty.
-        let _ = link.try_send(frame);
-        self.links.retain(|_, link| !link.is_closed());
-        self.links.insert(to.id(), link);
+        let _ = frames.try_send(frame);
+        self.links.retain(|_, link| !link.frames.is_closed());
+        self.links.insert(to.id(), Link { frames, seq: to.seq() });
         tokio::spawn(write_link(to.id(), open(), self.record.clone(), queue, self.events.clone()));
     }
 }

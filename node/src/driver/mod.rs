@@ -29,6 +29,7 @@ use self::command::{COMMANDS_MAX, Command};
 pub(crate) use self::command::{DriverHandle, Membership, View};
 use self::links::{LinkEvent, Links, read_link};
 use crate::datadir::DataDir;
+use crate::listen;
 use crate::shards::ShardServer;
 use crate::wire::peer::{dial_order, peer_id, split, to_address};
 use crate::wire::{Class, Inbound, NetworkSwarm, WireEvent};
@@ -202,7 +203,14 @@ impl Driver {
 
     fn link_event(&mut self, event: LinkEvent) {
         match event {
-            LinkEvent::Received { from, message } => self.input(Input::Message { from, message }),
+            LinkEvent::Received { from, message } => {
+                if self.links.heard(&from)
+                    && let Some(peer) = peer_id(from.public_key())
+                {
+                    self.swarm.behaviour_mut().streams.retire_older(peer);
+                }
+                self.input(Input::Message { from, message });
+            }
             LinkEvent::Unreachable(peer) => self.input(Input::Unreachable { peer }),
             LinkEvent::Alone => {
                 self.input(Input::Join { seeds: Vec::new() });
@@ -272,8 +280,7 @@ impl Driver {
 
     fn addresses_changed(&mut self) {
         let listened: Vec<Multiaddr> = self.swarm.listeners().cloned().collect();
-        let lines: String = listened.iter().map(|addr| format!("{addr}\n")).collect();
-        if let Err(error) = self.dir.write("listen", lines.as_bytes(), 0o644) {
+        if let Err(error) = listen::remember(&self.dir, listened.iter()) {
             tracing::warn!(%error, "the ports of this run cannot be remembered");
         }
         let announced = if self.announce.is_empty() { &listened } else { &self.announce };

@@ -1,6 +1,6 @@
 //! The part of the wire that belongs to the swarm: opens streams to peers, dialling first where needed.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,7 +10,7 @@ use libp2p::core::transport::PortUse;
 use libp2p::swarm::behaviour::{ConnectionClosed, ConnectionEstablished, DialFailure};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{
-    ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, Stream, THandler,
+    CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, Stream, THandler,
     THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
 use libp2p::{Multiaddr, PeerId};
@@ -57,8 +57,8 @@ pub(crate) struct Inbound {
 /// See the module's description.
 pub(crate) struct Behaviour {
     protocols: Arc<Protocols>,
-    /// Peers with at least one open connection.
-    connected: BTreeSet<PeerId>,
+    /// Open connections, the newest last.
+    connected: BTreeMap<PeerId, Vec<ConnectionId>>,
     waiting: BTreeMap<PeerId, Vec<Open>>,
     queue: VecDeque<ToSwarm<Inbound, Open>>,
 }
@@ -67,7 +67,7 @@ impl Behaviour {
     pub(crate) fn new(protocols: Protocols) -> Self {
         Behaviour {
             protocols: Arc::new(protocols),
-            connected: BTreeSet::new(),
+            connected: BTreeMap::new(),
             waiting: BTreeMap::new(),
             queue: VecDeque::new(),
         }
@@ -78,12 +78,8 @@ impl Behaviour {
     /// The swarm has to be polled afterwards; the driver's loop does that anyway, so no waker is kept.
     pub(crate) fn open(&mut self, peer: PeerId, addrs: Vec<Multiaddr>, class: Class, reply: OpenReply) {
         let open = Open { class, reply };
-        if self.connected.contains(&peer) {
-            self.queue.push_back(ToSwarm::NotifyHandler {
-                peer_id: peer,
-                handler: NotifyHandler::Any,
-                event: open,
-            });
+        if let Some(newest) = self.newest(peer) {
+            self.ask(peer, newest, open);
             return;
         }
         let dialling = self.waiting.len();
@@ -111,20 +107,50 @@ impl Behaviour {
         });
     }
 
-    fn connection_established(&mut self, peer: PeerId) {
-        self.connected.insert(peer);
-        for open in self.waiting.remove(&peer).unwrap_or_default() {
-            self.queue.push_back(ToSwarm::NotifyHandler {
+    /// The peer has started anew: connections older than its newest lead to a process that is gone. Over QUIC
+    /// that would be noticed only after its idle time-out.
+    pub(crate) fn retire_older(&mut self, peer: PeerId) {
+        let Some(connections) = self.connected.get(&peer) else { return };
+        for old in connections.iter().rev().skip(1) {
+            self.queue.push_back(ToSwarm::CloseConnection {
                 peer_id: peer,
-                handler: NotifyHandler::Any,
-                event: open,
+                connection: CloseConnection::One(*old),
             });
+        }
+    }
+
+    /// The newest connection is the one that is most surely alive.
+    fn newest(&self, peer: PeerId) -> Option<ConnectionId> {
+        self.connected.get(&peer)?.last().copied()
+    }
+
+    fn ask(&mut self, peer: PeerId, connection: ConnectionId, open: Open) {
+        self.queue.push_back(ToSwarm::NotifyHandler {
+            peer_id: peer,
+            handler: NotifyHandler::One(connection),
+            event: open,
+        });
+    }
+
+    fn connection_established(&mut self, peer: PeerId, connection: ConnectionId) {
+        self.connected.entry(peer).or_default().push(connection);
+        for open in self.waiting.remove(&peer).unwrap_or_default() {
+            self.ask(peer, connection, open);
+        }
+    }
+
+    fn connection_closed(&mut self, peer: PeerId, connection: ConnectionId) {
+        if let Some(connections) = self.connected.get_mut(&peer) {
+            connections.retain(|open| *open != connection);
+            if connections.is_empty() {
+                self.connected.remove(&peer);
+            }
         }
     }
 
     fn dial_failed(&mut self, peer: PeerId) {
         // A second dial may fail because the first has just succeeded.
-        if self.connected.contains(&peer) {
+        if self.connected.contains_key(&peer) {
             return;
         }
         for open in self.waiting.remove(&peer).unwrap_or_default() {
@@ -160,13 +186,11 @@ impl NetworkBehaviour for Behaviour {
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
-            FromSwarm::ConnectionEstablished(ConnectionEstablished { peer_id, .. }) => {
-                self.connection_established(peer_id);
+            FromSwarm::ConnectionEstablished(ConnectionEstablished { peer_id, connection_id, .. }) => {
+                self.connection_established(peer_id, connection_id);
             }
-            FromSwarm::ConnectionClosed(ConnectionClosed { peer_id, remaining_established, .. }) => {
-                if remaining_established == 0 {
-                    self.connected.remove(&peer_id);
-                }
+            FromSwarm::ConnectionClosed(ConnectionClosed { peer_id, connection_id, .. }) => {
+                self.connection_closed(peer_id, connection_id);
             }
             FromSwarm::DialFailure(DialFailure { peer_id: Some(peer), .. }) => self.dial_failed(peer),
             _ => {}
