@@ -21,6 +21,7 @@
 
 mod chunk;
 mod codec;
+mod combine;
 mod compress;
 mod cut;
 mod descriptor;

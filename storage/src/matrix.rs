@@ -1,4 +1,4 @@
-//! Square matrices over GF(2⁸), as small as a stripe is wide.
+//! Matrices over GF(2⁸), as small as a stripe is wide.
 
 use reed_solomon_erasure::galois_8::{div, mul};
 
@@ -31,6 +31,15 @@ pub(crate) fn invert(mut matrix: Vec<u8>, k: usize) -> Option<Vec<u8>> {
         }
     }
     Some(inverse)
+}
+
+/// Multiplies rows of k numbers with a k × k matrix.
+pub(crate) fn multiply(rows: &[u8], matrix: &[u8], k: usize) -> Vec<u8> {
+    debug_assert_eq!(matrix.len(), k * k);
+    let product = |row: &[u8], column: usize| {
+        row.iter().enumerate().fold(0, |sum, (i, factor)| sum ^ mul(*factor, matrix[i * k + column]))
+    };
+    rows.chunks_exact(k).flat_map(|row| (0..k).map(move |column| product(row, column))).collect()
 }
 
 fn swap_rows(matrix: &mut [u8], k: usize, a: usize, b: usize) {

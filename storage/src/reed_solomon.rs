@@ -1,78 +1,61 @@
-//! Reed-Solomon, with the matrix and the arithmetic of the `reed-solomon-erasure` crate.
+//! Reed-Solomon, the same bytes as the `reed-solomon-erasure` crate makes, from its arithmetic and kernels.
 //!
-//! The crate's own encode and reconstruct calls walk whole shards, once for each pair of input and output, and
-//! want every present shard as a mutable slice. Here the crate gives the coding matrix and the kernels that
-//! multiply slices, and the loops around them are ours: over blocks that stay in the CPU's cache, and reading
-//! shards where they lie. The bytes are the same, which a test checks against the crate.
+//! The loops around the kernels are ours. The crate's own walk past a CPU that lacks what its kernel was compiled
+//! for, and want every present shard as a mutable slice, which would mean to copy it. A test compares every byte.
 
 use reed_solomon_erasure::galois_8;
 
 use crate::codec::{CodecError, CodecId, ErasureCodec};
+use crate::combine::Combination;
 use crate::matrix;
 use crate::redundancy::Redundancy;
-
-/// Bytes of each shard that are coded before going on to the next block.
-const BLOCK_LEN: usize = 16 << 10;
 
 /// Reed-Solomon for one (k, n).
 pub struct ReedSolomon {
     redundancy: Redundancy,
     /// n − k rows of k coefficients.
     parity: Vec<u8>,
+    encode: Combination,
+    /// Makes further combinations of the same kind.
+    combination: fn(&[u8], usize) -> Combination,
 }
 
 impl ReedSolomon {
     /// Computes the coding matrix, which takes microseconds to a few milliseconds: keep the result.
     pub fn new(redundancy: Redundancy) -> Self {
+        Self::with(redundancy, Combination::new)
+    }
+
+    /// The same code without the CPU's special instructions, as it would run on one that lacks them: slower, for
+    /// tests and comparisons.
+    pub fn portable(redundancy: Redundancy) -> Self {
+        Self::with(redundancy, Combination::portable)
+    }
+
+    fn with(redundancy: Redundancy, combination: fn(&[u8], usize) -> Combination) -> Self {
         let k = usize::from(redundancy.k());
-        let parity_count = usize::from(redundancy.tolerates());
-        Self { redundancy, parity: parity_matrix(k, parity_count) }
+        let parity = parity_matrix(k, redundancy.tolerates().into());
+        let encode = combination(&parity, k);
+        Self { redundancy, parity, encode, combination }
     }
 
     /// The row of the coding matrix that makes shard `index` from the data shards.
-    fn row(&self, index: usize, out: &mut [u8]) {
+    fn row(&self, index: usize) -> Vec<u8> {
         let k = usize::from(self.redundancy.k());
-        if index < k {
-            out.fill(0);
-            out[index] = 1;
-        } else {
-            out.copy_from_slice(&self.parity[(index - k) * k..][..k]);
+        match index.checked_sub(k) {
+            Some(parity) => self.parity[parity * k..][..k].to_vec(),
+            None => (0..k).map(|column| u8::from(column == index)).collect(),
         }
     }
 }
 
-/// Has the crate encode the unit vectors, whose parity is the columns of its matrix.
+/// The rows of a Vandermonde matrix below its top square, after that square is made the identity.
 fn parity_matrix(k: usize, parity_count: usize) -> Vec<u8> {
-    if parity_count == 0 {
-        return Vec::new();
-    }
-    let crate_codec = galois_8::ReedSolomon::new(k, parity_count)
-        .expect("1 ≤ k and n ≤ 128 (checked by Redundancy) are within the crate's limit of 256");
-    let mut matrix = vec![0u8; k * parity_count];
-    for column in 0..k {
-        let mut shards = vec![[0u8; 1]; k + parity_count];
-        shards[column] = [1];
-        crate_codec
-            .encode(&mut shards)
-            .expect("k + m shards of one byte each are what the codec was made for");
-        for row in 0..parity_count {
-            matrix[row * k + column] = shards[k + row][0];
-        }
-    }
-    matrix
-}
-
-/// `out = Σ coefficients[j] · inputs[j]`, over one block.
-fn combine<'a>(coefficients: &[u8], inputs: impl Iterator<Item = &'a [u8]>, out: &mut [u8]) {
-    let mut empty = true;
-    for (&coefficient, input) in coefficients.iter().zip(inputs) {
-        if empty {
-            galois_8::mul_slice(coefficient, input, out);
-            empty = false;
-        } else if coefficient != 0 {
-            galois_8::mul_slice_xor(coefficient, input, out);
-        }
-    }
+    let vandermonde = |row: usize| (0..k).map(move |column| galois_8::exp(row as u8, column)); // row < 128
+    let top = (0..k).flat_map(vandermonde).collect();
+    let inverse = matrix::invert(top, k).expect("the rows of a Vandermonde matrix are independent");
+    let rows: Vec<u8> = (k..k + parity_count).flat_map(vandermonde).collect();
+    matrix::multiply(&rows, &inverse, k)
 }
 
 impl ErasureCodec for ReedSolomon {
@@ -90,13 +73,9 @@ impl ErasureCodec for ReedSolomon {
             return Err(CodecError::BadShard);
         }
         let (data, parity) = stripe.split_at_mut(k * shard_len);
-        for start in (0..shard_len).step_by(BLOCK_LEN) {
-            let len = BLOCK_LEN.min(shard_len - start);
-            for (row, out) in parity.chunks_exact_mut(shard_len).enumerate() {
-                let inputs = data.chunks_exact(shard_len).map(|shard| &shard[start..start + len]);
-                combine(&self.parity[row * k..][..k], inputs, &mut out[start..start + len]);
-            }
-        }
+        let data: Vec<&[u8]> = data.chunks_exact(shard_len).collect();
+        let mut parity: Vec<&mut [u8]> = parity.chunks_exact_mut(shard_len).collect();
+        self.encode.apply(&data, &mut parity);
         Ok(())
     }
 
@@ -109,43 +88,28 @@ impl ErasureCodec for ReedSolomon {
         if wanted.iter().any(|(index, out)| usize::from(*index) >= n || out.len() != shard_len) {
             return Err(CodecError::BadShard);
         }
-        // Data shards first: their rows are the identity's, which leaves less to compute.
-        let mut sources: Vec<Option<&[u8]>> = vec![None; n];
+        let mut by_index: Vec<Option<&[u8]>> = vec![None; n];
         for (index, shard) in present {
             if usize::from(*index) >= n || shard.len() != shard_len {
                 return Err(CodecError::BadShard);
             }
-            sources[usize::from(*index)] = Some(shard);
+            by_index[usize::from(*index)] = Some(shard);
         }
-        let found = sources.iter().flatten().count();
-        let sources: Vec<(usize, &[u8])> = sources
-            .iter()
-            .enumerate()
-            .filter_map(|(index, shard)| Some((index, (*shard)?)))
-            .take(k)
-            .collect();
-        if sources.len() < k {
+        let found = by_index.iter().flatten().count();
+        if found < k {
             return Err(CodecError::TooFewShards { needed: k as u8, found: found as u8 });
         }
+        // Data shards come first: their rows are the identity's, which leaves less to compute.
+        let sources = by_index.iter().enumerate().filter_map(|(index, shard)| Some((index, (*shard)?)));
+        let (indices, sources): (Vec<usize>, Vec<&[u8]>) = sources.take(k).unzip();
 
-        let mut given = vec![0u8; k * k];
-        for (row, (index, _)) in sources.iter().enumerate() {
-            self.row(*index, &mut given[row * k..][..k]);
-        }
+        let given = indices.iter().flat_map(|index| self.row(*index)).collect();
         // Any k rows of the matrix are independent, by construction.
         let inverse = matrix::invert(given, k).ok_or(CodecError::BadShard)?;
-        let mut row = vec![0u8; k];
-        for (index, out) in wanted {
-            self.row(usize::from(*index), &mut row);
-            let coefficients: Vec<u8> = (0..k)
-                .map(|c| (0..k).fold(0, |sum, i| sum ^ galois_8::mul(row[i], inverse[i * k + c])))
-                .collect();
-            for start in (0..shard_len).step_by(BLOCK_LEN) {
-                let len = BLOCK_LEN.min(shard_len - start);
-                let inputs = sources.iter().map(|(_, shard)| &shard[start..start + len]);
-                combine(&coefficients, inputs, &mut out[start..start + len]);
-            }
-        }
+        let rows: Vec<u8> = wanted.iter().flat_map(|(index, _)| self.row(usize::from(*index))).collect();
+        let coefficients = matrix::multiply(&rows, &inverse, k);
+        let mut outputs: Vec<&mut [u8]> = wanted.iter_mut().map(|(_, out)| &mut **out).collect();
+        (self.combination)(&coefficients, k).apply(&sources, &mut outputs);
         Ok(())
     }
 }
