@@ -1,7 +1,39 @@
 //! The Chordage overlay as a pure state machine.
 //!
 //! Nothing here waits, spawns, logs, or asks for time or chance: both are arguments. The daemon, a unit test and a
-//! simulation of a million nodes drive the same code with the same call.
+//! simulation of a million nodes drive the same code with the same call:
+//!
+//! ```
+//! use chordage_dht::{Address, AnyMetric, Config, Dht, Event, Input, Output, PeerInfo, Time};
+//! use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+//!
+//! let record = PeerInfo::new([7; 32], vec![Address::new(b"here")?], 1)?;
+//! let mut node = Dht::new(record, AnyMetric::Ring, Config::default());
+//! let mut rng = ChaCha8Rng::seed_from_u64(1);
+//! let mut outputs = Vec::new();
+//!
+//! // Without seeds it is the first node of a new network.
+//! node.handle(Time::ZERO, &mut rng, Input::Join { seeds: vec![] }, &mut outputs);
+//! assert!(matches!(outputs[..], [Output::Event(Event::Joined)]));
+//! let wake_at = node.next_timeout().expect("a member always has something to do");
+//! node.handle(wake_at, &mut rng, Input::Timeout, &mut outputs);
+//! # Ok::<(), chordage_dht::PeerError>(())
+//! ```
+//!
+//! # How it works
+//!
+//! - A [`Metric`] says how far apart two positions are. The table has rows by distance ([`Row`]), so one table is
+//!   Chord's fingers under [`Ring`] and Kademlia's buckets under [`Xor`].
+//! - The leaf set holds the nearest live nodes. Lookups are right if leaf sets are; rows only make them fast. It is kept
+//!   right by exchanging it with neighbours every 15 s and after every change, and by probing.
+//! - Lookups are iterative: a few questions at a time to the nearest peers known, each with a time-out learnt from that
+//!   peer, late ones hedged rather than waited for, done when the nearest have answered themselves.
+//! - Nobody is believed about somebody else: a peer enters a table after it has spoken to us, and leaves it after we
+//!   ourselves have failed to reach it. What others say decides only whom to ask.
+//! - Everything is bounded: rows, reserve, leaf set, messages, questions per lookup, lookups ([`params`], [`Config`]).
+//!
+//! The transport delivers messages as well as it can, authenticates their senders, and says when it cannot reach a
+//! peer. It need not be reliable or ordered.
 
 #![no_std]
 
