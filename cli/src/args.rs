@@ -88,6 +88,7 @@ pub(crate) enum Command {
     Trace(commands::trace::TraceArgs),
     Testnet(commands::testnet::TestnetArgs),
     Demo(commands::demo::DemoArgs),
+    Sim(commands::sim::SimArgs),
     Completions(commands::completions::CompletionsArgs),
     Man(commands::man::ManArgs),
 }

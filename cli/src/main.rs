@@ -69,6 +69,7 @@ async fn run(command: Command, global: &GlobalArgs, printer: &Printer) -> Result
         Command::Trace(args) => commands::trace::run(args, global, printer).await,
         Command::Testnet(args) => commands::testnet::run(args, printer).await,
         Command::Demo(args) => commands::demo::run(args, printer).await,
+        Command::Sim(args) => commands::sim::run(args, printer),
         Command::Completions(args) => commands::completions::run(&args, printer),
         Command::Man(args) => commands::man::run(&args, printer),
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::world::{Occurrence, World};
 
 /// Members that a joining node is told of.
-const SEEDS: usize = 3;
+pub(crate) const SEEDS: usize = 3;
 /// Between two batches of newcomers.
 const TICK: Duration = Duration::from_millis(100);
 /// Newcomers per second and member. A network that doubles every 14 s is in a greater hurry than any real one.

@@ -29,6 +29,16 @@ pub enum Latency {
     Table(RttTable),
 }
 
+/// The model of this name: `internet`, `constant` (100 ms), or that of a file of round-trip times, whose path is seen
+/// from `directory`.
+pub fn by_name(name: &str, directory: &Path) -> Result<Latency, RttTableError> {
+    match name {
+        "constant" => Ok(Latency::Constant { rtt: Duration::from_millis(100) }),
+        "internet" => Ok(Latency::Internet),
+        file => RttTable::read(&directory.join(file)).map(Latency::Table),
+    }
+}
+
 /// Round-trip times between places.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RttTable {

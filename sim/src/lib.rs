@@ -7,12 +7,16 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub use chordage_dht::{AnyMetric, Config};
+
 pub mod adversary;
 pub mod build;
 pub mod census;
 pub mod chance;
+pub mod checks;
 pub mod experiments;
 pub mod faults;
+mod groups;
 pub mod ideal;
 pub mod latency;
 pub mod memory;
@@ -20,6 +24,7 @@ pub mod plot;
 pub mod queue;
 pub mod report;
 pub mod scenario;
+pub mod sessions;
 pub mod stats;
 pub mod traffic;
 pub mod world;

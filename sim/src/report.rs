@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    experiments::lookups::LookupsReport,
+    experiments::{churn::ChurnReport, lookups::LookupsReport},
     plot::{Plot, Series},
     scenario::Bounds,
 };
@@ -57,6 +57,21 @@ impl Report {
             .with_plot(
                 "hops",
                 Plot::new("Hops of a lookup", "hops", "share of lookups").with(Series::bars("", hops)),
+            )
+    }
+
+    /// The report of a churn experiment.
+    pub fn churn(name: &str, report: ChurnReport) -> Self {
+        Self::new(name, &report)
+            .with_plot(
+                "latency",
+                Plot::new("Time of a lookup under churn", "milliseconds", "share of lookups")
+                    .with(Series::line("", report.latency_shape)),
+            )
+            .with_plot(
+                "success",
+                Plot::new("Right answers under churn", "minute", "share of lookups")
+                    .with(Series::line("", report.success_by_minute)),
             )
     }
 

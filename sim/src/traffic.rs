@@ -41,6 +41,8 @@ pub struct Traffic {
     pub kinds: [Count; KINDS.len()],
     /// Messages that did not arrive: lost, or to somebody dead or cut off.
     pub undelivered: u64,
+    /// Their bytes.
+    pub undelivered_bytes: u64,
 }
 
 impl Traffic {

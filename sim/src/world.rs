@@ -7,6 +7,8 @@
 mod delivery;
 mod life;
 
+pub(crate) use life::address;
+
 use std::{
     collections::{HashMap, VecDeque},
     time::Duration,
@@ -41,6 +43,8 @@ pub struct Setup {
     pub latency: Latency,
     /// What goes wrong on the way.
     pub faults: Faults,
+    /// Whether tables bound what one network gets of them, as the daemon's do outside of tests.
+    pub diverse: bool,
     /// Whether to encode every message and count its bytes.
     pub count_bytes: bool,
     /// Whether to keep a hash of everything that is sent, to compare runs with.
@@ -60,6 +64,7 @@ impl Setup {
             config,
             latency: Latency::Internet,
             faults: Faults::default(),
+            diverse: true,
             count_bytes: false,
             keep_trace: false,
         }
@@ -228,6 +233,11 @@ impl World {
     /// How a node behaves.
     pub fn role(&self, node: NodeIndex) -> Role {
         self.nodes[node as usize].role
+    }
+
+    /// On which side of a partition a node is.
+    pub fn side(&self, node: NodeIndex) -> u8 {
+        self.nodes[node as usize].side
     }
 
     /// Bytes a node has sent and received.

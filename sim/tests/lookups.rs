@@ -24,7 +24,7 @@ fn still(seed: u64, metric: AnyMetric) -> Setup {
 fn chord_as_published_needs_half_the_binary_logarithm_of_hops() {
     let mut setup = still(1, AnyMetric::Classic);
     setup.config.parallel = 1;
-    let report = run(Lookups::new(setup, 500, 2000));
+    let report = run(&Lookups::new(setup, 500, 2000));
     assert_eq!(report.success_rate, 1.0, "{}", told(&report));
     // Half of log2(500) is 4.5, and the owner is one contact further.
     assert!((4.6..5.8).contains(&report.hops_mean), "{}", told(&report));
@@ -36,7 +36,7 @@ fn both_metrics_find_every_owner_in_about_two_hops() {
     for metric in [AnyMetric::Ring, AnyMetric::Xor] {
         let mut setup = still(2, metric);
         setup.config.parallel = 1;
-        let report = run(Lookups::new(setup, 500, 2000));
+        let report = run(&Lookups::new(setup, 500, 2000));
         assert_eq!(report.success_rate, 1.0, "{}", told(&report));
         assert!((1.4..2.2).contains(&report.hops_mean), "{}", told(&report));
         assert!(report.hops_p99 <= 3.0, "{}", told(&report));
@@ -45,9 +45,9 @@ fn both_metrics_find_every_owner_in_about_two_hops() {
 
 #[test]
 fn tables_built_by_joins_are_nearly_as_good_as_ideal_ones() {
-    let ideal = run(Lookups::new(still(3, AnyMetric::Ring), 200, 1000));
+    let ideal = run(&Lookups::new(still(3, AnyMetric::Ring), 200, 1000));
     let plan = Lookups { built_by: BuiltBy::Joins, ..Lookups::new(still(3, AnyMetric::Ring), 200, 1000) };
-    let earned = run(plan);
+    let earned = run(&plan);
     assert_eq!(earned.success_rate, 1.0, "{}", told(&earned));
     assert!(earned.hops_mean <= 1.15 * ideal.hops_mean, "{} against {}", earned.hops_mean, ideal.hops_mean);
 }
@@ -55,7 +55,7 @@ fn tables_built_by_joins_are_nearly_as_good_as_ideal_ones() {
 #[test]
 fn a_fifth_of_the_entries_dead_costs_time_but_no_answers() {
     let setup = Setup::new(4, AnyMetric::Ring);
-    let report = run(Lookups { dead: 0.2, ..Lookups::new(setup, 500, 1000) });
+    let report = run(&Lookups { dead: 0.2, ..Lookups::new(setup, 500, 1000) });
     assert_eq!(report.success_rate, 1.0, "{}", told(&report));
     assert!(report.latency_ms_p99 < 2_500.0, "{}", told(&report));
 }

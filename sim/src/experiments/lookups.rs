@@ -5,15 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chordage_dht::{AnyMetric, Confirm, Key, LookupId, LookupOptions};
+use chordage_dht::{AnyMetric, Confirm, LookupId, LookupOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    checks::answers::{Asked, Verdict},
     ideal::Ideal,
-    latency::Latency,
     memory,
     stats::{Sample, round},
-    world::{NodeIndex, Occurrence, Setup, World},
+    world::{Occurrence, Setup, World},
 };
 
 /// Where the tables come from.
@@ -131,21 +131,14 @@ pub struct LookupsReport {
     pub hops_shape: BTreeMap<u32, usize>,
 }
 
-/// What a lookup ought to find.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked {
-    pub(crate) key: Key,
-    pub(crate) owner: Option<NodeIndex>,
-}
-
 /// Runs the experiment.
-pub fn run(plan: Lookups) -> LookupsReport {
+pub fn run(plan: &Lookups) -> LookupsReport {
     let clock = Instant::now();
     let memory_before = memory::resident();
     let metric = plan.setup.metric;
     let seed = plan.setup.seed;
     let mut world = World::new(plan.setup.clone());
-    build(&mut world, &plan);
+    build(&mut world, plan);
     let build_seconds = clock.elapsed().as_secs_f64();
     let bytes_per_node = match (memory_before, memory::resident()) {
         (Some(before), Some(after)) => after.saturating_sub(before) / plan.nodes.max(1) as u64,
@@ -154,7 +147,7 @@ pub fn run(plan: Lookups) -> LookupsReport {
 
     let mut results = Results::default();
     if world.census().count() > 0 {
-        ask(&mut world, &plan, &mut results);
+        ask(&mut world, plan, &mut results);
     }
 
     let (mut entries, mut living) = (0, 0);
@@ -230,9 +223,8 @@ fn ask(world: &mut World, plan: &Lookups, results: &mut Results) {
         paths: plan.paths,
         ..LookupOptions::default()
     };
-    let metric = plan.setup.metric;
     // Chord's lookup ends at the predecessor; the owner is its successor, one contact further.
-    let last_hop = u32::from(metric == AnyMetric::Classic);
+    let last_hop = u32::from(plan.setup.metric == AnyMetric::Classic);
     let mut asked: BTreeMap<LookupId, Asked> = BTreeMap::new();
     let end = world.now() + plan.gap * plan.lookups as u32 + 2 * options.deadline;
     world.plan(world.now(), 0);
@@ -245,51 +237,33 @@ fn ask(world: &mut World, plan: &Lookups, results: &mut Results) {
                 }
                 let key = world.random_key();
                 let Some(node) = world.random_member() else { break };
-                let owner = world.census().owner(metric, &key);
-                let id = world.lookup(node, key, options);
-                asked.insert(id, Asked { key, owner });
+                let question = Asked::now(world, key);
+                asked.insert(world.lookup(node, key, options), question);
             }
             Some(Occurrence::Finished { id, outcome, .. }) => {
                 let Some(asked) = asked.remove(&id) else { continue };
                 open -= 1;
-                match *outcome {
-                    Ok(lookup) => {
-                        results.messages.add(lookup.messages.into());
-                        let found = lookup.closest.first().map(|peer| peer.id());
-                        // While it ran somebody may have come or gone; both answers were right at their time.
-                        let now = world.census().owner(metric, &asked.key);
-                        let right = |owner: Option<NodeIndex>| {
-                            owner.is_some_and(|owner| Some(world.peer(owner).id()) == found)
-                        };
-                        if right(asked.owner) || right(now) {
-                            results.right += 1;
-                            let hops = lookup.hops + last_hop;
-                            results.hops.add(hops.into());
-                            *results.by_hops.entry(hops).or_default() += 1;
-                            results.latency.add(lookup.elapsed.as_secs_f64() * 1e3);
-                        } else {
-                            results.wrong += 1;
-                        }
+                let lookup = match &*outcome {
+                    Ok(lookup) => Some(lookup),
+                    Err(error) => error.partial(),
+                };
+                if let Some(lookup) = lookup {
+                    results.messages.add(lookup.messages.into());
+                }
+                match (asked.judge(world, &outcome), lookup) {
+                    (Verdict::Right, Some(lookup)) => {
+                        results.right += 1;
+                        let hops = lookup.hops + last_hop;
+                        results.hops.add(hops.into());
+                        *results.by_hops.entry(hops).or_default() += 1;
+                        results.latency.add(lookup.elapsed.as_secs_f64() * 1e3);
                     }
-                    Err(error) => {
-                        if let Some(partial) = error.partial() {
-                            results.messages.add(partial.messages.into());
-                        }
-                        results.failed += 1;
-                    }
+                    (Verdict::Wrong, _) => results.wrong += 1,
+                    _ => results.failed += 1,
                 }
             }
             Some(Occurrence::Joined(_)) => {}
             None => break,
         }
-    }
-}
-
-/// Latency models by the names the command line knows.
-pub fn latency_by_name(name: &str) -> Result<Latency, crate::latency::RttTableError> {
-    match name {
-        "constant" => Ok(Latency::Constant { rtt: Duration::from_millis(100) }),
-        "internet" => Ok(Latency::Internet),
-        file => crate::latency::RttTable::read(std::path::Path::new(file)).map(Latency::Table),
     }
 }

@@ -38,6 +38,7 @@ impl World {
         let lost = happens(&mut self.weather, faults.loss);
         let Some(to_index) = reached.filter(|_| !lost) else {
             self.traffic.undelivered += 1;
+            self.traffic.undelivered_bytes += bytes;
             if target.is_none() && faults.refuses {
                 let refused = Happening::Refused { at: sender, life: from.life, peer: to.id() };
                 self.queue.push(self.now + REFUSAL, refused);

@@ -4,7 +4,7 @@ use chordage_dht::{Address, Dht, Input, Peer, PeerInfo};
 use rand_chacha::rand_core::Rng;
 
 use super::{NEVER, Node, NodeIndex, Occurrence, World, prefix};
-use crate::{adversary::Role, chance::mix};
+use crate::{adversary::Role, chance::mix, groups::group_of};
 
 impl World {
     /// Adds a node that knows nobody and has not been told to join.
@@ -42,8 +42,12 @@ impl World {
     fn make_node(&mut self, record: PeerInfo, role: Role) -> Node {
         let life = self.lives;
         self.lives += 1;
+        let mut dht = Dht::new(record, self.setup.metric, self.setup.config.clone());
+        if self.setup.diverse {
+            dht.set_grouping(group_of);
+        }
         Node {
-            dht: Dht::new(record, self.setup.metric, self.setup.config.clone()),
+            dht,
             site: self.setup.latency.site(self.setup.seed, life),
             life,
             alive: true,
