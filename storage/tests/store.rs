@@ -182,6 +182,29 @@ fn the_quota_always_holds_and_deleting_makes_room() {
     kept.iter().for_each(|put| assert_holds(&store, put));
 }
 
+/// With tiny shards the index takes as much as the data, and has to be counted.
+#[test]
+fn the_quota_holds_for_tiny_shards_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let quota = 6 << 20;
+    let config = StoreConfig { quota_bytes: quota, checkpoint_bytes: 1 << 20, ..config() };
+    let store = ShardStore::open(directory.path(), config).unwrap();
+    let puts = singles(20_000, 64);
+    let mut stored = 0;
+    for batch in puts.chunks(100) {
+        stored += store.put_batch(batch).iter().filter(|result| result.is_ok()).count();
+        let (counted, real) = (store.usage().disk_bytes, disk_usage(directory.path()));
+        assert!(counted <= quota && real <= quota + 8192, "{counted} counted, {real} really, of {quota}");
+    }
+    assert!(stored > 8_000, "{stored}");
+    // Deleting a few of a full store must not exceed it either, nor must closing it.
+    let few: Vec<_> = puts[..8_000].iter().step_by(20).map(key).collect();
+    store.delete(&few).unwrap();
+    assert!(disk_usage(directory.path()) <= quota + 8192);
+    drop(store);
+    assert!(disk_usage(directory.path()) <= quota + 8192);
+}
+
 #[test]
 fn deleted_shards_stay_deleted_and_dead_segments_go() {
     let directory = tempfile::tempdir().unwrap();

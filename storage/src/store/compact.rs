@@ -8,7 +8,7 @@ use super::put::NewRecord;
 use super::record::{RecordHeader, SEGMENT_HEADER_LEN, segment_name};
 use super::scan::{Visit, read_verified, scan};
 use super::types::{ChangeError, Compacted, ShardKey};
-use super::{ShardStore, Writer};
+use super::{ShardStore, Uncheckpointed, Writer};
 
 /// Bytes of records that move in one step.
 const STEP_BYTES: usize = 8 << 20;
@@ -124,7 +124,7 @@ impl ShardStore {
             tables.remove_segment(segment)?;
             tables.set_state(state)
         })?;
-        writer.uncheckpointed = 0;
+        writer.uncheckpointed = Uncheckpointed::default();
         self.remove_segment(writer, segment)?;
         self.files.sync_directory()
     }

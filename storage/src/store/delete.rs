@@ -7,10 +7,11 @@ use super::files::StoreFile;
 use super::index::SegmentStats;
 use super::record::{DEAD, STATE_AT, segment_name};
 use super::types::{ChangeError, ShardKey};
-use super::{ShardStore, Writer};
+use super::{ShardStore, Uncheckpointed, Writer};
 
-/// Deletions in one transaction.
-const MAX_BATCH: usize = 4096;
+/// Deletions in one transaction: enough to share its syncs, few enough that the pages of the index that it copies
+/// fit into what the quota keeps free for them.
+const MAX_BATCH: usize = 512;
 /// Holes begin and end at multiples of this; it is the block size of the common file systems.
 const BLOCK: u64 = 4096;
 
@@ -67,7 +68,7 @@ impl ShardStore {
         })?;
         writer.segments.extend(changed);
         (writer.shards, writer.payload_bytes) = (state.shards, state.payload_bytes);
-        writer.uncheckpointed = 0;
+        writer.uncheckpointed = Uncheckpointed::default();
         Ok(count)
     }
 

@@ -29,6 +29,9 @@ pub trait StoreFile: Debug + Send + Sync {
     /// Length in bytes.
     fn size(&self) -> io::Result<u64>;
 
+    /// Bytes that it takes on disk: less than its length if it has holes.
+    fn allocated(&self) -> io::Result<u64>;
+
     /// Fills `buffer` from `offset` on; an error if the file ends before.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 

@@ -35,8 +35,9 @@ pub(super) struct SegmentStats {
 }
 
 impl SegmentStats {
+    /// What it takes on disk, in blocks of 4 KiB.
     pub(super) fn disk_bytes(&self) -> u64 {
-        self.len.saturating_sub(self.punched)
+        self.len.next_multiple_of(4096).saturating_sub(self.punched)
     }
 }
 
@@ -95,9 +96,9 @@ impl Index {
         Ok(Self { db, file })
     }
 
-    /// Length of the index's file.
+    /// What the index's file takes on disk. Its length would be too much: redb doubles it, ahead of need.
     pub(super) fn disk_bytes(&self) -> io::Result<u64> {
-        self.file.size()
+        self.file.allocated()
     }
 
     /// Changes the index. A durable change survives a crash, and so do all before it; another is seen by readers

@@ -46,6 +46,10 @@ use index::{Index, SegmentStats, State};
 /// Segment files that are kept open for reading.
 const MAX_OPEN_SEGMENTS: usize = 64;
 
+/// The index is made durable each time this many shards were stored, even small ones: it bounds what a checkpoint
+/// writes, a page of 4 KiB for each when their ids are far apart.
+const MAX_UNCHECKPOINTED_RECORDS: u64 = 4096;
+
 /// Keeps shards on disk. All methods may be called from several threads: readers do not wait for writers, writers
 /// wait for each other.
 pub struct ShardStore {
@@ -69,10 +73,22 @@ struct Writer {
     segments: BTreeMap<u32, SegmentStats>,
     shards: u64,
     payload_bytes: u64,
-    /// Bytes appended since the index was durable.
-    uncheckpointed: u64,
+    uncheckpointed: Uncheckpointed,
     /// A change of the index failed: it must be opened anew.
     broken: bool,
+}
+
+/// What was appended since the index was durable.
+#[derive(Clone, Copy, Default)]
+struct Uncheckpointed {
+    bytes: u64,
+    records: u64,
+}
+
+impl Uncheckpointed {
+    fn is_due(self, config: &StoreConfig) -> bool {
+        self.bytes >= config.checkpoint_bytes || self.records >= MAX_UNCHECKPOINTED_RECORDS
+    }
 }
 
 /// The segment that is appended to.
@@ -144,10 +160,10 @@ impl ShardStore {
     pub fn checkpoint(&self) -> Result<(), ChangeError> {
         let mut writer = self.lock_writer();
         self.mend(&mut writer)?;
-        if writer.uncheckpointed > 0 {
+        if writer.uncheckpointed.records > 0 {
             let state = writer.state();
             self.change_index(&mut writer.broken, true, |tables| tables.set_state(state))?;
-            writer.uncheckpointed = 0;
+            writer.uncheckpointed = Uncheckpointed::default();
             self.update_usage(&writer)?;
         }
         Ok(())

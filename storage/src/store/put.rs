@@ -10,12 +10,17 @@ use super::record::{
     ALIGNMENT, Location, RECORD_HEADER_LEN, SEGMENT_HEADER_LEN, encode_header, segment_header, segment_name,
 };
 use super::types::{InvalidShard, PutError, PutOutcome, ShardKey, ShardPut};
-use super::{Active, ShardStore, Writer};
+use super::{Active, ShardStore, Uncheckpointed, Writer};
 use crate::descriptor::Descriptor;
 
-/// What a shard may add to the index's file: a row of 47 bytes in a page that is two thirds full, and copies of
-/// its path to the root until the next checkpoint.
-const INDEX_ALLOWANCE: u64 = 256;
+/// What a shard adds to the index in the long run: 47 bytes, in pages that are half to two thirds full, twice, since
+/// redb keeps the old pages until the new ones are durable.
+const INDEX_BYTES: u64 = 256;
+/// What it may add at the next checkpoint: a page of its own, but all of them no more than the index has.
+const INDEX_PAGE: u64 = 4096;
+/// Part of the quota that puts leave free, for what deletions add to the index before they make room: a sixteenth,
+/// but not more than this.
+const MAX_RESERVE: u64 = 4 << 20;
 
 /// A record to be appended.
 pub(super) struct NewRecord<'a> {
@@ -97,8 +102,15 @@ impl ShardStore {
         self.mend(writer)?;
         let chunks: Vec<_> = puts.iter().map(|put| put.chunk).collect();
         let held = self.with_index(|index| index.locations(&chunks))?;
-        let mut used = self.with_index(super::Index::disk_bytes)? + writer.segment_bytes();
         let quota = self.config.quota_bytes;
+        let index_bytes = self.with_index(super::Index::disk_bytes)?;
+        let reserve = (quota / 16).min(MAX_RESERVE);
+        // What the index will take at the next checkpoint, if that comes after so many more shards.
+        let index_after = |more: u64| {
+            let records = writer.uncheckpointed.records + more;
+            index_bytes + (records * INDEX_PAGE).min(index_bytes) + records * INDEX_BYTES
+        };
+        let mut segment_bytes = writer.segment_bytes() + reserve;
 
         let mut accepted = Vec::new();
         let mut keys = BTreeSet::new();
@@ -111,12 +123,12 @@ impl ShardStore {
                 results[i] = Some(Ok(PutOutcome::AlreadyHeld));
             } else if !keys.contains(&key) {
                 let record = NewRecord { key, descriptor: &put.descriptor, payload: &put.payload };
-                let needed =
-                    record.len() + INDEX_ALLOWANCE + self.new_segment_bytes(writer, accepted.is_empty());
+                let needed = record.len();
+                let used = segment_bytes + index_after(accepted.len() as u64 + 1);
                 if used.saturating_add(needed) > quota {
-                    results[i] = Some(Err(PutError::Quota { needed, used, quota }));
+                    results[i] = Some(Err(PutError::Quota { needed, used: used.min(quota), quota }));
                 } else {
-                    used += needed;
+                    segment_bytes += needed;
                     keys.insert(key);
                     accepted.push((i, record));
                 }
@@ -132,11 +144,6 @@ impl ShardStore {
             results[i] = Some(Ok(PutOutcome::Stored));
         }
         self.update_usage(writer)
-    }
-
-    /// A segment header to be paid for by the first record of a batch, if there is no segment open.
-    fn new_segment_bytes(&self, writer: &Writer, first: bool) -> u64 {
-        if first && writer.active.is_none() { SEGMENT_HEADER_LEN } else { 0 }
     }
 
     /// Appends records and syncs them. The index does not know them yet, and `writer` is as it was: after an
@@ -244,8 +251,11 @@ impl ShardStore {
         let Appended { mut locations, segments, active, next_segment, bytes } = appended;
         // Sorted keys are an order of magnitude cheaper to insert.
         locations.sort_unstable_by_key(|(key, _)| *key);
-        let uncheckpointed = writer.uncheckpointed + bytes;
-        let durable = uncheckpointed >= self.config.checkpoint_bytes;
+        let uncheckpointed = Uncheckpointed {
+            bytes: writer.uncheckpointed.bytes + bytes,
+            records: writer.uncheckpointed.records + locations.len() as u64,
+        };
+        let durable = uncheckpointed.is_due(&self.config);
         let checkpoint = active.as_ref().map_or((next_segment, 0), |active| (active.segment, active.tail));
         let mut state = writer.state();
         state.next_segment = next_segment;
@@ -275,7 +285,7 @@ impl ShardStore {
         writer.next_segment = next_segment;
         writer.shards = state.shards;
         writer.payload_bytes = state.payload_bytes;
-        writer.uncheckpointed = if durable { 0 } else { uncheckpointed };
+        writer.uncheckpointed = if durable { Uncheckpointed::default() } else { uncheckpointed };
         Ok(())
     }
 }

@@ -162,6 +162,7 @@ fn read_log(
     })?;
     writer.segments.insert(segment, stats);
     (writer.shards, writer.payload_bytes) = (shards, payload_bytes);
-    writer.uncheckpointed += tail.saturating_sub(from);
+    writer.uncheckpointed.bytes += tail.saturating_sub(from);
+    writer.uncheckpointed.records += whole.len() as u64;
     Ok(tail)
 }

@@ -65,7 +65,7 @@ pub enum PutError {
     Quota {
         /// Bytes that it would take.
         needed: u64,
-        /// Bytes in use.
+        /// Bytes in use, with what is kept free for the index.
         used: u64,
         /// Bytes allowed.
         quota: u64,

@@ -315,6 +315,10 @@ impl StoreFile for OpenFile {
         Ok(state.files.get(&self.file).map_or(0, |contents| contents.live.len() as u64))
     }
 
+    fn allocated(&self) -> io::Result<u64> {
+        self.size()
+    }
+
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let mut state = self.disk.state();
         state.operate()?;
