@@ -137,6 +137,9 @@ impl Default for LookupOptions {
 pub enum Confirm {
     /// So many of the nearest nodes have answered during this lookup.
     Answered(usize),
+    /// One node has answered whose leaf set shows the key, or this node's own does. Then the nearest node is known, and
+    /// so are nodes near enough to hold what the key stands for; but the nearest itself need not have answered.
+    Covered,
     /// If this node's own leaf set shows all the wanted nodes, that is enough and no message is sent; otherwise as
     /// `Answered(3)`.
     Known,

@@ -48,7 +48,20 @@ pub(crate) struct Candidate {
     pub(crate) depth: u8,
     /// To which of the disjoint paths it belongs: the one that named it first. No other path uses it.
     path: u8,
+    /// Whether somebody who knows the whole neighbourhood of the key has named it.
+    vouched: bool,
     pub(crate) state: State,
+}
+
+/// What those who know the whole neighbourhood of the key have said.
+#[derive(Debug, Clone, Copy, Default)]
+struct Neighbourhood {
+    /// Whether one of them has answered.
+    heard: bool,
+    /// Distance of the nearest node that such an answer knew of, the one that answered included.
+    nearest: Distance,
+    /// Distance of the farthest.
+    farthest: Distance,
 }
 
 /// Most disjoint paths. S/Kademlia's d; there 8 withstood a fifth of the nodes lying.
@@ -93,6 +106,9 @@ pub(crate) struct Progress {
     in_flight: [u8; PATHS_MAX],
     pub(crate) messages: u32,
     trace: Vec<Hop>,
+    neighbourhood: Neighbourhood,
+    /// Whether hearing from the neighbourhood is all that is asked for.
+    neighbourhood_suffices: bool,
 }
 
 /// What to do now.
@@ -131,7 +147,15 @@ impl Progress {
             in_flight: [0; PATHS_MAX],
             messages: 0,
             trace: Vec::new(),
+            neighbourhood: Neighbourhood::default(),
+            neighbourhood_suffices: false,
         }
+    }
+
+    /// Is done as soon as one node has answered whose leaf set shows the key. To be said before the first step.
+    pub(crate) fn until_covered(mut self) -> Self {
+        self.neighbourhood_suffices = true;
+        self
     }
 
     /// Looks over this many disjoint paths, 1 to 8. To be said before the first peer is added.
@@ -165,8 +189,43 @@ impl Progress {
                 (None, u8::from(!matches!(state, State::Here | State::HereUnsure)), path)
             }
         };
-        self.candidates
-            .insert(index, Candidate { peer: peer.clone(), distance, named_by, depth, path, state });
+        self.candidates.insert(
+            index,
+            Candidate { peer: peer.clone(), distance, named_by, depth, path, vouched: false, state },
+        );
+    }
+
+    /// Somebody whose leaf set shows the key has answered and named these peers.
+    pub(crate) fn covered<M: Metric>(&mut self, metric: &M, by: &NodeId, names: &[Peer]) {
+        let mut said = Neighbourhood { heard: true, nearest: Distance::MAX, farthest: Distance::ZERO };
+        for id in names.iter().map(|name| name.id_ref()).chain([by]) {
+            let distance = metric.distance(id.key(), &self.key);
+            said.nearest = said.nearest.min(distance);
+            said.farthest = said.farthest.max(distance);
+            if let Some(index) = self.find(metric, id) {
+                self.candidates[index].vouched = true;
+            }
+        }
+        let before = self.neighbourhood;
+        self.neighbourhood = Neighbourhood {
+            heard: true,
+            nearest: said.nearest.max(before.nearest),
+            farthest: said.farthest.max(before.farthest),
+        };
+    }
+
+    /// Whether a candidate is probably dead: the key's neighbourhood does not know it, though it would be the nearest
+    /// of all; or it does not know it, and it is late as well. It is asked all the same, but not waited for.
+    ///
+    /// Over several paths nobody is believed about others: liars would leave the honest nodes out.
+    fn is_doubted(&self, candidate: &Candidate) -> bool {
+        let silent = matches!(candidate.state, State::Named | State::Asked | State::Late);
+        let reach = if candidate.state == State::Late {
+            self.neighbourhood.farthest
+        } else {
+            self.neighbourhood.nearest
+        };
+        silent && self.paths == 1 && !candidate.vouched && candidate.distance < reach
     }
 
     /// Makes room behind `index`.
@@ -195,20 +254,23 @@ impl Progress {
         // Of all paths together: how many of the nearest have answered before the first that has not.
         let (mut settled, mut open) = (0, false);
         let mut paths = [Path::default(); PATHS_MAX];
+        if self.neighbourhood_suffices && self.neighbourhood.heard {
+            return Step::Done;
+        }
         for (index, candidate) in self.candidates.iter().enumerate() {
             let path = &mut paths[usize::from(candidate.path)];
+            let is_doubted = self.is_doubted(candidate);
             let is_open = match candidate.state {
                 State::Failed | State::HereUnsure => continue,
                 State::Here | State::Answered => false,
-                State::Named | State::Asked => true,
-                State::Late => {
-                    path.late += 1;
-                    true
-                }
+                State::Named | State::Asked | State::Late => true,
             };
-            open |= is_open && settled < self.need;
-            settled += usize::from(!open);
-            path.unfinished |= is_open && path.seen < self.need;
+            path.late += usize::from(is_doubted || candidate.state == State::Late);
+            if !is_doubted {
+                open |= is_open && settled < self.need;
+                settled += usize::from(!open);
+                path.unfinished |= is_open && path.seen < self.need;
+            }
             // Whom to ask: only peers near the top, so that the last round does not ask more than it needs; late ones
             // make room for others.
             let window = self.need.max(self.parallel.div_ceil(self.paths)) + path.late;
@@ -292,12 +354,13 @@ impl Progress {
 
     /// What is known now.
     pub(crate) fn result(self, now: Time) -> Lookup {
-        let live = |candidate: &&Candidate| candidate.state != State::Failed;
+        let live = |candidate: &&Candidate| candidate.state != State::Failed && !self.is_doubted(candidate);
         let sure = |candidate: &Candidate| {
             matches!(candidate.state, State::Here | State::HereUnsure | State::Answered)
         };
         let confirmed = self.candidates.iter().filter(live).take(self.want).take_while(|c| sure(c)).count();
-        let hops = self.candidates.iter().find(|c| sure(c)).map_or(0, |nearest| nearest.depth.into());
+        let reached = |c: &&Candidate| sure(c) || (self.neighbourhood_suffices && c.vouched && live(c));
+        let hops = self.candidates.iter().find(reached).map_or(0, |nearest| nearest.depth.into());
         let closest = self.candidates.iter().filter(live).take(self.want).map(|c| c.peer.clone()).collect();
         Lookup {
             key: self.key,

@@ -23,7 +23,9 @@ impl<M: Metric> Dht<M> {
             Request::Ping => Response::Pong,
             Request::Closest { key, count } => {
                 let count = usize::from(count).min(MESSAGE_PEERS_MAX);
-                let covered = self.leaves.covers(&self.metric, self.local.id_ref().key(), &key, 1);
+                // Who is still looking for its place does not know what it does not know.
+                let covered =
+                    self.is_member() && self.leaves.covers(&self.metric, self.local.id_ref().key(), &key, 1);
                 let peers = if covered {
                     self.nearest_others(&key, count, from.id_ref())
                 } else {

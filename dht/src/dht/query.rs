@@ -38,19 +38,28 @@ impl<M: Metric> Dht<M> {
         let need = match options.confirm {
             Confirm::Answered(need) => need.min(want),
             Confirm::Known => KNOWN_OTHERWISE.min(want),
+            Confirm::Covered => 1,
         };
         let deadline = turn.now + options.deadline;
         let parallel = self.config.parallel.into();
         let mut progress = Progress::new(Owner::Caller(id), key, want, need, parallel, turn.now, deadline)
             .over_paths(options.paths);
+        if options.confirm == Confirm::Covered {
+            progress = progress.until_covered();
+        }
         if self.is_member() {
             let sure = self.leaves.covers(&self.metric, self.own_id().key(), &key, 1);
             let state = if sure { State::Here } else { State::HereUnsure };
             progress.add(&self.metric, &self.local, state, None);
         }
-        let known = options.confirm == Confirm::Known
+        let exact = match options.confirm {
+            Confirm::Known => want,
+            Confirm::Covered => 1,
+            Confirm::Answered(_) => usize::MAX,
+        };
+        let known = exact <= want
             && self.is_member()
-            && self.leaves.covers(&self.metric, self.own_id().key(), &key, want);
+            && self.leaves.covers(&self.metric, self.own_id().key(), &key, exact);
         let count = want.max(self.config.reply_peers.into()).max(4 * usize::from(options.paths.min(8)));
         for peer in self.nearest_others(&key, count, self.own_id()) {
             progress.add(&self.metric, &peer, State::Named, None);
@@ -120,6 +129,9 @@ impl<M: Metric> Dht<M> {
                 {
                     lookup.add(&self.metric, name, State::Named, Some(namer));
                 }
+            }
+            if covered {
+                lookup.covered(&self.metric, from.id_ref(), names);
             }
             self.advance(turn, serial);
         }

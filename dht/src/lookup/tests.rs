@@ -93,3 +93,50 @@ fn late_answers_count() {
     lookup.answered(&metric, near.id_ref(), Duration::ZERO);
     assert_eq!(lookup.step(60), Step::Done);
 }
+
+/// Peers sorted by their distance to a key.
+fn by_distance(key: &Key, count: u16) -> Vec<Peer> {
+    let mut peers: Vec<Peer> = (0..count).map(peer).collect();
+    peers.sort_by_key(|peer| AnyMetric::Ring.distance(peer.id_ref().key(), key));
+    peers
+}
+
+#[test]
+fn does_not_wait_for_a_dead_name_that_the_keys_neighbourhood_does_not_know() {
+    let key = Key::from_bytes([7; 32]);
+    let peers = by_distance(&key, 10);
+    let (dead, owner, neighbour) = (&peers[0], &peers[1], &peers[5]);
+    let metric = AnyMetric::Ring;
+    let mut lookup =
+        Progress::new(Owner::Check, key, 3, 1, 2, Time::ZERO, Time::from_micros(u64::MAX)).over_paths(1);
+    lookup.add(&metric, dead, State::Named, None);
+    lookup.add(&metric, neighbour, State::Named, None);
+    assert_eq!(lookup.step(60), Step::Ask(dead.clone()));
+    assert_eq!(lookup.step(60), Step::Ask(neighbour.clone()));
+    let (_, namer) = lookup.answered(&metric, neighbour.id_ref(), Duration::ZERO).unwrap();
+    lookup.add(&metric, owner, State::Named, Some(namer));
+    lookup.covered(&metric, neighbour.id_ref(), &[owner.clone(), peers[2].clone()]);
+    assert_eq!(lookup.step(60), Step::Ask(owner.clone()));
+    assert_eq!(lookup.step(60), Step::Wait);
+    lookup.answered(&metric, owner.id_ref(), Duration::ZERO).unwrap();
+    assert_eq!(lookup.step(60), Step::Done, "the dead one is asked, not waited for");
+    assert_eq!(lookup.result(Time::ZERO).closest[0], *owner);
+}
+
+#[test]
+fn a_name_that_the_neighbourhood_does_not_know_counts_when_it_answers_in_time() {
+    let key = Key::from_bytes([7; 32]);
+    let peers = by_distance(&key, 10);
+    let (newcomer, owner) = (&peers[0], &peers[1]);
+    let metric = AnyMetric::Ring;
+    let mut lookup = Progress::new(Owner::Check, key, 3, 1, 2, Time::ZERO, Time::from_micros(u64::MAX));
+    lookup.add(&metric, newcomer, State::Named, None);
+    lookup.add(&metric, owner, State::Named, None);
+    assert_eq!(lookup.step(60), Step::Ask(newcomer.clone()));
+    assert_eq!(lookup.step(60), Step::Ask(owner.clone()));
+    lookup.answered(&metric, newcomer.id_ref(), Duration::ZERO).unwrap();
+    lookup.answered(&metric, owner.id_ref(), Duration::ZERO).unwrap();
+    lookup.covered(&metric, owner.id_ref(), &[peers[2].clone()]);
+    assert_eq!(lookup.step(60), Step::Done);
+    assert_eq!(lookup.result(Time::ZERO).closest[0], *newcomer);
+}
