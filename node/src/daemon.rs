@@ -71,7 +71,8 @@ impl Daemon {
         if std::env::var_os("SSLKEYLOGFILE").is_some() {
             // QUIC's TLS would write the session keys of every connection there.
             return Err(StartError::System(
-                "SSLKEYLOGFILE is set: it would write the keys of every connection to a file; unset it".to_owned(),
+                "SSLKEYLOGFILE is set: it would write the keys of every connection to a file; unset it"
+                    .to_owned(),
             ));
         }
         let dir = Arc::new(DataDir::open(path)?);
@@ -157,7 +158,8 @@ impl Daemon {
 
 fn open_store(dir: &DataDir, config: &Config) -> Result<Store, StartError> {
     let path = dir.join("shards");
-    let shards = ShardStore::open(&path, StoreConfig::with_quota(config.quota_bytes)).map_err(|source| StartError::Store { path, source })?;
+    let shards = ShardStore::open(&path, StoreConfig::with_quota(config.quota_bytes))
+        .map_err(|source| StartError::Store { path, source })?;
     Store::start(shards).map_err(|error| StartError::System(format!("cannot start a thread: {error}")))
 }
 

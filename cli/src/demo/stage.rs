@@ -32,7 +32,7 @@ pub(super) struct Stage<'a> {
     source: PathBuf,
     restored: PathBuf,
     network: Testnet,
-    holders_before: Vec<HolderCount>,
+    before: Health,
     outcome: Outcome,
 }
 
@@ -69,7 +69,7 @@ impl<'a> Stage<'a> {
         story.network_is_up(options.nodes, started.elapsed());
         let outcome = Outcome { nodes: options.nodes, ..Outcome::default() };
         let restored = dir.join("restored");
-        Ok(Self { options, story, program, source, restored, network, holders_before: Vec::new(), outcome })
+        Ok(Self { options, story, program, source, restored, network, before: Health::default(), outcome })
     }
 
     /// Everything from the put to the verdict.
@@ -81,7 +81,7 @@ impl<'a> Stage<'a> {
         // What the weakest chunk can lose: n - k, unless a holder failed during the put.
         let tolerated = usize::from(before.shards_min.min(put.n).saturating_sub(put.k));
         let kill = self.options.kill.unwrap_or(tolerated.min(self.options.nodes - 1));
-        self.holders_before = before.holders;
+        self.before = before;
         let killed = self.kill(kill).await?;
         let reader = self.add_reader().await?;
         let health = self.survey(reader, &put.link).await?;
@@ -169,7 +169,7 @@ impl<'a> Stage<'a> {
     async fn kill(&mut self, count: usize) -> Result<Vec<usize>, CliError> {
         let network = &self.network;
         let index_of = |id: &str| network.index_of(id);
-        let victims = victims::choose(&self.holders_before, index_of, self.options.nodes, count);
+        let victims = victims::choose(&self.before, index_of, self.options.nodes, count);
         self.network.kill(&victims)?;
         self.outcome.killed = victims.len();
         self.story.killed(&victims, &self.outcome);
@@ -232,7 +232,7 @@ impl<'a> Stage<'a> {
             place(
                 index,
                 if index < self.options.nodes {
-                    Mark::Holds(held(&self.holders_before, index))
+                    Mark::Holds(held(&self.before.holders, index))
                 } else {
                     Mark::Absent
                 },

@@ -1,23 +1,30 @@
 //! Who is killed: those whose loss hurts the stored object most.
 
-use chordage_node::api::types::HolderCount;
+use chordage_node::api::types::Health;
 
-/// Chooses `count` of the nodes 0 to `nodes - 1`: those that hold the most shards of the object first, those
-/// that hold none last; of equals the one with the lower number. `index_of` finds a holder's number.
+/// Chooses `count` of the nodes 0 to `nodes - 1`: the holders of the weakest chunk first, so that the loss is as bad
+/// as it can be; among them, and after them, those that hold the most shards of the object; of equals the one with
+/// the lower number. `index_of` finds a holder's number.
 pub(crate) fn choose(
-    holders: &[HolderCount],
+    health: &Health,
     index_of: impl Fn(&str) -> Option<usize>,
     nodes: usize,
     count: usize,
 ) -> Vec<usize> {
     let mut held = vec![0; nodes];
-    for holder in holders {
+    let mut weakest = vec![false; nodes];
+    for id in &health.weakest_holders {
+        if let Some(weakest) = index_of(id).and_then(|index| weakest.get_mut(index)) {
+            *weakest = true;
+        }
+    }
+    for holder in &health.holders {
         if let Some(shards) = index_of(&holder.id).and_then(|index| held.get_mut(index)) {
             *shards += holder.shards;
         }
     }
     let mut order: Vec<usize> = (0..nodes).collect();
-    order.sort_by_key(|&index| (std::cmp::Reverse(held[index]), index));
+    order.sort_by_key(|&index| (!weakest[index], std::cmp::Reverse(held[index]), index));
     order.truncate(count);
     order.sort_unstable();
     order
@@ -25,16 +32,20 @@ pub(crate) fn choose(
 
 #[cfg(test)]
 mod tests {
+    use chordage_node::api::types::HolderCount;
+
     use super::*;
 
     #[test]
-    fn the_fullest_go_first() {
-        let holders: Vec<HolderCount> = [("c", 5), ("a", 9), ("x", 99), ("b", 5)]
+    fn holders_of_the_weakest_chunk_go_first_and_then_the_fullest() {
+        let holders = [("c", 5), ("a", 9), ("x", 99), ("b", 5), ("d", 1)]
             .map(|(id, shards)| HolderCount { id: id.into(), shards })
             .into();
+        let health = Health { holders, weakest_holders: vec!["d".into(), "c".into()], ..Health::default() };
         let index_of = |id: &str| ["a", "b", "c", "d"].iter().position(|&known| known == id);
-        assert_eq!(choose(&holders, index_of, 4, 2), [0, 1]);
-        assert_eq!(choose(&holders, index_of, 4, 3), [0, 1, 2]);
-        assert_eq!(choose(&holders, index_of, 4, 9), [0, 1, 2, 3]);
+        assert_eq!(choose(&health, index_of, 4, 1), [2]);
+        assert_eq!(choose(&health, index_of, 4, 2), [2, 3]);
+        assert_eq!(choose(&health, index_of, 4, 3), [0, 2, 3]);
+        assert_eq!(choose(&health, index_of, 4, 9), [0, 1, 2, 3]);
     }
 }

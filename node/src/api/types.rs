@@ -90,6 +90,9 @@ pub struct Health {
     pub k_unreadable: u8,
     /// Shards per live holder.
     pub holders: Vec<HolderCount>,
+    /// Ids of the nodes that hold the chunk with the fewest live shards (of several, the one with the lowest
+    /// address): those whose loss the object can bear least.
+    pub weakest_holders: Vec<String>,
 }
 
 /// One live node and how many of an object's shards it holds.

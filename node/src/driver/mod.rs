@@ -21,6 +21,7 @@ use libp2p::{Multiaddr, PeerId};
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use self::bootstrap::{Bootstrap, remember};
@@ -36,7 +37,8 @@ use crate::wire::{Class, Inbound, NetworkSwarm, WireEvent};
 
 /// Link events that may wait for the driver; readers of streams wait when it is full.
 const EVENTS_MAX: usize = 1024;
-/// How often the neighbours are written down for the next start.
+/// How often the neighbours are written down for the next start: soon after this one, then ever more seldom.
+const REMEMBER_FIRST: Duration = Duration::from_millis(500);
 const REMEMBER_EVERY: Duration = Duration::from_secs(15);
 /// How often addresses without a peer id are dialled again while nobody is known by name.
 const REDIAL_EVERY: Duration = Duration::from_secs(3);
@@ -64,6 +66,7 @@ pub(crate) struct Driver {
     shards: ShardServer,
     dir: Arc<DataDir>,
     remembered: String,
+    remembering: Option<JoinHandle<()>>,
     announce: Vec<Multiaddr>,
     local_peer: PeerId,
 }
@@ -108,6 +111,7 @@ impl Driver {
             shards,
             dir: parts.dir,
             remembered,
+            remembering: None,
             announce: parts.announce,
         };
         (driver, DriverHandle::new(commands_in, watched))
@@ -116,8 +120,8 @@ impl Driver {
     /// Runs until told to leave or until every handle is gone.
     pub(crate) async fn run(mut self) {
         self.join();
-        let mut remember = tokio::time::interval(REMEMBER_EVERY);
-        remember.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut remember_after = REMEMBER_FIRST;
+        let mut remember_at = Instant::now() + remember_after;
         let mut redial = tokio::time::interval_at(Instant::now() + REDIAL_EVERY, REDIAL_EVERY);
         loop {
             let wake = self.dht.next_timeout().map(|at| self.started + Duration::from_micros(at.as_micros()));
@@ -134,7 +138,11 @@ impl Driver {
                     None => return,
                 },
                 () = sleep_until(wake.unwrap_or(self.started)), if wake.is_some() => self.input(Input::Timeout),
-                _ = remember.tick() => self.remember(),
+                () = sleep_until(remember_at) => {
+                    self.remember();
+                    remember_after = (remember_after * 2).min(REMEMBER_EVERY);
+                    remember_at = Instant::now() + remember_after;
+                }
                 _ = redial.tick() => self.redial(),
             }
         }
@@ -258,7 +266,7 @@ impl Driver {
                 Class::Shard => drop(tokio::spawn(self.shards.clone().serve(stream))),
             },
             SwarmEvent::NewListenAddr { .. } | SwarmEvent::ExpiredListenAddr { .. } => {
-                self.addresses_changed()
+                self.addresses_changed();
             }
             SwarmEvent::ConnectionEstablished {
                 peer_id,
@@ -280,9 +288,12 @@ impl Driver {
 
     fn addresses_changed(&mut self) {
         let listened: Vec<Multiaddr> = self.swarm.listeners().cloned().collect();
-        if let Err(error) = listen::remember(&self.dir, listened.iter()) {
-            tracing::warn!(%error, "the ports of this run cannot be remembered");
-        }
+        let (dir, addrs) = (self.dir.clone(), listened.clone());
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = listen::remember(&dir, addrs.iter()) {
+                tracing::warn!(%error, "the ports of this run cannot be remembered");
+            }
+        });
         let announced = if self.announce.is_empty() { &listened } else { &self.announce };
         let addrs = announced.iter().filter_map(to_address).take(8).collect();
         self.input(Input::SetAddresses(addrs));
@@ -320,13 +331,18 @@ impl Driver {
 
     fn remember(&mut self) {
         let text = remember(self.dht.leaf_set());
-        if text.is_empty() || text == self.remembered {
+        let writing = self.remembering.as_ref().is_some_and(|task| !task.is_finished());
+        if writing || text.is_empty() || text == self.remembered {
             return;
         }
-        match self.dir.write("peers", text.as_bytes(), 0o644) {
-            Ok(()) => self.remembered = text,
-            Err(error) => tracing::warn!(%error, "the neighbours cannot be remembered"),
-        }
+        self.remembered.clone_from(&text);
+        let dir = self.dir.clone();
+        // Off the loop, because it syncs.
+        self.remembering = Some(tokio::task::spawn_blocking(move || {
+            if let Err(error) = dir.write("peers", text.as_bytes(), 0o644) {
+                tracing::warn!(%error, "the neighbours cannot be remembered");
+            }
+        }));
     }
 
     async fn leave(&mut self) {
@@ -335,6 +351,10 @@ impl Driver {
         // The goodbyes are in the links' queues: let the swarm carry them out.
         let until = Instant::now() + GOODBYE;
         while tokio::time::timeout_at(until, self.swarm.select_next_some()).await.is_ok() {}
+        if let Some(task) = self.remembering.take() {
+            // It reports its own failure.
+            let _ = task.await;
+        }
     }
 }
 

@@ -39,6 +39,13 @@ impl Health {
     }
 }
 
+/// What was found of one chunk.
+#[derive(Default)]
+struct Found {
+    indices: BTreeSet<u8>,
+    holders: BTreeSet<NodeId>,
+}
+
 /// Asks the candidates of every chunk of `object` what they hold. `None` if the overlay cannot be asked.
 pub(super) async fn survey(transfer: &Transfer, object: &OpenObject) -> Option<Health> {
     let mut health = Health { shards_min: u8::MAX, ..Health::default() };
@@ -62,23 +69,29 @@ pub(super) async fn survey(transfer: &Transfer, object: &OpenObject) -> Option<H
                 (peer.id(), chunks, held)
             })
             .buffer_unordered(PARALLEL);
-        let mut found = BTreeMap::<ChunkId, BTreeSet<u8>>::new();
+        let mut found = BTreeMap::<ChunkId, Found>::new();
         while let Some((peer, chunks, held)) = answers.next().await {
             for (chunk, set) in chunks.into_iter().zip(held) {
-                *holders.entry(peer).or_default() += set.iter().count() as u64;
-                found.entry(chunk).or_default().extend(set.iter());
+                let shards = set.iter().count() as u64;
+                if shards > 0 {
+                    *holders.entry(peer).or_default() += shards;
+                    let found = found.entry(chunk).or_default();
+                    found.indices.extend(set.iter());
+                    found.holders.insert(peer);
+                }
             }
         }
         for chunk in round {
-            let live = found.get(&chunk.id).map_or(0, BTreeSet::len);
-            count(&mut health, chunk, u8::try_from(live).unwrap_or(u8::MAX));
+            let found = found.remove(&chunk.id).unwrap_or_default();
+            let live = u8::try_from(found.indices.len()).unwrap_or(u8::MAX);
+            if live < health.shards_min {
+                health.weakest_holders = found.holders.iter().map(ToString::to_string).collect();
+            }
+            count(&mut health, chunk, live);
         }
     }
-    health.holders = holders
-        .into_iter()
-        .filter(|(_, shards)| *shards > 0)
-        .map(|(id, shards)| HolderCount { id: id.to_string(), shards })
-        .collect();
+    health.holders =
+        holders.into_iter().map(|(id, shards)| HolderCount { id: id.to_string(), shards }).collect();
     Some(health)
 }
 

@@ -7,6 +7,5 @@ mod server;
 
 pub(crate) use client::Fetched;
 pub(crate) use client::{CallError, ReceivedShard, ShardClient};
-pub use protocol::Refusal;
-pub(crate) use protocol::{HAS_MAX, ShardSet};
+pub(crate) use protocol::{HAS_MAX, Refusal, ShardSet};
 pub(crate) use server::ShardServer;
