@@ -49,9 +49,10 @@ impl Rtt {
         Some((mean + 4 * duration(self.deviation.into()) + RTO_SLACK).clamp(RTO_MIN, RTO_MAX))
     }
 
-    /// Time-out for a peer never spoken to, when `self` summarises all peers: it may be twice as far as most, and may
-    /// need a handshake first.
+    /// Time-out for a peer never spoken to, when `self` summarises all peers, handshakes included: four deviations
+    /// cover the far ones. Simulated with a fifth of all entries dead, twice as much made the 99th percentile of a
+    /// lookup's time half as long again and saved no message worth counting.
     pub(crate) fn timeout_for_stranger(self) -> Duration {
-        self.timeout().map_or(RTO_UNKNOWN, |timeout| (2 * timeout).clamp(RTO_UNKNOWN_MIN, RTO_UNKNOWN))
+        self.timeout().map_or(RTO_UNKNOWN, |timeout| timeout.clamp(RTO_UNKNOWN_MIN, RTO_UNKNOWN))
     }
 }

@@ -47,22 +47,27 @@ impl<M: Metric> Dht<M> {
         if options.confirm == Confirm::Covered {
             progress = progress.until_covered();
         }
+        let me = self.own_id().key();
+        let sure = self.is_member() && self.leaves.covers(&self.metric, me, &key, 1);
         if self.is_member() {
-            let sure = self.leaves.covers(&self.metric, self.own_id().key(), &key, 1);
             let state = if sure { State::Here } else { State::HereUnsure };
             progress.add(&self.metric, &self.local, state, None);
         }
-        let exact = match options.confirm {
-            Confirm::Known => want,
-            Confirm::Covered => 1,
-            Confirm::Answered(_) => usize::MAX,
+        let known = match options.confirm {
+            Confirm::Known => self.is_member() && self.leaves.covers(&self.metric, me, &key, want),
+            Confirm::Covered => sure,
+            Confirm::Answered(_) => false,
         };
-        let known = exact <= want
-            && self.is_member()
-            && self.leaves.covers(&self.metric, self.own_id().key(), &key, exact);
         let count = want.max(self.config.reply_peers.into()).max(4 * usize::from(options.paths.min(8)));
-        for peer in self.nearest_others(&key, count, self.own_id()) {
-            progress.add(&self.metric, &peer, State::Named, None);
+        let mut peers = self.nearest_others(&key, count, self.own_id());
+        if sure {
+            peers.retain(|peer| !self.leaves.wants(&self.metric, me, peer.id_ref()));
+        }
+        for peer in &peers {
+            progress.add(&self.metric, peer, State::Named, None);
+        }
+        if sure {
+            progress.covered(&self.metric, self.own_id(), &peers);
         }
         if known {
             return finish(turn, Ok(progress.result(turn.now)));
