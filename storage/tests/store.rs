@@ -84,6 +84,11 @@ fn shards_come_back_also_after_a_restart() {
         put_all(&store, &more);
         assert_eq!(store.put_batch(&chunk[2..3])[0].clone().unwrap(), PutOutcome::AlreadyHeld);
         assert_eq!(store.has(&[chunk[0].chunk, ChunkId([0; 32])]).unwrap(), vec![vec![2, 3, 4], vec![]]);
+        assert_eq!(
+            store.get_shard(key(&chunk[3])).unwrap().shards,
+            store.get(&chunk[0].chunk).unwrap().shards[1..2]
+        );
+        assert_eq!(store.get_shard(key(&chunk[9])).unwrap(), Held::default());
     }
     assert!(segments(directory.path()).len() > 1);
     let store = open(directory.path());
@@ -244,6 +249,34 @@ fn a_lost_or_damaged_index_is_built_again_from_the_segments() {
         let store = open(directory.path());
         puts[30..].iter().for_each(|put| assert_holds(&store, put));
         assert_eq!(store.usage().shards, 70, "deleted shards must not come back");
+    }
+}
+
+/// Bits flip in the index file too. It is built again from the segments then, and nothing is lost.
+#[test]
+fn a_damaged_index_loses_nothing_and_never_panics() {
+    let directory = tempfile::tempdir().unwrap();
+    let puts = singles(60, 2_000);
+    let other = &singles(61, 2_000)[60..];
+    {
+        let store = open(directory.path());
+        put_all(&store, &puts);
+    }
+    let index = directory.path().join("index.redb");
+    let good = fs::read(&index).unwrap();
+    let used = good.iter().rposition(|byte| *byte != 0).unwrap();
+    for seed in 0..100 {
+        let mut bad = good.clone();
+        for die in noise(8 * 8, seed).chunks(8).take(1 + seed as usize % 8) {
+            let at = u64::from_le_bytes(die.try_into().unwrap()) as usize;
+            bad[at % used] ^= die[0] | 1;
+        }
+        fs::write(&index, &bad).unwrap();
+        let store = open(directory.path());
+        puts.iter().for_each(|put| assert_holds(&store, put));
+        put_all(&store, other);
+        assert_eq!(store.delete(&[key(&other[0])]).unwrap(), 1, "seed {seed}");
+        assert_eq!(store.usage().shards, 60);
     }
 }
 

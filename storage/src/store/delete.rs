@@ -91,7 +91,7 @@ impl ShardStore {
                             removed.push(segment);
                             tables.remove_segment(segment)?;
                         } else if let Some(file) = self.segment_file(segment)? {
-                            stats.punched += punch(&*file, &records)?;
+                            stats.punched = stats.punched.saturating_add(punch(&*file, &records)?);
                             tables.set_segment(segment, *stats)?;
                         }
                     }

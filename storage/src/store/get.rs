@@ -16,9 +16,18 @@ impl ShardStore {
     /// Reads all shards held of a chunk. Each is verified as it is read; a damaged one is reported and no longer
     /// held.
     pub fn get(&self, chunk: &ChunkId) -> Result<Held, GetError> {
+        self.get_some(*chunk, |_| true)
+    }
+
+    /// Reads one shard, if it is held; the others of its chunk are not looked at.
+    pub fn get_shard(&self, shard: ShardKey) -> Result<Held, GetError> {
+        self.get_some(shard.chunk, |index| index == shard.index)
+    }
+
+    fn get_some(&self, chunk: ChunkId, wanted: impl Fn(u8) -> bool) -> Result<Held, GetError> {
         let mut held = Held::default();
-        for (index, location) in self.locations(*chunk)? {
-            let key = ShardKey { chunk: *chunk, index };
+        for (index, location) in self.locations(chunk)?.into_iter().filter(|(index, _)| wanted(*index)) {
+            let key = ShardKey { chunk, index };
             match self.read(key, location)? {
                 Read::Good(shard) => held.shards.push(shard),
                 Read::Gone => {}
@@ -34,7 +43,7 @@ impl ShardStore {
 
     /// For each chunk, the indices of the shards held of it, in order. This asks the index only.
     pub fn has(&self, chunks: &[ChunkId]) -> Result<Vec<Vec<u8>>, GetError> {
-        let found = self.with_index(|index| index.locations(chunks))?;
+        let found = self.read_index(|index| index.locations(chunks))?;
         let mut held = Vec::with_capacity(chunks.len());
         for (chunk, shards) in chunks.iter().zip(found) {
             let indices = shards.into_iter().map(|(index, _)| index);
@@ -46,12 +55,12 @@ impl ShardStore {
     /// Lists at most `limit` shards behind `after` in the order of their keys, with the lengths of their payloads:
     /// for a scrub, which reads each with [`get`](Self::get).
     pub fn iterate(&self, after: Option<ShardKey>, limit: usize) -> Result<Vec<(ShardKey, u32)>, GetError> {
-        let listed = self.with_index(|index| index.list(after, limit))?;
+        let listed = self.read_index(|index| index.list(after, limit))?;
         Ok(listed.into_iter().map(|(key, location)| (key, location.payload_len)).collect())
     }
 
     fn locations(&self, chunk: ChunkId) -> io::Result<Vec<(u8, Location)>> {
-        let found = self.with_index(|index| index.locations(&[chunk]))?;
+        let found = self.read_index(|index| index.locations(&[chunk]))?;
         let shards = found.into_iter().flatten();
         Ok(shards.filter(|(index, _)| !self.is_quarantined(chunk, *index)).collect())
     }

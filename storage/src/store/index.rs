@@ -7,14 +7,23 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, StorageBackend, Table, TableDefinition};
+use redb::{
+    Database, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend, Table,
+    TableDefinition,
+};
 
 use super::files::StoreFile;
 use super::record::Location;
 use super::types::ShardKey;
 use crate::ids::ChunkId;
+
+/// An index up to this size, some 200,000 shards, is checked as a whole when it is opened, which takes less than
+/// 0.1 s. A larger one is trusted, so that opening does not take longer the more there is.
+const MAX_CHECKED_BYTES: u64 = 32 << 20;
 
 const KEY_LEN: usize = 33;
 const SHARDS: TableDefinition<'_, &[u8; KEY_LEN], &[u8; Location::ENCODED_LEN]> =
@@ -37,7 +46,7 @@ pub(super) struct SegmentStats {
 impl SegmentStats {
     /// What it takes on disk, in blocks of 4 KiB.
     pub(super) fn disk_bytes(&self) -> u64 {
-        self.len.next_multiple_of(4096).saturating_sub(self.punched)
+        self.len.div_ceil(4096).saturating_mul(4096).saturating_sub(self.punched)
     }
 }
 
@@ -52,7 +61,8 @@ pub(super) struct State {
 }
 
 pub(super) struct Index {
-    db: Database,
+    /// `None` only while it is dropped.
+    db: Option<Database>,
     file: Arc<dyn StoreFile>,
 }
 
@@ -76,24 +86,42 @@ fn parse_key(bytes: &[u8; KEY_LEN]) -> ShardKey {
     ShardKey { chunk: ChunkId(chunk), index }
 }
 
-/// redb's errors, with the kind kept where it is an I/O error.
+/// redb's errors, with the kind kept where it is an I/O error; `InvalidData` says that the index is damaged.
 fn failed(error: impl Into<redb::Error>) -> io::Error {
     match error.into() {
         redb::Error::Io(error) => error,
+        error @ redb::Error::Corrupted(_) => io::Error::new(io::ErrorKind::InvalidData, error),
         other => io::Error::other(other),
     }
+}
+
+/// Calls redb, which trusts its file: where a bit of it has flipped, it may panic. The index can be built again, so
+/// that this is no reason for the process to go down.
+fn guarded<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let damaged = |_| io::Error::new(io::ErrorKind::InvalidData, "the index is damaged");
+    // Whatever state the panic leaves the database in: after `InvalidData` it is dropped and its file removed.
+    catch_unwind(AssertUnwindSafe(call)).map_err(damaged)?
 }
 
 impl Index {
     /// Opens or creates the index. An error of kind `InvalidData` says that the file is no index or damaged.
     pub(super) fn open(file: Arc<dyn StoreFile>, cache_bytes: usize) -> io::Result<Self> {
         let backend = Backend(Arc::clone(&file));
-        let db = redb::Builder::new().set_cache_size(cache_bytes).create_with_backend(backend);
-        let db = db.map_err(|error| match error.into() {
-            redb::Error::Io(error) => error,
-            other => io::Error::new(io::ErrorKind::InvalidData, other),
-        })?;
-        Ok(Self { db, file })
+        guarded(|| {
+            let db = redb::Builder::new()
+                .set_cache_size(cache_bytes)
+                .set_check_integrity_on_open(file.allocated()? <= MAX_CHECKED_BYTES)
+                .create_with_backend(backend);
+            let db = db.map_err(|error| match error.into() {
+                redb::Error::Io(error) => error,
+                other => io::Error::new(io::ErrorKind::InvalidData, other),
+            })?;
+            Ok(Self { db: Some(db), file })
+        })
+    }
+
+    fn db(&self) -> io::Result<&Database> {
+        self.db.as_ref().ok_or_else(|| io::Error::other("the index is closed"))
     }
 
     /// What the index's file takes on disk. Its length would be too much: redb doubles it, ahead of need.
@@ -108,7 +136,15 @@ impl Index {
         durable: bool,
         change: impl FnOnce(&mut Tables<'_>) -> io::Result<T>,
     ) -> io::Result<T> {
-        let mut txn = self.db.begin_write().map_err(failed)?;
+        guarded(|| self.write_unguarded(durable, change))
+    }
+
+    fn write_unguarded<T>(
+        &self,
+        durable: bool,
+        change: impl FnOnce(&mut Tables<'_>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut txn = self.db()?.begin_write().map_err(failed)?;
         if durable {
             // The allocator's state is saved along, so that opening after a crash need not walk the whole index.
             txn.set_quick_repair(true);
@@ -138,7 +174,11 @@ impl Index {
 
     /// Shards held of each chunk, with where they lie, by index.
     pub(super) fn locations(&self, chunks: &[ChunkId]) -> io::Result<Vec<Vec<(u8, Location)>>> {
-        let txn = self.db.begin_read().map_err(failed)?;
+        guarded(|| self.locations_unguarded(chunks))
+    }
+
+    fn locations_unguarded(&self, chunks: &[ChunkId]) -> io::Result<Vec<Vec<(u8, Location)>>> {
+        let txn = self.db()?.begin_read().map_err(failed)?;
         let table = txn.open_table(SHARDS).map_err(failed)?;
         let mut found = Vec::with_capacity(chunks.len());
         for &chunk in chunks {
@@ -159,8 +199,11 @@ impl Index {
         after: Option<ShardKey>,
         limit: usize,
     ) -> io::Result<Vec<(ShardKey, Location)>> {
-        use std::ops::Bound;
-        let txn = self.db.begin_read().map_err(failed)?;
+        guarded(|| self.list_unguarded(after, limit))
+    }
+
+    fn list_unguarded(&self, after: Option<ShardKey>, limit: usize) -> io::Result<Vec<(ShardKey, Location)>> {
+        let txn = self.db()?.begin_read().map_err(failed)?;
         let table = txn.open_table(SHARDS).map_err(failed)?;
         let start = after.map(key);
         let start = start.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
@@ -181,6 +224,9 @@ impl Index {
             };
             let (checkpoint_segment, checkpoint_offset, next_segment, shards, payload_bytes) = state;
             let state = State { checkpoint_segment, checkpoint_offset, next_segment, shards, payload_bytes };
+            if tables.shards.len().map_err(failed)? != shards {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the index has lost a table"));
+            }
             let mut segments = BTreeMap::new();
             for row in tables.segments.iter().map_err(failed)? {
                 let (segment, stats) = row.map_err(failed)?;
@@ -189,6 +235,16 @@ impl Index {
             }
             Ok(Some((state, segments)))
         })
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        let db = self.db.take();
+        let _ = guarded(move || {
+            drop(db);
+            Ok(())
+        });
     }
 }
 

@@ -62,6 +62,8 @@ pub struct ShardStore {
     /// Shards found damaged that are still in the index. They are not held.
     quarantine: Mutex<BTreeSet<ShardKey>>,
     any_quarantined: AtomicBool,
+    /// The index was found damaged: it must be built again.
+    damaged: AtomicBool,
     usage: Mutex<Usage>,
 }
 
@@ -115,7 +117,7 @@ impl Writer {
     }
 
     fn segment_bytes(&self) -> u64 {
-        self.segments.values().map(SegmentStats::disk_bytes).sum()
+        self.segments.values().fold(0, |sum, stats| sum.saturating_add(stats.disk_bytes()))
     }
 }
 
@@ -141,6 +143,7 @@ impl ShardStore {
             open_segments: Mutex::default(),
             quarantine: Mutex::default(),
             any_quarantined: AtomicBool::new(false),
+            damaged: AtomicBool::new(false),
             usage: Mutex::default(),
         };
         let mut writer = store.lock_writer();
@@ -173,10 +176,25 @@ impl ShardStore {
         locked(&self.writer)
     }
 
-    /// Reads from the index.
-    fn with_index<T>(&self, read: impl FnOnce(&Index) -> io::Result<T>) -> io::Result<T> {
+    /// Calls the index as it is.
+    fn with_index<T>(&self, call: impl FnOnce(&Index) -> io::Result<T>) -> io::Result<T> {
         let guard = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        read(guard.as_ref().ok_or_else(|| io::Error::other("the index could not be reopened"))?)
+        let result = call(guard.as_ref().ok_or_else(|| io::Error::other("the index could not be reopened"))?);
+        if result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::InvalidData) {
+            self.damaged.store(true, Ordering::Release);
+        }
+        result
+    }
+
+    /// Reads from the index; if it is damaged, builds it again first.
+    fn read_index<T>(&self, read: impl Fn(&Index) -> io::Result<T>) -> io::Result<T> {
+        match self.with_index(&read) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.mend(&mut self.lock_writer())?;
+                self.with_index(&read)
+            }
+            result => result,
+        }
     }
 
     /// Changes the index; if that fails, it is `broken` and will be opened anew before the next change.
@@ -193,10 +211,15 @@ impl ShardStore {
 
     /// Opens the index anew if a change of it failed, and drops what was found damaged.
     fn mend(&self, writer: &mut Writer) -> io::Result<()> {
-        if writer.broken {
+        let damaged = self.damaged.load(Ordering::Acquire);
+        if writer.broken || damaged {
             let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
             // The old one has to be gone before the file is opened again.
             *slot = None;
+            if damaged {
+                recover::remove_index(&*self.files)?;
+                self.damaged.store(false, Ordering::Release);
+            }
             let (index, recovered) = recover::recover(&*self.files, &self.config)?;
             *slot = Some(index);
             *writer = recovered;
@@ -235,7 +258,7 @@ impl ShardStore {
         *locked(&self.usage) = Usage {
             shards: writer.shards,
             payload_bytes: writer.payload_bytes,
-            disk_bytes: writer.segment_bytes() + index_bytes,
+            disk_bytes: writer.segment_bytes().saturating_add(index_bytes),
             quota_bytes: self.config.quota_bytes,
         };
         Ok(())

@@ -110,7 +110,7 @@ impl ShardStore {
             let records = writer.uncheckpointed.records + more;
             index_bytes + (records * INDEX_PAGE).min(index_bytes) + records * INDEX_BYTES
         };
-        let mut segment_bytes = writer.segment_bytes() + reserve;
+        let mut segment_bytes = writer.segment_bytes().saturating_add(reserve);
 
         let mut accepted = Vec::new();
         let mut keys = BTreeSet::new();
@@ -124,7 +124,7 @@ impl ShardStore {
             } else if !keys.contains(&key) {
                 let record = NewRecord { key, descriptor: &put.descriptor, payload: &put.payload };
                 let needed = record.len();
-                let used = segment_bytes + index_after(accepted.len() as u64 + 1);
+                let used = segment_bytes.saturating_add(index_after(accepted.len() as u64 + 1));
                 if used.saturating_add(needed) > quota {
                     results[i] = Some(Err(PutError::Quota { needed, used: used.min(quota), quota }));
                 } else {
@@ -181,7 +181,7 @@ impl ShardStore {
         let stats = |run: &Run<'_>| {
             let old = writer.segments.get(&run.segment).copied().unwrap_or_default();
             let added: u64 = run.records.iter().map(|(_, location)| location.record_len()).sum();
-            (run.segment, SegmentStats { len: run.end, live: old.live + added, ..old })
+            (run.segment, SegmentStats { len: run.end, live: old.live.saturating_add(added), ..old })
         };
         let active = runs
             .last()
@@ -264,11 +264,11 @@ impl ShardStore {
         let before = &writer.segments;
         self.change_index(&mut writer.broken, durable, |tables| {
             for (key, location) in &locations {
-                state.shards += 1;
-                state.payload_bytes += u64::from(location.payload_len);
+                state.shards = state.shards.saturating_add(1);
+                state.payload_bytes = state.payload_bytes.saturating_add(location.payload_len.into());
                 if let Some(old) = tables.get(*key)? {
                     state.shards -= 1;
-                    state.payload_bytes -= u64::from(old.payload_len);
+                    state.payload_bytes = state.payload_bytes.saturating_sub(old.payload_len.into());
                     let of_old = before.get(&old.segment).copied().unwrap_or_default();
                     let stats = changed.entry(old.segment).or_insert(of_old);
                     stats.live = stats.live.saturating_sub(old.record_len());

@@ -55,9 +55,29 @@ fn read_text(file: &dyn StoreFile) -> Result<String, OpenError> {
     Ok(text.trim_matches('\0').to_owned())
 }
 
-/// Opens the index and brings it up to the end of the log.
+/// Opens the index and brings it up to the end of the log. If the index is damaged, a new one takes its place:
+/// everything in it is in the segments too.
 pub(super) fn recover(files: &dyn Files, config: &StoreConfig) -> io::Result<(Index, Writer)> {
-    let index = open_index(files, config)?;
+    match read_everything(files, config) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            remove_index(files)?;
+            read_everything(files, config)
+        }
+        result => result,
+    }
+}
+
+/// Removes a damaged index.
+pub(super) fn remove_index(files: &dyn Files) -> io::Result<()> {
+    files.remove(INDEX_FILE)
+}
+
+fn read_everything(files: &dyn Files, config: &StoreConfig) -> io::Result<(Index, Writer)> {
+    let file = match files.open(INDEX_FILE)? {
+        Some(file) => file,
+        None => create_index_file(files)?,
+    };
+    let index = Index::open(file, config.index_cache_bytes)?;
     let mut on_disk: Vec<u32> = files.names()?.iter().filter_map(|name| segment_of(name)).collect();
     on_disk.sort_unstable();
 
@@ -75,26 +95,13 @@ pub(super) fn recover(files: &dyn Files, config: &StoreConfig) -> io::Result<(In
     for segment in on_disk.into_iter().filter(|segment| *segment >= state.checkpoint_segment) {
         let from = if segment == state.checkpoint_segment { state.checkpoint_offset } else { 0 };
         let Some(file) = files.open(&segment_name(segment))? else { continue };
-        let tail = read_log(&index, &mut writer, segment, &file, from.max(SEGMENT_HEADER_LEN), rebuilding)?;
-        writer.next_segment = writer.next_segment.max(segment + 1);
+        // Not behind the file's end, whatever the index says.
+        let from = from.min(file.size()?).max(SEGMENT_HEADER_LEN);
+        let tail = read_log(&index, &mut writer, segment, &file, from, rebuilding)?;
+        writer.next_segment = writer.next_segment.max(segment.saturating_add(1));
         writer.active = (tail < config.segment_bytes).then_some(Active { segment, file, tail });
     }
     Ok((index, writer))
-}
-
-/// Opens the index, or begins a new one in place of one that is damaged: everything in it is in the segments too.
-fn open_index(files: &dyn Files, config: &StoreConfig) -> io::Result<Index> {
-    let file = match files.open(INDEX_FILE)? {
-        Some(file) => file,
-        None => create_index_file(files)?,
-    };
-    match Index::open(file, config.index_cache_bytes) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            files.remove(INDEX_FILE)?;
-            Index::open(create_index_file(files)?, config.index_cache_bytes)
-        }
-        result => result,
-    }
 }
 
 fn create_index_file(files: &dyn Files) -> io::Result<Arc<dyn StoreFile>> {
@@ -136,7 +143,7 @@ fn read_log(
     let mut stats = SegmentStats { len: tail, ..old };
     let segments = &writer.segments;
     let (mut shards, mut payload_bytes) = (writer.shards, writer.payload_bytes);
-    let next_segment = writer.next_segment.max(segment + 1);
+    let next_segment = writer.next_segment.max(segment.saturating_add(1));
     index.write(durable, |tables| {
         for (key, location) in &whole {
             let known = tables.get(*key)?;
@@ -145,10 +152,10 @@ fn read_log(
                 continue;
             }
             tables.insert(*key, *location)?;
-            stats.live += location.record_len();
+            stats.live = stats.live.saturating_add(location.record_len());
             if known.is_none() {
-                shards += 1;
-                payload_bytes += u64::from(location.payload_len);
+                shards = shards.saturating_add(1);
+                payload_bytes = payload_bytes.saturating_add(location.payload_len.into());
             }
         }
         tables.set_segment(segment, stats)?;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::files::StoreFile;
 use super::record::{ALIGNMENT, RECORD_HEADER_LEN, RecordHeader, decode_header, looks_like_record};
+use crate::chunk::MAX_SEALED_LEN;
 use crate::descriptor::{Descriptor, MAX_DESCRIPTOR_LEN};
 
 /// Bytes read at once while looking for records.
@@ -72,6 +73,11 @@ pub(super) fn read_verified(
     header: &RecordHeader,
 ) -> io::Result<Option<(Bytes, Bytes)>> {
     let location = header.location;
+    if usize::from(location.descriptor_len) > MAX_DESCRIPTOR_LEN
+        || location.payload_len as usize > MAX_SEALED_LEN
+    {
+        return Ok(None); // no shard is so long: the index or the log is damaged
+    }
     let mut record = vec![0u8; location.bare_len()];
     match file.read_exact_at(&mut record, location.offset.into()) {
         Ok(()) => {}
