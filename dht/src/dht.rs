@@ -323,8 +323,10 @@ impl<M: Metric> Dht<M> {
                 self.lookup_failed(turn, serial, peer.id_ref());
             }
             Purpose::Probe | Purpose::Leaves => self.missed(turn, &peer, false),
-            // It was hearsay; perhaps only the address was wrong. Or it was a faint hope.
-            Purpose::Meet | Purpose::Revive => {}
+            // It was hearsay; perhaps only the address was wrong. Unless we had it from the peer itself.
+            Purpose::Meet => self.entry_missed(&peer),
+            // It was a faint hope.
+            Purpose::Revive => {}
             Purpose::ReachFor(asker, id) => {
                 turn.send(&asker, Message::Response(id, Response::Reached(false)));
             }

@@ -6,3 +6,10 @@ pub mod eclipse;
 pub mod idle;
 pub mod lookups;
 pub mod partition;
+
+use chordage_dht::Confirm;
+
+/// What a lookup waits for: so many of the nearest nodes, or with 0 any node whose leaf set shows the key.
+fn confirm(nearest: usize) -> Confirm {
+    if nearest == 0 { Confirm::Covered } else { Confirm::Answered(nearest) }
+}

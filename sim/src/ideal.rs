@@ -48,6 +48,7 @@ struct Plan<'a> {
     pool: usize,
     seed: u64,
     maintained: bool,
+    dead_leaves: bool,
 }
 
 impl World {
@@ -90,6 +91,7 @@ impl World {
             },
             seed: self.setup.seed,
             maintained: ideal.maintained,
+            dead_leaves: ideal.dead_leaves,
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let share = self.nodes.len().div_ceil(threads).max(1);
@@ -115,14 +117,10 @@ impl Plan<'_> {
         let leaf_set = usize::from(self.config.leaf_set);
         let leaves = self.leaves_from.leaf_set(self.metric, self.leaves_from.rank(&me), leaf_set);
         // A neighbour that is known to be dead has gone from the rows as well.
-        let noticed: Vec<NodeIndex> = if self.leaves_from.members().len() < self.all.members().len() {
-            let around = self.all.leaf_set(self.metric, self.all.rank(&me), leaf_set);
-            around.into_iter().filter(|peer| !self.alive[*peer as usize]).collect()
-        } else {
-            Vec::new()
-        };
         let mut fingers = self.fingers(&me, index, &mut rng);
-        fingers.retain(|peer| !noticed.contains(peer));
+        if !self.dead_leaves {
+            fingers.retain(|peer| self.alive[*peer as usize] || !self.is_spanned(&me, &leaves, *peer));
+        }
         let known = |peer: NodeIndex| (self.peers[peer as usize].clone(), Some(self.rtt(index, peer)));
         let leaves: Vec<_> = leaves.into_iter().map(known).collect();
         let fingers: Vec<_> = fingers.into_iter().map(known).collect();
@@ -131,6 +129,19 @@ impl Plan<'_> {
 
     fn rtt(&self, a: NodeIndex, b: NodeIndex) -> Duration {
         self.latency.rtt(self.sites[a as usize], self.sites[b as usize])
+    }
+
+    /// Whether a peer lies among these leaves, or nearer.
+    fn is_spanned(&self, me: &Key, leaves: &[NodeIndex], peer: NodeIndex) -> bool {
+        let offset = |peer: NodeIndex| self.metric.offset(me, self.peers[peer as usize].id().key());
+        let half = leaves.len() / 2;
+        match (self.metric.shape(), leaves) {
+            (Shape::Circle, [_, _, ..]) => {
+                offset(peer) <= offset(leaves[half - 1]) || offset(peer) >= offset(leaves[half])
+            }
+            (Shape::Tree, [.., last]) => offset(peer) <= offset(*last),
+            _ => false,
+        }
     }
 
     /// The fingers of one node, row by row from the farthest.

@@ -460,7 +460,7 @@ impl Experiment {
                 share("dead", plan.dead)?;
                 within("lookups", plan.lookups, 1, 100_000_000, "from 1 to 100 million")?;
                 within("want", plan.want, 1, 64, "from 1 to 64")?;
-                within("confirm", plan.confirm, 1, 64, "from 1 to 64")?;
+                within("confirm", plan.confirm, 0, 64, "from 0 to 64")?;
                 within("paths", plan.paths.into(), 1, 8, "from 1 to 8")
             }
             Self::Churn(plan) => {
@@ -468,7 +468,7 @@ impl Experiment {
                 seconds("duration_s", plan.duration_s)?;
                 plan.warmup_s.map_or(Ok(()), |warmup| seconds("warmup_s", warmup))?;
                 share("graceful", plan.graceful)?;
-                within("confirm", plan.confirm, 1, 64, "from 1 to 64")?;
+                within("confirm", plan.confirm, 0, 64, "from 0 to 64")?;
                 if (0.001..=1e6).contains(&plan.lookups_per_second) {
                     return Ok(());
                 }
@@ -488,7 +488,7 @@ impl Experiment {
                 share("share", plan.share)?;
                 within("lookups", plan.lookups, 1, 100_000_000, "from 1 to 100 million")?;
                 within("paths", plan.paths.into(), 1, 8, "from 1 to 8")?;
-                within("confirm", plan.confirm, 1, 64, "from 1 to 64")?;
+                within("confirm", plan.confirm, 0, 64, "from 0 to 64")?;
                 within("want", plan.want, 1, 64, "from 1 to 64")
             }
             Self::Eclipse(plan) => {

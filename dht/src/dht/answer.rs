@@ -27,11 +27,7 @@ impl<M: Metric> Dht<M> {
                 let covered =
                     self.is_member() && self.leaves.covers(&self.metric, self.local.id_ref().key(), &key, 1);
                 let peers = if covered {
-                    let mut peers = self.nearest_others(&key, count, from.id_ref());
-                    // An entry of the rows that belongs among the neighbours and is not there has gone unnoticed.
-                    let me = self.local.id_ref().key();
-                    peers.retain(|peer| !self.leaves.wants(&self.metric, me, peer.id_ref()));
-                    peers
+                    self.nearest_others(&key, count, from.id_ref())
                 } else {
                     self.helpful_others(turn, &key, count.min(self.config.reply_peers.into()), from.id_ref())
                 };

@@ -79,6 +79,19 @@ impl<M: Metric> Dht<M> {
         self.timers.set_no_later(Timer::Suspects, turn.now + self.suspicion_step());
     }
 
+    /// A peer of the rows did not answer when it seemed to have become a neighbour. Only its own record is held against
+    /// it: others may have given a wrong address for it.
+    pub(super) fn entry_missed(&mut self, peer: &Peer) {
+        let me = self.local.id_ref().key();
+        let Some(entry) = self.table.get_mut(&self.metric, me, peer.id_ref()) else { return };
+        if entry.peer == *peer {
+            entry.missed = entry.missed.saturating_add(1);
+            if entry.missed >= ENTRY_MISSES_MAX {
+                self.table.remove(&self.metric, me, peer.id_ref());
+            }
+        }
+    }
+
     fn suspicion_step(&self) -> Duration {
         self.config.suspicion / 6
     }

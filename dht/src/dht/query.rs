@@ -59,10 +59,7 @@ impl<M: Metric> Dht<M> {
             Confirm::Answered(_) => false,
         };
         let count = want.max(self.config.reply_peers.into()).max(4 * usize::from(options.paths.min(8)));
-        let mut peers = self.nearest_others(&key, count, self.own_id());
-        if sure {
-            peers.retain(|peer| !self.leaves.wants(&self.metric, me, peer.id_ref()));
-        }
+        let peers = self.nearest_others(&key, count, self.own_id());
         for peer in &peers {
             progress.add(&self.metric, peer, State::Named, None);
         }

@@ -5,9 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chordage_dht::{Confirm, LookupId, LookupOptions, NodeId};
+use chordage_dht::{LookupId, LookupOptions, NodeId};
 use serde::Serialize;
 
+use super::confirm;
 use crate::{
     adversary::Role,
     ideal::Ideal,
@@ -91,7 +92,7 @@ pub fn run(plan: &Adversaries) -> AdversariesReport {
 
     let options = LookupOptions {
         want: plan.want,
-        confirm: Confirm::Answered(plan.confirm),
+        confirm: confirm(plan.confirm),
         paths: plan.paths,
         ..LookupOptions::default()
     };

@@ -9,9 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chordage_dht::{Confirm, LookupId, LookupOptions};
+use chordage_dht::{LookupId, LookupOptions};
 use serde::Serialize;
 
+use super::confirm;
 use crate::{
     build::SEEDS,
     chance::happens,
@@ -43,7 +44,7 @@ pub struct Churn {
     pub lookups_per_second: f64,
     /// Share of nodes that say goodbye.
     pub graceful: f64,
-    /// How many of the nearest nodes must have answered.
+    /// How many of the nearest nodes must have answered; 0: an answer from any node whose leaf set shows the key will do.
     pub confirm: usize,
 }
 
@@ -149,7 +150,7 @@ pub fn run(plan: Churn) -> ChurnReport {
         world.plan(world.now() + rest, DEATH | u64::from(node));
     }
     world.plan(world.now(), LOOKUP);
-    let options = LookupOptions { confirm: Confirm::Answered(plan.confirm), ..LookupOptions::default() };
+    let options = LookupOptions { confirm: confirm(plan.confirm), ..LookupOptions::default() };
     let mut run = Run {
         plan,
         world,

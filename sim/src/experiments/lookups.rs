@@ -5,9 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chordage_dht::{AnyMetric, Confirm, LookupId, LookupOptions};
+use chordage_dht::{AnyMetric, LookupId, LookupOptions};
 use serde::{Deserialize, Serialize};
 
+use super::confirm;
 use crate::{
     checks::answers::{Asked, Verdict},
     ideal::Ideal,
@@ -43,7 +44,7 @@ pub struct Lookups {
     pub dead: f64,
     /// Whether leaf sets hold dead nodes too.
     pub dead_leaves: bool,
-    /// How many of the nearest nodes must have answered.
+    /// How many of the nearest nodes must have answered; 0: an answer from any node whose leaf set shows the key will do.
     pub confirm: usize,
     /// Disjoint paths.
     pub paths: u8,
@@ -219,7 +220,7 @@ struct Results {
 fn ask(world: &mut World, plan: &Lookups, results: &mut Results) {
     let options = LookupOptions {
         want: plan.want,
-        confirm: Confirm::Answered(plan.confirm),
+        confirm: confirm(plan.confirm),
         paths: plan.paths,
         ..LookupOptions::default()
     };
