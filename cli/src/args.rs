@@ -85,6 +85,7 @@ pub(crate) enum Command {
     Stat(commands::stat::StatArgs),
     Status(commands::status::StatusArgs),
     Peers(commands::peers::PeersArgs),
+    Ring(commands::ring::RingArgs),
     Trace(commands::trace::TraceArgs),
     Testnet(commands::testnet::TestnetArgs),
     Demo(commands::demo::DemoArgs),

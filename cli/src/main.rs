@@ -9,8 +9,10 @@ mod exit;
 mod human;
 mod interrupt;
 mod link;
+mod picture;
 mod printer;
 mod progress;
+mod ring;
 mod staging;
 mod tree;
 
@@ -66,6 +68,7 @@ async fn run(command: Command, global: &GlobalArgs, printer: &Printer) -> Result
         Command::Stat(args) => commands::stat::run(args, global, printer).await,
         Command::Status(args) => commands::status::run(args, global, printer).await,
         Command::Peers(args) => commands::peers::run(args, global, printer).await,
+        Command::Ring(args) => commands::ring::run(args, global, printer).await,
         Command::Trace(args) => commands::trace::run(args, global, printer).await,
         Command::Testnet(args) => commands::testnet::run(args, printer).await,
         Command::Demo(args) => commands::demo::run(args, printer).await,

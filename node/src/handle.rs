@@ -4,17 +4,18 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Instant;
 
-use chordage_dht::{Confirm, Key, Lookup, LookupOptions, Metric};
+use chordage_dht::{Confirm, Key, Lookup, LookupOptions};
 use chordage_storage::{ConvergenceSecret, Link, Redundancy};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::types::{Health, PeerStatus, PutReport, Status, TraceHop, TraceReport};
 use crate::driver::{FindError, Membership};
 use crate::get::{self, GetError, OpenObject};
+use crate::neighbourhood;
 use crate::process;
 use crate::put::{self, ObjectFormat, PutError, PutRequest};
 use crate::transfer::Transfer;
-use crate::wire::peer::{dial_order, peer_id};
+use crate::wire::peer::peer_id;
 
 /// A running daemon. Cheap to clone.
 #[derive(Clone)]
@@ -127,30 +128,6 @@ impl NodeHandle {
     /// The peers this daemon knows at first hand, nearest first; `None` once it has stopped.
     pub async fn peers(&self) -> Option<Vec<PeerStatus>> {
         let view = self.inner.transfer.driver.view().await?;
-        let me = view.local.id();
-        let mut peers: Vec<(chordage_dht::Finger, bool, bool)> =
-            view.leaf_set.into_iter().map(|finger| (finger, true, false)).collect();
-        for finger in view.rows.into_iter().flat_map(|row| row.fingers) {
-            match peers.iter_mut().find(|(known, ..)| known.peer.id() == finger.peer.id()) {
-                Some((_, _, is_finger)) => *is_finger = true,
-                None => peers.push((finger, false, true)),
-            }
-        }
-        let distance = |id: chordage_dht::NodeId| self.inner.metric.distance(me.key(), id.key());
-        peers.sort_by_key(|(known, ..)| distance(known.peer.id()));
-        let status = |(known, leaf, finger): (chordage_dht::Finger, bool, bool)| {
-            let peer = peer_id(known.peer.public_key());
-            PeerStatus {
-                id: known.peer.id().to_string(),
-                peer_id: peer.map(|id| id.to_string()).unwrap_or_default(),
-                addrs: dial_order(&known.peer).iter().map(ToString::to_string).collect(),
-                connected: peer.is_some_and(|id| view.connected.contains(&id)),
-                leaf,
-                finger,
-                rtt_ms: known.rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
-                distance_bits: distance(known.peer.id()).bits(),
-            }
-        };
-        Some(peers.into_iter().map(status).collect())
+        Some(neighbourhood::peers(&view, self.inner.metric))
     }
 }

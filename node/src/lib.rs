@@ -21,6 +21,7 @@ mod get;
 mod handle;
 mod identity;
 mod listen;
+mod neighbourhood;
 mod process;
 mod put;
 mod shards;

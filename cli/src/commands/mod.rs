@@ -9,6 +9,7 @@ pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod peers;
 pub(crate) mod put;
+pub(crate) mod ring;
 pub(crate) mod sim;
 pub(crate) mod stat;
 pub(crate) mod status;

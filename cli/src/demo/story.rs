@@ -10,8 +10,9 @@ use super::Options;
 use super::client_command::on_terminal;
 use super::compare::Comparison;
 use super::outcome::Outcome;
-use super::ring::{self, Charset, Place};
+use super::ring::{self, Place};
 use crate::human;
+use crate::picture::Charset;
 use crate::printer::Printer;
 
 /// Tells what happens, unless the user wants JSON or silence.
@@ -162,7 +163,7 @@ impl<'a> Story<'a> {
         for line in ring::beside(&before, &after) {
             self.line(&line);
         }
-        self.line(&charset.legend());
+        self.line(&ring::legend(charset));
     }
 
     pub(super) fn ends_well(&self, outcome: &Outcome) {

@@ -7,4 +7,5 @@ mod bad_input;
 mod daemon;
 mod harness;
 mod interrupt;
+mod ring;
 mod round_trip;

@@ -190,11 +190,29 @@ pub struct PeerStatus {
     pub leaf: bool,
     /// In our finger table.
     pub finger: bool,
+    /// The row of the finger table it stands in; absent for mere leaves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<RowStatus>,
     /// Smoothed round trip, milliseconds, when measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rtt_ms: Option<f64>,
     /// Bit length of its distance from us.
     pub distance_bits: u32,
+}
+
+/// A row of the finger table: the ids at one scale of distance from the daemon.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+pub struct RowStatus {
+    /// `clockwise` or `counterclockwise` of the daemon; `both` where the metric has no sides.
+    pub direction: String,
+    /// Position of the leading base-4 digit of the distance: the row begins at `digit`·4^`level`.
+    pub level: u8,
+    /// The leading digit, from 1 to 3.
+    pub digit: u8,
+    /// The first id that belongs into the row, clockwise, hex.
+    pub first: String,
+    /// The last one.
+    pub last: String,
 }
 
 /// A lookup with every hop. Answer of `GET /v1/trace/{key}`.

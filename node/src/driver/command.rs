@@ -37,6 +37,8 @@ pub(crate) struct View {
     pub(crate) status: Status,
     pub(crate) leaf_set: Vec<Finger>,
     pub(crate) rows: Vec<FingerRow>,
+    /// Bits of a digit that a row resolves.
+    pub(crate) digit_bits: u32,
     pub(crate) listen: Vec<Multiaddr>,
     pub(crate) connected: Vec<PeerId>,
     pub(crate) join_problem: Option<String>,

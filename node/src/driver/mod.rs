@@ -253,6 +253,7 @@ impl Driver {
             status: self.dht.status(),
             leaf_set: self.dht.neighbours(),
             rows: self.dht.fingers(),
+            digit_bits: self.dht.config().digit_bits.into(),
             listen: self.swarm.listeners().map(|addr| named(addr, self.local_peer)).collect(),
             connected: self.swarm.connected_peers().copied().collect(),
             join_problem: self.join_problem.clone(),

@@ -4,8 +4,8 @@ use axum::response::Json;
 use utoipa::OpenApi;
 
 use super::super::types::{
-    EntryInfo, Health, HolderCount, ObjectStat, PeerStatus, Problem, ProblemCode, PutReport, Status,
-    TraceHop, TraceReport,
+    EntryInfo, Health, HolderCount, ObjectStat, PeerStatus, Problem, ProblemCode, PutReport, RowStatus,
+    Status, TraceHop, TraceReport,
 };
 use super::{content, listing, objects, operations, overlay};
 
@@ -39,6 +39,7 @@ use super::{content, listing, objects, operations, overlay};
         ProblemCode,
         PutReport,
         Status,
+        RowStatus,
         TraceHop,
         TraceReport
     ))

@@ -1,0 +1,279 @@
+//! The ring in characters: two circles, a few facts, and the rows of the finger table.
+//!
+//! Everything fits on 80 columns, however many peers there are: those that share a cell become a digit, and a line of
+//! the table is one scale of distance.
+
+use std::collections::BTreeMap;
+
+use super::view::{RingView, Row, Seat, median_rtt, milliseconds};
+use crate::human;
+use crate::picture::{Canvas, Charset, Circle};
+
+/// Rows and columns of the circles, and where the facts begin.
+const ROWS: usize = 23;
+const COLUMNS: usize = 45;
+const FACTS: usize = 46;
+/// Fingers of a row that get a mark of their own. The protocol has no more in a row.
+const MARKS: usize = 8;
+
+/// What a peer is drawn as.
+#[derive(Clone, Copy)]
+struct Marks {
+    connected: char,
+    cold: char,
+}
+
+impl Marks {
+    fn leaf(charset: Charset) -> Self {
+        Marks { connected: charset.pick('*', '\u{25cf}'), cold: charset.pick('o', '\u{25cb}') }
+    }
+
+    fn finger(charset: Charset) -> Self {
+        Marks { connected: charset.pick('X', '\u{25c6}'), cold: charset.pick('x', '\u{25c7}') }
+    }
+
+    fn of(self, peer: &Seat) -> char {
+        if peer.connected { self.connected } else { self.cold }
+    }
+}
+
+/// Draws the view, line by line.
+pub(crate) fn text(view: &RingView, charset: Charset) -> Vec<String> {
+    let mut lines: Vec<String> = circles(view, charset);
+    for (line, fact) in lines.iter_mut().zip(facts(view, charset)) {
+        *line = format!("{line:<FACTS$}{fact}");
+    }
+    if !view.rows.is_empty() {
+        if lines.last().is_some_and(|line| !line.trim().is_empty()) {
+            lines.push(String::new());
+        }
+        lines.extend(table(view, charset));
+    }
+    lines.iter().map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// The circle of ids with the daemon at the top: leaves outside, fingers inside, and between them the line with a tick
+/// where a row begins.
+fn circles(view: &RingView, charset: Charset) -> Vec<String> {
+    let mut canvas = Canvas::new(ROWS, COLUMNS);
+    let middle = ((ROWS - 1) as f64 / 2.0, (COLUMNS - 1) as f64 / 2.0);
+    let circle = |inset: f64| Circle { middle, reach: (middle.0 - inset, middle.1 - 2.0 * inset) };
+    let (leaves, rim, fingers) = (circle(0.0), circle(1.25), circle(2.5));
+
+    canvas.trace(&rim, 180, charset.dot());
+    for row in &view.rows {
+        // A row that begins on the far side of the daemon begins at its nearer end all the same.
+        let tick = if row.direction == "counterclockwise" { row.start + row.length } else { row.start };
+        let (row, column) = rim.cell(tick);
+        canvas.write(row, column, [charset.pick('+', '\u{253c}')]);
+    }
+    scatter(&mut canvas, &fingers, view.fingers(), Marks::finger(charset));
+    scatter(&mut canvas, &leaves, view.leaf_set.iter(), Marks::leaf(charset));
+    let (row, column) = leaves.cell(0.0);
+    canvas.write(row, column, [own_mark(charset)]);
+
+    let nodes = human::count(view.network_nodes, "node", "nodes");
+    let size = if view.network_nodes_exact { nodes } else { format!("about {nodes}") };
+    for (line, words) in [size, format!("metric {}", view.metric)].into_iter().enumerate() {
+        let start = (COLUMNS - words.chars().count().min(COLUMNS)) / 2;
+        canvas.write(ROWS / 2 - 1 + line, start, words.chars());
+    }
+    canvas.into_lines()
+}
+
+/// Draws peers where they are; several in one cell as their number.
+fn scatter<'a>(canvas: &mut Canvas, circle: &Circle, peers: impl Iterator<Item = &'a Seat>, marks: Marks) {
+    let mut cells: BTreeMap<(usize, usize), (usize, char)> = BTreeMap::new();
+    for peer in peers {
+        cells.entry(circle.cell(peer.turn())).or_insert((0, marks.of(peer))).0 += 1;
+    }
+    for ((row, column), (count, mark)) in cells {
+        let letter = match count {
+            1 => mark,
+            2..=9 => char::from_digit(count as u32, 10).unwrap_or('#'),
+            _ => '#',
+        };
+        canvas.write(row, column, [letter]);
+    }
+}
+
+fn own_mark(charset: Charset) -> char {
+    charset.pick('@', '\u{25c9}')
+}
+
+/// What stands beside the circles. Lines of at most 34 characters.
+fn facts(view: &RingView, charset: Charset) -> Vec<String> {
+    let connected = |peers: &mut dyn Iterator<Item = &Seat>| peers.filter(|peer| peer.connected).count();
+    let (leaf, finger) = (Marks::leaf(charset), Marks::finger(charset));
+    let short = |id: &str| id.get(..16).unwrap_or(id).to_owned();
+    let mut lines = vec![String::new(), format!("{} {}", own_mark(charset), short(&view.id)), String::new()];
+
+    let after = view.leaf_set.iter().filter(|leaf| leaf.offset > 0.0).count();
+    lines.push(format!(
+        "leaf set      {}, {} connected",
+        view.leaf_set.len(),
+        connected(&mut view.leaf_set.iter())
+    ));
+    // Only on a ring has a leaf set two sides.
+    let has_sides = view.metric != "xor";
+    if has_sides && !view.leaf_set.is_empty() {
+        lines.push(format!("              {} before, {after} after", view.leaf_set.len() - after));
+        lines.push(format!("              {} of the ring", percent(view.leaf_span())));
+    }
+    lines.push(format!(
+        "fingers       {}, {} connected",
+        view.fingers().count(),
+        connected(&mut view.fingers())
+    ));
+    if !view.rows.is_empty() {
+        lines.push(format!("              in {}", human::count(view.rows.len() as u64, "row", "rows")));
+    }
+    let times = || view.peers().filter_map(|peer| peer.rtt_ms);
+    if let Some(median) = median_rtt(view.peers()) {
+        let (low, high) = (times().fold(f64::INFINITY, f64::min), times().fold(0.0, f64::max));
+        lines.push(format!("round trips   {} to {}", milliseconds(low), milliseconds(high)));
+        lines.push(format!("              median {}", milliseconds(median)));
+    }
+    let nearest = |sign: f64| {
+        let side = view.leaf_set.iter().filter(move |leaf| leaf.offset * sign > 0.0);
+        side.min_by(|a, b| (a.offset * sign).total_cmp(&(b.offset * sign)))
+    };
+    for (name, neighbour) in [("successor", nearest(1.0)), ("predecessor", nearest(-1.0))] {
+        if let Some(neighbour) = neighbour
+            && has_sides
+        {
+            lines.push(format!("{name:<14}{}", short(&neighbour.id)));
+        }
+    }
+    lines.extend([
+        String::new(),
+        format!("{} this daemon, at the top", own_mark(charset)),
+        format!("{} leaf     {} not connected", leaf.connected, leaf.cold),
+        format!("{} finger   {} not connected", finger.connected, finger.cold),
+        "2-9 so many in one place, # more".to_owned(),
+        format!("{} where a row begins", charset.pick('+', '\u{253c}')),
+    ]);
+    lines
+}
+
+/// The finger table, one line for each scale of distance.
+fn table(view: &RingView, charset: Charset) -> Vec<String> {
+    let sides: &[&str] = if view.rows.iter().any(|row| row.direction == "both") {
+        &["both"]
+    } else {
+        &["counterclockwise", "clockwise"]
+    };
+    let width = 3 * MARKS + 2;
+    let mut header = format!("{:<7}", "from");
+    for side in sides {
+        header.push_str(&format!(
+            " {:<width$} {:>6} ",
+            if *side == "both" { "fingers" } else { side },
+            "median"
+        ));
+    }
+    let mut levels: Vec<u8> = view.rows.iter().map(|row| row.level).collect();
+    levels.sort_unstable_by(|a, b| b.cmp(a));
+    levels.dedup();
+    let line = |level: u8| {
+        let mut line = format!("{:<7}", scale(level));
+        for side in sides {
+            let rows = || view.rows.iter().filter(|row| row.level == level && row.direction == **side);
+            let median =
+                median_rtt(rows().flat_map(|row| &row.fingers)).map(milliseconds).unwrap_or_default();
+            // On a ring nothing is farther away than half of the circle.
+            let marks: Vec<String> = (1..=3)
+                .map(|digit| match rows().find(|row| row.digit == digit) {
+                    None if level == 127 && digit > 1 && *side != "both" => " ".repeat(MARKS),
+                    row => marks(row, charset),
+                })
+                .collect();
+            line.push_str(&format!(" {:<width$} {median:>6} ", marks.join(" ")));
+        }
+        line
+    };
+    std::iter::once(header).chain(levels.into_iter().map(line)).collect()
+}
+
+/// A mark for every finger of a row, in as many characters for every row.
+fn marks(row: Option<&Row>, charset: Charset) -> String {
+    let kind = Marks::finger(charset);
+    let mut fingers: Vec<char> =
+        row.map_or(&[][..], |row| &row.fingers).iter().map(|peer| kind.of(peer)).collect();
+    // Connected ones first, so that rows compare at a glance.
+    fingers.sort_by_key(|mark| *mark != kind.connected);
+    if fingers.len() > MARKS {
+        fingers.truncate(MARKS - 1);
+        fingers.push('#');
+    }
+    fingers.resize(MARKS, charset.dot());
+    fingers.into_iter().collect()
+}
+
+/// Where a level begins, as a share of the circle: the 128 levels are powers of four.
+fn scale(level: u8) -> String {
+    let bits = 2 * (128 - u32::from(level.min(127)));
+    let (unit, name) = match bits {
+        0..14 => (0, ""),
+        14..20 => (10, "k"),
+        20..30 => (20, "M"),
+        30..40 => (30, "G"),
+        _ => return format!("2^-{bits}"),
+    };
+    format!("1/{}{name}", 1u64 << (bits - unit))
+}
+
+fn percent(share: f64) -> String {
+    match share * 100.0 {
+        percent if percent >= 9.95 => format!("{percent:.0} %"),
+        percent if percent >= 0.0995 => format!("{percent:.1} %"),
+        percent if percent > 0.0 => format!("{percent:.1e} %"),
+        _ => "0 %".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::view::tests::view;
+    use super::*;
+
+    #[test]
+    fn forty_leaves_and_two_hundred_fingers_fit_on_a_screen() {
+        for charset in [Charset::Ascii, Charset::Unicode] {
+            for metric in ["ring", "xor"] {
+                for (nodes, fingers) in [(1, 0), (50, 60), (5_000, 200), (1_000_000_000, 400)] {
+                    let lines = text(&view(nodes, fingers, metric), charset);
+                    for line in &lines {
+                        assert!(line.chars().count() <= 80, "{} in {line:?}", line.chars().count());
+                    }
+                    assert!(lines.len() <= 48, "{} lines", lines.len());
+                    assert!(charset == Charset::Unicode || lines.concat().is_ascii());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_is_left_out() {
+        let lines = text(&view(5_000, 200, "ring"), Charset::Ascii);
+        let table = lines.iter().skip_while(|line| !line.starts_with("from")).skip(1);
+        let marks = table.flat_map(|line| line.chars()).filter(|mark| matches!(mark, 'x' | 'X')).count();
+        assert_eq!(marks, 200, "{}", lines.join("\n"));
+    }
+
+    #[test]
+    fn scales_are_powers_of_four() {
+        let names: Vec<String> = [127, 126, 125, 122, 121, 118, 113, 64].map(scale).into();
+        assert_eq!(names, ["1/4", "1/16", "1/64", "1/4096", "1/16k", "1/1M", "1/1G", "2^-128"]);
+    }
+
+    #[test]
+    fn a_lonely_daemon_is_a_picture_too() {
+        let mut view = view(1, 0, "ring");
+        view.leaf_set.clear();
+        view.network_nodes_exact = true;
+        let lines = text(&view, Charset::Ascii).join("\n");
+        assert!(lines.contains("1 node\n") || lines.contains(" 1 node "), "{lines}");
+        assert!(lines.contains("0, 0 connected"), "{lines}");
+    }
+}

@@ -1,0 +1,249 @@
+//! What a daemon knows of its ring, put in order. Also the JSON of `chordage ring`.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use chordage_node::api::types::{PeerStatus, RowStatus, Status};
+use serde::Serialize;
+
+/// A daemon's view of the ring.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct RingView {
+    /// Its node id.
+    pub(crate) id: String,
+    /// The metric of the network.
+    pub(crate) metric: String,
+    /// How many nodes it believes the network to have, itself included.
+    pub(crate) network_nodes: u64,
+    /// Whether that is a count.
+    pub(crate) network_nodes_exact: bool,
+    /// The leaf set, clockwise from the farthest before the daemon to the farthest after it.
+    pub(crate) leaf_set: Vec<Seat>,
+    /// The rows of the finger table that have entries, from the farthest to the nearest, counterclockwise ones first.
+    pub(crate) rows: Vec<Row>,
+}
+
+/// A peer and where it is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Seat {
+    /// Its node id.
+    pub(crate) id: String,
+    /// How far it is clockwise from the daemon, as a share of the circle of ids; negative: counterclockwise.
+    pub(crate) offset: f64,
+    /// Smoothed round trip, milliseconds, when measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rtt_ms: Option<f64>,
+    /// Whether a connection is open.
+    pub(crate) connected: bool,
+    /// Whether it is in the leaf set.
+    pub(crate) leaf: bool,
+}
+
+/// A row of the finger table.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Row {
+    /// `clockwise`, `counterclockwise`, or `both` where the metric has no sides.
+    pub(crate) direction: String,
+    /// Position of the leading base-4 digit of its distances.
+    pub(crate) level: u8,
+    /// That digit.
+    pub(crate) digit: u8,
+    /// Where its arc begins, clockwise from the daemon, as a share of the circle from 0 to 1.
+    pub(crate) start: f64,
+    /// How long its arc is, as a share of the circle.
+    pub(crate) length: f64,
+    /// Its entries, in clockwise order.
+    pub(crate) fingers: Vec<Seat>,
+}
+
+impl RingView {
+    /// Puts in order what a daemon says of itself and its peers.
+    pub(crate) fn new(status: Status, peers: &[PeerStatus]) -> Self {
+        let me = place(&status.id);
+        let by_offset = |a: &Seat, b: &Seat| a.offset.partial_cmp(&b.offset).unwrap_or(Ordering::Equal);
+        let mut leaf_set: Vec<Seat> =
+            peers.iter().filter(|peer| peer.leaf).map(|peer| seat(me, peer)).collect();
+        leaf_set.sort_by(by_offset);
+
+        let mut by_row: BTreeMap<&RowStatus, Vec<Seat>> = BTreeMap::new();
+        for peer in peers {
+            if let Some(row) = &peer.row {
+                by_row.entry(row).or_default().push(seat(me, peer));
+            }
+        }
+        let mut rows: Vec<Row> = by_row
+            .into_iter()
+            .map(|(row, mut fingers)| {
+                fingers.sort_by(by_offset);
+                let (first, last) = (place(&row.first), place(&row.last));
+                Row {
+                    direction: row.direction.clone(),
+                    level: row.level,
+                    digit: row.digit,
+                    start: share(first.wrapping_sub(me)),
+                    length: share(last.wrapping_sub(first)),
+                    fingers,
+                }
+            })
+            .collect();
+        rows.sort_by_key(|row| {
+            (row.direction == "clockwise", std::cmp::Reverse(row.level), std::cmp::Reverse(row.digit))
+        });
+        RingView {
+            id: status.id,
+            metric: status.metric,
+            network_nodes: status.network_nodes,
+            network_nodes_exact: status.network_nodes_exact,
+            leaf_set,
+            rows,
+        }
+    }
+
+    /// All entries of the finger table.
+    pub(crate) fn fingers(&self) -> impl Iterator<Item = &Seat> + Clone {
+        self.rows.iter().flat_map(|row| &row.fingers)
+    }
+
+    /// All peers, each once.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = &Seat> + Clone {
+        self.leaf_set.iter().chain(self.fingers().filter(|finger| !finger.leaf))
+    }
+
+    /// The share of the circle that the leaf set spans, the daemon between the two ends.
+    pub(crate) fn leaf_span(&self) -> f64 {
+        let reach = |sign: f64| self.leaf_set.iter().map(|leaf| leaf.offset * sign).fold(0.0, f64::max);
+        reach(1.0) + reach(-1.0)
+    }
+}
+
+impl Seat {
+    /// Where it is on the circle, clockwise from the daemon, from 0 to 1.
+    pub(crate) fn turn(&self) -> f64 {
+        self.offset.rem_euclid(1.0)
+    }
+}
+
+/// The median of measured round trips.
+pub(crate) fn median_rtt<'a>(peers: impl Iterator<Item = &'a Seat>) -> Option<f64> {
+    let mut times: Vec<f64> = peers.filter_map(|peer| peer.rtt_ms).collect();
+    times.sort_by(f64::total_cmp);
+    times.get(times.len().saturating_sub(1) / 2).copied()
+}
+
+/// Milliseconds in at most six characters.
+pub(crate) fn milliseconds(ms: f64) -> String {
+    match ms {
+        ms if ms < 9.95 => format!("{ms:.1} ms"),
+        ms if ms < 999.5 => format!("{ms:.0} ms"),
+        ms => format!("{:.1} s", ms / 1e3),
+    }
+}
+
+fn seat(me: u128, peer: &PeerStatus) -> Seat {
+    let clockwise = place(&peer.id).wrapping_sub(me);
+    // The shorter way round.
+    let offset = if clockwise >> 127 == 0 { share(clockwise) } else { -share(clockwise.wrapping_neg()) };
+    Seat { id: peer.id.clone(), offset, rtt_ms: peer.rtt_ms, connected: peer.connected, leaf: peer.leaf }
+}
+
+/// The first half of an id as a number: more than any picture resolves. What is no id is at the beginning of the circle.
+fn place(id: &str) -> u128 {
+    id.get(..32).and_then(|digits| u128::from_str_radix(digits, 16).ok()).unwrap_or_default()
+}
+
+/// A stretch as a share of the circle.
+fn share(stretch: u128) -> f64 {
+    stretch as f64 / 2f64.powi(128)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    fn hex(place: u128) -> String {
+        format!("{place:032x}{}", "0".repeat(32))
+    }
+
+    /// A view with 20 leaves on either side and so many fingers, of a network of about so many nodes.
+    pub(in crate::ring) fn view(nodes: u64, fingers: u32, metric: &str) -> RingView {
+        let me: u128 = 0xf123_4567_89ab_cdef_0123_4567_89ab_cdef;
+        let peer = |offset: i128, leaf: bool, row: Option<RowStatus>| PeerStatus {
+            id: hex(me.wrapping_add_signed(offset)),
+            peer_id: String::new(),
+            addrs: Vec::new(),
+            connected: leaf || offset % 3 == 0,
+            leaf,
+            finger: row.is_some(),
+            row,
+            rtt_ms: Some(0.3 + (offset.unsigned_abs() % 2_500) as f64 / 10.0),
+            distance_bits: 0,
+        };
+        let gap = (u128::MAX / u128::from(nodes.max(50))) as i128;
+        let mut peers: Vec<PeerStatus> =
+            (-20..=20).filter(|step| *step != 0).map(|step| peer(step * gap, true, None)).collect();
+        for finger in 0..fingers {
+            let row = finger / 8;
+            let (side, number) = (row % 2, row / 2);
+            let (level, digit) =
+                if number == 0 { (127, 1) } else { (127 - number.div_ceil(3), 1 + number % 3) };
+            // Levels of the upper half of an id: 64 digits of two bits.
+            let unit = 1u128 << (2 * (level - 64));
+            let start = u128::from(digit) * unit;
+            let distance = (start + unit / 9 * u128::from(finger % 8)) as i128;
+            let (direction, first, last) = match (metric, side) {
+                ("xor", _) => ("both", me.wrapping_add(start), me.wrapping_add(start + unit - 1)),
+                (_, 0) => ("clockwise", me.wrapping_add(start), me.wrapping_add(start + unit - 1)),
+                _ => ("counterclockwise", me.wrapping_sub(start + unit - 1), me.wrapping_sub(start)),
+            };
+            let row = RowStatus {
+                direction: direction.into(),
+                level: level as u8,
+                digit: digit as u8,
+                first: hex(first),
+                last: hex(last),
+            };
+            peers.push(peer(
+                if direction == "counterclockwise" { -distance } else { distance },
+                false,
+                Some(row),
+            ));
+        }
+        RingView::new(status(&hex(me), metric, nodes), &peers)
+    }
+
+    fn status(id: &str, metric: &str, nodes: u64) -> Status {
+        serde_json::from_value(serde_json::json!({
+            "id": id, "peer_id": "", "version": "", "pid": 1, "state": "joined", "listen": [], "metric": metric,
+            "uptime_seconds": 1.0, "network_nodes": nodes, "network_nodes_exact": false, "leaf_set": 40, "fingers": 0,
+            "connections": 0, "shards": 0, "stored_bytes": 0, "quota_bytes": 0, "rss_bytes": 0, "rss_peak_bytes": 0,
+            "cpu_seconds": 0.0, "damaged_shards": 0, "default_redundancy": "1/1",
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_circle_is_cut_where_the_rows_say() {
+        let view = view(1_000, 16, "ring");
+        let [before, after] = view.rows.as_slice() else { panic!("{:?}", view.rows) };
+        assert_eq!((before.direction.as_str(), after.direction.as_str()), ("counterclockwise", "clockwise"));
+        assert!((after.start - 0.25).abs() < 1e-9 && (after.length - 0.25).abs() < 1e-9, "{after:?}");
+        assert!((before.start - 0.5).abs() < 1e-9 && (before.length - 0.25).abs() < 1e-9, "{before:?}");
+        assert!(after.fingers.iter().all(|finger| (0.25..0.5).contains(&finger.offset)));
+        assert!(before.fingers.iter().all(|finger| (-0.5..=-0.25).contains(&finger.offset)));
+    }
+
+    #[test]
+    fn leaves_are_in_clockwise_order_around_the_daemon() {
+        let view = view(1_000, 0, "ring");
+        assert!(view.leaf_set.is_sorted_by(|a, b| a.offset < b.offset));
+        assert_eq!(view.leaf_set.iter().filter(|leaf| leaf.offset < 0.0).count(), 20);
+        assert!((view.leaf_span() - 0.04).abs() < 1e-6, "{}", view.leaf_span());
+    }
+
+    #[test]
+    fn a_time_takes_six_characters() {
+        for ms in [0.0, 0.04, 9.94, 9.96, 99.6, 999.4, 1234.0, 99_000.0] {
+            assert!(milliseconds(ms).len() <= 6, "{}", milliseconds(ms));
+        }
+    }
+}
