@@ -29,7 +29,14 @@ impl ShardStore {
     pub(super) fn delete_locked(&self, writer: &mut Writer, shards: &[ShardKey]) -> io::Result<usize> {
         let mut deleted = 0;
         for batch in shards.chunks(MAX_BATCH) {
-            deleted += self.delete_batch(writer, batch)?;
+            deleted += match self.delete_batch(writer, batch) {
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                    self.make_room(batch)?;
+                    self.reopen(writer)?;
+                    self.delete_batch(writer, batch)?
+                }
+                result => result?,
+            };
             self.give_space_back(writer)?;
         }
         Ok(deleted)
@@ -72,6 +79,26 @@ impl ShardStore {
         Ok(count)
     }
 
+    /// On a disk so full that even the index cannot record a deletion, gives the shards' space back first. They count
+    /// as damaged from then on, should the deletion fail all the same.
+    fn make_room(&self, shards: &[ShardKey]) -> io::Result<()> {
+        let chunks: Vec<_> = shards.iter().map(|shard| shard.chunk).collect();
+        let held = self.with_index(|index| index.locations(&chunks))?;
+        for (shard, held) in shards.iter().zip(held) {
+            for (_, location) in held.iter().filter(|(index, _)| *index == shard.index) {
+                self.put_in_quarantine(*shard);
+                if let Some(file) = self.segment_file(location.segment)? {
+                    let record = [(location.offset, location.record_len())];
+                    mark_dead(&*file, &record)?;
+                    // A put must not take what is left of it for the shard, also after a crash.
+                    file.sync()?;
+                    punch(&*file, &record)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Punches out what deletions left, and removes segments in which nothing lives. Doing it twice does no harm,
     /// so that what a crash interrupts is done again when the store is opened.
     pub(super) fn give_space_back(&self, writer: &mut Writer) -> io::Result<()> {
@@ -91,6 +118,7 @@ impl ShardStore {
                             removed.push(segment);
                             tables.remove_segment(segment)?;
                         } else if let Some(file) = self.segment_file(segment)? {
+                            mark_dead(&*file, &records)?;
                             stats.punched = stats.punched.saturating_add(punch(&*file, &records)?);
                             tables.set_segment(segment, *stats)?;
                         }
@@ -120,8 +148,13 @@ impl ShardStore {
     }
 }
 
-/// Gives the space of dead records back; returns how many bytes that was. What remains of a record, when its space
-/// does not end at a block or the file system has no holes, is marked as dead for whoever has to rebuild the index.
+/// Marks records as dead for whoever has to rebuild the index, since something of them may remain: when their space
+/// does not end at a block, or the file system has no holes.
+fn mark_dead(file: &dyn StoreFile, records: &[(u32, u64)]) -> io::Result<()> {
+    records.iter().try_for_each(|(offset, _)| file.write_all_at(&[&DEAD], u64::from(*offset) + STATE_AT))
+}
+
+/// Gives the space of dead records back; returns how many bytes that was.
 fn punch(file: &dyn StoreFile, records: &[(u32, u64)]) -> io::Result<u64> {
     let mut ranges: Vec<(u64, u64)> = Vec::new();
     for (offset, len) in records {
@@ -130,9 +163,6 @@ fn punch(file: &dyn StoreFile, records: &[(u32, u64)]) -> io::Result<u64> {
             Some(last) if last.1 == start => last.1 = end,
             _ => ranges.push((start, end)),
         }
-    }
-    for (offset, _) in records {
-        file.write_all_at(&[&DEAD], u64::from(*offset) + STATE_AT)?;
     }
     let mut punched = 0;
     for (start, end) in ranges {

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 use super::record::{Location, RecordHeader};
-use super::scan::read_verified;
+use super::scan::{read_header, read_verified};
 use super::types::{GetError, Held, ShardKey, StoredShard};
 use super::{ShardStore, locked};
 use crate::ids::ChunkId;
@@ -32,8 +32,7 @@ impl ShardStore {
                 Read::Good(shard) => held.shards.push(shard),
                 Read::Gone => {}
                 Read::Corrupt => {
-                    locked(&self.quarantine).insert(key);
-                    self.any_quarantined.store(true, Ordering::Release);
+                    self.put_in_quarantine(key);
                     held.corrupt.push(index);
                 }
             }
@@ -63,6 +62,22 @@ impl ShardStore {
         let found = self.read_index(|index| index.locations(&[chunk]))?;
         let shards = found.into_iter().flatten();
         Ok(shards.filter(|(index, _)| !self.is_quarantined(chunk, *index)).collect())
+    }
+
+    /// Counts a shard as not held until the next writer drops it from the index.
+    pub(super) fn put_in_quarantine(&self, shard: ShardKey) {
+        locked(&self.quarantine).insert(shard);
+        self.any_quarantined.store(true, Ordering::Release);
+    }
+
+    /// Whether a shard that the index has is really there, as far as its record's header tells.
+    pub(super) fn has_record(&self, shard: ShardKey, location: Location) -> io::Result<bool> {
+        let Some(file) = self.segment_file(location.segment)? else { return Ok(false) };
+        read_header(&*file, location).map(|header| {
+            header.is_some_and(|header| {
+                (header.chunk, header.index, header.dead) == (shard.chunk, shard.index, false)
+            })
+        })
     }
 
     fn is_quarantined(&self, chunk: ChunkId, index: u8) -> bool {

@@ -167,8 +167,8 @@ impl ShardStore {
             let state = writer.state();
             self.change_index(&mut writer.broken, true, |tables| tables.set_state(state))?;
             writer.uncheckpointed = Uncheckpointed::default();
-            self.update_usage(&writer)?;
         }
+        self.update_usage(&writer)?;
         Ok(())
     }
 
@@ -209,8 +209,21 @@ impl ShardStore {
         result
     }
 
-    /// Opens the index anew if a change of it failed, and drops what was found damaged.
+    /// Puts right what went wrong: opens the index anew if need be, and drops what was found damaged.
     fn mend(&self, writer: &mut Writer) -> io::Result<()> {
+        self.reopen(writer)?;
+        if self.any_quarantined.load(Ordering::Acquire) {
+            let damaged = locked(&self.quarantine).clone();
+            self.delete_locked(writer, &Vec::from_iter(damaged.iter().copied()))?;
+            let mut quarantine = locked(&self.quarantine);
+            quarantine.retain(|key| !damaged.contains(key));
+            self.any_quarantined.store(!quarantine.is_empty(), Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Opens the index anew if a change of it failed, and builds it again if it is damaged.
+    fn reopen(&self, writer: &mut Writer) -> io::Result<()> {
         let damaged = self.damaged.load(Ordering::Acquire);
         if writer.broken || damaged {
             let mut slot = self.index.write().unwrap_or_else(PoisonError::into_inner);
@@ -224,13 +237,6 @@ impl ShardStore {
             *slot = Some(index);
             *writer = recovered;
             locked(&self.open_segments).clear();
-        }
-        if self.any_quarantined.load(Ordering::Acquire) {
-            let damaged = locked(&self.quarantine).clone();
-            self.delete_locked(writer, &Vec::from_iter(damaged.iter().copied()))?;
-            let mut quarantine = locked(&self.quarantine);
-            quarantine.retain(|key| !damaged.contains(key));
-            self.any_quarantined.store(!quarantine.is_empty(), Ordering::Release);
         }
         Ok(())
     }

@@ -119,7 +119,10 @@ impl ShardStore {
                 continue;
             }
             let key = ShardKey { chunk: put.chunk, index: put.index };
-            if held[i].iter().any(|(index, _)| *index == put.index) {
+            let location =
+                held[i].iter().find(|(index, _)| *index == put.index).map(|(_, location)| *location);
+            // If it is in the index but not where the index says, the new record takes its place.
+            if location.map_or(Ok(false), |location| self.has_record(key, location))? {
                 results[i] = Some(Ok(PutOutcome::AlreadyHeld));
             } else if !keys.contains(&key) {
                 let record = NewRecord { key, descriptor: &put.descriptor, payload: &put.payload };
@@ -231,18 +234,19 @@ impl ShardStore {
         Ok(())
     }
 
-    /// Takes back what a failed append may have written, as far as that works; returns whether it did. What
-    /// remains was never acknowledged.
+    /// Takes back what a failed append may have written, durably, so that it does not turn up after a crash when
+    /// everybody has long seen that it is not there. Returns whether that worked; what remains if not was never
+    /// acknowledged.
     fn undo(&self, runs: &[Run<'_>]) -> bool {
-        let mut undone = true;
-        for run in runs {
-            undone &= match &run.file {
-                Some(_) if run.new => self.files.remove(&segment_name(run.segment)).is_ok(),
-                Some(file) => file.set_size(run.start).is_ok(),
-                None => true,
-            };
-        }
-        undone
+        let undo = |run: &Run<'_>| match &run.file {
+            Some(_) if run.new => {
+                self.files.remove(&segment_name(run.segment)).and_then(|()| self.files.sync_directory())
+            }
+            Some(file) => file.set_size(run.start).and_then(|()| file.sync()),
+            None => Ok(()),
+        };
+        // All of them, even if one fails.
+        runs.iter().map(undo).fold(true, |undone, result| undone & result.is_ok())
     }
 
     /// Enters appended records in the index. A record of a shard that the index has already (a move) takes the

@@ -5,7 +5,7 @@ use std::io;
 use bytes::Bytes;
 
 use super::files::StoreFile;
-use super::record::{ALIGNMENT, RECORD_HEADER_LEN, RecordHeader, decode_header, looks_like_record};
+use super::record::{ALIGNMENT, Location, RECORD_HEADER_LEN, RecordHeader, decode_header, looks_like_record};
 use crate::chunk::MAX_SEALED_LEN;
 use crate::descriptor::{Descriptor, MAX_DESCRIPTOR_LEN};
 
@@ -65,6 +65,16 @@ pub(super) fn scan(
         }
     }
     Ok(end)
+}
+
+/// Reads the header of the record at a location; `None` if there is none.
+pub(super) fn read_header(file: &dyn StoreFile, location: Location) -> io::Result<Option<RecordHeader>> {
+    let mut bytes = vec![0u8; RECORD_HEADER_LEN + usize::from(location.descriptor_len)];
+    match file.read_exact_at(&mut bytes, location.offset.into()) {
+        Ok(()) => Ok(decode_header(location.segment, location.offset, &bytes)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Reads a record's descriptor and payload; `None` if they are not what the header and the hashes say.

@@ -197,6 +197,13 @@ fn apply(to: &mut Vec<u8>, change: &Change) {
     }
 }
 
+impl Contents {
+    /// Bytes that the file takes: whole blocks of zeros count as holes.
+    fn used(&self) -> u64 {
+        self.live.chunks(4096).filter(|block| block.iter().any(|byte| *byte != 0)).count() as u64 * 4096
+    }
+}
+
 impl State {
     /// Counts an operation; an error if the power or the operation fails. `Err(true)` means that the operation
     /// may still have had its effect.
@@ -218,11 +225,7 @@ impl State {
     }
 
     fn used(&self) -> u64 {
-        // Zeros in whole blocks count as holes.
-        let blocks = |contents: &Contents| {
-            contents.live.chunks(4096).filter(|block| block.iter().any(|byte| *byte != 0)).count() as u64
-        };
-        self.files.values().map(|contents| blocks(contents) * 4096).sum()
+        self.files.values().map(Contents::used).sum()
     }
 
     fn change(&mut self, file: usize, change: Change) -> io::Result<()> {
@@ -240,14 +243,11 @@ impl State {
             }
             other => other,
         };
-        let grows = match &change {
-            Change::Write(offset, bytes) => offset + bytes.len() as u64,
-            Change::Size(size) => *size,
-            Change::Hole(..) => 0,
-        };
         if self.capacity != u64::MAX {
-            let len = self.files[&file].live.len() as u64;
-            if grows > len && self.used() + (grows - len) > self.capacity {
+            let mut after = self.files[&file].clone();
+            let before = after.used();
+            apply(&mut after.live, &change);
+            if after.used() > before && self.used() - before + after.used() > self.capacity {
                 return Err(ErrorKind::StorageFull.into());
             }
         }
@@ -316,7 +316,9 @@ impl StoreFile for OpenFile {
     }
 
     fn allocated(&self) -> io::Result<u64> {
-        self.size()
+        let mut state = self.disk.state();
+        state.operate()?;
+        Ok(state.files.get(&self.file).map_or(0, Contents::used))
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
