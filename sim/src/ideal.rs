@@ -13,6 +13,7 @@ use rand_chacha::rand_core::Rng;
 use crate::{
     census::View,
     chance::{WorldRng, below, generator},
+    groups::group_of,
     latency::{Latency, Site},
     world::{Node, NodeIndex, World},
 };
@@ -49,14 +50,18 @@ struct Plan<'a> {
     seed: u64,
     maintained: bool,
     dead_leaves: bool,
+    diverse: bool,
 }
 
 impl World {
     /// Adds `count` nodes whose tables are ideal.
     pub fn add_ideal(&mut self, count: usize, ideal: Ideal) {
+        // Ideal tables need no bounds, and checking each of a million tables' entries against all others takes long.
+        let diverse = std::mem::take(&mut self.setup.diverse);
         for _ in 0..count {
             self.add();
         }
+        self.setup.diverse = diverse;
         self.count_all_as_members();
         let mut all = self.census.clone();
         let dead = (ideal.dead * count as f64).round() as usize;
@@ -92,6 +97,7 @@ impl World {
             seed: self.setup.seed,
             maintained: ideal.maintained,
             dead_leaves: ideal.dead_leaves,
+            diverse,
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let share = self.nodes.len().div_ceil(threads).max(1);
@@ -121,10 +127,15 @@ impl Plan<'_> {
         if !self.dead_leaves {
             fingers.retain(|peer| self.alive[*peer as usize] || !self.is_spanned(&me, &leaves, *peer));
         }
+        // Tables are sorted like this; handed over in their order, entries need no search.
+        fingers.sort_by_cached_key(|peer| self.metric.offset(&me, self.peers[*peer as usize].id().key()));
         let known = |peer: NodeIndex| (self.peers[peer as usize].clone(), Some(self.rtt(index, peer)));
         let leaves: Vec<_> = leaves.into_iter().map(known).collect();
         let fingers: Vec<_> = fingers.into_iter().map(known).collect();
         node.dht.preload(now, &mut rng, &leaves, &fingers, self.maintained);
+        if self.diverse {
+            node.dht.set_grouping(group_of);
+        }
     }
 
     fn rtt(&self, a: NodeIndex, b: NodeIndex) -> Duration {

@@ -10,7 +10,8 @@ use crate::{Time, leaf_set::Leaf, metric::Metric, peer::Peer, rtt::Rtt};
 impl<M: Metric> Dht<M> {
     /// Makes this node a member of the network that has met these peers, each with its round-trip time if it has been
     /// measured, without a single message. `leaves` are offered to the leaf set, then `fingers` and `leaves` to the
-    /// rows, which take them in the order given as far as there is room.
+    /// rows, which take them in the order given as far as there is room. Fingers in the order of their offset from this
+    /// node are taken fastest.
     ///
     /// If not `maintained`, the node sets no timers: it answers and looks up, but neither probes nor exchanges
     /// anything until it is told to join.
@@ -26,14 +27,7 @@ impl<M: Metric> Dht<M> {
     ) {
         let me = *self.local.id_ref().key();
         let usable = |peer: &Peer| peer.is_reachable() && peer.id() != self.local.id();
-        let measured = |measured: Option<Duration>| {
-            let mut rtt = Rtt::default();
-            if let Some(measured) = measured {
-                // Measured often: the deviation of a constant time has faded by then.
-                (0..12).for_each(|_| rtt.sample(measured));
-            }
-            rtt
-        };
+        let measured = |measured: Option<Duration>| measured.map_or(Rtt::default(), Rtt::settled);
         self.leaves.reserve(leaves.len());
         for (peer, rtt) in leaves.iter().filter(|(peer, _)| usable(peer)) {
             if self.leaves.wants(&self.metric, &me, peer.id_ref()) {
@@ -42,8 +36,11 @@ impl<M: Metric> Dht<M> {
         }
         self.table.reserve(fingers.len());
         for (peer, rtt) in fingers.iter().chain(leaves).filter(|(peer, _)| usable(peer)) {
-            if self.table.get(&self.metric, &me, peer.id_ref()).is_none() {
-                self.table.offer(&self.metric, &me, peer, now, measured(*rtt));
+            let rtt = measured(*rtt);
+            if !self.table.append(&self.metric, &me, peer, now, rtt)
+                && self.table.get(&self.metric, &me, peer.id_ref()).is_none()
+            {
+                self.table.offer(&self.metric, &me, peer, now, rtt);
             }
         }
         self.table.shrink();
