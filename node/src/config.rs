@@ -32,6 +32,9 @@ pub struct Config {
     pub transfer_memory_bytes: u64,
     /// Worker threads of the network runtime. One is best for many daemons on few cores.
     pub runtime_threads: usize,
+    /// For experiments: every overlay message waits so many milliseconds before it is sent, at most 2000. A round trip
+    /// between two daemons of one machine then takes the sum of theirs. 0, no delay, otherwise.
+    pub debug_delay_ms: u16,
 }
 
 /// Why settings were refused. Nothing was started or changed.
@@ -79,6 +82,7 @@ impl Default for Config {
             connections_max: 512,
             transfer_memory_bytes: 48 << 20,
             runtime_threads: 1,
+            debug_delay_ms: 0,
         }
     }
 }
@@ -103,6 +107,9 @@ impl Config {
         if !name_ok {
             return value("network", self.network.clone(), "1 to 32 of a-z, 0-9 and -");
         }
+        if self.metric == AnyMetric::Classic {
+            return value("metric", self.metric.to_string(), "ring or xor; classic is for simulations");
+        }
         if self.listen.is_empty() {
             return value("listen", "[]".to_owned(), "at least one address");
         }
@@ -118,6 +125,9 @@ impl Config {
         }
         if !(1..=64).contains(&self.runtime_threads) {
             return value("runtime_threads", self.runtime_threads.to_string(), "1 to 64");
+        }
+        if self.debug_delay_ms > 2000 {
+            return value("debug_delay_ms", self.debug_delay_ms.to_string(), "0 to 2000");
         }
         if let Some(addr) = self.api_listen
             && !addr.ip().is_loopback()
@@ -138,6 +148,12 @@ mod tests {
         config.check().expect("defaults are valid");
         let text = toml::to_string(&config).expect("serialisable");
         assert_eq!(toml::from_str::<Config>(&text).expect("readable"), config);
+    }
+
+    #[test]
+    fn the_simulators_baseline_is_no_metric_for_a_network() {
+        let config = Config { metric: AnyMetric::Classic, ..Config::default() };
+        assert!(matches!(config.check(), Err(ConfigError::Value { field: "metric", .. })));
     }
 
     #[test]

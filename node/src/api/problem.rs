@@ -8,6 +8,7 @@ use super::types::{Problem, ProblemCode};
 use crate::driver::FindError;
 use crate::get::GetError;
 use crate::put::PutError;
+use crate::shards::Refusal;
 
 /// No link exists. Chunks that did get stored are found again by the next attempt.
 const NOT_STORED: &str = "the object is not stored and has no link; a retry reuses the chunks that were";
@@ -83,6 +84,13 @@ impl From<&PutError> for Problem {
                     "start more daemons, or store with less: --redundancy {possible}, or --allow-degraded to get \
                      {possible} whenever there are too few"
                 ),
+            ),
+            PutError::NotDurable { refusal: Some(Refusal::Full), .. } => Problem::new(
+                ProblemCode::NotDurable,
+                error,
+                NOT_STORED,
+                "a daemon's quota or disk is used up: add a daemon, free space where they run, or start them with a \
+                 larger --quota; `chordage status --api DAEMON` says what each holds",
             ),
             PutError::NotDurable { .. } => Problem::new(
                 ProblemCode::NotDurable,
