@@ -54,12 +54,17 @@ impl NodeHandle {
         get::health(self.inner.transfer.clone(), link).await
     }
 
+    /// Finds the nodes nearest `key` and tells what it cost. Nothing is stored or fetched; [`LookupOptions`] say how
+    /// many nodes to name and how many of them must have answered. Ends by the options' deadline at the latest.
+    pub async fn lookup(&self, key: Key, options: LookupOptions) -> Result<Lookup, FindError> {
+        self.inner.transfer.driver.lookup(key, options).await
+    }
+
     /// Looks `key` up and tells every hop.
     pub async fn trace(&self, key: Key) -> Result<TraceReport, FindError> {
         let started = Instant::now();
         let options = LookupOptions { confirm: Confirm::Answered(1), want: 1, ..LookupOptions::default() };
-        let Lookup { closest, hops, messages, trace, .. } =
-            self.inner.transfer.driver.lookup(key, options).await?;
+        let Lookup { closest, hops, messages, trace, .. } = self.lookup(key, options).await?;
         let local = self.inner.transfer.local;
         let owner = closest.first().map_or(local, |peer| peer.id());
         let name = |peer: &chordage_dht::Peer| {
