@@ -1,0 +1,17 @@
+#![no_main]
+
+use chordage_dht::Message;
+use libfuzzer_sys::fuzz_target;
+
+// What decodes is within the limits and says the same after another round.
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(message) = Message::decode(bytes) {
+        let mut encoded = Vec::new();
+        message.encode(&mut encoded);
+        assert!(encoded.len() <= 16 * 1024);
+        let again = Message::decode(&encoded).expect("our own encoding");
+        let mut twice = Vec::new();
+        again.encode(&mut twice);
+        assert_eq!(twice, encoded);
+    }
+});
