@@ -86,7 +86,7 @@ struct LookupsArgs {
     #[arg(long, value_enum, default_value_t = Tables::Preload)]
     built_by: Tables,
     /// How many of the nearest nodes must have answered; 0: any node that knows the key's neighbourhood will do
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(..=64))]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=64))]
     confirm: u8,
     /// Over how many disjoint paths to look
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]

@@ -2,7 +2,8 @@
 //!
 //! On a circle, following from each member the neighbour that it takes for the next one must lead round once, through
 //! all members in the order of their ids (Zave 2017 calls this the ring being ordered and connected). Under XOR there
-//! is no next one; there, following all neighbours must lead to every member.
+//! is no next one, and the leaf sets of a large subtree may all lie within it; there, following neighbours and fingers
+//! must lead to every member.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +24,7 @@ pub enum RingError {
         /// One of them.
         first: NodeId,
     },
-    /// Some members cannot be reached from others by following neighbours.
+    /// Some members cannot be reached from others by following neighbours and fingers.
     #[error("only {reached} of {members} members can be reached from {from}")]
     Parted {
         /// How many can be reached.
@@ -72,7 +73,9 @@ fn check_reach(world: &mut World) -> Result<(), RingError> {
     let mut reached = BTreeSet::from([from]);
     let mut next = vec![start];
     while let Some(node) = next.pop() {
-        for peer in world.dht(node).leaf_set() {
+        let rows = world.dht(node).fingers();
+        let fingers = rows.iter().flat_map(|row| row.fingers.iter().map(|finger| &finger.peer));
+        for peer in world.dht(node).leaf_set().chain(fingers) {
             let id = peer.id();
             let Ok(place) = members.binary_search_by(|(member, _)| member.cmp(&id)) else { continue };
             if reached.insert(id) {

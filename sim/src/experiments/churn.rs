@@ -52,7 +52,7 @@ impl Churn {
     /// A measurement with a warm-up of a quarter of an hour or a quarter of the duration, and ten lookups per second.
     pub fn new(setup: Setup, nodes: usize, sessions: Sessions, duration: Duration) -> Self {
         let warmup = Duration::from_secs(900).min(duration / 4);
-        Self { setup, nodes, sessions, duration, warmup, lookups_per_second: 10.0, graceful: 0.0, confirm: 1 }
+        Self { setup, nodes, sessions, duration, warmup, lookups_per_second: 10.0, graceful: 0.0, confirm: 0 }
     }
 }
 
@@ -75,7 +75,7 @@ pub struct ChurnReport {
     pub wrong_owner_rate: f64,
     /// Share that had no answer.
     pub failure_rate: f64,
-    /// Milliseconds until the answer was confirmed; of lookups that were right.
+    /// Milliseconds until the answer was there, in the sense of [`Churn::confirm`]; of lookups that were right.
     pub latency_ms_p50: f64,
     /// 99th percentile of the same.
     pub latency_ms_p99: f64,

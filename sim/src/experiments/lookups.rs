@@ -57,7 +57,7 @@ pub struct Lookups {
 }
 
 impl Lookups {
-    /// The ordinary measurement: ideal tables, nobody dead, the owner must have answered.
+    /// The ordinary measurement: ideal tables, nobody dead, until the owner is known.
     pub fn new(setup: Setup, nodes: usize, lookups: usize) -> Self {
         Self {
             setup,
@@ -66,7 +66,7 @@ impl Lookups {
             built_by: BuiltBy::Preload,
             dead: 0.0,
             dead_leaves: false,
-            confirm: 1,
+            confirm: 0,
             paths: 1,
             want: 20,
             gap: Duration::from_millis(1),
@@ -102,7 +102,8 @@ pub struct LookupsReport {
     pub failed: usize,
     /// Lookups that ended with another node than the nearest one.
     pub wrong: usize,
-    /// Milliseconds of virtual time until the answer was confirmed; of lookups that were right.
+    /// Milliseconds of virtual time until the answer was there, in the sense of [`Lookups::confirm`]; of lookups that
+    /// were right.
     pub latency_ms_p50: f64,
     /// 99th percentile of the same.
     pub latency_ms_p99: f64,

@@ -26,7 +26,7 @@ pub struct LookupsPlan {
     pub dead: f64,
     /// Whether leaf sets hold them too.
     pub dead_leaves: bool,
-    /// How many of the nearest nodes must have answered.
+    /// How many of the nearest nodes must have answered; 0: a node whose leaf set shows the key will do.
     pub confirm: usize,
     /// Disjoint paths.
     pub paths: u8,
@@ -45,7 +45,7 @@ impl Default for LookupsPlan {
             built_by: BuiltBy::Preload,
             dead: 0.0,
             dead_leaves: false,
-            confirm: 1,
+            confirm: 0,
             paths: 1,
             want: 20,
             gap_ms: 1,
@@ -73,17 +73,13 @@ pub struct ChurnPlan {
     /// Share of nodes that say goodbye, 0 if not said.
     #[serde(default)]
     pub graceful: f64,
-    /// How many of the nearest nodes must have answered, 1 if not said.
-    #[serde(default = "one")]
+    /// How many of the nearest nodes must have answered; 0, if not said: a node whose leaf set shows the key will do.
+    #[serde(default)]
     pub confirm: usize,
 }
 
 fn ten() -> f64 {
     10.0
-}
-
-fn one() -> usize {
-    1
 }
 
 impl ChurnPlan {
