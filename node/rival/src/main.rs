@@ -1,5 +1,6 @@
-//! Chordage's lookups beside those of `libp2p-kad`, fairly: the same number of nodes in the same process on the same
-//! runtime, over the same transport (loopback TCP, noise, yamux), taking turns.
+//! Chordage's lookups beside those of `libp2p-kad`, fairly: the same number of nodes, on the same kind of runtime, over
+//! the same transport (loopback TCP, noise, yamux), in turns of a second or two. All nodes of a side live in one process,
+//! and while one side has its turn the other only idles.
 //!
 //! Both are warm: tables are filled and connections open before anything is counted. kad's tables are filled by hand, as
 //! full as they can be; ours are what joining made of them.
@@ -7,28 +8,24 @@
 mod chordage;
 mod kad;
 mod measure;
+mod process;
 mod report;
 mod work;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use chordage_dht::AnyMetric;
 use clap::Parser;
 use rand_chacha::ChaCha12Rng;
-use rand_core::SeedableRng;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rand_core::{Rng, SeedableRng};
 
-use crate::measure::{cpu_seconds, stretch};
-use crate::report::{Part, Report};
-use crate::work::{ALL, Networks};
-
-/// Both ends of every connection of both networks are files of this process.
-const OPEN_FILES_PER_NODE_PAIR: u64 = 6;
+use crate::process::{Process, Turn};
+use crate::report::{Idle, Part, Report};
+use crate::work::{ALL, Side, Work};
 
 /// Compares lookups of Chordage and of libp2p-kad.
 #[derive(Parser)]
-struct Args {
+pub(crate) struct Args {
     /// Sizes of the networks.
     #[arg(long, value_delimiter = ',', default_values_t = [50, 100])]
     nodes: Vec<usize>,
@@ -53,10 +50,16 @@ struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Be one side: what this program starts itself with.
+    #[arg(long, hide = true)]
+    side: Option<Side>,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some(side) = args.side {
+        return process::serve(&args, side).map_or_else(|problem| failed(&problem), |()| ExitCode::SUCCESS);
+    }
     match measured(&args) {
         Ok(report) if args.json => match serde_json::to_string_pretty(&report) {
             Ok(json) => println!("{json}"),
@@ -74,26 +77,15 @@ fn failed(problem: &str) -> ExitCode {
 }
 
 fn measured(args: &Args) -> Result<Report, String> {
-    let most = args.nodes.iter().copied().max().unwrap_or(0) as u64;
     if args.nodes.iter().any(|nodes| *nodes < 25) || args.in_flight.contains(&0) || args.rounds == 0 {
         return Err(
             "at least 25 nodes (some have to be without a record), one in flight and one round".into()
         );
     }
-    raise_open_files(most * most * OPEN_FILES_PER_NODE_PAIR / 2 + 1024)?;
     let load_before = load();
     let mut parts = Vec::new();
     for nodes in &args.nodes {
-        // A runtime per size: nothing of the smaller networks is left when the larger ones are measured.
-        let runtime = match args.threads {
-            0 | 1 => tokio::runtime::Builder::new_current_thread().enable_all().build(),
-            threads => {
-                tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
-            }
-        };
-        let runtime = runtime.map_err(|error| error.to_string())?;
-        parts.extend(runtime.block_on(one_size(args, *nodes))?);
-        runtime.shutdown_timeout(Duration::from_secs(5));
+        parts.extend(one_size(args, *nodes)?);
     }
     Ok(Report {
         cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -108,26 +100,32 @@ fn measured(args: &Args) -> Result<Report, String> {
     })
 }
 
-async fn one_size(args: &Args, nodes: usize) -> Result<Vec<Part>, String> {
+/// All figures of networks of `nodes` nodes.
+fn one_size(args: &Args, nodes: usize) -> Result<Vec<Part>, String> {
     let mut rng = ChaCha12Rng::seed_from_u64(args.seed);
-    let time = Duration::from_secs_f64(args.seconds);
     eprintln!("starting {nodes} nodes of each");
-    let networks = Networks::start(nodes, args.metric, &mut rng).await?;
+    let mut kad = Process::start(args, Side::Kad, nodes)?;
+    let mut chordage = Process::start(args, Side::Chordage, nodes)?;
+    let mut turn = |work: Option<(Work, usize)>, side: Side| {
+        let process = if side == Side::Kad { &mut kad } else { &mut chordage };
+        process.turn(&Turn { work, seconds: args.seconds, seed: rng.next_u64() })
+    };
     for work in ALL {
         // Opens the connections that joining left closed, and is not counted.
-        let warm = stretch(&networks, work, 16, time, &mut rng).await?;
-        eprintln!("warming up: {}: {:.0} lookups/s", work.title(), warm.lookups_per_second);
+        turn(Some((work, 16)), work.side())?;
     }
     let mut parts = Vec::new();
     for in_flight in &args.in_flight {
-        let before = cpu_seconds();
-        tokio::time::sleep(time).await;
-        let idle = (cpu_seconds() - before) * 1e3 / time.as_secs_f64();
+        let idle = Idle {
+            kad_cpu_ms_per_second: turn(None, Side::Kad)?.cpu_ms_per_second,
+            chordage_cpu_ms_per_second: turn(None, Side::Chordage)?.cpu_ms_per_second,
+        };
         let mut rounds = Vec::with_capacity(args.rounds);
         for round in 0..args.rounds {
             let mut samples = Vec::with_capacity(ALL.len());
             for work in ALL {
-                samples.push(stretch(&networks, work, *in_flight, time, &mut rng).await?);
+                let done = turn(Some((work, *in_flight)), work.side())?;
+                samples.push(done.sample.ok_or("no figures came back")?);
             }
             eprintln!("{nodes} nodes, {in_flight} in flight: round {} of {}", round + 1, args.rounds);
             rounds.push(samples);
@@ -135,18 +133,6 @@ async fn one_size(args: &Args, nodes: usize) -> Result<Vec<Part>, String> {
         parts.push(Part::new(nodes, *in_flight, idle, &rounds));
     }
     Ok(parts)
-}
-
-/// Allows so many open files, if the system lets us.
-fn raise_open_files(wanted: u64) -> Result<(), String> {
-    let now = getrlimit(Resource::Nofile);
-    if now.current.is_none_or(|current| current >= wanted) {
-        return Ok(());
-    }
-    let maximum = now.maximum.map(|maximum| maximum.max(wanted));
-    setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }).map_err(|error| {
-        format!("{wanted} open files are needed and not allowed ({error}): raise `ulimit -n`")
-    })
 }
 
 /// Load average over the last minute.

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng, SeedableRng};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::work::{Networks, Outcome, Work};
+use crate::work::{Network, Outcome, Work};
 
 /// One kind of lookup over one stretch of time, or the medians of several such stretches.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Sample {
     pub(crate) lookups: u64,
     /// Share of right answers.
@@ -19,14 +19,14 @@ pub(crate) struct Sample {
     pub(crate) latency_ms_p95: f64,
     pub(crate) requests_per_lookup: f64,
     pub(crate) lookups_per_second: f64,
-    /// User and system time of the whole process, so of all nodes.
+    /// User and system time of the process that all nodes of this side, and only they, live in.
     pub(crate) cpu_us_per_lookup: f64,
 }
 
 /// Keeps `in_flight` lookups going for `time`. Checking answers is outside the latency, but inside the CPU time: it
 /// costs microseconds, the same for both sides.
 pub(crate) async fn stretch(
-    networks: &Arc<Networks>,
+    network: &Arc<Network>,
     work: Work,
     in_flight: usize,
     time: Duration,
@@ -36,15 +36,15 @@ pub(crate) async fn stretch(
     let until = started + time;
     let mut workers = Vec::with_capacity(in_flight);
     for _ in 0..in_flight {
-        let networks = networks.clone();
+        let network = network.clone();
         let mut rng = ChaCha12Rng::seed_from_u64(rng.next_u64());
         workers.push(tokio::spawn(async move {
             let mut done: Vec<(Duration, Outcome)> = Vec::new();
             while Instant::now() < until {
-                let question = networks.question(work, &mut rng);
+                let question = network.question(work, &mut rng);
                 let asked = Instant::now();
-                let answer = networks.ask(work, &question).await;
-                done.push((asked.elapsed(), networks.check(work, &question, answer)));
+                let answer = network.ask(work, &question).await;
+                done.push((asked.elapsed(), network.check(work, &question, answer)));
             }
             done
         }));

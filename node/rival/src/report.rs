@@ -27,10 +27,17 @@ pub(crate) struct Report {
 pub(crate) struct Part {
     pub(crate) nodes: usize,
     pub(crate) in_flight: usize,
-    /// CPU time per second while neither network is asked anything. It is part of every figure below.
-    pub(crate) idle_cpu_ms_per_second: f64,
+    /// CPU time per second while a network is asked nothing; it is part of what its lookups are said to cost.
+    pub(crate) idle: Idle,
     pub(crate) rows: Vec<Row>,
     pub(crate) ratios: Vec<Ratio>,
+}
+
+/// What upkeep costs.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Idle {
+    pub(crate) kad_cpu_ms_per_second: f64,
+    pub(crate) chordage_cpu_ms_per_second: f64,
 }
 
 /// Medians over the rounds.
@@ -55,19 +62,14 @@ pub(crate) struct Ratio {
 
 impl Part {
     /// `rounds` holds, per round, a sample for each of [`ALL`] in that order.
-    pub(crate) fn new(
-        nodes: usize,
-        in_flight: usize,
-        idle_cpu_ms_per_second: f64,
-        rounds: &[Vec<Sample>],
-    ) -> Part {
+    pub(crate) fn new(nodes: usize, in_flight: usize, idle: Idle, rounds: &[Vec<Sample>]) -> Part {
         let of = |work: Work| {
             let index = ALL.iter().position(|other| *other == work).expect("all kinds are in ALL");
             rounds.iter().map(|round| round[index].clone()).collect::<Vec<_>>()
         };
         let rows = ALL.iter().map(|work| Row { work: *work, sample: summary(&of(*work)) }).collect();
         let ratios = PAIRS.iter().map(|(ours, kad)| Ratio::new(*ours, *kad, &of(*ours), &of(*kad))).collect();
-        Part { nodes, in_flight, idle_cpu_ms_per_second, rows, ratios }
+        Part { nodes, in_flight, idle, rows, ratios }
     }
 }
 
@@ -103,8 +105,11 @@ impl fmt::Display for Report {
         for part in &self.parts {
             writeln!(
                 f,
-                "\n{} nodes, {} in flight (both networks idle: {:.0} ms CPU per second)\n",
-                part.nodes, part.in_flight, part.idle_cpu_ms_per_second,
+                "\n{} nodes, {} in flight (idle: kad {:.0}, chordage {:.0} ms CPU per second)\n",
+                part.nodes,
+                part.in_flight,
+                part.idle.kad_cpu_ms_per_second,
+                part.idle.chordage_cpu_ms_per_second,
             )?;
             writeln!(f, "| lookup | p50 ms | p95 ms | requests | lookups/s | CPU µs | right |")?;
             writeln!(f, "|---|---|---|---|---|---|---|")?;
@@ -125,7 +130,7 @@ impl fmt::Display for Report {
             for ratio in &part.ratios {
                 writeln!(
                     f,
-                    "| {} is better ×| {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | |",
+                    "| × better: {} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | |",
                     ratio.ours.title(),
                     ratio.latency_p50,
                     ratio.latency_p95,

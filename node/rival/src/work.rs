@@ -1,22 +1,28 @@
 //! What is measured: five kinds of lookup, each from a random node for a random key, and whether the answer is right.
 
-use std::sync::Arc;
-
-use chordage_dht::{AnyMetric, Confirm, Key, LookupOptions};
+use chordage_dht::{AnyMetric, Confirm, Key, Lookup, LookupOptions};
+use libp2p::PeerId;
 use rand_chacha::ChaCha12Rng;
 use rand_core::Rng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::chordage::ChordageNetwork;
-use crate::kad::KadNetwork;
+use crate::kad::{Found, KadNetwork};
 
 /// Nodes that a closest-nodes lookup names: Kademlia's k.
 pub(crate) const CLOSEST: usize = 20;
 /// Records that are stored for kad to fetch.
 const RECORDS: usize = 256;
 
+/// Whose nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Side {
+    Kad,
+    Chordage,
+}
+
 /// One kind of lookup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Work {
     /// kad `get_closest_peers`: the 20 nearest, all of which have answered.
@@ -43,6 +49,13 @@ pub(crate) const PAIRS: [(Work, Work); 3] = [
 ];
 
 impl Work {
+    pub(crate) fn side(self) -> Side {
+        match self {
+            Work::KadClosest | Work::KadGet => Side::Kad,
+            Work::ChordageClosestHeard | Work::ChordageClosest | Work::ChordageOwner => Side::Chordage,
+        }
+    }
+
     pub(crate) fn title(self) -> &'static str {
         match self {
             Work::KadClosest => "kad: 20 closest, 20 heard",
@@ -64,18 +77,18 @@ pub(crate) struct Outcome {
 
 const FAILED: Outcome = Outcome { right: false, requests: 0 };
 
-struct Stored {
+/// A record that kad is to fetch.
+pub(crate) struct Stored {
     key: [u8; 32],
     value: Vec<u8>,
     /// Nodes that do not hold it.
     askers: Vec<usize>,
 }
 
-/// Both networks, side by side.
-pub(crate) struct Networks {
-    kad: KadNetwork,
-    chordage: ChordageNetwork,
-    records: Vec<Stored>,
+/// The network of one side.
+pub(crate) enum Network {
+    Kad(KadNetwork, Vec<Stored>),
+    Chordage(ChordageNetwork),
 }
 
 /// What is asked of whom: chosen before the clock starts.
@@ -85,13 +98,17 @@ pub(crate) struct Question {
     record: usize,
 }
 
-impl Networks {
-    /// Starts both with `count` nodes each and stores what kad is to fetch.
+impl Network {
+    /// Starts `count` nodes; stores what kad is to fetch.
     pub(crate) async fn start(
+        side: Side,
         count: usize,
         metric: AnyMetric,
         rng: &mut ChaCha12Rng,
-    ) -> Result<Arc<Networks>, String> {
+    ) -> Result<Network, String> {
+        if side == Side::Chordage {
+            return Ok(Network::Chordage(ChordageNetwork::start(count, metric).await?));
+        }
         let kad = KadNetwork::start(count).await?;
         let mut records = Vec::with_capacity(RECORDS);
         while records.len() < RECORDS {
@@ -105,78 +122,85 @@ impl Networks {
                 (0..count).filter(|asker| *asker != node && !holders.contains(&kad.peer(*asker))).collect();
             records.push(Stored { key, value, askers });
         }
-        let chordage = ChordageNetwork::start(count, metric).await?;
-        Ok(Arc::new(Networks { kad, chordage, records }))
+        Ok(Network::Kad(kad, records))
     }
 
     /// Something to ask.
     pub(crate) fn question(&self, work: Work, rng: &mut ChaCha12Rng) -> Question {
-        let mut question = Question {
-            node: below(rng, self.kad.len().min(self.chordage.len())),
-            key: random_key(rng),
-            record: below(rng, self.records.len()),
-        };
-        match work {
-            Work::KadGet => {
-                let askers = &self.records[question.record].askers;
-                question.node = askers[below(rng, askers.len())];
+        let key = random_key(rng);
+        match self {
+            Network::Kad(kad, records) => {
+                let record = below(rng, records.len());
+                let node = match work {
+                    Work::KadGet => records[record].askers[below(rng, records[record].askers.len())],
+                    _ => below(rng, kad.len()),
+                };
+                Question { node, key, record }
             }
-            // The owner itself need not ask anybody: that would flatter us.
-            Work::ChordageOwner => {
-                let owner = self.chordage.truly_closest(&Key::from_bytes(question.key), 1);
-                while owner.first() == Some(&self.chordage.id(question.node)) {
-                    question.node = below(rng, self.chordage.len());
+            Network::Chordage(network) => {
+                let mut node = below(rng, network.len());
+                if work == Work::ChordageOwner {
+                    // The owner itself need not ask anybody: that would flatter us.
+                    let owner = network.truly_closest(&Key::from_bytes(key), 1);
+                    while owner.first() == Some(&network.id(node)) {
+                        node = below(rng, network.len());
+                    }
                 }
+                Question { node, key, record: 0 }
             }
-            _ => {}
         }
-        question
     }
 
-    /// Asks it. The answer is checked later, when the clock has stopped.
-    pub(crate) async fn ask(&self, work: Work, question: &Question) -> Answer {
+    /// Asks it. The answer is checked later, when the clock has stopped. `None`: no answer, or not this side's work.
+    pub(crate) async fn ask(&self, work: Work, question: &Question) -> Option<Answer> {
         let Question { node, key, record } = question;
-        let ours = |want, heard| {
-            let confirm = Confirm::Answered(heard);
-            let options = LookupOptions { want, confirm, ..LookupOptions::default() };
-            self.chordage.lookup(*node, Key::from_bytes(*key), options)
-        };
-        match work {
-            Work::KadClosest => Answer::Peers(self.kad.closest(*node, key).await),
-            Work::KadGet => Answer::Record(self.kad.get(*node, &self.records[*record].key).await),
-            Work::ChordageClosestHeard => Answer::Lookup(ours(CLOSEST, CLOSEST).await),
-            Work::ChordageClosest => Answer::Lookup(ours(CLOSEST, 3).await),
-            Work::ChordageOwner => Answer::Lookup(ours(1, 1).await),
+        match (self, work) {
+            (Network::Kad(kad, _), Work::KadClosest) => kad.closest(*node, key).await.map(Answer::Peers),
+            (Network::Kad(kad, records), Work::KadGet) => {
+                kad.get(*node, &records[*record].key).await.map(Answer::Record)
+            }
+            (Network::Chordage(network), _) => {
+                let (want, heard) = match work {
+                    Work::ChordageClosestHeard => (CLOSEST, CLOSEST),
+                    Work::ChordageClosest => (CLOSEST, 3),
+                    Work::ChordageOwner => (1, 1),
+                    Work::KadClosest | Work::KadGet => return None,
+                };
+                let confirm = Confirm::Answered(heard);
+                let options = LookupOptions { want, confirm, ..LookupOptions::default() };
+                network.lookup(*node, Key::from_bytes(*key), options).await.map(Answer::Lookup)
+            }
+            (Network::Kad(..), _) => None,
         }
     }
 
     /// Compares an answer with what is so.
-    pub(crate) fn check(&self, work: Work, question: &Question, answer: Answer) -> Outcome {
-        match answer {
-            Answer::Peers(Some(found)) => {
-                let truth = self.kad.truly_closest(&question.key, Some(question.node), CLOSEST);
+    pub(crate) fn check(&self, work: Work, question: &Question, answer: Option<Answer>) -> Outcome {
+        match (self, answer) {
+            (Network::Kad(kad, _), Some(Answer::Peers(found))) => {
+                let truth = kad.truly_closest(&question.key, Some(question.node), CLOSEST);
                 Outcome { right: found.value.as_ref() == Some(&truth), requests: found.requests }
             }
-            Answer::Record(Some(found)) => {
-                let right = found.value.as_ref() == Some(&self.records[question.record].value);
+            (Network::Kad(_, records), Some(Answer::Record(found))) => {
+                let right = found.value.as_ref() == Some(&records[question.record].value);
                 Outcome { right, requests: found.requests }
             }
-            Answer::Lookup(Some(found)) => {
+            (Network::Chordage(network), Some(Answer::Lookup(found))) => {
                 let want = if work == Work::ChordageOwner { 1 } else { CLOSEST };
-                let truth = self.chordage.truly_closest(&Key::from_bytes(question.key), want);
+                let truth = network.truly_closest(&Key::from_bytes(question.key), want);
                 let right = found.closest.iter().map(|peer| peer.id()).eq(truth);
                 Outcome { right, requests: found.messages }
             }
-            Answer::Peers(None) | Answer::Record(None) | Answer::Lookup(None) => FAILED,
+            _ => FAILED,
         }
     }
 }
 
 /// What came back.
 pub(crate) enum Answer {
-    Peers(Option<crate::kad::Found<Vec<libp2p::PeerId>>>),
-    Record(Option<crate::kad::Found<Vec<u8>>>),
-    Lookup(Option<chordage_dht::Lookup>),
+    Peers(Found<Vec<PeerId>>),
+    Record(Found<Vec<u8>>),
+    Lookup(Lookup),
 }
 
 fn random_key(rng: &mut ChaCha12Rng) -> [u8; 32] {
