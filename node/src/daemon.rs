@@ -109,6 +109,7 @@ impl Daemon {
                 bootstrap: config.bootstrap.clone(),
                 announce: config.announce.clone(),
                 dir: dir.clone(),
+                delay: Duration::from_millis(config.debug_delay_ms.into()),
             },
             ShardServer::new(store.clone(), leaving.clone()),
         );

@@ -9,7 +9,7 @@ use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::{PeerId, Stream};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::wire::frame::{DhtFrame, read_dht, write_dht};
 use crate::wire::peer::public_key;
@@ -43,17 +43,29 @@ pub(super) struct Links {
     links: BTreeMap<NodeId, Link>,
     events: mpsc::Sender<LinkEvent>,
     record: Arc<Vec<u8>>,
+    /// How long every frame is held back.
+    delay: Duration,
+}
+
+/// A frame, and when it may leave.
+struct Due {
+    at: Instant,
+    frame: DhtFrame,
 }
 
 struct Link {
-    frames: mpsc::Sender<DhtFrame>,
+    frames: mpsc::Sender<Due>,
     /// Sequence number of the peer's record when the link was opened.
     seq: u64,
 }
 
 impl Links {
-    pub(super) fn new(local: &PeerInfo, events: mpsc::Sender<LinkEvent>) -> Self {
-        Links { links: BTreeMap::new(), events, record: Arc::new(record(local)) }
+    pub(super) fn new(local: &PeerInfo, events: mpsc::Sender<LinkEvent>, delay: Duration) -> Self {
+        Links { links: BTreeMap::new(), events, record: Arc::new(record(local)), delay }
+    }
+
+    fn due(&self, frame: DhtFrame) -> Due {
+        Due { at: Instant::now() + self.delay, frame }
     }
 
     /// Our record changed: tell everybody we talk to, and whoever we will.
@@ -61,7 +73,7 @@ impl Links {
         self.record = Arc::new(record(local));
         for link in self.links.values() {
             // A full queue belongs to a peer that learns of it elsewhere, or is dead.
-            let _ = link.frames.try_send(DhtFrame::Record(self.record.to_vec()));
+            let _ = link.frames.try_send(self.due(DhtFrame::Record(self.record.to_vec())));
         }
     }
 
@@ -81,13 +93,13 @@ impl Links {
         let mut body = Vec::new();
         message.encode(&mut body);
         let frame = DhtFrame::Message(body);
-        let frame = match self.links.get(&to.id()).map(|link| link.frames.try_send(frame.clone())) {
+        let frame = match self.links.get(&to.id()).map(|link| link.frames.try_send(self.due(frame.clone()))) {
             Some(Ok(()) | Err(TrySendError::Full(_))) => return,
             Some(Err(TrySendError::Closed(_))) | None => frame,
         };
         let (frames, queue) = mpsc::channel(QUEUE_MAX);
         // The queue is new and empty.
-        let _ = frames.try_send(frame);
+        let _ = frames.try_send(self.due(frame));
         self.links.retain(|_, link| !link.frames.is_closed());
         self.links.insert(to.id(), Link { frames, seq: to.seq() });
         tokio::spawn(write_link(to.id(), open(), self.record.clone(), queue, self.events.clone()));
@@ -104,7 +116,7 @@ async fn write_link(
     peer: NodeId,
     opening: Opening,
     record: Arc<Vec<u8>>,
-    mut queue: mpsc::Receiver<DhtFrame>,
+    mut queue: mpsc::Receiver<Due>,
     events: mpsc::Sender<LinkEvent>,
 ) {
     let alive = match timeout(OPEN_TIMEOUT, opening).await {
@@ -120,7 +132,7 @@ async fn write_link(
 }
 
 /// Writes until the stream idles (true) or breaks (false).
-async fn write_stream(stream: Stream, record: Arc<Vec<u8>>, queue: &mut mpsc::Receiver<DhtFrame>) -> bool {
+async fn write_stream(stream: Stream, record: Arc<Vec<u8>>, queue: &mut mpsc::Receiver<Due>) -> bool {
     let (mut reader, mut writer) = stream.split();
     let writing = async {
         if !written(&mut writer, &DhtFrame::Record(record.to_vec())).await {
@@ -128,17 +140,24 @@ async fn write_stream(stream: Stream, record: Arc<Vec<u8>>, queue: &mut mpsc::Re
         }
         loop {
             let Ok(received) = timeout(IDLE, queue.recv()).await else { return true };
-            let Some(mut frame) = received else { return true };
+            let Some(mut due) = received else { return true };
             loop {
-                if !written(&mut writer, &frame).await {
+                if due.at > Instant::now() {
+                    // What has been written must not wait with this one.
+                    if !flushed(&mut writer).await {
+                        return false;
+                    }
+                    sleep_until(due.at).await;
+                }
+                if !written(&mut writer, &due.frame).await {
                     return false;
                 }
                 match queue.try_recv() {
-                    Ok(next) => frame = next,
+                    Ok(next) => due = next,
                     Err(_) => break,
                 }
             }
-            if !matches!(timeout(WRITE_TIMEOUT, writer.flush()).await, Ok(Ok(()))) {
+            if !flushed(&mut writer).await {
                 return false;
             }
         }
@@ -158,6 +177,10 @@ async fn write_stream(stream: Stream, record: Arc<Vec<u8>>, queue: &mut mpsc::Re
 
 async fn written<W: futures::AsyncWrite + Unpin>(writer: &mut W, frame: &DhtFrame) -> bool {
     matches!(timeout(WRITE_TIMEOUT, write_dht(writer, frame)).await, Ok(Ok(())))
+}
+
+async fn flushed<W: futures::AsyncWrite + Unpin>(writer: &mut W) -> bool {
+    matches!(timeout(WRITE_TIMEOUT, writer.flush()).await, Ok(Ok(())))
 }
 
 /// Reads an incoming link until it ends or its peer breaks the rules. The first frame is the peer's record, and

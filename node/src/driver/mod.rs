@@ -81,6 +81,8 @@ pub(crate) struct DriverParts {
     /// Addresses to announce instead of those listened on.
     pub(crate) announce: Vec<Multiaddr>,
     pub(crate) dir: Arc<DataDir>,
+    /// How long overlay messages are held back before they are sent.
+    pub(crate) delay: Duration,
 }
 
 impl Driver {
@@ -93,7 +95,7 @@ impl Driver {
         let remembered = parts.dir.read("peers").ok().flatten().unwrap_or_default();
         let remembered = String::from_utf8_lossy(&remembered).into_owned();
         let driver = Driver {
-            links: Links::new(&parts.local, link_events_in.clone()),
+            links: Links::new(&parts.local, link_events_in.clone(), parts.delay),
             local_peer: *parts.swarm.local_peer_id(),
             swarm: parts.swarm,
             dht: Dht::new(parts.local, parts.metric, chordage_dht::Config::default()),

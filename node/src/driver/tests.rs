@@ -40,6 +40,7 @@ async fn start(network: &str, bootstrap: Vec<Multiaddr>) -> Running {
             bootstrap,
             announce: Vec::new(),
             dir,
+            delay: Duration::ZERO,
         },
         ShardServer::new(Store::start(shards).expect("a thread"), CancellationToken::new()),
     );
