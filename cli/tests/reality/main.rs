@@ -1,0 +1,23 @@
+//! Simulation says how a network behaves; these are networks of real daemons that have to behave so.
+//!
+//! A program of its own, because what is measured here must not share the machine with other tests.
+
+#![allow(clippy::unwrap_used)]
+
+mod partition;
+mod prediction;
+
+use std::time::Duration;
+
+use tokio::sync::{Mutex, MutexGuard};
+
+/// The program under test.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_chordage");
+/// How long a network may take to settle on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One network at a time.
+async fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::const_new(());
+    ONE.lock().await
+}
