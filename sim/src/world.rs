@@ -225,6 +225,11 @@ impl World {
         self.nodes[node as usize].alive
     }
 
+    /// Whether a node with this id lives.
+    pub fn is_living(&self, id: &NodeId) -> bool {
+        self.by_id.get(&prefix(id)).is_some_and(|node| self.peer(*node).id() == *id)
+    }
+
     /// Whether a node lives and counts itself a member.
     pub fn is_member(&self, node: NodeIndex) -> bool {
         self.nodes[node as usize].member

@@ -1,6 +1,6 @@
 //! Answers of lookups, held against the nodes that were really nearest.
 
-use chordage_dht::{Key, Lookup, LookupError, NodeId};
+use chordage_dht::{Key, Lookup, LookupError, Metric, NodeId};
 
 use crate::world::World;
 
@@ -18,6 +18,8 @@ pub struct Asked {
 pub enum Verdict {
     /// The nearest member was named first.
     Right,
+    /// A living node was named first that is nearer than any member: it is still joining.
+    Newcomer,
     /// Somebody else was.
     Wrong,
     /// There was no answer.
@@ -35,11 +37,22 @@ impl Asked {
     pub fn judge(&self, world: &mut World, outcome: &Result<Lookup, LookupError>) -> Verdict {
         let Ok(lookup) = outcome else { return Verdict::None };
         let found = lookup.closest.first().map(|peer| peer.id());
-        if found.is_some() && (found == self.owner || found == owner(world, &self.key)) {
-            Verdict::Right
-        } else {
-            Verdict::Wrong
+        let now = owner(world, &self.key);
+        match (found, now) {
+            (Some(found), _) if self.owner == Some(found) || now == Some(found) => Verdict::Right,
+            (Some(found), Some(now)) if world.is_living(&found) => {
+                let nearer = world.setup().metric.closer(&self.key, &found, &now).is_lt();
+                if nearer { Verdict::Newcomer } else { Verdict::Wrong }
+            }
+            _ => Verdict::Wrong,
         }
+    }
+}
+
+impl Verdict {
+    /// Whether the nearest living node was found.
+    pub fn is_right(self) -> bool {
+        matches!(self, Self::Right | Self::Newcomer)
     }
 }
 

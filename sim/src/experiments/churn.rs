@@ -69,8 +69,10 @@ pub struct ChurnReport {
     pub duration_s: f64,
     /// Lookups that ended.
     pub lookups: usize,
-    /// Share that named the nearest living member first.
+    /// Share that named the nearest living node first.
     pub success_rate: f64,
+    /// The part of it that named a node which was still joining.
+    pub newcomer_rate: f64,
     /// Share that named another node.
     pub wrong_owner_rate: f64,
     /// Share that had no answer.
@@ -130,6 +132,7 @@ struct Run {
     churning: bool,
     deaths: usize,
     right: usize,
+    newcomers: usize,
     wrong: usize,
     failed: usize,
     latency: Sample,
@@ -160,6 +163,7 @@ pub fn run(plan: Churn) -> ChurnReport {
         churning: true,
         deaths: 0,
         right: 0,
+        newcomers: 0,
         wrong: 0,
         failed: 0,
         latency: Sample::default(),
@@ -249,7 +253,8 @@ impl Run {
         let minute = self.minutes.entry(self.world.now().as_micros() / 60_000_000).or_default();
         minute.1 += 1;
         match verdict {
-            Verdict::Right => {
+            Verdict::Right | Verdict::Newcomer => {
+                self.newcomers += usize::from(verdict == Verdict::Newcomer);
                 minute.0 += 1;
                 self.right += 1;
                 if let Some(lookup) = lookup {
@@ -276,6 +281,7 @@ impl Run {
             duration_s: self.plan.duration.as_secs_f64(),
             lookups,
             success_rate: share(self.right),
+            newcomer_rate: share(self.newcomers),
             wrong_owner_rate: share(self.wrong),
             failure_rate: share(self.failed),
             latency_ms_p50: round(self.latency.quantile(0.5)),

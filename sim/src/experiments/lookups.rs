@@ -253,7 +253,7 @@ fn ask(world: &mut World, plan: &Lookups, results: &mut Results) {
                     results.messages.add(lookup.messages.into());
                 }
                 match (asked.judge(world, &outcome), lookup) {
-                    (Verdict::Right, Some(lookup)) => {
+                    (Verdict::Right | Verdict::Newcomer, Some(lookup)) => {
                         results.right += 1;
                         let hops = lookup.hops + last_hop;
                         results.hops.add(hops.into());
