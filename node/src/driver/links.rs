@@ -55,8 +55,8 @@ struct Due {
 
 struct Link {
     frames: mpsc::Sender<Due>,
-    /// Sequence number of the peer's record when the link was opened.
-    seq: u64,
+    /// The peer, as it was known when the link was opened.
+    peer: Peer,
 }
 
 impl Links {
@@ -81,11 +81,19 @@ impl Links {
     /// started anew, and that link, which is dropped, may lead to its former self.
     pub(super) fn heard(&mut self, peer: &Peer) -> bool {
         // 0: an address somebody gave us, before the peer ever spoke.
-        let stale = self.links.get(&peer.id()).is_some_and(|link| link.seq != 0 && link.seq < peer.seq());
+        let stale = self.links.get(&peer.id()).is_some_and(|link| {
+            let seq = link.peer.seq();
+            seq != 0 && seq < peer.seq()
+        });
         if stale {
             self.links.remove(&peer.id());
         }
         stale
+    }
+
+    /// Ends the link to a peer, if there is one, and tells to whom it led.
+    pub(super) fn end(&mut self, peer: &NodeId) -> Option<Peer> {
+        self.links.remove(peer).map(|link| link.peer)
     }
 
     /// Sends `message` to `to`; `open` is called if a stream has to be opened first.
@@ -101,7 +109,7 @@ impl Links {
         // The queue is new and empty.
         let _ = frames.try_send(self.due(frame));
         self.links.retain(|_, link| !link.frames.is_closed());
-        self.links.insert(to.id(), Link { frames, seq: to.seq() });
+        self.links.insert(to.id(), Link { frames, peer: to.clone() });
         tokio::spawn(write_link(to.id(), open(), self.record.clone(), queue, self.events.clone()));
     }
 }

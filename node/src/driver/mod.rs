@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chordage_dht::{
-    AnyMetric, Dht, Event, Input, Lookup, LookupError, LookupId, Output, Peer, PeerInfo, Time,
+    AnyMetric, Dht, DownReason, Event, Input, Lookup, LookupError, LookupId, Output, Peer, PeerInfo, Time,
 };
 use futures::StreamExt;
 use libp2p::core::ConnectedPoint;
@@ -204,7 +204,14 @@ impl Driver {
                 }
             }
             Event::NeighbourUp(peer) => tracing::debug!(peer = %peer.id(), "neighbour"),
-            Event::NeighbourDown { peer, why } => tracing::info!(%peer, ?why, "neighbour gone"),
+            Event::NeighbourDown { peer, why } => {
+                tracing::info!(%peer, ?why, "neighbour gone");
+                if why == DownReason::Failed
+                    && let Some(peer) = self.links.end(&peer).and_then(|peer| peer_id(peer.public_key()))
+                {
+                    self.swarm.behaviour_mut().streams.distrust(peer);
+                }
+            }
             Event::Left => {
                 self.membership.send_replace(Membership::Leaving);
             }

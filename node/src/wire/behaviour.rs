@@ -59,6 +59,8 @@ pub(crate) struct Behaviour {
     protocols: Arc<Protocols>,
     /// Open connections, the newest last.
     connected: BTreeMap<PeerId, Vec<ConnectionId>>,
+    /// The newest connections of peers that had fallen silent: nothing new is begun on these.
+    distrusted: BTreeMap<PeerId, ConnectionId>,
     waiting: BTreeMap<PeerId, Vec<Open>>,
     queue: VecDeque<ToSwarm<Inbound, Open>>,
 }
@@ -68,6 +70,7 @@ impl Behaviour {
         Behaviour {
             protocols: Arc::new(protocols),
             connected: BTreeMap::new(),
+            distrusted: BTreeMap::new(),
             waiting: BTreeMap::new(),
             queue: VecDeque::new(),
         }
@@ -96,10 +99,15 @@ impl Behaviour {
             let _ = open.reply.send(Err(why));
             return;
         }
+        // Whom we are connected to by a connection that we do not trust is dialled all the same.
+        let condition = match self.connected.contains_key(&peer) {
+            true => PeerCondition::NotDialing,
+            false => PeerCondition::DisconnectedAndNotDialing,
+        };
         self.waiting.insert(peer, vec![open]);
         self.queue.push_back(ToSwarm::Dial {
             opts: DialOpts::peer_id(peer)
-                .condition(PeerCondition::DisconnectedAndNotDialing)
+                .condition(condition)
                 .addresses(addrs)
                 // Addresses come best first; racing TCP against QUIC would pay for two handshakes each time.
                 .override_dial_concurrency_factor(NonZeroU8::MIN)
@@ -119,9 +127,20 @@ impl Behaviour {
         }
     }
 
+    /// The peer has fallen silent. If that is the network's doing, its connections may be dead long before TCP says so:
+    /// it waits up to two minutes between two attempts to send, also when the way is free again. What is under way may
+    /// finish, but whoever wants the peer again dials.
+    pub(crate) fn distrust(&mut self, peer: PeerId) {
+        self.retire_older(peer);
+        if let Some(newest) = self.connected.get(&peer).and_then(|connections| connections.last()) {
+            self.distrusted.insert(peer, *newest);
+        }
+    }
+
     /// The newest connection is the one that is most surely alive.
     fn newest(&self, peer: PeerId) -> Option<ConnectionId> {
-        self.connected.get(&peer)?.last().copied()
+        let newest = self.connected.get(&peer)?.last().copied()?;
+        (self.distrusted.get(&peer) != Some(&newest)).then_some(newest)
     }
 
     fn ask(&mut self, peer: PeerId, connection: ConnectionId, open: Open) {
@@ -140,6 +159,9 @@ impl Behaviour {
     }
 
     fn connection_closed(&mut self, peer: PeerId, connection: ConnectionId) {
+        if self.distrusted.get(&peer) == Some(&connection) {
+            self.distrusted.remove(&peer);
+        }
         if let Some(connections) = self.connected.get_mut(&peer) {
             connections.retain(|open| *open != connection);
             if connections.is_empty() {
@@ -150,7 +172,7 @@ impl Behaviour {
 
     fn dial_failed(&mut self, peer: PeerId) {
         // A second dial may fail because the first has just succeeded.
-        if self.connected.contains_key(&peer) {
+        if self.newest(peer).is_some() {
             return;
         }
         for open in self.waiting.remove(&peer).unwrap_or_default() {
