@@ -52,7 +52,7 @@ impl Churn {
     /// A measurement with a warm-up of a quarter of an hour or a quarter of the duration, and ten lookups per second.
     pub fn new(setup: Setup, nodes: usize, sessions: Sessions, duration: Duration) -> Self {
         let warmup = Duration::from_secs(900).min(duration / 4);
-        Self { setup, nodes, sessions, duration, warmup, lookups_per_second: 10.0, graceful: 0.0, confirm: 0 }
+        Self { setup, nodes, sessions, duration, warmup, lookups_per_second: 10.0, graceful: 0.0, confirm: 1 }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     world::Setup,
 };
 
-/// Settings of [`Experiment::Lookups`].
+/// Settings of [`Experiment::Lookups`](super::Experiment::Lookups).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LookupsPlan {
@@ -54,7 +54,7 @@ impl Default for LookupsPlan {
     }
 }
 
-/// Settings of [`Experiment::Churn`].
+/// Settings of [`Experiment::Churn`](super::Experiment::Churn).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChurnPlan {
@@ -73,9 +73,14 @@ pub struct ChurnPlan {
     /// Share of nodes that say goodbye, 0 if not said.
     #[serde(default)]
     pub graceful: f64,
-    /// How many of the nearest nodes must have answered; 0, if not said: a node whose leaf set shows the key will do.
-    #[serde(default)]
+    /// How many of the nearest nodes must have answered, 1 if not said. With 0 a node whose leaf set shows the key will
+    /// do; that node may not have noticed yet that the nearest one is dead.
+    #[serde(default = "one")]
     pub confirm: usize,
+}
+
+fn one() -> usize {
+    1
 }
 
 fn ten() -> f64 {
@@ -97,7 +102,7 @@ impl ChurnPlan {
     }
 }
 
-/// Settings of [`Experiment::Idle`].
+/// Settings of [`Experiment::Idle`](super::Experiment::Idle).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct IdlePlan {
@@ -115,7 +120,7 @@ impl Default for IdlePlan {
     }
 }
 
-/// Settings of [`Experiment::Partition`].
+/// Settings of [`Experiment::Partition`](super::Experiment::Partition).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PartitionPlan {
@@ -133,7 +138,7 @@ impl Default for PartitionPlan {
     }
 }
 
-/// Settings of [`Experiment::Adversaries`].
+/// Settings of [`Experiment::Adversaries`](super::Experiment::Adversaries).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdversariesPlan {
@@ -171,7 +176,7 @@ fn twenty() -> usize {
     20
 }
 
-/// Settings of [`Experiment::Eclipse`].
+/// Settings of [`Experiment::Eclipse`](super::Experiment::Eclipse).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EclipsePlan {
