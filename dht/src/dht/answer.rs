@@ -23,9 +23,7 @@ impl<M: Metric> Dht<M> {
             Request::Ping => Response::Pong,
             Request::Closest { key, count } => {
                 let count = usize::from(count).min(MESSAGE_PEERS_MAX);
-                // Who is still looking for its place does not know what it does not know.
-                let covered =
-                    self.is_member() && self.leaves.covers(&self.metric, self.local.id_ref().key(), &key, 1);
+                let covered = self.covers(&key, 1);
                 let peers = if covered {
                     self.nearest_others(&key, count, from.id_ref())
                 } else {
@@ -55,6 +53,15 @@ impl<M: Metric> Dht<M> {
             }
         };
         turn.send(from, Message::Response(call, response));
+    }
+
+    /// Whether this node certainly knows the `count` nodes nearest to a key. Who is still looking for its place does not
+    /// know what it does not know. Nor does a new member while it meets the neighbours it has been told of: a leaf set
+    /// that is not full shows the whole network only to those who have met everybody.
+    pub(super) fn covers(&self, key: &Key, count: usize) -> bool {
+        self.is_member()
+            && (self.leaves.is_full() || self.meeting.is_empty())
+            && self.leaves.covers(&self.metric, self.local.id_ref().key(), key, count)
     }
 
     /// The nearest peers this node knows, nearest first, without the one who asks. Those that have missed a probe are

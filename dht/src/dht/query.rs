@@ -47,14 +47,13 @@ impl<M: Metric> Dht<M> {
         if options.confirm == Confirm::Covered {
             progress = progress.until_covered();
         }
-        let me = self.own_id().key();
-        let sure = self.is_member() && self.leaves.covers(&self.metric, me, &key, 1);
+        let sure = self.covers(&key, 1);
         if self.is_member() {
             let state = if sure { State::Here } else { State::HereUnsure };
             progress.add(&self.metric, &self.local, state, None);
         }
         let known = match options.confirm {
-            Confirm::Known => self.is_member() && self.leaves.covers(&self.metric, me, &key, want),
+            Confirm::Known => self.covers(&key, want),
             Confirm::Covered => sure,
             Confirm::Answered(_) => false,
         };
