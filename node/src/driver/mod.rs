@@ -32,7 +32,7 @@ use self::links::{LinkEvent, Links, read_link};
 use crate::datadir::DataDir;
 use crate::listen;
 use crate::shards::ShardServer;
-use crate::wire::peer::{dial_order, peer_id, split, to_address};
+use crate::wire::peer::{dial_order, net_group, peer_id, split, to_address};
 use crate::wire::{Class, Inbound, NetworkSwarm, WireEvent};
 
 /// Link events that may wait for the driver; readers of streams wait when it is full.
@@ -94,11 +94,13 @@ impl Driver {
         // A damaged list of old peers is a missing one.
         let remembered = parts.dir.read("peers").ok().flatten().unwrap_or_default();
         let remembered = String::from_utf8_lossy(&remembered).into_owned();
+        let mut dht = Dht::new(parts.local, parts.metric, chordage_dht::Config::default());
+        dht.set_grouping(net_group);
         let driver = Driver {
-            links: Links::new(&parts.local, link_events_in.clone(), parts.delay),
+            links: Links::new(dht.local(), link_events_in.clone(), parts.delay),
             local_peer: *parts.swarm.local_peer_id(),
             swarm: parts.swarm,
-            dht: Dht::new(parts.local, parts.metric, chordage_dht::Config::default()),
+            dht,
             rng: ChaCha12Rng::from_seed(parts.seed),
             started: Instant::now(),
             outputs: Vec::new(),

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use chordage_dht::{Address, PeerInfo};
+use chordage_dht::{Address, NetGroup, PeerInfo};
 use libp2p::identity::{PublicKey, ed25519};
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
@@ -48,6 +48,32 @@ fn cost(addr: &Multiaddr) -> (bool, bool) {
     });
     let tcp = addr.iter().any(|p| matches!(p, Protocol::Tcp(_)));
     (!near, tcp != near)
+}
+
+/// Which subnet and provider a peer announces. An attacker gets many addresses in one subnet far more cheaply than
+/// many subnets, so the overlay bounds what one of them may take of a table. A peer that announces several is counted
+/// by the first that is public; peers on this machine or in private networks are in no group.
+pub(crate) fn net_group(info: &PeerInfo) -> NetGroup {
+    info.addrs()
+        .iter()
+        .filter_map(|addr| ip(&Multiaddr::try_from(addr.as_bytes().to_vec()).ok()?))
+        .find_map(|ip| match ip {
+            IpAddr::V4(ip) if ip.is_loopback() || ip.is_private() || ip.is_link_local() => None,
+            IpAddr::V4(ip) => {
+                let bits = u32::from(ip);
+                // The lowest bit keeps a tag from being 0, which means no group; and it tells IPv4 from IPv6.
+                Some(NetGroup { subnet: bits & 0xffff_ff00 | 1, site: bits & 0xffff_0000 | 1 })
+            }
+            IpAddr::V6(ip) if ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() => None,
+            IpAddr::V6(ip) => {
+                let tag = |bytes: usize| {
+                    let [a, b, c, d, ..] = *blake3::hash(&ip.octets()[..bytes]).as_bytes();
+                    u32::from_be_bytes([a, b, c, d]) & !1 | 2
+                };
+                Some(NetGroup { subnet: tag(6), site: tag(4) })
+            }
+        })
+        .unwrap_or_default()
 }
 
 /// The IP address a multiaddr begins with.
@@ -100,6 +126,27 @@ mod tests {
             order(&["/ip4/198.51.100.7/tcp/1", "/ip4/198.51.100.7/udp/1/quic-v1", "/ip4/10.0.0.1/tcp/1"]),
             ["/ip4/10.0.0.1/tcp/1", "/ip4/198.51.100.7/udp/1/quic-v1", "/ip4/198.51.100.7/tcp/1"]
         );
+    }
+
+    #[test]
+    fn neighbours_in_a_subnet_share_a_group_and_this_machine_has_none() {
+        let group = |addrs: &[&str]| {
+            let addrs = addrs.iter().filter_map(|addr| to_address(&addr.parse().expect("valid"))).collect();
+            net_group(&PeerInfo::new([1; 32], addrs, 1).expect("few addresses"))
+        };
+        assert_eq!(
+            group(&["/ip4/127.0.0.1/tcp/1", "/ip4/10.0.0.1/tcp/1", "/ip6/fd00::1/tcp/1"]),
+            NetGroup::default()
+        );
+        let (a, b) = (
+            group(&["/ip4/198.51.100.7/tcp/1"]),
+            group(&["/ip4/127.0.0.1/tcp/1", "/ip4/198.51.100.9/tcp/2"]),
+        );
+        assert_eq!(a, b);
+        let far = group(&["/ip4/198.51.7.7/tcp/1"]);
+        assert_eq!((far.subnet == a.subnet, far.site == a.site), (false, true));
+        let (c, d) = (group(&["/ip6/2001:db8:1::1/tcp/1"]), group(&["/ip6/2001:db8:2::1/tcp/1"]));
+        assert_eq!((c.subnet == d.subnet, c.site == d.site), (false, true));
     }
 
     #[test]
