@@ -94,6 +94,9 @@ pub struct Dht<M: Metric = AnyMetric> {
     probe_turn: u8,
     /// How many own-place checks have run since joining.
     checks: u8,
+    /// A neighbour of a full leaf set was lost, and what lies beyond is not known yet. Until then the leaf set spans less
+    /// than it seems to: while a seat is free, anybody gets it.
+    thin: bool,
     seeded: bool,
 }
 
@@ -155,6 +158,7 @@ impl<M: Metric> Dht<M> {
             network_rtt: Rtt::default(),
             probe_turn: 0,
             checks: 0,
+            thin: false,
             seeded: false,
             config,
         }
@@ -269,6 +273,7 @@ impl<M: Metric> Dht<M> {
             (Purpose::Leaves, Response::Leaves { digest, peers }) => {
                 self.leaves_received(turn, from, digest, &peers);
             }
+            (Purpose::Leaves, Response::LeavesUnchanged) => self.heard_beyond(true),
             (Purpose::ReachFor(asker, id), Response::Pong) => {
                 turn.send(&asker, Message::Response(id, Response::Reached(true)));
             }

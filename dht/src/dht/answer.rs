@@ -60,6 +60,7 @@ impl<M: Metric> Dht<M> {
     /// that is not full shows the whole network only to those who have met everybody.
     pub(super) fn covers(&self, key: &Key, count: usize) -> bool {
         self.is_member()
+            && !self.thin
             && (self.leaves.is_full() || self.meeting.is_empty())
             && self.leaves.covers(&self.metric, self.local.id_ref().key(), key, count)
     }

@@ -108,6 +108,7 @@ impl<M: Metric> Dht<M> {
         if let Some(leaf) = self.leaves.get_mut(&self.metric, self.local.id_ref().key(), from.id_ref()) {
             leaf.digest = if complete { digest } else { 0 };
         }
+        self.heard_beyond(complete);
         if !complete && self.phase == Phase::Joined {
             self.timers.set_no_later(Timer::Stabilise, turn.now + self.config.stabilise_every / 4);
         }
@@ -142,6 +143,11 @@ impl<M: Metric> Dht<M> {
             self.doubt(turn, id);
         }
         !doubtful.is_empty()
+    }
+
+    /// A neighbour has told its leaf set. If nothing of it is left to find out, free seats are taken by the right ones.
+    pub(super) fn heard_beyond(&mut self, complete: bool) {
+        self.thin &= !(complete && self.meeting.is_empty());
     }
 
     fn leaves_changed(&mut self, turn: &mut Turn<'_>) {
@@ -185,9 +191,11 @@ impl<M: Metric> Dht<M> {
     pub(super) fn drop_peer(&mut self, turn: &mut Turn<'_>, id: &NodeId, why: DownReason) -> bool {
         let me = self.local.id_ref().key();
         self.table.remove(&self.metric, me, id);
+        let was_full = self.leaves.is_full();
         if self.leaves.remove(&self.metric, me, id).is_none() {
             return false;
         }
+        self.thin |= was_full;
         turn.event(Event::NeighbourDown { peer: *id, why });
         self.leaves_changed(turn);
         self.rejoin_if_lonely(turn);

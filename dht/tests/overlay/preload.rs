@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use chordage_dht::{
-    Address, AnyMetric, Config, Confirm, Dht, Input, LookupId, LookupOptions, Output, Peer, PeerInfo, Time,
+    Address, AnyMetric, CallId, Config, Confirm, Dht, Input, Key, LookupId, LookupOptions, Message, Notice,
+    Output, Peer, PeerInfo, Request, Response, Time,
 };
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
@@ -59,5 +60,40 @@ fn an_unmaintained_node_sets_no_timers_and_still_looks_up() {
             assert_eq!(found.closest[0].id(), peers[7].id());
         }
         other => panic!("{other:?}"),
+    }
+}
+
+/// With a free seat, the leaf set of a large network looks like that of a small one, which shows everybody.
+#[test]
+fn who_has_just_lost_a_neighbour_vouches_for_nothing() {
+    let peers = peers(2_000);
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    for metric in [AnyMetric::Ring, AnyMetric::Xor] {
+        let mut dht = Dht::new(peers[0].clone(), metric, Config::default());
+        let known: Vec<_> = peers[1..].iter().map(|peer| (peer.clone(), None)).collect();
+        dht.preload(Time::ZERO, &mut rng, &known, &[], true);
+        let near = *dht.local().id().key();
+        let mut bytes = *near.as_bytes();
+        bytes[0] ^= 0x80;
+        let far = Key::from_bytes(bytes);
+        let claims = |dht: &mut Dht, rng: &mut ChaCha8Rng, key| {
+            let message = Message::Request(CallId(1), Request::Closest { key, count: 20 });
+            let mut out = Vec::new();
+            dht.handle(Time::ZERO, rng, Input::Message { from: peers[1].clone(), message }, &mut out);
+            let claim = |output: &Output| {
+                let Output::Send { message: Message::Response(_, response), .. } = output else {
+                    return false;
+                };
+                matches!(response, Response::Closest { covered: true, .. })
+            };
+            out.iter().any(claim)
+        };
+        assert!(claims(&mut dht, &mut rng, near) && !claims(&mut dht, &mut rng, far), "{metric}");
+        let neighbour = dht.leaf_set().next().unwrap().clone();
+        let message = Message::Notice(Notice::Leaving);
+        dht.handle(Time::ZERO, &mut rng, Input::Message { from: neighbour, message }, &mut Vec::new());
+        assert_eq!(dht.leaf_set().len(), 39);
+        assert!(!claims(&mut dht, &mut rng, far), "{metric}");
+        assert!(!claims(&mut dht, &mut rng, near), "{metric}");
     }
 }
