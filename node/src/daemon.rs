@@ -17,7 +17,7 @@ use crate::driver::{Driver, DriverHandle, DriverParts};
 use crate::handle::{Inner, NodeHandle};
 use crate::identity::Identity;
 use crate::listen::{LISTEN_FILE, ListenError, listen, remember};
-use crate::shards::{ShardClient, ShardServer};
+use crate::shards::{ShardClient, ShardServer, TrafficCounters};
 use crate::store::Store;
 use crate::transfer::Transfer;
 use crate::wire::peer::to_address;
@@ -98,6 +98,7 @@ impl Daemon {
         let local_id = local.id();
 
         let leaving = CancellationToken::new();
+        let traffic = Arc::new(TrafficCounters::default());
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| StartError::System(error.to_string()))?;
         let (driver, driver_handle) = Driver::new(
@@ -111,16 +112,19 @@ impl Daemon {
                 dir: dir.clone(),
                 delay: Duration::from_millis(config.debug_delay_ms.into()),
             },
-            ShardServer::new(store.clone(), leaving.clone()),
+            ShardServer::new(store.clone(), leaving.clone(), traffic.clone()),
         );
         let handle = NodeHandle {
             inner: Arc::new(Inner {
                 transfer: Arc::new(Transfer {
                     driver: driver_handle.clone(),
-                    client: ShardClient::new(driver_handle.clone()),
+                    client: ShardClient::new(driver_handle.clone(), traffic.clone()),
                     store,
                     coders: Coders::new(),
                     budget: Budget::new(config.transfer_memory_bytes),
+                    holders: Default::default(),
+                    read_totals: Default::default(),
+                    traffic,
                     local: local_id,
                 }),
                 secret,

@@ -127,6 +127,9 @@ impl NodeHandle {
             damaged_shards: self.inner.transfer.store.damaged(),
             default_redundancy: Redundancy::for_network(usize::try_from(nodes).unwrap_or(usize::MAX))
                 .to_string(),
+            reads: self.inner.transfer.read_totals.now(),
+            traffic: self.inner.transfer.traffic.now(),
+            store_syncs: store.syncs,
         })
     }
 

@@ -1,5 +1,6 @@
 //! What puts and gets share: the overlay, the shard client, the local store, coders and the memory budget.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chordage_dht::{Confirm, Key, Lookup, LookupOptions, NodeId, Peer, rendezvous_order};
@@ -7,7 +8,8 @@ use chordage_storage::ChunkId;
 
 use crate::coding::{Budget, Coders};
 use crate::driver::{DriverHandle, FindError};
-use crate::shards::ShardClient;
+use crate::get::{Holders, Totals};
+use crate::shards::{ShardClient, TrafficCounters};
 use crate::store::Store;
 
 /// Nodes that are candidates for the shards of one chunk: this many times n, as far as the overlay allows.
@@ -24,6 +26,10 @@ pub(crate) struct Transfer {
     pub(crate) store: Store,
     pub(crate) coders: Coders,
     pub(crate) budget: Budget,
+    /// What reading has taught about holders.
+    pub(crate) holders: Holders,
+    pub(crate) read_totals: Totals,
+    pub(crate) traffic: Arc<TrafficCounters>,
     pub(crate) local: NodeId,
 }
 

@@ -173,6 +173,43 @@ pub struct Status {
     pub damaged_shards: u64,
     /// The redundancy a put gets when it does not ask, `K/N`.
     pub default_redundancy: String,
+    /// What reading objects has cost since the daemon started.
+    #[serde(default)]
+    pub reads: ReadTotals,
+    /// Shard traffic with other daemons since the daemon started.
+    #[serde(default)]
+    pub traffic: Traffic,
+    /// Times that the shard store made files or its directory durable (fsync) since the daemon started.
+    #[serde(default)]
+    pub store_syncs: u64,
+}
+
+/// What reading objects has cost since the daemon started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReadTotals {
+    /// Times that holders were looked for, also where the daemon's own leaf set knew them.
+    pub lookups: u64,
+    /// Chunks fetched and decoded, manifests included.
+    pub chunks: u64,
+    /// Times that a holder (this daemon included) was asked for a shard.
+    pub shards_asked: u64,
+    /// Shards that came, whether in time or not.
+    pub shards: u64,
+    /// Bytes of those shards.
+    pub shard_bytes: u64,
+    /// Shards that were so late that another holder was asked as well.
+    pub late: u64,
+    /// Shards that did not match their hashes.
+    pub false_shards: u64,
+}
+
+/// Bytes of shards and their descriptors between daemons.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Traffic {
+    /// Sent to other daemons, asked or unasked.
+    pub sent_bytes: u64,
+    /// Received from other daemons.
+    pub received_bytes: u64,
 }
 
 /// One known peer. Element of the answer of `GET /v1/peers`.

@@ -2,19 +2,15 @@
 
 use bytes::Bytes;
 use chordage_storage::{Entry, EntryKind, EntryPath};
-use futures::stream::{self, Stream, StreamExt};
-use tokio::sync::mpsc;
+use futures::stream::Stream;
 
 use super::write::{END, head_bytes, padding};
 use super::{Head, Kind, Mtime};
-use crate::get::{GetError, OpenObject};
-
-/// Entries that are looked up ahead of the reader.
-const ENTRIES_AHEAD: usize = 16;
+use crate::get::{GetError, OpenObject, Part, Parts, Unread};
 
 /// Streams the tree of `object`, or what lies at `path` in it, with names relative to that. A file comes under its own name.
 pub(crate) fn emit(
-    object: OpenObject,
+    object: &OpenObject,
     path: Option<&[u8]>,
 ) -> Result<impl Stream<Item = Result<Bytes, GetError>> + Send + 'static, GetError> {
     let base = path.unwrap_or_default().to_vec();
@@ -27,31 +23,21 @@ pub(crate) fn emit(
         return Err(GetError::NoSuchPath("(the link stands for a file; read its content)".to_owned()));
     }
 
-    let (sender, receiver) = mpsc::channel(ENTRIES_AHEAD);
-    let walked = object.clone();
-    // Entries borrow the manifest, so a thread walks and hands them over one by one.
-    tokio::task::spawn_blocking(move || {
+    Ok(object.assemble(move |object, parts| {
         let mut found = false;
-        for entry in walked.manifest().entries() {
+        for entry in object.manifest().entries() {
             match relative(&base, entry.path.as_bytes()) {
                 Some(name) => {
                     found = true;
-                    if sender.blocking_send((name, entry)).is_err() {
-                        return;
-                    }
+                    one(object, name, &entry, parts)?;
                 }
                 // What lies below one path follows each other.
-                None if found => return,
+                None if found => break,
                 None => {}
             }
         }
-    });
-    let entries = stream::unfold(receiver, |mut receiver| async {
-        let item = receiver.recv().await?;
-        Some((item, receiver))
-    });
-    let files = entries.flat_map(move |(name, entry)| one(&object, name, &entry));
-    Ok(files.chain(stream::iter([Ok(Bytes::from_static(&END))])))
+        parts.push(Part::Bytes(Bytes::from_static(&END)))
+    }))
 }
 
 /// The name of `path` in an archive of `base`; `None` when it does not lie below it.
@@ -67,11 +53,7 @@ fn relative(base: &[u8], path: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Head, content and padding of one entry.
-fn one(
-    object: &OpenObject,
-    mut name: Vec<u8>,
-    entry: &Entry,
-) -> stream::BoxStream<'static, Result<Bytes, GetError>> {
+fn one(object: &OpenObject, mut name: Vec<u8>, entry: &Entry, parts: &mut Parts) -> Result<(), Unread> {
     let kind = match &entry.kind {
         EntryKind::Directory => Kind::Dir,
         EntryKind::File(file) => Kind::File { size: file.size() },
@@ -82,14 +64,12 @@ fn one(
     }
     let metadata = entry.metadata;
     let mtime = Mtime { seconds: metadata.mtime_s, nanos: metadata.mtime_ns };
-    let head = head_bytes(&Head { path: name, kind, mode: metadata.mode, mtime });
-    let head = stream::iter([Ok(Bytes::from(head))]);
-    match &entry.kind {
-        EntryKind::File(file) if file.size() > 0 => {
-            let extents = object.manifest().extents(file, 0..file.size()).collect();
-            let zeros = stream::iter([Ok(Bytes::from(vec![0; padding(file.size())]))]);
-            head.chain(object.read_extents(extents)).chain(zeros).boxed()
+    parts.push(Part::Bytes(head_bytes(&Head { path: name, kind, mode: metadata.mode, mtime }).into()))?;
+    if let EntryKind::File(file) = &entry.kind {
+        for extent in object.manifest().extents(file, 0..file.size()) {
+            parts.push(Part::Extent(extent))?;
         }
-        _ => head.boxed(),
+        parts.push(Part::Bytes(vec![0; padding(file.size())].into()))?;
     }
+    Ok(())
 }

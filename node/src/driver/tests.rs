@@ -42,7 +42,11 @@ async fn start(network: &str, bootstrap: Vec<Multiaddr>) -> Running {
             dir,
             delay: Duration::ZERO,
         },
-        ShardServer::new(Store::start(shards).expect("a thread"), CancellationToken::new()),
+        ShardServer::new(
+            Store::start(shards).expect("a thread"),
+            CancellationToken::new(),
+            Default::default(),
+        ),
     );
     Running { handle, task: tokio::spawn(driver.run()), addr, _dir: temporary }
 }

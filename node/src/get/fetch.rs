@@ -1,17 +1,20 @@
-//! Fetching one chunk: asks holders in the order in which shards were placed, as many at a time as are needed;
-//! who fails is replaced at once, who is slow is joined by another.
+//! Fetching one chunk: the fastest of its likely holders are asked, as many as are needed (two more where somebody waits
+//! for just this chunk); who fails is replaced at once, who is late is joined by another, and whoever is still busy when
+//! there are enough is not waited for.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chordage_dht::Peer;
+use chordage_dht::{NodeId, Peer};
 use chordage_storage::{ChunkId, ChunkRef, DecodeError, Descriptor, Redundancy, decode_chunk};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep_until};
 
 use super::GetError;
+use super::holders::Holders;
+use super::totals::count;
 use crate::shards::{CallError, Fetched, ReceivedShard, ShardSet};
 use crate::store::StoreError;
 use crate::transfer::{Freshness, Transfer};
@@ -20,26 +23,44 @@ use crate::transfer::{Freshness, Transfer};
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(12);
 /// How long a single holder may take.
 const HOLDER_TIMEOUT: Duration = Duration::from_secs(8);
-/// When nothing has come for so long, one more holder is asked.
-const HEDGE: Duration = Duration::from_millis(150);
-/// Shards needed and shards in all, as long as nobody has said: only roots do not carry it with them.
-const UNKNOWN: (u8, u8) = (1, 20);
+/// Shards needed and shards in all, as long as nobody has said: only roots do not carry it with them. With a code of
+/// fewer than four data shards a few shards come for nothing; with another guess all codes would wait a round trip longer.
+const UNKNOWN: (u8, u8) = (4, 20);
+/// Of so many candidates of a root the fastest are asked first; the smallest code in use has as many shards.
+const LIKELY_OF_ROOT: u8 = 3;
+/// Holders asked beyond those needed when the reader waits. When chunks are fetched ahead these would only cost
+/// bandwidth: there the time of one chunk hides behind that of others.
+const SPARES: usize = 2;
+
+/// Whether the reader waits for this very chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hurry {
+    /// It does.
+    Now,
+    /// It is still busy with what comes before.
+    Ahead,
+}
 
 /// A chunk's plain bytes, from the network or from the local store, and how it is coded.
-pub(super) async fn fetch(transfer: &Transfer, chunk: &ChunkRef) -> Result<(Bytes, Redundancy), GetError> {
+pub(super) async fn fetch(
+    transfer: &Transfer,
+    chunk: &ChunkRef,
+    hurry: Hurry,
+) -> Result<(Bytes, Redundancy), GetError> {
     let mut fetching = Fetching {
         transfer,
         chunk,
         k: chunk.redundancy.map_or(UNKNOWN.0, |r| r.k()),
+        spares: if hurry == Hurry::Now { SPARES } else { 0 },
         descriptor: None,
-        shards: BTreeMap::new(),
+        received: Vec::new(),
+        good: BTreeMap::new(),
         asked: BTreeSet::new(),
     };
     let memory = transfer.budget.take(2 * plain_len(chunk)).await.ok_or(GetError::Interrupted)?;
     let timed = tokio::time::timeout(CHUNK_TIMEOUT, fetching.run()).await;
     drop(memory);
-    let best = u8::try_from(fetching.shards.len()).unwrap_or(u8::MAX);
-    timed.unwrap_or(Err(GetError::TimedOut { best, k: fetching.k }))
+    timed.unwrap_or(Err(GetError::TimedOut { best: fetching.best(), k: fetching.k }))
 }
 
 /// A root's length is not known beforehand.
@@ -51,9 +72,19 @@ struct Fetching<'a> {
     transfer: &'a Transfer,
     chunk: &'a ChunkRef,
     k: u8,
+    spares: usize,
     descriptor: Option<Descriptor>,
-    shards: BTreeMap<u8, Bytes>,
-    asked: BTreeSet<chordage_dht::NodeId>,
+    /// Shards as they came. Several may claim to be the same one: only their hashes tell which is.
+    received: Vec<Received>,
+    /// Those that match their hashes.
+    good: BTreeMap<u8, Bytes>,
+    asked: BTreeSet<NodeId>,
+}
+
+struct Received {
+    from: NodeId,
+    index: u8,
+    payload: Bytes,
 }
 
 impl Fetching<'_> {
@@ -61,26 +92,31 @@ impl Fetching<'_> {
         // First those we know of; if they do not have enough, those that the overlay finds afresh.
         for freshness in [Freshness::Known, Freshness::Asked] {
             let n = self.chunk.redundancy.map_or(UNKNOWN.1, |r| r.n());
+            count(&self.transfer.read_totals.lookups, 1);
             let candidates =
                 self.transfer.candidates(self.chunk.id, n, freshness).await.map_err(GetError::Find)?;
+            let likely = self.chunk.redundancy.map_or(LIKELY_OF_ROOT, |r| r.n());
+            let candidates = self.transfer.holders.order(candidates, likely, Instant::now());
             if let Some(found) = self.ask(candidates.into()).await? {
                 return Ok(found);
             }
         }
-        let best = u8::try_from(self.shards.len()).unwrap_or(u8::MAX);
-        Err(GetError::Unavailable { chunks: 1, unreadable: 1, best, k: self.k })
+        Err(GetError::Unavailable { chunks: 1, unreadable: 1, best: self.best(), k: self.k })
     }
 
     /// Asks until the chunk is whole (its bytes) or nobody is left to ask (`None`).
     async fn ask(&mut self, mut candidates: VecDeque<Peer>) -> Result<Option<(Bytes, Redundancy)>, GetError> {
+        let transfer = self.transfer;
         let mut asking = FuturesUnordered::new();
-        let mut extra = 0;
-        let mut hedge_at = Instant::now() + HEDGE;
+        let mut calls = Calls { holders: &transfer.holders, open: BTreeMap::new(), late: 0 };
         loop {
-            while asking.len() + self.shards.len() < usize::from(self.k) + extra {
+            let wanted = usize::from(self.k) + self.spares;
+            while calls.in_time() + usize::from(self.best()) < wanted {
                 let Some(peer) = candidates.pop_front() else { break };
                 if self.asked.insert(peer.id()) {
-                    asking.push(fetch_from(self.transfer, peer, self.chunk.id));
+                    calls.begin(peer.id());
+                    count(&transfer.read_totals.shards_asked, 1);
+                    asking.push(fetch_from(transfer, peer, self.chunk.id));
                 }
             }
             if asking.is_empty() {
@@ -88,23 +124,27 @@ impl Fetching<'_> {
             }
             tokio::select! {
                 Some((peer, result)) = asking.next() => {
-                    hedge_at = Instant::now() + HEDGE;
-                    self.received(&peer, result);
-                    if self.shards.len() >= usize::from(self.k)
-                        && let Some(found) = self.decode().await?
-                    {
+                    calls.end(peer.id(), &result);
+                    self.receive(&peer, result);
+                    if self.best() >= self.k && let Some(found) = self.decode().await? {
                         return Ok(Some(found));
                     }
                 }
-                () = sleep_until(hedge_at), if !candidates.is_empty() => {
-                    extra += 1;
-                    hedge_at = Instant::now() + HEDGE;
+                () = sleep_until(calls.patience_ends()), if !candidates.is_empty() && calls.in_time() > 0 => {
+                    count(&transfer.read_totals.late, calls.give_up());
                 }
             }
         }
     }
 
-    fn received(&mut self, peer: &Peer, result: Result<Fetched, CallError>) {
+    /// Different shards there are, as far as is known.
+    fn best(&self) -> u8 {
+        let indices: BTreeSet<u8> =
+            self.good.keys().copied().chain(self.received.iter().map(|shard| shard.index)).collect();
+        u8::try_from(indices.len()).unwrap_or(u8::MAX)
+    }
+
+    fn receive(&mut self, peer: &Peer, result: Result<Fetched, CallError>) {
         let shard = match result {
             Ok(Fetched::Shard(shard)) => shard,
             Ok(Fetched::NotHeld) => return,
@@ -117,6 +157,8 @@ impl Fetching<'_> {
                 return;
             }
         };
+        count(&self.transfer.read_totals.shards, 1);
+        count(&self.transfer.read_totals.shard_bytes, shard.payload.len() as u64);
         if self.descriptor.is_none() {
             match Descriptor::decode(&shard.descriptor) {
                 Ok(descriptor) if descriptor.id() == self.chunk.id => {
@@ -125,35 +167,51 @@ impl Fetching<'_> {
                 }
                 _ => {
                     tracing::warn!(peer = %peer.id(), chunk = %self.chunk.id, "a holder sent a false descriptor");
+                    self.transfer.holders.lied(peer.id(), Instant::now());
                     return;
                 }
             }
         }
         if self.descriptor.as_ref().is_some_and(|d| shard.index < d.redundancy().n()) {
-            self.shards.entry(shard.index).or_insert(shard.payload);
+            self.received.push(Received { from: peer.id(), index: shard.index, payload: shard.payload });
         }
     }
 
     /// Verifies and decodes what is there. `None`: some shards were false and have been thrown away.
     async fn decode(&mut self) -> Result<Option<(Bytes, Redundancy)>, GetError> {
         let Some(descriptor) = self.descriptor.clone() else { return Ok(None) };
-        let shards: Vec<(u8, Bytes)> = std::mem::take(&mut self.shards).into_iter().collect();
+        let (received, mut good) = (std::mem::take(&mut self.received), std::mem::take(&mut self.good));
         let (reference, redundancy) = (*self.chunk, descriptor.redundancy());
         let work = move |coder: &mut chordage_storage::Coder| {
-            let (good, bad): (Vec<_>, Vec<_>) = shards
-                .into_iter()
-                .partition(|(index, payload)| descriptor.verify_shard(*index, payload).is_ok());
-            if good.len() < usize::from(descriptor.redundancy().k()) {
-                return Err((good, bad.len()));
+            let mut liars = Vec::new();
+            for Received { from, index, payload } in received {
+                if good.contains_key(&index) {
+                    continue;
+                }
+                match descriptor.verify_shard(index, &payload) {
+                    Ok(()) => drop(good.insert(index, payload)),
+                    Err(_) => liars.push(from),
+                }
             }
-            Ok(decode_chunk(&reference, &descriptor, good, coder))
+            if good.len() < usize::from(redundancy.k()) {
+                return (liars, Err(good));
+            }
+            (liars, Ok(decode_chunk(&reference, &descriptor, good.into_iter().collect(), coder)))
         };
-        match self.transfer.coders.run(work).await.ok_or(GetError::Interrupted)? {
-            Ok(Ok(plain)) => Ok(Some((plain, redundancy))),
+        let (liars, result) = self.transfer.coders.run(work).await.ok_or(GetError::Interrupted)?;
+        for liar in liars {
+            tracing::warn!(peer = %liar, chunk = %self.chunk.id, "a holder sent a shard that does not match its hash");
+            count(&self.transfer.read_totals.false_shards, 1);
+            self.transfer.holders.lied(liar, Instant::now());
+        }
+        match result {
+            Ok(Ok(plain)) => {
+                count(&self.transfer.read_totals.chunks, 1);
+                Ok(Some((plain, redundancy)))
+            }
             Ok(Err(source)) => Err(self.broken(source)),
-            Err((good, bad)) => {
-                tracing::warn!(chunk = %self.chunk.id, bad, "holders sent shards that do not match their hashes");
-                self.shards = good.into_iter().collect();
+            Err(good) => {
+                self.good = good;
                 Ok(None)
             }
         }
@@ -161,6 +219,75 @@ impl Fetching<'_> {
 
     fn broken(&self, source: DecodeError) -> GetError {
         GetError::Decode { chunk: self.chunk.id, source }
+    }
+}
+
+/// Holders that were asked for a shard and have not answered. What is open when this is dropped is not waited for.
+struct Calls<'a> {
+    holders: &'a Holders,
+    open: BTreeMap<NodeId, Call>,
+    /// Times that patience ended: each time others are given longer, so that a slow network is not asked for ever more.
+    late: u32,
+}
+
+struct Call {
+    since: Instant,
+    patience_ends: Option<Instant>,
+}
+
+impl Calls<'_> {
+    fn begin(&mut self, id: NodeId) {
+        let since = Instant::now();
+        self.holders.asked(id, since);
+        let patience = self.holders.patience(id).saturating_mul(1 << self.late.min(8));
+        self.open.insert(id, Call { since, patience_ends: Some(since + patience) });
+    }
+
+    fn end(&mut self, id: NodeId, result: &Result<Fetched, CallError>) {
+        let Some(call) = self.open.remove(&id) else { return };
+        let now = Instant::now();
+        match result {
+            Ok(Fetched::Shard(_)) => self.holders.answered(id, now - call.since, now),
+            Ok(Fetched::NotHeld | Fetched::Damaged) => self.holders.let_go(id, now),
+            Err(_) => {
+                self.holders.let_go(id, now);
+                self.holders.disappointed(id, now);
+            }
+        }
+    }
+
+    /// Calls that may still be answered in time.
+    fn in_time(&self) -> usize {
+        self.open.values().filter(|call| call.patience_ends.is_some()).count()
+    }
+
+    fn patience_ends(&self) -> Instant {
+        let soonest = self.open.values().filter_map(|call| call.patience_ends).min();
+        soonest.unwrap_or_else(|| Instant::now() + HOLDER_TIMEOUT)
+    }
+
+    /// Counts on those no longer whose time is over; how many.
+    fn give_up(&mut self) -> u64 {
+        let now = Instant::now();
+        let mut late = 0;
+        for (id, call) in &mut self.open {
+            if call.patience_ends.is_some_and(|end| end <= now) {
+                call.patience_ends = None;
+                late += 1;
+                self.holders.disappointed(*id, now);
+            }
+        }
+        self.late += u32::from(late > 0);
+        late
+    }
+}
+
+impl Drop for Calls<'_> {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        for id in self.open.keys() {
+            self.holders.let_go(*id, now);
+        }
     }
 }
 

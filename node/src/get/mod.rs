@@ -1,15 +1,24 @@
 //! Fetching: a link's manifest, then its chunks, each from whoever answers, verified before a byte is handed out.
 
+mod assemble;
 mod fetch;
 mod health;
+mod holders;
 mod object;
+mod totals;
 
 use std::time::Duration;
 
 use chordage_storage::{ChunkId, DecodeError, ManifestError};
 
 pub use self::object::OpenObject;
-pub(crate) use self::{health::health, object::open};
+pub(crate) use self::{
+    assemble::{Part, Parts, Unread},
+    health::health,
+    holders::Holders,
+    object::open,
+    totals::Totals,
+};
 use crate::driver::FindError;
 
 /// How long a get waits for a daemon that has just started to be part of its network.

@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use chordage_storage::{
-    ChunkId, ChunkRef, EntryKind, EntryPath, Extent, FileEntry, Link, Manifest, ManifestError,
-    ManifestLoader, ObjectKind, Redundancy, Step,
+    ChunkId, ChunkRef, EntryKind, EntryPath, FileEntry, Link, Manifest, ManifestError, ManifestLoader,
+    ObjectKind, Redundancy, Step,
 };
-use futures::stream::{self, Stream, StreamExt, TryStreamExt};
+use futures::stream::{self, Stream, StreamExt};
+use tokio::sync::OnceCell;
 
-use super::fetch::fetch;
+use super::assemble::{Part, READ_AHEAD};
+use super::fetch::{Hurry, fetch};
 use super::health::survey;
 use super::{GetError, JOIN_PATIENCE};
 use crate::api::types::ObjectStat;
@@ -19,10 +21,8 @@ use crate::transfer::Transfer;
 
 /// Chunks of a manifest that are fetched at a time.
 const MANIFEST_PARALLEL: usize = 8;
-/// Chunks that are fetched ahead of the reader.
-const READ_AHEAD: usize = 6;
-/// Decoded chunks kept in case the next extent is in one of them.
-const KEPT_CHUNKS: usize = 3;
+/// Decoded chunks kept, or being fetched, in case a later extent is in one of them.
+const KEPT_CHUNKS: usize = READ_AHEAD + 3;
 
 /// An object with its manifest. Cheap to clone.
 #[derive(Clone)]
@@ -35,7 +35,7 @@ struct Inner {
     manifest: Manifest,
     /// The root's own, which speaks for an object without data chunks.
     redundancy: Redundancy,
-    kept: Mutex<VecDeque<(ChunkId, Bytes)>>,
+    kept: Mutex<VecDeque<(ChunkId, Arc<OnceCell<Bytes>>)>>,
 }
 
 /// Fetches the manifest of `link`.
@@ -56,9 +56,12 @@ pub(crate) async fn open(transfer: Arc<Transfer>, link: &Link) -> Result<OpenObj
             }
             Step::Fetch(references) => {
                 let transfer = &transfer;
-                let mut fetched = stream::iter(references)
-                    .map(|reference| async move { (reference.id, fetch(transfer, &reference).await) })
-                    .buffered(MANIFEST_PARALLEL);
+                let mut fetched =
+                    stream::iter(references)
+                        .map(|reference| async move {
+                            (reference.id, fetch(transfer, &reference, Hurry::Now).await)
+                        })
+                        .buffered(MANIFEST_PARALLEL);
                 while let Some((id, fetched)) = fetched.next().await {
                     let (plain, found) = fetched?;
                     redundancy.get_or_insert(found);
@@ -126,72 +129,35 @@ impl OpenObject {
         if range.start > range.end || range.end > file.size() {
             return Err(GetError::Range { bytes: file.size() });
         }
-        let extents = self.manifest().extents(&file, range);
-        Ok(self.read_extents(extents.collect()))
+        Ok(self.assemble(move |object, parts| {
+            object.manifest().extents(&file, range).try_for_each(|extent| parts.push(Part::Extent(extent)))
+        }))
     }
 
-    /// The bytes of `extents`, in order. Extents of one chunk that follow each other fetch it once.
-    pub fn read_extents(
-        &self,
-        extents: Vec<Extent>,
-    ) -> impl Stream<Item = Result<Bytes, GetError>> + Send + 'static {
-        let object = self.clone();
-        stream::iter(runs(extents))
-            .map(move |run| {
-                let object = object.clone();
-                async move {
-                    let plain = object.chunk(&run.chunk).await?;
-                    let slices: Vec<_> =
-                        run.slices.into_iter().map(move |range| Ok(plain.slice(range))).collect();
-                    Ok::<_, GetError>(stream::iter(slices))
+    /// The plain bytes of a chunk, fetched at most once as long as it is among those used last.
+    pub(super) async fn chunk(&self, reference: &ChunkRef, hurry: Hurry) -> Result<Bytes, GetError> {
+        let cell = self.kept(reference.id);
+        let plain = cell.get_or_try_init(|| async {
+            match fetch(&self.inner.transfer, reference, hurry).await {
+                Ok((plain, _)) => Ok(plain),
+                // Said once for the whole object: the reader wants to know how much is missing, not just where it
+                // stumbled.
+                Err(error @ (GetError::Unavailable { .. } | GetError::TimedOut { .. })) => {
+                    Err(survey(&self.inner.transfer, self).await.and_then(|h| h.shortage()).unwrap_or(error))
                 }
-            })
-            .buffered(READ_AHEAD)
-            .try_flatten()
-    }
-
-    async fn chunk(&self, reference: &ChunkRef) -> Result<Bytes, GetError> {
-        let kept = |kept: &VecDeque<(ChunkId, Bytes)>| {
-            kept.iter().find(|(id, _)| *id == reference.id).map(|(_, plain)| plain.clone())
-        };
-        if let Some(plain) = kept(&self.kept()) {
-            return Ok(plain);
-        }
-        match fetch(&self.inner.transfer, reference).await {
-            Ok((plain, _)) => {
-                let mut kept = self.kept();
-                kept.truncate(KEPT_CHUNKS - 1);
-                kept.push_front((reference.id, plain.clone()));
-                Ok(plain)
+                Err(error) => Err(error),
             }
-            // Said once for the whole object: the reader wants to know how much is missing, not just where it
-            // stumbled.
-            Err(error @ (GetError::Unavailable { .. } | GetError::TimedOut { .. })) => {
-                Err(survey(&self.inner.transfer, self).await.and_then(|h| h.shortage()).unwrap_or(error))
-            }
-            Err(error) => Err(error),
-        }
+        });
+        plain.await.cloned()
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, VecDeque<(ChunkId, Bytes)>> {
-        self.inner.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The place of a chunk among those used last.
+    fn kept(&self, id: ChunkId) -> Arc<OnceCell<Bytes>> {
+        let mut kept = self.inner.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kept.iter().position(|(known, _)| *known == id).and_then(|place| kept.remove(place));
+        let cell = known.map_or_else(Arc::default, |(_, cell)| cell);
+        kept.push_front((id, cell.clone()));
+        kept.truncate(KEPT_CHUNKS);
+        cell
     }
-}
-
-/// Consecutive slices of one chunk.
-struct Run {
-    chunk: ChunkRef,
-    slices: Vec<Range<usize>>,
-}
-
-fn runs(extents: Vec<Extent>) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
-    for Extent { chunk, offset, len } in extents {
-        let slice = offset as usize..offset as usize + len as usize;
-        match runs.last_mut() {
-            Some(run) if run.chunk.id == chunk.id => run.slices.push(slice),
-            _ => runs.push(Run { chunk, slices: vec![slice] }),
-        }
-    }
-    runs
 }

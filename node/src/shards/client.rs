@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::link::{self, Outgoing};
 use super::protocol::{HAS_MAX, Refusal, Reply, Request, ShardSet, split_payload};
+use super::traffic::TrafficCounters;
 use crate::driver::DriverHandle;
 
 /// Calls in flight to one peer; further ones wait for a place until their deadline.
@@ -60,6 +61,7 @@ pub(crate) enum Fetched {
 pub(crate) struct ShardClient {
     driver: DriverHandle,
     links: Arc<Mutex<BTreeMap<NodeId, PeerLink>>>,
+    traffic: Arc<TrafficCounters>,
 }
 
 #[derive(Clone)]
@@ -69,8 +71,8 @@ struct PeerLink {
 }
 
 impl ShardClient {
-    pub(crate) fn new(driver: DriverHandle) -> Self {
-        ShardClient { driver, links: Arc::default() }
+    pub(crate) fn new(driver: DriverHandle, traffic: Arc<TrafficCounters>) -> Self {
+        ShardClient { driver, links: Arc::default(), traffic }
     }
 
     /// Gives `peer` a shard to keep. `Ok(Ok(already))` means it is durable there.
@@ -156,11 +158,11 @@ impl ShardClient {
         let (calls, queue) = mpsc::channel(IN_FLIGHT_MAX);
         let link = PeerLink { calls, places: Arc::new(Semaphore::new(IN_FLIGHT_MAX)) };
         links.insert(peer.id(), link.clone());
-        let (driver, peer) = (self.driver.clone(), peer.clone());
+        let (driver, peer, traffic) = (self.driver.clone(), peer.clone(), self.traffic.clone());
         tokio::spawn(async move {
             // Dropping the queue on failure tells every waiting call at once.
             if let Ok(Ok(stream)) = tokio::time::timeout(OPEN_TIMEOUT, driver.open_shard_stream(peer)).await {
-                link::run(stream, queue).await;
+                link::run(stream, queue, traffic).await;
             }
         });
         link

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::protocol::{Answer, Call, Reply, Request};
+use super::traffic::TrafficCounters;
 use crate::wire::frame::{ShardFrame, read_shard, write_shard};
 
 /// A link without calls closes after this.
@@ -26,13 +27,14 @@ pub(super) struct Outgoing {
 }
 
 /// Serves calls over `stream` until it breaks or idles. Calls that were waiting then see their channel close.
-pub(super) async fn run(stream: Stream, mut calls: mpsc::Receiver<Outgoing>) {
+pub(super) async fn run(stream: Stream, mut calls: mpsc::Receiver<Outgoing>, traffic: Arc<TrafficCounters>) {
     let waiters = Waiters::default();
     let (mut reader, mut writer) = stream.split();
     let reading = {
-        let waiters = waiters.clone();
+        let (waiters, traffic) = (waiters.clone(), traffic.clone());
         async move {
             while let Ok(Some((Answer { id, reply }, payload))) = read_shard(&mut reader).await {
+                traffic.received(payload.len());
                 // An answer nobody waits for (any more) is dropped.
                 if let Some(waiter) = lock(&waiters).remove(&id) {
                     let _ = waiter.send((reply, payload));
@@ -54,6 +56,7 @@ pub(super) async fn run(stream: Stream, mut calls: mpsc::Receiver<Outgoing>) {
                 if !reply.is_closed() {
                     next_id = next_id.wrapping_add(1);
                     lock(&waiters).insert(next_id, reply);
+                    traffic.sent(&payload);
                     let frame = ShardFrame { head: Call { id: next_id, request }, payload };
                     if write_shard(&mut writer, &frame).await.is_err() {
                         return;

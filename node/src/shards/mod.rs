@@ -4,8 +4,10 @@ mod client;
 mod link;
 mod protocol;
 mod server;
+mod traffic;
 
 pub(crate) use client::Fetched;
 pub(crate) use client::{CallError, ReceivedShard, ShardClient};
 pub(crate) use protocol::{HAS_MAX, Refusal, ShardSet};
 pub(crate) use server::ShardServer;
+pub(crate) use traffic::TrafficCounters;

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::protocol::{Answer, Call, HAS_MAX, Refusal, Reply, Request, ShardSet, split_payload};
+use super::traffic::TrafficCounters;
 use crate::store::{Store, StoreError};
 use crate::wire::GuardedStream;
 use crate::wire::frame::{ShardFrame, read_shard, write_shard};
@@ -24,12 +25,13 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct ShardServer {
     store: Store,
     leaving: CancellationToken,
+    traffic: Arc<TrafficCounters>,
 }
 
 impl ShardServer {
     /// `leaving`: once cancelled, new shards are refused while held ones are still served.
-    pub(crate) fn new(store: Store, leaving: CancellationToken) -> Self {
-        ShardServer { store, leaving }
+    pub(crate) fn new(store: Store, leaving: CancellationToken, traffic: Arc<TrafficCounters>) -> Self {
+        ShardServer { store, leaving, traffic }
     }
 
     /// Serves one stream until the peer closes it or misbehaves.
@@ -38,9 +40,11 @@ impl ShardServer {
         let (mut reader, mut writer) = stream.split();
         let (answers, mut outbox) = mpsc::channel::<ShardFrame<Answer>>(CONCURRENT_MAX);
         let places = Arc::new(Semaphore::new(CONCURRENT_MAX));
+        let traffic = self.traffic.clone();
         let reading = async move {
             while let Ok(place) = places.clone().acquire_owned().await {
                 let Ok(Some((Call { id, request }, payload))) = read_shard(&mut reader).await else { break };
+                self.traffic.received(payload.len());
                 let (server, answers) = (self.clone(), answers.clone());
                 tokio::spawn(async move {
                     let (reply, payload) = server.answer(request, payload).await;
@@ -54,6 +58,7 @@ impl ShardServer {
             while let Some(frame) = outbox.recv().await {
                 let mut next = Some(frame);
                 while let Some(frame) = next {
+                    traffic.sent(&frame.payload);
                     match timeout(WRITE_TIMEOUT, write_shard(&mut writer, &frame)).await {
                         Ok(Ok(())) => {}
                         _ => return,

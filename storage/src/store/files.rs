@@ -22,6 +22,11 @@ pub trait Files: Send + Sync + 'static {
 
     /// Makes creations and removals durable.
     fn sync_directory(&self) -> io::Result<()>;
+
+    /// Syncs of files and of the directory so far, where somebody counts them.
+    fn syncs(&self) -> u64 {
+        0
+    }
 }
 
 /// One file. All calls may come from several threads at once.

@@ -155,7 +155,7 @@ impl ShardStore {
 
     /// What is held and what it takes.
     pub fn usage(&self) -> Usage {
-        *locked(&self.usage)
+        Usage { syncs: self.files.syncs(), ..*locked(&self.usage) }
     }
 
     /// Makes the index durable, so that the next start has nothing to read again. Dropping the store does this
@@ -266,6 +266,7 @@ impl ShardStore {
             payload_bytes: writer.payload_bytes,
             disk_bytes: writer.segment_bytes().saturating_add(index_bytes),
             quota_bytes: self.config.quota_bytes,
+            syncs: 0, // counted below the store: see `usage`
         };
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::files::{Files, StoreFile};
 
@@ -18,6 +19,7 @@ const MAX_SLICES: usize = 1024;
 pub struct OsFiles {
     directory: PathBuf,
     _lock: File,
+    syncs: Arc<AtomicU64>,
 }
 
 impl OsFiles {
@@ -27,17 +29,21 @@ impl OsFiles {
         std::fs::create_dir_all(directory)?;
         let lock = OpenOptions::new().write(true).create(true).truncate(false).open(directory.join(LOCK))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Some(Self { directory: directory.to_owned(), _lock: lock })),
+            Ok(()) => Ok(Some(Self { directory: directory.to_owned(), _lock: lock, syncs: Arc::default() })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
+    }
+
+    fn file(&self, file: File) -> Arc<dyn StoreFile> {
+        Arc::new(OsFile { file, syncs: self.syncs.clone() })
     }
 }
 
 impl Files for OsFiles {
     fn open(&self, name: &str) -> io::Result<Option<Arc<dyn StoreFile>>> {
         match OpenOptions::new().read(true).write(true).open(self.directory.join(name)) {
-            Ok(file) => Ok(Some(Arc::new(OsFile(file)))),
+            Ok(file) => Ok(Some(self.file(file))),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -46,7 +52,7 @@ impl Files for OsFiles {
     fn create(&self, name: &str) -> io::Result<Arc<dyn StoreFile>> {
         let path = self.directory.join(name);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-        Ok(Arc::new(OsFile(file)))
+        Ok(self.file(file))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -68,24 +74,32 @@ impl Files for OsFiles {
     }
 
     fn sync_directory(&self) -> io::Result<()> {
+        self.syncs.fetch_add(1, Ordering::Relaxed);
         File::open(&self.directory)?.sync_all()
+    }
+
+    fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
     }
 }
 
 #[derive(Debug)]
-struct OsFile(File);
+struct OsFile {
+    file: File,
+    syncs: Arc<AtomicU64>,
+}
 
 impl StoreFile for OsFile {
     fn size(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn allocated(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.blocks() * 512)
+        Ok(self.file.metadata()?.blocks() * 512)
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.0.read_exact_at(buffer, offset)
+        self.file.read_exact_at(buffer, offset)
     }
 
     fn write_all_at(&self, parts: &[&[u8]], mut offset: u64) -> io::Result<()> {
@@ -94,7 +108,7 @@ impl StoreFile for OsFile {
             let mut rest = &mut slices[..];
             IoSlice::advance_slices(&mut rest, 0); // drops leading empty slices
             while !rest.is_empty() {
-                match rustix::io::pwritev(&self.0, rest, offset) {
+                match rustix::io::pwritev(&self.file, rest, offset) {
                     Ok(0) => return Err(ErrorKind::WriteZero.into()),
                     Ok(written) => {
                         offset += written as u64;
@@ -109,11 +123,12 @@ impl StoreFile for OsFile {
     }
 
     fn set_size(&self, size: u64) -> io::Result<()> {
-        self.0.set_len(size)
+        self.file.set_len(size)
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.file.sync_data()
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -121,7 +136,7 @@ impl StoreFile for OsFile {
         use rustix::fs::{FallocateFlags, fallocate};
         use rustix::io::Errno;
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        match fallocate(&self.0, flags, offset, len) {
+        match fallocate(&self.file, flags, offset, len) {
             Ok(()) => Ok(true),
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
             Err(error) => Err(error.into()),

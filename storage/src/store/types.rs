@@ -192,6 +192,8 @@ pub struct Usage {
     pub disk_bytes: u64,
     /// Bytes allowed on disk.
     pub quota_bytes: u64,
+    /// Times that files or the directory were made durable since the store was opened.
+    pub syncs: u64,
 }
 
 /// A shard, as listed by [`ShardStore::iterate`](super::ShardStore::iterate).

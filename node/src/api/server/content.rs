@@ -164,7 +164,7 @@ pub(super) async fn archive(
     let link = parse(&link)?;
     let path = query.bytes()?;
     let object = open(&shared, &link).await?;
-    let data = archive::emit(object, path.as_deref())
+    let data = archive::emit(&object, path.as_deref())
         .map_err(|error| Problem::from(&error))?
         .map(|item| item.map_err(|error| Problem::from(&error)));
     let mut response = stream_answer(shared, operation, slot, data).await?;
