@@ -7,6 +7,9 @@ use chordage_dht::AnyMetric;
 use libp2p::Multiaddr;
 use serde::{Deserialize, Serialize};
 
+use crate::repair::RepairConfig;
+use crate::scrub::ScrubConfig;
+
 /// Settings of one daemon. Every field has a default; unknown fields are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -35,6 +38,10 @@ pub struct Config {
     /// For experiments: every overlay message waits so many milliseconds before it is sent, at most 2000. A round trip
     /// between two daemons of one machine then takes the sum of theirs. 0, no delay, otherwise.
     pub debug_delay_ms: u16,
+    /// How lost shards are found and made again.
+    pub repair: RepairConfig,
+    /// How often everything held is read again.
+    pub scrub: ScrubConfig,
 }
 
 /// Why settings were refused. Nothing was started or changed.
@@ -83,6 +90,8 @@ impl Default for Config {
             transfer_memory_bytes: 48 << 20,
             runtime_threads: 1,
             debug_delay_ms: 0,
+            repair: RepairConfig::default(),
+            scrub: ScrubConfig::default(),
         }
     }
 }
@@ -128,6 +137,9 @@ impl Config {
         }
         if self.debug_delay_ms > 2000 {
             return value("debug_delay_ms", self.debug_delay_ms.to_string(), "0 to 2000");
+        }
+        if let Err((field, found, rule)) = self.repair.check() {
+            return value(field, found.to_string(), rule);
         }
         if let Some(addr) = self.api_listen
             && !addr.ip().is_loopback()

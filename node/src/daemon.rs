@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chordage_dht::PeerInfo;
-use chordage_storage::{ConvergenceSecret, OpenError, ShardStore, StoreConfig};
+use chordage_storage::{ConvergenceSecret, OpenError, ShardKey, ShardStore, StoreConfig};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +18,8 @@ use crate::driver::{Driver, DriverHandle, DriverParts};
 use crate::handle::{Inner, NodeHandle};
 use crate::identity::Identity;
 use crate::listen::{LISTEN_FILE, ListenError, listen, remember};
+use crate::repair::Repairer;
+use crate::scrub::Scrubber;
 use crate::shards::{ShardClient, ShardServer, TrafficCounters};
 use crate::store::Store;
 use crate::transfer::Transfer;
@@ -78,7 +81,7 @@ impl Daemon {
         let dir = Arc::new(DataDir::open(path)?);
         let identity = Identity::load(&dir)?;
         let secret = ConvergenceSecret::new(dir.secret("secret")?);
-        let store = open_store(&dir, &config)?;
+        let (store, damage) = open_store(&dir, &config)?;
 
         let metric = config.metric;
         let protocols = Protocols::new(&config.network, &metric.to_string());
@@ -114,19 +117,26 @@ impl Daemon {
             },
             ShardServer::new(store.clone(), leaving.clone(), traffic.clone()),
         );
+        let transfer = Arc::new(Transfer {
+            driver: driver_handle.clone(),
+            client: ShardClient::new(driver_handle.clone(), traffic.clone()),
+            store,
+            coders: Coders::new(),
+            budget: Budget::new(config.transfer_memory_bytes),
+            holders: Default::default(),
+            read_totals: Default::default(),
+            traffic,
+            local: local_id,
+        });
+        let repairer =
+            Repairer::start(transfer.clone(), metric, config.repair, dir.path(), damage, leaving.clone())
+                .map_err(|error| StartError::System(error.to_string()))?;
+        let scrubber = Scrubber::start(transfer.store.clone(), dir.clone(), config.scrub, leaving.clone());
         let handle = NodeHandle {
             inner: Arc::new(Inner {
-                transfer: Arc::new(Transfer {
-                    driver: driver_handle.clone(),
-                    client: ShardClient::new(driver_handle.clone(), traffic.clone()),
-                    store,
-                    coders: Coders::new(),
-                    budget: Budget::new(config.transfer_memory_bytes),
-                    holders: Default::default(),
-                    read_totals: Default::default(),
-                    traffic,
-                    local: local_id,
-                }),
+                transfer,
+                repairer,
+                scrubber,
                 secret,
                 metric,
                 started: Instant::now(),
@@ -161,7 +171,7 @@ impl Daemon {
     }
 }
 
-fn open_store(dir: &DataDir, config: &Config) -> Result<Store, StartError> {
+fn open_store(dir: &DataDir, config: &Config) -> Result<(Store, mpsc::Receiver<ShardKey>), StartError> {
     let path = dir.join("shards");
     let shards = ShardStore::open(&path, StoreConfig::with_quota(config.quota_bytes))
         .map_err(|source| StartError::Store { path, source })?;

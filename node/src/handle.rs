@@ -8,12 +8,14 @@ use chordage_dht::{Confirm, Key, Lookup, LookupOptions};
 use chordage_storage::{ConvergenceSecret, Link, Redundancy};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::types::{Health, PeerStatus, PutReport, Status, TraceHop, TraceReport};
+use crate::api::types::{Health, PeerStatus, PutReport, ScrubStatus, Status, TraceHop, TraceReport};
 use crate::driver::{FindError, Membership};
 use crate::get::{self, GetError, OpenObject};
 use crate::neighbourhood;
 use crate::process;
 use crate::put::{self, ObjectFormat, PutError, PutRequest};
+use crate::repair::Repairer;
+use crate::scrub::Scrubber;
 use crate::transfer::Transfer;
 use crate::wire::peer::peer_id;
 
@@ -25,6 +27,8 @@ pub struct NodeHandle {
 
 pub(crate) struct Inner {
     pub(crate) transfer: Arc<Transfer>,
+    pub(crate) repairer: Repairer,
+    pub(crate) scrubber: Scrubber,
     pub(crate) secret: ConvergenceSecret,
     pub(crate) metric: chordage_dht::AnyMetric,
     pub(crate) started: Instant,
@@ -91,6 +95,11 @@ impl NodeHandle {
         })
     }
 
+    /// Begins to read everything held against its hashes, now and as fast as the disk allows.
+    pub fn scrub(&self) -> ScrubStatus {
+        self.inner.scrubber.begin()
+    }
+
     /// What the daemon says of itself; `None` once it has stopped.
     pub async fn status(&self) -> Option<Status> {
         let view = self.inner.transfer.driver.view().await?;
@@ -125,6 +134,8 @@ impl NodeHandle {
             rss_peak_bytes: usage.rss_peak_bytes,
             cpu_seconds: usage.cpu_seconds,
             damaged_shards: self.inner.transfer.store.damaged(),
+            repair: self.inner.repairer.status(),
+            scrub: self.inner.scrubber.status(),
             default_redundancy: Redundancy::for_network(usize::try_from(nodes).unwrap_or(usize::MAX))
                 .to_string(),
             reads: self.inner.transfer.read_totals.now(),

@@ -3,7 +3,7 @@
 //! ```text
 //!   api ──▶ handle ──▶ put ─┐            ┌─▶ driver ──▶ dht (pure)
 //!                      get ─┼─▶ transfer ┼─▶ shards ──▶ wire (libp2p streams)
-//!                           │            └─▶ store ───▶ storage (pure but for its files)
+//!                   repair ─┤            └─▶ store ───▶ storage (pure but for its files)
 //!                           └─▶ coding (threads for CPU work, the memory budget)
 //! ```
 //!
@@ -24,6 +24,8 @@ mod listen;
 mod neighbourhood;
 mod process;
 mod put;
+mod repair;
+mod scrub;
 mod shards;
 mod store;
 mod transfer;
@@ -37,3 +39,5 @@ pub use get::{GetError, OpenObject};
 pub use handle::NodeHandle;
 pub use listen::ListenError;
 pub use put::{ObjectFormat, PutError, PutRequest};
+pub use repair::RepairConfig;
+pub use scrub::ScrubConfig;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use chordage_storage::{ChunkId, PutError, PutOutcome, ShardPut, ShardStore, StoredShard};
+use chordage_storage::{
+    ChunkId, Descriptor, PutError, PutOutcome, Scrubbed, ShardKey, ShardPut, ShardStore, StoredShard,
+};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::shards::ShardSet;
@@ -17,6 +19,8 @@ const BATCH_MAX: usize = 64;
 const BATCH_BYTES_MAX: usize = 16 << 20;
 /// Reads under way at a time.
 const READERS: usize = 4;
+/// Damaged shards that may wait for repair to hear of them; the next scrub finds further ones again.
+const DAMAGE_MAX: usize = 1024;
 
 /// Why the store did not do it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,16 +51,19 @@ pub(crate) struct Store {
     jobs: mpsc::Sender<Job>,
     readers: Arc<Semaphore>,
     damaged: Arc<AtomicU64>,
+    damage: mpsc::Sender<ShardKey>,
 }
 
 impl Store {
-    /// Starts the writer thread.
-    pub(crate) fn start(shards: ShardStore) -> std::io::Result<Store> {
+    /// Starts the writer thread. The receiver tells which shards are found damaged.
+    pub(crate) fn start(shards: ShardStore) -> std::io::Result<(Store, mpsc::Receiver<ShardKey>)> {
         let shards = Arc::new(shards);
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
         let writer = shards.clone();
         std::thread::Builder::new().name("shard-writer".to_owned()).spawn(move || write(&writer, queue))?;
-        Ok(Store { shards, jobs, readers: Arc::new(Semaphore::new(READERS)), damaged: Arc::default() })
+        let (damage, found) = mpsc::channel(DAMAGE_MAX);
+        let readers = Arc::new(Semaphore::new(READERS));
+        Ok((Store { shards, jobs, readers, damaged: Arc::default(), damage }, found))
     }
 
     /// Keeps a shard; durable when it returns. Tells whether it was there before.
@@ -79,20 +86,50 @@ impl Store {
         chunk: ChunkId,
         skip: ShardSet,
     ) -> Result<Option<StoredShard>, StoreError> {
-        let damaged = self.damaged.clone();
+        let noting = self.noting_damage();
         self.read(move |shards| {
-            let held = shards.get(&chunk).map_err(|error| {
-                tracing::error!(%chunk, %error, "cannot read a shard");
-                StoreError::Disk
-            })?;
-            if !held.corrupt.is_empty() {
-                damaged.fetch_add(held.corrupt.len() as u64, Ordering::Relaxed);
-                tracing::warn!(%chunk, indices = ?held.corrupt, "found shards damaged");
-            }
+            let held = shards.get(&chunk).map_err(|error| unreadable(chunk, &error))?;
+            noting(chunk, &held.corrupt);
             match held.shards.into_iter().find(|shard| !skip.contains(shard.index)) {
                 None if !held.corrupt.is_empty() => Err(StoreError::Damaged),
                 shard => Ok(shard),
             }
+        })
+        .await
+    }
+
+    /// Reads about so many bytes of shards behind `after` against their hashes, and drops the damaged ones.
+    pub(crate) async fn scrub(&self, after: Option<ShardKey>, bytes: u64) -> Result<Scrubbed, StoreError> {
+        let noting = self.noting_damage();
+        self.read(move |shards| {
+            let done = shards.scrub(after, bytes).map_err(|error| {
+                tracing::error!(%error, "a scrub cannot read the store");
+                StoreError::Disk
+            })?;
+            for ShardKey { chunk, index } in &done.damaged {
+                noting(*chunk, &[*index]);
+            }
+            Ok(done)
+        })
+        .await
+    }
+
+    /// At most `limit` shards behind `after` in the order of their keys, with the lengths of their payloads.
+    pub(crate) async fn list(
+        &self,
+        after: Option<ShardKey>,
+        limit: usize,
+    ) -> Result<Vec<(ShardKey, u32)>, StoreError> {
+        self.read(move |shards| shards.iterate(after, limit).map_err(|_| StoreError::Disk)).await
+    }
+
+    /// The descriptors of chunks of which a shard is held, in order.
+    pub(crate) async fn descriptors(
+        &self,
+        chunks: Vec<ChunkId>,
+    ) -> Result<Vec<Option<Descriptor>>, StoreError> {
+        self.read(move |shards| {
+            chunks.iter().map(|chunk| shards.descriptor(chunk).map_err(|_| StoreError::Disk)).collect()
         })
         .await
     }
@@ -116,6 +153,22 @@ impl Store {
         &self.shards
     }
 
+    /// Counts shards that were found damaged, and tells repair.
+    fn noting_damage(&self) -> impl Fn(ChunkId, &[u8]) + Send + 'static {
+        let (damaged, damage) = (self.damaged.clone(), self.damage.clone());
+        move |chunk, indices| {
+            if indices.is_empty() {
+                return;
+            }
+            damaged.fetch_add(indices.len() as u64, Ordering::Relaxed);
+            tracing::warn!(%chunk, ?indices, "found shards damaged");
+            for &index in indices {
+                // A full queue means that much is being repaired already.
+                let _ = damage.try_send(ShardKey { chunk, index });
+            }
+        }
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&ShardStore) -> Result<T, StoreError> + Send + 'static,
@@ -124,6 +177,11 @@ impl Store {
         let shards = self.shards.clone();
         tokio::task::spawn_blocking(move || work(&shards)).await.unwrap_or(Err(StoreError::Disk))
     }
+}
+
+fn unreadable(chunk: ChunkId, error: &chordage_storage::GetError) -> StoreError {
+    tracing::error!(%chunk, %error, "cannot read a shard");
+    StoreError::Disk
 }
 
 /// Works off the queue, everything that waits (up to a limit) in one commit.

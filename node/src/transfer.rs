@@ -15,7 +15,7 @@ use crate::store::Store;
 /// Nodes that are candidates for the shards of one chunk: this many times n, as far as the overlay allows.
 const WINDOW_FACTOR: usize = 3;
 /// Candidates at most: what one lookup returns.
-const WINDOW_MAX: usize = 64;
+pub(crate) const WINDOW_MAX: usize = 64;
 /// How long finding candidates may take.
 const LOOKUP_DEADLINE: Duration = Duration::from_secs(6);
 
@@ -51,8 +51,19 @@ impl Transfer {
         freshness: Freshness,
     ) -> Result<Vec<Peer>, FindError> {
         let key = ring_key(chunk);
+        let closest = self.near(key, window(n), freshness).await?;
+        Ok(rendezvous_order(&key, &closest))
+    }
+
+    /// The `want` nodes nearest to `key`, nearest first.
+    pub(crate) async fn near(
+        &self,
+        key: Key,
+        want: usize,
+        freshness: Freshness,
+    ) -> Result<Vec<Peer>, FindError> {
         let options = LookupOptions {
-            want: (usize::from(n) * WINDOW_FACTOR).min(WINDOW_MAX),
+            want,
             confirm: match freshness {
                 Freshness::Known => Confirm::Known,
                 Freshness::Asked => Confirm::Answered(3),
@@ -60,21 +71,25 @@ impl Transfer {
             deadline: LOOKUP_DEADLINE,
             ..LookupOptions::default()
         };
-        let closest = match self.driver.lookup(key, options).await {
-            Ok(Lookup { closest, .. }) => closest,
+        match self.driver.lookup(key, options).await {
+            Ok(Lookup { closest, .. }) => Ok(closest),
             // Part of the neighbourhood is better than none: whoever does not answer is passed over.
             Err(FindError::Lookup(error)) => match error.partial() {
-                Some(lookup) if !lookup.closest.is_empty() => lookup.closest.clone(),
-                _ => return Err(error.into()),
+                Some(lookup) if !lookup.closest.is_empty() => Ok(lookup.closest.clone()),
+                _ => Err(error.into()),
             },
-            Err(error) => return Err(error),
-        };
-        Ok(rendezvous_order(&key, &closest))
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) fn is_local(&self, peer: &Peer) -> bool {
         peer.id() == self.local
     }
+}
+
+/// How many of the nodes nearest a chunk may hold its shards.
+pub(crate) fn window(n: u8) -> usize {
+    (usize::from(n) * WINDOW_FACTOR).min(WINDOW_MAX)
 }
 
 /// The place of a chunk on the ring is its address.

@@ -13,9 +13,10 @@
 //! [`Link`]. [`encode_chunk`] is everything from compression to the shards, as one pure function that a sink may
 //! run on any thread. On the way back, [`decode_chunk`] makes the pack from any k shards, and
 //! [`ManifestLoader`] says which chunks it needs until it can hand out a [`Manifest`]. [`ShardStore`] keeps
-//! shards on disk.
+//! shards on disk, and [`repair`] decides what to do when others lose theirs.
 //!
-//! Nothing here knows a network, a clock or a source of chance. Only [`store`] touches files.
+//! Nothing here knows a network, a clock or a source of chance. Only [`store`] and the ledger of
+//! [`repair`] touch files.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -33,6 +34,7 @@ mod pack;
 mod path;
 mod redundancy;
 mod reed_solomon;
+pub mod repair;
 mod seal;
 mod secret;
 pub mod store;
@@ -57,7 +59,7 @@ pub use reed_solomon::ReedSolomon;
 pub use seal::Cipher;
 pub use secret::ConvergenceSecret;
 pub use store::{
-    ChangeError, Compacted, GetError, Held, InvalidShard, OpenError, PutError, PutOutcome, ShardKey,
-    ShardPut, ShardStore, StoreConfig, StoredShard, Usage,
+    ChangeError, Compacted, GetError, Held, InvalidShard, OpenError, PutError, PutOutcome, Scrubbed,
+    ShardKey, ShardPut, ShardStore, StoreConfig, StoredShard, Usage,
 };
 pub use writer::{ChunkSink, ObjectWriter, WriteError, Written};

@@ -88,6 +88,13 @@ impl Redundancy {
         self.k + (self.n - self.k).div_ceil(2)
     }
 
+    /// With this many shards or fewer left, repair is urgent: k + ⌈(n − k) / 4⌉, and less than the threshold T where
+    /// there is room between k and T.
+    pub const fn urgent_threshold(self) -> u8 {
+        let (urgent, threshold) = (self.k + (self.n - self.k).div_ceil(4), self.repair_threshold());
+        if urgent >= threshold && threshold > self.k { threshold - 1 } else { urgent }
+    }
+
     /// Acknowledged shards at which a write counts as done: T + ⌈(n − T) / 2⌉, so that a chunk starts its life
     /// well above the repair threshold T without waiting for the slowest nodes.
     pub const fn write_quorum(self) -> u8 {
@@ -146,6 +153,7 @@ mod tests {
             for n in k..=128 {
                 let r = Redundancy::new(k, n).unwrap();
                 assert!(r.k() <= r.repair_threshold() && r.repair_threshold() <= r.write_quorum());
+                assert!(r.k() <= r.urgent_threshold() && r.urgent_threshold() <= r.repair_threshold(), "{r}");
                 assert!(r.write_quorum() <= n, "{r}");
             }
         }

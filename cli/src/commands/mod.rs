@@ -10,6 +10,7 @@ pub(crate) mod man;
 pub(crate) mod peers;
 pub(crate) mod put;
 pub(crate) mod ring;
+pub(crate) mod scrub;
 pub(crate) mod sim;
 pub(crate) mod stat;
 pub(crate) mod status;

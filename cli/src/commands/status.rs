@@ -1,6 +1,6 @@
 //! `chordage status`.
 
-use chordage_node::api::types::Status;
+use chordage_node::api::types::{RepairStatus, Status};
 use clap::Args;
 
 use crate::args::GlobalArgs;
@@ -72,6 +72,43 @@ fn describe(status: &Status) -> String {
             human::count(status.damaged_shards, "shard", "shards")
         ));
     }
+    lines.push(describe_repair(&status.repair));
     lines.extend(status.listen.iter().map(|address| format!("listens    {address}")));
     lines.join("\n")
+}
+
+fn describe_repair(repair: &RepairStatus) -> String {
+    if !repair.enabled {
+        return "repair     off: shards that others lose are not made again by this daemon".to_owned();
+    }
+    let mut line = if repair.rounds == 0 {
+        "repair     the first look at what others hold has not ended yet".to_owned()
+    } else {
+        format!("repair     looks after {}", human::count(repair.chunks, "chunk", "chunks"))
+    };
+    for (count, what) in [
+        (repair.degraded, "miss shards"),
+        (repair.unreadable, "have too few shards to be read"),
+        (repair.homeless, "wait for a node that can take a shard"),
+    ] {
+        if count > 0 {
+            line.push_str(&format!(", {count} {what}"));
+        }
+    }
+    line.push_str(&format!("; {} waiting, {} under way", repair.queued, repair.running));
+    if repair.repaired_shards > 0 {
+        line.push_str(&format!(
+            "\n           made {} again, moved {} for it (budget {}/s)",
+            human::count(repair.repaired_shards, "shard", "shards"),
+            human::bytes(repair.fetched_bytes + repair.sent_bytes),
+            human::bytes(repair.budget_bytes_per_second)
+        ));
+    }
+    if let Some(seconds) = repair.brake_seconds_left {
+        line.push_str(&format!(
+            "\n           many neighbours vanished at once: only what is urgent for {}",
+            human::seconds(seconds)
+        ));
+    }
+    line
 }

@@ -12,7 +12,7 @@ async fn flipped_bytes_are_detected_covered_and_reported() {
     let link = net.put(0, "2/3", &net.random_file("file", BYTES, 4)).await;
 
     net.net.stop(&[1], PATIENCE).await.unwrap();
-    let flipped = flip_bytes(&net.net.data_dir(1).join("shards"));
+    let flipped = flip_bytes(&net.net.data_dir(1).join("shards"), 50_000);
     assert!(flipped > 0, "there is something to damage");
     net.net.restart(&[1]).await.unwrap();
 
@@ -30,8 +30,8 @@ async fn flipped_bytes_are_detected_covered_and_reported() {
     assert!(net.get(1, &link, "again").await == random_bytes(BYTES, 4));
 }
 
-/// Flips a byte in every 50,000 of the larger files below a directory, the beginnings left alone.
-fn flip_bytes(dir: &Path) -> usize {
+/// Flips a byte in so many of the larger files below a directory, the beginnings left alone.
+pub(crate) fn flip_bytes(dir: &Path, every: usize) -> usize {
     let mut flipped = 0;
     for path in files_below(dir) {
         let mut bytes = fs::read(&path).unwrap();
@@ -39,7 +39,7 @@ fn flip_bytes(dir: &Path) -> usize {
         if path.extension().is_some_and(|extension| extension == "redb") || bytes.len() < 100_000 {
             continue;
         }
-        for position in (25_000..bytes.len()).step_by(50_000) {
+        for position in (25_000..bytes.len()).step_by(every) {
             bytes[position] ^= 0x40;
             flipped += 1;
         }
@@ -48,7 +48,7 @@ fn flip_bytes(dir: &Path) -> usize {
     flipped
 }
 
-fn files_below(dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn files_below(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();

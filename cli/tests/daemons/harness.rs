@@ -32,6 +32,11 @@ impl Net {
         Self { net, dir }
     }
 
+    /// A network that was started in a directory of the test's own.
+    pub(crate) fn of(net: Testnet, dir: tempfile::TempDir) -> Self {
+        Self { net, dir }
+    }
+
     /// A path in the test's own directory, beside the network.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)

@@ -6,6 +6,7 @@ mod damage;
 mod demo;
 mod harness;
 mod lookups;
+mod repair;
 mod restart;
 mod testnet_command;
 mod writer;

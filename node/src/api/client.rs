@@ -19,7 +19,9 @@ pub use super::download::{Download, Entries};
 use super::endpoint::{Endpoint, EndpointError, Located};
 use super::operation::{OPERATION_HEADER, OperationId};
 use super::range::ByteRange;
-use super::types::{ObjectStat, PeerStatus, Problem, ProblemCode, PutQuery, PutReport, Status, TraceReport};
+use super::types::{
+    ObjectStat, PeerStatus, Problem, ProblemCode, PutQuery, PutReport, ScrubStatus, Status, TraceReport,
+};
 use super::upload::{Flow, UploadBody};
 use super::uri::{encode, hex, with_query};
 
@@ -122,6 +124,12 @@ impl Client {
     /// The peers that the daemon knows.
     pub async fn peers(&self) -> Result<Vec<PeerStatus>, ClientError> {
         self.get_json("/v1/peers").await
+    }
+
+    /// Begins to read everything that the daemon holds against its hashes; its status says how far it is.
+    pub async fn scrub(&self) -> Result<ScrubStatus, ClientError> {
+        let answer = self.send(self.request(Method::POST, "/v1/scrub"), Empty::<Bytes>::new(), None).await?;
+        json(self.checked(answer).await?, self.timeouts.stall).await
     }
 
     /// Looks `key` (64 hexadecimal digits, or a link) up and reports every hop.

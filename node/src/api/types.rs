@@ -4,6 +4,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+mod repair;
+
+pub use repair::{RepairStatus, ScrubStatus};
+
 /// How a put should be stored; the query string of `POST /v1/objects`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -173,6 +177,10 @@ pub struct Status {
     pub damaged_shards: u64,
     /// The redundancy a put gets when it does not ask, `K/N`.
     pub default_redundancy: String,
+    /// What it does about shards that others lost.
+    pub repair: RepairStatus,
+    /// How far it is with reading its shards again.
+    pub scrub: ScrubStatus,
     /// What reading objects has cost since the daemon started.
     #[serde(default)]
     pub reads: ReadTotals,

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use chordage_dht::{Finger, FingerRow, Key, Lookup, LookupError, LookupOptions, Peer, Status};
+use chordage_dht::{Event, Finger, FingerRow, Key, Lookup, LookupError, LookupOptions, Peer, Status};
 use libp2p::{Multiaddr, PeerId, Stream};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::wire::{OpenError, OpenReply};
 
@@ -57,11 +57,21 @@ pub(crate) enum Membership {
 pub(crate) struct DriverHandle {
     commands: mpsc::Sender<Command>,
     membership: watch::Receiver<Membership>,
+    news: broadcast::Sender<Event>,
 }
 
 impl DriverHandle {
-    pub(super) fn new(commands: mpsc::Sender<Command>, membership: watch::Receiver<Membership>) -> Self {
-        DriverHandle { commands, membership }
+    pub(super) fn new(
+        commands: mpsc::Sender<Command>,
+        membership: watch::Receiver<Membership>,
+        news: broadcast::Sender<Event>,
+    ) -> Self {
+        DriverHandle { commands, membership, news }
+    }
+
+    /// What happens to the neighbourhood from now on.
+    pub(crate) fn news(&self) -> broadcast::Receiver<Event> {
+        self.news.subscribe()
     }
 
     /// Finds the nodes nearest `key`. Ends by the options' deadline at the latest.

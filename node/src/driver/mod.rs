@@ -20,7 +20,7 @@ use libp2p::swarm::{SwarmEvent, dial_opts::DialOpts};
 use libp2p::{Multiaddr, PeerId};
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
@@ -37,6 +37,8 @@ use crate::wire::{Class, Inbound, NetworkSwarm, WireEvent};
 
 /// Link events that may wait for the driver; readers of streams wait when it is full.
 const EVENTS_MAX: usize = 1024;
+/// News of neighbours that may wait for whoever listens; a slow listener misses the oldest.
+const NEWS_MAX: usize = 256;
 /// How often the neighbours are written down for the next start: soon after this one, then ever more seldom.
 const REMEMBER_FIRST: Duration = Duration::from_millis(500);
 const REMEMBER_EVERY: Duration = Duration::from_secs(15);
@@ -62,6 +64,7 @@ pub(crate) struct Driver {
     next_lookup: u64,
     bootstrap: Bootstrap,
     membership: watch::Sender<Membership>,
+    news: broadcast::Sender<Event>,
     join_problem: Option<String>,
     shards: ShardServer,
     dir: Arc<DataDir>,
@@ -91,6 +94,8 @@ impl Driver {
         let (commands_in, commands) = mpsc::channel(COMMANDS_MAX);
         let (link_events_in, link_events) = mpsc::channel(EVENTS_MAX);
         let (membership, watched) = watch::channel(Membership::Joining);
+        let (news, _) = broadcast::channel(NEWS_MAX);
+        let handle = DriverHandle::new(commands_in, watched, news.clone());
         // A damaged list of old peers is a missing one.
         let remembered = parts.dir.read("peers").ok().flatten().unwrap_or_default();
         let remembered = String::from_utf8_lossy(&remembered).into_owned();
@@ -111,6 +116,7 @@ impl Driver {
             next_lookup: 0,
             bootstrap: Bootstrap::new(&parts.bootstrap, &remembered),
             membership,
+            news,
             join_problem: None,
             shards,
             dir: parts.dir,
@@ -118,7 +124,7 @@ impl Driver {
             remembering: None,
             announce: parts.announce,
         };
-        (driver, DriverHandle::new(commands_in, watched))
+        (driver, handle)
     }
 
     /// Runs until told to leave or until every handle is gone.
@@ -186,6 +192,8 @@ impl Driver {
     }
 
     fn overlay_event(&mut self, event: Event) {
+        // Nobody has to listen.
+        let _ = self.news.send(event.clone());
         match event {
             Event::Joined => {
                 tracing::info!("joined the network");

@@ -43,7 +43,7 @@ async fn start(network: &str, bootstrap: Vec<Multiaddr>) -> Running {
             delay: Duration::ZERO,
         },
         ShardServer::new(
-            Store::start(shards).expect("a thread"),
+            Store::start(shards).expect("a thread").0,
             CancellationToken::new(),
             Default::default(),
         ),

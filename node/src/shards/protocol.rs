@@ -81,6 +81,11 @@ impl ShardSet {
         self.0 & 1u128.checked_shl(u32::from(index)).unwrap_or(0) != 0
     }
 
+    /// A bit per index.
+    pub(crate) fn bits(self) -> u128 {
+        self.0
+    }
+
     pub(crate) fn iter(self) -> impl Iterator<Item = u8> {
         (0..128).filter(move |index| self.contains(*index))
     }

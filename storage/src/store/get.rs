@@ -4,9 +4,10 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 use super::record::{Location, RecordHeader};
-use super::scan::{read_header, read_verified};
+use super::scan::{read_descriptor, read_header, read_verified};
 use super::types::{GetError, Held, ShardKey, StoredShard};
 use super::{ShardStore, locked};
+use crate::descriptor::Descriptor;
 use crate::ids::ChunkId;
 
 /// Times that a read is tried again because its shard was moved under it. Each means a whole compaction.
@@ -38,6 +39,21 @@ impl ShardStore {
             }
         }
         Ok(held)
+    }
+
+    /// The descriptor of a chunk of which a shard is held; the shard itself is not read. `None` if none is held.
+    pub fn descriptor(&self, chunk: &ChunkId) -> Result<Option<Descriptor>, GetError> {
+        for (_, location) in self.locations(*chunk)? {
+            let Some(file) = self.segment_file(location.segment)? else { continue };
+            // One that does not match was damaged, or moved since the index was asked: another will do.
+            if let Some(bytes) = read_descriptor(&*file, location)?
+                && Descriptor::id_of(&bytes) == *chunk
+                && let Ok(descriptor) = Descriptor::decode(&bytes)
+            {
+                return Ok(Some(descriptor));
+            }
+        }
+        Ok(None)
     }
 
     /// For each chunk, the indices of the shards held of it, in order. This asks the index only.

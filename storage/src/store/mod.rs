@@ -26,6 +26,7 @@ mod put;
 mod record;
 mod recover;
 mod scan;
+mod scrub;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +37,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 pub use files::{Files, StoreFile};
 pub use os_files::OsFiles;
+pub use scrub::Scrubbed;
 pub use types::{
     ChangeError, Compacted, GetError, Held, InvalidShard, OpenError, PutError, PutOutcome, ShardKey,
     ShardPut, StoreConfig, StoredShard, Usage,

@@ -77,6 +77,19 @@ pub(super) fn read_header(file: &dyn StoreFile, location: Location) -> io::Resul
     }
 }
 
+/// Reads the bytes where a record's descriptor should be; `None` if the segment ends before them.
+pub(super) fn read_descriptor(file: &dyn StoreFile, location: Location) -> io::Result<Option<Vec<u8>>> {
+    if usize::from(location.descriptor_len) > MAX_DESCRIPTOR_LEN {
+        return Ok(None); // no descriptor is so long: the index is damaged
+    }
+    let mut bytes = vec![0u8; location.descriptor_len.into()];
+    match file.read_exact_at(&mut bytes, u64::from(location.offset) + RECORD_HEADER_LEN as u64) {
+        Ok(()) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Reads a record's descriptor and payload; `None` if they are not what the header and the hashes say.
 pub(super) fn read_verified(
     file: &dyn StoreFile,

@@ -4,8 +4,8 @@ use axum::response::Json;
 use utoipa::OpenApi;
 
 use super::super::types::{
-    EntryInfo, Health, HolderCount, ObjectStat, PeerStatus, Problem, ProblemCode, PutReport, RowStatus,
-    Status, TraceHop, TraceReport,
+    EntryInfo, Health, HolderCount, ObjectStat, PeerStatus, Problem, ProblemCode, PutReport, RepairStatus,
+    RowStatus, ScrubStatus, Status, TraceHop, TraceReport,
 };
 use super::{content, listing, objects, operations, overlay};
 
@@ -25,6 +25,7 @@ use super::{content, listing, objects, operations, overlay};
         content::archive,
         overlay::status,
         overlay::peers,
+        overlay::scrub,
         overlay::trace,
         operations::operation,
         openapi
@@ -38,6 +39,8 @@ use super::{content, listing, objects, operations, overlay};
         Problem,
         ProblemCode,
         PutReport,
+        RepairStatus,
+        ScrubStatus,
         Status,
         RowStatus,
         TraceHop,

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::Json;
 use chordage_dht::Key;
 use chordage_storage::Link;
 
-use super::super::types::{PeerStatus, Problem, Status, TraceReport};
+use super::super::types::{PeerStatus, Problem, ScrubStatus, Status, TraceReport};
 use super::reply::Failure;
 use super::state::Shared;
 use crate::transfer::ring_key;
@@ -16,6 +17,14 @@ use crate::transfer::ring_key;
 #[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Status), (status = 503, body = Problem)))]
 pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Result<Json<Status>, Failure> {
     Ok(Json(shared.handle.status().await.ok_or_else(Problem::shutting_down)?))
+}
+
+/// Begins to read all shards held against their hashes
+///
+/// As fast as the disk allows; the status of the daemon says how far it is. One that is under way goes on.
+#[utoipa::path(post, path = "/v1/scrub", responses((status = 202, body = ScrubStatus)))]
+pub(super) async fn scrub(State(shared): State<Arc<Shared>>) -> (StatusCode, Json<ScrubStatus>) {
+    (StatusCode::ACCEPTED, Json(shared.handle.scrub()))
 }
 
 /// The peers that the daemon knows, nearest first

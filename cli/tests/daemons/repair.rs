@@ -1,0 +1,148 @@
+//! Lost shards come back without a command.
+
+use std::fs;
+use std::path::Path;
+
+use chordage_node::api::types::Health;
+use chordage_testnet::{Plan, Testnet, wait_until};
+
+use crate::damage::{files_below, flip_bytes};
+use crate::harness::{Net, PATIENCE, PROGRAM, json_of, random_bytes};
+
+/// Seconds where a network of real life has hours and days.
+const IMPATIENT: &str = "\
+[repair]
+survey_seconds = 1
+suspect_seconds = 1
+lost_seconds = 3
+restore_seconds = 1
+turn_seconds = 20
+bytes_per_second = 50000000
+brake_percent = 100
+";
+
+impl Net {
+    /// A network whose daemons have settings of their own.
+    async fn with_settings(nodes: usize, settings: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("settings.toml");
+        fs::write(&file, settings).unwrap();
+        let mut plan = Plan::new(PROGRAM, dir.path().join("net"), nodes);
+        plan.daemon_args = vec!["--config".into(), file.display().to_string()];
+        let net = Testnet::start(plan).await.unwrap();
+        net.wait_settled(PATIENCE).await.unwrap();
+        Self::of(net, dir)
+    }
+
+    async fn health(&self, node: usize, link: &str) -> Health {
+        self.net.client(node).unwrap().stat(link, true).await.unwrap().health.expect("asked for")
+    }
+
+    /// Waits until every shard of an object is on a live node.
+    async fn wait_whole(&self, node: usize, link: &str) {
+        let whole = async || {
+            let health = self.health(node, link).await;
+            if health.full == health.chunks {
+                Ok(())
+            } else {
+                Err(format!("{} of {} chunks are whole", health.full, health.chunks))
+            }
+        };
+        wait_until("every shard is there", PATIENCE, whole).await.unwrap();
+    }
+
+    /// Shards that living daemons have made again.
+    async fn repaired(&self) -> u64 {
+        let mut shards = 0;
+        for node in self.net.living() {
+            shards += self.net.status(node).await.unwrap().repair.repaired_shards;
+        }
+        shards
+    }
+}
+
+#[tokio::test]
+async fn redundancy_comes_back_and_a_second_blow_is_survived() {
+    const BYTES: usize = 3_000_000;
+    let mut net = Net::with_settings(8, IMPATIENT).await;
+    let link = net.put(0, "2/5", &net.random_file("file", BYTES, 6)).await;
+    net.wait_whole(0, &link).await;
+
+    net.net.kill(&[5, 6, 7]).unwrap();
+    assert!(net.get(0, &link, "after the first blow").await == random_bytes(BYTES, 6));
+    net.net.grow(11).await.unwrap();
+    net.wait_whole(0, &link).await;
+    assert!(net.repaired().await > 0);
+
+    // Three more of those that were there from the start: without repair, some chunk would be gone by now.
+    net.net.kill(&[2, 3, 4]).unwrap();
+    assert!(net.get(0, &link, "after the second").await == random_bytes(BYTES, 6));
+    net.wait_whole(0, &link).await;
+}
+
+#[tokio::test]
+async fn a_restart_moves_nothing() {
+    let settings = IMPATIENT.replace("lost_seconds = 3", "lost_seconds = 600");
+    let mut net = Net::with_settings(6, &settings).await;
+    let link = net.put(0, "2/5", &net.random_file("file", 2_000_000, 7)).await;
+    net.net.kill(&[4]).unwrap();
+    // Long enough for the others to have missed it: they say so.
+    let missed = async || {
+        let mut degraded = 0;
+        for node in 0..4 {
+            degraded += net.net.status(node).await.unwrap().repair.degraded;
+        }
+        if degraded > 0 { Ok(()) } else { Err("nobody has missed it") }
+    };
+    wait_until("the dead daemon is missed", PATIENCE, missed).await.unwrap();
+    net.net.restart(&[4]).await.unwrap();
+    net.wait_whole(0, &link).await;
+    assert_eq!(net.repaired().await, 0);
+}
+
+#[tokio::test]
+async fn damage_on_a_disk_is_found_and_made_good() {
+    const BYTES: usize = 6_000_000;
+    // No survey and no lost shard: what comes back comes from the scrub alone.
+    let settings = IMPATIENT.replace("survey_seconds = 1\n", "survey_seconds = 600\n");
+    let mut net = Net::with_settings(6, &settings).await;
+    let link = net.put(0, "2/5", &net.random_file("file", BYTES, 8)).await;
+    net.net.stop(&[2, 3], PATIENCE).await.unwrap();
+    let flipped = flip_bytes(&net.net.data_dir(2).join("shards"), 300_000);
+    assert!(flipped > 1, "there is something to damage");
+    cut_short(&net.net.data_dir(3).join("shards"));
+    net.net.restart(&[2, 3]).await.unwrap();
+    net.net.wait_settled(PATIENCE).await.unwrap();
+
+    let mut read = 0;
+    for node in 0..6 {
+        read +=
+            json_of(&net.run(node, ["scrub", "--json"], [] as [&str; 0]).await)["shards"].as_u64().unwrap();
+    }
+    assert!(read > 0);
+    net.wait_whole(0, &link).await;
+    // Some were found by repairs that wanted to read them, before the scrub came to them.
+    let mut found = 0;
+    for node in 0..6 {
+        let damaged = net.damaged(node).await;
+        assert_eq!(damaged > 0, node == 2 || node == 3, "node {node}: {damaged}");
+        found += damaged;
+    }
+    assert_eq!(net.repaired().await, found);
+    // With nothing but the disks that lied, and one more: every byte is right.
+    net.net.kill(&[0, 1, 5]).unwrap();
+    assert!(net.get(2, &link, "from the mended").await == random_bytes(BYTES, 8));
+    for node in [2, 3, 4] {
+        let outcome = json_of(&net.run(node, ["scrub", "--json"], [] as [&str; 0]).await);
+        assert_eq!(outcome["damaged"], 0, "{outcome}");
+    }
+}
+
+/// Cuts the end off the largest segment below a directory.
+fn cut_short(dir: &Path) {
+    let segments = files_below(dir);
+    let segments = segments.iter().filter(|path| path.extension().is_none_or(|end| end != "redb"));
+    let largest = segments.max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap();
+    let file = fs::File::options().write(true).open(largest).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+}

@@ -1,0 +1,67 @@
+//! What a daemon does so that shards last.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// How far a daemon is with reading its shards against their hashes. Part of `GET /v1/status`, answer of
+/// `POST /v1/scrub`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ScrubStatus {
+    /// A pass takes so long; 0: none unless asked for.
+    pub period_seconds: u64,
+    /// Whether this pass was asked for and runs as fast as the disk allows.
+    pub hurried: bool,
+    /// Shards read in this pass.
+    pub shards: u64,
+    /// Bytes read in this pass.
+    pub bytes: u64,
+    /// Shards found damaged in this pass; they were dropped, and repair makes them again.
+    pub damaged: u64,
+    /// Passes ended since the start.
+    pub passes: u64,
+    /// Since when the last pass has been over, that of an earlier run included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_end_seconds_ago: Option<u64>,
+}
+
+/// What a daemon does about lost shards. Part of `GET /v1/status`. Counters are since the start.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RepairStatus {
+    /// Whether it looks after the chunks it holds shards of.
+    pub enabled: bool,
+    /// Chunks of which it holds shards, as of the last full round, like the next three.
+    pub chunks: u64,
+    /// Those known to miss shards.
+    pub degraded: u64,
+    /// Those known to have fewer shards than are needed to read them.
+    pub unreadable: u64,
+    /// Those that should be repaired, but no node near them is free to take a shard.
+    pub homeless: u64,
+    /// Full rounds so far.
+    pub rounds: u64,
+    /// Repairs that wait.
+    pub queued: u64,
+    /// Those of them that are urgent.
+    pub queued_urgent: u64,
+    /// Repairs under way.
+    pub running: u64,
+    /// Repairs done by this daemon.
+    pub repaired_chunks: u64,
+    /// Shards that it made again and placed.
+    pub repaired_shards: u64,
+    /// Repairs that did not succeed; they are tried again.
+    pub failed: u64,
+    /// Bytes of shards fetched from others for repairs.
+    pub fetched_bytes: u64,
+    /// Bytes of made shards sent to others.
+    pub sent_bytes: u64,
+    /// The least that these repairs had to move.
+    pub needed_bytes: u64,
+    /// Bytes per second that repairs may move on average.
+    pub budget_bytes_per_second: u64,
+    /// Bytes that may be moved at once now; negative: a debt.
+    pub budget_level_bytes: i64,
+    /// Present while many neighbours have vanished at once and only urgent repairs run: for how long still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brake_seconds_left: Option<f64>,
+}

@@ -1,0 +1,211 @@
+//! Repair, as far as it is doing: a daemon looks after the chunks of which it holds shards.
+//!
+//! ```text
+//!  news of neighbours ─┐
+//!  rounds ─▶ survey ───┼─▶ records ─▶ queue ─▶ workers ─▶ rebuild: fetch k, make what is missing, place it
+//!  damage found here ──┘   (ledger)           (budget, brake)
+//! ```
+//!
+//! What to do is decided in [`chordage_storage::repair`]; this asks, fetches, places and keeps the time. The first
+//! live holder in a chunk's rendezvous order is its leader: it surveys the chunk in every round and repairs it when
+//! need be. The others look now and then, and act when those before them have not. Two that act at once do no harm:
+//! a shard is named by chunk and index.
+
+mod news;
+mod rebuild;
+mod rounds;
+mod settings;
+mod stats;
+mod survey;
+mod window;
+mod worker;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use chordage_dht::AnyMetric;
+use chordage_storage::repair::{
+    Brake, Holder, Job, Lane, Ledger, LedgerError, Moment, Patience, Queue, TokenBucket,
+};
+use chordage_storage::{ChunkId, ShardKey};
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+pub use self::settings::RepairConfig;
+use self::stats::Stats;
+use crate::api::types::RepairStatus;
+use crate::transfer::Transfer;
+
+/// Repairs that wait at most; the least pressing are found again by a later round.
+const QUEUE_MAX: usize = 4096;
+/// Repairs under way at a time. The memory that they share with transfers bounds them too.
+const WORKERS: usize = 2;
+/// Bytes that may be moved at once are what comes in during this time.
+const BURST: Duration = Duration::from_secs(10);
+/// Nodes known to be away that are remembered.
+const GONE_MAX: usize = 1024;
+/// The file in the data directory where records are kept.
+const LEDGER_FILE: &str = "holders.redb";
+
+/// The repairer of one daemon. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Repairer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    transfer: Arc<Transfer>,
+    metric: AnyMetric,
+    config: RepairConfig,
+    patience: Patience,
+    ledger: Arc<Ledger>,
+    state: Mutex<State>,
+    /// Jobs were queued.
+    queued: Notify,
+    leaving: CancellationToken,
+}
+
+struct State {
+    queue: Queue,
+    running: BTreeSet<ChunkId>,
+    bucket: TokenBucket,
+    brake: Brake,
+    /// Neighbours that went, and since when they have been away.
+    gone: BTreeMap<Holder, Moment>,
+    /// Neighbours there are.
+    neighbours: BTreeSet<Holder>,
+    stats: Stats,
+}
+
+impl Repairer {
+    /// Opens the ledger in `dir` and starts looking after what the daemon holds. `damage` names shards that are found
+    /// damaged on this disk.
+    pub(crate) fn start(
+        transfer: Arc<Transfer>,
+        metric: AnyMetric,
+        config: RepairConfig,
+        dir: &Path,
+        damage: mpsc::Receiver<ShardKey>,
+        leaving: CancellationToken,
+    ) -> Result<Repairer, LedgerError> {
+        let now = now();
+        let seconds = Duration::from_secs;
+        let brake = Brake::new(
+            config.brake_percent,
+            seconds(config.brake_window_seconds),
+            seconds(config.brake_freeze_seconds),
+        );
+        let news = transfer.driver.news();
+        let repairer = Repairer {
+            inner: Arc::new(Inner {
+                transfer,
+                metric,
+                config,
+                patience: config.patience(),
+                ledger: Arc::new(Ledger::open(&dir.join(LEDGER_FILE))?),
+                state: Mutex::new(State {
+                    queue: Queue::new(QUEUE_MAX),
+                    running: BTreeSet::new(),
+                    bucket: TokenBucket::new(config.bytes_per_second, BURST, now),
+                    brake,
+                    gone: BTreeMap::new(),
+                    neighbours: BTreeSet::new(),
+                    stats: Stats::default(),
+                }),
+                queued: Notify::new(),
+                leaving,
+            }),
+        };
+        if config.enabled {
+            let Repairer { inner } = &repairer;
+            inner.spawn(news::listen(inner.clone(), news));
+            inner.spawn(news::take_damage(inner.clone(), damage));
+            inner.spawn(rounds::run(inner.clone()));
+            for _ in 0..WORKERS {
+                inner.spawn(worker::run(inner.clone()));
+            }
+        }
+        Ok(repairer)
+    }
+
+    /// What it has done and is doing.
+    pub(crate) fn status(&self) -> RepairStatus {
+        let now = now();
+        let config = &self.inner.config;
+        let mut state = self.inner.state();
+        let level = state.bucket.level(now);
+        let State { queue, running, brake, stats, .. } = &*state;
+        RepairStatus {
+            enabled: config.enabled,
+            chunks: stats.last_round.chunks,
+            degraded: stats.last_round.degraded,
+            unreadable: stats.last_round.unreadable,
+            homeless: stats.last_round.homeless,
+            rounds: stats.rounds,
+            queued: queue.len() as u64,
+            queued_urgent: queue.len_of(Lane::Urgent) as u64,
+            running: running.len() as u64,
+            repaired_chunks: stats.repaired_chunks,
+            repaired_shards: stats.repaired_shards,
+            failed: stats.failed,
+            fetched_bytes: stats.fetched_bytes,
+            sent_bytes: stats.sent_bytes,
+            needed_bytes: stats.needed_bytes,
+            budget_bytes_per_second: config.bytes_per_second,
+            budget_level_bytes: level,
+            brake_seconds_left: brake.holds(now).map(|until| until.since(now).as_secs_f64()),
+        }
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each change is one step, so that a thread that panicked left it whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `task` until the daemon leaves.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let leaving = self.leaving.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = leaving.cancelled() => {}
+                () = task => {}
+            }
+        });
+    }
+
+    fn offer(&self, job: Job) {
+        let mut state = self.state();
+        if !state.running.contains(&job.chunk) {
+            state.queue.offer(job);
+            drop(state);
+            self.queued.notify_waiters();
+        }
+    }
+
+    /// Asks the ledger on a thread of its own. `None` if that failed, which the log then says.
+    async fn ledger<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Ledger) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Option<T> {
+        let ledger = self.ledger.clone();
+        match tokio::task::spawn_blocking(move || ask(&ledger)).await {
+            Ok(Ok(value)) => Some(value),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "repair cannot go on");
+                None
+            }
+            // The runtime ends, or the database panicked and has said so.
+            Err(_) => None,
+        }
+    }
+}
+
+/// Milliseconds since 1970: records outlive the process.
+fn now() -> Moment {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Moment(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,303 @@
+//! One repair: look again, fetch k shards, make all that is missing from one decoding, give each to a node of its own.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chordage_dht::Peer;
+use chordage_storage::repair::{Answer, ChunkRecord, Job, Need, assess};
+use chordage_storage::{ChunkId, Descriptor, RebuildError, rebuild_shards};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tokio::time::Instant;
+
+use super::survey::Questions;
+use super::window::holder;
+use super::{Inner, now};
+use crate::shards::{Fetched, ShardSet};
+use crate::transfer::Freshness;
+
+/// How long a holder may take to give a shard.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a new holder may take to acknowledge one.
+const PLACE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Shards that are made at once take at most so much memory; the rest is made by the next job.
+const MADE_BYTES_MAX: usize = 32 << 20;
+/// What is looked for while nobody has said how the chunk is coded.
+const UNKNOWN_N: u8 = 20;
+
+/// What a repair did.
+pub(super) struct Rebuilt {
+    pub(super) shards: u8,
+    pub(super) fetched: u64,
+    pub(super) sent: u64,
+    /// The least that had to move: k shards in, less those held here, and the made ones out.
+    pub(super) needed: u64,
+}
+
+/// Why nothing was repaired. Nothing is worse than before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unrepaired {
+    /// Somebody else did it, or the shards are back.
+    #[error("nothing is missing any more")]
+    NotNeeded,
+    /// The overlay names nobody.
+    #[error("nobody near the chunk is known")]
+    NobodyToAsk,
+    /// Fewer than k good shards came.
+    #[error("fewer than the needed shards came")]
+    TooFewShards,
+    /// Every node near the chunk has a shard of it, or took none.
+    #[error("no node took a shard")]
+    NoPlace,
+    /// The stripe was made wrong by its writer: no repair will ever do.
+    #[error("the shards do not belong together")]
+    Inconsistent,
+    /// The daemon ends.
+    #[error("the daemon ends")]
+    Interrupted,
+}
+
+/// The bytes that a failed repair fetched come with its reason.
+pub(super) async fn rebuild(inner: &Inner, job: &Job) -> Result<Rebuilt, (Unrepaired, u64)> {
+    let chunk = job.chunk;
+    let unmoved = |reason| (reason, 0);
+    let mut record = match inner.ledger(move |ledger| ledger.get(&chunk)).await {
+        Some(record) => record,
+        None => return Err(unmoved(Unrepaired::Interrupted)),
+    };
+    let n = record.as_ref().map_or(UNKNOWN_N, |record| record.redundancy().n());
+    let candidates = inner
+        .transfer
+        .candidates(chunk, n, Freshness::Known)
+        .await
+        .map_err(|_| unmoved(Unrepaired::NobodyToAsk))?;
+    let mut answers = ask(inner, chunk, &candidates).await;
+
+    // Looking again also keeps those that acted on the same news from doing it twice.
+    let now = now();
+    let heard = |answers: &[(Peer, Answer)]| answers.iter().map(|(_, answer)| *answer).collect::<Vec<_>>();
+    let mut wanted: BTreeSet<u8> = BTreeSet::new();
+    if let Some(record) = &mut record {
+        record.observe(now, &heard(&answers), |_| None);
+        if let Need::Repair { wanted: missing, .. } = assess(record, now, &inner.patience) {
+            wanted.extend(missing);
+        }
+    }
+    let shown = super::rounds::shown(&answers);
+    wanted.extend((0..128u8).filter(|index| (job.damaged & !shown) >> index & 1 == 1));
+    let mut free: VecDeque<Peer> = candidates
+        .iter()
+        .filter(|peer| {
+            answers.iter().any(|(other, answer)| other.id() == peer.id() && answer.held == Some(0))
+        })
+        .cloned()
+        .collect();
+    // What is kept here need not be sent.
+    free.make_contiguous().sort_by_key(|peer| !inner.transfer.is_local(peer));
+    if wanted.is_empty() {
+        save(inner, chunk, record).await;
+        return Err(unmoved(Unrepaired::NotNeeded));
+    }
+    if free.is_empty() {
+        save(inner, chunk, record).await;
+        return Err(unmoved(Unrepaired::NoPlace));
+    }
+
+    let sources: VecDeque<Peer> = answers
+        .iter()
+        .filter(|(_, answer)| answer.held.is_some_and(|held| held != 0))
+        .map(|(peer, _)| peer.clone())
+        .collect();
+    let gathered = gather(inner, chunk, record.as_ref().map(|record| record.redundancy().k()), sources).await;
+    let Gathered { descriptor, shards, fetched, _memory } = gathered?;
+    let redundancy = descriptor.redundancy();
+    let shard_len = descriptor.shard_len();
+    let most = (MADE_BYTES_MAX / shard_len.max(1)).max(1).min(free.len());
+    let wanted: Vec<u8> = wanted.into_iter().filter(|index| *index < redundancy.n()).take(most).collect();
+    let local = shards.iter().filter(|shard| shard.local).count();
+    let encoded = descriptor.encode();
+    let made = {
+        let shards: Vec<(u8, Bytes)> = shards.into_iter().map(|shard| (shard.index, shard.payload)).collect();
+        let work =
+            move |coder: &mut chordage_storage::Coder| rebuild_shards(&descriptor, &shards, &wanted, coder);
+        inner.transfer.coders.run(work).await.ok_or((Unrepaired::Interrupted, fetched))?
+    };
+    let made = made.map_err(|error| match error {
+        RebuildError::Inconsistent { .. } => (Unrepaired::Inconsistent, fetched),
+        RebuildError::Shards(_) => (Unrepaired::TooFewShards, fetched),
+    })?;
+
+    let placed = place(inner, chunk, &encoded, made, &mut free).await;
+    let sent_out = placed.iter().filter(|(_, peer)| !inner.transfer.is_local(peer)).count();
+    for (index, peer) in &placed {
+        for (_, answer) in answers.iter_mut().filter(|(other, _)| other.id() == peer.id()) {
+            answer.held = Some(answer.held.unwrap_or(0) | 1u128.checked_shl((*index).into()).unwrap_or(0));
+        }
+    }
+    let mut record = record
+        .unwrap_or_else(|| ChunkRecord::new(redundancy, u32::try_from(shard_len).unwrap_or(u32::MAX), now));
+    record.observe(now, &heard(&answers), |_| None);
+    save(inner, chunk, Some(record)).await;
+    if placed.is_empty() {
+        return Err((Unrepaired::NoPlace, fetched));
+    }
+    let needed = (usize::from(redundancy.k()).saturating_sub(local) + sent_out) * shard_len;
+    Ok(Rebuilt {
+        shards: u8::try_from(placed.len()).unwrap_or(u8::MAX),
+        fetched,
+        sent: (sent_out * shard_len) as u64,
+        needed: needed as u64,
+    })
+}
+
+async fn ask(inner: &Inner, chunk: ChunkId, candidates: &[Peer]) -> Vec<(Peer, Answer)> {
+    let mut questions = Questions::default();
+    candidates.iter().for_each(|peer| questions.add(peer, chunk));
+    questions.ask(&inner.transfer).await.remove(&chunk).unwrap_or_default()
+}
+
+async fn save(inner: &Inner, chunk: ChunkId, record: Option<ChunkRecord>) {
+    // Only what is held is kept account of; what was forgotten here is learnt again by the next round.
+    if let Some(record) = record {
+        inner.ledger(move |ledger| ledger.write([(&chunk, Some(&record))])).await;
+    }
+}
+
+struct Shard {
+    index: u8,
+    payload: Bytes,
+    local: bool,
+}
+
+struct Gathered {
+    descriptor: Descriptor,
+    shards: Vec<Shard>,
+    fetched: u64,
+    /// What transfers may have in memory counts these shards too, as long as they are there.
+    _memory: tokio::sync::OwnedSemaphorePermit,
+}
+
+/// Fetches k good shards, those on this disk first.
+async fn gather(
+    inner: &Inner,
+    chunk: ChunkId,
+    k: Option<u8>,
+    mut sources: VecDeque<Peer>,
+) -> Result<Gathered, (Unrepaired, u64)> {
+    let transfer = &inner.transfer;
+    let memory = transfer
+        .budget
+        .take(2 * chordage_storage::MAX_CHUNK_LEN)
+        .await
+        .ok_or((Unrepaired::Interrupted, 0))?;
+    sources.make_contiguous().sort_by_key(|peer| !transfer.is_local(peer));
+    let mut k = usize::from(k.unwrap_or(1));
+    let mut descriptor: Option<Descriptor> = None;
+    let mut shards: BTreeMap<u8, Shard> = BTreeMap::new();
+    let mut fetched = 0;
+    let mut fetching = FuturesUnordered::new();
+    loop {
+        while fetching.len() + shards.len() < k {
+            let Some(peer) = sources.pop_front() else { break };
+            let skip: ShardSet = shards.keys().copied().collect();
+            fetching.push(fetch(inner, chunk, peer, skip));
+        }
+        let Some((peer, got)) = fetching.next().await else {
+            return Err((Unrepaired::TooFewShards, fetched));
+        };
+        let Some((index, encoded, payload)) = got else { continue };
+        let local = transfer.is_local(&peer);
+        if !local {
+            fetched += payload.len() as u64;
+        }
+        if descriptor.is_none() {
+            descriptor = Descriptor::decode(&encoded).ok().filter(|descriptor| descriptor.id() == chunk);
+        }
+        // Without one that belongs to the chunk the holder lied, and the next is asked.
+        let Some(known) = descriptor.clone() else { continue };
+        k = known.redundancy().k().into();
+        let checked = {
+            let (known, payload) = (known.clone(), payload.clone());
+            transfer.coders.run(move |_| known.verify_shard(index, &payload).is_ok()).await
+        };
+        match checked {
+            Some(true) => drop(shards.entry(index).or_insert(Shard { index, payload, local })),
+            Some(false) => {
+                tracing::warn!(peer = %peer.id(), %chunk, index, "a holder sent a shard that does not match its hash");
+            }
+            None => return Err((Unrepaired::Interrupted, fetched)),
+        }
+        if shards.len() >= k {
+            let shards = shards.into_values().collect();
+            return Ok(Gathered { descriptor: known, shards, fetched, _memory: memory });
+        }
+    }
+}
+
+/// One shard of a holder: index, descriptor, payload, none of it verified.
+async fn fetch(
+    inner: &Inner,
+    chunk: ChunkId,
+    peer: Peer,
+    skip: ShardSet,
+) -> (Peer, Option<(u8, Bytes, Bytes)>) {
+    let transfer = &inner.transfer;
+    let shard = if transfer.is_local(&peer) {
+        let held = transfer.store.get(chunk, skip).await.ok().flatten();
+        held.map(|shard| (shard.index, shard.descriptor, shard.payload))
+    } else {
+        match transfer.client.fetch(&peer, chunk, skip, Instant::now() + FETCH_TIMEOUT).await {
+            Ok(Fetched::Shard(shard)) => Some((shard.index, shard.descriptor, shard.payload)),
+            Ok(Fetched::NotHeld | Fetched::Damaged) | Err(_) => None,
+        }
+    };
+    (peer, shard)
+}
+
+/// Gives each shard to a node that has none of the chunk; who does not take one is passed over.
+async fn place(
+    inner: &Inner,
+    chunk: ChunkId,
+    descriptor: &Bytes,
+    made: Vec<(u8, Bytes)>,
+    free: &mut VecDeque<Peer>,
+) -> Vec<(u8, Peer)> {
+    let mut waiting: VecDeque<(u8, Bytes)> = made.into();
+    let mut placing = FuturesUnordered::new();
+    let mut placed = Vec::new();
+    loop {
+        while !waiting.is_empty() && !free.is_empty() {
+            let (Some((index, shard)), Some(peer)) = (waiting.pop_front(), free.pop_front()) else { break };
+            placing.push(give(inner, chunk, descriptor.clone(), index, shard, peer));
+        }
+        let Some((index, shard, peer, taken)) = placing.next().await else { return placed };
+        if taken {
+            placed.push((index, peer));
+        } else {
+            waiting.push_back((index, shard));
+        }
+    }
+}
+
+async fn give(
+    inner: &Inner,
+    chunk: ChunkId,
+    descriptor: Bytes,
+    index: u8,
+    shard: Bytes,
+    peer: Peer,
+) -> (u8, Bytes, Peer, bool) {
+    let transfer = &inner.transfer;
+    let payload = shard.clone();
+    let taken = if transfer.is_local(&peer) {
+        transfer.store.put(chunk, index, descriptor, payload).await.is_ok()
+    } else {
+        let deadline = Instant::now() + PLACE_TIMEOUT;
+        matches!(transfer.client.put(&peer, chunk, index, descriptor, payload, deadline).await, Ok(Ok(_)))
+    };
+    if !taken {
+        tracing::debug!(peer = %peer.id(), holder = ?holder(&peer), %chunk, index, "a node took no shard");
+    }
+    (index, shard, peer, taken)
+}

@@ -1,0 +1,219 @@
+//! The rounds: again and again through everything that is held, arc by arc, spread over the time between surveys.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chordage_dht::Peer;
+use chordage_storage::repair::{Answer, ChunkRecord, Holder, Job, Need, assess};
+use chordage_storage::{ChunkId, ShardKey};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::stats::Tally;
+use super::survey::Questions;
+use super::window::{Arcs, holder};
+use super::{Inner, now};
+use crate::transfer::Transfer;
+
+/// Shards that are looked at together. This bounds the memory of a round.
+const BATCH: usize = 512;
+/// Holders that are not a chunk's leader survey it in every so-manieth round.
+const SELDOM: u64 = 8;
+/// The first round begins after this at the latest: a daemon that has just started has better things to do.
+const FIRST_MAX: Duration = Duration::from_secs(60);
+/// How often a daemon that is part of no network looks whether it has become so.
+const JOIN_PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) async fn run(inner: Arc<Inner>) {
+    let period = Duration::from_secs(inner.config.survey_seconds);
+    // At a time of its own, so that daemons started together do not survey together.
+    let share = u32::from(inner.transfer.local.as_bytes()[0]) + 1;
+    sleep(period.min(FIRST_MAX) / 2 + period.min(FIRST_MAX) * share / 512).await;
+    let mut round = 0;
+    loop {
+        if !inner.transfer.driver.joined_within(JOIN_PATIENCE).await {
+            continue;
+        }
+        let next = Instant::now() + period;
+        let shards = inner.transfer.store.shards().usage().shards;
+        let pause = period * u32::try_from(BATCH).unwrap_or(u32::MAX)
+            / u32::try_from(shards).unwrap_or(u32::MAX).max(1);
+        if let Some(tally) = walk(&inner, round, pause.min(period)).await {
+            let mut state = inner.state();
+            state.stats.rounds += 1;
+            state.stats.last_round = tally;
+            round += 1;
+        }
+        inner.ledger(|ledger| ledger.flush()).await;
+        sleep_until(next).await;
+    }
+}
+
+/// One round. `None` if it could not be finished.
+async fn walk(inner: &Inner, round: u64, pause: Duration) -> Option<Tally> {
+    let nodes = inner.transfer.driver.view().await?.status.size.nodes.round().max(1.0) as u64;
+    let mut arcs = Arcs::new(inner.metric, nodes);
+    let mut tally = Tally::default();
+    let mut after: Option<ShardKey> = None;
+    loop {
+        let shards = inner.transfer.store.list(after, BATCH).await.ok()?;
+        let Some((last, _)) = shards.last().copied() else { return Some(tally) };
+        let full = shards.len() == BATCH;
+        let mut chunks: Vec<ChunkId> = shards.into_iter().map(|(key, _)| key.chunk).collect();
+        chunks.dedup();
+        // A chunk whose first shards ended the last batch has been looked at.
+        if let Some(seen) = after {
+            chunks.retain(|chunk| *chunk != seen.chunk);
+        }
+        batch(inner, &mut arcs, round, after.map(|key| key.chunk), chunks, &mut tally).await?;
+        after = Some(last);
+        if full {
+            sleep(pause).await;
+        }
+    }
+}
+
+/// A chunk in a batch.
+struct Watched {
+    record: ChunkRecord,
+    /// In rendezvous order.
+    window: Vec<Peer>,
+}
+
+async fn batch(
+    inner: &Inner,
+    arcs: &mut Arcs,
+    round: u64,
+    after: Option<ChunkId>,
+    chunks: Vec<ChunkId>,
+    tally: &mut Tally,
+) -> Option<()> {
+    let (Some(&first), Some(&last)) = (chunks.first(), chunks.last()) else { return Some(()) };
+    let mut records = inner.ledger(move |ledger| ledger.range(&after.unwrap_or(first), &last)).await?;
+    if let Some(after) = after {
+        records.remove(&after);
+    }
+    let unknown: Vec<ChunkId> = chunks.iter().filter(|chunk| !records.contains_key(chunk)).copied().collect();
+    let mut changes: BTreeMap<ChunkId, Option<ChunkRecord>> = BTreeMap::new();
+    // Chunks of which nothing is held any more are none of our business.
+    changes.extend(records.keys().filter(|id| chunks.binary_search(id).is_err()).map(|id| (*id, None)));
+    for (chunk, descriptor) in
+        unknown.iter().zip(inner.transfer.store.descriptors(unknown.clone()).await.ok()?)
+    {
+        // Deleted or damaged since it was listed: no matter.
+        let Some(descriptor) = descriptor else { continue };
+        let shard_len = u32::try_from(descriptor.shard_len()).unwrap_or(u32::MAX);
+        let record = ChunkRecord::new(descriptor.redundancy(), shard_len, now());
+        changes.insert(*chunk, Some(record.clone()));
+        records.insert(*chunk, record);
+    }
+
+    let gone = inner.state().gone.clone();
+    let mut due: BTreeMap<ChunkId, Watched> = BTreeMap::new();
+    for chunk in chunks {
+        let Some(record) = records.remove(&chunk) else { continue };
+        tally.chunks += 1;
+        let window = arcs.window(&inner.transfer, chunk, record.redundancy().n()).await?;
+        let rank = rank(&inner.transfer, &record, &window, &gone);
+        if rank == 0 || round % SELDOM == rank % SELDOM {
+            due.insert(chunk, Watched { record, window });
+        } else {
+            count(tally, &assess(&record, now(), &inner.patience));
+        }
+    }
+    survey(inner, &mut due, &gone).await;
+    for (chunk, watched) in due {
+        changes.insert(chunk, Some(watched.record.clone()));
+        consider(inner, chunk, &watched, tally);
+    }
+    inner
+        .ledger(move |ledger| ledger.write(changes.iter().map(|(chunk, record)| (chunk, record.as_ref()))))
+        .await
+}
+
+/// How many live holders come before us in the chunk's order: the leader's rank is 0. Before anybody was asked,
+/// everybody in the window may be a holder.
+fn rank(
+    transfer: &Transfer,
+    record: &ChunkRecord,
+    window: &[Peer],
+    gone: &BTreeMap<Holder, chordage_storage::repair::Moment>,
+) -> u64 {
+    let holders: Vec<Holder> = record.holders().collect();
+    let before = window.iter().take_while(|peer| !transfer.is_local(peer));
+    before
+        .map(holder)
+        .filter(|peer| (holders.is_empty() || holders.contains(peer)) && !gone.contains_key(peer))
+        .count() as u64
+}
+
+/// Asks the holders of each chunk, and where not all of them show their shards, everybody in the window.
+async fn survey(
+    inner: &Inner,
+    due: &mut BTreeMap<ChunkId, Watched>,
+    gone: &BTreeMap<Holder, chordage_storage::repair::Moment>,
+) {
+    let mut first = Questions::default();
+    for (chunk, Watched { record, window }) in due.iter() {
+        let holders: Vec<Holder> = record.holders().collect();
+        let known = |peer: &&Peer| holders.contains(&holder(peer)) || inner.transfer.is_local(peer);
+        window.iter().filter(known).for_each(|peer| first.add(peer, *chunk));
+    }
+    let mut answers = first.ask(&inner.transfer).await;
+    let mut second = Questions::default();
+    for (chunk, Watched { record, window }) in due.iter() {
+        let answered = answers.get(chunk).map(Vec::as_slice).unwrap_or_default();
+        if shown(answered).count_ones() < u32::from(record.redundancy().n()) {
+            let new = |peer: &&Peer| !answered.iter().any(|(other, _)| other.id() == peer.id());
+            window.iter().filter(new).for_each(|peer| second.add(peer, *chunk));
+        }
+    }
+    for (chunk, more) in second.ask(&inner.transfer).await {
+        answers.entry(chunk).or_default().extend(more);
+    }
+    let now = now();
+    for (chunk, watched) in due.iter_mut() {
+        let answers: Vec<Answer> =
+            answers.remove(chunk).unwrap_or_default().into_iter().map(|(_, answer)| answer).collect();
+        watched.record.observe(now, &answers, |holder| gone.get(&holder).copied());
+    }
+}
+
+/// Every index that somebody shows, a bit each.
+pub(super) fn shown(answers: &[(Peer, Answer)]) -> u128 {
+    answers.iter().filter_map(|(_, answer)| answer.held).fold(0, |all, held| all | held)
+}
+
+/// Queues what has to be done.
+fn consider(inner: &Inner, chunk: ChunkId, watched: &Watched, tally: &mut Tally) {
+    let Watched { record, window } = watched;
+    let now = now();
+    let need = assess(record, now, &inner.patience);
+    count(tally, &need);
+    let Need::Repair { lane, wanted } = need else { return };
+    let holders: Vec<Holder> = record.holders().collect();
+    if window.iter().all(|peer| holders.contains(&holder(peer))) {
+        tally.homeless += 1;
+        return;
+    }
+    let redundancy = record.redundancy();
+    let rank = rank(&inner.transfer, record, window, &BTreeMap::new());
+    let turn = Duration::from_secs(inner.config.turn_seconds);
+    let shards = u64::from(redundancy.k() - 1) + wanted.len() as u64;
+    inner.offer(Job {
+        chunk,
+        lane,
+        margin: record.census(now, &inner.patience).present.saturating_sub(redundancy.k()),
+        not_before: now.after(turn * u32::try_from(rank).unwrap_or(u32::MAX)),
+        bytes: shards * u64::from(record.shard_len()),
+        damaged: 0,
+    });
+}
+
+fn count(tally: &mut Tally, need: &Need) {
+    match need {
+        Need::Nothing => {}
+        Need::Wait(_) | Need::Repair { .. } => tally.degraded += 1,
+        Need::Unreadable => tally.unreadable += 1,
+    }
+}

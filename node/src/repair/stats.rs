@@ -1,0 +1,28 @@
+//! What repair has done so far.
+
+/// Counters since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stats {
+    pub(super) rounds: u64,
+    pub(super) last_round: Tally,
+    pub(super) repaired_chunks: u64,
+    pub(super) repaired_shards: u64,
+    pub(super) failed: u64,
+    pub(super) fetched_bytes: u64,
+    pub(super) sent_bytes: u64,
+    /// What the same repairs have to move at the least.
+    pub(super) needed_bytes: u64,
+}
+
+/// What a round saw.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    /// Chunks of which this node holds shards.
+    pub(super) chunks: u64,
+    /// Those known to miss shards.
+    pub(super) degraded: u64,
+    /// Those known to have fewer than k.
+    pub(super) unreadable: u64,
+    /// Those that should be repaired, but no node is free to take a shard.
+    pub(super) homeless: u64,
+}

@@ -1,0 +1,74 @@
+//! Working off the queue: in the order of risk, within the budget.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chordage_storage::repair::{Job, Lane};
+
+use super::rebuild::{Unrepaired, rebuild};
+use super::{Inner, now};
+
+/// Looks at the queue again after this at the latest.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+pub(super) async fn run(inner: Arc<Inner>) {
+    loop {
+        match take(&inner) {
+            Ok(job) => work(&inner, job).await,
+            Err(wait) => {
+                let queued = inner.queued.notified();
+                // Whichever comes first; a job queued between the look and here is found a second later.
+                let _ = tokio::time::timeout(wait.min(LOOK_AGAIN), queued).await;
+            }
+        }
+    }
+}
+
+/// The next job, paid for, or how long to wait.
+fn take(inner: &Inner) -> Result<Job, Duration> {
+    let now = now();
+    let mut state = inner.state();
+    let braked = state.brake.holds(now).is_some();
+    // Damage on this disk is no consequence of a partition, but whether others hold enough is not clear then either.
+    let may = |lane: Lane| lane == Lane::Urgent || !braked;
+    let Some(job) = state.queue.next(now, may) else {
+        let turn = state.queue.next_turn(may);
+        return Err(turn.map_or(LOOK_AGAIN, |turn| turn.since(now).max(Duration::from_millis(5))));
+    };
+    if let Err(wait) = state.bucket.take(job.bytes, job.lane, now) {
+        state.queue.offer(job);
+        // It waits for the budget, and a more pressing one that comes in meanwhile goes first.
+        return Err(wait.max(Duration::from_millis(5)));
+    }
+    state.running.insert(job.chunk);
+    Ok(job)
+}
+
+async fn work(inner: &Inner, job: Job) {
+    let outcome = rebuild(inner, &job).await;
+    let mut state = inner.state();
+    state.running.remove(&job.chunk);
+    let moved = match &outcome {
+        Ok(done) => done.fetched + done.sent,
+        Err((_, moved)) => *moved,
+    };
+    // The budget was charged with what was expected.
+    let difference = i128::from(moved) - i128::from(job.bytes);
+    state.bucket.correct(i64::try_from(difference).unwrap_or(i64::MAX));
+    match outcome {
+        Ok(done) => {
+            state.stats.repaired_chunks += 1;
+            state.stats.repaired_shards += u64::from(done.shards);
+            state.stats.fetched_bytes += done.fetched;
+            state.stats.sent_bytes += done.sent;
+            state.stats.needed_bytes += done.needed;
+            tracing::info!(chunk = %job.chunk, lane = ?job.lane, shards = done.shards, "repaired");
+        }
+        Err((Unrepaired::NotNeeded, moved)) => state.stats.fetched_bytes += moved,
+        Err((reason, moved)) => {
+            state.stats.fetched_bytes += moved;
+            state.stats.failed += 1;
+            tracing::warn!(chunk = %job.chunk, lane = ?job.lane, %reason, "not repaired; a later round tries again");
+        }
+    }
+}

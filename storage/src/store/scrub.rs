@@ -1,0 +1,50 @@
+//! Reading everything again, a little at a time.
+
+use super::ShardStore;
+use super::types::{GetError, ShardKey};
+
+/// Shards that one step lists at most.
+const STEP_SHARDS_MAX: usize = 64;
+
+/// What one step of a scrub did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scrubbed {
+    /// Shards read.
+    pub shards: u64,
+    /// Bytes read of them.
+    pub bytes: u64,
+    /// Those that did not match their hashes. They are no longer held.
+    pub damaged: Vec<ShardKey>,
+    /// Where the next step begins; `None` if this one came to the end.
+    pub next: Option<ShardKey>,
+}
+
+impl ShardStore {
+    /// Reads shards behind `after` against their hashes, in the order of their keys: about `bytes`, at least one shard
+    /// and at most 64. Damaged ones are dropped, durably, so that nobody counts on them and they can be put again.
+    pub fn scrub(&self, after: Option<ShardKey>, bytes: u64) -> Result<Scrubbed, GetError> {
+        let mut done = Scrubbed::default();
+        let listed = self.iterate(after, STEP_SHARDS_MAX)?;
+        let more = listed.len() == STEP_SHARDS_MAX;
+        for (position, (key, len)) in listed.iter().enumerate() {
+            if position > 0 && done.bytes >= bytes {
+                done.next = Some(listed[position - 1].0);
+                break;
+            }
+            // One that is gone by now was deleted meanwhile.
+            let held = self.get_shard(*key)?;
+            done.shards += 1;
+            done.bytes += u64::from(*len);
+            done.damaged.extend(held.corrupt.into_iter().map(|index| ShardKey { chunk: key.chunk, index }));
+        }
+        if done.next.is_none() && more {
+            done.next = listed.last().map(|(key, _)| *key);
+        }
+        if !done.damaged.is_empty() {
+            // Already not held; this is for the next start. If the disk is too full for it, the next scrub finds
+            // them again.
+            let _ = self.delete(&done.damaged);
+        }
+        Ok(done)
+    }
+}
