@@ -115,7 +115,9 @@ impl From<Problem> for CliError {
             ProblemCode::BadRequest | ProblemCode::RangeNotSatisfiable => ExitStatus::Usage,
             ProblemCode::BadLink | ProblemCode::NotReadable => ExitStatus::BadLink,
             ProblemCode::Unavailable | ProblemCode::NoSuchPath => ExitStatus::Unavailable,
-            ProblemCode::TooFewNodes | ProblemCode::NotDurable => ExitStatus::NotDurable,
+            ProblemCode::TooFewNodes | ProblemCode::NotDurable | ProblemCode::Forgotten => {
+                ExitStatus::NotDurable
+            }
             ProblemCode::TimedOut => ExitStatus::Deadline,
             ProblemCode::Busy
             | ProblemCode::NotJoined

@@ -86,9 +86,14 @@ impl Printer {
         let _ = io::stderr().write_all(text.as_bytes());
     }
 
+    /// Whether somebody sees a progress bar.
+    pub(crate) fn shows_progress(&self) -> bool {
+        self.tells() && io::stderr().is_terminal()
+    }
+
     /// A progress bar on the terminal; silent when there is none or nothing is to be told.
     pub(crate) fn progress(&self, verb: &'static str, total: Option<u64>) -> Progress {
-        Progress::new(verb, total, self.tells() && io::stderr().is_terminal())
+        Progress::new(verb, total, self.shows_progress())
     }
 }
 

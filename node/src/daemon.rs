@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chordage_dht::PeerInfo;
+use chordage_storage::catalog::Catalog;
 use chordage_storage::{ConvergenceSecret, OpenError, ShardKey, ShardStore, StoreConfig};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -18,6 +19,7 @@ use crate::driver::{Driver, DriverHandle, DriverParts};
 use crate::handle::{Inner, NodeHandle};
 use crate::identity::Identity;
 use crate::listen::{LISTEN_FILE, ListenError, listen, remember};
+use crate::put::Standing;
 use crate::repair::Repairer;
 use crate::scrub::Scrubber;
 use crate::shards::{ShardClient, ShardServer, TrafficCounters};
@@ -127,6 +129,8 @@ impl Daemon {
             read_totals: Default::default(),
             traffic,
             local: local_id,
+            catalog: open_catalog(&dir, &secret),
+            standing: Standing::default(),
         });
         let repairer =
             Repairer::start(transfer.clone(), metric, config.repair, dir.path(), damage, leaving.clone())
@@ -167,6 +171,31 @@ impl Daemon {
         let _ = self.running.await;
         if let Err(error) = self.handle.inner.transfer.store.shards().checkpoint() {
             tracing::error!(%error, "the shard store did not close cleanly; the next start checks its tail");
+        }
+    }
+}
+
+/// Puts work without it, and send more.
+fn open_catalog(dir: &DataDir, secret: &ConvergenceSecret) -> Option<Arc<Catalog>> {
+    let path = dir.join("catalog");
+    match Catalog::open(&path, secret) {
+        Ok(Some(catalog)) => {
+            if catalog.begun_anew() > 0 {
+                tracing::warn!(
+                    path = %path.display(),
+                    "the catalog of earlier puts was damaged and is begun anew: nothing is lost, and the next put sends \
+                     again what it would have known to be stored"
+                );
+            }
+            Some(Arc::new(catalog))
+        }
+        Ok(None) => {
+            tracing::warn!(path = %path.display(), "the catalog of earlier puts is in use; puts will send everything");
+            None
+        }
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "the catalog of earlier puts cannot be opened; puts will send everything");
+            None
         }
     }
 }

@@ -6,6 +6,7 @@
 //! secret       convergence secret, mode 0600   listen     addresses of the last run, to be kept
 //! peers        addresses of known peers        shards/    the shard store
 //! api          address of the running API      api.sock, api.token
+//! catalog/     what was put before, a cache
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};

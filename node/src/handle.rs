@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chordage_dht::{Confirm, Key, Lookup, LookupOptions};
-use chordage_storage::{ConvergenceSecret, Link, Redundancy};
+use chordage_storage::{ConvergenceSecret, Fingerprint, Link, Redundancy};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::types::{Health, PeerStatus, PutReport, ScrubStatus, Status, TraceHop, TraceReport};
@@ -46,6 +46,16 @@ impl NodeHandle {
         let put = put::put(self.inner.transfer.clone(), self.inner.secret.clone(), body, format, request);
         // Leaving waits a while for transfers, then cuts them off: see the daemon's shutdown.
         put.await
+    }
+
+    /// For each file whether a put like `request` can do without its content: it was put with that fingerprint, and all
+    /// of it is stored now as well as the put would store it. At most 65,536 at a time.
+    pub async fn unchanged(
+        &self,
+        fingerprints: Vec<Fingerprint>,
+        request: PutRequest,
+    ) -> Result<Vec<bool>, PutError> {
+        put::unchanged(&self.inner.transfer, fingerprints, request).await
     }
 
     /// Fetches the manifest of `link`.

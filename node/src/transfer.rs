@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use chordage_dht::{Confirm, Key, Lookup, LookupOptions, NodeId, Peer, rendezvous_order};
 use chordage_storage::ChunkId;
+use chordage_storage::catalog::Catalog;
 
 use crate::coding::{Budget, Coders};
 use crate::driver::{DriverHandle, FindError};
 use crate::get::{Holders, Totals};
+use crate::put::Standing;
 use crate::shards::{ShardClient, TrafficCounters};
 use crate::store::Store;
 
@@ -31,6 +33,10 @@ pub(crate) struct Transfer {
     pub(crate) read_totals: Totals,
     pub(crate) traffic: Arc<TrafficCounters>,
     pub(crate) local: NodeId,
+    /// What was put from here before; `None` if it cannot be opened, and then nothing is known.
+    pub(crate) catalog: Option<Arc<Catalog>>,
+    /// What holders said lately about chunks from before.
+    pub(crate) standing: Standing,
 }
 
 /// How sure the candidates have to be.

@@ -66,7 +66,7 @@ fn bytes(seed: u64, len: usize) -> Vec<u8> {
 }
 
 fn asking_for(redundancy: &str) -> PutRequest {
-    PutRequest { redundancy: Some(redundancy.parse().expect("valid")), allow_degraded: false }
+    PutRequest { redundancy: Some(redundancy.parse().expect("valid")), ..PutRequest::default() }
 }
 
 async fn read(node: &NodeHandle, link: &Link, range: Range<u64>) -> Result<Vec<u8>, GetError> {

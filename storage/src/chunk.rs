@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::catalog::PieceInfo;
 use crate::codec::{CodecError, CodecId, ErasureCodec, shard_len};
 use crate::compress::{Compression, Method, Squeezer};
 use crate::descriptor::Descriptor;
@@ -23,18 +24,31 @@ pub(crate) const MAX_SEALED_LEN: usize = MAX_CHUNK_LEN + SEAL_OVERHEAD;
 const MAX_CACHED_CODECS: usize = 8;
 
 /// The plaintext of one chunk. Made from bytes, or by [`ObjectWriter`](crate::ObjectWriter), whose packs carry
-/// the hash of their pieces along so that their bytes need not be hashed twice.
+/// their pieces along, and a hash of those, so that their bytes need not be hashed twice.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pack {
     bytes: Vec<u8>,
     /// Commits to the bytes.
     digest: Option<[u8; 32]>,
+    number: Option<u32>,
+    pieces: Vec<PieceInfo>,
 }
 
 impl Pack {
-    /// A pack whose `digest` commits to `bytes`. If it did not, one key could seal two messages.
-    pub(crate) fn with_digest(bytes: Vec<u8>, digest: [u8; 32]) -> Self {
-        Self { bytes, digest: Some(digest) }
+    /// The pack of this number in its object's table. Its `digest` commits to `bytes`: if it did not, one key could
+    /// seal two messages.
+    pub(crate) fn of_pieces(bytes: Vec<u8>, digest: [u8; 32], number: u32, pieces: Vec<PieceInfo>) -> Self {
+        Self { bytes, digest: Some(digest), number: Some(number), pieces }
+    }
+
+    /// Its number in the object's table, if it holds data of one.
+    pub fn number(&self) -> Option<u32> {
+        self.number
+    }
+
+    /// Takes the list of its pieces, which lie one behind the other.
+    pub fn take_pieces(&mut self) -> Vec<PieceInfo> {
+        std::mem::take(&mut self.pieces)
     }
 
     /// Gives back the buffer.
@@ -45,7 +59,7 @@ impl Pack {
 
 impl From<Vec<u8>> for Pack {
     fn from(bytes: Vec<u8>) -> Self {
-        Self { bytes, digest: None }
+        Self { bytes, digest: None, number: None, pieces: Vec::new() }
     }
 }
 

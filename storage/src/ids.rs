@@ -51,6 +51,24 @@ id! {
     ShardHash
 }
 
+id! {
+    /// Keyed BLAKE3 of a piece of a file: the unit of deduplication.
+    PieceHash
+}
+
+id! {
+    /// What a client says of a file without reading it: a hash of where it is (machine, device, inode) and of what
+    /// changes when it is written to (size, times of modification and of change). Equal fingerprints, equal content.
+    Fingerprint
+}
+
+impl Fingerprint {
+    /// Parses 64 hex digits, in either case.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        ChunkId::from_hex(text).map(|id| Self(id.0))
+    }
+}
+
 impl ChunkId {
     /// Parses 64 hex digits, in either case.
     pub fn from_hex(text: &str) -> Option<Self> {

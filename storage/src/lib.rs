@@ -15,16 +15,20 @@
 //! [`ManifestLoader`] says which chunks it needs until it can hand out a [`Manifest`]. [`ShardStore`] keeps
 //! shards on disk, and [`repair`] decides what to do when others lose theirs.
 //!
-//! Nothing here knows a network, a clock or a source of chance. Only [`store`] and the ledger of
+//! [`Catalog`](catalog::Catalog) remembers what was put before.
+//!
+//! Nothing here knows a network, a clock or a source of chance. Only [`store`], [`catalog`] and the ledger of
 //! [`repair`] touch files.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod catalog;
 mod chunk;
 mod codec;
 mod combine;
 mod compress;
 mod cut;
+mod database;
 mod descriptor;
 mod ids;
 mod link;
@@ -38,6 +42,7 @@ pub mod repair;
 mod seal;
 mod secret;
 pub mod store;
+mod table;
 mod writer;
 
 pub use chunk::{
@@ -47,12 +52,13 @@ pub use chunk::{
 pub use codec::{CodecError, CodecId, ErasureCodec};
 pub use compress::Compression;
 pub use descriptor::{Descriptor, DescriptorError, MAX_DESCRIPTOR_LEN, ShardError};
-pub use ids::{ChunkId, ChunkKey, ShardHash};
+pub use ids::{ChunkId, ChunkKey, Fingerprint, PieceHash, ShardHash};
 pub use link::{Link, LinkError};
 pub use manifest::{
     Entries, Entry, EntryKind, Extent, FileEntry, MAX_MANIFEST_LEN, MAX_TARGET_LEN, Manifest, ManifestError,
     ManifestLoader, Metadata, ObjectKind, OrderError, Step, Summary,
 };
+pub use pack::Place;
 pub use path::{EntryPath, PathError};
 pub use redundancy::{Redundancy, RedundancyError};
 pub use reed_solomon::ReedSolomon;
@@ -62,4 +68,5 @@ pub use store::{
     ChangeError, Compacted, GetError, Held, InvalidShard, OpenError, PutError, PutOutcome, Scrubbed,
     ShardKey, ShardPut, ShardStore, StoreConfig, StoredShard, Usage,
 };
+pub use table::Scatter;
 pub use writer::{ChunkSink, ObjectWriter, WriteError, Written};

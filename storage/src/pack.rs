@@ -6,9 +6,12 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::catalog::PieceInfo;
 use crate::chunk::{MAX_CHUNK_LEN, Pack};
 use crate::cut::{Cutter, MAX_PIECE};
+use crate::ids::PieceHash;
 use crate::secret::ConvergenceSecret;
+use crate::table::Table;
 
 /// A pack does not close before this length, unless nothing follows.
 const MIN_PACK: usize = 3 << 19;
@@ -20,12 +23,15 @@ const _: () = assert!(FULL_PACK + MAX_PIECE <= MAX_CHUNK_LEN);
 /// Pieces that are remembered: 16 GiB of large files, in about 8 MiB of memory.
 const REMEMBERED_PIECES: usize = 1 << 16;
 
-/// Where a piece lies in the object's chunks.
+/// Where a piece, or several that follow each other, lie in the object's chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) chunk: u32,
-    pub(crate) offset: u32,
-    pub(crate) len: u32,
+pub struct Place {
+    /// Number of the chunk in the object's table.
+    pub chunk: u32,
+    /// Where in its plaintext.
+    pub offset: u32,
+    /// How many bytes.
+    pub len: u32,
 }
 
 /// Cuts, deduplicates and packs one stream of bytes after another.
@@ -40,7 +46,8 @@ pub(crate) struct Packer {
     packed: usize,
     /// Hash of the lengths and hashes of the open pack's pieces.
     digest: blake3::Hasher,
-    /// Number of the open pack.
+    pieces: Vec<PieceInfo>,
+    /// Number of the open pack, once it has a piece.
     chunk: u32,
     /// The open pack is to be closed before the next piece.
     full: bool,
@@ -55,6 +62,7 @@ impl Packer {
             buffer: Vec::new(),
             packed: 0,
             digest: digest(),
+            pieces: Vec::new(),
             chunk: 0,
             full: false,
             seen: Seen::default(),
@@ -73,27 +81,45 @@ impl Packer {
     }
 
     /// Cuts the next piece, if there are bytes enough to know where it ends. At the end of a file, any bytes are
-    /// enough.
-    pub(crate) fn next_piece(&mut self, end_of_file: bool) -> Option<Place> {
+    /// enough. It has to be [packed](Self::pack) or [left out](Self::leave_out) before the next one.
+    pub(crate) fn next_piece(&self, end_of_file: bool) -> Option<PieceInfo> {
         let tail = &self.buffer[self.packed..];
         if tail.is_empty() || self.full || (tail.len() < MAX_PIECE && !end_of_file) {
             return None;
         }
         let piece = &tail[..self.cutter.first_piece(tail)];
-        let hash = self.secret.piece_hash(piece);
-        let len = piece.len();
-        if let Some(place) = self.seen.find(&hash, len) {
+        Some(PieceInfo { hash: self.secret.piece_hash(piece), len: piece.len() as u32 }) // at most MAX_PIECE
+    }
+
+    /// Where the object has the piece already, if it is remembered.
+    pub(crate) fn seen(&self, piece: &PieceInfo) -> Option<Place> {
+        self.seen.find(piece)
+    }
+
+    /// Drops the piece: it lies elsewhere.
+    pub(crate) fn leave_out(&mut self, piece: &PieceInfo) {
+        let len = piece.len as usize;
+        if self.buffer.len() == self.packed + len {
+            self.buffer.truncate(self.packed); // the usual case for small files, without moving anything
+        } else {
             self.buffer.drain(self.packed..self.packed + len);
-            return Some(place);
+        }
+    }
+
+    /// Puts the piece into the open pack. The first one gives the pack its number.
+    pub(crate) fn pack(&mut self, piece: PieceInfo, table: &mut Table) -> Place {
+        if self.packed == 0 {
+            self.chunk = table.add_pack();
         }
         // All of these are at most MAX_CHUNK_LEN.
-        let place = Place { chunk: self.chunk, offset: self.packed as u32, len: len as u32 };
-        self.seen.remember(hash, place);
-        self.digest.update(&place.len.to_le_bytes());
-        self.digest.update(&hash);
-        self.packed += len;
-        self.full = self.packed >= FULL_PACK || (self.packed >= MIN_PACK && ends_pack(&hash, len));
-        Some(place)
+        let place = Place { chunk: self.chunk, offset: self.packed as u32, len: piece.len };
+        self.seen.remember(piece.hash, place);
+        self.digest.update(&piece.len.to_le_bytes());
+        self.digest.update(piece.hash.as_bytes());
+        self.pieces.push(piece);
+        self.packed += piece.len as usize;
+        self.full = self.packed >= FULL_PACK || (self.packed >= MIN_PACK && ends_pack(&piece));
+        place
     }
 
     /// The open pack, once it is full.
@@ -114,10 +140,10 @@ impl Packer {
         let mut bytes = std::mem::replace(&mut self.buffer, next);
         bytes.truncate(self.packed);
         let digest = std::mem::replace(&mut self.digest, digest());
+        let pieces = std::mem::take(&mut self.pieces);
         self.packed = 0;
         self.full = false;
-        self.chunk += 1;
-        Some(Pack::with_digest(bytes, *digest.finalize().as_bytes()))
+        Some(Pack::of_pieces(bytes, *digest.finalize().as_bytes(), self.chunk, pieces))
     }
 }
 
@@ -127,24 +153,25 @@ fn digest() -> blake3::Hasher {
 
 /// Whether a pack that is long enough ends behind this piece: with a chance of one in [`MEAN_EXTRA`] per byte,
 /// decided by the piece's own hash.
-fn ends_pack(hash: &[u8; 32], len: usize) -> bool {
-    let draw = u32::from_le_bytes([hash[0], hash[1], hash[2], hash[3]]);
-    u64::from(draw) * MEAN_EXTRA < (len as u64) << 32
+fn ends_pack(piece: &PieceInfo) -> bool {
+    let [a, b, c, d, ..] = *piece.hash.as_bytes();
+    let draw = u32::from_le_bytes([a, b, c, d]);
+    u64::from(draw) * MEAN_EXTRA < u64::from(piece.len) << 32
 }
 
 /// The pieces that were packed last. A lookup table only: its order is never used.
 #[derive(Default)]
 struct Seen {
-    places: HashMap<[u8; 32], Place>,
-    oldest_first: VecDeque<[u8; 32]>,
+    places: HashMap<PieceHash, Place>,
+    oldest_first: VecDeque<PieceHash>,
 }
 
 impl Seen {
-    fn find(&self, hash: &[u8; 32], len: usize) -> Option<Place> {
-        self.places.get(hash).copied().filter(|place| place.len as usize == len)
+    fn find(&self, piece: &PieceInfo) -> Option<Place> {
+        self.places.get(&piece.hash).copied().filter(|place| place.len == piece.len)
     }
 
-    fn remember(&mut self, hash: [u8; 32], place: Place) {
+    fn remember(&mut self, hash: PieceHash, place: Place) {
         if self.places.len() >= REMEMBERED_PIECES
             && let Some(oldest) = self.oldest_first.pop_front()
         {
@@ -168,6 +195,15 @@ mod tests {
     /// Packs files, each fed in steps of the given lengths.
     fn pack(files: &[Vec<u8>], steps: &[usize]) -> Packed {
         let mut packer = Packer::new(&ConvergenceSecret::new([5; 32]));
+        let mut table = Table::default();
+        let mut next = |packer: &mut Packer, end_of_file| {
+            let piece = packer.next_piece(end_of_file)?;
+            let seen = packer.seen(&piece);
+            if seen.is_some() {
+                packer.leave_out(&piece);
+            }
+            seen.or_else(|| Some(packer.pack(piece, &mut table)))
+        };
         let mut out = Packed { packs: vec![], files: vec![] };
         let mut steps = steps.iter().cycle();
         for file in files {
@@ -178,13 +214,13 @@ mod tests {
                 rest = later;
                 while !now.is_empty() {
                     now = &now[packer.append(now)..];
-                    while let Some(place) = packer.next_piece(false) {
+                    while let Some(place) = next(&mut packer, false) {
                         places.push(place);
                         out.packs.extend(packer.take_full());
                     }
                 }
             }
-            while let Some(place) = packer.next_piece(true) {
+            while let Some(place) = next(&mut packer, true) {
                 places.push(place);
                 out.packs.extend(packer.take_full());
             }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::ids::PieceHash;
+
 /// Salt of convergent encryption. Chunks of equal content under one secret get one address, and so are stored
 /// once; under different secrets nothing shows that they are equal. Without a secret anyone who can guess a
 /// file could confirm that it is stored (Zooko Wilcox-O'Hearn et al., "Drew Perttula and attacks on convergent
@@ -11,6 +13,7 @@ pub struct ConvergenceSecret {
     seal: [u8; 32],
     piece: [u8; 32],
     gear: [u8; 32],
+    catalog: [u8; 32],
 }
 
 impl ConvergenceSecret {
@@ -20,6 +23,7 @@ impl ConvergenceSecret {
             seal: blake3::derive_key("chordage v1 chunk key", &secret),
             piece: blake3::derive_key("chordage v1 piece hash", &secret),
             gear: blake3::derive_key("chordage v1 gear table", &secret),
+            catalog: blake3::derive_key("chordage v1 catalog", &secret),
         }
     }
 
@@ -34,9 +38,14 @@ impl ConvergenceSecret {
         blake3::Hasher::new_keyed(&self.seal)
     }
 
-    /// Hash of a piece of a file, the unit of deduplication within one put.
-    pub(crate) fn piece_hash(&self, piece: &[u8]) -> [u8; 32] {
-        *blake3::keyed_hash(&self.piece, piece).as_bytes()
+    /// Hash of a piece of a file, the unit of deduplication.
+    pub(crate) fn piece_hash(&self, piece: &[u8]) -> PieceHash {
+        PieceHash(*blake3::keyed_hash(&self.piece, piece).as_bytes())
+    }
+
+    /// Keys the names and checksums of the catalog's rows.
+    pub(crate) fn catalog_key(&self) -> &[u8; 32] {
+        &self.catalog
     }
 
     /// Random-looking words for the gear table, so that cut points do not tell what is being cut.

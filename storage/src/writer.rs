@@ -1,6 +1,8 @@
 //! Writing an object: files in, a link out.
 
+use crate::catalog::{KnownChunk, KnownFile, KnownPiece, MAX_EXTENTS, PieceInfo};
 use crate::chunk::{ChunkRef, Pack};
+use crate::ids::Fingerprint;
 use crate::link::Link;
 use crate::manifest::{
     MAX_INLINE_LEN, MAX_MANIFEST_LEN, Metadata, ObjectKind, Order, OrderError, Record, RecordKind, Root,
@@ -9,6 +11,7 @@ use crate::manifest::{
 use crate::pack::{Packer, Place};
 use crate::path::EntryPath;
 use crate::secret::ConvergenceSecret;
+use crate::table::Table;
 
 /// Where packs go to become chunks. An implementation may encode and send them on other threads; the writer never
 /// looks at a chunk again.
@@ -23,6 +26,25 @@ pub trait ChunkSink {
     /// Waits until every submitted chunk is encoded, and returns the references of all those since the last
     /// call, in the order of submission. Whether they are stored already is between the sink and its owner.
     fn barrier(&mut self) -> Result<Vec<ChunkRef>, Self::Error>;
+
+    /// Where a piece was put before. Sinks without a memory know nothing.
+    fn find_piece(&mut self, _piece: &PieceInfo) -> Option<KnownPiece> {
+        None
+    }
+
+    /// Whether a chunk from before is still stored as well as this object wants to be.
+    fn is_stored(&mut self, _chunk: &KnownChunk) -> Result<bool, Self::Error> {
+        Ok(false)
+    }
+
+    /// The object uses a piece from before.
+    fn use_piece(&mut self, _piece: &PieceInfo, _known: &KnownPiece) {}
+
+    /// The object uses a chunk from before, under this number of its table. Called once for each.
+    fn refer(&mut self, _chunk: &KnownChunk, _number: u32) {}
+
+    /// A file is complete, and lies there. Chunks it lies in may not be stored yet.
+    fn file_written(&mut self, _fingerprint: Fingerprint, _places: &[Place]) {}
 }
 
 /// Why an object could not be written. What was submitted so far is in the network without a root, so that nobody
@@ -64,8 +86,10 @@ pub struct Written<S> {
     pub link: Link,
     /// What it consists of.
     pub summary: Summary,
-    /// Data bytes that were submitted: what is left of [`Summary::bytes`] after deduplication within the object.
+    /// Data bytes that were submitted: what is left of [`Summary::bytes`] after deduplication.
     pub packed_bytes: u64,
+    /// Bytes that lie in chunks from before.
+    pub reused_bytes: u64,
     /// Chunks of the manifest, besides the data chunks.
     pub manifest_chunks: u32,
     /// The sink, to wait for and ask about storage.
@@ -81,7 +105,9 @@ pub struct ObjectWriter<S> {
     kind: ObjectKind,
     order: Order,
     summary: Summary,
+    table: Table,
     packed_bytes: u64,
+    reused_bytes: u64,
     /// Entries not yet submitted.
     entries: Vec<u8>,
     entries_len: u64,
@@ -109,9 +135,25 @@ struct OpenFile {
     previous: u32,
     /// Extent that may still grow.
     growing: Option<Place>,
+    /// For the catalog: as what the file will be asked for again, and its extents so far.
+    catalogued: Option<(Fingerprint, Vec<Place>)>,
 }
 
 impl OpenFile {
+    fn new(depth: usize, path: &EntryPath, metadata: Metadata) -> Self {
+        Self {
+            depth,
+            name: path.name().unwrap_or_default().to_vec(),
+            metadata,
+            size: 0,
+            extents: Vec::new(),
+            extent_count: 0,
+            previous: 0,
+            growing: None,
+            catalogued: None,
+        }
+    }
+
     fn add(&mut self, place: Place) {
         self.size += u64::from(place.len);
         if let Some(growing) = &mut self.growing
@@ -130,6 +172,10 @@ impl OpenFile {
             encode_extent(&mut self.extents, self.previous, place);
             self.extent_count += 1;
             self.previous = place.chunk;
+            match &mut self.catalogued {
+                Some((_, places)) if places.len() < MAX_EXTENTS => places.push(place),
+                _ => self.catalogued = None,
+            }
         }
     }
 }
@@ -142,7 +188,7 @@ impl<S: ChunkSink> ObjectWriter<S> {
         metadata: Metadata,
     ) -> Result<Self, WriteError<S::Error>> {
         let mut writer = Self::new(sink, secret, ObjectKind::File);
-        writer.open_file(&EntryPath::root(), metadata)?;
+        writer.begin_file(&EntryPath::root(), metadata)?;
         Ok(writer)
     }
 
@@ -164,7 +210,9 @@ impl<S: ChunkSink> ObjectWriter<S> {
             kind,
             order: Order::default(),
             summary: Summary::default(),
+            table: Table::default(),
             packed_bytes: 0,
+            reused_bytes: 0,
             entries: Vec::new(),
             entries_len: 0,
             submitted: Vec::new(),
@@ -196,7 +244,35 @@ impl<S: ChunkSink> ObjectWriter<S> {
 
     /// Begins a file: its bytes follow.
     pub fn begin_file(&mut self, path: &EntryPath, metadata: Metadata) -> Result<(), WriteError<S::Error>> {
-        self.open_file(path, metadata)
+        let depth = self.admit(path, metadata, false)?;
+        self.open = Some(OpenFile::new(depth, path, metadata));
+        Ok(())
+    }
+
+    /// When the open file ends, the sink is to be [told](ChunkSink::file_written) where it lies. To be called before
+    /// its first byte.
+    pub fn catalog_as(&mut self, fingerprint: Fingerprint) -> Result<(), WriteError<S::Error>> {
+        let open = self.open.as_mut().ok_or(WriteError::NoFileOpen)?;
+        open.catalogued = Some((fingerprint, Vec::new()));
+        Ok(())
+    }
+
+    /// Takes over the content of a file that was put before, as the open file's next bytes. Its chunks have to be
+    /// stored.
+    pub fn take_over(&mut self, file: &KnownFile) -> Result<(), WriteError<S::Error>> {
+        // What was written before it ends here: a piece does not reach into bytes that are not at hand.
+        self.cut(true)?;
+        let Some(open) = &mut self.open else { return Err(WriteError::NoFileOpen) };
+        self.table.grow(file.size);
+        self.reused_bytes += file.size;
+        for extent in &file.extents {
+            let (number, first) = self.table.refer(&extent.chunk);
+            if first {
+                self.sink.refer(&extent.chunk, number);
+            }
+            open.add(Place { chunk: number, offset: extent.offset, len: extent.len });
+        }
+        self.check_len()
     }
 
     /// Appends to the open file.
@@ -212,6 +288,11 @@ impl<S: ChunkSink> ObjectWriter<S> {
         Ok(())
     }
 
+    /// The sink, to ask it what it knows.
+    pub fn sink_mut(&mut self) -> &mut S {
+        &mut self.sink
+    }
+
     /// Ends the open file.
     pub fn end_file(&mut self) -> Result<(), WriteError<S::Error>> {
         self.cut(true)?;
@@ -223,6 +304,9 @@ impl<S: ChunkSink> ObjectWriter<S> {
         self.push_record(&record)?;
         self.summary.files += 1;
         self.summary.bytes += file.size;
+        if let Some((fingerprint, places)) = &file.catalogued {
+            self.sink.file_written(*fingerprint, places);
+        }
         Ok(())
     }
 
@@ -236,6 +320,8 @@ impl<S: ChunkSink> ObjectWriter<S> {
         if let Some(pack) = self.packer.take() {
             self.submit_data(pack)?;
         }
+        self.check_len()?;
+        self.summary.chunks = self.table.len();
         let entries_len = u32::try_from(self.entries_len).map_err(|_| WriteError::TooLarge)?;
         let inline_entries = self.entries_len <= MAX_INLINE_LEN as u64;
         if !inline_entries && !self.entries.is_empty() {
@@ -247,7 +333,8 @@ impl<S: ChunkSink> ObjectWriter<S> {
             let tagged = refs.iter().filter(move |(tag, _)| *tag == content);
             tagged.map(|(_, chunk)| *chunk)
         };
-        let table: Vec<u8> = of(Content::Data).flat_map(|chunk| chunk.encode()).collect();
+        let table: Vec<u8> =
+            self.table.references(of(Content::Data)).iter().flat_map(ChunkRef::encode).collect();
         let entries = if inline_entries {
             Stream::Inline(std::mem::take(&mut self.entries).into())
         } else {
@@ -275,24 +362,10 @@ impl<S: ChunkSink> ObjectWriter<S> {
             link: Link::Read { id: *id, key: *key },
             summary: self.summary,
             packed_bytes: self.packed_bytes,
+            reused_bytes: self.reused_bytes,
             manifest_chunks: 1 + streams[0] + streams[1],
             sink: self.sink,
         })
-    }
-
-    fn open_file(&mut self, path: &EntryPath, metadata: Metadata) -> Result<(), WriteError<S::Error>> {
-        let depth = self.admit(path, metadata, false)?;
-        self.open = Some(OpenFile {
-            depth,
-            name: path.name().unwrap_or_default().to_vec(),
-            metadata,
-            size: 0,
-            extents: Vec::new(),
-            extent_count: 0,
-            previous: 0,
-            growing: None,
-        });
-        Ok(())
     }
 
     /// Adds an entry that is complete.
@@ -338,7 +411,19 @@ impl<S: ChunkSink> ObjectWriter<S> {
 
     /// Cuts what can be cut off the open file's bytes.
     fn cut(&mut self, end_of_file: bool) -> Result<(), WriteError<S::Error>> {
-        while let Some(place) = self.packer.next_piece(end_of_file) {
+        while let Some(piece) = self.packer.next_piece(end_of_file) {
+            self.table.grow(piece.len.into());
+            let known = match self.packer.seen(&piece) {
+                None => self.recall(&piece)?,
+                seen => seen,
+            };
+            let place = match known {
+                Some(place) => {
+                    self.packer.leave_out(&piece);
+                    place
+                }
+                None => self.packer.pack(piece, &mut self.table),
+            };
             self.open.as_mut().ok_or(WriteError::NoFileOpen)?.add(place);
             if let Some(pack) = self.packer.take_full() {
                 self.submit_data(pack)?;
@@ -347,9 +432,26 @@ impl<S: ChunkSink> ObjectWriter<S> {
         Ok(())
     }
 
+    /// Where a piece was put before, if it may be used from there.
+    fn recall(&mut self, piece: &PieceInfo) -> Result<Option<Place>, WriteError<S::Error>> {
+        let Some(known) = self.sink.find_piece(piece) else { return Ok(None) };
+        if known.len != piece.len
+            || !self.table.admits(&known.chunk)
+            || !self.sink.is_stored(&known.chunk).map_err(WriteError::Sink)?
+        {
+            return Ok(None);
+        }
+        let (number, first) = self.table.refer(&known.chunk);
+        if first {
+            self.sink.refer(&known.chunk, number);
+        }
+        self.sink.use_piece(piece, &known);
+        self.reused_bytes += u64::from(piece.len);
+        Ok(Some(Place { chunk: number, offset: known.offset, len: known.len }))
+    }
+
     fn submit_data(&mut self, pack: Pack) -> Result<(), WriteError<S::Error>> {
         self.packed_bytes += pack.len() as u64;
-        self.summary.chunks += 1;
         self.check_len()?;
         self.submit(pack, Content::Data)
     }
@@ -357,7 +459,7 @@ impl<S: ChunkSink> ObjectWriter<S> {
     /// The table grows with the data chunks, entries with files and extents; a file's own extents count when it
     /// ends.
     fn check_len(&self) -> Result<(), WriteError<S::Error>> {
-        let table = u64::from(self.summary.chunks) * ChunkRef::ENCODED_LEN as u64;
+        let table = u64::from(self.table.len()) * ChunkRef::ENCODED_LEN as u64;
         if table + self.entries_len > MAX_MANIFEST_LEN { Err(WriteError::TooLarge) } else { Ok(()) }
     }
 

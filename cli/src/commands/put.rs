@@ -5,11 +5,12 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use chordage_node::api::Redundancy;
-use chordage_node::api::client::{BodyFormat, ClientError};
+use chordage_node::api::client::{BodyFormat, Client, ClientError};
 use chordage_node::api::types::{PutQuery, PutReport};
 use chordage_node::api::upload::{UploadWriter, upload};
+use chordage_node::api::{Fingerprint, Redundancy, fingerprint};
 use clap::Args;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::args::GlobalArgs;
@@ -20,12 +21,16 @@ use crate::human;
 use crate::interrupt::Interrupt;
 use crate::printer::Printer;
 use crate::progress::Progress;
-use crate::tree::pack::{self, PackError, Watcher};
+use crate::tree::pack::{self, Memory, PackError, Watcher};
+use crate::tree::walk;
 
 /// Bytes read at a time.
 const BUFFER: usize = 256 * 1024;
 /// There is a link or there is not; in between is nothing.
 const NOT_STORED: &str = "the object is not stored and has no link; a retry reuses the chunks that were sent";
+
+/// Code of the error that a second attempt cures.
+const FORGOTTEN: &str = "forgotten";
 
 /// Store a file, a directory or standard input, and print its link
 ///
@@ -55,6 +60,12 @@ pub(crate) struct PutArgs {
     /// When there are fewer live daemons than shards, store with what there is
     #[arg(long)]
     allow_degraded: bool,
+    /// Read every file and pack all of it, whatever was stored before
+    ///
+    /// Without this, files that have not changed since they were put from here (by device, inode, size and times) are not read
+    /// again, and parts of files that are known are not sent again, as long as enough daemons still have them.
+    #[arg(long)]
+    reread: bool,
 }
 
 /// Runs the command.
@@ -64,19 +75,51 @@ pub(crate) async fn run(
     printer: &Printer,
 ) -> Result<ExitStatus, CliError> {
     let mut interrupt = Interrupt::listen()?;
-    let source = Source::find(&args.path)?;
     let client = connect::client(global)?;
-    let query = PutQuery {
+    let mut query = PutQuery {
         redundancy: args.redundancy.map(|redundancy| redundancy.to_string()),
         allow_degraded: args.allow_degraded,
+        reread: args.reread,
+        ..PutQuery::default()
     };
+    let report = match put(&args.path, &client, query.clone(), printer, &mut interrupt).await {
+        // Holders were lost between the question and the put: send everything, once.
+        Err(error) if error.code == FORGOTTEN && !query.reread => {
+            query.reread = true;
+            put(&args.path, &client, query, printer, &mut interrupt).await
+        }
+        outcome => outcome,
+    };
+    tell(&report?, &args.path, global, printer)?;
+    Ok(ExitStatus::Success)
+}
+
+/// Puts it once.
+async fn put(
+    path: &Path,
+    client: &Client,
+    mut query: PutQuery,
+    printer: &Printer,
+    interrupt: &mut Interrupt,
+) -> Result<PutReport, CliError> {
+    let source = Source::find(path, printer)?;
+    if let Source::File { metadata, .. } = &source {
+        let known = fingerprint(metadata);
+        // Whatever this question fails for, the put fails for too, and says so.
+        let unchanged =
+            !query.reread && matches!(client.unchanged(&[known], &query).await.as_deref(), Ok([true]));
+        query.unchanged = unchanged;
+        query.fingerprint = if unchanged { Some(known) } else { pack::catalogued_as(metadata) }
+            .map(|known| known.to_string());
+    }
     let progress = printer.progress("storing", source.size());
     let (writer, body) = upload();
     let format = source.format();
     let (failed, mut failure) = oneshot::channel();
     let teller = Teller { printer: *printer, progress: progress.clone() };
+    let memory = DaemonMemory { client: client.clone(), query: query.clone(), runtime: Handle::current() };
     // A thread of its own and not the runtime's: a read of standard input cannot be cancelled, and must not keep us.
-    std::thread::spawn(move || send(&source, writer, &teller, failed));
+    std::thread::spawn(move || send(source, writer, &teller, memory, failed));
 
     let outcome = tokio::select! {
         outcome = client.put(body, format, &query) => outcome,
@@ -86,13 +129,24 @@ pub(crate) async fn run(
         }
     };
     progress.clear();
-    match outcome {
-        Ok(report) => {
-            tell(&report, &args.path, global, printer)?;
-            Ok(ExitStatus::Success)
+    // The source's own failure is the reason for whatever the connection says.
+    outcome.map_err(|error| failure.try_recv().unwrap_or_else(|_| stored_not(error)))
+}
+
+/// Asks the daemon, from the thread that reads files.
+struct DaemonMemory {
+    client: Client,
+    query: PutQuery,
+    runtime: Handle,
+}
+
+impl Memory for DaemonMemory {
+    fn unchanged(&mut self, files: &[Fingerprint]) -> Vec<bool> {
+        if self.query.reread {
+            return Vec::new();
         }
-        // The source's own failure is the reason for whatever the connection says.
-        Err(error) => Err(failure.try_recv().unwrap_or_else(|_| stored_not(error))),
+        // Whatever this question fails for, the put fails for too, and says so.
+        self.runtime.block_on(self.client.unchanged(files, &self.query)).unwrap_or_default()
     }
 }
 
@@ -110,16 +164,18 @@ enum Source {
     Pipe(PathBuf),
     File {
         path: PathBuf,
-        size: u64,
+        file: fs::File,
+        metadata: fs::Metadata,
     },
     Dir {
         path: PathBuf,
-        size: u64,
+        /// Bytes of all files, if somebody wants to know.
+        size: Option<u64>,
     },
 }
 
 impl Source {
-    fn find(path: &Path) -> Result<Self, CliError> {
+    fn find(path: &Path, printer: &Printer) -> Result<Self, CliError> {
         let nothing = |error: CliError| error.state("nothing was stored");
         if path == Path::new("-") {
             return Ok(Source::Stdin);
@@ -133,10 +189,11 @@ impl Source {
         let path = path.to_owned();
         let kind = metadata.file_type();
         if kind.is_dir() {
-            let size = pack::measure(&path);
+            let size = printer.shows_progress().then(|| walk::measure(&path));
             Ok(Source::Dir { path, size })
         } else if kind.is_file() {
-            Ok(Source::File { path, size: metadata.len() })
+            let (file, metadata) = pack::open(&path).map_err(|error| source_error(&error))?;
+            Ok(Source::File { path, file, metadata })
         } else if kind.is_fifo() {
             Ok(Source::Pipe(path))
         } else {
@@ -152,7 +209,8 @@ impl Source {
     fn size(&self) -> Option<u64> {
         match self {
             Source::Stdin | Source::Pipe(_) => None,
-            Source::File { size, .. } | Source::Dir { size, .. } => Some(*size),
+            Source::File { metadata, .. } => Some(metadata.len()),
+            Source::Dir { size, .. } => *size,
         }
     }
 
@@ -163,21 +221,29 @@ impl Source {
         }
     }
 
-    fn write(&self, writer: &mut UploadWriter, teller: &Teller) -> Result<(), PackError> {
+    fn write(
+        self,
+        writer: &mut UploadWriter,
+        teller: &Teller,
+        memory: &mut DaemonMemory,
+    ) -> Result<(), PackError> {
         let mut buffer = vec![0; BUFFER];
         match self {
             Source::Stdin => copy(io::stdin().lock(), Path::new("standard input"), writer, teller),
             Source::Pipe(path) => {
-                let pipe = fs::File::open(path).map_err(pack::failed("open", path))?;
-                copy(pipe, path, writer, teller)
+                let pipe = fs::File::open(&path).map_err(pack::failed("open", &path))?;
+                copy(pipe, &path, writer, teller)
             }
-            Source::File { path, .. } => {
-                let (mut file, metadata) = pack::open(path)?;
-                pack::copy_exactly(path, &mut file, metadata.len(), &mut buffer, teller, |bytes| {
+            Source::File { metadata, .. } if memory.query.unchanged => {
+                teller.advance(metadata.len());
+                Ok(())
+            }
+            Source::File { path, mut file, metadata } => {
+                pack::copy_exactly(&path, &mut file, metadata.len(), &mut buffer, teller, |bytes| {
                     writer.write_all(bytes)
                 })
             }
-            Source::Dir { path, .. } => pack::pack(path, writer, teller),
+            Source::Dir { path, .. } => pack::pack(&path, writer, teller, memory),
         }
     }
 }
@@ -219,8 +285,14 @@ impl Watcher for Teller {
 }
 
 /// Feeds the connection. A failure is told before the writer is dropped, because that ends the put.
-fn send(source: &Source, mut writer: UploadWriter, teller: &Teller, failed: oneshot::Sender<CliError>) {
-    match source.write(&mut writer, teller) {
+fn send(
+    source: Source,
+    mut writer: UploadWriter,
+    teller: &Teller,
+    mut memory: DaemonMemory,
+    failed: oneshot::Sender<CliError>,
+) {
+    match source.write(&mut writer, teller, &mut memory) {
         Ok(()) => {
             teller.progress.phase("waiting until it is on disk");
             // If nobody listens any more, the put has failed and says so.
@@ -263,6 +335,13 @@ fn tell(report: &PutReport, path: &Path, global: &GlobalArgs, printer: &Printer)
         human::seconds(report.seconds),
         human::rate(report.bytes, report.seconds)
     ));
+    if report.reused_bytes > 0 {
+        printer.tell(format!(
+            "{} of it were stored before and not sent again; {} had not changed and were not read",
+            human::bytes(report.reused_bytes),
+            human::count(report.unchanged_files, "file", "files"),
+        ));
+    }
     printer.tell(format!(
         "the network holds {} for it, {ratio:.2} times its size: any {} of {} shards give each chunk back, and at least {} \
          are on disk",

@@ -2,3 +2,4 @@
 
 pub(crate) mod pack;
 pub(crate) mod unpack;
+pub(crate) mod walk;

@@ -1,16 +1,21 @@
 //! A directory as an archive, written while it is read: parents first, names in byte order, so that equal trees give equal bytes.
 
-use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Write};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+use chordage_node::api::{Fingerprint, fingerprint, is_settled};
 use chordage_node::archive::{ArchiveWriter, Head, Kind, Mtime};
+
+use super::walk::{Item, Walk};
 
 /// Bytes read at a time.
 const BUFFER: usize = 256 * 1024;
+/// Entries that are looked at ahead, in order to ask about all their files at once; about 500 bytes each.
+const WINDOW: usize = 8192;
 
 /// Why a file or directory could not be taken in. Nothing claims to be stored then.
 #[derive(Debug, thiserror::Error)]
@@ -48,59 +53,72 @@ pub(crate) trait Watcher {
     fn skipped(&self, path: &Path, what: &'static str);
 }
 
-/// Bytes of content below `dir`, for a progress bar: what cannot be read is found when it is its turn.
-pub(crate) fn measure(dir: &Path) -> u64 {
-    let Ok(listing) = fs::read_dir(dir) else { return 0 };
-    let size = |entry: fs::DirEntry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => measure(&entry.path()),
-        Ok(metadata) if metadata.is_file() => metadata.len(),
-        _ => 0,
-    };
-    listing.flatten().map(size).sum()
+/// Tells which files need not be read.
+pub(crate) trait Memory {
+    /// For each file whether its content is stored already. Fewer answers mean no for the rest.
+    fn unchanged(&mut self, files: &[Fingerprint]) -> Vec<bool>;
 }
 
 /// Writes everything below `dir`, itself included, to `out`.
-pub(crate) fn pack<W: Write>(dir: &Path, out: W, watcher: &impl Watcher) -> Result<(), PackError> {
+pub(crate) fn pack<W: Write>(
+    dir: &Path,
+    out: W,
+    watcher: &impl Watcher,
+    memory: &mut impl Memory,
+) -> Result<(), PackError> {
     let mut archive = ArchiveWriter::new(out);
     let metadata = fs::metadata(dir).map_err(failed("read", dir))?;
     archive.begin(&head(Vec::new(), Kind::Dir, &metadata)).map_err(gone)?;
 
-    // A stack of listings rather than recursion: trees can be deeper than thread stacks.
-    let mut stack = vec![(dir.to_owned(), Vec::new(), names(dir)?)];
+    let mut walk = Walk::below(dir)?;
     let mut buffer = vec![0; BUFFER];
-    while let Some((parent, prefix, rest)) = stack.last_mut() {
-        let Some(name) = rest.pop() else {
-            stack.pop();
-            continue;
-        };
-        let path = parent.join(&name);
-        let mut inside = prefix.clone();
-        if !inside.is_empty() {
-            inside.push(b'/');
+    loop {
+        let items = walk.by_ref().take(WINDOW).collect::<Result<Vec<Item>, PackError>>()?;
+        if items.is_empty() {
+            break;
         }
-        inside.extend_from_slice(name.as_bytes());
-
-        let metadata = fs::symlink_metadata(&path).map_err(failed("read", &path))?;
-        let kind = metadata.file_type();
-        if kind.is_dir() {
-            archive.begin(&head(inside.clone(), Kind::Dir, &metadata)).map_err(gone)?;
-            let listing = names(&path)?;
-            stack.push((path, inside, listing));
-        } else if kind.is_symlink() {
-            let target = fs::read_link(&path).map_err(failed("read", &path))?.into_os_string().into_vec();
-            archive.begin(&head(inside, Kind::Symlink { target }, &metadata)).map_err(gone)?;
-        } else if kind.is_file() {
-            file(&path, inside, &mut archive, &mut buffer, watcher)?;
-        } else {
-            let what = match () {
-                () if kind.is_fifo() => "a named pipe",
-                () if kind.is_socket() => "a socket",
-                () => "a device",
-            };
-            watcher.skipped(&path, what);
+        let regular = items.iter().filter(|item| item.metadata.is_file());
+        let files: Vec<Fingerprint> = regular.map(|item| fingerprint(&item.metadata)).collect();
+        let unchanged = if files.is_empty() { Vec::new() } else { memory.unchanged(&files) };
+        let mut answers = files.into_iter().zip(unchanged.into_iter().chain(std::iter::repeat(false)));
+        for item in items {
+            let answer = if item.metadata.is_file() { answers.next() } else { None };
+            let known = answer.filter(|(_, unchanged)| *unchanged).map(|(fingerprint, _)| fingerprint);
+            entry(item, known, &mut archive, &mut buffer, watcher)?;
         }
     }
     archive.finish().and_then(|mut out| out.flush()).map_err(gone)
+}
+
+/// Writes one entry; of a file that is known under a fingerprint only that.
+fn entry<W: Write>(
+    item: Item,
+    known: Option<Fingerprint>,
+    archive: &mut ArchiveWriter<W>,
+    buffer: &mut [u8],
+    watcher: &impl Watcher,
+) -> Result<(), PackError> {
+    let Item { path, inside, metadata } = item;
+    let kind = metadata.file_type();
+    if kind.is_dir() {
+        archive.begin(&head(inside, Kind::Dir, &metadata)).map_err(gone)?;
+    } else if kind.is_symlink() {
+        let target = fs::read_link(&path).map_err(failed("read", &path))?.into_os_string().into_vec();
+        archive.begin(&head(inside, Kind::Symlink { target }, &metadata)).map_err(gone)?;
+    } else if let Some(fingerprint) = known {
+        archive.begin(&head(inside, Kind::Unchanged { fingerprint }, &metadata)).map_err(gone)?;
+        watcher.advance(metadata.len());
+    } else if kind.is_file() {
+        file(&path, inside, archive, buffer, watcher)?;
+    } else {
+        let what = match () {
+            () if kind.is_fifo() => "a named pipe",
+            () if kind.is_socket() => "a socket",
+            () => "a device",
+        };
+        watcher.skipped(&path, what);
+    }
+    Ok(())
 }
 
 /// Opens a regular file for reading, without waiting if it has become a pipe meanwhile.
@@ -140,6 +158,11 @@ pub(crate) fn copy_exactly(
     }
 }
 
+/// What content that is read from now on may be remembered under, if any: see [`is_settled`].
+pub(crate) fn catalogued_as(metadata: &Metadata) -> Option<Fingerprint> {
+    is_settled(metadata, SystemTime::now()).then(|| fingerprint(metadata))
+}
+
 fn file<W: Write>(
     path: &Path,
     inside: Vec<u8>,
@@ -154,18 +177,10 @@ fn file<W: Write>(
         return Ok(());
     }
     let size = metadata.len();
-    archive.begin(&head(inside, Kind::File { size }, &metadata)).map_err(gone)?;
+    let known_as = catalogued_as(&metadata);
+    let head = head(inside, Kind::File { size }, &metadata);
+    archive.begin_catalogued(&head, known_as.as_ref()).map_err(gone)?;
     copy_exactly(path, &mut file, size, buffer, watcher, |bytes| archive.data(bytes))
-}
-
-/// Names in a directory, the first of them at the end.
-fn names(dir: &Path) -> Result<Vec<OsString>, PackError> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(dir).map_err(failed("read directory", dir))? {
-        names.push(entry.map_err(failed("read directory", dir))?.file_name());
-    }
-    names.sort_unstable_by(|a, b| b.as_bytes().cmp(a.as_bytes()));
-    Ok(names)
 }
 
 fn head(path: Vec<u8>, kind: Kind, metadata: &Metadata) -> Head {

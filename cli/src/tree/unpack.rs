@@ -76,6 +76,10 @@ pub(crate) fn unpack<R: Read>(source: R, dir: &Path) -> Result<Unpacked, UnpackE
                 done.bytes += size;
                 done.single = Some(head.path);
             }
+            // Only a put may leave content out.
+            Kind::Unchanged { .. } => {
+                return Err(failed("write", &head.path, rustix::io::Errno::NOTSUP));
+            }
             Kind::Symlink { target } => {
                 unpacker.symlink(&head, target)?;
                 done.symlinks += 1;

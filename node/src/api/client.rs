@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
+use chordage_storage::Fingerprint;
+use http_body_util::{BodyExt, Empty, Full, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, RANGE};
@@ -24,6 +25,7 @@ use super::types::{
 };
 use super::upload::{Flow, UploadBody};
 use super::uri::{encode, hex, with_query};
+use crate::put::FILES_MAX;
 
 /// Largest answer that is taken into memory as one JSON document.
 const JSON_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -188,13 +190,7 @@ impl Client {
         query: &PutQuery,
     ) -> Result<PutReport, ClientError> {
         let operation = OperationId::random();
-        let uri = with_query(
-            "/v1/objects",
-            &[
-                ("redundancy", query.redundancy.clone()),
-                ("allow_degraded", query.allow_degraded.then(|| "true".to_owned())),
-            ],
-        );
+        let uri = with_query("/v1/objects", &put_query(query));
         let request = self
             .request(Method::POST, &uri)
             .header(CONTENT_TYPE, format.media_type())
@@ -209,6 +205,28 @@ impl Client {
             // A daemon that refuses in the middle of a body closes the connection, and its answer may be lost with it.
             Err(error) => Err(self.explain(error, operation).await),
         }
+    }
+
+    /// For each file whether a put with `query` can do without its content, because it was put before with that
+    /// fingerprint and is stored.
+    pub async fn unchanged(
+        &self,
+        fingerprints: &[Fingerprint],
+        query: &PutQuery,
+    ) -> Result<Vec<bool>, ClientError> {
+        let mut unchanged = Vec::with_capacity(fingerprints.len());
+        for some in fingerprints.chunks(FILES_MAX) {
+            let body: Vec<u8> = some.iter().flat_map(|fingerprint| *fingerprint.as_bytes()).collect();
+            let request = self.request(Method::POST, &with_query("/v1/unchanged", &put_query(query)));
+            let answer = self.checked(self.send(request, Full::new(Bytes::from(body)), None).await?).await?;
+            let status = answer.response.status();
+            let bytes = whole(answer, some.len(), self.timeouts.stall).await?;
+            if bytes.len() != some.len() {
+                return Err(unexpected(status, &bytes));
+            }
+            unchanged.extend(bytes.iter().map(|byte| *byte == 1));
+        }
+        Ok(unchanged)
     }
 
     /// Why an operation failed, if the daemon still remembers.
@@ -370,16 +388,32 @@ async fn wait_for_head(
     }
 }
 
+fn put_query(query: &PutQuery) -> [(&'static str, Option<String>); 5] {
+    let flag = |given: bool| given.then(|| "true".to_owned());
+    [
+        ("redundancy", query.redundancy.clone()),
+        ("allow_degraded", flag(query.allow_degraded)),
+        ("reread", flag(query.reread)),
+        ("fingerprint", query.fingerprint.clone()),
+        ("unchanged", flag(query.unchanged)),
+    ]
+}
+
+/// Reads a body of at most `limit` bytes into memory.
+async fn whole(answer: Answer, limit: usize, stall: Duration) -> Result<Bytes, ClientError> {
+    let collecting = Limited::new(answer.response.into_body(), limit).collect();
+    let collected = tokio::time::timeout(stall, collecting).await;
+    drop(answer.connection);
+    Ok(collected
+        .map_err(|_| ClientError::Stalled { after: stall })?
+        .map_err(|error| ClientError::Lost(error.to_string()))?
+        .to_bytes())
+}
+
 /// Reads a JSON body.
 async fn json<T: DeserializeOwned>(answer: Answer, stall: Duration) -> Result<T, ClientError> {
     let status = answer.response.status();
-    let collecting = Limited::new(answer.response.into_body(), JSON_BYTES_MAX).collect();
-    let bytes = tokio::time::timeout(stall, collecting)
-        .await
-        .map_err(|_| ClientError::Stalled { after: stall })?
-        .map_err(|error| ClientError::Lost(error.to_string()))?
-        .to_bytes();
-    drop(answer.connection);
+    let bytes = whole(answer, JSON_BYTES_MAX, stall).await?;
     serde_json::from_slice(&bytes).map_err(|_| unexpected(status, &bytes))
 }
 

@@ -4,6 +4,7 @@ pub mod client;
 mod client_error;
 mod download;
 pub mod endpoint;
+mod fingerprint;
 pub mod operation;
 mod problem;
 pub mod range;
@@ -12,4 +13,5 @@ pub mod types;
 pub mod upload;
 mod uri;
 
-pub use chordage_storage::{Link, LinkError, OpenError, Redundancy, RedundancyError};
+pub use self::fingerprint::{fingerprint, is_settled};
+pub use chordage_storage::{Fingerprint, Link, LinkError, OpenError, Redundancy, RedundancyError};

@@ -57,6 +57,7 @@ impl ProblemCode {
             | ProblemCode::Busy
             | ProblemCode::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
             ProblemCode::NotDurable => StatusCode::INSUFFICIENT_STORAGE,
+            ProblemCode::Forgotten => StatusCode::CONFLICT,
             ProblemCode::TimedOut => StatusCode::GATEWAY_TIMEOUT,
             ProblemCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -112,6 +113,12 @@ impl From<&PutError> for Problem {
             PutError::Limit(_) => {
                 Problem::new(ProblemCode::BadRequest, error, NOT_STORED, "store it in several parts")
             }
+            PutError::Forgotten(_) => Problem::new(
+                ProblemCode::Forgotten,
+                error,
+                NOT_STORED,
+                "send the content of all files: `chordage put --reread` does",
+            ),
             PutError::Interrupted => Problem { state: NOT_STORED.to_owned(), ..Problem::shutting_down() },
         }
     }

@@ -18,6 +18,15 @@ pub struct PutQuery {
     /// Accept fewer holders than asked for when the network has too few live nodes.
     #[serde(default)]
     pub allow_degraded: bool,
+    /// Use nothing that was put before.
+    #[serde(default)]
+    pub reread: bool,
+    /// For a single file: what to catalog it under, 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// For a single file: the body is empty, because the file of this fingerprint is unchanged.
+    #[serde(default)]
+    pub unchanged: bool,
 }
 
 /// What a finished put did. Answer of `POST /v1/objects`.
@@ -27,18 +36,27 @@ pub struct PutReport {
     pub link: String,
     /// The verify link: names the object without the power to read it.
     pub verify_link: String,
-    /// Bytes of file content taken in.
+    /// Bytes of file content in the object.
     pub bytes: u64,
     /// Bytes of shards that now lie on holders for this object (sent or found there).
     pub stored_bytes: u64,
     /// Bytes of shards that this put sent over the network.
     pub sent_bytes: u64,
+    /// Bytes of file content that lie in chunks of earlier puts, those of unchanged files included.
+    #[serde(default)]
+    pub reused_bytes: u64,
     /// Chunks the object consists of, manifest included.
     pub chunks: u64,
     /// Chunks of which at least one shard had to be sent.
     pub new_chunks: u64,
     /// Regular files in the object.
     pub files: u64,
+    /// Files that were not even read, because they have not changed since they were put.
+    #[serde(default)]
+    pub unchanged_files: u64,
+    /// Bytes of those.
+    #[serde(default)]
+    pub unchanged_bytes: u64,
     /// Shards that suffice to rebuild a chunk.
     pub k: u8,
     /// Shards of each chunk.
@@ -331,6 +349,8 @@ pub enum ProblemCode {
     TooFewNodes,
     /// Holders refused or failed: fewer acknowledgements than the write quorum.
     NotDurable,
+    /// A file that was said to be unchanged is not known, or not stored well enough any more: its content is needed.
+    Forgotten,
     /// Too many requests at a time.
     Busy,
     /// A deadline passed.

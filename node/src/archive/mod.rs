@@ -3,6 +3,9 @@
 //! [`ArchiveWriter`] writes POSIX.1-2001 ("pax") archives: plain ustar headers, and extended records where ustar is too narrow
 //! (names over 100 bytes, sizes over 8 GiB, times with nanoseconds or before 1970). [`ArchiveReader`] reads those and what
 //! GNU tar, bsdtar and Python write. Both move names as bytes and hold no more than one header in memory.
+//!
+//! Two extended records are ours, on the way into a daemon only, with a fingerprint of 64 hexadecimal digits each:
+//! `CHORDAGE.fingerprint` asks for the file to be catalogued under it, `CHORDAGE.unchanged` stands for the content.
 
 mod emit;
 mod header;
@@ -10,6 +13,8 @@ mod name;
 mod pax;
 mod read;
 mod write;
+
+use chordage_storage::Fingerprint;
 
 pub(crate) use emit::emit;
 pub use name::{NameError, PATH_BYTES_MAX, check_path};
@@ -46,6 +51,11 @@ pub enum Kind {
     Symlink {
         /// Where it points; not checked, because a link may point anywhere.
         target: Vec<u8>,
+    },
+    /// A regular file whose content does not follow, because the receiver has it stored. Only in what is put.
+    Unchanged {
+        /// What the receiver knows it by.
+        fingerprint: Fingerprint,
     },
 }
 

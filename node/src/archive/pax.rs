@@ -1,6 +1,12 @@
 //! Extended records (POSIX.1-2001, "pax Interchange Format"): lines of `LENGTH key=value\n`, where the length counts itself.
 
+use chordage_storage::Fingerprint;
+
 use super::Mtime;
+
+/// Keys of our own.
+pub(super) const FINGERPRINT: &str = "CHORDAGE.fingerprint";
+pub(super) const UNCHANGED: &str = "CHORDAGE.unchanged";
 
 /// What extended records can say, as far as it matters here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,6 +17,10 @@ pub(super) struct Records {
     pub(super) mtime: Option<Mtime>,
     /// The data is a map of holes; GNU tar marks it with keys of this prefix.
     pub(super) sparse: bool,
+    /// What to catalog the file under.
+    pub(super) fingerprint: Option<Fingerprint>,
+    /// What the receiver knows the file by, whose content is left out.
+    pub(super) unchanged: Option<Fingerprint>,
 }
 
 /// The records are not well-formed.
@@ -61,12 +71,21 @@ impl Records {
                 };
             }
             b"mtime" => self.mtime = if given { Some(time(value).ok_or(Malformed)?) } else { None },
+            key if key == FINGERPRINT.as_bytes() => self.fingerprint = fingerprint(value)?,
+            key if key == UNCHANGED.as_bytes() => self.unchanged = fingerprint(value)?,
             key if key.starts_with(b"GNU.sparse.") => self.sparse = true,
             // Owners, access times, comments, attributes: not part of what is stored.
             _ => {}
         }
         Ok(())
     }
+}
+
+fn fingerprint(value: &[u8]) -> Result<Option<Fingerprint>, Malformed> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    ascii(value).and_then(Fingerprint::from_hex).map(Some).ok_or(Malformed)
 }
 
 fn ascii(bytes: &[u8]) -> Option<&str> {

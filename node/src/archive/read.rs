@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::{self, Read};
 
+use chordage_storage::Fingerprint;
+
 use super::header::Block;
 use super::name::{NameError, check_path};
 use super::pax::Records;
@@ -79,6 +81,7 @@ pub struct ArchiveReader<R> {
     /// Records that hold for the whole archive.
     global: Records,
     last: Vec<u8>,
+    fingerprint: Option<Fingerprint>,
     ended: bool,
 }
 
@@ -91,6 +94,7 @@ impl<R: Read> ArchiveReader<R> {
             padding: 0,
             global: Records::default(),
             last: Vec::new(),
+            fingerprint: None,
             ended: false,
         }
     }
@@ -124,6 +128,11 @@ impl<R: Read> ArchiveReader<R> {
             }
         }
         Ok(None)
+    }
+
+    /// What the current file is to be catalogued under, if its sender said so.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.fingerprint
     }
 
     /// Content of the current file; 0 at its end. Fails when the archive ends first.
@@ -165,7 +174,13 @@ impl<R: Read> ArchiveReader<R> {
         let kind = match kind {
             // Before POSIX, a directory was a file whose name ends in a slash.
             b'0' | 0 | b'7' if path.ends_with(b"/") => Kind::Dir,
-            b'0' | 0 | b'7' => Kind::File { size },
+            b'0' | 0 | b'7' => match records.unchanged {
+                Some(_) if size > 0 => {
+                    return unsupported("file that is said to be unchanged and yet has content");
+                }
+                Some(fingerprint) => Kind::Unchanged { fingerprint },
+                None => Kind::File { size },
+            },
             b'5' => Kind::Dir,
             b'2' => {
                 if target.is_empty() || target.len() > TARGET_BYTES_MAX || target.contains(&0) {
@@ -192,6 +207,7 @@ impl<R: Read> ArchiveReader<R> {
             None => Mtime { seconds: block.mtime().ok_or_else(|| self.header("time"))?, nanos: 0 },
         };
         self.last = path;
+        self.fingerprint = records.fingerprint;
         Ok(Head { path: plain, kind, mode, mtime })
     }
 

@@ -4,6 +4,8 @@ use std::io::Read;
 
 use proptest::prelude::*;
 
+use chordage_storage::Fingerprint;
+
 use super::*;
 
 type Entry = (Head, Vec<u8>);
@@ -133,6 +135,7 @@ proptest! {
                     header.set_entry_type(tar::EntryType::Directory);
                     builder.append_data(&mut header, path, std::io::empty()).unwrap();
                 }
+                Kind::Unchanged { .. } => unreachable!("none was made"),
                 Kind::Symlink { target } => {
                     header.set_entry_type(tar::EntryType::Symlink);
                     let target = std::path::Path::new(std::ffi::OsStr::from_bytes(target));
@@ -242,4 +245,23 @@ fn large_sizes_stand_in_extended_records() {
 fn the_root_is_an_entry_like_any_other() {
     let head = Head { path: Vec::new(), kind: Kind::Dir, mode: 0o700, mtime: Mtime { seconds: 1, nanos: 2 } };
     assert_eq!(read(&write(&[(head.clone(), Vec::new())])).unwrap(), [(head, Vec::new())]);
+}
+
+#[test]
+fn content_may_stay_behind_and_files_may_be_catalogued() {
+    let fingerprint = Fingerprint([0xa5; 32]);
+    let (known, _) = file("known", b"");
+    let known = Head { kind: Kind::Unchanged { fingerprint }, ..known };
+    let (read, data) = file("read", b"content");
+    let (other, _) = file("other", b"");
+    let mut writer = ArchiveWriter::new(Vec::new());
+    writer.begin(&known).unwrap();
+    writer.begin_catalogued(&read, Some(&fingerprint)).unwrap();
+    writer.data(&data).unwrap();
+    writer.begin(&other).unwrap();
+    let bytes = writer.finish().unwrap();
+    let mut reader = ArchiveReader::new(&bytes[..]);
+    assert_eq!((reader.next_entry().unwrap(), reader.fingerprint()), (Some(known), None));
+    assert_eq!((reader.next_entry().unwrap(), reader.fingerprint()), (Some(read), Some(fingerprint)));
+    assert_eq!((reader.next_entry().unwrap(), reader.fingerprint()), (Some(other), None));
 }

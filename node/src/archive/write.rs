@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use chordage_storage::Fingerprint;
+
 use super::header::{Block, LINK, NAME};
 use super::{BLOCK, Head, Kind, Mtime, pax};
 
@@ -10,6 +12,11 @@ const FIELD_MAX: u64 = 0o77_777_777_777;
 
 /// The head of an entry as archive bytes, extended records included. The content of a file and [`padding`] follow it.
 pub(super) fn head_bytes(head: &Head) -> Vec<u8> {
+    catalogued_head_bytes(head, None)
+}
+
+/// The same, with what the receiver is to catalog the file under.
+fn catalogued_head_bytes(head: &Head, fingerprint: Option<&Fingerprint>) -> Vec<u8> {
     let mut path = if head.path.is_empty() { b".".to_vec() } else { head.path.clone() };
     let (kind, size, target): (u8, u64, &[u8]) = match &head.kind {
         Kind::File { size } => (b'0', *size, b""),
@@ -18,6 +25,7 @@ pub(super) fn head_bytes(head: &Head) -> Vec<u8> {
             (b'5', 0, b"")
         }
         Kind::Symlink { target } => (b'2', 0, target),
+        Kind::Unchanged { .. } => (b'0', 0, b""),
     };
 
     let mut records = Vec::new();
@@ -35,6 +43,12 @@ pub(super) fn head_bytes(head: &Head) -> Vec<u8> {
     }
     if target.len() > LINK.len() {
         push_name("linkpath", target);
+    }
+    if let Some(fingerprint) = fingerprint {
+        pax::push(&mut records, pax::FINGERPRINT, fingerprint.to_string().as_bytes());
+    }
+    if let Kind::Unchanged { fingerprint } = &head.kind {
+        pax::push(&mut records, pax::UNCHANGED, fingerprint.to_string().as_bytes());
     }
     if size > FIELD_MAX {
         pax::push(&mut records, "size", size.to_string().as_bytes());
@@ -89,8 +103,16 @@ impl<W: Write> ArchiveWriter<W> {
     /// # Panics
     /// When the previous file has not got all the bytes it announced: the archive would be garbage from there on.
     pub fn begin(&mut self, head: &Head) -> io::Result<()> {
+        self.begin_catalogued(head, None)
+    }
+
+    /// Begins a file that the receiver is to catalog.
+    ///
+    /// # Panics
+    /// As [`begin`](Self::begin).
+    pub fn begin_catalogued(&mut self, head: &Head, fingerprint: Option<&Fingerprint>) -> io::Result<()> {
         assert_eq!(self.owed, 0, "the previous file is not complete");
-        self.out.write_all(&head_bytes(head))?;
+        self.out.write_all(&catalogued_head_bytes(head, fingerprint))?;
         if let Kind::File { size } = head.kind {
             self.owed = size;
             self.padding = padding(size);

@@ -2,18 +2,26 @@
 
 mod ingest;
 mod place;
+mod recall;
+mod record;
 mod sink;
+mod standing;
+mod unchanged;
 
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chordage_storage::{ConvergenceSecret, EncodeParams, Redundancy, Written};
+use chordage_storage::{ConvergenceSecret, EncodeParams, Fingerprint, Redundancy, Written};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::ingest::ingest;
+use self::ingest::{Ingested, ingest};
+use self::recall::Recall;
+use self::record::Recorder;
 use self::sink::NetworkSink;
+pub(crate) use self::standing::Standing;
+pub(crate) use self::unchanged::FILES_MAX;
 use crate::api::types::PutReport;
 use crate::driver::FindError;
 use crate::shards::Refusal;
@@ -38,6 +46,12 @@ pub struct PutRequest {
     pub redundancy: Option<Redundancy>,
     /// Accept fewer holders when the network has too few.
     pub allow_degraded: bool,
+    /// Use nothing that was put before: cut, pack and code everything. Holders still keep what they have.
+    pub reread: bool,
+    /// For a single file: as what to catalog it.
+    pub fingerprint: Option<Fingerprint>,
+    /// For a single file: the body is empty, because the file of this fingerprint is stored.
+    pub unchanged: bool,
 }
 
 /// Why a put failed. There is no link; chunks that were stored are found again by the next attempt.
@@ -80,9 +94,16 @@ pub enum PutError {
     /// The input cannot be represented (a file or tree beyond the limits).
     #[error("{0}")]
     Limit(String),
+    /// A file that was said to be stored is not any more, or not as well as it should be.
+    #[error("{}is no longer known here as stored; its content is needed", shown(.0))]
+    Forgotten(Vec<u8>),
     /// The put was cancelled or the daemon is shutting down.
     #[error("the put was interrupted")]
     Interrupted,
+}
+
+fn shown(path: &[u8]) -> String {
+    if path.is_empty() { "the file ".to_owned() } else { format!("\"{}\" ", path.escape_ascii()) }
 }
 
 fn why(refusal: &Option<Refusal>) -> String {
@@ -107,6 +128,26 @@ fn choose(request: PutRequest, nodes: usize, exact: bool) -> Result<(Redundancy,
     }
 }
 
+/// The redundancy that a put would use now, and whether it is less than what was wanted.
+async fn redundancy(transfer: &Transfer, request: PutRequest) -> Result<(Redundancy, bool), PutError> {
+    if !transfer.driver.joined_within(JOIN_PATIENCE).await {
+        return Err(PutError::NotJoined);
+    }
+    let view = transfer.driver.view().await.ok_or(PutError::Interrupted)?;
+    let size = view.status.size;
+    choose(request, size.nodes.round() as usize, size.exact)
+}
+
+/// For each of at most [`FILES_MAX`] files whether a put like `request` needs its content.
+pub(crate) async fn unchanged(
+    transfer: &Arc<Transfer>,
+    fingerprints: Vec<Fingerprint>,
+    request: PutRequest,
+) -> Result<Vec<bool>, PutError> {
+    let (redundancy, _) = redundancy(transfer, request).await?;
+    Ok(unchanged::unchanged(transfer, redundancy, fingerprints).await)
+}
+
 /// Runs one put. Dropping the future ends it.
 pub(crate) async fn put(
     transfer: Arc<Transfer>,
@@ -116,34 +157,38 @@ pub(crate) async fn put(
     request: PutRequest,
 ) -> Result<PutReport, PutError> {
     let started = Instant::now();
-    if !transfer.driver.joined_within(JOIN_PATIENCE).await {
-        return Err(PutError::NotJoined);
-    }
-    let view = transfer.driver.view().await.ok_or(PutError::Interrupted)?;
-    let size = view.status.size;
-    let (redundancy, degraded) = choose(request, size.nodes.round() as usize, size.exact)?;
+    let (redundancy, degraded) = redundancy(&transfer, request).await?;
 
     let cancelled = CancellationToken::new();
     let _cancel_on_drop = cancelled.clone().drop_guard();
+    let (recorder, recorded) = Recorder::start(transfer.catalog.clone(), redundancy);
     let sink = NetworkSink::new(
-        transfer,
+        transfer.clone(),
         EncodeParams::new(redundancy, secret.clone()),
         request.allow_degraded,
+        (!request.reread).then(|| Recall::new(transfer, redundancy)),
+        recorder,
         cancelled,
     );
-    let work = move || ingest(sink, &secret, body, format);
-    let Written { link, summary, sink, .. } =
+    let work = move || ingest(sink, &secret, body, format, request);
+    let Ingested { written, unchanged_files, unchanged_bytes } =
         tokio::task::spawn_blocking(work).await.map_err(|_| PutError::Interrupted)??;
+    let Written { link, summary, reused_bytes, sink, .. } = written;
     let placed = sink.into_placements().wait().await?;
+    // So that the next put knows of this one.
+    let _ = recorded.await;
     Ok(PutReport {
         link: link.to_string(),
         verify_link: link.to_verify().to_string(),
         bytes: summary.bytes,
         stored_bytes: placed.stored_bytes,
         sent_bytes: placed.sent_bytes,
+        reused_bytes,
         chunks: placed.chunks,
         new_chunks: placed.new_chunks,
         files: summary.files,
+        unchanged_files,
+        unchanged_bytes,
         k: redundancy.k(),
         n: redundancy.n(),
         acks_min: placed.acks_min,

@@ -1,7 +1,6 @@
 //! Placing one chunk: each shard on a node of its own, durable there before it counts.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -50,7 +49,7 @@ impl Placed {
 /// Places `chunk`. Succeeds with at least a write quorum of acknowledgements, or, if `allow_degraded`, with
 /// enough to read it.
 pub(super) async fn place(
-    transfer: Arc<Transfer>,
+    transfer: &Transfer,
     chunk: EncodedChunk,
     allow_degraded: bool,
 ) -> Result<Placed, PutError> {
@@ -67,7 +66,7 @@ pub(super) async fn place(
     // Whoever holds a shard of this chunk keeps it: equal data is not sent again.
     let mut held = ShardSet::default();
     let mut free = VecDeque::new();
-    for (peer, set) in ask(&transfer, id, nearest).await {
+    for (peer, set) in ask(transfer, id, nearest).await {
         match set.iter().find(|index| *index < n && !held.contains(*index)) {
             Some(index) => held.insert(index),
             None => free.push_back(peer),
@@ -86,7 +85,7 @@ pub(super) async fn place(
             missing.pop_front();
             let Some(peer) = free.pop_front() else { break };
             let Some(shard) = chunk.shards.get(usize::from(index)).cloned() else { break };
-            sending.push(send(&transfer, peer, id, index, descriptor.clone(), shard, deadline));
+            sending.push(send(transfer, peer, id, index, descriptor.clone(), shard, deadline));
         }
         let Some((index, result)) = sending.next().await else { break };
         match result {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use chordage_storage::{ChunkRef, ChunkSink, EncodeParams, Pack, encode_chunk};
+use chordage_storage::catalog::{KnownChunk, KnownFile, KnownPiece, PieceInfo};
+use chordage_storage::{ChunkRef, ChunkSink, EncodeParams, Fingerprint, Pack, Place, encode_chunk};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -10,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::PutError;
 use super::place::{Placed, place};
+use super::recall::Recall;
+use super::record::{Note, Recorder};
 use crate::transfer::Transfer;
 
 /// The network as a sink of packs. Used from a blocking thread.
@@ -19,6 +22,9 @@ pub(super) struct NetworkSink {
     allow_degraded: bool,
     cancelled: CancellationToken,
     runtime: Handle,
+    /// `None` when nothing from before is to be used.
+    recall: Option<Recall>,
+    recorder: Recorder,
     references: Vec<oneshot::Receiver<ChunkRef>>,
     placements: Placements,
 }
@@ -53,12 +59,16 @@ impl NetworkSink {
         transfer: Arc<Transfer>,
         params: EncodeParams,
         allow_degraded: bool,
+        recall: Option<Recall>,
+        recorder: Recorder,
         cancelled: CancellationToken,
     ) -> Self {
         NetworkSink {
             transfer,
             params,
             allow_degraded,
+            recall,
+            recorder,
             cancelled,
             runtime: Handle::current(),
             references: Vec::new(),
@@ -68,6 +78,19 @@ impl NetworkSink {
 
     pub(super) fn into_placements(self) -> Placements {
         self.placements
+    }
+
+    /// A file from before, if all of it is still stored.
+    pub(super) fn find_file(&mut self, fingerprint: &Fingerprint) -> Option<KnownFile> {
+        let recall = self.recall.as_mut()?;
+        let file = recall.file(fingerprint)?;
+        if !file.extents.iter().all(|extent| recall.is_stored(&extent.chunk)) {
+            return None;
+        }
+        if file.ageing {
+            self.recorder.note_blocking(Note::KeepFile(*fingerprint));
+        }
+        Some(file)
     }
 
     /// Plain bytes, sealed bytes and shards are in memory together for a moment.
@@ -81,7 +104,7 @@ impl NetworkSink {
 impl ChunkSink for NetworkSink {
     type Error = PutError;
 
-    fn submit(&mut self, pack: Pack) -> Result<(), PutError> {
+    fn submit(&mut self, mut pack: Pack) -> Result<(), PutError> {
         // A chunk that failed makes the put fail: no use in reading on.
         while let Some(joined) = self.placements.running.try_join_next() {
             self.placements.count(joined)?;
@@ -97,6 +120,7 @@ impl ChunkSink for NetworkSink {
         self.references.push(reference);
         let (transfer, params, allow_degraded) =
             (self.transfer.clone(), self.params.clone(), self.allow_degraded);
+        let (recorder, number, pieces) = (self.recorder.clone(), pack.number(), pack.take_pieces());
         let task = async move {
             let encoded = transfer
                 .coders
@@ -105,10 +129,16 @@ impl ChunkSink for NetworkSink {
                 .ok_or(PutError::Interrupted)?
                 .map_err(|error| PutError::Limit(error.to_string()))?;
             // Nobody waits for it only when the put has already failed.
-            let _ = told.send(encoded.reference);
-            let placed = place(transfer, encoded, allow_degraded).await;
+            let reference = encoded.reference;
+            let _ = told.send(reference);
+            let sealed_len = encoded.sealed_len as u32; // at most MAX_SEALED_LEN
+            let placed = place(&transfer, encoded, allow_degraded).await?;
             drop(memory);
-            placed
+            transfer.standing.remember(reference.id, placed.acks_min);
+            if let Some(table) = number {
+                recorder.note(Note::Stored { table, reference, sealed_len, pieces }).await;
+            }
+            Ok(placed)
         };
         self.placements.running.spawn_on(task, &self.runtime);
         Ok(())
@@ -137,5 +167,41 @@ impl ChunkSink for NetworkSink {
                 Err(runtime.block_on(placements.wait()).err().unwrap_or(PutError::Interrupted))
             }
         }
+    }
+    fn find_piece(&mut self, piece: &PieceInfo) -> Option<KnownPiece> {
+        self.recall.as_mut()?.piece(piece)
+    }
+
+    fn is_stored(&mut self, chunk: &KnownChunk) -> Result<bool, PutError> {
+        if self.cancelled.is_cancelled() {
+            return Err(PutError::Interrupted);
+        }
+        Ok(self.recall.as_mut().is_some_and(|recall| recall.is_stored(chunk)))
+    }
+
+    fn refer(&mut self, chunk: &KnownChunk, number: u32) {
+        let redundancy = self.params.redundancy;
+        // It was asked about a moment ago; if that is forgotten, it was enough.
+        let lately = self.transfer.standing.lately(&chunk.reference.id);
+        let shards = lately.unwrap_or(redundancy.write_quorum()).min(redundancy.n());
+        let shard_len = u64::from(chunk.sealed_len.div_ceil(redundancy.k().into()));
+        self.placements.done.add(Placed {
+            chunks: 1,
+            new_chunks: 0,
+            stored_bytes: u64::from(shards) * shard_len,
+            sent_bytes: 0,
+            acks_min: shards,
+        });
+        self.recorder.note_blocking(Note::Used { table: number, number: chunk.number });
+    }
+
+    fn use_piece(&mut self, piece: &PieceInfo, known: &KnownPiece) {
+        if known.ageing {
+            self.recorder.note_blocking(Note::KeepPiece(piece.hash));
+        }
+    }
+
+    fn file_written(&mut self, fingerprint: Fingerprint, places: &[Place]) {
+        self.recorder.note_blocking(Note::File { fingerprint, places: places.to_vec() });
     }
 }

@@ -24,6 +24,7 @@ pub(crate) use entry::{Record, RecordKind, is_target};
 pub(crate) use extents::encode_extent;
 pub(crate) use order::Order;
 pub(crate) use root::{Root, Stream};
+pub(crate) use varint::{Reader, put_varint, unzigzag, zigzag};
 
 /// The longest table and entries together, in bytes: 7 TiB of data, or a few million files.
 pub const MAX_MANIFEST_LEN: u64 = 256 << 20;

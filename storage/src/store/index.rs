@@ -8,17 +8,14 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Bound;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use redb::{
-    Database, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend, Table,
-    TableDefinition,
-};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition};
 
 use super::files::StoreFile;
 use super::record::Location;
 use super::types::ShardKey;
+use crate::database::{self, failed, guarded};
 use crate::ids::ChunkId;
 
 /// An index up to this size, some 200,000 shards, is checked as a whole when it is opened, which takes less than
@@ -86,38 +83,12 @@ fn parse_key(bytes: &[u8; KEY_LEN]) -> ShardKey {
     ShardKey { chunk: ChunkId(chunk), index }
 }
 
-/// redb's errors, with the kind kept where it is an I/O error; `InvalidData` says that the index is damaged.
-fn failed(error: impl Into<redb::Error>) -> io::Error {
-    match error.into() {
-        redb::Error::Io(error) => error,
-        error @ redb::Error::Corrupted(_) => io::Error::new(io::ErrorKind::InvalidData, error),
-        other => io::Error::other(other),
-    }
-}
-
-/// Calls redb, which trusts its file: where a bit of it has flipped, it may panic. The index can be built again, so
-/// that this is no reason for the process to go down.
-fn guarded<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let damaged = |_| io::Error::new(io::ErrorKind::InvalidData, "the index is damaged");
-    // Whatever state the panic leaves the database in: after `InvalidData` it is dropped and its file removed.
-    catch_unwind(AssertUnwindSafe(call)).map_err(damaged)?
-}
-
 impl Index {
     /// Opens or creates the index. An error of kind `InvalidData` says that the file is no index or damaged.
     pub(super) fn open(file: Arc<dyn StoreFile>, cache_bytes: usize) -> io::Result<Self> {
-        let backend = Backend(Arc::clone(&file));
-        guarded(|| {
-            let db = redb::Builder::new()
-                .set_cache_size(cache_bytes)
-                .set_check_integrity_on_open(file.allocated()? <= MAX_CHECKED_BYTES)
-                .create_with_backend(backend);
-            let db = db.map_err(|error| match error.into() {
-                redb::Error::Io(error) => error,
-                other => io::Error::new(io::ErrorKind::InvalidData, other),
-            })?;
-            Ok(Self { db: Some(db), file })
-        })
+        let check = file.allocated()? <= MAX_CHECKED_BYTES;
+        let db = database::open(Arc::clone(&file), cache_bytes, check)?;
+        Ok(Self { db: Some(db), file })
     }
 
     fn db(&self) -> io::Result<&Database> {
@@ -144,13 +115,7 @@ impl Index {
         durable: bool,
         change: impl FnOnce(&mut Tables<'_>) -> io::Result<T>,
     ) -> io::Result<T> {
-        let mut txn = self.db()?.begin_write().map_err(failed)?;
-        if durable {
-            // The allocator's state is saved along, so that opening after a crash need not walk the whole index.
-            txn.set_quick_repair(true);
-        } else {
-            txn.set_durability(Durability::None).map_err(|error| io::Error::other(error.to_string()))?;
-        }
+        let txn = database::begin_write(self.db()?, durable)?;
         let result = {
             let mut tables = Tables {
                 shards: txn.open_table(SHARDS).map_err(failed)?,
@@ -301,31 +266,5 @@ impl Tables<'_> {
     pub(super) fn remove_pending(&mut self, segment: u32, offset: u32) -> io::Result<()> {
         self.pending.remove((segment, offset)).map_err(failed)?;
         Ok(())
-    }
-}
-
-/// Lets redb keep its file through [`StoreFile`].
-#[derive(Debug)]
-struct Backend(Arc<dyn StoreFile>);
-
-impl StorageBackend for Backend {
-    fn len(&self) -> io::Result<u64> {
-        self.0.size()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read_exact_at(out, offset)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_size(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.0.sync()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write_all_at(&[data], offset)
     }
 }

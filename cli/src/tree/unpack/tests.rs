@@ -3,9 +3,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
 
+use chordage_node::api::Fingerprint;
 use chordage_node::archive::ArchiveWriter;
 
-use super::super::pack::{PackError, Watcher, pack};
+use super::super::pack::{Memory, PackError, Watcher};
 use super::*;
 
 #[derive(Default)]
@@ -19,6 +20,19 @@ impl Watcher for Notes {
     fn skipped(&self, path: &Path, what: &'static str) {
         self.skipped.borrow_mut().push((path.to_owned(), what));
     }
+}
+
+/// Knows no file.
+struct Newcomer;
+
+impl Memory for Newcomer {
+    fn unchanged(&mut self, _files: &[Fingerprint]) -> Vec<bool> {
+        Vec::new()
+    }
+}
+
+fn pack(dir: &Path, out: &mut Vec<u8>, watcher: &impl Watcher) -> Result<(), PackError> {
+    super::super::pack::pack(dir, out, watcher, &mut Newcomer)
 }
 
 fn packed(dir: &Path) -> Vec<u8> {

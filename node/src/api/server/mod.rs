@@ -136,6 +136,7 @@ impl Drop for ApiServer {
 fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/v1/objects", post(objects::put))
+        .route("/v1/unchanged", post(objects::unchanged))
         .route("/v1/objects/{link}", get(objects::stat))
         .route("/v1/objects/{link}/entries", get(listing::entries))
         .route("/v1/objects/{link}/content", get(content::content))

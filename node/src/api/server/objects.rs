@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json, Response};
-use chordage_storage::{Link, Redundancy};
+use chordage_storage::{Fingerprint, Link, Redundancy};
 use serde::Deserialize;
 
 use super::super::client::BodyFormat;
@@ -18,7 +18,7 @@ use super::operations::operation_of;
 use super::reply::{Failure, Query};
 use super::state::Shared;
 use crate::get::OpenObject;
-use crate::put::{ObjectFormat, PutRequest};
+use crate::put::{FILES_MAX, ObjectFormat, PutRequest};
 
 /// Stores the body and answers with its link
 ///
@@ -31,12 +31,16 @@ use crate::put::{ObjectFormat, PutRequest};
     params(
         ("redundancy" = Option<String>, Query, description = "`K/N`; by default what the size of the network calls for"),
         ("allow_degraded" = Option<bool>, Query, description = "Accept fewer holders when there are too few live nodes"),
+        ("reread" = Option<bool>, Query, description = "Use nothing that was put before"),
+        ("fingerprint" = Option<String>, Query, description = "Of a single file: 64 hexadecimal digits to catalog it under"),
+        ("unchanged" = Option<bool>, Query, description = "The body is empty: the file of that fingerprint is unchanged"),
         ("chordage-operation" = Option<String>, Header, description = "Id to ask `/v1/operations` for, chosen by the client")
     ),
     request_body(content_type = "application/octet-stream", description = "A file, or a tar archive"),
     responses(
         (status = 200, body = PutReport),
         (status = 400, body = Problem),
+        (status = 409, body = Problem, description = "A file said to be unchanged is not stored any more: send its content"),
         (status = 503, body = Problem, description = "Too few nodes, busy, joining or leaving"),
         (status = 507, body = Problem, description = "Too few holders acknowledged")
     )
@@ -52,13 +56,7 @@ pub(super) async fn put(
     let storing = async {
         let _slot = shared.put_slot()?;
         let format = format_of(&headers)?;
-        let redundancy = match &query.redundancy {
-            None => None,
-            Some(text) => Some(text.parse::<Redundancy>().map_err(|error| {
-                Problem::bad_request(error, "give it as K/N with 1 ≤ K ≤ N ≤ 128, for example 4/10")
-            })?),
-        };
-        let request = PutRequest { redundancy, allow_degraded: query.allow_degraded };
+        let request = request_of(&query)?;
         tokio::select! {
             stored = shared.handle.put(Box::new(reader), format, request) => {
                 stored.map_err(|error| Failure::from(&error))
@@ -77,6 +75,73 @@ pub(super) async fn put(
             Err(failure)
         }
     }
+}
+
+fn request_of(query: &PutQuery) -> Result<PutRequest, Problem> {
+    let redundancy = match &query.redundancy {
+        None => None,
+        Some(text) => Some(text.parse::<Redundancy>().map_err(|error| {
+            Problem::bad_request(error, "give it as K/N with 1 ≤ K ≤ N ≤ 128, for example 4/10")
+        })?),
+    };
+    let fingerprint = match &query.fingerprint {
+        None if query.unchanged => {
+            return Err(Problem::bad_request("unchanged needs a fingerprint", "say which file is unchanged"));
+        }
+        None => None,
+        Some(text) => Some(Fingerprint::from_hex(text).ok_or_else(|| {
+            Problem::bad_request("the fingerprint is not one", "give 64 hexadecimal digits")
+        })?),
+    };
+    Ok(PutRequest {
+        redundancy,
+        allow_degraded: query.allow_degraded,
+        reread: query.reread,
+        fingerprint,
+        unchanged: query.unchanged,
+    })
+}
+
+/// Which files need not be sent
+///
+/// The body is fingerprints of 32 bytes each, at most 65,536 of them: whatever the client takes for a proof that a file is
+/// what it was, hashed. The answer is one byte for each: 1 if a file that was put with this fingerprint is stored now, as
+/// well as this put would store it; then its content may be left out. 0 if it has to be sent.
+#[utoipa::path(
+    post,
+    path = "/v1/unchanged",
+    params(
+        ("redundancy" = Option<String>, Query, description = "As for the put"),
+        ("allow_degraded" = Option<bool>, Query, description = "As for the put")
+    ),
+    request_body(content_type = "application/octet-stream", description = "Fingerprints"),
+    responses(
+        (status = 200, content_type = "application/octet-stream"),
+        (status = 400, body = Problem),
+        (status = 503, body = Problem, description = "Too few nodes, busy, joining or leaving")
+    )
+)]
+pub(super) async fn unchanged(
+    State(shared): State<Arc<Shared>>,
+    Query(query): Query<PutQuery>,
+    body: Body,
+) -> Result<Response, Failure> {
+    let _slot = shared.read_slot()?;
+    let request = request_of(&query)?;
+    let limit = format!("send at most {FILES_MAX} fingerprints of 32 bytes");
+    let too_long = |_| Problem::bad_request("the body is too long or broke off", &limit);
+    let body = axum::body::to_bytes(body, FILES_MAX * 32).await.map_err(too_long)?;
+    let (fingerprints, []) = body.as_chunks::<32>() else {
+        return Err(Problem::bad_request("the body is not made of fingerprints", limit).into());
+    };
+    let fingerprints = fingerprints.iter().map(|bytes| Fingerprint(*bytes)).collect();
+    let unchanged = tokio::select! {
+        unchanged = shared.handle.unchanged(fingerprints, request) => unchanged,
+        () = shared.stopping().cancelled() => return Err(Problem::shutting_down().into()),
+    };
+    let unchanged = unchanged.map_err(|error| Failure::from(&error))?;
+    let bytes: Vec<u8> = unchanged.into_iter().map(u8::from).collect();
+    Ok(([(CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
 }
 
 fn format_of(headers: &HeaderMap) -> Result<ObjectFormat, Problem> {

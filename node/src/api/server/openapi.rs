@@ -20,6 +20,7 @@ use super::{content, listing, objects, operations, overlay};
     paths(
         objects::put,
         objects::stat,
+        objects::unchanged,
         listing::entries,
         content::content,
         content::archive,

@@ -1,0 +1,255 @@
+//! The catalog: what was put from here before, so that the next put need not send it again.
+//!
+//! It knows *pieces*, by keyed hash, and *files*, by a fingerprint of what the system says of them (never by their
+//! content), and in which chunk each lies. It is a cache and nothing else: nobody needs it in order to read, it may
+//! be deleted at any time, and every row carries a keyed checksum, so that a damaged row is an unknown one. What it
+//! says about a chunk is true of the day it was written: whoever uses it first asks the holders whether the chunk
+//! is still there.
+//!
+//! It is bounded by forgetting in generations: rows go into the current one, and those of the previous one that
+//! are used are copied over. When the current one is full, the previous one is dropped and its place taken.
+
+mod rows;
+mod snapshot;
+mod write;
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use redb::Database;
+
+use crate::chunk::ChunkRef;
+use crate::database;
+use crate::ids::{Fingerprint, PieceHash};
+use crate::redundancy::Redundancy;
+use crate::secret::ConvergenceSecret;
+use crate::store::{Files, OsFiles};
+
+use rows::Keys;
+pub use snapshot::Snapshot;
+pub use write::Changes;
+
+const FILE: &str = "catalog.redb";
+/// Databases up to this size are checked as a whole when they are opened, which takes less than 0.1 s.
+const MAX_CHECKED_BYTES: u64 = 32 << 20;
+/// Pages that redb keeps in memory.
+const CACHE_BYTES: usize = 8 << 20;
+/// Rows of one generation, with the extents of files: some 100 bytes each, so that two generations take at most
+/// 400 MB. That is a million files, or a tebibyte of large ones.
+const GENERATION_ROWS: u64 = 1 << 21;
+/// A file in more extents than these (some 30 GiB) is not catalogued as a whole; its pieces are.
+pub(crate) const MAX_EXTENTS: usize = 1 << 14;
+
+/// A chunk that was stored. Chunks have numbers in the order in which they were put, so that those that follow each
+/// other in a file, or a tree, have numbers that do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownChunk {
+    /// Its number.
+    pub number: u64,
+    /// Where it is and what opens it.
+    pub reference: ChunkRef,
+    /// Bytes of the sealed chunk: what one copy costs.
+    pub sealed_len: u32,
+}
+
+/// Where a piece lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownPiece {
+    /// In which chunk.
+    pub chunk: KnownChunk,
+    /// Where in its plaintext.
+    pub offset: u32,
+    /// How many bytes.
+    pub len: u32,
+    /// It will be forgotten next, unless it is [kept](Changes::keep_piece).
+    pub ageing: bool,
+}
+
+/// Where a file lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownFile {
+    /// Its length.
+    pub size: u64,
+    /// Its content, in order.
+    pub extents: Vec<KnownExtent>,
+    /// It will be forgotten next, unless it is [kept](Changes::keep_file).
+    pub ageing: bool,
+}
+
+/// A part of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownExtent {
+    /// In which chunk.
+    pub chunk: KnownChunk,
+    /// Where in its plaintext.
+    pub offset: u32,
+    /// How many bytes.
+    pub len: u32,
+}
+
+/// A piece of a pack: they lie one behind the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PieceInfo {
+    /// Its hash.
+    pub hash: PieceHash,
+    /// Its length.
+    pub len: u32,
+}
+
+/// See the module's description. Calls may come from several threads; readers do not wait for writers.
+pub struct Catalog {
+    files: Box<dyn Files>,
+    keys: Keys,
+    generation_rows: u64,
+    /// `None` after a failure, until the next call opens it again.
+    db: RwLock<Option<Database>>,
+    begun_anew: AtomicU64,
+}
+
+impl Catalog {
+    /// Opens the catalog in `directory`, or creates it there; one that is damaged is begun anew. `None` if another
+    /// process has it open.
+    pub fn open(directory: &Path, secret: &ConvergenceSecret) -> io::Result<Option<Self>> {
+        match OsFiles::lock(directory)? {
+            Some(files) => Self::open_files(Box::new(files), secret).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Opens the catalog in files of any kind.
+    pub fn open_files(files: Box<dyn Files>, secret: &ConvergenceSecret) -> io::Result<Self> {
+        let catalog = Self {
+            files,
+            keys: Keys::new(secret),
+            generation_rows: GENERATION_ROWS,
+            db: RwLock::new(None),
+            begun_anew: AtomicU64::new(0),
+        };
+        catalog.with(|_| Ok(()))?;
+        Ok(catalog)
+    }
+
+    /// The same with another bound: so many rows a generation.
+    pub fn with_generation_rows(mut self, rows: u64) -> Self {
+        self.generation_rows = rows.max(1);
+        self
+    }
+
+    /// How often it was found damaged and begun anew since it was opened: then nothing was known.
+    pub fn begun_anew(&self) -> u64 {
+        self.begun_anew.load(Ordering::Relaxed)
+    }
+
+    /// What is known at this moment. Do not hold on to it for long: its pages cannot be reused meanwhile.
+    pub fn snapshot(&self) -> io::Result<Snapshot> {
+        self.with(|db| database::guarded(|| Snapshot::new(db, self.keys.clone())))
+    }
+
+    /// Enters what was stored. A durable change survives a crash, and so do all before it; another is seen at
+    /// once, but a crash may lose it. After an error nothing of it is seen.
+    pub fn change<T>(
+        &self,
+        durable: bool,
+        change: impl FnOnce(&mut Changes<'_>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.with(|db| {
+            database::guarded(|| {
+                let txn = database::begin_write(db, durable)?;
+                let result = write::change(&txn, &self.keys, self.generation_rows, change);
+                match result {
+                    Ok(value) => txn.commit().map(|()| value).map_err(database::failed),
+                    Err(error) => txn.abort().map_err(database::failed).and(Err(error)),
+                }
+            })
+        })
+    }
+
+    fn with<T>(&self, call: impl FnOnce(&Database) -> io::Result<T>) -> io::Result<T> {
+        self.reopen()?;
+        let guard = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        let db = guard.as_ref().ok_or_else(|| io::Error::other("the catalog is closed"))?;
+        let result = call(db);
+        drop(guard);
+        if let Err(error) = &result {
+            // After an error of the disk redb wants to be opened again; after damage there is nothing to keep.
+            let mut slot = self.db.write().unwrap_or_else(PoisonError::into_inner);
+            let old = slot.take();
+            let _ = database::guarded(move || {
+                drop(old);
+                Ok(())
+            });
+            if error.kind() == io::ErrorKind::InvalidData {
+                self.begin_anew()?;
+            }
+        }
+        result
+    }
+
+    /// Opens the database if it is not.
+    fn reopen(&self) -> io::Result<()> {
+        if self.db.read().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return Ok(());
+        }
+        let mut slot = self.db.write().unwrap_or_else(PoisonError::into_inner);
+        if slot.is_some() {
+            return Ok(());
+        }
+        *slot = match self.open_once() {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.begin_anew()?;
+                Some(self.open_once()?)
+            }
+            db => Some(db?),
+        };
+        Ok(())
+    }
+
+    fn open_once(&self) -> io::Result<Database> {
+        let file = match self.files.open(FILE)? {
+            Some(file) => file,
+            None => self.files.create(FILE)?,
+        };
+        let check = file.allocated()? <= MAX_CHECKED_BYTES;
+        let db = database::open(file, CACHE_BYTES, check)?;
+        database::guarded(|| write::prepare(&db))?;
+        Ok(db)
+    }
+
+    fn begin_anew(&self) -> io::Result<()> {
+        self.begun_anew.fetch_add(1, Ordering::Relaxed);
+        self.files.remove(FILE)
+    }
+}
+
+impl std::fmt::Debug for Catalog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Catalog").field("begun_anew", &self.begun_anew).finish_non_exhaustive()
+    }
+}
+
+/// A chunk to be entered.
+#[derive(Clone, Debug)]
+pub struct NewChunk<'a> {
+    /// Where it is and what opens it. Its redundancy has to be known.
+    pub reference: ChunkRef,
+    /// Bytes of the sealed chunk.
+    pub sealed_len: u32,
+    /// What lies in it, from its beginning on.
+    pub pieces: &'a [PieceInfo],
+}
+
+/// A file to be entered.
+#[derive(Clone, Debug)]
+pub struct NewFile<'a> {
+    /// As what it will be asked for.
+    pub fingerprint: Fingerprint,
+    /// How all its chunks are coded.
+    pub redundancy: Redundancy,
+    /// Its content, in order: number of the chunk, offset in it, length.
+    pub extents: &'a [(u64, u32, u32)],
+}
+
+#[cfg(test)]
+mod tests;
