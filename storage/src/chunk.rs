@@ -342,25 +342,33 @@ fn join_data_shards(
         // Without a copy if nobody else holds on to the bytes.
         return Ok(BytesMut::from(whole));
     }
-    let mut sealed = BytesMut::zeroed(k * shard_len);
-    let mut have = vec![false; k];
+    let mut data: Vec<Option<&Bytes>> = vec![None; k];
     for (index, shard) in &shards {
-        let index = usize::from(*index);
-        if index < k && !have[index] {
-            sealed[index * shard_len..][..shard_len].copy_from_slice(shard);
-            have[index] = true;
+        if let Some(place) = data.get_mut(usize::from(*index)) {
+            *place = Some(shard);
         }
     }
-    if have.contains(&false) {
-        let present: Vec<(u8, &[u8])> = shards.iter().map(|(index, shard)| (*index, &shard[..])).collect();
-        let mut missing: Vec<(u8, &mut [u8])> = sealed
-            .chunks_exact_mut(shard_len)
-            .zip(0u8..)
-            .filter(|(_, index)| !have[usize::from(*index)])
-            .map(|(out, index)| (index, out))
-            .collect();
-        coder.codec(descriptor.codec(), redundancy).rebuild(&present, &mut missing)?;
+    if data.iter().all(Option::is_some) {
+        let mut sealed = BytesMut::with_capacity(k * shard_len);
+        data.iter().flatten().for_each(|shard| sealed.extend_from_slice(shard));
+        sealed.truncate(descriptor.sealed_len());
+        return Ok(sealed);
     }
+    let mut sealed = BytesMut::zeroed(k * shard_len);
+    for (shard, out) in data.iter().zip(sealed.chunks_exact_mut(shard_len)) {
+        if let Some(shard) = shard {
+            out.copy_from_slice(shard);
+        }
+    }
+    let present: Vec<(u8, &[u8])> = shards.iter().map(|(index, shard)| (*index, &shard[..])).collect();
+    let mut missing: Vec<(u8, &mut [u8])> = sealed
+        .chunks_exact_mut(shard_len)
+        .zip(0u8..)
+        .zip(&data)
+        .filter(|(_, shard)| shard.is_none())
+        .map(|((out, index), _)| (index, out))
+        .collect();
+    coder.codec(descriptor.codec(), redundancy).rebuild(&present, &mut missing)?;
     sealed.truncate(descriptor.sealed_len());
     Ok(sealed)
 }

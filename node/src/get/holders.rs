@@ -1,8 +1,8 @@
 //! What reading has taught about holders: how soon each answers, and whom not to count on just now.
 //!
 //! The estimate of a holder's time per shard and the patience with it are those of a TCP retransmission timer: smoothed
-//! mean and mean deviation, patience = mean + 4 deviations (RFC 6298, section 2). Who is not known yet is given what all
-//! holders together have shown.
+//! mean and mean deviation, patience = mean + 4 deviations (RFC 6298, section 2). Who is not known yet is expected to be
+//! like all the others together.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,10 +14,10 @@ use tokio::time::Instant;
 /// Holders remembered; beyond, the one that was heard of longest ago is forgotten.
 const REMEMBERED_MAX: usize = 1024;
 /// Nobody is given up on sooner: on a busy machine a thread may wait as long for its turn.
-const PATIENCE_MIN: Duration = Duration::from_millis(30);
+const PATIENCE_MIN: Duration = Duration::from_millis(60);
 /// Nor later, however slow all have been.
 const PATIENCE_MAX: Duration = Duration::from_secs(2);
-/// Patience as long as nothing has been fetched from anybody.
+/// The least that a stranger is given: the connection may have to be made first.
 const PATIENCE_FIRST: Duration = Duration::from_millis(150);
 /// How long a holder that was late or failed is asked last; doubled each time it happens again in a row.
 const DISTRUST: Duration = Duration::from_secs(2);
@@ -88,8 +88,10 @@ impl Holders {
     /// How long to wait for a shard before another holder is asked as well.
     pub(super) fn patience(&self, id: NodeId) -> Duration {
         let book = self.book();
-        let own = book.known.get(&id).and_then(|holder| holder.estimate);
-        own.or(book.all).map_or(PATIENCE_FIRST, Estimate::patience)
+        match book.known.get(&id).and_then(|holder| holder.estimate) {
+            Some(own) => own.patience(),
+            None => book.all.map_or(PATIENCE_FIRST, |all| all.patience().max(PATIENCE_FIRST)),
+        }
     }
 
     /// A shard that was asked for `took` ago has come.
@@ -227,10 +229,7 @@ mod tests {
         learn(&holders, &peers[0], 100, now);
         let known = holders.patience(peers[0].id());
         assert!(known >= Duration::from_millis(100) && known < Duration::from_millis(120), "{known:?}");
-        assert!(
-            holders.patience(peers[1].id()) < Duration::from_millis(120),
-            "strangers are like the others"
-        );
+        assert_eq!(holders.patience(peers[1].id()), PATIENCE_FIRST);
         learn(&holders, &peers[2], 1, now);
         assert_eq!(holders.patience(peers[2].id()), PATIENCE_MIN);
     }
