@@ -21,6 +21,8 @@ pub(crate) enum Purpose {
     Revive,
     /// What is its leaf set?
     Leaves,
+    /// Whom does it know in a row of ours?
+    Row,
     /// Somebody else wants to know whether it is alive.
     ReachFor(Peer, CallId),
     /// Whether it can reach a neighbour that does not answer us.
@@ -85,7 +87,10 @@ impl Calls {
             (&call.request, response),
             (Request::Ping, Response::Pong)
                 | (Request::Closest { .. }, Response::Closest { .. })
-                | (Request::Leaves { .. }, Response::Leaves { .. } | Response::LeavesUnchanged)
+                | (
+                    Request::Leaves { .. },
+                    Response::Leaves { .. } | Response::LeavesUnchanged | Response::LeavesChanged
+                )
                 | (Request::Reach { .. }, Response::Reached(_))
         );
         if !fits || call.peer.id_ref() != from {

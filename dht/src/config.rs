@@ -33,7 +33,7 @@ pub struct Config {
     /// Between two exchanges of leaf sets with the nearest neighbours.
     #[serde(rename = "stabilise_every_ms", with = "millis")]
     pub stabilise_every: Duration,
-    /// Between a change of the leaf set and the exchange it causes.
+    /// Between a change of the leaf set and the exchange it causes; up to sixteen times as long while changes go on.
     #[serde(rename = "stabilise_after_change_ms", with = "millis")]
     pub stabilise_after_change: Duration,
     /// Between two probes of the leaf set.

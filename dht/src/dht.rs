@@ -4,6 +4,8 @@ mod answer;
 mod former;
 mod join;
 mod neighbours;
+mod outcome;
+mod pace;
 mod preload;
 mod probe;
 mod query;
@@ -20,15 +22,17 @@ use core::{fmt, time::Duration};
 
 use rand_core::Rng;
 
+use pace::Pace;
+
 use crate::{
-    Config, NodeId, Time,
-    calls::{Call, Calls, Purpose},
+    Config, Distance, NodeId, Time,
+    calls::{Calls, Purpose},
     gone::Gone,
     health::Health,
     io::{DownReason, Event, Input, Output},
     leaf_set::LeafSet,
     lookup::Progress,
-    message::{Message, Notice, Request, Response},
+    message::{Message, Notice, Request},
     metric::{AnyMetric, Metric},
     params::ADDRESSES_MAX,
     peer::{Address, Grouping, Peer},
@@ -36,10 +40,6 @@ use crate::{
     table::Table,
     timers::{Timer, Timers},
 };
-
-/// How often a question of a lookup is sent again before its peer counts as not answering. Design: with 5 % of messages
-/// lost, one peer in a thousand is missed; a dead one costs four time-outs, in which others are asked.
-const REPEATS_MAX: u8 = 2;
 
 /// How late [`Input::Timeout`] may come before this node thinks that it was asleep. Design.
 const OVERSLEPT: Duration = Duration::from_millis(300);
@@ -55,7 +55,10 @@ enum Phase {
         failed: u32,
     },
     /// Has found its place and is meeting its neighbours.
-    Settling,
+    Settling {
+        /// Whether the nearest has told whom it knows, and the others are being asked for the rest.
+        last: bool,
+    },
     /// Part of the network.
     Joined,
     /// Gone.
@@ -94,9 +97,14 @@ pub struct Dht<M: Metric = AnyMetric> {
     probe_turn: u8,
     /// How many own-place checks have run since joining.
     checks: u8,
-    /// A neighbour of a full leaf set was lost, and what lies beyond is not known yet. Until then the leaf set spans less
-    /// than it seems to: while a seat is free, anybody gets it.
-    thin: bool,
+    /// When the leaf set last changed.
+    changed: Time,
+    /// When leaf sets were last exchanged, and how many rounds of it followed each other closely.
+    pace: Pace,
+    /// How far neighbours have told us whom they know; counts when all of them have been met.
+    told: Option<Box<[Distance; 2]>>,
+    /// How fast rows are filled, in sixteenths of [`Config::refresh_step`] per step.
+    row_wait: u8,
     seeded: bool,
 }
 
@@ -158,7 +166,10 @@ impl<M: Metric> Dht<M> {
             network_rtt: Rtt::default(),
             probe_turn: 0,
             checks: 0,
-            thin: false,
+            changed: Time::ZERO,
+            pace: Pace::default(),
+            told: None,
+            row_wait: refresh::WAIT_MIN,
             seeded: false,
             config,
         }
@@ -261,109 +272,6 @@ impl<M: Metric> Dht<M> {
                 self.heard(turn, from, None);
                 self.told_down(turn, &peer);
             }
-        }
-    }
-
-    fn answered(&mut self, turn: &mut Turn<'_>, from: &Peer, call: Call, response: Response) {
-        self.settle_call(&call);
-        match (call.purpose, response) {
-            (Purpose::Lookup(serial), Response::Closest { peers, covered }) => {
-                self.lookup_answered(turn, serial, from, &peers, covered, turn.now.since(call.sent));
-            }
-            (Purpose::Leaves, Response::Leaves { digest, peers }) => {
-                self.leaves_received(turn, from, digest, &peers);
-            }
-            (Purpose::Leaves, Response::LeavesUnchanged) => self.heard_beyond(true),
-            (Purpose::ReachFor(asker, id), Response::Pong) => {
-                turn.send(&asker, Message::Response(id, Response::Reached(true)));
-            }
-            (Purpose::Revive, Response::Pong) => self.former_is_back(turn, from),
-            (Purpose::ReachThrough(suspect), Response::Reached(reached)) => {
-                self.told_reach(&suspect, reached);
-            }
-            (Purpose::Probe, _) => self.health.good(),
-            // That it answered was all we wanted.
-            _ => {}
-        }
-    }
-
-    /// Books a call as over, whichever way it ended.
-    fn settle_call(&mut self, call: &Call) {
-        match call.purpose {
-            Purpose::Meet => self.meeting.retain(|id| id != call.peer.id_ref()),
-            Purpose::Leaves => self.exchanges = self.exchanges.saturating_sub(1),
-            Purpose::Probe => {
-                if let Some(leaf) =
-                    self.leaves.get_mut(&self.metric, self.local.id_ref().key(), call.peer.id_ref())
-                {
-                    leaf.probing = false;
-                }
-            }
-            Purpose::Lookup(_) | Purpose::Revive | Purpose::ReachFor(..) | Purpose::ReachThrough(_) => {}
-        }
-    }
-
-    fn expired(&mut self, turn: &mut Turn<'_>, id: crate::CallId, call: Call) {
-        if let Purpose::Lookup(serial) = call.purpose
-            && call.repeats < REPEATS_MAX
-        {
-            // Late, not lost: others are asked meanwhile, and this one once more, in case a message was lost.
-            let to = call.peer.clone();
-            let deadline = turn.now + self.timeout_of(to.id_ref()) * (1 + u32::from(call.repeats));
-            turn.send(&to, Message::Request(id, call.request.clone()));
-            self.calls.repeat(id, call, deadline);
-            self.lookup_late(turn, serial, to.id_ref());
-            return;
-        }
-        self.failed(turn, call);
-    }
-
-    /// A question will not be answered.
-    fn failed(&mut self, turn: &mut Turn<'_>, call: Call) {
-        self.settle_call(&call);
-        let peer = call.peer.clone();
-        match call.purpose {
-            Purpose::Lookup(serial) => {
-                self.missed(turn, &peer, false);
-                self.lookup_failed(turn, serial, peer.id_ref());
-            }
-            Purpose::Probe | Purpose::Leaves => self.missed(turn, &peer, false),
-            // It was hearsay; perhaps only the address was wrong. Unless we had it from the peer itself.
-            Purpose::Meet => self.entry_missed(&peer),
-            // It was a faint hope.
-            Purpose::Revive => {}
-            Purpose::ReachFor(asker, id) => {
-                turn.send(&asker, Message::Response(id, Response::Reached(false)));
-            }
-            Purpose::ReachThrough(_) => {}
-        }
-    }
-
-    /// The transport gave a peer up: every question to it has failed, together they count as one missed probe.
-    fn unreachable(&mut self, turn: &mut Turn<'_>, peer: &NodeId) {
-        let calls = self.calls.close_all_to(peer);
-        let mut verified = calls.is_empty();
-        let mut lookups = Vec::new();
-        for call in calls {
-            self.settle_call(&call);
-            // A hearsay address that does not work says nothing about the peer.
-            verified |= !matches!(call.purpose, Purpose::Meet | Purpose::Revive);
-            match call.purpose {
-                Purpose::Lookup(serial) => lookups.push(serial),
-                Purpose::ReachFor(asker, id) => {
-                    turn.send(&asker, Message::Response(id, Response::Reached(false)));
-                }
-                _ => {}
-            }
-        }
-        if verified {
-            let known = self.known(peer);
-            if let Some(known) = known {
-                self.missed(turn, &known, true);
-            }
-        }
-        for serial in lookups {
-            self.lookup_failed(turn, serial, peer);
         }
     }
 

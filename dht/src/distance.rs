@@ -69,6 +69,12 @@ impl Distance {
         Self(limbs)
     }
 
+    /// The sum, or the largest distance if that is less.
+    pub(crate) fn saturating_add(self, other: Self) -> Self {
+        let sum = self.wrapping_add(other);
+        if sum < self { Self::MAX } else { sum }
+    }
+
     #[inline]
     pub(crate) fn wrapping_add(self, other: Self) -> Self {
         let mut sum = [0; 4];

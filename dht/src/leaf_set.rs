@@ -4,13 +4,13 @@
 //! On a circle it holds half of its members on either side (the clockwise half is Chord's successor list), under XOR
 //! the nearest ones. While it is not full it holds everybody this node has met.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use core::cmp::Ordering;
 
 use crate::{
     Distance, Key, NodeId, Time,
     metric::{Metric, Shape},
-    nearest::{self, Placed},
+    nearest::Placed,
     peer::Peer,
     rtt::Rtt,
 };
@@ -42,6 +42,8 @@ pub(crate) struct Leaf {
     pub(crate) probing: bool,
     /// Whether it is to be probed soon because others miss it.
     pub(crate) doubted: bool,
+    /// Whether another neighbour has announced that it is down, since it last spoke.
+    pub(crate) announced: bool,
 }
 
 impl Placed for Leaf {
@@ -65,6 +67,7 @@ impl Leaf {
             vouchers: 0,
             probing: false,
             doubted: false,
+            announced: false,
         }
     }
 
@@ -90,6 +93,7 @@ impl Leaf {
         self.refused = 0;
         self.confirmations = 0;
         self.vouchers = 0;
+        self.announced = false;
     }
 }
 
@@ -97,12 +101,16 @@ impl Leaf {
 pub(crate) struct LeafSet {
     /// Sorted by offset from our own id.
     leaves: Vec<Leaf>,
+    /// How far the members are all there are, clockwise and counterclockwise (under a metric without sides only the
+    /// first counts), while that is less than the set spans: a full set that loses a member has a free seat which
+    /// anybody may take, and a newcomer knows what it has been told. Rare, so it is kept apart.
+    bounds: Option<Box<[Distance; 2]>>,
     capacity: u8,
 }
 
 impl LeafSet {
     pub(crate) fn new(capacity: u8) -> Self {
-        Self { leaves: Vec::new(), capacity }
+        Self { leaves: Vec::new(), bounds: None, capacity }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -179,8 +187,11 @@ impl LeafSet {
         (self.leaves.len() > usize::from(self.capacity)).then(|| self.leaves.remove(self.middle(metric)))
     }
 
+    /// Takes out a member that is gone. Whoever comes to live within the distance known so far will speak to us, so
+    /// that remains known; beyond it nothing is, until others tell.
     pub(crate) fn remove<M: Metric>(&mut self, metric: &M, me: &Key, id: &NodeId) -> Option<Leaf> {
         let index = self.search(metric, me, id).ok()?;
+        self.bounds = self.reach(metric, me).map(Box::new);
         Some(self.leaves.remove(index))
     }
 
@@ -197,7 +208,7 @@ impl LeafSet {
     /// The members farthest out, who know what lies beyond.
     pub(crate) fn outermost<M: Metric>(&self, metric: &M) -> impl Iterator<Item = &Leaf> {
         let (first, second) = match metric.shape() {
-            Shape::Circle => (self.leaves.len() / 2, (self.leaves.len() / 2).checked_sub(1)),
+            Shape::Circle => (self.halves().1, self.halves().0.checked_sub(1)),
             Shape::Tree => (self.leaves.len().saturating_sub(1), None),
         };
         self.leaves.get(first).into_iter().chain(second.and_then(|index| self.leaves.get(index)))
@@ -208,43 +219,6 @@ impl LeafSet {
     pub(crate) fn watched(&self, me: &Key) -> Option<usize> {
         let up = |leaf: &Leaf| Distance(leaf.peer.id_ref().key().limbs()).wrapping_sub(Distance(me.limbs()));
         (0..self.leaves.len()).min_by_key(|index| up(&self.leaves[*index]))
-    }
-
-    /// Whether the `count` nodes nearest to `key` are certainly among the members and this node, provided the leaf set
-    /// is right: either it shows everybody, or the whole ball around the key lies inside what it spans.
-    pub(crate) fn covers<M: Metric>(&self, metric: &M, me: &Key, key: &Key, count: usize) -> bool {
-        if !self.is_full() {
-            return true;
-        }
-        let own = metric.distance(me, key);
-        let (mut seen, mut before_last, mut last) = (0, Distance::ZERO, Distance::ZERO);
-        nearest::walk(metric, me, &self.leaves, key, &mut |distance, _| {
-            seen += 1;
-            before_last = core::mem::replace(&mut last, distance);
-            seen < count
-        });
-        // Distance of the last of the `count` nearest, this node included.
-        let radius = match (seen + 1).cmp(&count) {
-            Ordering::Less => return false,
-            Ordering::Equal => last.max(own),
-            Ordering::Greater if own < last => before_last.max(own),
-            Ordering::Greater => last,
-        };
-        let offset = |leaf: &Leaf| metric.offset(me, leaf.peer.id_ref().key());
-        let target = metric.offset(me, key);
-        match metric.shape() {
-            Shape::Circle => {
-                let half = self.leaves.len() / 2;
-                let (end, start) = (offset(&self.leaves[half - 1]), offset(&self.leaves[half]));
-                let inside = target <= end || target >= start;
-                inside && radius <= end.wrapping_sub(target).min(target.wrapping_sub(start))
-            }
-            Shape::Tree => {
-                // Nobody in the ball is farther from us than this.
-                let reach = Distance::MAX.low_bits(radius.bits()).or(target);
-                self.leaves.last().is_some_and(|farthest| reach <= offset(farthest))
-            }
-        }
     }
 
     /// A summary that changes whenever a member comes, goes or gets a new record. Never 0.
@@ -260,5 +234,6 @@ impl LeafSet {
     }
 }
 
+mod coverage;
 #[cfg(test)]
 mod tests;

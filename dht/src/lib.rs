@@ -25,7 +25,7 @@
 //! - A [`Metric`] says how far apart two positions are. The table has rows by distance ([`Row`]), so one table is
 //!   Chord's fingers under [`Ring`] and Kademlia's buckets under [`Xor`].
 //! - The leaf set holds the nearest live nodes. Lookups are right if leaf sets are; rows only make them fast. It is kept
-//!   right by exchanging it with neighbours every 15 s and after every change, and by probing.
+//!   right by exchanging what has changed with neighbours, every 15 s and soon after a change, and by probing.
 //! - Lookups are iterative: a few questions at a time to the nearest peers known, each with a time-out learnt from that
 //!   peer, late ones hedged rather than waited for, done when the nearest have answered themselves.
 //! - Nobody is believed about somebody else: a peer enters a table after it has spoken to us, and leaves it after we
@@ -57,6 +57,7 @@ pub mod params;
 mod peer;
 mod placement;
 mod rtt;
+mod short_ids;
 mod table;
 mod time;
 mod timers;
@@ -70,8 +71,9 @@ pub use io::{
     Confirm, DownReason, Event, Finger, FingerRow, Hop, Input, Lookup, LookupError, LookupId, LookupOptions,
     Output, SizeEstimate, Status,
 };
-pub use message::{CallId, DecodeError, Message, Notice, Request, Response};
+pub use message::{CallId, DecodeError, Message, Notice, Reach, Request, Response};
 pub use metric::{AnyMetric, Classic, Direction, Metric, ParseMetricError, Ring, Row, Shape, Xor};
 pub use peer::{Address, Grouping, NetGroup, Peer, PeerError, PeerInfo};
 pub use placement::rendezvous_order;
+pub use short_ids::ShortIds;
 pub use time::Time;

@@ -18,8 +18,6 @@ pub(crate) enum Owner {
     Join,
     /// A check that nobody nearer to us has been missed.
     Check,
-    /// Fills or refreshes a row.
-    Refresh,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,16 +169,22 @@ impl Progress {
         self.paths
     }
 
-    /// Adds a peer, unless it is known already.
-    pub(crate) fn add<M: Metric>(&mut self, metric: &M, peer: &Peer, state: State, namer: Option<Namer>) {
+    /// Adds a peer, unless it is known already. Returns whether it is new.
+    pub(crate) fn add<M: Metric>(
+        &mut self,
+        metric: &M,
+        peer: &Peer,
+        state: State,
+        namer: Option<Namer>,
+    ) -> bool {
         let distance = metric.distance(peer.id_ref().key(), &self.key);
         let place = self.candidates.binary_search_by(|candidate| {
             candidate.distance.cmp(&distance).then_with(|| candidate.peer.id_ref().cmp(peer.id_ref()))
         });
-        let Err(index) = place else { return };
+        let Err(index) = place else { return false };
         let full = self.candidates.len() >= CANDIDATES_MAX;
         if full && (index == self.candidates.len() || !self.forget_farthest(index)) {
-            return;
+            return false;
         }
         let (named_by, depth, path) = match namer {
             Some(namer) => (Some(namer.id), namer.depth.saturating_add(1), namer.path),
@@ -193,6 +197,7 @@ impl Progress {
             index,
             Candidate { peer: peer.clone(), distance, named_by, depth, path, vouched: false, state },
         );
+        true
     }
 
     /// Somebody whose leaf set shows the key has answered and named these peers.

@@ -5,9 +5,10 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Key, NodeId,
+    Distance, Key, NodeId,
     params::{MESSAGE_BYTES_MAX, MESSAGE_PEERS_MAX, WIRE_VERSION},
     peer::{Peer, PeerInfo},
+    short_ids::ShortIds,
 };
 
 /// Ties an answer to its question. Chosen by the asker, meaningless to anybody else.
@@ -41,6 +42,8 @@ pub enum Request {
     Leaves {
         /// Digest of the leaf set the asker remembers from last time; 0 if none.
         known: u32,
+        /// Whom the asker knows already. Without it the answer says only whether the digest is out of date.
+        have: Option<ShortIds>,
     },
     /// Does this peer answer you? (SWIM's indirect probe, Das et al. 2002.)
     Reach {
@@ -61,17 +64,40 @@ pub enum Response {
         /// Whether the key lies inside the answering node's leaf set, so that these are all there are.
         covered: bool,
     },
-    /// To [`Request::Leaves`], when the asker's digest is out of date.
+    /// To [`Request::Leaves`], when the asker's digest is out of date and it has said whom it knows: the rest.
     Leaves {
-        /// Digest of the leaf set that follows.
+        /// Digest of the whole leaf set.
         digest: u32,
-        /// The leaf set.
+        /// How far clockwise and counterclockwise of the answering node the members are all there are; under a metric
+        /// without sides only the first counts.
+        reach: [Reach; 2],
+        /// Bit i is set if the i-th of those whom the asker knows is a member.
+        shared: u64,
+        /// The members that the asker has not named.
         peers: Vec<Peer>,
     },
     /// To [`Request::Leaves`], when nothing has changed.
     LeavesUnchanged,
+    /// To [`Request::Leaves`], when something has changed and the asker has not said whom it knows.
+    LeavesChanged,
     /// To [`Request::Reach`].
     Reached(bool),
+}
+
+/// A distance up to which somebody knows every node, in steps of 2^192; the largest value stands for the whole space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Reach(pub u64);
+
+impl Reach {
+    /// The largest reach that this distance allows.
+    pub fn up_to(distance: Distance) -> Self {
+        Self(distance.0[0])
+    }
+
+    /// The distance.
+    pub fn distance(self) -> Distance {
+        if self.0 == u64::MAX { Distance::MAX } else { Distance([self.0, 0, 0, 0]) }
+    }
 }
 
 /// An announcement. Each is a hint: whoever acts on it checks for itself first.

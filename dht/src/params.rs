@@ -6,7 +6,7 @@
 use core::time::Duration;
 
 /// Version of the message format: the first byte of every message.
-pub const WIRE_VERSION: u8 = 1;
+pub const WIRE_VERSION: u8 = 2;
 /// Longest encoded message, bytes. Design: fits a few packets, and 40 peers of ordinary size.
 pub const MESSAGE_BYTES_MAX: usize = 16 * 1024;
 /// Most peers in one message. Design.
@@ -54,7 +54,7 @@ pub const RTO_UNKNOWN_MIN: Duration = Duration::from_millis(250);
 
 /// Between two exchanges of leaf sets with the nearest neighbours. Design.
 pub const STABILISE_EVERY: Duration = Duration::from_secs(15);
-/// Between a change of the leaf set and the exchange that follows it; several changes share one. Design.
+/// Between a change of the leaf set and the exchange that follows it, when changes are rare; several share one. Design.
 pub const STABILISE_AFTER_CHANGE: Duration = Duration::from_millis(500);
 /// Between two probes of the leaf set. Design: with the suspicion below, a dead neighbour is known in 15 s.
 pub const PROBE_EVERY: Duration = Duration::from_secs(5);

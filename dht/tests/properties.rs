@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chordage_dht::{
     Address, AnyMetric, CallId, Config, DecodeError, Direction, Distance, Key, Message, Metric, NodeId,
-    Notice, Peer, PeerInfo, Request, Response, Shape,
+    Notice, Peer, PeerInfo, Reach, Request, Response, Shape, ShortIds,
 };
 use proptest::prelude::*;
 
@@ -42,15 +42,26 @@ fn messages() -> impl Strategy<Value = Message> {
     let request = prop_oneof![
         Just(Request::Ping),
         (keys(), any::<u8>()).prop_map(|(key, count)| Request::Closest { key, count }),
-        any::<u32>().prop_map(|known| Request::Leaves { known }),
+        (any::<u32>(), prop::option::of((prop::collection::vec(keys(), 0..70), any::<u64>()))).prop_map(
+            |(known, have)| Request::Leaves {
+                known,
+                have: have.map(|(keys, random)| {
+                    let ids: Vec<_> = keys.iter().map(|key| NodeId::from_bytes(*key.as_bytes())).collect();
+                    ShortIds::of(ids.iter(), random)
+                }),
+            }
+        ),
         keys().prop_map(|key| Request::Reach { peer: NodeId::from_bytes(*key.as_bytes()) }),
     ];
     let many = || prop::collection::vec(peers(), 0..20);
     let response = prop_oneof![
         Just(Response::Pong),
         (many(), any::<bool>()).prop_map(|(peers, covered)| Response::Closest { peers, covered }),
-        (many(), any::<u32>()).prop_map(|(peers, digest)| Response::Leaves { digest, peers }),
+        (many(), any::<u32>(), any::<[u64; 2]>(), any::<u64>()).prop_map(|(peers, digest, reach, shared)| {
+            Response::Leaves { digest, reach: reach.map(Reach), shared, peers }
+        }),
         Just(Response::LeavesUnchanged),
+        Just(Response::LeavesChanged),
         any::<bool>().prop_map(Response::Reached),
     ];
     let notice = prop_oneof![
@@ -163,7 +174,7 @@ proptest! {
     fn random_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
         let _ = Message::decode(&bytes);
         let _ = PeerInfo::decode(&bytes);
-        let mut versioned = vec![1];
+        let mut versioned = vec![2];
         versioned.extend(bytes);
         let _ = Message::decode(&versioned);
         let _ = PeerInfo::decode(&versioned);
@@ -192,17 +203,38 @@ fn the_format_stays() {
     let ab = "ab".repeat(32);
     let record = format!("{}ac0201{}", "01".repeat(32), "02047f");
     let cases = [
-        (Message::Request(CallId(5), Request::Ping), "01000500".to_string()),
-        (Message::Request(CallId(300), Request::Closest { key, count: 20 }), format!("0100ac0201{ab}14")),
-        (Message::Request(CallId(5), Request::Leaves { known: 1 }), "0100050201".to_string()),
-        (Message::Response(CallId(5), Response::Pong), "01010500".to_string()),
+        (Message::Request(CallId(5), Request::Ping), "02000500".to_string()),
+        (Message::Request(CallId(300), Request::Closest { key, count: 20 }), format!("0200ac0201{ab}14")),
+        (Message::Request(CallId(5), Request::Leaves { known: 1, have: None }), "020005020100".to_string()),
+        (
+            Message::Request(
+                CallId(5),
+                Request::Leaves { known: 1, have: Some(ShortIds::of([peer.id(), peer.id()].iter(), 27)) },
+            ),
+            // Place 3: the twelfth byte of the id and the next.
+            "02000502010105038a8c8a8c".to_string(),
+        ),
+        (
+            Message::Response(
+                CallId(5),
+                Response::Leaves {
+                    digest: 1,
+                    reach: [Reach(2), Reach(u64::MAX)],
+                    shared: 3,
+                    peers: vec![peer.clone()],
+                },
+            ),
+            format!("020105020102{}0301{record}", "ffffffffffffffffff01"),
+        ),
+        (Message::Response(CallId(5), Response::LeavesChanged), "02010504".to_string()),
+        (Message::Response(CallId(5), Response::Pong), "02010500".to_string()),
         (
             Message::Response(CallId(5), Response::Closest { peers: vec![peer.clone()], covered: true }),
-            format!("0101050101{record}01"),
+            format!("0201050101{record}01"),
         ),
-        (Message::Response(CallId(5), Response::LeavesUnchanged), "01010503".to_string()),
-        (Message::Notice(Notice::Leaving), "010201".to_string()),
-        (Message::Notice(Notice::Record((*peer).clone())), format!("010200{record}")),
+        (Message::Response(CallId(5), Response::LeavesUnchanged), "02010503".to_string()),
+        (Message::Notice(Notice::Leaving), "020201".to_string()),
+        (Message::Notice(Notice::Record((*peer).clone())), format!("020200{record}")),
     ];
     for (message, expected) in cases {
         assert_eq!(encode(&message), expected, "{message:?}");
@@ -237,7 +269,7 @@ fn crowded_messages_are_cut_and_refused() {
     message.encode(&mut bytes);
     assert_eq!(named(&Message::decode(&bytes).unwrap()), &named(&message)[..64]);
     // The same with the count pushed beyond the limit by hand.
-    let mut crowded = vec![1, 1, 1, 1, 100];
+    let mut crowded = vec![2, 1, 1, 1, 100];
     for number in 0..100 {
         crowded.extend([number; 32]);
         crowded.extend([1, 0]);

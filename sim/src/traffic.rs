@@ -19,7 +19,10 @@ fn kind(message: &Message) -> usize {
         Message::Request(_, Request::Closest { .. }) => 2,
         Message::Response(_, Response::Closest { .. }) => 3,
         Message::Request(_, Request::Leaves { .. }) => 4,
-        Message::Response(_, Response::Leaves { .. } | Response::LeavesUnchanged) => 5,
+        Message::Response(
+            _,
+            Response::Leaves { .. } | Response::LeavesUnchanged | Response::LeavesChanged,
+        ) => 5,
         Message::Request(_, Request::Reach { .. }) | Message::Response(_, Response::Reached(_)) => 6,
         Message::Notice(_) => 7,
     }

@@ -6,12 +6,13 @@ use super::{Dht, Turn};
 use crate::{
     CallId, Distance, Key, NodeId,
     calls::Purpose,
-    message::{Message, Request, Response},
+    message::{Message, Reach, Request, Response},
     metric::Metric,
     nearest,
     params::MESSAGE_PEERS_MAX,
     peer::Peer,
     rtt::Rtt,
+    short_ids::ShortIds,
 };
 
 /// With so many questions of our own under way, none is asked on behalf of others. Design.
@@ -31,17 +32,11 @@ impl<M: Metric> Dht<M> {
                 };
                 Response::Closest { peers, covered }
             }
-            Request::Leaves { known } => {
-                let digest = self.leaves.digest();
-                if known == digest {
-                    Response::LeavesUnchanged
-                } else {
-                    let named = |leaf: &&crate::leaf_set::Leaf| leaf.peer.id_ref() != from.id_ref();
-                    let peers =
-                        self.leaves.as_slice().iter().filter(named).map(|leaf| leaf.peer.clone()).collect();
-                    Response::Leaves { digest, peers }
-                }
-            }
+            Request::Leaves { known, ref have } => match (self.leaves.digest(), have) {
+                (digest, _) if digest == known => Response::LeavesUnchanged,
+                (_, None) => Response::LeavesChanged,
+                (digest, Some(have)) => self.leaves_beside(digest, have, from.id_ref()),
+            },
             Request::Reach { peer } => {
                 let known = if self.calls.len() < CALLS_FOR_OTHERS { self.known(&peer) } else { None };
                 let Some(known) = known else {
@@ -55,14 +50,33 @@ impl<M: Metric> Dht<M> {
         turn.send(from, Message::Response(call, response));
     }
 
+    /// The members of the leaf set that the asker does not have and may want, and which of its own are among them.
+    fn leaves_beside(&self, digest: u32, have: &ShortIds, asker: &NodeId) -> Response {
+        let (mut shared, mut peers) = (0, Vec::new());
+        let wanted = self.leaves.wanted_at(&self.metric, asker.key());
+        for leaf in self.leaves.as_slice().iter().filter(|leaf| leaf.peer.id_ref() != asker) {
+            match have.position(leaf.peer.id_ref()) {
+                Some(position) => shared |= 1 << position.min(63),
+                None if wanted.contains(self.metric.offset(asker.key(), leaf.peer.id_ref().key())) => {
+                    peers.push(leaf.peer.clone());
+                }
+                None => {}
+            }
+        }
+        // Who has not joined knows what it has been told, and nobody tells it yet.
+        let reach = match self.leaves.reach(&self.metric, self.local.id_ref().key()) {
+            _ if !self.is_member() => [Reach(0); 2],
+            None => [Reach(u64::MAX); 2],
+            Some(reach) => reach.map(Reach::up_to),
+        };
+        Response::Leaves { digest, reach, shared, peers }
+    }
+
     /// Whether this node certainly knows the `count` nodes nearest to a key. Who is still looking for its place does not
     /// know what it does not know. Nor does a new member while it meets the neighbours it has been told of: a leaf set
     /// that is not full shows the whole network only to those who have met everybody.
     pub(super) fn covers(&self, key: &Key, count: usize) -> bool {
-        self.is_member()
-            && !self.thin
-            && (self.leaves.is_full() || self.meeting.is_empty())
-            && self.leaves.covers(&self.metric, self.local.id_ref().key(), key, count)
+        self.is_member() && self.leaves.covers(&self.metric, self.local.id_ref().key(), key, count)
     }
 
     /// The nearest peers this node knows, nearest first, without the one who asks. Those that have missed a probe are

@@ -61,7 +61,7 @@ impl<M: Metric> Dht<M> {
     /// One has answered: perhaps a whole part of the network is back.
     pub(super) fn former_is_back(&mut self, turn: &mut Turn<'_>, peer: &Peer) {
         self.former.retain(|former| former.peer.id_ref() != peer.id_ref());
-        self.exchange_leaves(turn, peer);
+        self.exchange_leaves(turn, peer, false);
         if !self.former.is_empty() {
             self.timers.set_no_later(Timer::Former, turn.now + FORMER_SOON);
         }

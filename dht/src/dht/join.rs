@@ -20,13 +20,11 @@ const SEEDS_MAX: usize = 64;
 const SETTLE_MAX: Duration = Duration::from_secs(2);
 /// When, after joining, our own place is looked up again: those who joined at the same moment may have been missed.
 /// The last wait goes on for ever. Design.
-const CHECKS: [Duration; 5] = [
-    Duration::from_secs(2),
-    Duration::from_secs(5),
-    Duration::from_secs(15),
-    Duration::from_secs(60),
-    Duration::from_secs(300),
-];
+const CHECKS: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(300)];
+/// Names asked for while looking for our own place; the neighbours' leaf sets tell the rest. Design.
+pub(super) const JOIN_NAMES: usize = 8;
+/// Names asked for when our own place is checked: those next to us on either side, and one to spare. Design.
+pub(super) const CHECK_NAMES: usize = 4;
 /// Neighbours on which a join waits. Design: two on each side.
 const FIRST_EXCHANGES: usize = 4;
 
@@ -35,14 +33,16 @@ impl<M: Metric> Dht<M> {
         seeds.retain(|seed| seed.id_ref() != self.local.id_ref() && seed.is_reachable());
         seeds.truncate(SEEDS_MAX);
         self.seeds = seeds;
-        if matches!(self.phase, Phase::Joined | Phase::Settling) {
+        if matches!(self.phase, Phase::Joined | Phase::Settling { .. }) {
             return;
         }
         if self.seeds.is_empty() && self.leaves.is_empty() {
+            self.leaves.unbind();
             self.joined(turn);
             return;
         }
         self.phase = Phase::Joining { failed: 0 };
+        self.leaves.bind();
         self.try_joining(turn);
     }
 
@@ -64,15 +64,9 @@ impl<M: Metric> Dht<M> {
     fn look_for_self(&self, turn: &Turn<'_>, owner: Owner) -> Progress {
         let key = *self.local.id_ref().key();
         let half = usize::from(self.config.leaf_set) / 2;
-        let mut progress = Progress::new(
-            owner,
-            key,
-            half,
-            FIRST_EXCHANGES.min(half),
-            self.config.parallel.into(),
-            turn.now,
-            turn.now + LOOKUP_DEADLINE,
-        );
+        let need = FIRST_EXCHANGES.min(half);
+        let (parallel, deadline) = (self.config.parallel.into(), turn.now + LOOKUP_DEADLINE);
+        let mut progress = Progress::new(owner, key, half, need, parallel, turn.now, deadline);
         for peer in self.nearest_others(&key, self.config.reply_peers.into(), self.local.id_ref()) {
             progress.add(&self.metric, &peer, State::Named, None);
         }
@@ -101,17 +95,31 @@ impl<M: Metric> Dht<M> {
             turn.event(Event::JoinFailed { attempts: failed, retry_in });
             return;
         }
-        self.phase = Phase::Settling;
+        self.phase = Phase::Settling { last: false };
         self.timers.set(Timer::Settle, turn.now + SETTLE_MAX);
+        self.exchange_first(turn, 1);
+    }
+
+    fn exchange_first(&mut self, turn: &mut Turn<'_>, neighbours: usize) {
         let key = *self.local.id_ref().key();
-        for neighbour in self.nearest_others(&key, FIRST_EXCHANGES, self.local.id_ref()) {
-            self.exchange_leaves(turn, &neighbour);
+        for neighbour in self.nearest_others(&key, neighbours, self.local.id_ref()) {
+            self.exchange_leaves(turn, &neighbour, false);
         }
     }
 
-    /// A join is complete when the first neighbours have told their leaf sets and everybody named has been met.
+    /// A join is complete when the nearest neighbour has told its leaf set, a few others what is missing there, and
+    /// everybody named has been met.
     pub(super) fn finish_settling(&mut self, turn: &mut Turn<'_>) {
-        if self.phase == Phase::Settling && self.exchanges == 0 && self.meeting.is_empty() {
+        let Phase::Settling { last } = self.phase else { return };
+        if self.exchanges > 0 || !self.meeting.is_empty() {
+            return;
+        }
+        if last {
+            return self.joined(turn);
+        }
+        self.phase = Phase::Settling { last: true };
+        self.exchange_first(turn, FIRST_EXCHANGES);
+        if self.exchanges == 0 {
             self.joined(turn);
         }
     }
@@ -144,8 +152,23 @@ impl<M: Metric> Dht<M> {
         self.checks = self.checks.saturating_add(1);
         let wait = turn.around(CHECKS[usize::from(self.checks).min(CHECKS.len() - 1)]);
         self.timers.set(Timer::Check, turn.now + wait);
-        if !self.leaves.is_empty() {
-            let progress = self.look_for_self(turn, Owner::Check);
+        // Whoever lies beyond the leaf set is asked: the members have told already whom they know, and a ring that has
+        // split in two looks whole to each of its halves.
+        let key = *self.local.id_ref().key();
+        let me = self.local.id_ref();
+        let strangers = self
+            .nearest_others(&key, 2 * usize::from(self.config.leaf_set), me)
+            .into_iter()
+            .filter(|peer| self.leaves.get(&self.metric, &key, peer.id_ref()).is_none());
+        let mut progress =
+            Progress::new(Owner::Check, key, CHECK_NAMES, 1, 1, turn.now, turn.now + LOOKUP_DEADLINE)
+                .until_covered();
+        let mut known = 0;
+        for stranger in strangers.take(CHECK_NAMES) {
+            progress.add(&self.metric, &stranger, State::Named, None);
+            known += 1;
+        }
+        if known > 0 {
             self.run_lookup(turn, progress);
         }
     }

@@ -5,7 +5,7 @@
 //! a neighbour is adopted only after it has spoken to us itself, only peers that we failed to reach ourselves are
 //! dropped, and nothing live is replaced by something farther away.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use core::time::Duration;
 
 use super::{Dht, Phase, Turn};
@@ -14,10 +14,12 @@ use crate::{
     calls::Purpose,
     io::{DownReason, Event},
     leaf_set::Leaf,
-    message::Request,
+    message::{Reach, Request},
     metric::{Metric, Shape},
+    params::MESSAGE_PEERS_MAX,
     peer::Peer,
     rtt::Rtt,
+    short_ids::ShortIds,
     timers::Timer,
 };
 
@@ -85,7 +87,8 @@ impl<M: Metric> Dht<M> {
             Some(leaf) => peer.seq() > leaf.peer.seq(),
             None => self.leaves.wants(&self.metric, me, id),
         };
-        if !wanted {
+        // Who is still looking for its place would meet half of the network on the way.
+        if !wanted || matches!(self.phase, Phase::Joining { .. }) {
             return true;
         }
         if !self.gone.ignores_name(peer, turn.now)
@@ -98,25 +101,66 @@ impl<M: Metric> Dht<M> {
         false
     }
 
-    pub(super) fn leaves_received(&mut self, turn: &mut Turn<'_>, from: &Peer, digest: u32, peers: &[Peer]) {
+    /// The leaf set of a neighbour that has told us which of those we `have` are in it, and named the other `peers`.
+    pub(super) fn their_leaves(&self, have: Option<&ShortIds>, shared: u64, peers: &[Peer]) -> Vec<NodeId> {
+        let is_shared = |leaf: &&Leaf| {
+            let position = have.and_then(|have| have.position(leaf.peer.id_ref()));
+            position.is_some_and(|position| shared >> position.min(63) & 1 == 1)
+        };
+        let shared = self.leaves.as_slice().iter().filter(is_shared).map(|leaf| leaf.peer.id());
+        shared.chain(peers.iter().map(|peer| peer.id())).take(MESSAGE_PEERS_MAX).collect()
+    }
+
+    /// A neighbour has told its leaf set, of which `peers` are new to us, and how far that is everybody.
+    pub(super) fn leaves_received(
+        &mut self,
+        turn: &mut Turn<'_>,
+        from: &Peer,
+        digest: u32,
+        reach: [Reach; 2],
+        theirs: &[NodeId],
+        peers: &[Peer],
+    ) {
         let mut complete = true;
-        for peer in peers.iter().take(crate::params::MESSAGE_PEERS_MAX) {
+        for peer in peers.iter().take(MESSAGE_PEERS_MAX) {
             complete &= self.consider(turn, peer);
         }
-        complete &= !self.doubt_missing(turn, from, peers);
+        let agree = !self.doubt_missing(turn, from, theirs);
         // Only when every name has been dealt with may the neighbour answer "unchanged" next time.
-        if let Some(leaf) = self.leaves.get_mut(&self.metric, self.local.id_ref().key(), from.id_ref()) {
-            leaf.digest = if complete { digest } else { 0 };
+        let me = *self.local.id_ref().key();
+        if let Some(leaf) = self.leaves.get_mut(&self.metric, &me, from.id_ref()) {
+            leaf.digest = if complete && agree { digest } else { 0 };
         }
-        self.heard_beyond(complete);
-        if !complete && self.phase == Phase::Joined {
-            self.timers.set_no_later(Timer::Stabilise, turn.now + self.config.stabilise_every / 4);
+        // With no room for more meetings, somebody may have been passed over.
+        let reach = reach.map(Reach::distance);
+        if self.meeting.len() < MEETINGS_MAX
+            && let Some(told) = self.leaves.told(&self.metric, &me, from.id_ref(), reach, theirs)
+        {
+            let before = self.told.take().map_or([Distance::ZERO; 2], |before| *before);
+            self.told = Some(Box::new([told[0].max(before[0]), told[1].max(before[1])]));
+        }
+        self.all_met();
+        if !(complete && agree) && self.phase == Phase::Joined {
+            let wait =
+                self.pace.wait(self.config.stabilise_after_change).max(self.config.stabilise_every / 4);
+            self.timers.set_no_later(Timer::Stabilise, turn.now + wait);
+        }
+    }
+
+    /// When nobody is left to be met who might be a neighbour, what neighbours have told is true of our own leaf set.
+    pub(super) fn all_met(&mut self) {
+        let me = self.local.id_ref().key();
+        if self.told.is_some()
+            && !self.meeting.iter().any(|id| self.leaves.wants(&self.metric, me, id))
+            && let Some(told) = self.told.take()
+        {
+            self.leaves.extend(&self.metric, me, *told);
         }
     }
 
     /// A neighbour of ours that is not in a leaf set whose span it lies in may be dead: we look for ourselves. Returns
     /// whether there is one.
-    fn doubt_missing(&mut self, turn: &mut Turn<'_>, from: &Peer, peers: &[Peer]) -> bool {
+    fn doubt_missing(&mut self, turn: &mut Turn<'_>, from: &Peer, theirs: &[NodeId]) -> bool {
         let at = from.id_ref().key();
         let side = |id: &NodeId| {
             let near_side = self.metric.shape() == Shape::Tree || !self.metric.offset(at, id.key()).bit(255);
@@ -127,15 +171,13 @@ impl<M: Metric> Dht<M> {
             if side(id) == 1 { offset } else { Distance::ZERO.wrapping_sub(offset) }
         };
         let mut span = [Distance::ZERO; 2];
-        for peer in peers {
-            let reach = &mut span[side(peer.id_ref())];
-            *reach = distance(peer.id_ref()).max(*reach);
+        for id in theirs {
+            let reach = &mut span[side(id)];
+            *reach = distance(id).max(*reach);
         }
         let missing = |leaf: &&Leaf| {
             let id = leaf.peer.id_ref();
-            id != from.id_ref()
-                && distance(id) < span[side(id)]
-                && !peers.iter().any(|peer| peer.id_ref() == id)
+            id != from.id_ref() && distance(id) < span[side(id)] && !theirs.contains(id)
         };
         let doubtful: Vec<NodeId> =
             self.leaves.as_slice().iter().filter(missing).map(|l| l.peer.id()).collect();
@@ -145,59 +187,74 @@ impl<M: Metric> Dht<M> {
         !doubtful.is_empty()
     }
 
-    /// A neighbour has told its leaf set. If nothing of it is left to find out, free seats are taken by the right ones.
-    pub(super) fn heard_beyond(&mut self, complete: bool) {
-        self.thin &= !(complete && self.meeting.is_empty());
-    }
-
     fn leaves_changed(&mut self, turn: &mut Turn<'_>) {
+        self.changed = turn.now;
         if self.phase == Phase::Joined {
-            self.timers.set_no_later(Timer::Stabilise, turn.now + self.config.stabilise_after_change);
+            let wait = self.pace.wait(self.config.stabilise_after_change);
+            self.timers.set_no_later(Timer::Stabilise, turn.now + wait);
         }
     }
 
-    /// Exchanges leaf sets with the nearest neighbours and with the outermost, who know what lies beyond.
+    /// Exchanges leaf sets: from time to time with the nearest neighbours and with the outermost, who know what lies
+    /// beyond; after a change with those who can tell more about it. Always with one more at random: it heals what the
+    /// nearest cannot, a ring wound twice around or a view split in two.
     pub(super) fn stabilise(&mut self, turn: &mut Turn<'_>) {
         let period = turn.around(self.config.stabilise_every);
         self.timers.set(Timer::Stabilise, turn.now + period);
-        let mut partners: Vec<Peer> =
-            self.leaves.adjacent(&self.metric).map(|leaf| leaf.peer.clone()).collect();
-        partners.extend(self.leaves.outermost(&self.metric).map(|leaf| leaf.peer.clone()));
-        // One more at random: it heals what the nearest cannot, a ring wound twice around or a view split in two.
+        let whole = self.pace.is_due(turn.now, self.config.stabilise_every * 3 / 4);
+        self.pace.round(turn.now, self.config.stabilise_every / 2);
+        let mut partners: Vec<Peer> = Vec::new();
+        if whole || !self.leaves.is_full() {
+            partners.extend(self.leaves.adjacent(&self.metric).map(|leaf| leaf.peer.clone()));
+        }
+        if whole || self.leaves.is_bound() {
+            partners.extend(self.leaves.outermost(&self.metric).map(|leaf| leaf.peer.clone()));
+        }
         if !self.leaves.is_empty() {
             let index = (turn.rng.next_u64() % self.leaves.len() as u64) as usize;
             partners.push(self.leaves.as_slice()[index].peer.clone());
         }
-        // Rows may hold peers that have become neighbours because nearer ones went.
+        self.promote(turn);
+        partners.sort_unstable_by(|a, b| a.id_ref().cmp(b.id_ref()));
+        partners.dedup_by(|a, b| a.id_ref() == b.id_ref());
+        for partner in partners {
+            self.exchange_leaves(turn, &partner, false);
+        }
+    }
+
+    /// Rows may hold peers that have become neighbours because nearer ones went.
+    fn promote(&mut self, turn: &mut Turn<'_>) {
         let key = *self.local.id_ref().key();
         for peer in self.nearest_others(&key, self.config.leaf_set.into(), self.local.id_ref()) {
             self.consider(turn, &peer);
         }
-        partners.sort_unstable_by(|a, b| a.id_ref().cmp(b.id_ref()));
-        partners.dedup_by(|a, b| a.id_ref() == b.id_ref());
-        for partner in partners {
-            self.exchange_leaves(turn, &partner);
-        }
     }
 
-    pub(super) fn exchange_leaves(&mut self, turn: &mut Turn<'_>, with: &Peer) {
+    /// Asks a peer for its leaf set. Whoever probably knows somebody we don't is told at once whom we know, so that it
+    /// need not name them; who has told us all when nothing had changed is only asked for that.
+    pub(super) fn exchange_leaves(&mut self, turn: &mut Turn<'_>, with: &Peer, changed: bool) {
         let known = self.leaves.get(&self.metric, self.local.id_ref().key(), with.id_ref());
-        let known = known.map_or(0, |leaf| leaf.digest);
+        // While we do not know everybody near us we want to hear how far it does.
+        let known = known.filter(|_| !self.leaves.is_bound()).map_or(0, |leaf| leaf.digest);
+        let recently = turn.now.since(self.changed) < 2 * self.config.stabilise_every;
+        let have = (changed || recently || known == 0).then(|| {
+            let ids = self.leaves.as_slice().iter().map(|leaf| leaf.peer.id_ref());
+            ShortIds::of(ids, turn.rng.next_u64())
+        });
         self.exchanges += 1;
-        self.ask(turn, with, Request::Leaves { known }, Purpose::Leaves);
+        self.ask(turn, with, Request::Leaves { known, have }, Purpose::Leaves);
     }
 
     /// Takes a peer out of all tables. Returns whether it was a neighbour.
     pub(super) fn drop_peer(&mut self, turn: &mut Turn<'_>, id: &NodeId, why: DownReason) -> bool {
         let me = self.local.id_ref().key();
         self.table.remove(&self.metric, me, id);
-        let was_full = self.leaves.is_full();
         if self.leaves.remove(&self.metric, me, id).is_none() {
             return false;
         }
-        self.thin |= was_full;
         turn.event(Event::NeighbourDown { peer: *id, why });
         self.leaves_changed(turn);
+        self.promote(turn);
         self.rejoin_if_lonely(turn);
         true
     }

@@ -13,6 +13,7 @@ use crate::{
     NodeId,
     calls::Purpose,
     io::DownReason,
+    leaf_set::Leaf,
     message::{Message, Notice, Request},
     metric::{Metric, Shape},
     peer::Peer,
@@ -25,6 +26,10 @@ const MISSES_MIN: u8 = 2;
 const ENTRY_MISSES_MAX: u8 = 2;
 /// A peer that spoke within this time is not probed at once because another thinks it is down. Design.
 const FRESH: Duration = Duration::from_millis(500);
+/// How many neighbours a round looks at to find one that has been silent. Design.
+const LOOK_AHEAD: usize = 4;
+/// So many others who lost it too shorten a suspicion, each by its share. Design.
+const CONFIRMATIONS_MAX: u8 = 5;
 /// How many others are asked to reach a suspect. SWIM's k. Design.
 const HELPERS: usize = 3;
 /// Under XOR, a death heard from so many others is not news any more. Design.
@@ -35,13 +40,21 @@ impl<M: Metric> Dht<M> {
         let period = turn.around(self.config.probe_every);
         self.timers.set(Timer::Probe, turn.now + period);
         let Some(watched) = self.leaves.watched(self.local.id_ref().key()) else { return };
-        let watched = self.leaves.as_slice()[watched].peer.clone();
-        let turn_index = usize::from(self.probe_turn) % self.leaves.len();
-        self.probe_turn = (turn_index + 1) as u8;
-        let next = self.leaves.as_slice()[turn_index].peer.clone();
-        self.probe(turn, watched.id_ref());
-        if next.id_ref() != watched.id_ref() {
-            self.probe(turn, next.id_ref());
+        // Who has just spoken need not be asked whether it lives.
+        let silent = |leaf: &Leaf, enough: Duration| turn.now.since(leaf.heard) >= enough;
+        let leaves = self.leaves.as_slice();
+        let mut ask: Vec<NodeId> = Vec::new();
+        if silent(&leaves[watched], self.config.probe_every / 2) {
+            ask.push(leaves[watched].peer.id());
+        }
+        let turn_index = usize::from(self.probe_turn);
+        let next = (turn_index..turn_index + LOOK_AHEAD.min(leaves.len()))
+            .map(|index| index % leaves.len())
+            .find(|index| *index != watched && silent(&leaves[*index], self.config.stabilise_every));
+        ask.extend(next.map(|index| leaves[index].peer.id()));
+        self.probe_turn = ((next.unwrap_or(turn_index) + 1) % leaves.len()) as u8;
+        for id in ask {
+            self.probe(turn, &id);
         }
     }
 
@@ -69,13 +82,18 @@ impl<M: Metric> Dht<M> {
         leaf.missed = leaf.missed.saturating_add(1);
         leaf.refused = leaf.refused.saturating_add(u8::from(refused));
         let first = leaf.suspect(turn.now);
+        let announced = leaf.announced;
         if self.drop_if_dead(turn, peer.id_ref()) {
             return;
         }
-        if first && !refused {
+        // Where another has announced it already, it has asked.
+        if first && !refused && !announced {
             self.ask_helpers(turn, peer.id_ref());
         }
-        self.probe(turn, peer.id_ref());
+        // Once more at once, in case a message was lost, and from then on in steps.
+        if first {
+            self.probe(turn, peer.id_ref());
+        }
         self.timers.set_no_later(Timer::Suspects, turn.now + self.suspicion_step());
     }
 
@@ -132,6 +150,7 @@ impl<M: Metric> Dht<M> {
     pub(super) fn told_down(&mut self, turn: &mut Turn<'_>, id: &NodeId) {
         if let Some(leaf) = self.leaves.get_mut(&self.metric, self.local.id_ref().key(), id) {
             leaf.confirmations = leaf.confirmations.saturating_add(1);
+            leaf.announced = true;
             self.doubt(turn, id);
         }
     }
@@ -174,7 +193,9 @@ impl<M: Metric> Dht<M> {
         let patience = if leaf.vouchers > 0 {
             self.config.suspicion * 3
         } else {
-            self.health.stretch(self.config.suspicion) / (1 + u32::from(leaf.confirmations.min(5)))
+            // Whoever announces a death has been through all this.
+            let confirmations = if leaf.announced { CONFIRMATIONS_MAX } else { leaf.confirmations };
+            self.health.stretch(self.config.suspicion) / (1 + u32::from(confirmations.min(CONFIRMATIONS_MAX)))
         };
         let dead =
             leaf.missed >= MISSES_MIN && (leaf.refused >= MISSES_MIN || turn.now.since(since) >= patience);
@@ -182,13 +203,14 @@ impl<M: Metric> Dht<M> {
             return false;
         }
         let peer = leaf.peer.clone();
-        // The nearest survivors spread the word; if all did, everybody would hear it forty times. Under XOR those who
+        // The nearest survivor to notice spreads the word; if all did, everybody would hear it forty times. Under XOR those who
         // know a node are not always those it knows, so whoever has not heard it from several others passes it on.
         let watched = self.leaves.watched(me).map(|index| self.leaves.as_slice()[index].peer.id());
         let announce = match self.metric.shape() {
             Shape::Circle => {
-                watched == Some(*id)
-                    || self.leaves.adjacent(&self.metric).any(|leaf| leaf.peer.id_ref() == id)
+                !leaf.announced
+                    && (watched == Some(*id)
+                        || self.leaves.adjacent(&self.metric).any(|leaf| leaf.peer.id_ref() == id))
             }
             Shape::Tree => leaf.confirmations < HEARD_ENOUGH,
         };

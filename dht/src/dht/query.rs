@@ -3,7 +3,10 @@
 use alloc::{boxed::Box, vec::Vec};
 use core::time::Duration;
 
-use super::{Dht, Phase, Turn};
+use super::{
+    Dht, Phase, Turn,
+    join::{CHECK_NAMES, JOIN_NAMES},
+};
 use crate::{
     Key, NodeId,
     calls::Purpose,
@@ -94,7 +97,12 @@ impl<M: Metric> Dht<M> {
             let messages_max = u32::from(self.config.lookup_messages) * (3 + lookup.paths() as u32) / 4;
             match lookup.step(messages_max) {
                 Step::Ask(peer) => {
-                    let count = lookup.want.max(self.config.reply_peers.into()).min(MESSAGE_PEERS_MAX) as u8;
+                    let names = match lookup.owner {
+                        Owner::Caller(_) => lookup.want.max(self.config.reply_peers.into()),
+                        Owner::Join => JOIN_NAMES.min(self.config.reply_peers.into()),
+                        Owner::Check => CHECK_NAMES,
+                    };
+                    let count = names.min(MESSAGE_PEERS_MAX) as u8;
                     let request = Request::Closest { key: lookup.key, count };
                     self.ask(turn, &peer, request, Purpose::Lookup(serial));
                 }
@@ -102,9 +110,20 @@ impl<M: Metric> Dht<M> {
                 // There is somebody to ask, and nothing left to ask with.
                 Step::Wait => return self.finish_lookup(turn, serial, LookupError::Budget),
                 Step::Done => return self.finish_successfully(turn, serial),
+                // Everybody it began with is dead; farther peers are better than none.
+                Step::NoAnswer if self.widen(serial) => {}
                 Step::NoAnswer => return self.finish_lookup(turn, serial, LookupError::NoAnswer),
             }
         }
+    }
+
+    /// Adds peers farther from the key to a lookup that nobody has answered. Returns whether there are any.
+    fn widen(&mut self, serial: u32) -> bool {
+        let Some(lookup) = self.lookups.get(&serial) else { return false };
+        let count = 2 * usize::from(self.config.reply_peers);
+        let peers = self.nearest_others(&lookup.key.clone(), count, self.own_id());
+        let Some(lookup) = self.lookups.get_mut(&serial) else { return false };
+        peers.iter().filter(|peer| lookup.add(&self.metric, peer, State::Named, None)).count() > 0
     }
 
     pub(super) fn lookup_answered(
@@ -184,7 +203,7 @@ impl<M: Metric> Dht<M> {
                 turn.out.push(Output::LookupFinished { id, outcome: Ok(lookup.result(turn.now)) });
             }
             Owner::Join => self.join_finished(turn, true),
-            Owner::Check | Owner::Refresh => {}
+            Owner::Check => {}
         }
     }
 
@@ -201,7 +220,7 @@ impl<M: Metric> Dht<M> {
                 turn.out.push(Output::LookupFinished { id, outcome });
             }
             Owner::Join => self.join_finished(turn, false),
-            Owner::Check | Owner::Refresh => {}
+            Owner::Check => {}
         }
     }
 

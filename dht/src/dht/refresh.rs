@@ -1,8 +1,12 @@
 //! Filling the rows of the table, and keeping them fresh.
 //!
-//! Rows fill by themselves from whoever speaks to us; this looks after those that do not. One small step a second: a
-//! name from a row's reserve is met, which fills the row or finds a nearer peer for it (proximity neighbour selection,
-//! Gummadi et al. 2003), or a random key of a row that lacks entries or news is looked up.
+//! Rows fill by themselves from whoever speaks to us; this looks after those that do not. One small step a second:
+//! names from a row's reserve are met, which fills the row or finds a nearer peer for it (proximity neighbour selection,
+//! Gummadi et al. 2003), or the peer nearest to a random key of a row that lacks entries or news is asked for others
+//! there.
+//!
+//! Names that turn out to be dead say that sessions are short; then the steps become longer, up to eight times. An entry
+//! is worth less there, and a table that is filled as fast as it decays costs more than the lookups it shortens.
 
 use core::time::Duration;
 
@@ -10,10 +14,8 @@ use super::{Dht, Turn};
 use crate::{
     Distance, Key,
     calls::Purpose,
-    lookup::{Owner, Progress, State},
     message::Request,
     metric::{Direction, Metric, Row, Shape},
-    params::LOOKUP_DEADLINE,
     timers::Timer,
 };
 
@@ -23,13 +25,32 @@ const IDLE_STEP: Duration = Duration::from_secs(30);
 const TRIES_MAX: u16 = 3;
 /// Between two such tries, seconds. Design.
 const TRY_AGAIN: u32 = 20;
+/// Names met in one step, if the row has room for them. Design.
+const MEET_MAX: usize = 3;
+/// Names asked for, one and a half full rows. Design.
+const ROW_NAMES: u8 = 12;
+/// Length of a step in sixteenths of the configured one, while names are alive. Design.
+pub(super) const WAIT_MIN: u8 = 16;
+/// The same while most of them are dead. Design.
+const WAIT_MAX: u8 = 128;
 
 impl<M: Metric> Dht<M> {
     pub(super) fn refresh(&mut self, turn: &mut Turn<'_>) {
         let busy = self.leaves.is_full() && !self.metric.first_in_row() && self.refresh_one_row(turn);
-        let wait = if busy { self.config.refresh_step } else { IDLE_STEP.max(self.config.refresh_step) };
+        let step = self.config.refresh_step * u32::from(self.row_wait) / u32::from(WAIT_MIN);
+        let wait = if busy { step } else { IDLE_STEP.max(step) };
         let wait = turn.around(wait);
         self.timers.set(Timer::Refresh, turn.now + wait);
+    }
+
+    /// A name was alive.
+    pub(super) fn row_went_well(&mut self) {
+        self.row_wait = (self.row_wait - self.row_wait / 8).max(WAIT_MIN);
+    }
+
+    /// A name was dead.
+    pub(super) fn row_went_badly(&mut self) {
+        self.row_wait = self.row_wait.saturating_mul(2).min(WAIT_MAX);
     }
 
     /// Returns whether there was something to do.
@@ -56,13 +77,10 @@ impl<M: Metric> Dht<M> {
         });
         let Some((row, rank, full, due)) = found else { return false };
         // A short row is filled from the reserve first, a full one refreshed first.
-        if !(full && due)
-            && let Some(peer) = self.table.take_reserve(rank, turn.rng.next_u64())
-        {
-            let known = self.table.get(&self.metric, self.local.id_ref().key(), peer.id_ref()).is_some();
-            if !known && !self.gone.ignores_name(&peer, turn.now) && !self.meeting.contains(peer.id_ref()) {
-                self.meeting.push(peer.id());
-                self.ask(turn, &peer, Request::Ping, Purpose::Meet);
+        if !(full && due) && self.table.reserved_in(rank) > 0 {
+            let free = usize::from(self.config.row_active).saturating_sub(self.table.row(rank).len());
+            for _ in 0..free.clamp(1, MEET_MAX) {
+                self.meet_reserve(turn, rank);
             }
             return true;
         }
@@ -72,23 +90,30 @@ impl<M: Metric> Dht<M> {
                 _ => 1,
             };
             self.table.set_refreshed(rank, turn.now, tries);
-            self.look_up_in_row(turn, row);
+            self.ask_about_row(turn, row);
         }
         true
     }
 
-    fn look_up_in_row(&mut self, turn: &mut Turn<'_>, row: Row) {
+    fn meet_reserve(&mut self, turn: &mut Turn<'_>, rank: u16) {
+        let Some(peer) = self.table.take_reserve(rank, turn.rng.next_u64()) else { return };
+        let known = self.table.get(&self.metric, self.local.id_ref().key(), peer.id_ref()).is_some();
+        if !known && !self.gone.ignores_name(&peer, turn.now) && !self.meeting.contains(peer.id_ref()) {
+            self.meeting.push(peer.id());
+            self.ask(turn, &peer, Request::Ping, Purpose::Meet);
+        }
+    }
+
+    /// Asks the peer nearest to a random key of the row whom it knows there. If that peer is far from the row, it names
+    /// nearer ones, and the next try gets farther.
+    fn ask_about_row(&mut self, turn: &mut Turn<'_>, row: Row) {
         let mut random = [0; 32];
         turn.rng.fill_bytes(&mut random);
         let me = self.local.id_ref().key();
         let key = self.metric.key_in_row(me, row, &Key::from_bytes(random), self.table.digit_bits());
-        let parallel = self.config.parallel.into();
-        let mut progress =
-            Progress::new(Owner::Refresh, key, 1, 1, parallel, turn.now, turn.now + LOOKUP_DEADLINE);
-        for peer in self.nearest_others(&key, self.config.reply_peers.into(), self.local.id_ref()) {
-            progress.add(&self.metric, &peer, State::Named, None);
+        if let Some(peer) = self.nearest_others(&key, 1, self.local.id_ref()).pop() {
+            self.ask(turn, &peer, Request::Closest { key, count: ROW_NAMES }, Purpose::Row);
         }
-        self.run_lookup(turn, progress);
     }
 
     /// Every row that begins beyond the leaf set: nearer ones are seen by the leaf set whole.

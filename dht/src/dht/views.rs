@@ -66,24 +66,23 @@ impl<M: Metric> Dht<M> {
         self.metric.shape() == Shape::Circle && !self.metric.first_in_row()
     }
 
-    /// How large the network is believed to be: a count while the leaf set is not full, otherwise by how densely the
-    /// neighbours lie.
+    /// How large the network is believed to be: a count while the leaf set shows everybody, otherwise by how densely the
+    /// nearest neighbours lie.
     pub fn network_size(&self) -> SizeEstimate {
         let leaves = self.leaves.as_slice();
-        if !self.leaves.is_full() {
-            return SizeEstimate { nodes: leaves.len() as f64 + 1.0, exact: true };
-        }
         let me = self.local.id_ref().key();
+        // The outer members may lie farther out than they should while others are being found.
+        let inner = leaves.len() * 3 / 8;
+        if self.leaves.reach(&self.metric, me).is_none() || inner < 2 {
+            return SizeEstimate { nodes: leaves.len() as f64 + 1.0, exact: !self.leaves.is_bound() };
+        }
         let offset = |index: usize| self.metric.offset(me, leaves[index].peer.id_ref().key());
         // For uniform ids the arc that m nodes span is a sum of m exponential gaps; (m - 1) / arc is unbiased then.
         let arc = match self.metric.shape() {
-            Shape::Circle => {
-                let half = leaves.len() / 2;
-                offset(half - 1).wrapping_sub(offset(half)).fraction()
-            }
-            Shape::Tree => offset(leaves.len() - 1).fraction(),
+            Shape::Circle => offset(inner - 1).wrapping_sub(offset(leaves.len() - inner)).fraction(),
+            Shape::Tree => offset(2 * inner - 1).fraction(),
         };
-        SizeEstimate { nodes: (leaves.len() as f64 - 1.0) / arc.max(f64::MIN_POSITIVE), exact: false }
+        SizeEstimate { nodes: (2.0 * inner as f64 - 1.0) / arc.max(f64::MIN_POSITIVE), exact: false }
     }
 
     /// Bytes this node keeps in memory while nothing is under way: itself, its leaf set and its table. The records of

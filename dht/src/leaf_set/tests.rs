@@ -5,7 +5,7 @@ use alloc::{sync::Arc, vec, vec::Vec};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Address, AnyMetric, PeerInfo};
+use crate::{Address, AnyMetric, PeerInfo, nearest};
 
 fn peer(number: u16) -> Peer {
     let mut public_key = [0; 32];
@@ -76,6 +76,73 @@ proptest! {
             ids.sort_by(|a, b| metric.closer(&key, a, b));
             for id in ids.iter().take(count) {
                 prop_assert!(id.key() == &me || leaves.get(&metric, &me, id).is_some());
+            }
+        }
+    }
+
+    /// Members die, strangers take their seats, and another node tells whom it knows: coverage is never claimed in vain.
+    #[test]
+    fn covered_keys_are_known_after_losses_and_hearsay(
+        metric in metrics(), nodes in 20u16..200, dead in prop::collection::btree_set(1u16..200, 0..12),
+        strangers in prop::collection::vec(1u16..200, 0..4), tellers in prop::collection::vec(1u16..200, 0..4),
+        keys in prop::collection::vec(any::<[u8; 32]>(), 40), count in 1usize..4,
+    ) {
+        let me = *peer(0).id().key();
+        let fill = |at: &Key, numbers: &mut dyn Iterator<Item = u16>| {
+            let mut leaves = LeafSet::new(8);
+            for peer in numbers.map(peer).filter(|peer| peer.id_ref().key() != at) {
+                if leaves.wants(&metric, at, peer.id_ref()) {
+                    leaves.insert(&metric, at, Leaf::new(peer, Time::ZERO, Rtt::default()));
+                }
+            }
+            leaves
+        };
+        let mut leaves = fill(&me, &mut (0..nodes));
+        for number in &dead {
+            leaves.remove(&metric, &me, peer(*number).id_ref());
+        }
+        let living = || (0..nodes).filter(|number| !dead.contains(number));
+        let alive = |number: &&u16| **number < nodes && !dead.contains(*number);
+        let meet = |leaves: &mut LeafSet, id: &NodeId| {
+            if let Some(peer) = living().skip(1).map(peer).find(|peer| peer.id_ref() == id)
+                && leaves.wants(&metric, &me, id)
+            {
+                leaves.insert(&metric, &me, Leaf::new(peer, Time::ZERO, Rtt::default()));
+            }
+        };
+        for stranger in strangers.iter().filter(alive) {
+            meet(&mut leaves, peer(*stranger).id_ref());
+        }
+        for teller in tellers.iter().filter(alive).map(|number| peer(*number)) {
+            let at = teller.id_ref().key();
+            let theirs = fill(at, &mut living());
+            let wanted = theirs.wanted_at(&metric, &me);
+            let named: Vec<NodeId> = theirs
+                .as_slice()
+                .iter()
+                .map(|leaf| leaf.peer.id())
+                .filter(|id| id.key() != &me && wanted.contains(metric.offset(&me, id.key())))
+                .collect();
+            let reach = theirs.reach(&metric, at).unwrap_or([Distance::MAX; 2]);
+            let told = leaves.told(&metric, &me, teller.id_ref(), reach, &named);
+            for id in named.iter().chain([teller.id_ref()]) {
+                meet(&mut leaves, id);
+            }
+            if let Some(told) = told {
+                leaves.extend(&metric, &me, told);
+            }
+        }
+        for mut key in keys {
+            if key[1] > 100 {
+                key[0] = me.as_bytes()[0].wrapping_add(key[2] % 64).wrapping_sub(32);
+            }
+            let key = Key::from_bytes(key);
+            if leaves.covers(&metric, &me, &key, count) {
+                let mut ids: Vec<NodeId> = living().map(|number| peer(number).id()).collect();
+                ids.sort_by(|a, b| metric.closer(&key, a, b));
+                for id in ids.iter().take(count) {
+                    prop_assert!(id.key() == &me || leaves.get(&metric, &me, id).is_some());
+                }
             }
         }
     }
