@@ -85,6 +85,7 @@ pub(crate) enum Command {
     Stat(commands::stat::StatArgs),
     Status(commands::status::StatusArgs),
     Peers(commands::peers::PeersArgs),
+    Explain(commands::explain::ExplainArgs),
     Scrub(commands::scrub::ScrubArgs),
     Ring(commands::ring::RingArgs),
     Trace(commands::trace::TraceArgs),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chordage_dht::PeerInfo;
 use chordage_storage::catalog::Catalog;
+use chordage_storage::repair::Ledger;
 use chordage_storage::{ConvergenceSecret, OpenError, ShardKey, ShardStore, StoreConfig};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -20,7 +21,7 @@ use crate::handle::{Inner, NodeHandle};
 use crate::identity::Identity;
 use crate::listen::{LISTEN_FILE, ListenError, listen, remember};
 use crate::put::Standing;
-use crate::repair::Repairer;
+use crate::repair::{LEDGER_FILE, Repairer};
 use crate::scrub::Scrubber;
 use crate::shards::{ShardClient, ShardServer, TrafficCounters};
 use crate::store::Store;
@@ -84,6 +85,9 @@ impl Daemon {
         let identity = Identity::load(&dir)?;
         let secret = ConvergenceSecret::new(dir.secret("secret")?);
         let (store, damage) = open_store(&dir, &config)?;
+        let ledger =
+            Ledger::open(&dir.join(LEDGER_FILE)).map_err(|error| StartError::System(error.to_string()))?;
+        let ledger = Arc::new(ledger);
 
         let metric = config.metric;
         let protocols = Protocols::new(&config.network, &metric.to_string());
@@ -117,7 +121,7 @@ impl Daemon {
                 dir: dir.clone(),
                 delay: Duration::from_millis(config.debug_delay_ms.into()),
             },
-            ShardServer::new(store.clone(), leaving.clone(), traffic.clone()),
+            ShardServer::new(store.clone(), leaving.clone(), traffic.clone()).with_ledger(ledger.clone()),
         );
         let transfer = Arc::new(Transfer {
             driver: driver_handle.clone(),
@@ -133,8 +137,7 @@ impl Daemon {
             standing: Standing::default(),
         });
         let repairer =
-            Repairer::start(transfer.clone(), metric, config.repair, dir.path(), damage, leaving.clone())
-                .map_err(|error| StartError::System(error.to_string()))?;
+            Repairer::start(transfer.clone(), metric, config.repair, ledger, damage, leaving.clone());
         let scrubber = Scrubber::start(transfer.store.clone(), dir.clone(), config.scrub, leaving.clone());
         let handle = NodeHandle {
             inner: Arc::new(Inner {

@@ -8,7 +8,9 @@ use chordage_dht::{Confirm, Key, Lookup, LookupOptions};
 use chordage_storage::{ConvergenceSecret, Fingerprint, Link, Redundancy};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::types::{Health, PeerStatus, PutReport, ScrubStatus, Status, TraceHop, TraceReport};
+use crate::api::types::{
+    Explanation, Health, PeerStatus, PutReport, ScrubStatus, Status, TraceHop, TraceReport,
+};
 use crate::driver::{FindError, Membership};
 use crate::get::{self, GetError, OpenObject};
 use crate::neighbourhood;
@@ -66,6 +68,12 @@ impl NodeHandle {
     /// Asks who holds what of the object right now.
     pub async fn health(&self, link: &Link) -> Result<Health, GetError> {
         get::health(self.inner.transfer.clone(), link).await
+    }
+
+    /// Asks how safe the object is and what repair will do about it; details of the `most` worst chunks.
+    pub async fn explain(&self, link: &Link, most: usize) -> Result<Explanation, GetError> {
+        let object = self.open(link).await?;
+        self.inner.repairer.explain(object.distinct_chunks(), object.redundancy(), most).await
     }
 
     /// Finds the nodes nearest `key` and tells what it cost. Nothing is stored or fetched; [`LookupOptions`] say how

@@ -4,6 +4,7 @@ pub(crate) mod cat;
 pub(crate) mod completions;
 pub(crate) mod daemon;
 pub(crate) mod demo;
+pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod ls;
 pub(crate) mod man;

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Instant;
 
 use chordage_node::api::types::Health;
 use chordage_testnet::{Plan, Testnet, wait_until};
+use serde_json::Value;
 
 use crate::damage::{files_below, flip_bytes};
 use crate::harness::{Net, PATIENCE, PROGRAM, json_of, random_bytes};
@@ -32,6 +34,10 @@ impl Net {
         let net = Testnet::start(plan).await.unwrap();
         net.wait_settled(PATIENCE).await.unwrap();
         Self::of(net, dir)
+    }
+
+    async fn explain(&self, node: usize, link: &str) -> Value {
+        json_of(&self.run(node, ["explain", "--json"], [link]).await)
     }
 
     async fn health(&self, node: usize, link: &str) -> Health {
@@ -85,6 +91,21 @@ async fn a_restart_moves_nothing() {
     let settings = IMPATIENT.replace("lost_seconds = 3", "lost_seconds = 600");
     let mut net = Net::with_settings(6, &settings).await;
     let link = net.put(0, "2/5", &net.random_file("file", 2_000_000, 7)).await;
+    // Its holders have to be known before one of them dies.
+    let put = Instant::now();
+    let known = async || {
+        let explained = net.explain(0, &link).await;
+        let asked = |chunk: &Value| {
+            let ago = chunk["surveyed_seconds_ago"].as_f64();
+            ago.is_some_and(|ago| ago + 0.1 < put.elapsed().as_secs_f64())
+        };
+        if explained["worst"].as_array().unwrap().iter().all(asked) {
+            Ok(())
+        } else {
+            Err(explained.to_string())
+        }
+    };
+    wait_until("holders are asked", PATIENCE, known).await.unwrap();
     net.net.kill(&[4]).unwrap();
     // Long enough for the others to have missed it: they say so.
     let missed = async || {
@@ -95,8 +116,24 @@ async fn a_restart_moves_nothing() {
         if degraded > 0 { Ok(()) } else { Err("nobody has missed it") }
     };
     wait_until("the dead daemon is missed", PATIENCE, missed).await.unwrap();
+    let explained = net.explain(0, &link).await;
+    assert!(explained["waiting"].as_u64().unwrap() > 0, "{explained}");
+    let worst = &explained["worst"][0];
+    assert_eq!((&worst["present"], &worst["need"]), (&4.into(), &"wait".into()), "{explained}");
+    let missing =
+        worst["shards"].as_array().unwrap().iter().find(|shard| shard["state"] != "present").unwrap();
+    let dead = net.net.id(4).unwrap();
+    assert!(dead.starts_with(missing["holder"].as_str().unwrap()), "{explained}");
+    assert!(
+        worst["leader"].is_string() && worst["changes_in_seconds"].as_f64().unwrap() > 1.0,
+        "{explained}"
+    );
+
     net.net.restart(&[4]).await.unwrap();
     net.wait_whole(0, &link).await;
+    let explained = net.explain(0, &link).await;
+    assert_eq!(explained["whole"], explained["chunks"], "{explained}");
+    assert!(explained["loss_per_year"].as_f64().unwrap() >= 1e-9, "{explained}");
     assert_eq!(net.repaired().await, 0);
 }
 

@@ -21,7 +21,8 @@ use super::endpoint::{Endpoint, EndpointError, Located};
 use super::operation::{OPERATION_HEADER, OperationId};
 use super::range::ByteRange;
 use super::types::{
-    ObjectStat, PeerStatus, Problem, ProblemCode, PutQuery, PutReport, ScrubStatus, Status, TraceReport,
+    Explanation, ObjectStat, PeerStatus, Problem, ProblemCode, PutQuery, PutReport, ScrubStatus, Status,
+    TraceReport,
 };
 use super::upload::{Flow, UploadBody};
 use super::uri::{encode, hex, with_query};
@@ -145,6 +146,12 @@ impl Client {
         self.get_json(&with_query(&object_path(link, ""), &[("check", check)])).await
     }
 
+    /// How safe an object is and what repair will do; details of the `chunks` worst.
+    pub async fn explain(&self, link: &str, chunks: u16) -> Result<Explanation, ClientError> {
+        self.get_json(&with_query(&object_path(link, "/explain"), &[("chunks", Some(chunks.to_string()))]))
+            .await
+    }
+
     /// The entries of a tree: those of the directory `path` (the root by default), with `recursive` all below it.
     pub async fn entries(
         &self,
@@ -203,7 +210,7 @@ impl Client {
         match outcome.await {
             Ok(report) => Ok(report),
             // A daemon that refuses in the middle of a body closes the connection, and its answer may be lost with it.
-            Err(error) => Err(self.explain(error, operation).await),
+            Err(error) => Err(self.account_for(error, operation).await),
         }
     }
 
@@ -244,7 +251,7 @@ impl Client {
     }
 
     /// Turns a lost connection into the daemon's own account of it, when there is one.
-    pub(crate) async fn explain(&self, error: ClientError, operation: OperationId) -> ClientError {
+    pub(crate) async fn account_for(&self, error: ClientError, operation: OperationId) -> ClientError {
         if !matches!(error, ClientError::Lost(_)) {
             return error;
         }
@@ -275,7 +282,7 @@ impl Client {
         let outcome = async { self.checked(self.send(request, Empty::<Bytes>::new(), None).await?).await };
         match outcome.await {
             Ok(answer) => Ok(Download::new(answer, self.clone(), operation)),
-            Err(error) => Err(self.explain(error, operation).await),
+            Err(error) => Err(self.account_for(error, operation).await),
         }
     }
 

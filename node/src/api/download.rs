@@ -69,7 +69,7 @@ impl Download {
                 }
                 Some(Err(error)) => {
                     let lost = ClientError::Lost(describe(&error));
-                    return Err(self.client.explain(lost, self.operation).await);
+                    return Err(self.client.account_for(lost, self.operation).await);
                 }
             }
         }

@@ -4,8 +4,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+mod explain;
 mod repair;
 
+pub use explain::{ChunkExplained, Explanation, ShardExplained};
 pub use repair::{RepairStatus, ScrubStatus};
 
 /// How a put should be stored; the query string of `POST /v1/objects`.

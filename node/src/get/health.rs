@@ -50,12 +50,7 @@ struct Found {
 pub(super) async fn survey(transfer: &Transfer, object: &OpenObject) -> Option<Health> {
     let mut health = Health { shards_min: u8::MAX, ..Health::default() };
     let mut holders = BTreeMap::<NodeId, u64>::new();
-    let mut chunks: Vec<ChunkRef> = object.manifest().chunks().collect();
-    // Only the root's reference does not carry its redundancy. Equal chunks are one chunk.
-    chunks.iter_mut().for_each(|chunk| chunk.redundancy = chunk.redundancy.or(Some(object.redundancy())));
-    chunks.sort_unstable_by_key(|chunk| chunk.id);
-    chunks.dedup_by_key(|chunk| chunk.id);
-    for round in chunks.chunks(ROUND) {
+    for round in object.distinct_chunks().chunks(ROUND) {
         let mut asked: BTreeMap<NodeId, (Peer, Vec<ChunkId>)> = BTreeMap::new();
         for chunk in round {
             let n = chunk.redundancy.map_or(20, |r| r.n());

@@ -113,6 +113,16 @@ impl OpenObject {
         }
     }
 
+    /// Every chunk once, in the order of their addresses, manifest included.
+    pub fn distinct_chunks(&self) -> Vec<ChunkRef> {
+        let mut chunks: Vec<ChunkRef> = self.manifest().chunks().collect();
+        // Only the root's reference does not carry its redundancy.
+        chunks.iter_mut().for_each(|chunk| chunk.redundancy = chunk.redundancy.or(Some(self.redundancy())));
+        chunks.sort_unstable_by_key(|chunk| chunk.id);
+        chunks.dedup_by_key(|chunk| chunk.id);
+        chunks
+    }
+
     /// The redundancy the object was written with.
     pub fn redundancy(&self) -> Redundancy {
         self.inner.redundancy

@@ -11,6 +11,7 @@
 //! need be. The others look now and then, and act when those before them have not. Two that act at once do no harm:
 //! a shard is named by chunk and index.
 
+mod explain;
 mod news;
 mod rebuild;
 mod rounds;
@@ -21,7 +22,6 @@ mod window;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::settings::RepairConfig;
 use self::stats::Stats;
+use self::wall_clock as now;
 use crate::api::types::RepairStatus;
 use crate::transfer::Transfer;
 
@@ -47,7 +48,7 @@ const BURST: Duration = Duration::from_secs(10);
 /// Nodes known to be away that are remembered.
 const GONE_MAX: usize = 1024;
 /// The file in the data directory where records are kept.
-const LEDGER_FILE: &str = "holders.redb";
+pub(crate) const LEDGER_FILE: &str = "holders.redb";
 
 /// The repairer of one daemon. Cheap to clone.
 #[derive(Clone)]
@@ -80,16 +81,15 @@ struct State {
 }
 
 impl Repairer {
-    /// Opens the ledger in `dir` and starts looking after what the daemon holds. `damage` names shards that are found
-    /// damaged on this disk.
+    /// Starts looking after what the daemon holds. `damage` names shards that are found damaged on this disk.
     pub(crate) fn start(
         transfer: Arc<Transfer>,
         metric: AnyMetric,
         config: RepairConfig,
-        dir: &Path,
+        ledger: Arc<Ledger>,
         damage: mpsc::Receiver<ShardKey>,
         leaving: CancellationToken,
-    ) -> Result<Repairer, LedgerError> {
+    ) -> Repairer {
         let now = now();
         let seconds = Duration::from_secs;
         let brake = Brake::new(
@@ -104,7 +104,7 @@ impl Repairer {
                 metric,
                 config,
                 patience: config.patience(),
-                ledger: Arc::new(Ledger::open(&dir.join(LEDGER_FILE))?),
+                ledger,
                 state: Mutex::new(State {
                     queue: Queue::new(QUEUE_MAX),
                     running: BTreeSet::new(),
@@ -127,7 +127,7 @@ impl Repairer {
                 inner.spawn(worker::run(inner.clone()));
             }
         }
-        Ok(repairer)
+        repairer
     }
 
     /// What it has done and is doing.
@@ -205,7 +205,7 @@ impl Inner {
 }
 
 /// Milliseconds since 1970: records outlive the process.
-fn now() -> Moment {
+pub(crate) fn wall_clock() -> Moment {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Moment(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chordage_dht::Peer;
-use chordage_storage::repair::{Answer, ChunkRecord, Holder, Job, Need, assess};
+use chordage_storage::repair::{Answer, ChunkRecord, Holder, Job, Moment, Need, assess};
 use chordage_storage::{ChunkId, ShardKey};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -35,6 +35,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
             continue;
         }
         let next = Instant::now() + period;
+        count_churn(&inner);
         let shards = inner.transfer.store.shards().usage().shards;
         let pause = period * u32::try_from(BATCH).unwrap_or(u32::MAX)
             / u32::try_from(shards).unwrap_or(u32::MAX).max(1);
@@ -47,6 +48,25 @@ pub(super) async fn run(inner: Arc<Inner>) {
         inner.ledger(|ledger| ledger.flush()).await;
         sleep_until(next).await;
     }
+}
+
+/// Notes for how long how many neighbours were watched, and which of those that went have not come back.
+fn count_churn(inner: &Inner) {
+    let now = now();
+    let mut state = inner.state();
+    let before = std::mem::replace(&mut state.stats.churn_counted, now);
+    if before == Moment(0) {
+        return;
+    }
+    let hours = now.since(before).as_secs_f64() / 3600.0;
+    let lost = |since: &Moment| {
+        let at = since.after(inner.patience.lost_after);
+        before < at && at <= now
+    };
+    let losses = state.gone.values().filter(|since| lost(since)).count() as u64;
+    let neighbours = state.neighbours.len() as f64;
+    state.stats.churn.node_hours += neighbours * hours;
+    state.stats.churn.losses += losses;
 }
 
 /// One round. `None` if it could not be finished.
@@ -133,12 +153,7 @@ async fn batch(
 
 /// How many live holders come before us in the chunk's order: the leader's rank is 0. Before anybody was asked,
 /// everybody in the window may be a holder.
-fn rank(
-    transfer: &Transfer,
-    record: &ChunkRecord,
-    window: &[Peer],
-    gone: &BTreeMap<Holder, chordage_storage::repair::Moment>,
-) -> u64 {
+fn rank(transfer: &Transfer, record: &ChunkRecord, window: &[Peer], gone: &BTreeMap<Holder, Moment>) -> u64 {
     let holders: Vec<Holder> = record.holders().collect();
     let before = window.iter().take_while(|peer| !transfer.is_local(peer));
     before
@@ -148,11 +163,7 @@ fn rank(
 }
 
 /// Asks the holders of each chunk, and where not all of them show their shards, everybody in the window.
-async fn survey(
-    inner: &Inner,
-    due: &mut BTreeMap<ChunkId, Watched>,
-    gone: &BTreeMap<Holder, chordage_storage::repair::Moment>,
-) {
+async fn survey(inner: &Inner, due: &mut BTreeMap<ChunkId, Watched>, gone: &BTreeMap<Holder, Moment>) {
     let mut first = Questions::default();
     for (chunk, Watched { record, window }) in due.iter() {
         let holders: Vec<Holder> = record.holders().collect();

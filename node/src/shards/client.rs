@@ -7,11 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use chordage_dht::{NodeId, Peer};
 use chordage_storage::ChunkId;
+use chordage_storage::repair::Moment;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::link::{self, Outgoing};
-use super::protocol::{HAS_MAX, Refusal, Reply, Request, ShardSet, split_payload};
+use super::protocol::{
+    HAS_MAX, RECORDS_MAX, Refusal, Reply, Request, ShardSet, split_payload, split_records,
+};
 use super::traffic::TrafficCounters;
 use crate::driver::DriverHandle;
 
@@ -124,6 +127,24 @@ impl ShardClient {
         debug_assert!(chunks.len() <= HAS_MAX);
         match self.call(peer, Request::Has { chunks: chunks.to_vec() }, Vec::new(), deadline).await? {
             (Reply::Held(sets), _) if sets.len() == chunks.len() => Ok(sets),
+            _ => Err(CallError::Nonsense),
+        }
+    }
+
+    /// Asks `peer` what it has written down about `chunks` (at most [`RECORDS_MAX`]): one encoded record per chunk, in
+    /// order, empty where there is none, and what its clock shows.
+    pub(crate) async fn records(
+        &self,
+        peer: &Peer,
+        chunks: &[ChunkId],
+        deadline: Instant,
+    ) -> Result<(Moment, Vec<Bytes>), CallError> {
+        debug_assert!(chunks.len() <= RECORDS_MAX);
+        match self.call(peer, Request::Records { chunks: chunks.to_vec() }, Vec::new(), deadline).await? {
+            (Reply::Records { now, lengths }, payload) if lengths.len() == chunks.len() => {
+                let records = split_records(payload, &lengths).ok_or(CallError::Nonsense)?;
+                Ok((Moment(now), records))
+            }
             _ => Err(CallError::Nonsense),
         }
     }

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// Chunks that one `Has` may ask for.
 pub(crate) const HAS_MAX: usize = 1024;
 
+/// Chunks whose records one `Records` may ask for.
+pub(crate) const RECORDS_MAX: usize = 128;
+
 /// A request with the number its answer will carry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Call {
@@ -23,6 +26,8 @@ pub(crate) enum Request {
     Fetch { chunk: ChunkId, skip: ShardSet },
     /// Which shards of these chunks are held?
     Has { chunks: Vec<ChunkId> },
+    /// What is written down about these chunks?
+    Records { chunks: Vec<ChunkId> },
 }
 
 /// An answer.
@@ -49,6 +54,9 @@ pub(crate) enum Reply {
     Held(Vec<ShardSet>),
     /// The holder could not read its disk.
     Failed,
+    /// For each chunk of a `Records`, in order: the length of its record, 0 for none. Payload: the records. `now`: what
+    /// the holder's clock shows, in milliseconds since 1970.
+    Records { now: u64, lengths: Vec<u32> },
 }
 
 /// Why a holder did not keep a shard. A closed list, so that a writer knows whether to ask again.
@@ -106,6 +114,15 @@ pub(crate) fn split_payload(mut payload: Bytes, descriptor_len: u32) -> Option<(
     Some((descriptor, payload))
 }
 
+/// Cuts a payload into pieces of so many bytes; `None` if it does not have that many.
+pub(crate) fn split_records(mut payload: Bytes, lengths: &[u32]) -> Option<Vec<Bytes>> {
+    let cut = |length: &u32| {
+        let length = usize::try_from(*length).ok().filter(|length| *length <= payload.len())?;
+        Some(payload.split_to(length))
+    };
+    lengths.iter().map(cut).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +132,14 @@ mod tests {
         let set: ShardSet = [0u8, 5, 127, 200].into_iter().collect();
         assert_eq!(set.iter().collect::<Vec<_>>(), [0, 5, 127]);
         assert!(!set.contains(200));
+    }
+
+    #[test]
+    fn lying_lengths_of_records_are_noticed() {
+        let payload = Bytes::from_static(b"abcde");
+        assert_eq!(split_records(payload.clone(), &[2, 0, 3]).map(|records| records.len()), Some(3));
+        assert_eq!(split_records(payload.clone(), &[2, 4]), None);
+        assert_eq!(split_records(payload, &[u32::MAX]), None);
     }
 
     #[test]

@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chordage_storage::ChunkId;
+use chordage_storage::repair::Ledger;
 use futures::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::protocol::{Answer, Call, HAS_MAX, Refusal, Reply, Request, ShardSet, split_payload};
+use super::protocol::{Answer, Call, HAS_MAX, RECORDS_MAX, Refusal, Reply, Request, ShardSet, split_payload};
 use super::traffic::TrafficCounters;
+use crate::repair::wall_clock;
 use crate::store::{Store, StoreError};
 use crate::wire::GuardedStream;
 use crate::wire::frame::{ShardFrame, read_shard, write_shard};
@@ -26,12 +29,18 @@ pub(crate) struct ShardServer {
     store: Store,
     leaving: CancellationToken,
     traffic: Arc<TrafficCounters>,
+    ledger: Option<Arc<Ledger>>,
 }
 
 impl ShardServer {
     /// `leaving`: once cancelled, new shards are refused while held ones are still served.
     pub(crate) fn new(store: Store, leaving: CancellationToken, traffic: Arc<TrafficCounters>) -> Self {
-        ShardServer { store, leaving, traffic }
+        ShardServer { store, leaving, traffic, ledger: None }
+    }
+
+    /// Tells others, too, what is written down about chunks.
+    pub(crate) fn with_ledger(self, ledger: Arc<Ledger>) -> Self {
+        ShardServer { ledger: Some(ledger), ..self }
     }
 
     /// Serves one stream until the peer closes it or misbehaves.
@@ -107,6 +116,7 @@ impl ShardServer {
                 Err(StoreError::Damaged) => (Reply::Damaged, Vec::new()),
                 Err(_) => (Reply::Failed, Vec::new()),
             },
+            Request::Records { chunks } => self.records(chunks).await,
             Request::Has { mut chunks } => {
                 let asked = chunks.len();
                 chunks.truncate(HAS_MAX);
@@ -119,5 +129,22 @@ impl ShardServer {
                 }
             }
         }
+    }
+
+    async fn records(&self, mut chunks: Vec<ChunkId>) -> (Reply, Vec<Bytes>) {
+        chunks.truncate(RECORDS_MAX);
+        let Some(ledger) = self.ledger.clone() else { return (Reply::Failed, Vec::new()) };
+        let read = move || {
+            let encoded = |chunk| ledger.get(chunk).map(|record| record.map(|record| record.encode()));
+            chunks.iter().map(encoded).collect::<Result<Vec<_>, _>>()
+        };
+        let Ok(Ok(records)) = tokio::task::spawn_blocking(read).await else {
+            return (Reply::Failed, Vec::new());
+        };
+        // A record is a few hundred bytes.
+        let length = |record: &Option<Vec<u8>>| record.as_ref().map_or(0, |bytes| bytes.len() as u32);
+        let lengths = records.iter().map(length).collect();
+        let payload = records.into_iter().flatten().map(Bytes::from).collect();
+        (Reply::Records { now: wall_clock().0, lengths }, payload)
     }
 }

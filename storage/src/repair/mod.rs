@@ -22,6 +22,7 @@ mod moment;
 mod need;
 mod queue;
 mod record;
+mod risk;
 
 pub use brake::Brake;
 pub use bucket::TokenBucket;
@@ -30,3 +31,4 @@ pub use moment::Moment;
 pub use need::{Lane, Need, Patience, assess};
 pub use queue::{Job, Queue};
 pub use record::{Answer, Census, ChunkRecord, Holder, ShardState, Sight};
+pub use risk::{Churn, RISK_FLOOR, yearly_loss};

@@ -1,5 +1,6 @@
 //! What a holder knows of the other shards of a chunk.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::moment::Moment;
@@ -9,6 +10,13 @@ use crate::redundancy::Redundancy;
 /// The beginning of a node's id: enough to tell the few hundred nodes near a key apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Holder(pub [u8; 8]);
+
+impl fmt::Display for Holder {
+    /// The 8 bytes in lower-case hex.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+    }
+}
 
 /// What one node said about one chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,6 +176,21 @@ impl ChunkRecord {
         }
     }
 
+    /// The record of another node, whose clock shows `theirs` while ours shows `ours`.
+    pub fn on_another_clock(mut self, theirs: Moment, ours: Moment) -> Self {
+        let shift = |at: Moment| Moment(ours.0.saturating_sub(theirs.0.saturating_sub(at.0)));
+        for sight in &mut self.sights {
+            match sight {
+                Sight::Held(_) => {}
+                Sight::Never(since) | Sight::Missing { since, .. } => *since = shift(*since),
+            }
+        }
+        if self.surveyed != Moment(0) {
+            self.surveyed = shift(self.surveyed);
+        }
+        self
+    }
+
     /// How many shards are in which state.
     pub fn census(&self, now: Moment, patience: &Patience) -> Census {
         let mut census = Census::default();
@@ -265,6 +288,15 @@ mod tests {
         }
         record.observe(Moment(500), &all, |_| None);
         assert_eq!(record.state(3, Moment(500), &PATIENCE), ShardState::Present);
+    }
+
+    #[test]
+    fn another_clock_does_not_change_how_long_ago_something_was() {
+        let mut record = record();
+        record.observe(Moment(1000), &[answer(1, Some(1))], |_| None);
+        let moved = record.on_another_clock(Moment(1050), Moment(9_000_000));
+        assert_eq!(moved.surveyed(), Moment(8_999_950));
+        assert_eq!(moved.state(1, Moment(9_000_000), &PATIENCE), ShardState::Lost);
     }
 
     #[test]

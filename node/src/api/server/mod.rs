@@ -138,6 +138,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/objects", post(objects::put))
         .route("/v1/unchanged", post(objects::unchanged))
         .route("/v1/objects/{link}", get(objects::stat))
+        .route("/v1/objects/{link}/explain", get(objects::explain))
         .route("/v1/objects/{link}/entries", get(listing::entries))
         .route("/v1/objects/{link}/content", get(content::content))
         .route("/v1/objects/{link}/archive", get(content::archive))

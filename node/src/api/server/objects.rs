@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::super::client::BodyFormat;
 use super::super::operation::OPERATION_HEADER;
-use super::super::types::{ObjectStat, Problem, ProblemCode, PutQuery, PutReport};
+use super::super::types::{Explanation, ObjectStat, Problem, ProblemCode, PutQuery, PutReport};
 use super::bodies;
 use super::operations::operation_of;
 use super::reply::{Failure, Query};
@@ -195,6 +195,51 @@ pub(super) async fn stat(
         stat.health = Some(shared.handle.health(&link).await.map_err(|error| Problem::from(&error))?);
     }
     Ok(Json(stat))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExplainQuery {
+    #[serde(default = "chunks_explained")]
+    chunks: u16,
+}
+
+fn chunks_explained() -> u16 {
+    5
+}
+
+/// How safe an object is, and what repair will do
+///
+/// Asks the nodes near each chunk what they hold, and the one that looks after it what it has written down.
+#[utoipa::path(
+    get,
+    path = "/v1/objects/{link}/explain",
+    params(
+        ("link" = String, Path, description = "Read link"),
+        ("chunks" = Option<u16>, Query, description = "Chunks to tell about in detail, the worst off first: 5 by default, at most 10000")
+    ),
+    responses(
+        (status = 200, body = Explanation),
+        (status = 400, body = Problem),
+        (status = 403, body = Problem, description = "A verify link cannot read the manifest"),
+        (status = 404, body = Problem, description = "The manifest is not in the network now"),
+        (status = 504, body = Problem)
+    )
+)]
+pub(super) async fn explain(
+    State(shared): State<Arc<Shared>>,
+    Path(link): Path<String>,
+    Query(query): Query<ExplainQuery>,
+) -> Result<Json<Explanation>, Failure> {
+    let _slot = shared.read_slot()?;
+    let link = parse(&link)?;
+    let most = query.chunks.min(10_000).into();
+    tokio::select! {
+        explained = shared.handle.explain(&link, most) => {
+            Ok(Json(explained.map_err(|error| Problem::from(&error))?))
+        }
+        () = shared.stopping().cancelled() => Err(Failure::from(Problem::shutting_down())),
+    }
 }
 
 pub(super) fn parse(link: &str) -> Result<Link, Problem> {

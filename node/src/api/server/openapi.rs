@@ -4,8 +4,9 @@ use axum::response::Json;
 use utoipa::OpenApi;
 
 use super::super::types::{
-    EntryInfo, Health, HolderCount, ObjectStat, PeerStatus, Problem, ProblemCode, PutReport, RepairStatus,
-    RowStatus, ScrubStatus, Status, TraceHop, TraceReport,
+    ChunkExplained, EntryInfo, Explanation, Health, HolderCount, ObjectStat, PeerStatus, Problem,
+    ProblemCode, PutReport, RepairStatus, RowStatus, ScrubStatus, ShardExplained, Status, TraceHop,
+    TraceReport,
 };
 use super::{content, listing, objects, operations, overlay};
 
@@ -21,6 +22,7 @@ use super::{content, listing, objects, operations, overlay};
         objects::put,
         objects::stat,
         objects::unchanged,
+        objects::explain,
         listing::entries,
         content::content,
         content::archive,
@@ -32,7 +34,9 @@ use super::{content, listing, objects, operations, overlay};
         openapi
     ),
     components(schemas(
+        ChunkExplained,
         EntryInfo,
+        Explanation,
         Health,
         HolderCount,
         ObjectStat,
@@ -42,6 +46,7 @@ use super::{content, listing, objects, operations, overlay};
         PutReport,
         RepairStatus,
         ScrubStatus,
+        ShardExplained,
         Status,
         RowStatus,
         TraceHop,

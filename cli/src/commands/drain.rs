@@ -1,0 +1,78 @@
+//! `chordage drain`.
+
+use std::time::Duration;
+
+use chordage_node::api::types::DrainStatus;
+use clap::Args;
+use tokio::time::{Instant, sleep};
+
+use crate::args::GlobalArgs;
+use crate::connect;
+use crate::error::CliError;
+use crate::exit::ExitStatus;
+use crate::human;
+use crate::printer::Printer;
+
+/// How often the daemon is asked how far it is.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Without any progress for so long, it is said that there is none. The daemon goes on trying.
+const STALL: Duration = Duration::from_secs(60);
+
+/// Hand over everything the daemon holds, so that it can be stopped for good
+///
+/// The daemon takes no more shards and gives each that it holds to another daemon near it, unless one has it already. It goes on serving
+/// meanwhile and afterwards, until it is stopped. Stopping and starting it again ends the draining.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  chordage drain && kill PID      what the daemon's PID is, chordage status says
+  chordage drain --json")]
+pub(crate) struct DrainArgs {}
+
+/// Runs the command.
+pub(crate) async fn run(
+    _args: DrainArgs,
+    global: &GlobalArgs,
+    printer: &Printer,
+) -> Result<ExitStatus, CliError> {
+    let client = connect::client(global)?;
+    let total = client.status().await?.stored_bytes;
+    let mut drain: DrainStatus = client.drain().await?;
+    let progress = printer.progress("drain", Some(total));
+    let (mut shown, mut last_change) = (0, Instant::now());
+    while !drain.done {
+        sleep(LOOK_EVERY).await;
+        let now = client.status().await?.drain.unwrap_or_default();
+        if now != drain {
+            last_change = Instant::now();
+        }
+        drain = now;
+        // Shards that others hold too need not be sent: the bar shows shares of what is held.
+        let done = if drain.shards == 0 { 0 } else { total * drain.covered / drain.shards };
+        progress.advance(done.saturating_sub(shown));
+        shown = shown.max(done);
+        if last_change.elapsed() > STALL {
+            progress.clear();
+            let message = format!(
+                "{} found no daemon that takes them: {} of {} have another holder",
+                human::count(drain.homeless, "shard has", "shards have"),
+                drain.covered,
+                drain.shards
+            );
+            return Err(CliError::new(ExitStatus::NotDurable, "homeless", message)
+                .state("the daemon goes on trying and goes on serving; nothing is lost as long as it runs")
+                .hint("start another daemon, or give others a larger --quota; then `chordage drain` again"));
+        }
+    }
+    progress.clear();
+    if printer.is_json() {
+        printer.json(&drain)?;
+    } else {
+        printer.line(format!(
+            "{} have another holder; sent {} for it. The daemon can be stopped for good",
+            human::count(drain.covered, "shard", "shards"),
+            human::bytes(drain.sent_bytes)
+        ))?;
+    }
+    Ok(ExitStatus::Success)
+}

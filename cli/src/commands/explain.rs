@@ -1,0 +1,144 @@
+//! `chordage explain`.
+
+use chordage_node::api::types::{ChunkExplained, Explanation};
+use clap::Args;
+
+use super::peers::short;
+use crate::args::GlobalArgs;
+use crate::connect;
+use crate::error::CliError;
+use crate::exit::ExitStatus;
+use crate::human;
+use crate::link;
+use crate::printer::Printer;
+
+/// Say how safe an object is, who holds it, and what repair will do and when
+///
+/// Asks the daemons near each chunk what they hold, and the one that looks after it what it has written down.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The loss per year is a model's: nodes lost independently of each other, at the rate that this daemon has observed (10 % a month until it \
+has observed much), and repaired as its settings say. It is never given below one in a thousand million: bugs and \
+disasters are likelier than that.
+
+Examples:
+  chordage explain chord1r...
+  chordage explain --chunks 3 LINK
+  chordage explain --json LINK | jq '.worst[0].shards[] | select(.state != \"present\")'")]
+pub(crate) struct ExplainArgs {
+    /// The link, or - to read it from standard input
+    #[arg(value_name = "LINK")]
+    link: String,
+    /// Chunks to tell about, the worst off first
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    chunks: u16,
+}
+
+/// Runs the command.
+pub(crate) async fn run(
+    args: ExplainArgs,
+    global: &GlobalArgs,
+    printer: &Printer,
+) -> Result<ExitStatus, CliError> {
+    let link = link::parse_read(&link::argument(&args.link)?)?;
+    let explanation = connect::client(global)?.explain(&link.to_string(), args.chunks).await?;
+    if printer.is_json() {
+        printer.json(&explanation)?;
+    } else {
+        for line in describe(&explanation) {
+            printer.line(line)?;
+        }
+    }
+    Ok(ExitStatus::Success)
+}
+
+fn describe(explanation: &Explanation) -> Vec<String> {
+    let Explanation { chunks, whole, waiting, to_repair, unreadable, .. } = explanation;
+    let mut state = format!("chunks     {chunks}: {whole} whole");
+    for (count, what) in [
+        (waiting, "miss shards that are waited for"),
+        (to_repair, "are to be repaired"),
+        (unreadable, "NOT READABLE NOW"),
+    ] {
+        if *count > 0 {
+            state.push_str(&format!(", {count} {what}"));
+        }
+    }
+    let below = if explanation.loss_is_floor { "at most " } else { "" };
+    let mut lines = vec![
+        state,
+        format!(
+            "risk       modelled loss of the object within a year: {below}{}, at {:.1} % of nodes lost a month ({} seen in {:.0} node hours)",
+            probability(explanation.loss_per_year),
+            explanation.node_loss_per_month * 100.0,
+            human::count(explanation.observed_losses, "loss", "losses"),
+            explanation.observed_node_hours,
+        ),
+    ];
+    for chunk in &explanation.worst {
+        lines.extend(describe_chunk(chunk));
+    }
+    lines
+}
+
+fn describe_chunk(chunk: &ChunkExplained) -> Vec<String> {
+    let mut states = format!("{} of {} shards, {} needed", chunk.present, chunk.n, chunk.k);
+    for (count, what) in [(chunk.silent, "silent"), (chunk.suspect, "suspect"), (chunk.lost, "lost")] {
+        if count > 0 {
+            states.push_str(&format!(", {count} {what}"));
+        }
+    }
+    let mut lines =
+        vec![format!("chunk      {}  {states}", short(&chunk.chunk)), format!("           {}", plan(chunk))];
+    let asked = match (&chunk.leader, chunk.surveyed_seconds_ago) {
+        (Some(leader), Some(ago)) => {
+            format!(
+                "           {} looks after it, and asked its holders {} ago",
+                short(leader),
+                human::seconds(ago)
+            )
+        }
+        (Some(leader), None) => {
+            format!("           {} will look after it; nobody has asked yet", short(leader))
+        }
+        (None, _) => "           nobody says that it looks after it".to_owned(),
+    };
+    lines.push(asked);
+    let holders: Vec<String> = chunk
+        .shards
+        .iter()
+        .filter(|shard| shard.state == "present")
+        .filter_map(|shard| Some(format!("{}:{}", shard.index, short(shard.holder.as_deref()?))))
+        .collect();
+    lines.push(format!("           held by {}", holders.join(" ")));
+    for shard in chunk.shards.iter().filter(|shard| shard.state != "present") {
+        let ago = shard
+            .missing_seconds
+            .map(|seconds| format!(" for {}", human::seconds(seconds)))
+            .unwrap_or_default();
+        let by = shard.holder.as_deref().map(|id| format!(", last with {}", short(id))).unwrap_or_default();
+        lines.push(format!("           shard {} {}{ago}{by}", shard.index, shard.state));
+    }
+    lines
+}
+
+/// What will happen, in words.
+fn plan(chunk: &ChunkExplained) -> String {
+    match chunk.need.as_str() {
+        "nothing" => format!("nothing to do; repair begins when {} or fewer are left", chunk.repairs_at),
+        "wait" => format!(
+            "repair waits: begins when {} or fewer are left; looks at it anew in {}",
+            chunk.repairs_at,
+            chunk.changes_in_seconds.map_or_else(|| "a while".to_owned(), human::seconds)
+        ),
+        "repair_urgent" => "urgent: suspect and lost shards are made again in the next round".to_owned(),
+        "repair" => "lost shards are made again in the next round".to_owned(),
+        "restore" => "shards lost long ago are made again when there is nothing more pressing".to_owned(),
+        _ => "too few shards to make any again: it can be read again when holders come back".to_owned(),
+    }
+}
+
+/// A small number for people.
+fn probability(p: f64) -> String {
+    if p >= 0.001 { format!("{:.1} %", p * 100.0) } else { format!("{p:.1e}") }
+}

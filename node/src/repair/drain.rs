@@ -1,0 +1,180 @@
+//! Leaving for good: whatever is held here gets another holder before the daemon stops, at the cost of sending it once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chordage_dht::Peer;
+use chordage_storage::repair::Answer;
+use chordage_storage::{ChunkId, ShardKey};
+use futures::stream::{self, StreamExt};
+use tokio::time::{Instant, sleep};
+
+use super::survey::Questions;
+use super::window::Arcs;
+use super::{Inner, Repairer};
+use crate::api::types::DrainStatus;
+use crate::shards::ShardSet;
+
+/// Shards that are looked at together.
+const BATCH: usize = 256;
+/// Chunks whose shards are handed over at a time.
+const PARALLEL: usize = 4;
+/// How long a new holder may take to acknowledge a shard.
+const PLACE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Between passes as long as something has found no holder.
+const TRY_AGAIN: Duration = Duration::from_secs(2);
+
+/// What a pass through everything held came to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pass {
+    seen: u64,
+    handed: u64,
+    homeless: u64,
+}
+
+impl Repairer {
+    /// Takes no more shards and begins to hand over those held. One that has begun goes on.
+    pub(crate) fn drain(&self) -> DrainStatus {
+        let begun = self.inner.state().stats.drain.is_some();
+        if !begun {
+            self.inner.state().stats.drain = Some(DrainStatus::default());
+            self.inner.draining.cancel();
+            self.inner.spawn(run(self.inner.clone()));
+        }
+        self.drain_status().unwrap_or_default()
+    }
+
+    /// How far draining is, if it has begun.
+    pub(crate) fn drain_status(&self) -> Option<DrainStatus> {
+        self.inner.state().stats.drain
+    }
+}
+
+async fn run(inner: Arc<Inner>) {
+    loop {
+        match walk(&inner).await {
+            // A put that was under way when draining began may have left one more: only a pass that finds nothing to
+            // hand over is the last.
+            Some(Pass { handed: 0, homeless: 0, seen }) => {
+                note(&inner, |drain| {
+                    drain.shards = seen;
+                    drain.covered = seen;
+                    drain.homeless = 0;
+                    drain.done = true;
+                });
+                tracing::info!(shards = seen, "drained: everything held here has another holder");
+                // Puts through this daemon may still keep shards here.
+                sleep(TRY_AGAIN).await;
+            }
+            Some(pass) => {
+                note(&inner, |drain| {
+                    drain.homeless = pass.homeless;
+                    drain.done = false;
+                });
+                if pass.homeless > 0 {
+                    sleep(TRY_AGAIN).await;
+                }
+            }
+            None => sleep(TRY_AGAIN).await,
+        }
+    }
+}
+
+fn note(inner: &Inner, change: impl FnOnce(&mut DrainStatus)) {
+    change(inner.state().stats.drain.get_or_insert_default());
+}
+
+/// One pass. `None` if it could not be finished.
+async fn walk(inner: &Inner) -> Option<Pass> {
+    let transfer = &inner.transfer;
+    let nodes = transfer.driver.view().await?.status.size.nodes.round().max(1.0) as u64;
+    let mut arcs = Arcs::new(inner.metric, nodes);
+    let mut pass = Pass::default();
+    let mut after: Option<ShardKey> = None;
+    loop {
+        let listed = transfer.store.list(after, BATCH).await.ok()?;
+        let Some((last, _)) = listed.last().copied() else { return Some(pass) };
+        let mut held: BTreeMap<ChunkId, Vec<u8>> = BTreeMap::new();
+        for (key, _) in &listed {
+            held.entry(key.chunk).or_default().push(key.index);
+        }
+        let chunks: Vec<ChunkId> = held.keys().copied().collect();
+        let descriptors = transfer.store.descriptors(chunks.clone()).await.ok()?;
+        let mut windows: BTreeMap<ChunkId, Vec<Peer>> = BTreeMap::new();
+        let mut questions = Questions::default();
+        for (chunk, descriptor) in chunks.iter().zip(descriptors) {
+            // Deleted or damaged since it was listed: nothing to hand over.
+            let Some(descriptor) = descriptor else {
+                held.remove(chunk);
+                continue;
+            };
+            let mut window = arcs.window(transfer, *chunk, descriptor.redundancy().n()).await?;
+            window.retain(|peer| !transfer.is_local(peer));
+            window.iter().for_each(|peer| questions.add(peer, *chunk));
+            windows.insert(*chunk, window);
+        }
+        let mut answers = questions.ask(transfer).await;
+        let mut handing = stream::iter(held)
+            .map(|(chunk, indices)| {
+                let window = windows.remove(&chunk).unwrap_or_default();
+                let answers = answers.remove(&chunk).unwrap_or_default();
+                hand_over(inner, chunk, indices, window, answers)
+            })
+            .buffer_unordered(PARALLEL);
+        while let Some(done) = handing.next().await {
+            pass.seen += done.seen;
+            pass.handed += done.handed;
+            pass.homeless += done.homeless;
+            note(inner, |drain| {
+                drain.shards = drain.shards.max(pass.seen);
+                drain.covered = drain.covered.max(pass.seen - pass.homeless);
+                drain.handed += done.handed;
+            });
+        }
+        drop(handing);
+        after = Some(last);
+    }
+}
+
+/// Hands over the shards of one chunk that nobody else shows, each to a node that has none of it.
+async fn hand_over(
+    inner: &Inner,
+    chunk: ChunkId,
+    indices: Vec<u8>,
+    window: Vec<Peer>,
+    answers: Vec<(Peer, Answer)>,
+) -> Pass {
+    let shown = super::rounds::shown(&answers);
+    let empty = |peer: &Peer| {
+        answers.iter().any(|(other, answer)| other.id() == peer.id() && answer.held == Some(0))
+    };
+    let mut free = window.into_iter().filter(|peer| empty(peer));
+    let mut pass = Pass { seen: indices.len() as u64, ..Pass::default() };
+    for index in indices {
+        if shown >> index & 1 == 1 {
+            continue;
+        }
+        let skip: ShardSet = (0..128).filter(|other| *other != index).collect();
+        // One that is damaged or gone is repair's business.
+        let Ok(Some(shard)) = inner.transfer.store.get(chunk, skip).await else { continue };
+        let bytes = shard.payload.len() as u64;
+        let mut taken = false;
+        for peer in free.by_ref() {
+            let deadline = Instant::now() + PLACE_TIMEOUT;
+            let (descriptor, payload) = (shard.descriptor.clone(), shard.payload.clone());
+            let put = inner.transfer.client.put(&peer, chunk, index, descriptor, payload, deadline);
+            if matches!(put.await, Ok(Ok(_))) {
+                taken = true;
+                break;
+            }
+        }
+        if taken {
+            pass.handed += 1;
+            note(inner, |drain| drain.sent_bytes += bytes);
+        } else {
+            pass.homeless += 1;
+        }
+    }
+    pass
+}

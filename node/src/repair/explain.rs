@@ -1,0 +1,228 @@
+//! What is known of an object's chunks, from whoever looks after them, and what will be done about it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chordage_dht::{NodeId, Peer};
+use chordage_storage::repair::{
+    Answer, ChunkRecord, Holder, Lane, Moment, Need, RISK_FLOOR, ShardState, Sight, assess, yearly_loss,
+};
+use chordage_storage::{ChunkId, ChunkRef, Redundancy};
+use futures::stream::{self, StreamExt};
+use tokio::time::Instant;
+
+use super::survey::Questions;
+use super::window::{Arcs, holder};
+use super::{Inner, Repairer, now};
+use crate::api::types::{ChunkExplained, Explanation, ShardExplained};
+use crate::get::GetError;
+use crate::shards::RECORDS_MAX;
+
+/// Chunks that are surveyed together.
+const ROUND: usize = 512;
+/// Nodes asked for records at a time.
+const PARALLEL: usize = 16;
+/// How long a node may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the leader of a chunk said of it, with times as they are on our clock.
+struct Account {
+    leader: Peer,
+    record: ChunkRecord,
+}
+
+impl Repairer {
+    /// Asks for everything that is known of `chunks`; details of the `most` worst off.
+    pub(crate) async fn explain(
+        &self,
+        chunks: Vec<ChunkRef>,
+        fallback: Redundancy,
+        most: usize,
+    ) -> Result<Explanation, GetError> {
+        let inner = &self.inner;
+        let nodes = inner.transfer.driver.view().await.ok_or(GetError::Interrupted)?.status.size.nodes;
+        let mut arcs = Arcs::new(inner.metric, nodes.round().max(1.0) as u64);
+        let churn = inner.state().stats.churn;
+        let repair_hours =
+            (inner.patience.lost_after.as_secs_f64() + inner.config.survey_seconds as f64) / 3600.0;
+        let mut explanation = Explanation {
+            chunks: 0,
+            whole: 0,
+            waiting: 0,
+            to_repair: 0,
+            unreadable: 0,
+            loss_per_year: 0.0,
+            loss_is_floor: false,
+            node_loss_per_month: churn.per_hour() * 720.0,
+            observed_node_hours: churn.node_hours,
+            observed_losses: churn.losses,
+            worst: Vec::new(),
+        };
+        // ln of the probability that everything survives the year.
+        let mut survival = 0.0f64;
+        for round in chunks.chunks(ROUND) {
+            let mut windows = BTreeMap::new();
+            let mut questions = Questions::default();
+            for chunk in round {
+                let n = chunk.redundancy.unwrap_or(fallback).n();
+                let window = arcs.window(&inner.transfer, chunk.id, n).await.ok_or(GetError::Interrupted)?;
+                window.iter().for_each(|peer| questions.add(peer, chunk.id));
+                windows.insert(chunk.id, window);
+            }
+            let mut answers = questions.ask(&inner.transfer).await;
+            let mut accounts = accounts(inner, &windows, &answers).await;
+            for chunk in round {
+                let redundancy = chunk.redundancy.unwrap_or(fallback);
+                let answers = answers.remove(&chunk.id).unwrap_or_default();
+                let explained = explain(inner, chunk.id, redundancy, &answers, accounts.remove(&chunk.id));
+                explanation.chunks += 1;
+                *match explained.need.as_str() {
+                    "nothing" => &mut explanation.whole,
+                    "wait" => &mut explanation.waiting,
+                    "unreadable" => &mut explanation.unreadable,
+                    _ => &mut explanation.to_repair,
+                } += 1;
+                survival += (-yearly_loss(redundancy, explained.present, churn, repair_hours)).ln_1p();
+                explanation.worst.push(explained);
+            }
+            // The worst first; equal ones by address, so that the answer does not depend on who was quickest.
+            explanation.worst.sort_by(|a, b| {
+                let margin = |chunk: &ChunkExplained| i16::from(chunk.present) - i16::from(chunk.k);
+                margin(a).cmp(&margin(b)).then_with(|| a.chunk.cmp(&b.chunk))
+            });
+            explanation.worst.truncate(most);
+        }
+        let loss = -survival.exp_m1();
+        explanation.loss_is_floor = loss <= RISK_FLOOR * (explanation.chunks.max(1) as f64) * 1.001;
+        explanation.loss_per_year = loss.clamp(RISK_FLOOR, 1.0);
+        Ok(explanation)
+    }
+}
+
+/// Asks the first holder of each chunk that answers for what it has written down, and then the second.
+async fn accounts(
+    inner: &Inner,
+    windows: &BTreeMap<ChunkId, Vec<Peer>>,
+    answers: &BTreeMap<ChunkId, Vec<(Peer, Answer)>>,
+) -> BTreeMap<ChunkId, Account> {
+    let mut accounts = BTreeMap::new();
+    for place in 0..2 {
+        let mut by_peer: BTreeMap<NodeId, (Peer, Vec<ChunkId>)> = BTreeMap::new();
+        for (chunk, window) in windows.iter().filter(|(chunk, _)| !accounts.contains_key(*chunk)) {
+            let holds = |peer: &&Peer| {
+                let of = answers.get(chunk).map(Vec::as_slice).unwrap_or_default();
+                of.iter().any(|(other, answer)| {
+                    other.id() == peer.id() && answer.held.is_some_and(|held| held != 0)
+                })
+            };
+            if let Some(peer) = window.iter().filter(holds).nth(place) {
+                by_peer.entry(peer.id()).or_insert_with(|| (peer.clone(), Vec::new())).1.push(*chunk);
+            }
+        }
+        let mut asked = stream::iter(by_peer.into_values())
+            .map(|(peer, chunks)| async move {
+                let records = records(inner, &peer, &chunks).await;
+                (peer, chunks, records)
+            })
+            .buffer_unordered(PARALLEL);
+        while let Some((leader, chunks, records)) = asked.next().await {
+            for (chunk, record) in chunks.into_iter().zip(records) {
+                if let Some(record) = record {
+                    accounts.insert(chunk, Account { leader: leader.clone(), record });
+                }
+            }
+        }
+    }
+    accounts
+}
+
+/// The records of one node, in order, moved onto our clock; shorter if it stops answering.
+async fn records(inner: &Inner, peer: &Peer, chunks: &[ChunkId]) -> Vec<Option<ChunkRecord>> {
+    let mut found = Vec::with_capacity(chunks.len());
+    for part in chunks.chunks(RECORDS_MAX) {
+        let records = if inner.transfer.is_local(peer) {
+            let part = part.to_vec();
+            let ask = move |ledger: &chordage_storage::repair::Ledger| {
+                part.iter().map(|chunk| ledger.get(chunk)).collect::<Result<Vec<_>, _>>()
+            };
+            inner.ledger(ask).await
+        } else {
+            let deadline = Instant::now() + ANSWER_TIMEOUT;
+            let answer = inner.transfer.client.records(peer, part, deadline).await.ok();
+            answer.map(|(theirs, records)| {
+                let ours = now();
+                records
+                    .into_iter()
+                    .map(|bytes| Some(ChunkRecord::decode(&bytes)?.on_another_clock(theirs, ours)))
+                    .collect()
+            })
+        };
+        let Some(records) = records else { break };
+        found.extend(records);
+    }
+    found
+}
+
+fn explain(
+    inner: &Inner,
+    chunk: ChunkId,
+    redundancy: Redundancy,
+    answers: &[(Peer, Answer)],
+    account: Option<Account>,
+) -> ChunkExplained {
+    let now = now();
+    let leader = account.as_ref().map(|account| account.leader.id().to_string());
+    let surveyed = account.as_ref().map(|account| account.record.surveyed()).filter(|at| *at > Moment(0));
+    // A record that was made for another code is a lie, and as good as none.
+    let record = account.map(|account| account.record).filter(|record| record.redundancy() == redundancy);
+    let mut record = record.unwrap_or_else(|| ChunkRecord::new(redundancy, 0, now));
+    let heard: Vec<Answer> = answers.iter().map(|(_, answer)| *answer).collect();
+    record.observe(now, &heard, |_| None);
+    let census = record.census(now, &inner.patience);
+    let (need, when) = match assess(&record, now, &inner.patience) {
+        Need::Nothing => ("nothing", None),
+        Need::Wait(until) => ("wait", Some(until.since(now).as_secs_f64())),
+        Need::Unreadable => ("unreadable", None),
+        Need::Repair { lane: Lane::Urgent, .. } => ("repair_urgent", None),
+        Need::Repair { lane: Lane::Normal, .. } => ("repair", None),
+        Need::Repair { lane: Lane::Restore, .. } => ("restore", None),
+    };
+    let name = |short: Holder| {
+        let peer = answers.iter().find(|(peer, _)| holder(peer) == short);
+        peer.map_or_else(|| short.to_string(), |(peer, _)| peer.id().to_string())
+    };
+    let shards = record.sights().iter().zip(0u8..).map(|(sight, index)| {
+        let (holder, since) = match *sight {
+            Sight::Held(by) => (Some(name(by)), None),
+            Sight::Missing { by, since, .. } => (Some(name(by)), Some(since)),
+            Sight::Never(since) => (None, Some(since)),
+        };
+        ShardExplained {
+            index,
+            state: match record.state(index, now, &inner.patience) {
+                ShardState::Present => "present",
+                ShardState::Silent => "silent",
+                ShardState::Suspect => "suspect",
+                ShardState::Lost => "lost",
+            }
+            .to_owned(),
+            holder,
+            missing_seconds: since.map(|since| now.since(since).as_secs_f64()),
+        }
+    });
+    ChunkExplained {
+        chunk: chunk.to_string(),
+        k: redundancy.k(),
+        n: redundancy.n(),
+        present: census.present,
+        silent: census.silent,
+        suspect: census.suspect,
+        lost: census.lost,
+        repairs_at: redundancy.repair_threshold(),
+        leader,
+        surveyed_seconds_ago: surveyed.map(|at| now.since(at).as_secs_f64()),
+        need: need.to_owned(),
+        changes_in_seconds: when,
+        shards: shards.collect(),
+    }
+}
