@@ -37,6 +37,11 @@ impl Net {
         Self { net, dir }
     }
 
+    /// A network that was started with settings of its own inside of `dir`.
+    pub(crate) fn around(net: Testnet, dir: tempfile::TempDir) -> Self {
+        Self { net, dir }
+    }
+
     /// A path in the test's own directory, beside the network.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)

@@ -6,6 +6,7 @@ mod again;
 mod crash;
 mod damage;
 mod demo;
+mod full;
 mod harness;
 mod lookups;
 mod repair;
