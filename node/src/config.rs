@@ -1,5 +1,7 @@
 //! The daemon's settings: `config.toml` in the data directory, overridden by flags.
 
+mod connections;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -7,6 +9,7 @@ use chordage_dht::AnyMetric;
 use libp2p::Multiaddr;
 use serde::{Deserialize, Serialize};
 
+pub use self::connections::ConnectionConfig;
 use crate::repair::RepairConfig;
 use crate::scrub::ScrubConfig;
 
@@ -29,8 +32,8 @@ pub struct Config {
     pub quota_bytes: u64,
     /// Serve the API on this loopback address too, with a bearer token; the Unix socket is always there.
     pub api_listen: Option<SocketAddr>,
-    /// Open connections at most, at least 64 (a leaf set needs 40). About 40 KB of memory each.
-    pub connections_max: u32,
+    /// Connections of clients to the API at a time, 1 to 4096; more are answered 503. A command has one while it runs.
+    pub api_connections_max: u32,
     /// Bytes that puts and gets may have in memory at a time, at least 32 MiB. Too little serialises chunks.
     pub transfer_memory_bytes: u64,
     /// Worker threads of the network runtime. One is best for many daemons on few cores.
@@ -38,6 +41,8 @@ pub struct Config {
     /// For experiments: every overlay message waits so many milliseconds before it is sent, at most 2000. A round trip
     /// between two daemons of one machine then takes the sum of theirs. 0, no delay, otherwise.
     pub debug_delay_ms: u16,
+    /// Connections to other daemons: how many there may be, and which are kept.
+    pub connections: ConnectionConfig,
     /// How lost shards are found and made again.
     pub repair: RepairConfig,
     /// How often everything held is read again.
@@ -86,7 +91,8 @@ impl Default for Config {
             bootstrap: Vec::new(),
             quota_bytes: 100 << 30,
             api_listen: None,
-            connections_max: 512,
+            api_connections_max: 128,
+            connections: ConnectionConfig::default(),
             transfer_memory_bytes: 48 << 20,
             runtime_threads: 1,
             debug_delay_ms: 0,
@@ -122,9 +128,10 @@ impl Config {
         if self.listen.is_empty() {
             return value("listen", "[]".to_owned(), "at least one address");
         }
-        if self.connections_max < 64 {
-            return value("connections_max", self.connections_max.to_string(), "at least 64");
+        if !(1..=4096).contains(&self.api_connections_max) {
+            return value("api_connections_max", self.api_connections_max.to_string(), "1 to 4096");
         }
+        self.connections.check()?;
         if self.transfer_memory_bytes < 32 << 20 {
             return value(
                 "transfer_memory_bytes",

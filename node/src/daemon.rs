@@ -91,7 +91,7 @@ impl Daemon {
 
         let metric = config.metric;
         let protocols = Protocols::new(&config.network, &metric.to_string());
-        let mut swarm = build(identity.keypair, protocols, config.connections_max)
+        let mut swarm = build(identity.keypair, protocols, &config.connections)
             .map_err(|error| StartError::System(error.to_string()))?;
         let last = dir.read(LISTEN_FILE)?.unwrap_or_default();
         listen(&mut swarm, &config.listen, &String::from_utf8_lossy(&last)).await?;
@@ -120,6 +120,7 @@ impl Daemon {
                 announce: config.announce.clone(),
                 dir: dir.clone(),
                 delay: Duration::from_millis(config.debug_delay_ms.into()),
+                connections: config.connections.clone(),
             },
             ShardServer::new(store.clone(), leaving.clone(), traffic.clone()).with_ledger(ledger.clone()),
         );
@@ -148,9 +149,12 @@ impl Daemon {
                 metric,
                 started: Instant::now(),
                 leaving: leaving.clone(),
+                connections_max: config.connections.max,
             }),
         };
-        let api = ApiServer::start(handle.clone(), &dir, config.api_listen).await?;
+        let api =
+            ApiServer::start(handle.clone(), &dir, config.api_listen, config.api_connections_max as usize)
+                .await?;
         let running = tokio::spawn(driver.run());
         Ok(Daemon { handle, driver: driver_handle, running, api, leaving })
     }

@@ -35,6 +35,7 @@ pub(crate) struct Inner {
     pub(crate) metric: chordage_dht::AnyMetric,
     pub(crate) started: Instant,
     pub(crate) leaving: CancellationToken,
+    pub(crate) connections_max: u32,
 }
 
 impl NodeHandle {
@@ -144,7 +145,12 @@ impl NodeHandle {
             network_nodes_exact: view.status.size.exact,
             leaf_set: view.status.leaf_set as u64,
             fingers: view.status.table_entries as u64,
-            connections: view.connected.len() as u64,
+            connections: (view.connections.taken.kept + view.connections.taken.others) as u64,
+            connections_warm: view.connections.taken.kept as u64,
+            connections_cold: view.connections.taken.others as u64,
+            connections_strangers: view.connections.taken.strangers as u64,
+            connections_max: self.inner.connections_max.into(),
+            dialling: view.connections.dialling as u64,
             shards: store.shards,
             stored_bytes: store.payload_bytes,
             quota_bytes: store.quota_bytes,

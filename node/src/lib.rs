@@ -31,7 +31,7 @@ mod store;
 mod transfer;
 mod wire;
 
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, ConnectionConfig};
 pub use daemon::{Daemon, StartError};
 pub use datadir::{DataDir, DataDirError};
 pub use driver::FindError;

@@ -12,8 +12,8 @@ use crate::printer::Printer;
 /// List the peers that the daemon knows, nearest on the ring first
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Columns: id on the ring, how many bits its distance has, round trip, and whether it is connected (c), in the leaf set (l), \
-in the finger table (f).
+Columns: id on the ring, how many bits its distance has, round trip, and whether it is connected (c; C: and the connection is \
+kept), in the leaf set (l), in the finger table (f).
 
 Examples:
   chordage peers
@@ -46,7 +46,7 @@ fn row(peer: &PeerStatus) -> String {
         "{}  {:>3} bits  {rtt:>9}  {}{}{}  {}",
         short(&peer.id),
         peer.distance_bits,
-        flag(peer.connected, 'c'),
+        if peer.warm { 'C' } else { flag(peer.connected, 'c') },
         flag(peer.leaf, 'l'),
         flag(peer.finger, 'f'),
         peer.addrs.first().map_or("", String::as_str)

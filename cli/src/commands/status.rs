@@ -49,6 +49,13 @@ fn describe(status: &Status) -> String {
             status.connections, status.leaf_set, status.fingers
         ),
         format!(
+            "connected  {} kept warm, {} cold, {} from strangers; {} at most",
+            status.connections_warm,
+            status.connections_cold,
+            status.connections_strangers,
+            status.connections_max
+        ),
+        format!(
             "holds      {} of {}, in {}",
             human::bytes(status.stored_bytes),
             human::bytes(status.quota_bytes),

@@ -172,6 +172,7 @@ pub(super) mod tests {
             peer_id: String::new(),
             addrs: Vec::new(),
             connected: leaf || offset % 3 == 0,
+            warm: leaf,
             leaf,
             finger: row.is_some(),
             row,

@@ -153,6 +153,39 @@ fn the_ninth_put_is_told_to_wait() {
 }
 
 #[test]
+fn whoever_finds_no_place_is_told_so_and_let_in_later() {
+    let scene = Scene::with_daemons(1);
+    let socket = scene.net.data_dir(0).join("api.sock");
+    // As many as there may be by default; they say nothing.
+    let mut quiet: Vec<UnixStream> = (0..128).map(|_| UnixStream::connect(&socket).unwrap()).collect();
+    let mut refused = |what: &str, attempt: &dyn Fn() -> bool| {
+        crate::harness::eventually(what, || {
+            let refused = attempt();
+            if !refused {
+                // Somebody else was still leaving.
+                quiet.push(UnixStream::connect(&socket).unwrap());
+            }
+            refused
+        });
+    };
+    let busy = |answer: Answer| {
+        let refused = answer.status == 503 && answer.json()["code"] == "busy";
+        refused && answer.header("retry-after").is_some()
+    };
+    refused("a question is refused", &|| busy(get(&scene, "/v1/status", "")));
+    // Also in the middle of a body that nobody wants, and as the command says it.
+    let body = noise(3_000_000, 1);
+    refused("a put is refused", &|| busy(request(&scene, "POST", "/v1/objects", "", &body)));
+    refused("a command says so", &|| {
+        let output = scene.run(["status"]).output();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        output.status.code() == Some(3) && said.contains("128 connections to the API")
+    });
+    drop(quiet);
+    crate::harness::eventually("there is a place again", || get(&scene, "/v1/status", "").status == 200);
+}
+
+#[test]
 fn listings_are_arrays_or_lines() {
     let scene = Scene::with_daemons(1);
     std::fs::create_dir_all(scene.path("dir/sub")).unwrap();

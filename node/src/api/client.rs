@@ -258,6 +258,10 @@ impl Client {
         // Boxed because `operation` goes through the same request path that calls this.
         match Box::pin(self.operation(operation)).await {
             Ok(Some(problem)) => ClientError::Problem(problem),
+            // A daemon that is too busy to explain was too busy for the operation.
+            Err(ClientError::Problem(problem)) if problem.code == ProblemCode::Busy => {
+                ClientError::Problem(problem)
+            }
             Ok(None) | Err(_) => error,
         }
     }

@@ -36,7 +36,8 @@ impl Problem {
     }
 
     pub(crate) fn busy(what: &str, limit: usize) -> Self {
-        let message = format!("{limit} {what} run already, which is the most this daemon does at a time");
+        let message =
+            format!("{limit} {what} are under way already, which is the most this daemon takes at a time");
         Problem::new(ProblemCode::Busy, message, NOTHING_CHANGED, "try again in a moment")
     }
 }

@@ -179,8 +179,18 @@ pub struct Status {
     pub leaf_set: u64,
     /// Fingers: active entries of the routing table.
     pub fingers: u64,
-    /// Open connections to peers.
+    /// Connected peers.
     pub connections: u64,
+    /// Of these, the leaf set and fast fingers, whose connections are kept.
+    pub connections_warm: u64,
+    /// The others, whose connections close when they are silent for a while, unless the peer keeps them.
+    pub connections_cold: u64,
+    /// Of the cold ones, peers in none of our tables that dialled us.
+    pub connections_strangers: u64,
+    /// Most peers that may be connected.
+    pub connections_max: u64,
+    /// Peers that are being dialled.
+    pub dialling: u64,
     /// Shards held.
     pub shards: u64,
     /// Payload bytes held.
@@ -251,6 +261,8 @@ pub struct PeerStatus {
     pub addrs: Vec<String>,
     /// Whether a connection is open.
     pub connected: bool,
+    /// Whether that connection is kept when it is idle.
+    pub warm: bool,
     /// Member of our leaf set.
     pub leaf: bool,
     /// In our finger table.

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use chordage_dht::{Event, Finger, FingerRow, Key, Lookup, LookupError, LookupOptions, Peer, Status};
-use libp2p::{Multiaddr, PeerId, Stream};
+use libp2p::{Multiaddr, Stream};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use super::connections::Connections;
 use crate::wire::{OpenError, OpenReply};
 
 /// Commands that may wait for the driver.
@@ -40,7 +41,7 @@ pub(crate) struct View {
     /// Bits of a digit that a row resolves.
     pub(crate) digit_bits: u32,
     pub(crate) listen: Vec<Multiaddr>,
-    pub(crate) connected: Vec<PeerId>,
+    pub(crate) connections: Connections,
     pub(crate) join_problem: Option<String>,
 }
 

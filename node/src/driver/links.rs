@@ -1,6 +1,7 @@
 //! Overlay messages out and in: one held-open stream per peer and direction.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,35 +14,41 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::wire::frame::{DhtFrame, read_dht, write_dht};
 use crate::wire::peer::public_key;
-use crate::wire::{GuardedStream, OpenError};
+use crate::wire::{GuardedStream, OpenError, OpenReply};
 
 /// Messages that may wait for one peer's stream; beyond that they are dropped, and time out at the sender.
 const QUEUE_MAX: usize = 64;
 /// How long opening may take, dialling included.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
-/// A stream that carried nothing for so long is closed; its connection follows.
-const IDLE: Duration = Duration::from_secs(300);
 /// A peer that does not take in a message for so long is unreachable.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// News of links with the time at which it came, which may be well before the driver finds the time for it.
+pub(super) type LinkNews = (Instant, LinkEvent);
 
 /// What links tell the driver.
 #[derive(Debug)]
 pub(super) enum LinkEvent {
     /// A message came in.
     Received { from: Peer, message: Message },
-    /// The peer could not be reached, or its stream broke.
-    Unreachable(NodeId),
+    /// This link is over.
+    Over {
+        peer: NodeId,
+        /// Its number: the link to the peer may be another by now.
+        link: u64,
+        /// Whether the peer could not be reached, or broke the stream.
+        unreachable: bool,
+    },
     /// None of the old peers answered, and nobody else is configured: go on as a network of one.
     Alone,
 }
 
-/// A stream being opened.
-pub(super) type Opening = oneshot::Receiver<Result<Stream, OpenError>>;
-
 /// The outgoing links.
 pub(super) struct Links {
     links: BTreeMap<NodeId, Link>,
-    events: mpsc::Sender<LinkEvent>,
+    /// Links begun so far.
+    begun: u64,
+    events: mpsc::Sender<LinkNews>,
     record: Arc<Vec<u8>>,
     /// How long every frame is held back.
     delay: Duration,
@@ -54,14 +61,17 @@ struct Due {
 }
 
 struct Link {
+    number: u64,
     frames: mpsc::Sender<Due>,
     /// The peer, as it was known when the link was opened.
     peer: Peer,
+    /// When the last message was sent.
+    used: Instant,
 }
 
 impl Links {
-    pub(super) fn new(local: &PeerInfo, events: mpsc::Sender<LinkEvent>, delay: Duration) -> Self {
-        Links { links: BTreeMap::new(), events, record: Arc::new(record(local)), delay }
+    pub(super) fn new(local: &PeerInfo, events: mpsc::Sender<LinkNews>, delay: Duration) -> Self {
+        Links { links: BTreeMap::new(), begun: 0, events, record: Arc::new(record(local)), delay }
     }
 
     fn due(&self, frame: DhtFrame) -> Due {
@@ -96,21 +106,64 @@ impl Links {
         self.links.remove(peer).map(|link| link.peer)
     }
 
+    /// A link is over. Tells whether it was still the one to the peer: one that we ended or replaced says nothing.
+    pub(super) fn over(&mut self, peer: &NodeId, number: u64) -> bool {
+        let current = self.links.get(peer).is_some_and(|link| link.number == number);
+        if current {
+            self.links.remove(peer);
+        }
+        current
+    }
+
+    /// Every open link, with the time of its last message.
+    pub(super) fn last_used(&self) -> BTreeMap<NodeId, Instant> {
+        let open = self.links.iter().filter(|(_, link)| !link.frames.is_closed());
+        open.map(|(id, link)| (*id, link.used)).collect()
+    }
+
     /// Sends `message` to `to`; `open` is called if a stream has to be opened first.
-    pub(super) fn send(&mut self, to: &Peer, message: &Message, open: impl FnOnce() -> Opening) {
+    pub(super) fn send(&mut self, to: &Peer, message: &Message, open: impl FnOnce(OpenReply)) {
         let mut body = Vec::new();
         message.encode(&mut body);
-        let frame = DhtFrame::Message(body);
-        let frame = match self.links.get(&to.id()).map(|link| link.frames.try_send(self.due(frame.clone()))) {
-            Some(Ok(()) | Err(TrySendError::Full(_))) => return,
-            Some(Err(TrySendError::Closed(_))) | None => frame,
+        let due = self.due(DhtFrame::Message(body));
+        let due = match self.links.get_mut(&to.id()) {
+            Some(link) => match link.frames.try_send(due) {
+                Ok(()) => {
+                    link.used = Instant::now();
+                    return;
+                }
+                Err(TrySendError::Full(_)) => return,
+                Err(TrySendError::Closed(due)) => due,
+            },
+            None => due,
         };
-        let (frames, queue) = mpsc::channel(QUEUE_MAX);
         // The queue is new and empty.
-        let _ = frames.try_send(self.due(frame));
-        self.links.retain(|_, link| !link.frames.is_closed());
-        self.links.insert(to.id(), Link { frames, peer: to.clone() });
-        tokio::spawn(write_link(to.id(), open(), self.record.clone(), queue, self.events.clone()));
+        let _ = self.begin(to, open).try_send(due);
+    }
+
+    /// Opens a link to `to` without anything to say, unless there is one.
+    pub(super) fn open(&mut self, to: &Peer, open: impl FnOnce(OpenReply)) {
+        if self.links.get(&to.id()).is_none_or(|link| link.frames.is_closed()) {
+            self.begin(to, open);
+        }
+    }
+
+    fn begin(&mut self, to: &Peer, open: impl FnOnce(OpenReply)) -> &mpsc::Sender<Due> {
+        let (frames, queue) = mpsc::channel(QUEUE_MAX);
+        let (reply, opening) = oneshot::channel();
+        open(reply);
+        self.begun += 1;
+        let name = (to.id(), self.begun);
+        tokio::spawn(write_link(name, opening, self.record.clone(), queue, self.events.clone()));
+        let link = Link { number: self.begun, frames, peer: to.clone(), used: Instant::now() };
+        let link = match self.links.entry(to.id()) {
+            Entry::Occupied(mut former) => {
+                former.insert(link);
+                former.into_mut()
+            }
+            Entry::Vacant(place) => place.insert(link),
+        };
+        &link.frames
     }
 }
 
@@ -121,25 +174,26 @@ fn record(local: &PeerInfo) -> Vec<u8> {
 }
 
 async fn write_link(
-    peer: NodeId,
-    opening: Opening,
+    (peer, link): (NodeId, u64),
+    opening: oneshot::Receiver<Result<Stream, OpenError>>,
     record: Arc<Vec<u8>>,
     mut queue: mpsc::Receiver<Due>,
-    events: mpsc::Sender<LinkEvent>,
+    events: mpsc::Sender<LinkNews>,
 ) {
     let alive = match timeout(OPEN_TIMEOUT, opening).await {
         Ok(Ok(Ok(stream))) => write_stream(stream, record, &mut queue).await,
+        // It has answered the dial, so it lives; perhaps it has no seat for us, or we had none. What was to be said
+        // times out.
+        Ok(Err(_) | Ok(Err(OpenError::Closed | OpenError::Overloaded))) => true,
         _ => false,
     };
     // Closed before the event is sent, so that the next message opens a new link.
     drop(queue);
-    if !alive {
-        // A driver that has stopped needs no news.
-        let _ = events.send(LinkEvent::Unreachable(peer)).await;
-    }
+    // A driver that has stopped needs no news.
+    let _ = events.send((Instant::now(), LinkEvent::Over { peer, link, unreachable: !alive })).await;
 }
 
-/// Writes until the stream idles (true) or breaks (false).
+/// Writes until the link is ended (true) or the stream breaks (false).
 async fn write_stream(stream: Stream, record: Arc<Vec<u8>>, queue: &mut mpsc::Receiver<Due>) -> bool {
     let (mut reader, mut writer) = stream.split();
     let writing = async {
@@ -147,8 +201,7 @@ async fn write_stream(stream: Stream, record: Arc<Vec<u8>>, queue: &mut mpsc::Re
             return false;
         }
         loop {
-            let Ok(received) = timeout(IDLE, queue.recv()).await else { return true };
-            let Some(mut due) = received else { return true };
+            let Some(mut due) = queue.recv().await else { return true };
             loop {
                 if due.at > Instant::now() {
                     // What has been written must not wait with this one.
@@ -193,7 +246,7 @@ async fn flushed<W: futures::AsyncWrite + Unpin>(writer: &mut W) -> bool {
 
 /// Reads an incoming link until it ends or its peer breaks the rules. The first frame is the peer's record, and
 /// it has to be that of the key the connection was authenticated with.
-pub(super) async fn read_link(peer: PeerId, stream: GuardedStream, events: mpsc::Sender<LinkEvent>) {
+pub(super) async fn read_link(peer: PeerId, stream: GuardedStream, events: mpsc::Sender<LinkNews>) {
     let Some(key) = public_key(&peer) else { return };
     let (mut stream, _place) = stream.into_parts();
     let mut from: Option<Peer> = None;
@@ -206,7 +259,8 @@ pub(super) async fn read_link(peer: PeerId, stream: GuardedStream, events: mpsc:
             (DhtFrame::Message(bytes), Some(from)) => {
                 let Ok(message) = Message::decode(&bytes) else { return };
                 // Waiting here is the back-pressure: a flooding peer waits for the driver, not the other way.
-                if events.send(LinkEvent::Received { from: from.clone(), message }).await.is_err() {
+                let received = LinkEvent::Received { from: from.clone(), message };
+                if events.send((Instant::now(), received)).await.is_err() {
                     return;
                 }
             }

@@ -3,16 +3,19 @@
 
 mod bootstrap;
 mod command;
+mod connections;
 mod links;
 #[cfg(test)]
 mod tests;
+mod warmth;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chordage_dht::{
-    AnyMetric, Dht, DownReason, Event, Input, Lookup, LookupError, LookupId, Output, Peer, PeerInfo, Time,
+    AnyMetric, Dht, DownReason, Event, Input, Lookup, LookupError, LookupId, NodeId, Output, Peer, PeerInfo,
+    Time,
 };
 use futures::StreamExt;
 use libp2p::core::ConnectedPoint;
@@ -22,18 +25,20 @@ use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 use self::bootstrap::{Bootstrap, remember};
 pub use self::command::FindError;
 use self::command::{COMMANDS_MAX, Command};
 pub(crate) use self::command::{DriverHandle, Membership, View};
-use self::links::{LinkEvent, Links, read_link};
+use self::links::{LinkEvent, LinkNews, Links, read_link};
+use self::warmth::Warmth;
+use crate::config::ConnectionConfig;
 use crate::datadir::DataDir;
 use crate::listen;
 use crate::shards::ShardServer;
-use crate::wire::peer::{dial_order, net_group, peer_id, split, to_address};
-use crate::wire::{Class, Inbound, NetworkSwarm, WireEvent};
+use crate::wire::peer::{dial_order, net_group, peer_id, public_key, split, to_address};
+use crate::wire::{Class, Inbound, MakesWay, NetworkSwarm, WireEvent};
 
 /// Link events that may wait for the driver; readers of streams wait when it is full.
 const EVENTS_MAX: usize = 1024;
@@ -44,6 +49,8 @@ const REMEMBER_FIRST: Duration = Duration::from_millis(500);
 const REMEMBER_EVERY: Duration = Duration::from_secs(15);
 /// How often addresses without a peer id are dialled again while nobody is known by name.
 const REDIAL_EVERY: Duration = Duration::from_secs(3);
+/// How often connections are reviewed.
+const REVIEW_EVERY: Duration = Duration::from_secs(1);
 /// A first node (nobody configured to join through) that finds none of its old peers is a network of one.
 const ALONE_AFTER_ATTEMPTS: u32 = 2;
 /// How long goodbyes may take to leave the machine.
@@ -55,10 +62,15 @@ pub(crate) struct Driver {
     dht: Dht<AnyMetric>,
     rng: ChaCha12Rng,
     started: Instant,
+    /// The latest moment that the overlay knows of.
+    latest: Instant,
     outputs: Vec<Output>,
     links: Links,
-    link_events: mpsc::Receiver<LinkEvent>,
-    link_events_in: mpsc::Sender<LinkEvent>,
+    warmth: Warmth,
+    /// The peers in our tables.
+    known: BTreeMap<NodeId, PeerId>,
+    link_events: mpsc::Receiver<LinkNews>,
+    link_events_in: mpsc::Sender<LinkNews>,
     commands: mpsc::Receiver<Command>,
     lookups: BTreeMap<LookupId, oneshot::Sender<Result<Lookup, LookupError>>>,
     next_lookup: u64,
@@ -86,6 +98,7 @@ pub(crate) struct DriverParts {
     pub(crate) dir: Arc<DataDir>,
     /// How long overlay messages are held back before they are sent.
     pub(crate) delay: Duration,
+    pub(crate) connections: ConnectionConfig,
 }
 
 impl Driver {
@@ -101,13 +114,22 @@ impl Driver {
         let remembered = String::from_utf8_lossy(&remembered).into_owned();
         let mut dht = Dht::new(parts.local, parts.metric, chordage_dht::Config::default());
         dht.set_grouping(net_group);
+        let started = Instant::now();
         let driver = Driver {
             links: Links::new(dht.local(), link_events_in.clone(), parts.delay),
+            // Some room to the limit, so that there is a seat for whoever is dialled next.
+            warmth: Warmth::new(
+                parts.connections.warm_fingers as usize,
+                Duration::from_secs(parts.connections.idle_seconds.into()),
+                (parts.connections.max - parts.connections.max / 8) as usize,
+            ),
+            known: BTreeMap::new(),
             local_peer: *parts.swarm.local_peer_id(),
             swarm: parts.swarm,
             dht,
             rng: ChaCha12Rng::from_seed(parts.seed),
-            started: Instant::now(),
+            started,
+            latest: started,
             outputs: Vec::new(),
             link_events,
             link_events_in,
@@ -133,38 +155,60 @@ impl Driver {
         let mut remember_after = REMEMBER_FIRST;
         let mut remember_at = Instant::now() + remember_after;
         let mut redial = tokio::time::interval_at(Instant::now() + REDIAL_EVERY, REDIAL_EVERY);
+        let mut review = tokio::time::interval_at(Instant::now() + REVIEW_EVERY, REVIEW_EVERY);
+        review.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let wake = self.dht.next_timeout().map(|at| self.started + Duration::from_micros(at.as_micros()));
             tokio::select! {
                 event = self.swarm.select_next_some() => self.swarm_event(event),
-                Some(event) = self.link_events.recv() => self.link_event(event),
+                Some(news) = self.link_events.recv() => self.link_event(news),
                 command = self.commands.recv() => match command {
                     Some(Command::Leave(done)) => {
                         self.leave().await;
                         let _ = done.send(());
                         return;
                     }
-                    Some(command) => self.command(command),
+                    Some(command) => {
+                        self.catch_up();
+                        self.command(command);
+                    }
                     None => return,
                 },
-                () = sleep_until(wake.unwrap_or(self.started)), if wake.is_some() => self.input(Input::Timeout),
+                () = sleep_until(wake.unwrap_or(self.started)), if wake.is_some() => {
+                    self.catch_up();
+                    self.input(Input::Timeout);
+                }
                 () = sleep_until(remember_at) => {
                     self.remember();
                     remember_after = (remember_after * 2).min(REMEMBER_EVERY);
                     remember_at = Instant::now() + remember_after;
                 }
                 _ = redial.tick() => self.redial(),
+                _ = review.tick() => self.review_connections(),
             }
         }
     }
 
-    fn now(&self) -> Time {
-        Time::from_micros(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
+    /// Takes in what came before this moment, so that no answer counts as missing only because nobody had read it.
+    fn catch_up(&mut self) {
+        // Bounded: what comes meanwhile can wait.
+        for _ in 0..self.link_events.len() {
+            let Ok(news) = self.link_events.try_recv() else { return };
+            self.link_event(news);
+        }
     }
 
     fn input(&mut self, input: Input) {
+        self.input_at(Instant::now(), input);
+    }
+
+    /// Something that happened at `at`: the overlay's time is that of its news, and never goes back.
+    fn input_at(&mut self, at: Instant, input: Input) {
+        self.latest = self.latest.max(at);
+        let since = self.latest.duration_since(self.started);
+        let now = Time::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX));
         let mut outputs = std::mem::take(&mut self.outputs);
-        self.dht.handle(self.now(), &mut self.rng, input, &mut outputs);
+        self.dht.handle(now, &mut self.rng, input, &mut outputs);
         for output in outputs.drain(..) {
             self.output(output);
         }
@@ -175,11 +219,7 @@ impl Driver {
         match output {
             Output::Send { to, message } => {
                 let streams = &mut self.swarm.behaviour_mut().streams;
-                self.links.send(&to, &message, || {
-                    let (reply, opening) = oneshot::channel();
-                    open(streams, &to, Class::Dht, reply);
-                    opening
-                });
+                self.links.send(&to, &message, |reply| open(streams, &to, Class::Dht, reply));
             }
             Output::LookupFinished { id, outcome } => {
                 if let Some(reply) = self.lookups.remove(&id) {
@@ -210,10 +250,13 @@ impl Driver {
                 if attempts >= ALONE_AFTER_ATTEMPTS && !self.bootstrap.is_configured() {
                     self.join_problem = None;
                     // Deferred: this is called while outputs of the overlay are being worked off.
-                    let _ = self.link_events_in.try_send(LinkEvent::Alone);
+                    let _ = self.link_events_in.try_send((Instant::now(), LinkEvent::Alone));
                 }
             }
-            Event::NeighbourUp(peer) => tracing::debug!(peer = %peer.id(), "neighbour"),
+            Event::NeighbourUp(peer) => {
+                tracing::debug!(peer = %peer.id(), "neighbour");
+                self.keep_connected(&peer);
+            }
             Event::NeighbourDown { peer, why } => {
                 tracing::info!(%peer, ?why, "neighbour gone");
                 if why == DownReason::Failed
@@ -228,7 +271,7 @@ impl Driver {
         }
     }
 
-    fn link_event(&mut self, event: LinkEvent) {
+    fn link_event(&mut self, (at, event): LinkNews) {
         match event {
             LinkEvent::Received { from, message } => {
                 if self.links.heard(&from)
@@ -236,9 +279,13 @@ impl Driver {
                 {
                     self.swarm.behaviour_mut().streams.retire_older(peer);
                 }
-                self.input(Input::Message { from, message });
+                self.input_at(at, Input::Message { from, message });
             }
-            LinkEvent::Unreachable(peer) => self.input(Input::Unreachable { peer }),
+            LinkEvent::Over { peer, link, unreachable } => {
+                if self.links.over(&peer, link) && unreachable {
+                    self.input_at(at, Input::Unreachable { peer });
+                }
+            }
             LinkEvent::Alone => {
                 self.input(Input::Join { seeds: Vec::new() });
                 // From now on they are looked for in the background.
@@ -274,7 +321,7 @@ impl Driver {
             rows: self.dht.fingers(),
             digit_bits: self.dht.config().digit_bits.into(),
             listen: self.swarm.listeners().map(|addr| named(addr, self.local_peer)).collect(),
-            connected: self.swarm.connected_peers().copied().collect(),
+            connections: self.connections(),
             join_problem: self.join_problem.clone(),
         }
     }
@@ -285,6 +332,12 @@ impl Driver {
                 Class::Dht => drop(tokio::spawn(read_link(peer, stream, self.link_events_in.clone()))),
                 Class::Shard => drop(tokio::spawn(self.shards.clone().serve(stream))),
             },
+            SwarmEvent::Behaviour(WireEvent::Admission(MakesWay(peer))) => {
+                // Ended by us: that the stream breaks says nothing about the peer.
+                if let Some(key) = public_key(&peer) {
+                    self.links.end(&NodeId::from_public_key(&key));
+                }
+            }
             SwarmEvent::NewListenAddr { .. } | SwarmEvent::ExpiredListenAddr { .. } => {
                 self.addresses_changed();
             }

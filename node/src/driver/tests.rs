@@ -26,7 +26,7 @@ async fn start(network: &str, bootstrap: Vec<Multiaddr>) -> Running {
     let dir = Arc::new(DataDir::open(temporary.path()).expect("new"));
     let identity = Identity::load(&dir).expect("new");
     let protocols = Protocols::new(network, "ring");
-    let mut swarm = build(identity.keypair, protocols, 128).expect("a valid key");
+    let mut swarm = build(identity.keypair, protocols, &ConnectionConfig::default()).expect("a valid key");
     listen(&mut swarm, &["/ip4/127.0.0.1/tcp/0".parse().expect("valid")], "").await.expect("loopback");
     let addrs = swarm.listeners().filter_map(to_address).collect();
     let addr = named(swarm.listeners().next().expect("bound"), *swarm.local_peer_id());
@@ -41,6 +41,7 @@ async fn start(network: &str, bootstrap: Vec<Multiaddr>) -> Running {
             announce: Vec::new(),
             dir,
             delay: Duration::ZERO,
+            connections: ConnectionConfig::default(),
         },
         ShardServer::new(
             Store::start(shards).expect("a thread").0,

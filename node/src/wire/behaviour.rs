@@ -10,8 +10,8 @@ use libp2p::core::transport::PortUse;
 use libp2p::swarm::behaviour::{ConnectionClosed, ConnectionEstablished, DialFailure};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{
-    CloseConnection, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, Stream,
-    THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+    CloseConnection, ConnectionDenied, ConnectionId, DialError, FromSwarm, NetworkBehaviour, NotifyHandler,
+    Stream, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::oneshot;
@@ -20,8 +20,6 @@ use super::handler::{Class, GuardedStream, Handler, Open, Protocols};
 
 /// Streams that may wait for one dial to succeed.
 const WAITING_PER_PEER_MAX: usize = 16;
-/// Peers that may be being dialled at a time.
-const DIALLING_MAX: usize = 256;
 
 /// Where an opened stream, or the reason why there is none, goes.
 pub(crate) type OpenReply = oneshot::Sender<Result<Stream, OpenError>>;
@@ -62,16 +60,19 @@ pub(crate) struct Behaviour {
     /// The newest connections of peers that had fallen silent: nothing new is begun on these.
     distrusted: BTreeMap<PeerId, ConnectionId>,
     waiting: BTreeMap<PeerId, Vec<Open>>,
+    /// Peers that may be being dialled at a time.
+    dialling_max: usize,
     queue: VecDeque<ToSwarm<Inbound, Open>>,
 }
 
 impl Behaviour {
-    pub(crate) fn new(protocols: Protocols) -> Self {
+    pub(crate) fn new(protocols: Protocols, dialling_max: usize) -> Self {
         Behaviour {
             protocols: Arc::new(protocols),
             connected: BTreeMap::new(),
             distrusted: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            dialling_max,
             queue: VecDeque::new(),
         }
     }
@@ -94,7 +95,7 @@ impl Behaviour {
             }
             return;
         }
-        if dialling >= DIALLING_MAX || addrs.is_empty() {
+        if dialling >= self.dialling_max || addrs.is_empty() {
             let why = if addrs.is_empty() { OpenError::Unreachable } else { OpenError::Overloaded };
             let _ = open.reply.send(Err(why));
             return;
@@ -143,6 +144,11 @@ impl Behaviour {
         (self.distrusted.get(&peer) != Some(&newest)).then_some(newest)
     }
 
+    /// Peers that are being dialled.
+    pub(crate) fn dialling(&self) -> usize {
+        self.waiting.len()
+    }
+
     fn ask(&mut self, peer: PeerId, connection: ConnectionId, open: Open) {
         self.queue.push_back(ToSwarm::NotifyHandler {
             peer_id: peer,
@@ -170,13 +176,18 @@ impl Behaviour {
         }
     }
 
-    fn dial_failed(&mut self, peer: PeerId) {
+    fn dial_failed(&mut self, peer: PeerId, error: &DialError) {
         // A second dial may fail because the first has just succeeded.
         if self.newest(peer).is_some() {
             return;
         }
+        let why = match error {
+            // By our own limits.
+            DialError::Denied { .. } => OpenError::Overloaded,
+            _ => OpenError::Unreachable,
+        };
         for open in self.waiting.remove(&peer).unwrap_or_default() {
-            let _ = open.reply.send(Err(OpenError::Unreachable));
+            let _ = open.reply.send(Err(why));
         }
     }
 }
@@ -214,7 +225,9 @@ impl NetworkBehaviour for Behaviour {
             FromSwarm::ConnectionClosed(ConnectionClosed { peer_id, connection_id, .. }) => {
                 self.connection_closed(peer_id, connection_id);
             }
-            FromSwarm::DialFailure(DialFailure { peer_id: Some(peer), .. }) => self.dial_failed(peer),
+            FromSwarm::DialFailure(DialFailure { peer_id: Some(peer), error, .. }) => {
+                self.dial_failed(peer, error);
+            }
             _ => {}
         }
     }

@@ -4,12 +4,16 @@
 //! request-response exchange. Overlay messages ([`Class::Dht`]) and shards ([`Class::Shard`]) travel on
 //! different streams, so that bulk never delays control.
 
+mod admission;
 mod behaviour;
 pub(crate) mod frame;
 mod handler;
 pub(crate) mod peer;
+mod seats;
 mod transport;
 
+pub(crate) use admission::MakesWay;
 pub(crate) use behaviour::{Behaviour, Inbound, OpenError, OpenReply};
 pub(crate) use handler::{Class, GuardedStream, Protocols};
+pub(crate) use seats::{Standing, Taken};
 pub(crate) use transport::{NetworkSwarm, WireEvent, build};

@@ -42,10 +42,7 @@ pub(crate) fn dial_order(info: &PeerInfo) -> Vec<Multiaddr> {
 
 /// TCP costs less CPU, QUIC fewer round trips: TCP first to near hosts, QUIC first to far ones.
 fn cost(addr: &Multiaddr) -> (bool, bool) {
-    let near = ip(addr).is_some_and(|ip| match ip {
-        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_loopback(),
-    });
+    let near = ip(addr).is_some_and(is_near);
     let tcp = addr.iter().any(|p| matches!(p, Protocol::Tcp(_)));
     (!near, tcp != near)
 }
@@ -58,13 +55,12 @@ pub(crate) fn net_group(info: &PeerInfo) -> NetGroup {
         .iter()
         .filter_map(|addr| ip(&Multiaddr::try_from(addr.as_bytes().to_vec()).ok()?))
         .find_map(|ip| match ip {
-            IpAddr::V4(ip) if ip.is_loopback() || ip.is_private() || ip.is_link_local() => None,
+            ip if is_near(ip) => None,
             IpAddr::V4(ip) => {
                 let bits = u32::from(ip);
                 // The lowest bit keeps a tag from being 0, which means no group; and it tells IPv4 from IPv6.
                 Some(NetGroup { subnet: bits & 0xffff_ff00 | 1, site: bits & 0xffff_0000 | 1 })
             }
-            IpAddr::V6(ip) if ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() => None,
             IpAddr::V6(ip) => {
                 let tag = |bytes: usize| {
                     let [a, b, c, d, ..] = *blake3::hash(&ip.octets()[..bytes]).as_bytes();
@@ -74,6 +70,14 @@ pub(crate) fn net_group(info: &PeerInfo) -> NetGroup {
             }
         })
         .unwrap_or_default()
+}
+
+/// Whether an address is this machine's or one of a private network: it says nothing about who is behind it.
+pub(crate) fn is_near(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
 }
 
 /// The IP address a multiaddr begins with.

@@ -7,20 +7,27 @@ use libp2p::identity::Keypair;
 use libp2p::swarm::{NetworkBehaviour, Swarm};
 use libp2p::{noise, tcp, yamux};
 
+use super::admission::Admission;
 use super::behaviour::Behaviour;
 use super::handler::Protocols;
+use super::seats::SeatLimits;
+use crate::config::ConnectionConfig;
 
-/// Connections without streams close after this.
-const IDLE: Duration = Duration::from_secs(10);
+/// Connections without streams close after this: long enough for the next stream of somebody who opens one after another.
+const IDLE: Duration = Duration::from_secs(5);
+/// Connections with one peer. Two are normal when both dial at once, and more when one has started anew.
+const PER_PEER_MAX: u32 = 4;
 /// Flow-control windows of QUIC: smaller than the default costs no speed and bounds memory per connection.
 const QUIC_STREAM_WINDOW: u32 = 1 << 20;
 const QUIC_CONNECTION_WINDOW: u32 = 3 << 19;
 
-/// What the swarm runs: our streams, and limits on connections.
+/// What the swarm runs: limits on connections, and our streams. In this order, so that nothing makes way for a connection
+/// that is then refused.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Wire {
-    pub(crate) streams: Behaviour,
     limits: connection_limits::Behaviour,
+    pub(crate) admission: Admission,
+    pub(crate) streams: Behaviour,
 }
 
 /// The node's swarm.
@@ -38,15 +45,21 @@ pub(crate) enum BuildError {
 pub(crate) fn build(
     key: Keypair,
     protocols: Protocols,
-    connections_max: u32,
+    connections: &ConnectionConfig,
 ) -> Result<NetworkSwarm, BuildError> {
     let limits = ConnectionLimits::default()
-        .with_max_pending_incoming(Some(128))
-        .with_max_pending_outgoing(Some(256))
-        .with_max_established(Some(connections_max))
-        .with_max_established_incoming(Some(connections_max.saturating_mul(3) / 4))
-        .with_max_established_per_peer(Some(4));
-    let wire = Wire { streams: Behaviour::new(protocols), limits: connection_limits::Behaviour::new(limits) };
+        .with_max_pending_incoming(Some(connections.dialling_max))
+        .with_max_pending_outgoing(Some(connections.dialling_max))
+        .with_max_established_per_peer(Some(PER_PEER_MAX));
+    let wire = Wire {
+        limits: connection_limits::Behaviour::new(limits),
+        admission: Admission::new(SeatLimits {
+            max: connections.max as usize,
+            strangers_max: connections.strangers_max as usize,
+            per_ip_max: connections.per_ip_max as usize,
+        }),
+        streams: Behaviour::new(protocols, connections.dialling_max as usize),
+    };
     let Ok(builder) = libp2p::SwarmBuilder::with_existing_identity(key)
         .with_tokio()
         .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)?

@@ -3,6 +3,7 @@
 //! A Unix socket is protected by its permissions; a port is open to every user and every web page on the machine, and
 //! therefore asks for a bearer token.
 
+mod accept;
 mod bodies;
 mod content;
 mod listen;
@@ -27,6 +28,7 @@ use axum::routing::{get, post};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::accept::{Places, serve};
 pub use self::listen::ServeError;
 use self::listen::{bind_tcp, bind_unix};
 use self::reply::Failure;
@@ -48,11 +50,12 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// Listens, and writes the endpoint file when clients can connect.
+    /// Listens, and writes the endpoint file when clients can connect: `connections_max` of them at a time.
     pub async fn start(
         handle: NodeHandle,
         dir: &Arc<DataDir>,
         api_listen: Option<SocketAddr>,
+        connections_max: usize,
     ) -> Result<ApiServer, ServeError> {
         let shared = Arc::new(Shared::new(handle));
         let closing = CancellationToken::new();
@@ -62,13 +65,8 @@ impl ApiServer {
         let (listener, path) = bind_unix(dir.path())?;
         let endpoint = Endpoint::Unix(path);
         endpoints.push_str(&format!("{endpoint}\n"));
-        let served = axum::serve(listener, router(Arc::clone(&shared)))
-            .with_graceful_shutdown(closing.clone().cancelled_owned());
-        listeners.spawn(async move {
-            if let Err(error) = served.await {
-                tracing::error!(%error, "the API socket failed");
-            }
-        });
+        let places = Places::new(connections_max);
+        listeners.spawn(serve(listener, router(Arc::clone(&shared)), places.clone(), closing.clone()));
 
         let mut tcp = None;
         if let Some(address) = api_listen {
@@ -79,13 +77,7 @@ impl ApiServer {
             let guarded = router(Arc::clone(&shared)).layer(middleware::from_fn(move |request, next| {
                 authorize(Arc::clone(&token), request, next)
             }));
-            let served =
-                axum::serve(listener, guarded).with_graceful_shutdown(closing.clone().cancelled_owned());
-            listeners.spawn(async move {
-                if let Err(error) = served.await {
-                    tracing::error!(%error, "the API port failed");
-                }
-            });
+            listeners.spawn(serve(listener, guarded, places, closing.clone()));
         } else {
             dir.remove(TOKEN_FILE);
         }

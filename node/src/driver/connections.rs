@@ -1,0 +1,73 @@
+//! The driver's side of keeping connections: asks the policy, does what it says, and counts.
+
+use std::collections::BTreeSet;
+
+use chordage_dht::PeerInfo;
+use libp2p::PeerId;
+use tokio::time::Instant;
+
+use super::{Driver, open};
+use crate::wire::peer::peer_id;
+use crate::wire::{Class, Standing, Taken};
+
+/// Connections to other daemons, at one moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Connections {
+    /// Peers with a connection.
+    pub(crate) peers: BTreeSet<PeerId>,
+    /// Of these, those whose connections are kept.
+    pub(crate) warm: BTreeSet<PeerId>,
+    /// How many there are of each kind.
+    pub(crate) taken: Taken,
+    /// Peers that are being dialled.
+    pub(crate) dialling: usize,
+}
+
+impl Driver {
+    /// Ends links that nobody needs, opens those that should be open, and tells the swarm who comes first.
+    pub(super) fn review_connections(&mut self) {
+        let (leaf_set, rows) = (self.dht.neighbours(), self.dht.fingers());
+        let review = self.warmth.review(Instant::now(), &leaf_set, &rows, &self.links.last_used());
+        for id in &review.end {
+            self.links.end(id);
+        }
+        for peer in &review.open {
+            let streams = &mut self.swarm.behaviour_mut().streams;
+            self.links.open(peer, |reply| open(streams, peer, Class::Dht, reply));
+        }
+        let fingers = leaf_set.iter().chain(rows.iter().flat_map(|row| &row.fingers));
+        let before = std::mem::take(&mut self.known);
+        self.known = fingers
+            .filter_map(|finger| {
+                let id = finger.peer.id();
+                // Taken over where possible, because making one means to check a point of the curve.
+                let name = before.get(&id).copied().or_else(|| peer_id(finger.peer.public_key()))?;
+                Some((id, name))
+            })
+            .collect();
+        let standings = self.known.iter().map(|(id, name)| {
+            let standing = if self.warmth.keeps(id) { Standing::Kept } else { Standing::Known };
+            (*name, standing)
+        });
+        self.swarm.behaviour_mut().admission.set_standings(standings.collect());
+    }
+
+    /// A new neighbour keeps its connection from now on, not only after the next review.
+    pub(super) fn keep_connected(&mut self, peer: &PeerInfo) {
+        if let Some(name) = peer_id(peer.public_key()) {
+            self.swarm.behaviour_mut().admission.keep(name);
+        }
+    }
+
+    pub(super) fn connections(&self) -> Connections {
+        let peers: BTreeSet<PeerId> = self.swarm.connected_peers().copied().collect();
+        let kept = self.known.iter().filter(|(id, name)| self.warmth.keeps(id) && peers.contains(name));
+        let behaviour = self.swarm.behaviour();
+        Connections {
+            warm: kept.map(|(_, name)| *name).collect(),
+            peers,
+            taken: behaviour.admission.taken(),
+            dialling: behaviour.streams.dialling(),
+        }
+    }
+}
