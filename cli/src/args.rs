@@ -87,6 +87,7 @@ pub(crate) enum Command {
     Peers(commands::peers::PeersArgs),
     Explain(commands::explain::ExplainArgs),
     Scrub(commands::scrub::ScrubArgs),
+    Drain(commands::drain::DrainArgs),
     Ring(commands::ring::RingArgs),
     Trace(commands::trace::TraceArgs),
     Testnet(commands::testnet::TestnetArgs),

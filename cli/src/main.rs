@@ -69,6 +69,7 @@ async fn run(command: Command, global: &GlobalArgs, printer: &Printer) -> Result
         Command::Status(args) => commands::status::run(args, global, printer).await,
         Command::Peers(args) => commands::peers::run(args, global, printer).await,
         Command::Explain(args) => commands::explain::run(args, global, printer).await,
+        Command::Drain(args) => commands::drain::run(args, global, printer).await,
         Command::Scrub(args) => commands::scrub::run(args, global, printer).await,
         Command::Ring(args) => commands::ring::run(args, global, printer).await,
         Command::Trace(args) => commands::trace::run(args, global, printer).await,

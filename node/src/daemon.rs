@@ -107,6 +107,7 @@ impl Daemon {
         let local_id = local.id();
 
         let leaving = CancellationToken::new();
+        let draining = CancellationToken::new();
         let traffic = Arc::new(TrafficCounters::default());
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| StartError::System(error.to_string()))?;
@@ -122,7 +123,8 @@ impl Daemon {
                 delay: Duration::from_millis(config.debug_delay_ms.into()),
                 connections: config.connections.clone(),
             },
-            ShardServer::new(store.clone(), leaving.clone(), traffic.clone()).with_ledger(ledger.clone()),
+            ShardServer::new(store.clone(), leaving.clone(), traffic.clone())
+                .with_repair(ledger.clone(), draining.clone()),
         );
         let transfer = Arc::new(Transfer {
             driver: driver_handle.clone(),
@@ -137,8 +139,15 @@ impl Daemon {
             catalog: open_catalog(&dir, &secret),
             standing: Standing::default(),
         });
-        let repairer =
-            Repairer::start(transfer.clone(), metric, config.repair, ledger, damage, leaving.clone());
+        let repairer = Repairer::start(
+            transfer.clone(),
+            metric,
+            config.repair,
+            ledger,
+            damage,
+            leaving.clone(),
+            draining,
+        );
         let scrubber = Scrubber::start(transfer.store.clone(), dir.clone(), config.scrub, leaving.clone());
         let handle = NodeHandle {
             inner: Arc::new(Inner {

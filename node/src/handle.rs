@@ -9,7 +9,7 @@ use chordage_storage::{ConvergenceSecret, Fingerprint, Link, Redundancy};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::types::{
-    Explanation, Health, PeerStatus, PutReport, ScrubStatus, Status, TraceHop, TraceReport,
+    DrainStatus, Explanation, Health, PeerStatus, PutReport, ScrubStatus, Status, TraceHop, TraceReport,
 };
 use crate::driver::{FindError, Membership};
 use crate::get::{self, GetError, OpenObject};
@@ -119,6 +119,11 @@ impl NodeHandle {
         self.inner.scrubber.begin()
     }
 
+    /// Begins to hand over everything held, so that the daemon can be stopped for good.
+    pub fn drain(&self) -> DrainStatus {
+        self.inner.repairer.drain()
+    }
+
     /// What the daemon says of itself; `None` once it has stopped.
     pub async fn status(&self) -> Option<Status> {
         let view = self.inner.transfer.driver.view().await?;
@@ -159,6 +164,7 @@ impl NodeHandle {
             cpu_seconds: usage.cpu_seconds,
             damaged_shards: self.inner.transfer.store.damaged(),
             repair: self.inner.repairer.status(),
+            drain: self.inner.repairer.drain_status(),
             scrub: self.inner.scrubber.status(),
             default_redundancy: Redundancy::for_network(usize::try_from(nodes).unwrap_or(usize::MAX))
                 .to_string(),

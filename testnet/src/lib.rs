@@ -8,6 +8,7 @@
 //!
 //! The tests of the `chordage` command and its `testnet` and `demo` commands use the same handle.
 
+pub mod chaos;
 mod launch;
 mod logs;
 mod network;

@@ -48,7 +48,7 @@ pub(crate) async fn run(
         }
         drain = now;
         // Shards that others hold too need not be sent: the bar shows shares of what is held.
-        let done = if drain.shards == 0 { 0 } else { total * drain.covered / drain.shards };
+        let done = (total as f64 * drain.covered as f64 / drain.shards.max(1) as f64) as u64;
         progress.advance(done.saturating_sub(shown));
         shown = shown.max(done);
         if last_change.elapsed() > STALL {

@@ -1,9 +1,11 @@
 //! One file per command: its flags and what it does.
 
 pub(crate) mod cat;
+pub(crate) mod chaos;
 pub(crate) mod completions;
 pub(crate) mod daemon;
 pub(crate) mod demo;
+pub(crate) mod drain;
 pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod ls;

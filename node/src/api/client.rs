@@ -21,8 +21,8 @@ use super::endpoint::{Endpoint, EndpointError, Located};
 use super::operation::{OPERATION_HEADER, OperationId};
 use super::range::ByteRange;
 use super::types::{
-    Explanation, ObjectStat, PeerStatus, Problem, ProblemCode, PutQuery, PutReport, ScrubStatus, Status,
-    TraceReport,
+    DrainStatus, Explanation, ObjectStat, PeerStatus, Problem, ProblemCode, PutQuery, PutReport, ScrubStatus,
+    Status, TraceReport,
 };
 use super::upload::{Flow, UploadBody};
 use super::uri::{encode, hex, with_query};
@@ -131,8 +131,12 @@ impl Client {
 
     /// Begins to read everything that the daemon holds against its hashes; its status says how far it is.
     pub async fn scrub(&self) -> Result<ScrubStatus, ClientError> {
-        let answer = self.send(self.request(Method::POST, "/v1/scrub"), Empty::<Bytes>::new(), None).await?;
-        json(self.checked(answer).await?, self.timeouts.stall).await
+        self.post_json("/v1/scrub").await
+    }
+
+    /// Tells the daemon to hand over everything it holds; its status says how far it is.
+    pub async fn drain(&self) -> Result<DrainStatus, ClientError> {
+        self.post_json("/v1/drain").await
     }
 
     /// Looks `key` (64 hexadecimal digits, or a link) up and reports every hop.
@@ -276,6 +280,11 @@ impl Client {
 
     async fn get_json<T: DeserializeOwned>(&self, uri: &str) -> Result<T, ClientError> {
         let answer = self.send(self.request(Method::GET, uri), Empty::<Bytes>::new(), None).await?;
+        json(self.checked(answer).await?, self.timeouts.stall).await
+    }
+
+    async fn post_json<T: DeserializeOwned>(&self, uri: &str) -> Result<T, ClientError> {
+        let answer = self.send(self.request(Method::POST, uri), Empty::<Bytes>::new(), None).await?;
         json(self.checked(answer).await?, self.timeouts.stall).await
     }
 

@@ -8,7 +8,7 @@ mod explain;
 mod repair;
 
 pub use explain::{ChunkExplained, Explanation, ShardExplained};
-pub use repair::{RepairStatus, ScrubStatus};
+pub use repair::{DrainStatus, RepairStatus, ScrubStatus};
 
 /// How a put should be stored; the query string of `POST /v1/objects`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -209,6 +209,9 @@ pub struct Status {
     pub default_redundancy: String,
     /// What it does about shards that others lost.
     pub repair: RepairStatus,
+    /// Present when it was told to drain: how far it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<DrainStatus>,
     /// How far it is with reading its shards again.
     pub scrub: ScrubStatus,
     /// What reading objects has cost since the daemon started.

@@ -146,9 +146,8 @@ async fn hand_over(
     answers: Vec<(Peer, Answer)>,
 ) -> Pass {
     let shown = super::rounds::shown(&answers);
-    let empty = |peer: &Peer| {
-        answers.iter().any(|(other, answer)| other.id() == peer.id() && answer.held == Some(0))
-    };
+    let empty =
+        |peer: &Peer| answers.iter().any(|(other, answer)| other.id() == peer.id() && answer.held == Some(0));
     let mut free = window.into_iter().filter(|peer| empty(peer));
     let mut pass = Pass { seen: indices.len() as u64, ..Pass::default() };
     for index in indices {

@@ -11,6 +11,7 @@
 //! need be. The others look now and then, and act when those before them have not. Two that act at once do no harm:
 //! a shard is named by chunk and index.
 
+mod drain;
 mod explain;
 mod news;
 mod rebuild;
@@ -66,6 +67,8 @@ struct Inner {
     /// Jobs were queued.
     queued: Notify,
     leaving: CancellationToken,
+    /// Cancelled once no more shards are taken because those held are handed over.
+    draining: CancellationToken,
 }
 
 struct State {
@@ -89,6 +92,7 @@ impl Repairer {
         ledger: Arc<Ledger>,
         damage: mpsc::Receiver<ShardKey>,
         leaving: CancellationToken,
+        draining: CancellationToken,
     ) -> Repairer {
         let now = now();
         let seconds = Duration::from_secs;
@@ -116,6 +120,7 @@ impl Repairer {
                 }),
                 queued: Notify::new(),
                 leaving,
+                draining,
             }),
         };
         if config.enabled {

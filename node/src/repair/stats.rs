@@ -2,12 +2,15 @@
 
 use chordage_storage::repair::{Churn, Moment};
 
+use crate::api::types::DrainStatus;
+
 /// Counters since the start.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Stats {
     /// Losses of neighbours, and until when they are counted in.
     pub(super) churn: Churn,
     pub(super) churn_counted: Moment,
+    pub(super) drain: Option<DrainStatus>,
     pub(super) rounds: u64,
     pub(super) last_round: Tally,
     pub(super) repaired_chunks: u64,

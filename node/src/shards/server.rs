@@ -30,17 +30,18 @@ pub(crate) struct ShardServer {
     leaving: CancellationToken,
     traffic: Arc<TrafficCounters>,
     ledger: Option<Arc<Ledger>>,
+    draining: CancellationToken,
 }
 
 impl ShardServer {
     /// `leaving`: once cancelled, new shards are refused while held ones are still served.
     pub(crate) fn new(store: Store, leaving: CancellationToken, traffic: Arc<TrafficCounters>) -> Self {
-        ShardServer { store, leaving, traffic, ledger: None }
+        ShardServer { store, leaving, traffic, ledger: None, draining: CancellationToken::new() }
     }
 
-    /// Tells others, too, what is written down about chunks.
-    pub(crate) fn with_ledger(self, ledger: Arc<Ledger>) -> Self {
-        ShardServer { ledger: Some(ledger), ..self }
+    /// Tells others, too, what is written down about chunks. `draining`: once cancelled, new shards are refused.
+    pub(crate) fn with_repair(self, ledger: Arc<Ledger>, draining: CancellationToken) -> Self {
+        ShardServer { ledger: Some(ledger), draining, ..self }
     }
 
     /// Serves one stream until the peer closes it or misbehaves.
@@ -89,7 +90,7 @@ impl ShardServer {
 
     async fn answer(&self, request: Request, payload: Bytes) -> (Reply, Vec<Bytes>) {
         match request {
-            Request::Put { .. } if self.leaving.is_cancelled() => {
+            Request::Put { .. } if self.leaving.is_cancelled() || self.draining.is_cancelled() => {
                 (Reply::Refused(Refusal::Leaving), Vec::new())
             }
             Request::Put { chunk, index, descriptor_len } => {

@@ -1,11 +1,13 @@
 //! Where records of chunks are kept over restarts.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 
-use redb::{Database, Durability, ReadableDatabase, TableDefinition};
+use redb::{Database, ReadableDatabase, TableDefinition};
 
 use super::record::ChunkRecord;
+use crate::database::{begin_write, failed, guarded};
 use crate::ids::ChunkId;
 
 const CHUNKS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("chunks");
@@ -15,7 +17,7 @@ const CACHE_BYTES: usize = 4 << 20;
 /// The ledger could not be used. Nothing is lost but what was learnt of others, and that can be asked for again.
 #[derive(Debug, thiserror::Error)]
 #[error("the ledger of holders: {0}")]
-pub struct LedgerError(redb::Error);
+pub struct LedgerError(#[from] io::Error);
 
 /// A table from chunk to [`ChunkRecord`], in a redb database of its own. It holds only what can be learnt again, so
 /// that a damaged one is made anew, and its changes are made durable by whoever calls [`flush`](Self::flush).
@@ -24,28 +26,28 @@ pub struct Ledger {
     db: Database,
 }
 
-fn failed(error: impl Into<redb::Error>) -> LedgerError {
-    LedgerError(error.into())
-}
-
 impl Ledger {
     /// Opens or creates the ledger at `path`; one that cannot be read is replaced.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
-        let create = || redb::Builder::new().set_cache_size(CACHE_BYTES).create(path);
-        let db = match create() {
-            Ok(db) => db,
-            // Another process has it: replacing it would take it from under that one's feet.
-            Err(error @ redb::DatabaseError::DatabaseAlreadyOpen) => return Err(failed(error)),
-            Err(_) => {
-                // What cannot be removed cannot be created either, and that error says why.
-                let _ = std::fs::remove_file(path);
-                create().map_err(failed)?
-            }
+        let open = || {
+            guarded(|| {
+                let db = redb::Builder::new()
+                    .set_cache_size(CACHE_BYTES)
+                    .set_check_integrity_on_open(true)
+                    .create(path)
+                    .map_err(failed)?;
+                let txn = begin_write(&db, true)?;
+                txn.open_table(CHUNKS).map_err(failed)?;
+                txn.commit().map_err(failed)?;
+                Ok(Self { db })
+            })
         };
-        let txn = db.begin_write().map_err(failed)?;
-        txn.open_table(CHUNKS).map_err(failed)?;
-        txn.commit().map_err(failed)?;
-        Ok(Self { db })
+        open().or_else(|_| {
+            // The directory is locked, so that nobody else has it open. What cannot be removed cannot be created either,
+            // and that error says why.
+            let _ = std::fs::remove_file(path);
+            Ok(open()?)
+        })
     }
 
     /// The record of one chunk.
@@ -59,16 +61,18 @@ impl Ledger {
         first: &ChunkId,
         last: &ChunkId,
     ) -> Result<BTreeMap<ChunkId, ChunkRecord>, LedgerError> {
-        let txn = self.db.begin_read().map_err(failed)?;
-        let table = txn.open_table(CHUNKS).map_err(failed)?;
-        let mut found = BTreeMap::new();
-        for row in table.range::<&[u8; 32]>(&first.0..=&last.0).map_err(failed)? {
-            let (chunk, record) = row.map_err(failed)?;
-            if let Some(record) = ChunkRecord::decode(record.value()) {
-                found.insert(ChunkId(*chunk.value()), record);
+        Ok(guarded(|| {
+            let txn = self.db.begin_read().map_err(failed)?;
+            let table = txn.open_table(CHUNKS).map_err(failed)?;
+            let mut found = BTreeMap::new();
+            for row in table.range::<&[u8; 32]>(&first.0..=&last.0).map_err(failed)? {
+                let (chunk, record) = row.map_err(failed)?;
+                if let Some(record) = ChunkRecord::decode(record.value()) {
+                    found.insert(ChunkId(*chunk.value()), record);
+                }
             }
-        }
-        Ok(found)
+            Ok(found)
+        })?)
     }
 
     /// Writes records (`Some`) and removes them (`None`). Seen by readers at once; a crash may take it back.
@@ -76,25 +80,26 @@ impl Ledger {
         &self,
         changes: impl IntoIterator<Item = (&'a ChunkId, Option<&'a ChunkRecord>)>,
     ) -> Result<(), LedgerError> {
-        let mut txn = self.db.begin_write().map_err(failed)?;
-        txn.set_durability(Durability::None)
-            .map_err(|error| LedgerError(redb::Error::Io(std::io::Error::other(error.to_string()))))?;
-        {
-            let mut table = txn.open_table(CHUNKS).map_err(failed)?;
-            for (chunk, record) in changes {
-                match record {
-                    Some(record) => drop(table.insert(&chunk.0, record.encode().as_slice()).map_err(failed)?),
-                    None => drop(table.remove(&chunk.0).map_err(failed)?),
+        Ok(guarded(|| {
+            let txn = begin_write(&self.db, false)?;
+            {
+                let mut table = txn.open_table(CHUNKS).map_err(failed)?;
+                for (chunk, record) in changes {
+                    match record {
+                        Some(record) => {
+                            drop(table.insert(&chunk.0, record.encode().as_slice()).map_err(failed)?);
+                        }
+                        None => drop(table.remove(&chunk.0).map_err(failed)?),
+                    }
                 }
             }
-        }
-        txn.commit().map_err(failed)
+            txn.commit().map_err(failed)
+        })?)
     }
 
     /// Makes everything written so far durable.
     pub fn flush(&self) -> Result<(), LedgerError> {
-        let txn = self.db.begin_write().map_err(failed)?;
-        txn.commit().map_err(failed)
+        Ok(guarded(|| begin_write(&self.db, true)?.commit().map_err(failed))?)
     }
 }
 

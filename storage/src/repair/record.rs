@@ -122,6 +122,7 @@ impl ChunkRecord {
     /// Takes in what nodes said just now. A holder that is not among them counts as one that did not answer. `gone`
     /// tells since when a node is known to be away, which may be earlier than this survey.
     pub fn observe(&mut self, now: Moment, answers: &[Answer], gone: impl Fn(Holder) -> Option<Moment>) {
+        let first = self.surveyed == Moment(0);
         for (index, sight) in self.sights.iter_mut().enumerate() {
             let shows = |answer: &&Answer| answer.held.is_some_and(|held| held >> index & 1 == 1);
             // Whoever had it last first, so that surplus copies do not make records flutter.
@@ -138,7 +139,8 @@ impl ChunkRecord {
                 |by: Holder| answers.iter().any(|answer| answer.holder == by && answer.held.is_some());
             *sight = match (holder, *sight) {
                 (Some(holder), _) => Sight::Held(holder),
-                (None, Sight::Never(since)) => Sight::Never(since),
+                // The clock starts with the first survey: before it nobody could have been seen.
+                (None, Sight::Never(since)) => Sight::Never(if first { now } else { since }),
                 (None, Sight::Held(by)) => {
                     let since = gone(by).map_or(now, |since| since.min(now));
                     Sight::Missing { by, since, denied: answered(by) }
@@ -296,7 +298,7 @@ mod tests {
         record.observe(Moment(1000), &[answer(1, Some(1))], |_| None);
         let moved = record.on_another_clock(Moment(1050), Moment(9_000_000));
         assert_eq!(moved.surveyed(), Moment(8_999_950));
-        assert_eq!(moved.state(1, Moment(9_000_000), &PATIENCE), ShardState::Lost);
+        assert_eq!(moved.state(1, Moment(9_000_000), &PATIENCE), ShardState::Suspect);
     }
 
     #[test]

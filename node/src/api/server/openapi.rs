@@ -4,8 +4,8 @@ use axum::response::Json;
 use utoipa::OpenApi;
 
 use super::super::types::{
-    ChunkExplained, EntryInfo, Explanation, Health, HolderCount, ObjectStat, PeerStatus, Problem,
-    ProblemCode, PutReport, RepairStatus, RowStatus, ScrubStatus, ShardExplained, Status, TraceHop,
+    ChunkExplained, DrainStatus, EntryInfo, Explanation, Health, HolderCount, ObjectStat, PeerStatus,
+    Problem, ProblemCode, PutReport, RepairStatus, RowStatus, ScrubStatus, ShardExplained, Status, TraceHop,
     TraceReport,
 };
 use super::{content, listing, objects, operations, overlay};
@@ -28,6 +28,7 @@ use super::{content, listing, objects, operations, overlay};
         content::archive,
         overlay::status,
         overlay::peers,
+        overlay::drain,
         overlay::scrub,
         overlay::trace,
         operations::operation,
@@ -35,6 +36,7 @@ use super::{content, listing, objects, operations, overlay};
     ),
     components(schemas(
         ChunkExplained,
+        DrainStatus,
         EntryInfo,
         Explanation,
         Health,

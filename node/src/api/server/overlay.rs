@@ -8,7 +8,7 @@ use axum::response::Json;
 use chordage_dht::Key;
 use chordage_storage::Link;
 
-use super::super::types::{PeerStatus, Problem, ScrubStatus, Status, TraceReport};
+use super::super::types::{DrainStatus, PeerStatus, Problem, ScrubStatus, Status, TraceReport};
 use super::reply::Failure;
 use super::state::Shared;
 use crate::transfer::ring_key;
@@ -17,6 +17,14 @@ use crate::transfer::ring_key;
 #[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Status), (status = 503, body = Problem)))]
 pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Result<Json<Status>, Failure> {
     Ok(Json(shared.handle.status().await.ok_or_else(Problem::shutting_down)?))
+}
+
+/// Begins to hand over everything held, so that the daemon can be stopped for good
+///
+/// It takes no more shards from then on; its status says how far it is.
+#[utoipa::path(post, path = "/v1/drain", responses((status = 202, body = DrainStatus)))]
+pub(super) async fn drain(State(shared): State<Arc<Shared>>) -> (StatusCode, Json<DrainStatus>) {
+    (StatusCode::ACCEPTED, Json(shared.handle.drain()))
 }
 
 /// Begins to read all shards held against their hashes

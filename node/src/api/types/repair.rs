@@ -24,6 +24,23 @@ pub struct ScrubStatus {
     pub last_end_seconds_ago: Option<u64>,
 }
 
+/// How far a daemon is with handing over what it holds. Part of `GET /v1/status`, answer of `POST /v1/drain`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DrainStatus {
+    /// Shards held, as far as they have been looked at.
+    pub shards: u64,
+    /// Those of them that another live daemon holds too.
+    pub covered: u64,
+    /// Those that were handed over.
+    pub handed: u64,
+    /// Bytes sent for that.
+    pub sent_bytes: u64,
+    /// Those for which no daemon near them took one; they are tried again.
+    pub homeless: u64,
+    /// Whether the daemon can be stopped for good: everything it holds has another holder.
+    pub done: bool,
+}
+
 /// What a daemon does about lost shards. Part of `GET /v1/status`. Counters are since the start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RepairStatus {

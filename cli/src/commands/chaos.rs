@@ -1,0 +1,170 @@
+//! `chordage testnet chaos`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chordage_testnet::chaos::{self, ChaosPlan, ChaosReport, Fault, IMPATIENT};
+use chordage_testnet::{Plan, Testnet};
+use clap::{Args, ValueEnum};
+
+use crate::error::CliError;
+use crate::exit::ExitStatus;
+use crate::human;
+use crate::printer::Printer;
+
+/// How long the network may take until every daemon has found its neighbours.
+const SETTLE_WAIT: Duration = Duration::from_secs(120);
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit code 0: nothing that was acknowledged was lost or altered, and every put and get ended in time with a success or an error that says why. \
+1: something was; the report says what, and the network stays in --dir to be looked at.
+
+Examples:
+  chordage testnet chaos --seed 3 --minutes 5
+  chordage testnet chaos --nodes 24 --redundancy 4/10 --hits 4 --faults kill,corrupt --json")]
+pub(crate) struct ChaosArgs {
+    /// Decides which faults hit whom, and what is put and read; the same seed gives the same storms
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// No storm begins after so many minutes
+    #[arg(long, value_name = "M", default_value_t = 1.0)]
+    minutes: f64,
+    /// What happens to daemons
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values = ["kill", "stop", "corrupt"])]
+    faults: Vec<FaultName>,
+    /// How many daemons
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u16).range(2..=200))]
+    nodes: u16,
+    /// Redundancy of what is put
+    #[arg(long, value_name = "K/N", default_value = "3/8")]
+    redundancy: String,
+    /// Daemons hit in one storm at most; more than the write quorum less K can lose what was acknowledged, rightly
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    hits: usize,
+    /// Clients that put and get at the same time
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    clients: usize,
+    /// Directory for the network [default: a temporary one, removed unless something was wrong]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FaultName {
+    /// SIGKILL
+    Kill,
+    /// SIGSTOP
+    Stop,
+    /// Flipped bytes on disk
+    Corrupt,
+}
+
+/// Runs the command. The network ends with it.
+pub(crate) async fn run(
+    args: ChaosArgs,
+    program: PathBuf,
+    printer: &Printer,
+) -> Result<ExitStatus, CliError> {
+    let place = |path: &std::path::Path, error: &std::io::Error| CliError::file("create", path, error);
+    let temporary = tempfile::Builder::new().prefix("chordage-chaos-").tempdir();
+    let temporary = temporary.map_err(|error| place(&std::env::temp_dir(), &error))?;
+    let base = args.dir.clone().unwrap_or_else(|| temporary.path().to_path_buf());
+    std::fs::create_dir_all(&base).map_err(|error| place(&base, &error))?;
+    let settings = base.join("settings.toml");
+    std::fs::write(&settings, IMPATIENT).map_err(|error| place(&settings, &error))?;
+    let mut plan = Plan::new(&program, base.join("net"), args.nodes.into());
+    plan.daemon_args = vec!["--config".into(), settings.display().to_string()];
+    printer.tell(format!(
+        "seed {}: starting {}",
+        args.seed,
+        human::count(args.nodes.into(), "daemon", "daemons")
+    ));
+    let mut net = Testnet::start(plan).await?;
+    let settled = net.wait_settled(SETTLE_WAIT).await;
+    settled.map_err(|error| CliError::new(ExitStatus::Deadline, "not_settled", error))?;
+    let chaos = ChaosPlan {
+        seed: args.seed,
+        duration: Duration::from_secs_f64((args.minutes * 60.0).clamp(0.0, 1e6)),
+        faults: args.faults.iter().map(|fault| Fault::from(*fault)).collect(),
+        redundancy: args.redundancy.clone(),
+        hits_max: args.hits.min(usize::from(args.nodes) - 1),
+        clients: args.clients.clamp(1, 64),
+        object_bytes_max: 3 << 20,
+    };
+    let outcome = chaos::run(&mut net, &program, chaos).await;
+    let again = format!("chordage testnet chaos --seed {} (with the same flags)", args.seed);
+    let kept = |error: CliError| error.state(format!("what is left is in {}", base.display())).hint(&again);
+    let report = match outcome {
+        Ok(report) => report,
+        Err(error) => {
+            drop(net);
+            keep(temporary, args.dir.is_none());
+            return Err(kept(CliError::new(ExitStatus::Internal, "chaos", error)));
+        }
+    };
+    drop(net);
+    if printer.is_json() {
+        printer.json(&report)?;
+    } else {
+        for line in describe(&report) {
+            printer.line(line)?;
+        }
+    }
+    if report.is_good() {
+        return Ok(ExitStatus::Success);
+    }
+    keep(temporary, args.dir.is_none());
+    Err(kept(CliError::new(ExitStatus::Internal, "chaos", "not everything was as it has to be")))
+}
+
+fn keep(temporary: tempfile::TempDir, used: bool) {
+    if used {
+        let _path = temporary.keep();
+    }
+}
+
+impl From<FaultName> for Fault {
+    fn from(name: FaultName) -> Fault {
+        match name {
+            FaultName::Kill => Fault::Kill,
+            FaultName::Stop => Fault::Stop,
+            FaultName::Corrupt => Fault::Corrupt,
+        }
+    }
+}
+
+fn describe(report: &ChaosReport) -> Vec<String> {
+    let faults: Vec<String> =
+        report.faults.iter().map(|(fault, count)| format!("{count} {fault:?}").to_lowercase()).collect();
+    let refused: Vec<String> = report.refused.iter().map(|(code, count)| format!("{count} {code}")).collect();
+    let mut lines = vec![
+        format!(
+            "storms     {} in {}: {}; {} replaced by new ones",
+            report.storms,
+            human::seconds(report.seconds),
+            faults.join(", "),
+            human::count(report.replaced, "daemon", "daemons")
+        ),
+        format!(
+            "healed     every object whole at most {} after a storm",
+            human::seconds(report.heal_seconds_max)
+        ),
+        format!(
+            "clients    {} acknowledged ({}), {} brought every byte; the slowest took {}",
+            human::count(report.objects, "object", "objects"),
+            human::bytes(report.object_bytes),
+            human::count(report.gets, "get", "gets"),
+            human::seconds(report.operation_seconds_max)
+        ),
+        format!(
+            "wrong      {} altered, {} lost, {} late, {} without a reason",
+            report.altered, report.lost, report.late, report.unexplained
+        ),
+    ];
+    if !refused.is_empty() {
+        lines.insert(3, format!("refused    with a reason: {}", refused.join(", ")));
+    }
+    lines.extend(report.findings.iter().map(|finding| format!("           {finding}")));
+    lines
+}

@@ -1,0 +1,44 @@
+//! Disks that lie.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rand_chacha::ChaCha8Rng;
+
+use super::below;
+
+/// The beginning of a segment is left alone: what it says is needed to find what else is damaged.
+const BEGINNING: u64 = 4096;
+
+/// Flips a byte at up to `count` places of the segment files below a shard store, while its daemon may use them. Returns
+/// how many were flipped.
+pub(super) fn flip(shards: &Path, count: usize, random: &mut ChaCha8Rng) -> io::Result<u64> {
+    let mut segments: Vec<(PathBuf, u64)> = Vec::new();
+    for entry in fs::read_dir(shards)? {
+        let entry = entry?;
+        let length = entry.metadata()?.len();
+        // The index is small, and made again from the segments if it is damaged.
+        let index = entry.path().extension().is_some_and(|extension| extension == "redb");
+        if !index && length > BEGINNING {
+            segments.push((entry.path(), length));
+        }
+    }
+    // A directory lists its files in any order.
+    segments.sort();
+    let mut flipped = 0;
+    for _ in 0..count {
+        if segments.is_empty() {
+            break;
+        }
+        let (path, length) = &segments[below(random, segments.len())];
+        let place = BEGINNING + below(random, (length - BEGINNING) as usize) as u64;
+        let file = File::options().read(true).write(true).open(path)?;
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, place)?;
+        file.write_all_at(&[byte[0] ^ 0x5a], place)?;
+        flipped += 1;
+    }
+    Ok(flipped)
+}

@@ -1,0 +1,254 @@
+//! Chaos: daemons are killed, frozen and their disks damaged while clients put and get, and a checker knows every byte
+//! that was acknowledged.
+//!
+//! A run is a sequence of storms. In each, faults hit random daemons, but no more of them than every acknowledged object
+//! can bear: one that was acknowledged has a write quorum of shards, so that all but k of these may be hit. Then what was
+//! frozen goes on, what was killed is started again or replaced by a new and empty daemon, and the network has to make
+//! every object whole without being told. Last, every object is read and compared.
+//!
+//! The seed decides which faults hit whom, in which order, and what clients store and read; how these meet is left to the
+//! machine.
+
+mod client;
+mod damage;
+mod report;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chordage_node::api::client::Client;
+use chordage_node::api::endpoint::Located;
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+pub use self::report::ChaosReport;
+use crate::network::{STATUS_TIMEOUTS, Testnet};
+use crate::process::SignalError;
+use crate::start::StartError;
+use crate::wait::{WaitError, wait_until};
+
+/// Settings under which a network notices and repairs within seconds what takes a real one hours and days.
+pub const IMPATIENT: &str = "\
+[repair]
+survey_seconds = 1
+suspect_seconds = 2
+lost_seconds = 5
+restore_seconds = 1
+turn_seconds = 20
+bytes_per_second = 50000000
+brake_percent = 100
+
+[scrub]
+period_seconds = 5
+";
+
+/// How long a network may take to make everything whole after a storm.
+const HEAL_WAIT: Duration = Duration::from_secs(180);
+
+/// What can happen to a daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// SIGKILL. It is started again after the storm, or replaced by a new one.
+    Kill,
+    /// SIGSTOP: it keeps its connections and answers nothing, until the storm is over.
+    Stop,
+    /// Bytes of its segment files are flipped while it runs.
+    Corrupt,
+}
+
+/// What to do to a network, and for how long.
+#[derive(Clone, Debug)]
+pub struct ChaosPlan {
+    /// Decides everything that the machine does not.
+    pub seed: u64,
+    /// No storm begins after this.
+    pub duration: Duration,
+    /// Which faults occur; each is as likely as the others.
+    pub faults: Vec<Fault>,
+    /// Shards needed and shards made of what clients put, `K/N`.
+    pub redundancy: String,
+    /// Daemons that may be hit in one storm.
+    pub hits_max: usize,
+    /// Clients that put and get at the same time.
+    pub clients: usize,
+    /// Bytes of the largest object.
+    pub object_bytes_max: usize,
+}
+
+/// Why a run could not be carried through. What was learnt until then is lost; the network's logs are kept.
+#[derive(Debug, thiserror::Error)]
+pub enum ChaosError {
+    /// A daemon did not start again.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A signal could not be sent.
+    #[error(transparent)]
+    Signal(#[from] SignalError),
+    /// The network did not become whole in time.
+    #[error("the network did not heal: {0}")]
+    NotHealed(#[from] WaitError),
+    /// A disk could not be damaged.
+    #[error("cannot damage {}: {error}", path.display())]
+    Damage {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+}
+
+/// What clients share with the one who breaks things.
+struct World {
+    program: PathBuf,
+    plan: ChaosPlan,
+    state: Mutex<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// Data directories of daemons that should answer.
+    usable: Vec<PathBuf>,
+    objects: Vec<Object>,
+    report: ChaosReport,
+    over: bool,
+}
+
+/// An acknowledged object. Its bytes follow from its number and its length.
+#[derive(Clone, Debug)]
+struct Object {
+    number: u64,
+    bytes: usize,
+    link: String,
+}
+
+impl World {
+    fn state(&self) -> MutexGuard<'_, Shared> {
+        // Each change is one step, so that a thread that panicked left it whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lets chaos loose on a network that has settled and whose daemons have settings like [`IMPATIENT`].
+pub async fn run(net: &mut Testnet, program: &Path, plan: ChaosPlan) -> Result<ChaosReport, ChaosError> {
+    let started = Instant::now();
+    let mut random = ChaCha8Rng::seed_from_u64(plan.seed);
+    let (duration, clients) = (plan.duration, plan.clients);
+    let report = ChaosReport { seed: plan.seed, ..ChaosReport::default() };
+    let state = Mutex::new(Shared { report, ..Shared::default() });
+    let world = Arc::new(World { program: program.to_owned(), plan, state });
+    note_usable(net, &world);
+    let mut working = JoinSet::new();
+    for number in 0..clients {
+        working.spawn(client::work(world.clone(), number as u64));
+    }
+    while started.elapsed() < duration {
+        let killed = storm(net, &world, &mut random).await?;
+        heal(net, &world, &mut random, &killed).await?;
+        world.state().report.storms += 1;
+    }
+    world.state().over = true;
+    while let Some(ended) = working.join_next().await {
+        if let Err(error) = ended {
+            std::panic::resume_unwind(error.into_panic());
+        }
+    }
+    client::read_everything(&world).await;
+    let mut report = std::mem::take(&mut world.state().report);
+    report.seconds = started.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+fn note_usable(net: &Testnet, world: &World) {
+    let usable = net.living().into_iter().filter(|&index| !net.is_frozen(index));
+    world.state().usable = usable.map(|index| net.data_dir(index)).collect();
+}
+
+/// Hits daemons, each at most once, with pauses in between. Returns those that were killed.
+async fn storm(net: &mut Testnet, world: &World, random: &mut ChaCha8Rng) -> Result<Vec<usize>, ChaosError> {
+    let hits = 1 + below(random, world.plan.hits_max.max(1));
+    let mut untouched = net.living();
+    let mut killed = Vec::new();
+    for _ in 0..hits {
+        sleep(Duration::from_millis(200 + below(random, 2000) as u64)).await;
+        // Somebody has to be there to talk to.
+        if untouched.len() <= 1 {
+            break;
+        }
+        let victim = untouched.swap_remove(below(random, untouched.len()));
+        let fault = world.plan.faults[below(random, world.plan.faults.len())];
+        match fault {
+            Fault::Kill => {
+                net.kill(&[victim])?;
+                killed.push(victim);
+            }
+            Fault::Stop => net.freeze(victim)?,
+            Fault::Corrupt => {
+                let shards = net.data_dir(victim).join("shards");
+                let flipped = damage::flip(&shards, 3, random)
+                    .map_err(|error| ChaosError::Damage { path: shards, error })?;
+                world.state().report.flipped_bytes += flipped;
+            }
+        }
+        *world.state().report.faults.entry(fault).or_default() += 1;
+        note_usable(net, world);
+    }
+    Ok(killed)
+}
+
+/// Ends the storm, and waits until every acknowledged object is whole.
+async fn heal(
+    net: &mut Testnet,
+    world: &World,
+    random: &mut ChaCha8Rng,
+    killed: &[usize],
+) -> Result<(), ChaosError> {
+    for index in net.living() {
+        net.thaw(index)?;
+    }
+    let (replaced, restarted): (Vec<usize>, Vec<usize>) = killed.iter().partition(|_| below(random, 2) == 0);
+    net.restart(&restarted).await?;
+    if !replaced.is_empty() {
+        net.grow(net.len() + replaced.len()).await?;
+        world.state().report.replaced += replaced.len() as u64;
+    }
+    net.wait_settled(HEAL_WAIT).await?;
+    note_usable(net, world);
+    let began = Instant::now();
+    let (objects, through) = {
+        let state = world.state();
+        (state.objects.clone(), state.usable.clone())
+    };
+    for (position, object) in objects.iter().enumerate() {
+        let through = &through[position % through.len()];
+        let left = HEAL_WAIT.saturating_sub(began.elapsed());
+        wait_until("every object is whole", left, || whole(through, object)).await?;
+    }
+    let mut state = world.state();
+    state.report.heal_seconds_max = state.report.heal_seconds_max.max(began.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Whether every shard of an object is on a live daemon; otherwise what is missing.
+async fn whole(through: &Path, object: &Object) -> Result<(), String> {
+    let located = Located::in_data_dir(through).map_err(|error| error.to_string())?;
+    let client = Client::from(located).with_timeouts(STATUS_TIMEOUTS);
+    let explained = client.explain(&object.link, 1).await.map_err(|error| error.to_string())?;
+    if explained.whole == explained.chunks {
+        return Ok(());
+    }
+    let worst = explained.worst.first();
+    Err(format!(
+        "object {}: {} of {} chunks are whole; the worst: {worst:?}",
+        object.number, explained.whole, explained.chunks
+    ))
+}
+
+/// A number below `end`, which is not 0.
+fn below(random: &mut ChaCha8Rng, end: usize) -> usize {
+    (random.next_u64() % end as u64) as usize
+}
