@@ -86,7 +86,7 @@ const CONFIG: StoreConfig = StoreConfig { index_cache_bytes: 1 << 20, ..StoreCon
 /// Shards, and the segment that a store makes of them.
 static GOOD: LazyLock<(Vec<ShardPut>, Vec<u8>)> = LazyLock::new(|| {
     let params = EncodeParams::new("2/4".parse().unwrap(), ConvergenceSecret::new([1; 32]));
-    let chunk = encode_chunk(&Pack::from(vec![9; 3000]), &params, &mut Coder::new()).unwrap();
+    let chunk = encode_chunk(Pack::from(vec![9; 3000]), &params, &mut Coder::new()).unwrap();
     let descriptor = chunk.descriptor.encode();
     let put = |(index, payload)| ShardPut {
         chunk: chunk.reference.id,

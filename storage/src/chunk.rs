@@ -25,9 +25,13 @@ const MAX_CACHED_CODECS: usize = 8;
 
 /// The plaintext of one chunk. Made from bytes, or by [`ObjectWriter`](crate::ObjectWriter), whose packs carry
 /// their pieces along, and a hash of those, so that their bytes need not be hashed twice.
+///
+/// The bytes lie in their buffer as they will lie in the sealed chunk, so that they can be sealed and coded where they
+/// are.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pack {
-    bytes: Vec<u8>,
+    /// Room for the header, then the plaintext.
+    buffer: Vec<u8>,
     /// Commits to the bytes.
     digest: Option<[u8; 32]>,
     number: Option<u32>,
@@ -35,10 +39,13 @@ pub struct Pack {
 }
 
 impl Pack {
-    /// The pack of this number in its object's table. Its `digest` commits to `bytes`: if it did not, one key could
-    /// seal two messages.
-    pub(crate) fn of_pieces(bytes: Vec<u8>, digest: [u8; 32], number: u32, pieces: Vec<PieceInfo>) -> Self {
-        Self { bytes, digest: Some(digest), number: Some(number), pieces }
+    /// Bytes before the plaintext in the buffer of a pack.
+    pub(crate) const ROOM: usize = BODY_START;
+
+    /// The pack of this number in its object's table; the plaintext stands behind [`ROOM`](Self::ROOM) in `buffer`,
+    /// and `digest` commits to it: if it did not, one key could seal two messages.
+    pub(crate) fn of_pieces(buffer: Vec<u8>, digest: [u8; 32], number: u32, pieces: Vec<PieceInfo>) -> Self {
+        Self { buffer, digest: Some(digest), number: Some(number), pieces }
     }
 
     /// Its number in the object's table, if it holds data of one.
@@ -50,16 +57,12 @@ impl Pack {
     pub fn take_pieces(&mut self) -> Vec<PieceInfo> {
         std::mem::take(&mut self.pieces)
     }
-
-    /// Gives back the buffer.
-    pub fn into_vec(self) -> Vec<u8> {
-        self.bytes
-    }
 }
 
 impl From<Vec<u8>> for Pack {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self { bytes, digest: None, number: None, pieces: Vec::new() }
+    fn from(mut bytes: Vec<u8>) -> Self {
+        bytes.splice(..0, [0; Self::ROOM]);
+        Self { buffer: bytes, digest: None, number: None, pieces: Vec::new() }
     }
 }
 
@@ -67,13 +70,13 @@ impl Deref for Pack {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.bytes
+        &self.buffer[Self::ROOM..]
     }
 }
 
 impl std::fmt::Debug for Pack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Pack({} bytes)", self.bytes.len())
+        write!(f, "Pack({} bytes)", self.len())
     }
 }
 
@@ -240,7 +243,7 @@ pub enum RebuildError {
 /// Makes a chunk: compresses it if that pays, seals, codes and hashes it. A pure function; the coder only saves
 /// time.
 pub fn encode_chunk(
-    plain: &Pack,
+    plain: Pack,
     params: &EncodeParams,
     coder: &mut Coder,
 ) -> Result<EncodedChunk, EncodeError> {
@@ -254,23 +257,30 @@ pub fn encode_chunk(
     let redundancy = params.redundancy;
     let codec = coder.codec(CodecId::ReedSolomonVandermonde, redundancy);
     let compressed = match params.compression {
-        Compression::WhenItPays => coder.squeezer.compress(plain),
+        Compression::WhenItPays => coder.squeezer.compress(&plain),
         Compression::Off => None,
     };
-    let (method, body, digest) = match compressed {
-        Some(compressed) => (Method::Zstd, compressed, None),
-        None => (Method::Stored, &plain[..], plain.digest.as_ref()),
-    };
-
-    let sealed_len = body.len() + SEAL_OVERHEAD;
-    let shard_len = shard_len(sealed_len, redundancy.k());
     // One copy serves all holders when one shard is the whole chunk.
     let distinct = if redundancy.k() == 1 { 1 } else { usize::from(redundancy.n()) };
-    let mut stripe = vec![0u8; distinct * shard_len];
-    let sealed = &mut stripe[..sealed_len];
-    sealed[BODY_START..][..body.len()].copy_from_slice(body);
-    let key = seal::derive_key(&params.secret, params.cipher, method, plain_len, body, digest);
-    seal::seal(sealed, &key, params.cipher, method, plain_len);
+    let body_len = compressed.map_or(plain.len(), <[u8]>::len);
+    let sealed_len = body_len + SEAL_OVERHEAD;
+    let shard_len = shard_len(sealed_len, redundancy.k());
+    let stripe_len = distinct * shard_len;
+    let (method, digest, mut stripe) = match compressed {
+        Some(compressed) => {
+            let mut stripe = vec![0u8; stripe_len];
+            stripe[BODY_START..][..body_len].copy_from_slice(compressed);
+            (Method::Zstd, None, stripe)
+        }
+        None => {
+            let Pack { buffer: mut stripe, digest, .. } = plain;
+            stripe.resize(stripe_len, 0);
+            (Method::Stored, digest, stripe)
+        }
+    };
+    let body = &stripe[BODY_START..][..body_len];
+    let key = seal::derive_key(&params.secret, params.cipher, method, plain_len, body, digest.as_ref());
+    seal::seal(&mut stripe[..sealed_len], &key, params.cipher, method, plain_len);
     if distinct > 1 {
         codec.encode(&mut stripe, shard_len).expect("the stripe was laid out for this code just above");
     }

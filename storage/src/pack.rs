@@ -42,7 +42,7 @@ pub(crate) struct Packer {
     cutter: Cutter,
     secret: ConvergenceSecret,
     buffer: Vec<u8>,
-    /// Where the pieces of the open pack end and the tail begins.
+    /// Bytes in the open pack: behind them, and [`Pack::ROOM`], the tail begins.
     packed: usize,
     /// Hash of the lengths and hashes of the open pack's pieces.
     digest: blake3::Hasher,
@@ -71,19 +71,23 @@ impl Packer {
 
     /// Takes as many bytes as it needs before the next piece can be cut; returns how many.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> usize {
-        let tail = self.buffer.len() - self.packed;
-        let taken = bytes.len().min(MAX_PIECE - tail);
-        if self.buffer.capacity() == 0 {
-            self.buffer.reserve_exact(FULL_PACK + MAX_PIECE);
+        if self.buffer.is_empty() {
+            self.buffer = buffer();
         }
+        let taken = bytes.len().min(MAX_PIECE - self.tail().len());
         self.buffer.extend_from_slice(&bytes[..taken]);
         taken
+    }
+
+    /// Bytes that are not yet in a piece.
+    fn tail(&self) -> &[u8] {
+        self.buffer.get(Pack::ROOM + self.packed..).unwrap_or_default()
     }
 
     /// Cuts the next piece, if there are bytes enough to know where it ends. At the end of a file, any bytes are
     /// enough. It has to be [packed](Self::pack) or [left out](Self::leave_out) before the next one.
     pub(crate) fn next_piece(&self, end_of_file: bool) -> Option<PieceInfo> {
-        let tail = &self.buffer[self.packed..];
+        let tail = self.tail();
         if tail.is_empty() || self.full || (tail.len() < MAX_PIECE && !end_of_file) {
             return None;
         }
@@ -98,12 +102,8 @@ impl Packer {
 
     /// Drops the piece: it lies elsewhere.
     pub(crate) fn leave_out(&mut self, piece: &PieceInfo) {
-        let len = piece.len as usize;
-        if self.buffer.len() == self.packed + len {
-            self.buffer.truncate(self.packed); // the usual case for small files, without moving anything
-        } else {
-            self.buffer.drain(self.packed..self.packed + len);
-        }
+        let start = Pack::ROOM + self.packed;
+        self.buffer.drain(start..start + piece.len as usize);
     }
 
     /// Puts the piece into the open pack. The first one gives the pack its number.
@@ -133,18 +133,25 @@ impl Packer {
             return None;
         }
         let mut next = Vec::new();
-        if self.buffer.len() > self.packed {
-            next.reserve_exact(FULL_PACK + MAX_PIECE);
-            next.extend_from_slice(&self.buffer[self.packed..]);
+        if !self.tail().is_empty() {
+            next = buffer();
+            next.extend_from_slice(self.tail());
         }
         let mut bytes = std::mem::replace(&mut self.buffer, next);
-        bytes.truncate(self.packed);
+        bytes.truncate(Pack::ROOM + self.packed);
         let digest = std::mem::replace(&mut self.digest, digest());
         let pieces = std::mem::take(&mut self.pieces);
         self.packed = 0;
         self.full = false;
         Some(Pack::of_pieces(bytes, *digest.finalize().as_bytes(), self.chunk, pieces))
     }
+}
+
+/// An empty pack, with room for the largest.
+fn buffer() -> Vec<u8> {
+    let mut buffer = Vec::with_capacity(Pack::ROOM + FULL_PACK + MAX_PIECE);
+    buffer.resize(Pack::ROOM, 0);
+    buffer
 }
 
 fn digest() -> blake3::Hasher {

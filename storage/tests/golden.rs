@@ -57,7 +57,7 @@ fn params(code: &str, cipher: Cipher) -> EncodeParams {
 }
 
 fn chunk(len: usize, code: &str, cipher: Cipher) -> EncodedChunk {
-    encode_chunk(&Pack::from(noise(len, 1)), &params(code, cipher), &mut Coder::new()).unwrap()
+    encode_chunk(Pack::from(noise(len, 1)), &params(code, cipher), &mut Coder::new()).unwrap()
 }
 
 struct Sink {
@@ -71,8 +71,9 @@ impl ChunkSink for Sink {
     type Error = Infallible;
 
     fn submit(&mut self, pack: Pack) -> Result<(), Infallible> {
-        let chunk = encode_chunk(&pack, &self.params, &mut self.coder).unwrap();
-        self.chunks.push((chunk.reference, pack.into_vec()));
+        let plain = pack.to_vec();
+        let chunk = encode_chunk(pack, &self.params, &mut self.coder).unwrap();
+        self.chunks.push((chunk.reference, plain));
         Ok(())
     }
 

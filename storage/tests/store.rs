@@ -19,7 +19,7 @@ use harness::{noise, secret};
 fn shards(len: usize, seed: u64, redundancy: &str) -> Vec<ShardPut> {
     let redundancy: Redundancy = redundancy.parse().unwrap();
     let params = EncodeParams::new(redundancy, secret());
-    let chunk = encode_chunk(&Pack::from(noise(len, seed)), &params, &mut Coder::new()).unwrap();
+    let chunk = encode_chunk(Pack::from(noise(len, seed)), &params, &mut Coder::new()).unwrap();
     let descriptor = chunk.descriptor.encode();
     let put = |(index, payload)| ShardPut {
         chunk: chunk.reference.id,

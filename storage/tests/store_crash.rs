@@ -29,7 +29,7 @@ static SHARDS: LazyLock<Vec<ShardPut>> = LazyLock::new(|| {
         (0..).zip([("1/1", 100), ("1/1", 5_000), ("2/4", 30_000), ("1/1", 40_000), ("3/6", 9_000)].repeat(8))
     {
         let params = EncodeParams::new(redundancy.parse().unwrap(), secret());
-        let chunk = encode_chunk(&Pack::from(noise(len, seed)), &params, &mut coder).unwrap();
+        let chunk = encode_chunk(Pack::from(noise(len, seed)), &params, &mut coder).unwrap();
         let descriptor = chunk.descriptor.encode();
         for (index, payload) in (0u8..).zip(chunk.shards) {
             let (chunk, descriptor) = (chunk.reference.id, descriptor.clone());

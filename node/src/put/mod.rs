@@ -1,5 +1,6 @@
 //! Storing: read, cut, pack, seal, code, place, acknowledge, and only then a link.
 
+mod asking;
 mod ingest;
 mod place;
 mod recall;

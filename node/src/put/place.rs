@@ -46,12 +46,13 @@ impl Placed {
     }
 }
 
-/// Places `chunk`. Succeeds with at least a write quorum of acknowledgements, or, if `allow_degraded`, with
+/// Places `chunk`; `ask_first` about shards that its holders may have. Succeeds with at least a write quorum of acknowledgements, or, if `allow_degraded`, with
 /// enough to read it.
 pub(super) async fn place(
     transfer: &Transfer,
     chunk: EncodedChunk,
     allow_degraded: bool,
+    ask_first: bool,
 ) -> Result<Placed, PutError> {
     let deadline = Instant::now() + PLACE_TIMEOUT;
     let redundancy = chunk.descriptor.redundancy();
@@ -66,7 +67,12 @@ pub(super) async fn place(
     // Whoever holds a shard of this chunk keeps it: equal data is not sent again.
     let mut held = ShardSet::default();
     let mut free = VecDeque::new();
-    for (peer, set) in ask(transfer, id, nearest).await {
+    let asked = if ask_first {
+        ask(transfer, id, nearest).await
+    } else {
+        nearest.into_iter().map(|peer| (peer, ShardSet::default())).collect()
+    };
+    for (peer, set) in asked {
         match set.iter().find(|index| *index < n && !held.contains(*index)) {
             Some(index) => held.insert(index),
             None => free.push_back(peer),

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::PutError;
+use super::asking::Asking;
 use super::place::{Placed, place};
 use super::recall::Recall;
 use super::record::{Note, Recorder};
@@ -25,6 +26,7 @@ pub(super) struct NetworkSink {
     /// `None` when nothing from before is to be used.
     recall: Option<Recall>,
     recorder: Recorder,
+    asking: Arc<Asking>,
     references: Vec<oneshot::Receiver<ChunkRef>>,
     placements: Placements,
 }
@@ -69,6 +71,7 @@ impl NetworkSink {
             allow_degraded,
             recall,
             recorder,
+            asking: Arc::default(),
             cancelled,
             runtime: Handle::current(),
             references: Vec::new(),
@@ -93,11 +96,12 @@ impl NetworkSink {
         Some(file)
     }
 
-    /// Plain bytes, sealed bytes and shards are in memory together for a moment.
+    /// A pack is sealed and coded where it lies. (One that is compressed is in memory twice, but only while a coding
+    /// thread has it.)
     fn cost(&self, plain: usize) -> usize {
         let (k, n) = (usize::from(self.params.redundancy.k()), usize::from(self.params.redundancy.n()));
         let distinct = if k == 1 { 1 } else { n };
-        plain + plain.div_ceil(k) * distinct
+        plain.div_ceil(k) * distinct
     }
 }
 
@@ -120,11 +124,12 @@ impl ChunkSink for NetworkSink {
         self.references.push(reference);
         let (transfer, params, allow_degraded) =
             (self.transfer.clone(), self.params.clone(), self.allow_degraded);
+        let asking = self.asking.clone();
         let (recorder, number, pieces) = (self.recorder.clone(), pack.number(), pack.take_pieces());
         let task = async move {
             let encoded = transfer
                 .coders
-                .run(move |coder| encode_chunk(&pack, &params, coder))
+                .run(move |coder| encode_chunk(pack, &params, coder))
                 .await
                 .ok_or(PutError::Interrupted)?
                 .map_err(|error| PutError::Limit(error.to_string()))?;
@@ -132,10 +137,13 @@ impl ChunkSink for NetworkSink {
             let reference = encoded.reference;
             let _ = told.send(reference);
             let sealed_len = encoded.sealed_len as u32; // at most MAX_SEALED_LEN
-            let placed = place(&transfer, encoded, allow_degraded).await?;
+            // Of the manifest's chunks there are few, and they are often there.
+            let ask_first = number.is_none() || asking.is_worthwhile();
+            let placed = place(&transfer, encoded, allow_degraded, ask_first).await?;
             drop(memory);
             transfer.standing.remember(reference.id, placed.acks_min);
             if let Some(table) = number {
+                asking.tell(placed.sent_bytes < placed.stored_bytes);
                 recorder.note(Note::Stored { table, reference, sealed_len, pieces }).await;
             }
             Ok(placed)

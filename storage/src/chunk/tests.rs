@@ -30,7 +30,7 @@ proptest! {
     ) {
         let plain = if compressible { vec![7; len] } else { noise(len, 1) };
         let mut coder = Coder::new();
-        let chunk = encode_chunk(&Pack::from(plain.clone()), &params(k, n), &mut coder).unwrap();
+        let chunk = encode_chunk(Pack::from(plain.clone()), &params(k, n), &mut coder).unwrap();
         let shards = numbered(&chunk);
         for (index, shard) in &shards {
             prop_assert_eq!(chunk.descriptor.verify_shard(*index, shard), Ok(()));
@@ -66,7 +66,7 @@ proptest! {
 #[test]
 fn our_shards_are_those_of_the_crate() {
     for (k, n) in [(1, 3), (3, 6), (4, 10), (8, 20), (16, 40), (29, 80), (64, 128), (128, 128)] {
-        let chunk = encode_chunk(&Pack::from(noise(100_000, k)), &params(k, n), &mut Coder::new()).unwrap();
+        let chunk = encode_chunk(Pack::from(noise(100_000, k)), &params(k, n), &mut Coder::new()).unwrap();
         if n == k {
             continue;
         }
@@ -81,7 +81,8 @@ fn our_shards_are_those_of_the_crate() {
 #[test]
 fn equal_data_of_one_owner_is_one_chunk_and_of_two_owners_two() {
     let plain = Pack::from(noise(50_000, 9));
-    let id = |params: &EncodeParams| encode_chunk(&plain, params, &mut Coder::new()).unwrap().reference.id;
+    let id =
+        |params: &EncodeParams| encode_chunk(plain.clone(), params, &mut Coder::new()).unwrap().reference.id;
     let mine = params(4, 10);
     let theirs = EncodeParams::new(mine.redundancy, ConvergenceSecret::new([4; 32]));
     assert_eq!(id(&mine), id(&mine));
@@ -94,8 +95,8 @@ fn equal_data_of_one_owner_is_one_chunk_and_of_two_owners_two() {
 #[test]
 fn a_wrong_shard_key_or_descriptor_is_a_typed_error() {
     let mut coder = Coder::new();
-    let chunk = encode_chunk(&Pack::from(noise(10_000, 2)), &params(3, 6), &mut coder).unwrap();
-    let other = encode_chunk(&Pack::from(noise(10_000, 5)), &params(3, 6), &mut coder).unwrap();
+    let chunk = encode_chunk(Pack::from(noise(10_000, 2)), &params(3, 6), &mut coder).unwrap();
+    let other = encode_chunk(Pack::from(noise(10_000, 5)), &params(3, 6), &mut coder).unwrap();
     let shards = numbered(&chunk);
 
     let mut bad = shards[4].1.to_vec();
@@ -146,7 +147,7 @@ fn a_wrong_shard_key_or_descriptor_is_a_typed_error() {
 #[test]
 fn the_root_of_a_link_is_read_without_knowing_its_length() {
     let mut coder = Coder::new();
-    let chunk = encode_chunk(&Pack::from(vec![1; 70_000]), &params(4, 10), &mut coder).unwrap();
+    let chunk = encode_chunk(Pack::from(vec![1; 70_000]), &params(4, 10), &mut coder).unwrap();
     let root = ChunkRef { plain_len: 0, redundancy: None, ..chunk.reference };
     let read = decode_chunk(&root, &chunk.descriptor, numbered(&chunk), &mut coder).unwrap();
     assert_eq!(read, vec![1; 70_000]);
@@ -155,12 +156,12 @@ fn the_root_of_a_link_is_read_without_knowing_its_length() {
 #[test]
 fn lengths_are_bounded_both_ways() {
     let mut coder = Coder::new();
-    let empty = encode_chunk(&Pack::from(vec![]), &params(1, 1), &mut coder);
+    let empty = encode_chunk(Pack::from(vec![]), &params(1, 1), &mut coder);
     assert_eq!(empty.unwrap_err(), EncodeError::Empty);
-    let long = encode_chunk(&Pack::from(vec![0; MAX_CHUNK_LEN + 1]), &params(1, 1), &mut coder);
+    let long = encode_chunk(Pack::from(vec![0; MAX_CHUNK_LEN + 1]), &params(1, 1), &mut coder);
     assert_eq!(long.unwrap_err(), EncodeError::TooLong(MAX_CHUNK_LEN + 1));
     let longest = Pack::from(noise(MAX_CHUNK_LEN, 0));
-    let chunk = encode_chunk(&longest, &params(3, 6), &mut coder).unwrap();
+    let chunk = encode_chunk(longest.clone(), &params(3, 6), &mut coder).unwrap();
     assert_eq!(Descriptor::decode(&chunk.descriptor.encode()), Ok(chunk.descriptor.clone()));
     let read = decode_chunk(&chunk.reference, &chunk.descriptor, numbered(&chunk), &mut coder).unwrap();
     assert_eq!(&read[..], &longest[..]);
@@ -190,7 +191,7 @@ fn a_chunk_that_lies_about_its_length_is_malformed_and_allocates_nothing_huge() 
 #[test]
 fn descriptor_errors_name_what_is_wrong() {
     use crate::DescriptorError as E;
-    let chunk = encode_chunk(&Pack::from(vec![1; 100]), &params(2, 3), &mut Coder::new()).unwrap();
+    let chunk = encode_chunk(Pack::from(vec![1; 100]), &params(2, 3), &mut Coder::new()).unwrap();
     let good = chunk.descriptor.encode().to_vec();
     let with = |at: usize, byte: u8| {
         let mut bad = good.clone();

@@ -50,7 +50,7 @@ impl Network {
     }
 
     pub fn put_raw(&mut self, plain: Vec<u8>) -> ChunkRef {
-        let chunk = encode_chunk(&Pack::from(plain), &self.params, &mut self.coder).unwrap();
+        let chunk = encode_chunk(Pack::from(plain), &self.params, &mut self.coder).unwrap();
         self.keep(chunk)
     }
 
@@ -105,7 +105,7 @@ impl ChunkSink for Network {
             return Err(Full);
         }
         self.submitted += 1;
-        let chunk = encode_chunk(&pack, &self.params, &mut self.coder).unwrap();
+        let chunk = encode_chunk(pack, &self.params, &mut self.coder).unwrap();
         let reference = self.keep(chunk);
         self.pending.push(reference);
         Ok(())
