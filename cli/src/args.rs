@@ -85,6 +85,7 @@ pub(crate) enum Command {
     Stat(commands::stat::StatArgs),
     Status(commands::status::StatusArgs),
     Peers(commands::peers::PeersArgs),
+    Members(commands::members::MembersArgs),
     Explain(commands::explain::ExplainArgs),
     Scrub(commands::scrub::ScrubArgs),
     Drain(commands::drain::DrainArgs),

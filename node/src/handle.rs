@@ -9,10 +9,12 @@ use chordage_storage::{ConvergenceSecret, Fingerprint, Link, Redundancy};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::types::{
-    DrainStatus, Explanation, Health, PeerStatus, PutReport, ScrubStatus, Status, TraceHop, TraceReport,
+    DrainStatus, Explanation, Health, MemberStatus, PeerStatus, PutReport, ScrubStatus, Status, TraceHop,
+    TraceReport,
 };
 use crate::driver::{FindError, Membership};
 use crate::get::{self, GetError, OpenObject};
+use crate::members;
 use crate::neighbourhood;
 use crate::process;
 use crate::put::{self, ObjectFormat, PutError, PutRequest};
@@ -172,6 +174,12 @@ impl NodeHandle {
             traffic: self.inner.transfer.traffic.now(),
             store_syncs: store.syncs,
         })
+    }
+
+    /// Who is in the network, as far as this daemon knows; `None` once it has stopped.
+    pub async fn members(&self) -> Option<Vec<MemberStatus>> {
+        let view = self.inner.transfer.driver.view().await?;
+        Some(members::members(&view, self.inner.started.elapsed().as_secs_f64()))
     }
 
     /// The peers this daemon knows at first hand, nearest first; `None` once it has stopped.

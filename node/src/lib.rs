@@ -21,6 +21,7 @@ mod get;
 mod handle;
 mod identity;
 mod listen;
+mod members;
 mod neighbourhood;
 mod process;
 mod put;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chordage_node::api::client::{Client, ClientError, Timeouts};
 use chordage_node::api::endpoint::{EndpointError, Located};
-use chordage_node::api::types::{PeerStatus, Status};
+use chordage_node::api::types::{MemberStatus, PeerStatus, Status};
 use rustix::process::Signal;
 use tokio::time::Instant;
 
@@ -202,6 +202,11 @@ impl Testnet {
     /// What a node says of itself.
     pub async fn status(&self, index: usize) -> Result<Status, StatusError> {
         Ok(self.client(index)?.with_timeouts(STATUS_TIMEOUTS).status().await?)
+    }
+
+    /// Who is in the network, as far as a node knows.
+    pub async fn members(&self, index: usize) -> Result<Vec<MemberStatus>, StatusError> {
+        Ok(self.client(index)?.with_timeouts(STATUS_TIMEOUTS).members().await?)
     }
 
     /// The peers that a node knows.

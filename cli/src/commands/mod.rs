@@ -10,6 +10,7 @@ pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod ls;
 pub(crate) mod man;
+pub(crate) mod members;
 pub(crate) mod peers;
 pub(crate) mod put;
 pub(crate) mod ring;

@@ -40,6 +40,10 @@ enum Action {
     Status(DirArgs),
     /// Kill daemons with SIGKILL
     Kill(NodesArgs),
+    /// Freeze daemons with SIGSTOP: they keep their connections and answer nothing
+    Freeze(NodesArgs),
+    /// Let frozen daemons go on
+    Thaw(NodesArgs),
     /// Start daemons again with their old data; those that run are stopped first
     Restart(NodesArgs),
     /// Stop all daemons
@@ -96,6 +100,8 @@ pub(crate) async fn run(args: TestnetArgs, printer: &Printer) -> Result<ExitStat
             Action::Up(args) => up(args, printer).await,
             Action::Status(args) => show(&Testnet::observe(&args.dir)?.survey().await, printer),
             Action::Kill(args) => kill(&args, printer).await,
+            Action::Freeze(args) => signal(&args, printer, Testnet::freeze).await,
+            Action::Thaw(args) => signal(&args, printer, Testnet::thaw).await,
             Action::Restart(args) => restart(&args, printer).await,
             Action::Down(args) => down(args, printer).await,
             Action::Chaos(args) => return super::chaos::run(args, program()?, printer).await,
@@ -165,6 +171,18 @@ async fn kill(args: &NodesArgs, printer: &Printer) -> Result<(), CliError> {
     let mut network = Testnet::attach(program()?, &args.place.dir)?;
     let chosen = chosen(&network, &args.ids)?;
     network.kill(&chosen)?;
+    finish(network, printer).await
+}
+
+async fn signal(
+    args: &NodesArgs,
+    printer: &Printer,
+    send: fn(&Testnet, usize) -> Result<(), SignalError>,
+) -> Result<(), CliError> {
+    let network = Testnet::attach(program()?, &args.place.dir)?;
+    for index in chosen(&network, &args.ids)? {
+        send(&network, index)?;
+    }
     finish(network, printer).await
 }
 

@@ -10,6 +10,7 @@ mod demo;
 mod full;
 mod harness;
 mod lookups;
+mod membership;
 mod repair;
 mod restart;
 mod testnet_command;

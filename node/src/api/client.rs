@@ -21,8 +21,8 @@ use super::endpoint::{Endpoint, EndpointError, Located};
 use super::operation::{OPERATION_HEADER, OperationId};
 use super::range::ByteRange;
 use super::types::{
-    DrainStatus, Explanation, ObjectStat, PeerStatus, Problem, ProblemCode, PutQuery, PutReport, ScrubStatus,
-    Status, TraceReport,
+    DrainStatus, Explanation, MemberStatus, ObjectStat, PeerStatus, Problem, ProblemCode, PutQuery,
+    PutReport, ScrubStatus, Status, TraceReport,
 };
 use super::upload::{Flow, UploadBody};
 use super::uri::{encode, hex, with_query};
@@ -122,6 +122,11 @@ impl Client {
     /// What the daemon says of itself.
     pub async fn status(&self) -> Result<Status, ClientError> {
         self.get_json("/v1/status").await
+    }
+
+    /// Who is in the network, as far as the daemon knows.
+    pub async fn members(&self) -> Result<Vec<MemberStatus>, ClientError> {
+        self.get_json("/v1/members").await
     }
 
     /// The peers that the daemon knows.

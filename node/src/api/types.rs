@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 mod explain;
+mod members;
 mod repair;
 
 pub use explain::{ChunkExplained, Explanation, ShardExplained};
+pub use members::MemberStatus;
 pub use repair::{DrainStatus, RepairStatus, ScrubStatus};
 
 /// How a put should be stored; the query string of `POST /v1/objects`.

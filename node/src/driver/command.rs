@@ -7,6 +7,7 @@ use libp2p::{Multiaddr, Stream};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::connections::Connections;
+use super::roster::Roster;
 use crate::wire::{OpenError, OpenReply};
 
 /// Commands that may wait for the driver.
@@ -42,6 +43,7 @@ pub(crate) struct View {
     pub(crate) digit_bits: u32,
     pub(crate) listen: Vec<Multiaddr>,
     pub(crate) connections: Connections,
+    pub(crate) roster: Roster,
     pub(crate) join_problem: Option<String>,
 }
 

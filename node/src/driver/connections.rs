@@ -36,6 +36,7 @@ impl Driver {
             self.links.open(peer, |reply| open(streams, peer, Class::Dht, reply));
         }
         let fingers = leaf_set.iter().chain(rows.iter().flat_map(|row| &row.fingers));
+        self.roster.update(Instant::now(), fingers.clone().map(|finger| &finger.peer));
         let before = std::mem::take(&mut self.known);
         self.known = fingers
             .filter_map(|finger| {

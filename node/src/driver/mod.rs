@@ -5,6 +5,7 @@ mod bootstrap;
 mod command;
 mod connections;
 mod links;
+mod roster;
 #[cfg(test)]
 mod tests;
 mod warmth;
@@ -32,6 +33,7 @@ pub use self::command::FindError;
 use self::command::{COMMANDS_MAX, Command};
 pub(crate) use self::command::{DriverHandle, Membership, View};
 use self::links::{LinkEvent, LinkNews, Links, read_link};
+pub(crate) use self::roster::Roster;
 use self::warmth::Warmth;
 use crate::config::ConnectionConfig;
 use crate::datadir::DataDir;
@@ -67,6 +69,7 @@ pub(crate) struct Driver {
     outputs: Vec<Output>,
     links: Links,
     warmth: Warmth,
+    roster: Roster,
     /// The peers in our tables.
     known: BTreeMap<NodeId, PeerId>,
     link_events: mpsc::Receiver<LinkNews>,
@@ -124,6 +127,7 @@ impl Driver {
                 (parts.connections.max - parts.connections.max / 8) as usize,
             ),
             known: BTreeMap::new(),
+            roster: Roster::default(),
             local_peer: *parts.swarm.local_peer_id(),
             swarm: parts.swarm,
             dht,
@@ -256,9 +260,11 @@ impl Driver {
             Event::NeighbourUp(peer) => {
                 tracing::debug!(peer = %peer.id(), "neighbour");
                 self.keep_connected(&peer);
+                self.roster.came(Instant::now(), &peer);
             }
             Event::NeighbourDown { peer, why } => {
                 tracing::info!(%peer, ?why, "neighbour gone");
+                self.roster.went(Instant::now(), peer, why);
                 if why == DownReason::Failed
                     && let Some(peer) = self.links.end(&peer).and_then(|peer| peer_id(peer.public_key()))
                 {
@@ -322,6 +328,7 @@ impl Driver {
             digit_bits: self.dht.config().digit_bits.into(),
             listen: self.swarm.listeners().map(|addr| named(addr, self.local_peer)).collect(),
             connections: self.connections(),
+            roster: self.roster.clone(),
             join_problem: self.join_problem.clone(),
         }
     }

@@ -4,9 +4,9 @@ use axum::response::Json;
 use utoipa::OpenApi;
 
 use super::super::types::{
-    ChunkExplained, DrainStatus, EntryInfo, Explanation, Health, HolderCount, ObjectStat, PeerStatus,
-    Problem, ProblemCode, PutReport, RepairStatus, RowStatus, ScrubStatus, ShardExplained, Status, TraceHop,
-    TraceReport,
+    ChunkExplained, DrainStatus, EntryInfo, Explanation, Health, HolderCount, MemberStatus, ObjectStat,
+    PeerStatus, Problem, ProblemCode, PutReport, RepairStatus, RowStatus, ScrubStatus, ShardExplained,
+    Status, TraceHop, TraceReport,
 };
 use super::{content, listing, objects, operations, overlay};
 
@@ -29,6 +29,7 @@ use super::{content, listing, objects, operations, overlay};
         overlay::status,
         overlay::peers,
         overlay::drain,
+        overlay::members,
         overlay::scrub,
         overlay::trace,
         operations::operation,
@@ -41,6 +42,7 @@ use super::{content, listing, objects, operations, overlay};
         Explanation,
         Health,
         HolderCount,
+        MemberStatus,
         ObjectStat,
         PeerStatus,
         Problem,

@@ -8,7 +8,7 @@ use axum::response::Json;
 use chordage_dht::Key;
 use chordage_storage::Link;
 
-use super::super::types::{DrainStatus, PeerStatus, Problem, ScrubStatus, Status, TraceReport};
+use super::super::types::{DrainStatus, MemberStatus, PeerStatus, Problem, ScrubStatus, Status, TraceReport};
 use super::reply::Failure;
 use super::state::Shared;
 use crate::transfer::ring_key;
@@ -43,6 +43,16 @@ pub(super) async fn scrub(State(shared): State<Arc<Shared>>) -> (StatusCode, Jso
 )]
 pub(super) async fn peers(State(shared): State<Arc<Shared>>) -> Result<Json<Vec<PeerStatus>>, Failure> {
     Ok(Json(shared.handle.peers().await.ok_or_else(Problem::shutting_down)?))
+}
+
+/// Who is in the network, as far as the daemon knows
+#[utoipa::path(
+    get,
+    path = "/v1/members",
+    responses((status = 200, body = Vec<MemberStatus>), (status = 503, body = Problem))
+)]
+pub(super) async fn members(State(shared): State<Arc<Shared>>) -> Result<Json<Vec<MemberStatus>>, Failure> {
+    Ok(Json(shared.handle.members().await.ok_or_else(Problem::shutting_down)?))
 }
 
 /// Looks a key up and tells every hop

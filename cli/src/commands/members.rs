@@ -1,0 +1,66 @@
+//! `chordage members`.
+
+use chordage_node::api::types::MemberStatus;
+use clap::Args;
+
+use super::peers::short;
+use crate::args::GlobalArgs;
+use crate::connect;
+use crate::error::CliError;
+use crate::exit::ExitStatus;
+use crate::human;
+use crate::printer::Printer;
+
+/// List who is in the network as the daemon sees it: itself, the peers in its tables, and neighbours lost lately
+///
+/// A member that leaves a question unanswered is suspect: it is asked again, also through others, and is alive again as soon as
+/// it speaks. One that stays silent is dead. Those who are gone are listed for ten minutes.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  chordage members
+  chordage members --json | jq -r '.[] | select(.state != \"alive\") | [.id, .state] | @tsv'")]
+pub(crate) struct MembersArgs {}
+
+/// Runs the command.
+pub(crate) async fn run(
+    _args: MembersArgs,
+    global: &GlobalArgs,
+    printer: &Printer,
+) -> Result<ExitStatus, CliError> {
+    let members = connect::client(global)?.members().await?;
+    if printer.is_json() {
+        printer.json(&members)?;
+        return Ok(ExitStatus::Success);
+    }
+    printer.line("id                state    role      known for  round trip")?;
+    for member in &members {
+        printer.line(row(member))?;
+    }
+    let here = |state: &str| members.iter().filter(|member| member.state == state).count() as u64;
+    printer.tell(format!(
+        "{} alive, {} suspect, {} dead, {} left; as far as this daemon knows",
+        here("alive"),
+        here("suspect"),
+        here("dead"),
+        here("left")
+    ));
+    Ok(ExitStatus::Success)
+}
+
+fn row(member: &MemberStatus) -> String {
+    let rtt = member.rtt_ms.map_or_else(|| "-".to_owned(), |rtt| format!("{rtt:.1} ms"));
+    let note = match (member.is_self, member.gone_seconds) {
+        (true, _) => "  this daemon".to_owned(),
+        (false, Some(gone)) => format!("  lost {} ago", human::seconds(gone)),
+        (false, None) if member.leaf => "  neighbour".to_owned(),
+        (false, None) => String::new(),
+    };
+    format!(
+        "{}  {:<7}  {:<8}  {:>9}  {rtt:>10}{note}",
+        short(&member.id),
+        member.state,
+        member.role,
+        human::seconds(member.age_seconds)
+    )
+}
