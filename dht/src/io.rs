@@ -140,6 +140,8 @@ pub enum Confirm {
     /// One node has answered whose leaf set shows the key, or this node's own does. Then the nearest node is known, and
     /// so are nodes near enough to hold what the key stands for; but the nearest itself need not have answered.
     Covered,
+    /// The same, and one of so many nodes nearest to the key is among those who have answered.
+    Near(usize),
     /// If this node's own leaf set shows all the wanted nodes, that is enough and no message is sent; otherwise as
     /// `Answered(3)`.
     Known,

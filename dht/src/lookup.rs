@@ -85,6 +85,10 @@ struct Path {
     next: Option<usize>,
 }
 
+/// Most questions in flight beyond the usual: one for each peer that has been silent, since the next may be dead too.
+/// Only where one path is taken; several are wide enough. Design: three become five.
+const HEDGES: usize = 2;
+
 /// Candidates kept; beyond, the farthest unasked ones are forgotten. Four replies' worth of the largest.
 const CANDIDATES_MAX: usize = 256;
 
@@ -105,8 +109,8 @@ pub(crate) struct Progress {
     pub(crate) messages: u32,
     trace: Vec<Hop>,
     neighbourhood: Neighbourhood,
-    /// Whether hearing from the neighbourhood is all that is asked for.
-    neighbourhood_suffices: bool,
+    /// If hearing from the neighbourhood is all that is asked for: one of how many of the nearest must have answered.
+    neighbourhood_suffices: Option<usize>,
 }
 
 /// What to do now.
@@ -146,14 +150,26 @@ impl Progress {
             messages: 0,
             trace: Vec::new(),
             neighbourhood: Neighbourhood::default(),
-            neighbourhood_suffices: false,
+            neighbourhood_suffices: None,
         }
     }
 
-    /// Is done as soon as one node has answered whose leaf set shows the key. To be said before the first step.
-    pub(crate) fn until_covered(mut self) -> Self {
-        self.neighbourhood_suffices = true;
+    /// Is done as soon as one node has answered whose leaf set shows the key, and one of the `near` nearest. To be said
+    /// before the first step.
+    pub(crate) fn until_covered(mut self, near: usize) -> Self {
+        self.neighbourhood_suffices = Some(near);
         self
+    }
+
+    /// Whether the neighbourhood has been heard, as far as that is asked for.
+    fn is_covered(&self) -> bool {
+        let live = |candidate: &&Candidate| {
+            !matches!(candidate.state, State::Failed | State::HereUnsure) && !self.is_doubted(candidate)
+        };
+        let answered = |candidate: &Candidate| matches!(candidate.state, State::Here | State::Answered);
+        self.neighbourhood_suffices.is_some_and(|near| {
+            self.neighbourhood.heard && self.candidates.iter().filter(live).take(near).any(answered)
+        })
     }
 
     /// Looks over this many disjoint paths, 1 to 8. To be said before the first peer is added.
@@ -259,9 +275,12 @@ impl Progress {
         // Of all paths together: how many of the nearest have answered before the first that has not.
         let (mut settled, mut open) = (0, false);
         let mut paths = [Path::default(); PATHS_MAX];
-        if self.neighbourhood_suffices && self.neighbourhood.heard {
+        if self.is_covered() {
             return Step::Done;
         }
+        let silent = |c: &&Candidate| matches!(c.state, State::Late | State::Failed);
+        let hedges =
+            if self.paths > 1 { 0 } else { self.candidates.iter().filter(silent).take(HEDGES).count() };
         for (index, candidate) in self.candidates.iter().enumerate() {
             let path = &mut paths[usize::from(candidate.path)];
             let is_doubted = self.is_doubted(candidate);
@@ -278,7 +297,7 @@ impl Progress {
             }
             // Whom to ask: only peers near the top, so that the last round does not ask more than it needs; late ones
             // make room for others.
-            let window = self.need.max(self.parallel.div_ceil(self.paths)) + path.late;
+            let window = self.need.max(self.parallel.div_ceil(self.paths)) + hedges + path.late;
             if candidate.state == State::Named && path.next.is_none() && path.seen < window {
                 path.next = Some(index);
             }
@@ -293,7 +312,7 @@ impl Progress {
         if self.messages >= messages_max {
             return Step::Wait;
         }
-        let limit = self.parallel.div_ceil(self.paths) as u8;
+        let limit = (self.parallel.div_ceil(self.paths) + hedges) as u8;
         let free =
             (0..self.paths).filter(|path| self.in_flight[*path] < limit && paths[*path].next.is_some());
         let Some(path) = free.min_by_key(|path| self.in_flight[*path]) else { return Step::Wait };
@@ -364,7 +383,8 @@ impl Progress {
             matches!(candidate.state, State::Here | State::HereUnsure | State::Answered)
         };
         let confirmed = self.candidates.iter().filter(live).take(self.want).take_while(|c| sure(c)).count();
-        let reached = |c: &&Candidate| sure(c) || (self.neighbourhood_suffices && c.vouched && live(c));
+        let reached =
+            |c: &&Candidate| sure(c) || (self.neighbourhood_suffices.is_some() && c.vouched && live(c));
         let hops = self.candidates.iter().find(reached).map_or(0, |nearest| nearest.depth.into());
         let closest = self.candidates.iter().filter(live).take(self.want).map(|c| c.peer.clone()).collect();
         Lookup {

@@ -131,18 +131,24 @@ impl Table {
     pub(crate) fn offer<M: Metric>(&mut self, metric: &M, me: &Key, peer: &Peer, now: Time, rtt: Rtt) {
         let Some(rank) = self.rank(metric, me, peer.id_ref()) else { return };
         let mut row = self.row(rank);
-        if !self.is_diverse(row.clone(), peer) {
-            return;
-        }
+        let mut loser = None;
         if self.is_full(&row) {
-            let loser = if metric.first_in_row() {
+            loser = if metric.first_in_row() {
                 let offset = metric.offset(me, peer.id_ref().key());
                 let last = row.end - 1;
                 (offset < metric.offset(me, self.entries[last].peer.id_ref().key())).then_some(last)
             } else {
                 self.loser(row.clone(), rtt)
             };
-            let Some(loser) = loser else { return };
+            if loser.is_none() {
+                return;
+            }
+        }
+        // Last, because it looks at the whole table.
+        if !self.is_diverse(row.clone(), peer) {
+            return;
+        }
+        if let Some(loser) = loser {
             self.entries.remove(loser);
             row.end -= 1;
         }

@@ -59,3 +59,19 @@ fn a_fifth_of_the_entries_dead_costs_time_but_no_answers() {
     assert_eq!(report.success_rate, 1.0, "{}", told(&report));
     assert!(report.latency_ms_p99 < 700.0, "{}", told(&report));
 }
+
+/// Waiting for the nearest node itself takes longest, for anybody who knows it least.
+#[test]
+fn a_lookup_may_be_over_sooner_or_later() {
+    let until = |confirm, any_of| {
+        let setup = Setup::new(5, AnyMetric::Ring);
+        run(&Lookups { dead: 0.2, confirm, any_of, ..Lookups::new(setup, 500, 1000) })
+    };
+    let (known, near, nearest) = (until(0, 0), until(0, 8), until(1, 0));
+    for report in [&known, &near, &nearest] {
+        assert_eq!(report.success_rate, 1.0, "{}", told(report));
+    }
+    assert!(known.latency_ms_mean <= near.latency_ms_mean, "{} {}", told(&known), told(&near));
+    assert!(near.latency_ms_mean < nearest.latency_ms_mean, "{} {}", told(&near), told(&nearest));
+    assert_eq!(near.over_when, "any of the 8 nearest living nodes has answered");
+}

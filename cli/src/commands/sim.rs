@@ -88,6 +88,9 @@ struct LookupsArgs {
     /// How many of the nearest nodes must have answered; 0: any node that knows the key's neighbourhood will do
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=64))]
     confirm: u8,
+    /// The lookup is over when any of so many of the nearest living nodes has answered, instead of --confirm
+    #[arg(long, value_name = "N", conflicts_with = "confirm", value_parser = clap::value_parser!(u8).range(1..=64))]
+    any_of: Option<u8>,
     /// Over how many disjoint paths to look
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
     paths: u8,
@@ -206,6 +209,7 @@ impl LookupsArgs {
             dead: self.dead,
             dead_leaves: self.dead_leaves,
             confirm: self.confirm.into(),
+            any_of: self.any_of.map_or(0, usize::from),
             paths: self.paths,
             ..Lookups::new(self.world.setup()?, self.world.nodes, self.lookups)
         })

@@ -39,10 +39,8 @@ impl<M: Metric> Dht<M> {
             },
             Request::Reach { peer } => {
                 let known = if self.calls.len() < CALLS_FOR_OTHERS { self.known(&peer) } else { None };
-                let Some(known) = known else {
-                    turn.send(from, Message::Response(call, Response::Reached(false)));
-                    return;
-                };
+                // Who does not know it has nothing to say about it.
+                let Some(known) = known else { return };
                 self.ask(turn, &known, Request::Ping, Purpose::ReachFor(from.clone(), call));
                 return;
             }

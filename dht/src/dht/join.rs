@@ -162,7 +162,7 @@ impl<M: Metric> Dht<M> {
             .filter(|peer| self.leaves.get(&self.metric, &key, peer.id_ref()).is_none());
         let mut progress =
             Progress::new(Owner::Check, key, CHECK_NAMES, 1, 1, turn.now, turn.now + LOOKUP_DEADLINE)
-                .until_covered();
+                .until_covered(usize::MAX);
         let mut known = 0;
         for stranger in strangers.take(CHECK_NAMES) {
             progress.add(&self.metric, &stranger, State::Named, None);

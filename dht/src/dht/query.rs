@@ -41,14 +41,16 @@ impl<M: Metric> Dht<M> {
         let need = match options.confirm {
             Confirm::Answered(need) => need.min(want),
             Confirm::Known => KNOWN_OTHERWISE.min(want),
-            Confirm::Covered => 1,
+            Confirm::Covered | Confirm::Near(_) => 1,
         };
         let deadline = turn.now + options.deadline;
         let parallel = self.config.parallel.into();
         let mut progress = Progress::new(Owner::Caller(id), key, want, need, parallel, turn.now, deadline)
             .over_paths(options.paths);
-        if options.confirm == Confirm::Covered {
-            progress = progress.until_covered();
+        match options.confirm {
+            Confirm::Covered => progress = progress.until_covered(usize::MAX),
+            Confirm::Near(near) => progress = progress.until_covered(near.max(1)),
+            Confirm::Answered(_) | Confirm::Known => {}
         }
         let sure = self.covers(&key, 1);
         if self.is_member() {
@@ -58,7 +60,7 @@ impl<M: Metric> Dht<M> {
         let known = match options.confirm {
             Confirm::Known => self.covers(&key, want),
             Confirm::Covered => sure,
-            Confirm::Answered(_) => false,
+            Confirm::Answered(_) | Confirm::Near(_) => false,
         };
         let count = want.max(self.config.reply_peers.into()).max(4 * usize::from(options.paths.min(8)));
         let peers = self.nearest_others(&key, count, self.own_id());

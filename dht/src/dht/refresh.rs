@@ -8,6 +8,7 @@
 //! Names that turn out to be dead say that sessions are short; then the steps become longer, up to eight times. An entry
 //! is worth less there, and a table that is filled as fast as it decays costs more than the lookups it shortens.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Dht, Turn};
@@ -55,9 +56,12 @@ impl<M: Metric> Dht<M> {
 
     /// Returns whether there was something to do.
     fn refresh_one_row(&mut self, turn: &mut Turn<'_>) -> bool {
-        let mut found = None;
-        let mut seen = 0;
-        self.for_each_distant_row(|row| {
+        let mut rows = Vec::new();
+        self.for_each_distant_row(|row| rows.push(row));
+        // The first row from a random one on that wants something.
+        let start = (turn.rng.next_u64() % rows.len().max(1) as u64) as usize;
+        let in_turn = rows[start..].iter().chain(&rows[..start]);
+        let wanting = in_turn.filter_map(|row| {
             let rank = row.rank(self.table.digit_bits());
             let full = self.table.is_full(&self.table.row(rank));
             let due = match self.table.refreshed(rank, turn.now) {
@@ -67,15 +71,9 @@ impl<M: Metric> Dht<M> {
                         || (!full && tries < TRIES_MAX && age >= TRY_AGAIN)
                 }
             };
-            if due || self.table.reserved_in(rank) > 0 {
-                seen += 1;
-                // Each row that wants something is chosen with the same chance (reservoir sampling).
-                if turn.rng.next_u64().is_multiple_of(seen) {
-                    found = Some((row, rank, full, due));
-                }
-            }
+            (due || self.table.reserved_in(rank) > 0).then_some((*row, rank, full, due))
         });
-        let Some((row, rank, full, due)) = found else { return false };
+        let Some((row, rank, full, due)) = { wanting }.next() else { return false };
         // A short row is filled from the reserve first, a full one refreshed first.
         if !(full && due) && self.table.reserved_in(rank) > 0 {
             let free = usize::from(self.config.row_active).saturating_sub(self.table.row(rank).len());

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chordage_dht::{AnyMetric, LookupId, LookupOptions};
+use chordage_dht::{AnyMetric, Confirm, LookupId, LookupOptions};
 use serde::{Deserialize, Serialize};
 
 use super::confirm;
@@ -46,6 +46,8 @@ pub struct Lookups {
     pub dead_leaves: bool,
     /// How many of the nearest nodes must have answered; 0: an answer from any node whose leaf set shows the key will do.
     pub confirm: usize,
+    /// If not 0, this decides instead of `confirm`: an answer from one of so many of the nearest nodes will do.
+    pub any_of: usize,
     /// Disjoint paths.
     pub paths: u8,
     /// How many nodes to find.
@@ -67,10 +69,28 @@ impl Lookups {
             dead: 0.0,
             dead_leaves: false,
             confirm: 0,
+            any_of: 0,
             paths: 1,
             want: 20,
             gap: Duration::from_millis(1),
             settle: Duration::from_secs(120),
+        }
+    }
+}
+
+impl Lookups {
+    fn until(&self) -> Confirm {
+        if self.any_of > 0 { Confirm::Near(self.any_of) } else { confirm(self.confirm) }
+    }
+
+    fn over_when(&self) -> String {
+        match self.until() {
+            Confirm::Near(near) => format!("any of the {near} nearest living nodes has answered"),
+            Confirm::Answered(1) => "the nearest living node has answered".to_owned(),
+            Confirm::Answered(need) => format!("the {need} nearest living nodes have answered"),
+            Confirm::Covered | Confirm::Known => {
+                "any node has answered whose leaf set shows the key".to_owned()
+            }
         }
     }
 }
@@ -84,6 +104,8 @@ pub struct LookupsReport {
     pub metric: String,
     /// Lookups.
     pub lookups: usize,
+    /// When a lookup was over.
+    pub over_when: String,
     /// Share of dead nodes.
     pub dead: f64,
     /// Where the tables came from.
@@ -163,6 +185,7 @@ pub fn run(plan: &Lookups) -> LookupsReport {
         nodes: plan.nodes,
         metric: metric.to_string(),
         lookups: plan.lookups,
+        over_when: plan.over_when(),
         dead: plan.dead,
         built_by: plan.built_by,
         hops_mean: round(results.hops.mean()),
@@ -221,7 +244,7 @@ struct Results {
 fn ask(world: &mut World, plan: &Lookups, results: &mut Results) {
     let options = LookupOptions {
         want: plan.want,
-        confirm: confirm(plan.confirm),
+        confirm: plan.until(),
         paths: plan.paths,
         ..LookupOptions::default()
     };

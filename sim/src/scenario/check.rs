@@ -39,6 +39,7 @@ impl Experiment {
                 within("lookups", plan.lookups, 1, 100_000_000, "from 1 to 100 million")?;
                 within("want", plan.want, 1, 64, "from 1 to 64")?;
                 within("confirm", plan.confirm, 0, 64, "from 0 to 64")?;
+                within("any_of", plan.any_of, 0, 64, "from 0 to 64")?;
                 within("paths", plan.paths.into(), 1, 8, "from 1 to 8")
             }
             Self::Churn(plan) => {

@@ -28,6 +28,8 @@ pub struct LookupsPlan {
     pub dead_leaves: bool,
     /// How many of the nearest nodes must have answered; 0: a node whose leaf set shows the key will do.
     pub confirm: usize,
+    /// If not 0, this decides instead: an answer from one of so many of the nearest nodes will do.
+    pub any_of: usize,
     /// Disjoint paths.
     pub paths: u8,
     /// How many nodes to find.
@@ -46,6 +48,7 @@ impl Default for LookupsPlan {
             dead: 0.0,
             dead_leaves: false,
             confirm: 0,
+            any_of: 0,
             paths: 1,
             want: 20,
             gap_ms: 1,
@@ -199,6 +202,7 @@ impl LookupsPlan {
             dead: self.dead,
             dead_leaves: self.dead_leaves,
             confirm: self.confirm,
+            any_of: self.any_of,
             paths: self.paths,
             want: self.want,
             gap: Duration::from_millis(self.gap_ms),
