@@ -234,8 +234,13 @@ fn run(disk: &Disk, actions: &[Action], mut before_each: impl FnMut(&Disk, usize
     model.check(&open(disk).expect("nothing fails any more"));
 }
 
+/// Stories of each kind. `PROPTEST_CASES=10000 cargo test --release -p chordage-storage --test store_crash` tells more.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(96)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(96) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases()) })]
 
     /// The power fails at any operation, also while recovering from the last time.
     #[test]

@@ -5,7 +5,7 @@
 //!
 //! - A put ends with a link, or with a typed error and no link; and it ends.
 //! - Of a put that printed a link, at least as many shards of every chunk as it said were acknowledged are held once the
-//!   killed are back, and every byte comes back.
+//!   killed are back and can be reached, and every byte comes back.
 //! - What was put before stays whole: some older links are read after each point, all of them at the end, after all
 //!   daemons were killed at once.
 
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
-use chordage_testnet::{Plan, Testnet};
+use chordage_testnet::{Plan, Testnet, wait_until};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use serde_json::Value;
@@ -184,15 +184,20 @@ impl Story {
     async fn check(&mut self, number: usize) -> Result<(), String> {
         let Stored { link, seed, bytes, acks } = &self.stored[number];
         let node = number % NODES;
-        let stat = self.chordage(node, &["stat", "--check", "--json", link]).spawn();
-        let stat = json(&end_of(stat.map_err(|error| error.to_string())?).await?)?;
-        let health = &stat["health"];
-        if health["shards_min"].as_u64().is_none_or(|held| held < *acks) {
-            return Err(format!(
-                "object {number} had {acks} shards of each chunk acknowledged, and now: {health}"
-            ));
-        }
-        self.tally.chunks += health["chunks"].as_u64().unwrap_or(0);
+        // Who has just come back may take a moment to be reached by everybody.
+        let held = async || {
+            let stat = self.chordage(node, &["stat", "--check", "--json", link]).spawn();
+            let stat = json(&end_of(stat.map_err(|error| error.to_string())?).await?)?;
+            let health = &stat["health"];
+            match health["shards_min"].as_u64() {
+                Some(shards) if shards >= *acks => Ok(health["chunks"].as_u64().unwrap_or(0)),
+                _ => Err(format!(
+                    "object {number}: {acks} shards of each chunk were acknowledged, held are {health}"
+                )),
+            }
+        };
+        let chunks = wait_until("what was acknowledged is there", PATIENCE, held).await;
+        self.tally.chunks += chunks.map_err(|error| error.to_string())?;
         let cat = self.chordage(node, &["cat", link]).spawn().map_err(|error| error.to_string())?;
         let output = end_of(cat).await?;
         if !output.status.success() || output.stdout != content(*bytes, *seed) {
