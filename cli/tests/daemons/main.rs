@@ -10,11 +10,8 @@ mod demo;
 mod full;
 mod harness;
 mod lookups;
-<<<<<<< HEAD
 mod membership;
-=======
 mod reading;
->>>>>>> ea872f8 (Count on who has just come back only when it can be reached, and test ranges and holders that stand still)
 mod repair;
 mod restart;
 mod testnet_command;
