@@ -56,6 +56,9 @@ impl ProcessId {
     pub fn activity(self) -> Activity {
         match read_stat(self.pid) {
             Some(stat) if stat.start_ticks == self.start_ticks => match stat.state {
+                // A first thread that has ended shows as a zombie while others still wait for the disk, with all files
+                // open and locked.
+                b'Z' if stat.threads > 1 => Activity::Running,
                 b'Z' | b'X' | b'x' => Activity::Gone,
                 b'T' | b't' => Activity::Frozen,
                 _ => Activity::Running,
@@ -107,6 +110,7 @@ impl ProcessId {
 
 struct Stat {
     state: u8,
+    threads: u32,
     start_ticks: u64,
 }
 
@@ -115,14 +119,15 @@ fn read_stat(pid: u32) -> Option<Stat> {
 }
 
 /// The command name stands in parentheses and may itself hold spaces and parentheses, so fields are
-/// counted from the last one (proc(5): state is field 3, starttime field 22).
+/// counted from the last one (proc(5): state is field 3, num_threads field 20, starttime field 22).
 fn parse_stat(line: &[u8]) -> Option<Stat> {
     let name_end = line.iter().rposition(|&byte| byte == b')')?;
     let rest = std::str::from_utf8(&line[name_end + 1..]).ok()?;
     let mut fields = rest.split_ascii_whitespace();
     let state = *fields.next()?.as_bytes().first()?;
-    let start_ticks = fields.nth(18)?.parse().ok()?;
-    Some(Stat { state, start_ticks })
+    let threads = fields.nth(16)?.parse().ok()?;
+    let start_ticks = fields.nth(1)?.parse().ok()?;
+    Some(Stat { state, threads, start_ticks })
 }
 
 fn rss_of_status(status: &str) -> Option<u64> {
@@ -175,7 +180,7 @@ mod tests {
     fn odd_command_names_do_not_shift_the_fields() {
         let line = b"42 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 777 20";
         let stat = parse_stat(line).expect("parses");
-        assert_eq!((stat.state, stat.start_ticks), (b'S', 777));
+        assert_eq!((stat.state, stat.threads, stat.start_ticks), (b'S', 17, 777));
         assert!(parse_stat(b"").is_none());
         assert!(parse_stat(b"42 (x) S 1 2").is_none());
     }
