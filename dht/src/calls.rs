@@ -27,6 +27,10 @@ pub(crate) enum Purpose {
     ReachFor(Peer, CallId),
     /// Whether it can reach a neighbour that does not answer us.
     ReachThrough(NodeId),
+    /// How does its list of members differ from ours?
+    Compare,
+    /// Is somebody there that news are exchanged with?
+    Link,
 }
 
 #[derive(Debug, Clone)]
@@ -92,6 +96,8 @@ impl Calls {
                     Response::Leaves { .. } | Response::LeavesUnchanged | Response::LeavesChanged
                 )
                 | (Request::Reach { .. }, Response::Reached(_))
+                | (Request::Compare { .. }, Response::Differences { .. })
+                | (Request::Records { .. }, Response::Records { .. })
         );
         if !fits || call.peer.id_ref() != from {
             return None;

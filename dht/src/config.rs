@@ -30,6 +30,12 @@ pub struct Config {
     pub lookups: u16,
     /// Lost neighbours that are remembered and tried again, so that a split network finds together. 0 for none.
     pub former: u16,
+    /// Largest network of which this node lists all members, so that its lookups need one hop. 0 for none, which is
+    /// the default; [`params::MEMBERS`] is what has been tried.
+    pub members: u32,
+    /// How long this node is a member before it is announced to everybody, in networks of more than 200 nodes.
+    #[serde(rename = "quarantine_ms", with = "millis")]
+    pub quarantine: Duration,
     /// Between two exchanges of leaf sets with the nearest neighbours.
     #[serde(rename = "stabilise_every_ms", with = "millis")]
     pub stabilise_every: Duration,
@@ -62,6 +68,8 @@ impl Default for Config {
             lookup_messages: params::LOOKUP_MESSAGES as u16,
             lookups: params::LOOKUPS_MAX as u16,
             former: params::FORMER as u16,
+            members: 0,
+            quarantine: params::QUARANTINE,
             stabilise_every: params::STABILISE_EVERY,
             stabilise_after_change: params::STABILISE_AFTER_CHANGE,
             probe_every: params::PROBE_EVERY,
@@ -100,6 +108,7 @@ impl Config {
         self.parallel = self.parallel.max(1);
         self.lookup_messages = self.lookup_messages.max(1);
         self.lookups = self.lookups.max(1);
+        self.members = self.members.min(params::MEMBERS_MAX);
         // A period of zero would make the node spin.
         for period in [
             &mut self.stabilise_every,

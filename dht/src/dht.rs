@@ -3,6 +3,7 @@
 mod answer;
 mod former;
 mod join;
+mod membership;
 mod neighbours;
 mod outcome;
 mod pace;
@@ -32,6 +33,7 @@ use crate::{
     io::{DownReason, Event, Input, Output},
     leaf_set::LeafSet,
     lookup::Progress,
+    members::Members,
     message::{Message, Notice, Request},
     metric::{AnyMetric, Metric},
     params::ADDRESSES_MAX,
@@ -86,6 +88,8 @@ pub struct Dht<M: Metric = AnyMetric> {
     timers: Timers,
     gone: Gone,
     former: VecDeque<former::Former>,
+    /// The list of all members, in a network that is small enough.
+    members: Option<Box<Members>>,
     /// Peers being met: bounded, and each at most once.
     meeting: Vec<NodeId>,
     /// Exchanges of leaf sets under way.
@@ -160,6 +164,7 @@ impl<M: Metric> Dht<M> {
             timers: Timers::default(),
             gone: Gone::default(),
             former: VecDeque::new(),
+            members: None,
             meeting: Vec::new(),
             exchanges: 0,
             health: Health::default(),
@@ -199,6 +204,7 @@ impl<M: Metric> Dht<M> {
             Input::StartLookup { id, key, options } => self.start_lookup(turn, id, key, &options),
             Input::CancelLookup(id) => self.cancel_lookup(id),
             Input::SetAddresses(addrs) => self.set_addresses(turn, addrs),
+            Input::Signed { seq, signature } => self.signed(turn, seq, signature),
             Input::Leave => self.leave(turn),
         }
         self.run_timers(turn);
@@ -208,7 +214,10 @@ impl<M: Metric> Dht<M> {
     /// When [`Input::Timeout`] is due.
     pub fn next_timeout(&self) -> Option<Time> {
         let lookups = self.lookup_deadlines.first().map(|(deadline, _)| *deadline);
-        [self.calls.next_deadline(), self.timers.next(), lookups].into_iter().flatten().min()
+        [self.calls.next_deadline(), self.timers.next(), lookups, self.membership_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn run_timers(&mut self, turn: &mut Turn<'_>) {
@@ -223,6 +232,7 @@ impl<M: Metric> Dht<M> {
             self.expired(turn, id, call);
         }
         self.expire_lookups(turn);
+        self.run_membership(turn);
         while let Some(timer) = self.timers.pop_expired(turn.now) {
             match timer {
                 Timer::Join => self.try_joining(turn),
@@ -268,6 +278,10 @@ impl<M: Metric> Dht<M> {
                 }
             }
             Notice::Leaving => self.goodbye_from(turn, from),
+            Notice::Gossip(gossip) => {
+                self.heard(turn, from, None);
+                self.gossip(turn, from, gossip);
+            }
             Notice::Down(peer) => {
                 self.heard(turn, from, None);
                 self.told_down(turn, &peer);
@@ -313,6 +327,9 @@ impl<M: Metric> Dht<M> {
         for leaf in self.leaves.as_slice() {
             turn.send(&leaf.peer, Message::Notice(Notice::Record((*self.local).clone())));
         }
+        if let Some(members) = &mut self.members {
+            members.record_changed(turn.now);
+        }
     }
 
     fn leave(&mut self, turn: &mut Turn<'_>) {
@@ -328,11 +345,18 @@ impl<M: Metric> Dht<M> {
                 turn.send(&entry.peer, Message::Notice(Notice::Leaving));
             }
         }
+        // Nor need those who have this node as their neighbour be its own.
+        for peer in self.nearest_listed(me, 2 * usize::from(self.config.leaf_set)) {
+            if self.known(peer.id_ref()).is_none() {
+                turn.send(&peer, Message::Notice(Notice::Leaving));
+            }
+        }
         self.fail_lookups(turn);
         self.calls.clear();
         self.meeting.clear();
         self.exchanges = 0;
         self.timers = Timers::default();
+        self.members = None;
         self.phase = Phase::Left;
         turn.event(Event::Left);
     }

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use crate::{
     Key, NodeId,
+    members::Signature,
     message::Message,
     params::LOOKUP_DEADLINE,
     peer::{Address, Peer},
@@ -19,7 +20,8 @@ pub enum Input {
         /// Whom to ask.
         seeds: Vec<Peer>,
     },
-    /// A message arrived.
+    /// A message arrived. The transport has checked the signatures in it
+    /// ([`Message::announcements`]).
     Message {
         /// Its sender, as the transport has authenticated it, with its current record.
         from: Peer,
@@ -46,6 +48,13 @@ pub enum Input {
     CancelLookup(LookupId),
     /// This node is now reachable at these addresses; neighbours are told. Longer lists are cut to 8.
     SetAddresses(Vec<Address>),
+    /// The signature that [`Output::Sign`] asked for.
+    Signed {
+        /// The version of this node's record that was signed.
+        seq: u64,
+        /// The signature.
+        signature: Signature,
+    },
     /// Say goodbye to the neighbours and stop.
     Leave,
 }
@@ -67,6 +76,9 @@ pub enum Output {
         /// How it went.
         outcome: Result<Lookup, LookupError>,
     },
+    /// Sign [`Announcement::signed_bytes`](crate::Announcement::signed_bytes) of this node's own record and hand the
+    /// signature back with [`Input::Signed`]. Without it this node is in nobody's list of members.
+    Sign(Peer),
     /// Something others may want to know.
     Event(Event),
 }
@@ -233,6 +245,8 @@ pub struct Status {
     pub cached: usize,
     /// Members of the leaf set.
     pub leaf_set: usize,
+    /// Members of the network that it lists; 0 where it lists none.
+    pub members: usize,
     /// Members of the leaf set that have missed a probe.
     pub suspects: usize,
     /// Lookups in progress, this node's own included.
@@ -260,5 +274,16 @@ pub struct Finger {
     /// Smoothed round-trip time, if it has been measured.
     pub rtt: Option<Duration>,
     /// Own probes it has missed in a row.
+    pub missed: u8,
+}
+
+/// A member of the network, as listed here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Who, and where it says it can be reached.
+    pub peer: Peer,
+    /// When this version of its record came to be listed.
+    pub since: crate::Time,
+    /// Own questions that it has left unanswered, in a row.
     pub missed: u8,
 }

@@ -50,6 +50,7 @@ mod id;
 mod io;
 mod leaf_set;
 mod lookup;
+mod members;
 mod message;
 mod metric;
 mod nearest;
@@ -69,8 +70,9 @@ pub use distance::Distance;
 pub use id::{Key, NodeId, ParseIdError};
 pub use io::{
     Confirm, DownReason, Event, Finger, FingerRow, Hop, Input, Lookup, LookupError, LookupId, LookupOptions,
-    Output, SizeEstimate, Status,
+    Member, Output, SizeEstimate, Status,
 };
+pub use members::{Announcement, ArcMembers, Digest, Gossip, IdPrefix, News, NewsId, Signature};
 pub use message::{CallId, DecodeError, Message, Notice, Reach, Request, Response};
 pub use metric::{AnyMetric, Classic, Direction, Metric, ParseMetricError, Ring, Row, Shape, Xor};
 pub use peer::{Address, Grouping, NetGroup, Peer, PeerError, PeerInfo};

@@ -1,11 +1,12 @@
 //! What nodes say to each other.
 
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Distance, Key, NodeId,
+    members::{Announcement, ArcMembers, Digest, Gossip, IdPrefix, News},
     params::{MESSAGE_BYTES_MAX, MESSAGE_PEERS_MAX, WIRE_VERSION},
     peer::{Peer, PeerInfo},
     short_ids::ShortIds,
@@ -50,6 +51,16 @@ pub enum Request {
         /// Whom to try.
         peer: NodeId,
     },
+    /// Where does your list of all members differ from mine?
+    Compare {
+        /// Digests of equal arcs of the ring: 1, 2, 4 … or 1,024 of them.
+        digests: Vec<Digest>,
+    },
+    /// What are the records of these members?
+    Records {
+        /// The members; as many are answered as fit.
+        wanted: Vec<IdPrefix>,
+    },
 }
 
 /// An answer.
@@ -82,6 +93,20 @@ pub enum Response {
     LeavesChanged,
     /// To [`Request::Reach`].
     Reached(bool),
+    /// To [`Request::Compare`].
+    Differences {
+        /// Whether the answering node keeps such a list at all.
+        kept: bool,
+        /// The members in arcs that differ, as many arcs as fit.
+        arcs: Vec<ArcMembers>,
+        /// Whether other arcs differ too.
+        more: bool,
+    },
+    /// To [`Request::Records`].
+    Records {
+        /// The records.
+        records: Vec<Arc<Announcement>>,
+    },
 }
 
 /// A distance up to which somebody knows every node, in steps of 2^192; the largest value stands for the whole space.
@@ -109,6 +134,8 @@ pub enum Notice {
     Leaving,
     /// The sender has lost touch with this peer.
     Down(NodeId),
+    /// News of members.
+    Gossip(Gossip),
 }
 
 /// Why bytes are not a message or record.
@@ -157,6 +184,21 @@ impl Message {
             Some(peers) if peers.len() > MESSAGE_PEERS_MAX => Err(DecodeError::TooManyPeers),
             _ => Ok(message),
         }
+    }
+
+    /// The announcements in it. Whoever receives a message checks their signatures before it is handed in, and drops
+    /// the message if one does not hold.
+    pub fn announcements(&self) -> impl Iterator<Item = &Announcement> {
+        let (news, records) = match self {
+            Self::Notice(Notice::Gossip(Gossip::News(news) | Gossip::Missed(news))) => (&news[..], &[][..]),
+            Self::Response(_, Response::Records { records }) => (&[][..], &records[..]),
+            _ => (&[][..], &[][..]),
+        };
+        let told = news.iter().filter_map(|news| match news {
+            News::Member(announcement) => Some(announcement),
+            News::Gone { .. } => None,
+        });
+        told.chain(records).map(|announcement| &**announcement)
     }
 
     fn peers(&self) -> &[Peer] {

@@ -72,6 +72,16 @@ pub const JOIN_RETRY_MIN: Duration = Duration::from_secs(1);
 pub const JOIN_RETRY_MAX: Duration = Duration::from_secs(30);
 /// Lookups in progress at one node. Design.
 pub const LOOKUPS_MAX: usize = 1024;
+/// Largest network of which every node lists all members, where they are to. Design: at a median session of an hour it costs a few hundred
+/// bytes per second.
+pub const MEMBERS: usize = 2000;
+/// The most that may be set. Design: a list takes 16 bytes per member and the record.
+pub const MEMBERS_MAX: u32 = 1 << 20;
+/// How long a node of a large network is a member before it is announced to everybody: most of those that stay only
+/// shortly are never announced (the quarantine of Gupta, Liskov and Rodrigues 2004, and of D1HT). Design.
+pub const QUARANTINE: Duration = Duration::from_secs(600);
+/// From so many nodes a network is large in this sense. Design.
+pub const QUARANTINE_FROM: f64 = 200.0;
 /// Neighbours we lost that are remembered. Design.
 pub const FORMER: usize = 256;
 /// Between two attempts to reach one of them. Design.

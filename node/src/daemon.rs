@@ -16,7 +16,7 @@ use crate::api::server::{ApiServer, ServeError};
 use crate::coding::{Budget, Coders};
 use crate::config::{Config, ConfigError};
 use crate::datadir::{DataDir, DataDirError};
-use crate::driver::{Driver, DriverHandle, DriverParts};
+use crate::driver::{Driver, DriverHandle, DriverParts, Signer};
 use crate::handle::{Inner, NodeHandle};
 use crate::identity::Identity;
 use crate::listen::{LISTEN_FILE, ListenError, listen, remember};
@@ -91,6 +91,7 @@ impl Daemon {
 
         let metric = config.metric;
         let protocols = Protocols::new(&config.network, &metric.to_string());
+        let signer = Signer::new(identity.keypair.clone());
         let mut swarm = build(identity.keypair, protocols, &config.connections)
             .map_err(|error| StartError::System(error.to_string()))?;
         let last = dir.read(LISTEN_FILE)?.unwrap_or_default();
@@ -115,6 +116,7 @@ impl Daemon {
             DriverParts {
                 swarm,
                 local,
+                signer,
                 metric,
                 seed,
                 bootstrap: config.bootstrap.clone(),

@@ -151,6 +151,7 @@ impl NodeHandle {
             network_nodes: nodes,
             network_nodes_exact: view.status.size.exact,
             leaf_set: view.status.leaf_set as u64,
+            members_listed: view.status.members as u64,
             fingers: view.status.table_entries as u64,
             connections: (view.connections.taken.kept + view.connections.taken.others) as u64,
             connections_warm: view.connections.taken.kept as u64,

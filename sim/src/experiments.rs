@@ -5,6 +5,7 @@ pub mod churn;
 pub mod eclipse;
 pub mod idle;
 pub mod lookups;
+pub mod membership;
 pub mod partition;
 
 use chordage_dht::Confirm;

@@ -7,7 +7,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub use chordage_dht::{AnyMetric, Config};
+pub use chordage_dht::{AnyMetric, Config, params::MEMBERS};
 
 pub mod adversary;
 pub mod build;

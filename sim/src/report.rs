@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    experiments::{churn::ChurnReport, lookups::LookupsReport},
+    experiments::{churn::ChurnReport, lookups::LookupsReport, membership::MembershipReport},
     plot::{Plot, Series},
     scenario::Bounds,
 };
@@ -73,6 +73,15 @@ impl Report {
                 Plot::new("Right answers under churn", "minute", "share of lookups")
                     .with(Series::line("", report.success_by_minute)),
             )
+    }
+
+    /// The report of a membership experiment.
+    pub fn membership(name: &str, report: MembershipReport) -> Self {
+        Self::new(name, &report).with_plot(
+            "detection",
+            Plot::new("Until a death is known", "seconds", "share of those who ought to know")
+                .with(Series::line("", report.detect_shape)),
+        )
     }
 
     /// Checks the numbers against what was expected.

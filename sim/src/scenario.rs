@@ -37,7 +37,7 @@ use crate::{
         churn,
         eclipse::{self, Eclipse},
         idle::{self, Idle},
-        lookups,
+        lookups, membership,
         partition::{self, Partition},
     },
     faults::{Faults, FaultsError},
@@ -49,7 +49,9 @@ use crate::{
 mod check;
 mod plans;
 
-pub use plans::{AdversariesPlan, ChurnPlan, EclipsePlan, IdlePlan, LookupsPlan, PartitionPlan};
+pub use plans::{
+    AdversariesPlan, ChurnPlan, EclipsePlan, IdlePlan, LookupsPlan, MembershipPlan, PartitionPlan,
+};
 
 /// A scenario as it is written.
 #[derive(Debug, Clone, Deserialize)]
@@ -106,6 +108,8 @@ pub enum Experiment {
     Lookups(LookupsPlan),
     /// Lookups while nodes come and go.
     Churn(ChurnPlan),
+    /// How soon everybody knows who comes and goes, and what that costs.
+    Membership(MembershipPlan),
     /// What nodes cost when nobody asks them for anything.
     Idle(IdlePlan),
     /// A network is cut in two and heals.
@@ -205,6 +209,9 @@ impl Scenario {
                 Report::lookups(&self.name, lookups::run(&plan.plan(setup, self.nodes)))
             }
             Experiment::Churn(plan) => Report::churn(&self.name, churn::run(plan.plan(setup, self.nodes))),
+            Experiment::Membership(plan) => {
+                Report::membership(&self.name, membership::run(plan.plan(setup, self.nodes)))
+            }
             Experiment::Idle(plan) => {
                 let plan = Idle {
                     setup,

@@ -1,6 +1,6 @@
 //! What crosses the network, counted.
 
-use chordage_dht::{Message, Request, Response};
+use chordage_dht::{Message, Notice, Request, Response};
 use serde::Serialize;
 
 /// Bytes that every message costs besides its own encoding, when it travels alone in a packet on a warm connection:
@@ -9,7 +9,10 @@ use serde::Serialize;
 pub const PACKET_OVERHEAD_BYTES: u64 = 84;
 
 /// Kinds of messages, in the order of [`Traffic::kinds`].
-pub const KINDS: [&str; 8] = ["ping", "pong", "closest?", "closest", "leaves?", "leaves", "reach", "notice"];
+pub const KINDS: [&str; 10] =
+    ["ping", "pong", "closest?", "closest", "leaves?", "leaves", "reach", "notice", "news", "compare"];
+/// The kinds that the list of all members costs.
+pub(crate) const MEMBERSHIP: core::ops::Range<usize> = 8..10;
 
 /// Which kind a message is of.
 fn kind(message: &Message) -> usize {
@@ -24,7 +27,10 @@ fn kind(message: &Message) -> usize {
             Response::Leaves { .. } | Response::LeavesUnchanged | Response::LeavesChanged,
         ) => 5,
         Message::Request(_, Request::Reach { .. }) | Message::Response(_, Response::Reached(_)) => 6,
+        Message::Notice(Notice::Gossip(_)) => 8,
         Message::Notice(_) => 7,
+        Message::Request(_, Request::Compare { .. } | Request::Records { .. })
+        | Message::Response(_, Response::Differences { .. } | Response::Records { .. }) => 9,
     }
 }
 

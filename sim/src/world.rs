@@ -15,8 +15,8 @@ use std::{
 };
 
 use chordage_dht::{
-    AnyMetric, Config, Dht, Event, Input, Key, Lookup, LookupError, LookupId, LookupOptions, Message, NodeId,
-    Output, Peer, Time,
+    AnyMetric, Config, Dht, DownReason, Event, Input, Key, Lookup, LookupError, LookupId, LookupOptions,
+    Message, NodeId, Output, Peer, Signature, Time,
 };
 use rand_chacha::rand_core::Rng;
 
@@ -78,6 +78,8 @@ pub type NodeIndex = u32;
 pub(crate) struct Node {
     pub(crate) dht: Dht,
     pub(crate) site: Site,
+    /// When it was made.
+    born: Time,
     /// Which of the nodes that have lived under this number; messages to an earlier one are lost.
     pub(crate) life: u32,
     pub(crate) alive: bool,
@@ -136,6 +138,7 @@ pub struct World {
     next_lookup: u64,
     events: u64,
     traffic: Traffic,
+    false_deaths: u64,
     encoded: Vec<u8>,
     trace: Option<Box<blake3::Hasher>>,
 }
@@ -166,6 +169,7 @@ impl World {
             next_lookup: 0,
             events: 0,
             traffic: Traffic::default(),
+            false_deaths: 0,
             encoded: Vec::new(),
             trace: setup.keep_trace.then(Box::default),
             setup,
@@ -192,9 +196,15 @@ impl World {
         &self.traffic
     }
 
-    /// Starts counting afresh: traffic and the bytes of every node.
+    /// How often a node has dropped a neighbour as dead that lived.
+    pub fn false_deaths(&self) -> u64 {
+        self.false_deaths
+    }
+
+    /// Starts counting afresh: traffic, the bytes of every node, and false deaths.
     pub fn reset_traffic(&mut self) {
         self.traffic = Traffic::default();
+        self.false_deaths = 0;
         for node in &mut self.nodes {
             node.bytes = 0;
         }
@@ -243,6 +253,11 @@ impl World {
     /// On which side of a partition a node is.
     pub fn side(&self, node: NodeIndex) -> u8 {
         self.nodes[node as usize].side
+    }
+
+    /// When a node was made.
+    pub fn born(&self, node: NodeIndex) -> Time {
+        self.nodes[node as usize].born
     }
 
     /// Bytes a node has sent and received.
@@ -322,19 +337,28 @@ impl World {
         let mut outbox = std::mem::take(&mut self.outbox);
         let node = &mut self.nodes[index as usize];
         node.dht.handle(self.now, &mut self.rng, input, &mut outbox);
+        let mut unsigned = None;
         for output in outbox.drain(..) {
             match output {
+                Output::Sign(record) => unsigned = Some(record.seq()),
                 Output::Send { to, message } => self.send(index, &to, message),
                 Output::LookupFinished { id, outcome } => {
                     let outcome = Box::new(outcome);
                     self.pending.push_back(Occurrence::Finished { node: index, id, outcome });
                 }
                 Output::Event(Event::Joined) => self.joined(index),
+                Output::Event(Event::NeighbourDown { peer, why: DownReason::Failed }) => {
+                    self.false_deaths += u64::from(self.is_living(&peer));
+                }
                 Output::Event(_) => {}
             }
         }
         self.outbox = outbox;
         self.plan_wake(index);
+        if let Some(seq) = unsigned {
+            // Nobody in this world can forge what he does not own, so signatures need not be computed to hold.
+            self.input(index, Input::Signed { seq, signature: Signature([0; 64]) });
+        }
     }
 
     fn plan_wake(&mut self, index: NodeIndex) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chordage_sim::experiments::churn::{self, Churn};
 use chordage_sim::experiments::lookups::{self, BuiltBy, Lookups};
+use chordage_sim::experiments::membership::{self, Membership};
 use chordage_sim::report::Report;
 use chordage_sim::scenario::{NODES_MAX, Scenario};
 use chordage_sim::sessions::{Sessions, Shape};
@@ -27,6 +28,7 @@ Examples:
   chordage sim lookups --nodes 100000 --dead 0.2 --json
   chordage sim lookups --nodes 10000 --metric classic --latency constant
   chordage sim churn --nodes 1000 --median-session 84s --duration 10m
+  chordage sim membership --nodes 1000 --median-session 1h --duration 30m --loss 0.02
   chordage sim run sim/scenarios/partition.toml --plots /tmp/plots")]
 pub(crate) struct SimArgs {
     #[command(subcommand)]
@@ -39,6 +41,8 @@ enum Action {
     Lookups(LookupsArgs),
     /// Lookups while nodes come and go
     Churn(ChurnArgs),
+    /// How soon everybody knows who comes and goes, what it costs, and what lookups gain
+    Membership(MembershipArgs),
     /// Run a scenario from a file; fails if it does not come out as the file expects
     Run(RunArgs),
 }
@@ -126,6 +130,27 @@ struct ChurnArgs {
 }
 
 #[derive(Debug, Args)]
+struct MembershipArgs {
+    #[command(flatten)]
+    world: WorldArgs,
+    /// Half of the nodes stay longer: 1h, 8h
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    median_session: Duration,
+    /// Many short sessions and some very long ones, instead of memoryless ones
+    #[arg(long)]
+    heavy_tailed: bool,
+    /// How long to measure, in virtual time, after a warm-up of 20 minutes
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = duration)]
+    duration: Duration,
+    /// Lookups per second in the whole network
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = positive)]
+    lookups_per_second: f64,
+    /// Largest network of which every node lists all members; 0: nobody does
+    #[arg(long, value_name = "N", default_value_t = chordage_sim::MEMBERS as u32)]
+    members_max: u32,
+}
+
+#[derive(Debug, Args)]
 struct RunArgs {
     /// The scenario
     #[arg(value_name = "SCENARIO.toml")]
@@ -148,6 +173,10 @@ pub(crate) fn run(args: SimArgs, printer: &Printer) -> Result<ExitStatus, CliErr
         Action::Churn(args) => {
             let plan = args.plan()?;
             (Report::churn("churn", churn::run(plan)), args.world.plots)
+        }
+        Action::Membership(args) => {
+            let plan = args.plan()?;
+            (Report::membership("membership", membership::run(plan)), args.world.plots)
         }
         Action::Run(args) => {
             let wrong =
@@ -224,6 +253,19 @@ impl ChurnArgs {
             lookups_per_second: self.lookups_per_second,
             graceful: self.graceful,
             ..Churn::new(self.world.setup()?, self.world.nodes, sessions, self.duration)
+        })
+    }
+}
+
+impl MembershipArgs {
+    fn plan(&self) -> Result<Membership, CliError> {
+        let shape = if self.heavy_tailed { Shape::HeavyTailed } else { Shape::Exponential };
+        let sessions = Sessions { median: self.median_session, shape };
+        let mut setup = self.world.setup()?;
+        setup.config.members = self.members_max;
+        Ok(Membership {
+            lookups_per_second: self.lookups_per_second,
+            ..Membership::new(setup, self.world.nodes, sessions, self.duration)
         })
     }
 }

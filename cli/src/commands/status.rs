@@ -45,8 +45,8 @@ fn describe(status: &Status) -> String {
             status.default_redundancy
         ),
         format!(
-            "peers      {} connected, {} in the leaf set, {} fingers",
-            status.connections, status.leaf_set, status.fingers
+            "peers      {} connected, {} in the leaf set, {} fingers, {} listed as members",
+            status.connections, status.leaf_set, status.fingers, status.members_listed
         ),
         format!(
             "connected  {} kept warm, {} cold, {} from strangers; {} at most",

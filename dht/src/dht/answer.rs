@@ -37,6 +37,8 @@ impl<M: Metric> Dht<M> {
                 (_, None) => Response::LeavesChanged,
                 (digest, Some(have)) => self.leaves_beside(digest, have, from.id_ref()),
             },
+            Request::Compare { ref digests } => self.compare_asked(digests),
+            Request::Records { ref wanted } => self.records_asked(wanted),
             Request::Reach { peer } => {
                 let known = if self.calls.len() < CALLS_FOR_OTHERS { self.known(&peer) } else { None };
                 // Who does not know it has nothing to say about it.
@@ -80,7 +82,13 @@ impl<M: Metric> Dht<M> {
     /// The nearest peers this node knows, nearest first, without the one who asks. Those that have missed a probe are
     /// not named.
     pub(super) fn nearest_others(&self, key: &Key, count: usize, asker: &NodeId) -> Vec<Peer> {
-        let near = self.near(key, count, asker, Distance::MAX);
+        let near = self.near(key, count, asker, Distance::MAX, Hearsay::Ignored);
+        near.into_iter().map(|near| near.peer.clone()).collect()
+    }
+
+    /// The same with members this node has only heard of: as good as names in somebody's answer, to be asked themselves.
+    pub(super) fn nearest_listed(&self, key: &Key, count: usize) -> Vec<Peer> {
+        let near = self.near(key, count, self.own_id(), Distance::MAX, Hearsay::Counted);
         near.into_iter().map(|near| near.peer.clone()).collect()
     }
 
@@ -90,7 +98,7 @@ impl<M: Metric> Dht<M> {
     fn helpful_others(&self, turn: &mut Turn<'_>, key: &Key, count: usize, asker: &NodeId) -> Vec<Peer> {
         let own = self.metric.distance(self.local.id_ref().key(), key);
         let by_distance = count - 2 * (count / 5);
-        let mut near = self.near(key, 2 * count - by_distance, asker, own);
+        let mut near = self.near(key, 2 * count - by_distance, asker, own, Hearsay::Counted);
         if near.len() > count {
             let rest = &mut near[by_distance..];
             rest.sort_by_key(|near| near.rtt.rank());
@@ -105,7 +113,14 @@ impl<M: Metric> Dht<M> {
     }
 
     /// The nearest peers in all tables, nearest first, as far as they are nearer than `limit`.
-    fn near(&self, key: &Key, count: usize, asker: &NodeId, limit: Distance) -> Vec<Near<'_>> {
+    fn near(
+        &self,
+        key: &Key,
+        count: usize,
+        asker: &NodeId,
+        limit: Distance,
+        hearsay: Hearsay,
+    ) -> Vec<Near<'_>> {
         let me = self.local.id_ref().key();
         let mut near = Vec::with_capacity(2 * count);
         if count == 0 {
@@ -124,8 +139,24 @@ impl<M: Metric> Dht<M> {
             }
             near.len() - leaves < count && distance < limit
         });
+        if let Some(members) = &self.members
+            && hearsay == Hearsay::Counted
+        {
+            let known = near.len();
+            // The list is sorted by id, that is by offset from zero.
+            let zero = Key::default();
+            nearest::walk(&self.metric, &zero, members.view.entries(), key, &mut |distance, entry| {
+                let id = entry.peer().id_ref();
+                if entry.missed == 0 && id != asker && id != self.own_id() {
+                    near.push(Near { distance, peer: entry.peer(), rtt: Rtt::default() });
+                }
+                near.len() - known < count && distance < limit
+            });
+        }
         near.sort_unstable_by(|a, b| {
-            a.distance.cmp(&b.distance).then_with(|| a.peer.id_ref().cmp(b.peer.id_ref()))
+            let by_id = || a.peer.id_ref().cmp(b.peer.id_ref());
+            // Of two entries for one peer, that whose round-trip time is known.
+            a.distance.cmp(&b.distance).then_with(by_id).then_with(|| a.rtt.rank().cmp(&b.rtt.rank()))
         });
         near.dedup_by(|a, b| a.peer.id_ref() == b.peer.id_ref());
         if let Some(beyond) = near.iter().position(|near| near.distance > limit) {
@@ -134,6 +165,13 @@ impl<M: Metric> Dht<M> {
         near.truncate(count);
         near
     }
+}
+
+/// Whether members count that this node has only heard of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hearsay {
+    Ignored,
+    Counted,
 }
 
 /// A known peer and how far it is from a key.

@@ -35,6 +35,9 @@ impl<M: Metric> Dht<M> {
         if !peer.is_reachable() || self.gone.ignores_words(peer, turn.now) {
             return;
         }
+        if let Some(members) = &mut self.members {
+            members.heard(peer.id_ref(), turn.now);
+        }
         self.gone.back(peer.id_ref());
         let me = self.local.id_ref().key();
         let mut measured = Rtt::default();
@@ -72,6 +75,7 @@ impl<M: Metric> Dht<M> {
                 turn.event(Event::NeighbourDown { peer: displaced.peer.id(), why: DownReason::Displaced });
             }
             self.leaves_changed(turn);
+            self.tell_that_it_was_gone(turn, peer);
         }
     }
 
@@ -199,6 +203,7 @@ impl<M: Metric> Dht<M> {
     /// beyond; after a change with those who can tell more about it. Always with one more at random: it heals what the
     /// nearest cannot, a ring wound twice around or a view split in two.
     pub(super) fn stabilise(&mut self, turn: &mut Turn<'_>) {
+        self.review_membership(turn);
         let period = turn.around(self.config.stabilise_every);
         self.timers.set(Timer::Stabilise, turn.now + period);
         let whole = self.pace.is_due(turn.now, self.config.stabilise_every * 3 / 4);
@@ -249,9 +254,12 @@ impl<M: Metric> Dht<M> {
     pub(super) fn drop_peer(&mut self, turn: &mut Turn<'_>, id: &NodeId, why: DownReason) -> bool {
         let me = self.local.id_ref().key();
         self.table.remove(&self.metric, me, id);
+        let watched =
+            self.leaves.watched(me).is_some_and(|index| self.leaves.as_slice()[index].peer.id() == *id);
         if self.leaves.remove(&self.metric, me, id).is_none() {
             return false;
         }
+        self.neighbour_gone(turn, id, watched);
         turn.event(Event::NeighbourDown { peer: *id, why });
         self.leaves_changed(turn);
         self.promote(turn);

@@ -36,6 +36,12 @@ impl<M: Metric> Dht<M> {
                     self.exchange_leaves(turn, from, true);
                 }
             }
+            (Purpose::Compare, Response::Differences { kept, arcs, more }) => {
+                self.compared(turn, from, kept, &arcs, more);
+            }
+            (Purpose::Compare, Response::Records { records }) => {
+                self.records_received(turn, from, &records);
+            }
             (Purpose::Row, Response::Closest { peers, .. }) => {
                 self.consider_all(turn, &peers[..peers.len().min(MESSAGE_PEERS_MAX)]);
             }
@@ -72,7 +78,9 @@ impl<M: Metric> Dht<M> {
             | Purpose::Row
             | Purpose::Revive
             | Purpose::ReachFor(..)
-            | Purpose::ReachThrough(_) => {}
+            | Purpose::ReachThrough(_)
+            | Purpose::Compare
+            | Purpose::Link => {}
         }
     }
 
@@ -105,7 +113,10 @@ impl<M: Metric> Dht<M> {
     fn failed(&mut self, turn: &mut Turn<'_>, call: Call) {
         self.settle_call(&call);
         let peer = call.peer.clone();
+        self.membership_unanswered(turn, peer.id_ref(), false);
         match call.purpose {
+            Purpose::Compare => self.comparison_failed(turn),
+            Purpose::Link => {}
             Purpose::Lookup(serial) => {
                 self.missed(turn, &peer, false);
                 self.lookup_failed(turn, serial, peer.id_ref());
@@ -128,15 +139,18 @@ impl<M: Metric> Dht<M> {
 
     /// The transport gave a peer up: every question to it has failed, together they count as one missed probe.
     pub(super) fn unreachable(&mut self, turn: &mut Turn<'_>, peer: &NodeId) {
+        self.membership_unanswered(turn, peer, true);
         let calls = self.calls.close_all_to(peer);
         let mut verified = calls.is_empty();
         let mut lookups = Vec::new();
         for call in calls {
             self.settle_call(&call);
             // A hearsay address that does not work says nothing about the peer.
-            verified |= !matches!(call.purpose, Purpose::Meet | Purpose::Revive);
+            verified |=
+                !matches!(call.purpose, Purpose::Meet | Purpose::Revive | Purpose::Compare | Purpose::Link);
             match call.purpose {
                 Purpose::Lookup(serial) => lookups.push(serial),
+                Purpose::Compare => self.comparison_failed(turn),
                 Purpose::ReachFor(asker, id) => {
                     turn.send(&asker, Message::Response(id, Response::Reached(false)));
                 }

@@ -67,6 +67,10 @@ impl<M: Metric> Dht<M> {
         for peer in &peers {
             progress.add(&self.metric, peer, State::Named, None);
         }
+        // Who knows all members asks the right ones at once. The others stay candidates, in case it is mistaken.
+        for peer in self.nearest_listed(&key, count) {
+            progress.add(&self.metric, &peer, State::Named, None);
+        }
         if sure {
             progress.covered(&self.metric, self.own_id(), &peers);
         }

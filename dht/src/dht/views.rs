@@ -88,7 +88,8 @@ impl<M: Metric> Dht<M> {
     /// Bytes this node keeps in memory while nothing is under way: itself, its leaf set and its table. The records of
     /// peers are shared and not counted.
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.leaves.memory_bytes() + self.table.memory_bytes()
+        let members = self.members.as_ref().map_or(0, |members| members.memory_bytes());
+        size_of::<Self>() + self.leaves.memory_bytes() + self.table.memory_bytes() + members
     }
 
     /// The node in numbers.
@@ -99,6 +100,7 @@ impl<M: Metric> Dht<M> {
             table_entries: self.table.as_slice().len(),
             cached: self.table.reserve_len(),
             leaf_set: self.leaves.len(),
+            members: self.members.as_ref().map_or(0, |members| members.view.len()),
             suspects: self.leaves.as_slice().iter().filter(|leaf| leaf.missed > 0).count(),
             lookups: self.lookups.len(),
             calls: self.calls.len(),

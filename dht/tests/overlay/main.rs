@@ -5,6 +5,7 @@
 mod failure;
 mod join;
 mod lookup;
+mod members;
 mod preload;
 mod replay;
 mod world;

@@ -179,6 +179,9 @@ pub struct Status {
     pub network_nodes_exact: bool,
     /// Members of the leaf set.
     pub leaf_set: u64,
+    /// Members of the network that it lists, itself included: all of them, in a network small enough. 0 otherwise.
+    #[serde(default)]
+    pub members_listed: u64,
     /// Fingers: active entries of the routing table.
     pub fingers: u64,
     /// Connected peers.

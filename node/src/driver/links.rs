@@ -12,6 +12,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::signature::is_genuine;
 use crate::wire::frame::{DhtFrame, read_dht, write_dht};
 use crate::wire::peer::public_key;
 use crate::wire::{GuardedStream, OpenError, OpenReply};
@@ -258,6 +259,10 @@ pub(super) async fn read_link(peer: PeerId, stream: GuardedStream, events: mpsc:
             },
             (DhtFrame::Message(bytes), Some(from)) => {
                 let Ok(message) = Message::decode(&bytes) else { return };
+                // Here, so that many signatures keep nobody waiting but the peer that sent them.
+                if !message.announcements().all(is_genuine) {
+                    return;
+                }
                 // Waiting here is the back-pressure: a flooding peer waits for the driver, not the other way.
                 let received = LinkEvent::Received { from: from.clone(), message };
                 if events.send((Instant::now(), received)).await.is_err() {

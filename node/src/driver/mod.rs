@@ -6,6 +6,7 @@ mod command;
 mod connections;
 mod links;
 mod roster;
+mod signature;
 #[cfg(test)]
 mod tests;
 mod warmth;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use chordage_dht::{
     AnyMetric, Dht, DownReason, Event, Input, Lookup, LookupError, LookupId, NodeId, Output, Peer, PeerInfo,
-    Time,
+    Signature, Time,
 };
 use futures::StreamExt;
 use libp2p::core::ConnectedPoint;
@@ -34,6 +35,7 @@ use self::command::{COMMANDS_MAX, Command};
 pub(crate) use self::command::{DriverHandle, Membership, View};
 use self::links::{LinkEvent, LinkNews, Links, read_link};
 pub(crate) use self::roster::Roster;
+pub(crate) use self::signature::Signer;
 use self::warmth::Warmth;
 use crate::config::ConnectionConfig;
 use crate::datadir::DataDir;
@@ -68,6 +70,9 @@ pub(crate) struct Driver {
     latest: Instant,
     outputs: Vec<Output>,
     links: Links,
+    signer: Signer,
+    /// A signature that the overlay has asked for, until its other outputs are worked off.
+    signed: Option<(u64, Signature)>,
     warmth: Warmth,
     roster: Roster,
     /// The peers in our tables.
@@ -93,6 +98,7 @@ pub(crate) struct Driver {
 pub(crate) struct DriverParts {
     pub(crate) swarm: NetworkSwarm,
     pub(crate) local: PeerInfo,
+    pub(crate) signer: Signer,
     pub(crate) metric: AnyMetric,
     pub(crate) seed: [u8; 32],
     pub(crate) bootstrap: Vec<Multiaddr>,
@@ -120,6 +126,8 @@ impl Driver {
         let started = Instant::now();
         let driver = Driver {
             links: Links::new(dht.local(), link_events_in.clone(), parts.delay),
+            signer: parts.signer,
+            signed: None,
             // Some room to the limit, so that there is a seat for whoever is dialled next.
             warmth: Warmth::new(
                 parts.connections.warm_fingers as usize,
@@ -217,6 +225,11 @@ impl Driver {
             self.output(output);
         }
         self.outputs = outputs;
+        if let Some((seq, signature)) = self.signed.take() {
+            // A record that is to be signed may be a new one.
+            self.links.set_local(self.dht.local());
+            self.input(Input::Signed { seq, signature });
+        }
     }
 
     fn output(&mut self, output: Output) {
@@ -231,6 +244,7 @@ impl Driver {
                     let _ = reply.send(outcome);
                 }
             }
+            Output::Sign(record) => self.signed = Some((record.seq(), self.signer.sign(&record))),
             Output::Event(event) => self.overlay_event(event),
         }
     }

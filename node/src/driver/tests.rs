@@ -26,6 +26,7 @@ async fn start(network: &str, bootstrap: Vec<Multiaddr>) -> Running {
     let dir = Arc::new(DataDir::open(temporary.path()).expect("new"));
     let identity = Identity::load(&dir).expect("new");
     let protocols = Protocols::new(network, "ring");
+    let signer = Signer::new(identity.keypair.clone());
     let mut swarm = build(identity.keypair, protocols, &ConnectionConfig::default()).expect("a valid key");
     listen(&mut swarm, &["/ip4/127.0.0.1/tcp/0".parse().expect("valid")], "").await.expect("loopback");
     let addrs = swarm.listeners().filter_map(to_address).collect();
@@ -35,6 +36,7 @@ async fn start(network: &str, bootstrap: Vec<Multiaddr>) -> Running {
         DriverParts {
             swarm,
             local: PeerInfo::new(identity.public_key, addrs, 1).expect("valid"),
+            signer,
             metric: AnyMetric::Ring,
             seed: identity.public_key,
             bootstrap,

@@ -54,6 +54,11 @@ impl Experiment {
                 let (name, value) = ("lookups_per_second", plan.lookups_per_second.to_string());
                 Err(ScenarioError::OutOfRange { name, range: "from 0.001 to a million", value })
             }
+            Self::Membership(plan) => {
+                seconds("median_session_s", plan.median_session_s)?;
+                seconds("duration_s", plan.duration_s)?;
+                plan.warmup_s.map_or(Ok(()), |warmup| seconds("warmup_s", warmup))
+            }
             Self::Idle(plan) => {
                 seconds("settle_s", plan.settle_s)?;
                 seconds("duration_s", plan.duration_s)

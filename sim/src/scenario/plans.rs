@@ -9,6 +9,7 @@ use crate::{
     experiments::{
         churn::Churn,
         lookups::{BuiltBy, Lookups},
+        membership::Membership,
     },
     sessions::{Sessions, Shape},
     world::Setup,
@@ -102,6 +103,30 @@ impl ChurnPlan {
             confirm: self.confirm,
             ..plan
         }
+    }
+}
+
+/// Settings of [`Experiment::Membership`](super::Experiment::Membership).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MembershipPlan {
+    /// Median session, seconds.
+    pub median_session_s: f64,
+    /// Shape of the distribution of sessions.
+    #[serde(default)]
+    pub sessions: Shape,
+    /// How long it is measured, seconds.
+    pub duration_s: f64,
+    /// How long churn goes on before that; 20 minutes if not said.
+    pub warmup_s: Option<f64>,
+}
+
+impl MembershipPlan {
+    pub(super) fn plan(&self, setup: Setup, nodes: usize) -> Membership {
+        let median = Duration::from_secs_f64(self.median_session_s);
+        let sessions = Sessions { median, shape: self.sessions };
+        let plan = Membership::new(setup, nodes, sessions, Duration::from_secs_f64(self.duration_s));
+        Membership { warmup: self.warmup_s.map_or(plan.warmup, Duration::from_secs_f64), ..plan }
     }
 }
 

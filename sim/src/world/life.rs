@@ -49,6 +49,7 @@ impl World {
         Node {
             dht,
             site: self.setup.latency.site(self.setup.seed, life),
+            born: self.now(),
             life,
             alive: true,
             member: false,

@@ -1,0 +1,48 @@
+//! The signatures under membership announcements: made here, and checked before the overlay sees them.
+
+use chordage_dht::{Announcement, PeerInfo, Signature};
+use libp2p::identity::{Keypair, ed25519};
+
+/// Signs this daemon's own records.
+pub(crate) struct Signer(Keypair);
+
+impl Signer {
+    /// With the daemon's key pair.
+    pub(crate) fn new(keypair: Keypair) -> Signer {
+        Signer(keypair)
+    }
+
+    pub(super) fn sign(&self, record: &PeerInfo) -> Signature {
+        // The key is Ed25519 (`Identity`), whose signatures always succeed and have 64 bytes; any other would leave an
+        // invalid one, which others refuse.
+        let signed = self.0.sign(&Announcement::signed_bytes(record)).unwrap_or_default();
+        Signature(signed.try_into().unwrap_or([0; 64]))
+    }
+}
+
+/// Whether the owner of the record has signed it.
+pub(super) fn is_genuine(announcement: &Announcement) -> bool {
+    let record = announcement.record();
+    ed25519::PublicKey::try_from_bytes(record.public_key())
+        .is_ok_and(|key| key.verify(&Announcement::signed_bytes(record), &announcement.signature().0))
+}
+
+#[cfg(test)]
+mod tests {
+    use chordage_dht::PeerInfo;
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn only_the_owner_signs_a_record() {
+        let pair = ed25519::Keypair::generate();
+        let record = PeerInfo::new(pair.public().to_bytes(), Vec::new(), 7).expect("no addresses");
+        let signature = Signer::new(pair.into()).sign(&record);
+        let newer = record.with_addresses(Vec::new(), 8).expect("no addresses");
+        assert!(is_genuine(&Announcement::new(Arc::new(record.clone()), signature)));
+        assert!(!is_genuine(&Announcement::new(Arc::new(newer), signature)));
+        let other = Signer::new(Keypair::generate_ed25519()).sign(&record);
+        assert!(!is_genuine(&Announcement::new(Arc::new(record), other)));
+    }
+}

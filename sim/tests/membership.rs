@@ -1,0 +1,31 @@
+//! In a network small enough everybody lists everybody.
+
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use chordage_sim::{
+    AnyMetric,
+    experiments::membership::{Membership, run},
+    faults::Faults,
+    sessions::{Sessions, Shape},
+    world::Setup,
+};
+
+#[test]
+fn deaths_are_known_soon_and_lookups_take_one_hop() {
+    let sessions = Sessions { median: Duration::from_secs(1800), shape: Shape::Exponential };
+    let mut setup = Setup::new(5, AnyMetric::Ring);
+    setup.config.members = 2000;
+    setup.faults = Faults { loss: 0.02, ..Faults::default() };
+    let plan = Membership {
+        warmup: Duration::from_secs(120),
+        ..Membership::new(setup, 150, sessions, Duration::from_secs(600))
+    };
+    let report = run(plan);
+    let told = serde_json::to_string(&report).unwrap();
+    assert!(report.deaths > 10 && report.superpeers > 140, "{told}");
+    assert!(report.detect_seconds_p50 <= 20.0 && report.detect_seconds_p99 <= 60.0, "{told}");
+    assert!(report.first_try_success >= 0.97 && report.lookup_hops_mean <= 1.1, "{told}");
+    assert!(report.success_rate >= 0.98 && report.ring_consistent, "{told}");
+}
