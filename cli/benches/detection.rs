@@ -65,8 +65,8 @@ fn options() -> Result<Options, Failure> {
 /// What everybody says at one moment.
 #[derive(Default)]
 struct Look {
-    /// Daemons that list somebody who was killed as alive or suspect.
-    unaware: usize,
+    /// Daemons that list somebody who was killed as alive or suspect, with what they say.
+    unaware: Vec<String>,
     /// Daemons that suspect somebody alive.
     suspecting: usize,
     /// Live daemons that somebody calls dead.
@@ -78,7 +78,8 @@ async fn look(net: &Testnet, killed: &BTreeSet<String>, frozen: Option<usize>) -
     for index in net.living().into_iter().filter(|&index| Some(index) != frozen) {
         let members = net.members(index).await?;
         let here = |state: &str| state == "alive" || state == "suspect";
-        look.unaware += usize::from(members.iter().any(|m| here(&m.state) && killed.contains(&m.id)));
+        let unaware = members.iter().find(|m| here(&m.state) && killed.contains(&m.id));
+        look.unaware.extend(unaware.map(|m| format!("node {index} says {m:?}")));
         look.suspecting +=
             usize::from(members.iter().any(|m| m.state == "suspect" && !killed.contains(&m.id)));
         let wrong = members.iter().filter(|m| m.state == "dead" && !killed.contains(&m.id));
@@ -105,11 +106,11 @@ async fn measure(options: &Options) -> Result<(), Failure> {
         let detected = loop {
             let seen = look(&net, &killed, None).await?;
             wrong.extend(seen.false_deaths);
-            if seen.unaware == 0 {
+            if seen.unaware.is_empty() {
                 break since.elapsed();
             }
             if since.elapsed() > PATIENCE {
-                return Err(format!("round {round}: {} do not know after {PATIENCE:?}", seen.unaware).into());
+                return Err(format!("round {round}: after {PATIENCE:?} {}", seen.unaware.join("; ")).into());
             }
             tokio::time::sleep(LOOK_EVERY).await;
         };

@@ -78,15 +78,16 @@ impl Warmth {
     }
 }
 
-/// The leaf set, and the fingers of the shortest round trips; those of the same, the lower id. One that does not answer is
-/// not worth a connection.
+/// The leaf set, and the fingers of the shortest round trips; those of the same, the lower id. One that has missed a
+/// question is dialled too: it then answers, or its row drops it.
 fn wanted(leaf_set: &[Finger], rows: &[FingerRow], fingers: usize) -> BTreeMap<NodeId, Peer> {
     let mut wanted: BTreeMap<NodeId, Peer> =
         leaf_set.iter().map(|leaf| (leaf.peer.id(), leaf.peer.clone())).collect();
     let in_rows = rows.iter().flat_map(|row| &row.fingers);
     let mut fast: Vec<(Duration, NodeId, &Peer)> = in_rows
-        .filter(|finger| finger.missed == 0 && !wanted.contains_key(&finger.peer.id()))
-        .filter_map(|finger| Some((finger.rtt?, finger.peer.id(), &finger.peer)))
+        .filter(|finger| !wanted.contains_key(&finger.peer.id()))
+        // One that was never measured comes last, and is measured once it is dialled.
+        .map(|finger| (finger.rtt.unwrap_or(Duration::MAX), finger.peer.id(), &finger.peer))
         .collect();
     fast.sort_unstable_by_key(|(rtt, id, _)| (*rtt, *id));
     wanted.extend(fast.into_iter().take(fingers).map(|(_, id, peer)| (id, peer.clone())));
@@ -125,9 +126,9 @@ mod tests {
 
     #[test]
     fn the_leaf_set_and_the_fastest_fingers_are_opened_and_stay() {
-        let (leaf, fast, slow, silent) = (finger(1, 300), finger(2, 5), finger(3, 200), finger(4, 1));
-        let silent = Finger { missed: 1, ..silent };
-        let rows = [row(vec![slow.clone(), fast.clone()]), row(vec![silent])];
+        let (leaf, fast, slow) = (finger(1, 300), finger(2, 5), finger(3, 200));
+        let fast = Finger { missed: 1, ..fast };
+        let rows = [row(vec![slow.clone()]), row(vec![fast.clone()])];
         let mut warmth = Warmth::new(1, IDLE, 100);
         let start = Instant::now();
         let review = warmth.review(start, std::slice::from_ref(&leaf), &rows, &BTreeMap::new());
