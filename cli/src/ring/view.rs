@@ -158,6 +158,8 @@ fn share(stretch: u128) -> f64 {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use chordage_node::api::types::{RepairStatus, ScrubStatus};
+
     use super::*;
 
     fn hex(place: u128) -> String {
@@ -216,7 +218,9 @@ pub(super) mod tests {
         serde_json::from_value(serde_json::json!({
             "id": id, "peer_id": "", "version": "", "pid": 1, "state": "joined", "listen": [], "metric": metric,
             "uptime_seconds": 1.0, "network_nodes": nodes, "network_nodes_exact": false, "leaf_set": 40, "fingers": 0,
-            "connections": 0, "shards": 0, "stored_bytes": 0, "quota_bytes": 0, "rss_bytes": 0, "rss_peak_bytes": 0,
+            "connections": 0, "connections_warm": 0, "connections_cold": 0, "connections_strangers": 0,
+            "connections_max": 0, "dialling": 0, "repair": RepairStatus::default(), "scrub": ScrubStatus::default(),
+            "shards": 0, "stored_bytes": 0, "quota_bytes": 0, "rss_bytes": 0, "rss_peak_bytes": 0,
             "cpu_seconds": 0.0, "damaged_shards": 0, "default_redundancy": "1/1",
         }))
         .unwrap()

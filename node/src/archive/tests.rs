@@ -114,7 +114,12 @@ proptest! {
     #[test]
     fn we_read_what_the_tar_crate_writes(mut entries in proptest::collection::vec(entry(), 0..8)) {
         use std::os::unix::ffi::OsStrExt;
-        let writable = |name: &[u8]| name.len() < 100 || std::str::from_utf8(name).is_ok();
+        // Paths pass through its own idea of them, which has no double slashes.
+        let plain = |name: &[u8]| {
+            let path = std::path::Path::new(std::ffi::OsStr::from_bytes(name));
+            path.components().collect::<std::path::PathBuf>().as_os_str().as_bytes() == name
+        };
+        let writable = |name: &[u8]| plain(name) && (name.len() < 100 || std::str::from_utf8(name).is_ok());
         entries.retain(|(head, _)| writable(&head.path) && writable(target(head)));
         let mut builder = tar::Builder::new(Vec::new());
         let mut expected = entries.clone();

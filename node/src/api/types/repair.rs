@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 /// How far a daemon is with reading its shards against their hashes. Part of `GET /v1/status`, answer of
 /// `POST /v1/scrub`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ScrubStatus {
     /// A pass takes so long; 0: none unless asked for.
     pub period_seconds: u64,
@@ -42,7 +42,7 @@ pub struct DrainStatus {
 }
 
 /// What a daemon does about lost shards. Part of `GET /v1/status`. Counters are since the start.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RepairStatus {
     /// Whether it looks after the chunks it holds shards of.
     pub enabled: bool,
