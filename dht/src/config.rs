@@ -45,7 +45,8 @@ pub struct Config {
     /// Between two probes of the leaf set.
     #[serde(rename = "probe_every_ms", with = "millis")]
     pub probe_every: Duration,
-    /// How long a neighbour that misses probes is suspected before it is dropped.
+    /// How long a neighbour that misses probes is suspected before it is dropped; twice as long while nobody else says that
+    /// it cannot be reached, a sixth when its death has been announced.
     #[serde(rename = "suspicion_ms", with = "millis")]
     pub suspicion: Duration,
     /// How long a row may go without news before a lookup refreshes it.
@@ -73,7 +74,7 @@ impl Default for Config {
             stabilise_every: params::STABILISE_EVERY,
             stabilise_after_change: params::STABILISE_AFTER_CHANGE,
             probe_every: params::PROBE_EVERY,
-            suspicion: params::SUSPICION_MIN,
+            suspicion: params::SUSPICION,
             refresh_every: params::REFRESH_EVERY,
             refresh_step: params::REFRESH_STEP,
         }

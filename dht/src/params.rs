@@ -58,10 +58,10 @@ pub const STABILISE_EVERY: Duration = Duration::from_secs(15);
 pub const STABILISE_AFTER_CHANGE: Duration = Duration::from_millis(500);
 /// Between two probes of the leaf set. Design: with the suspicion below, a dead neighbour is known in 15 s.
 pub const PROBE_EVERY: Duration = Duration::from_secs(5);
-/// How long a silent neighbour stays suspected before it is dropped. Design, after SWIM.
-pub const SUSPICION_MIN: Duration = Duration::from_secs(6);
-/// The same on a node that has reason to doubt itself. Design, after Lifeguard.
-pub const SUSPICION_MAX: Duration = Duration::from_secs(18);
+/// How long a silent neighbour stays suspected before it is dropped, once others cannot reach it either; up to three times
+/// as long on a node that has reason to doubt itself. Design, after SWIM and Lifeguard: longer than a process is
+/// commonly stopped.
+pub const SUSPICION: Duration = Duration::from_secs(6);
 /// Between two looks for rows that want refreshing; one row is refreshed per look. Design.
 pub const REFRESH_STEP: Duration = Duration::from_secs(1);
 /// How long a row may go without news. Design.

@@ -3,7 +3,8 @@
 //! Neighbours are probed one by one, and the next id upwards every time, so that every node is watched closely by one
 //! other. One that misses a probe is suspected: it is asked again and others are asked to reach it (SWIM, Das et al.
 //! 2002). It is dropped when it has missed at least two of our own probes and either the transport refuses it or the
-//! suspicion has lasted; every other node that lost it too shortens that time (Lifeguard, Dadgar et al. 2017).
+//! suspicion has lasted: twice the configured time, once if another node cannot reach it either, and a sixth if another has
+//! been through all this and announced the death (after Lifeguard, Dadgar et al. 2017).
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -32,8 +33,10 @@ const ENTRY_MISSES_MAX: u8 = 2;
 const FRESH: Duration = Duration::from_millis(500);
 /// How many neighbours a round looks at to find one that has been silent. Design.
 const LOOK_AHEAD: usize = 4;
-/// So many others who lost it too shorten a suspicion, each by its share. Design.
-const CONFIRMATIONS_MAX: u8 = 5;
+/// Parts of the configured suspicion that are waited, and probes apart, when another has announced the death. Design.
+const ANNOUNCED_PARTS: u32 = 6;
+/// Probes of a suspect within the configured suspicion while nobody has announced its death. Design.
+const PROBES: u32 = 3;
 /// How many others are asked to reach a suspect. SWIM's k. Design.
 const HELPERS: usize = 3;
 /// Under XOR, a death heard from so many others is not news any more. Design.
@@ -98,7 +101,7 @@ impl<M: Metric> Dht<M> {
         if first {
             self.probe(turn, peer.id_ref());
         }
-        self.timers.set_no_later(Timer::Suspects, turn.now + self.suspicion_step());
+        self.timers.set_no_later(Timer::Suspects, turn.now + self.suspicion_step(announced));
     }
 
     /// A peer of the rows did not answer when it seemed to have become a neighbour. Only its own record is held against
@@ -114,8 +117,8 @@ impl<M: Metric> Dht<M> {
         }
     }
 
-    fn suspicion_step(&self) -> Duration {
-        self.config.suspicion / 6
+    fn suspicion_step(&self, announced: bool) -> Duration {
+        self.config.suspicion / if announced { ANNOUNCED_PARTS } else { PROBES }
     }
 
     /// Asks others, chosen at random, to reach a suspect.
@@ -170,23 +173,23 @@ impl<M: Metric> Dht<M> {
         }
     }
 
-    /// Probes suspects again; drops those whose time is up.
+    /// Probes suspects again. Those whose time is up are dropped when they miss this probe too, not before: they may have
+    /// come back since the last one.
     pub(super) fn probe_suspects(&mut self, turn: &mut Turn<'_>) {
-        let (mut suspects, mut waiting) = (Vec::new(), false);
+        let (mut suspects, mut waiting, mut announced) = (Vec::new(), false, false);
         for leaf in self.leaves.iter_mut() {
             if leaf.suspect_since().is_some() || leaf.doubted {
                 suspects.push(leaf.peer.id());
                 waiting |= leaf.suspect_since().is_some();
+                announced |= leaf.announced;
                 leaf.doubted = false;
             }
         }
         if waiting {
-            self.timers.set(Timer::Suspects, turn.now + self.suspicion_step());
+            self.timers.set(Timer::Suspects, turn.now + self.suspicion_step(announced));
         }
         for suspect in suspects {
-            if !self.drop_if_dead(turn, &suspect) {
-                self.probe(turn, &suspect);
-            }
+            self.probe(turn, &suspect);
         }
     }
 
@@ -194,12 +197,14 @@ impl<M: Metric> Dht<M> {
         let me = self.local.id_ref().key();
         let Some(leaf) = self.leaves.get(&self.metric, me, id) else { return true };
         let Some(since) = leaf.suspect_since() else { return false };
-        let patience = if leaf.vouchers > 0 {
-            self.config.suspicion * 3
-        } else {
-            // Whoever announces a death has been through all this.
-            let confirmations = if leaf.announced { CONFIRMATIONS_MAX } else { leaf.confirmations };
-            self.health.stretch(self.config.suspicion) / (1 + u32::from(confirmations.min(CONFIRMATIONS_MAX)))
+        let suspicion = self.health.stretch(self.config.suspicion);
+        // Never less than the whole for the first to notice, however many agree: a process that is stopped for a few
+        // seconds is reached by nobody, and lives.
+        let patience = match leaf {
+            leaf if leaf.vouchers > 0 => self.config.suspicion * 3,
+            leaf if leaf.announced => suspicion / ANNOUNCED_PARTS,
+            leaf if leaf.confirmations > 0 => suspicion,
+            _ => suspicion * 2,
         };
         let enough = if leaf.announced { MISSES_MIN } else { MISSES_FIRST };
         let dead = leaf.refused >= MISSES_MIN || leaf.missed >= enough && turn.now.since(since) >= patience;

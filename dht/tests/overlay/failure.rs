@@ -90,6 +90,26 @@ fn loss_alone_drops_nobody() {
     assert_eq!(dropped, 0, "in an hour of 60 nodes at 2 % loss");
 }
 
+/// Neither is being out of reach for five seconds, at whatever moment they begin.
+#[test]
+fn a_short_silence_drops_nobody() {
+    for metric in METRICS {
+        let mut world = World::settled(48, metric, Config::default(), 12);
+        world.weather.refuses = false;
+        let start = world.now;
+        for round in 0..40 {
+            world.split(Some((0..12).map(|node| node == round % 12).collect()));
+            world.run(Duration::from_secs(5));
+            world.split(None);
+            world.run(Duration::from_millis(7_300));
+        }
+        for (at, event) in world.nodes.iter().flat_map(|node| &node.events) {
+            let lost = matches!(event, Event::NeighbourDown { why: DownReason::Failed, .. });
+            assert!(*at <= start || !lost, "{event:?}, {metric}, seed {}", world.seed);
+        }
+    }
+}
+
 /// Everybody but one dies; the survivor is a network of its own, and takes back who returns.
 #[test]
 fn the_last_one_standing() {
