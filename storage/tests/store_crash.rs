@@ -314,6 +314,24 @@ fn deleting_works_on_a_disk_without_any_room() {
     model.check(&store);
 }
 
+/// A deletion on a disk without a free byte marks its record as dead, cannot tell the index, and then the power fails:
+/// the shard is not held, also where its record is too small for its space to be given back.
+#[test]
+fn a_deletion_that_a_full_disk_and_a_crash_cut_short_leaves_nothing_half_held() {
+    let disk = Disk::new(0);
+    let mut actions = vec![Action::Put(vec![0]); 7];
+    actions.extend([
+        Action::Put(vec![66, 67]),
+        Action::Put(vec![119, 219, 3, 0, 0, 0, 4, 0]),
+        Action::Checkpoint,
+        Action::Put(vec![29, 80, 28, 16, 0]),
+        Action::Delete(vec![219]),
+        Action::PowerFailure,
+        Action::Put(vec![219]),
+    ]);
+    run(&disk, &actions, |disk, i| disk.set_capacity(if i == 11 { 0 } else { u64::MAX }));
+}
+
 /// Every single operation of a fixed story is the one at which the power fails.
 #[test]
 fn the_power_may_fail_at_every_step_of_a_story() {

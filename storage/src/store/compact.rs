@@ -74,10 +74,9 @@ impl ShardStore {
                 next = Some(u64::from(header.location.offset));
                 return Ok(Visit::Stop);
             }
-            if !header.dead {
-                bytes += header.location.bare_len();
-                headers.push(*header);
-            }
+            // The dead too: the index may still have one, if a crash cut its deletion short.
+            bytes += header.location.bare_len();
+            headers.push(*header);
             Ok(Visit::Whole)
         })?;
 

@@ -5,7 +5,9 @@ use std::io;
 use bytes::Bytes;
 
 use super::files::StoreFile;
-use super::record::{ALIGNMENT, Location, RECORD_HEADER_LEN, RecordHeader, decode_header, looks_like_record};
+use super::record::{
+    ALIGNMENT, Location, RECORD_HEADER_LEN, RecordHeader, STATE_AT, decode_header, looks_like_record,
+};
 use crate::chunk::MAX_SEALED_LEN;
 use crate::descriptor::{Descriptor, MAX_DESCRIPTOR_LEN};
 
@@ -90,7 +92,9 @@ pub(super) fn read_descriptor(file: &dyn StoreFile, location: Location) -> io::R
     }
 }
 
-/// Reads a record's descriptor and payload; `None` if they are not what the header and the hashes say.
+/// Reads a record's descriptor and payload; `None` if they are not what the header and the hashes say, or if the
+/// record is marked as dead. It can be that while the index still has it: a deletion on a full disk marks it first,
+/// and may then be cut short by a crash. Whoever took it for held would lose it with the next rebuilding of the index.
 pub(super) fn read_verified(
     file: &dyn StoreFile,
     header: &RecordHeader,
@@ -106,6 +110,9 @@ pub(super) fn read_verified(
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         Err(error) => return Err(error),
+    }
+    if record.get(STATE_AT as usize..RECORD_HEADER_LEN) != Some(&[0; 4][..]) {
+        return Ok(None);
     }
     let record = Bytes::from(record);
     let payload_at = RECORD_HEADER_LEN + usize::from(location.descriptor_len);
