@@ -27,7 +27,7 @@ use crate::shards::{ShardClient, ShardServer, TrafficCounters};
 use crate::store::Store;
 use crate::transfer::Transfer;
 use crate::wire::peer::to_address;
-use crate::wire::{Protocols, build};
+use crate::wire::{Protocols, build, listening};
 
 /// How long a daemon that was asked to leave waits for requests under way.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -96,12 +96,9 @@ impl Daemon {
             .map_err(|error| StartError::System(error.to_string()))?;
         let last = dir.read(LISTEN_FILE)?.unwrap_or_default();
         listen(&mut swarm, &config.listen, &String::from_utf8_lossy(&last)).await?;
-        remember(&dir, swarm.listeners())?;
-        let announced: Vec<_> = if config.announce.is_empty() {
-            swarm.listeners().cloned().collect()
-        } else {
-            config.announce.clone()
-        };
+        let listened = listening(&swarm);
+        remember(&dir, listened.iter())?;
+        let announced = if config.announce.is_empty() { listened } else { config.announce.clone() };
         let addrs = announced.iter().filter_map(to_address).take(8).collect();
         let local = PeerInfo::new(identity.public_key, addrs, record_sequence())
             .map_err(|error| StartError::System(error.to_string()))?;

@@ -42,7 +42,7 @@ use crate::datadir::DataDir;
 use crate::listen;
 use crate::shards::ShardServer;
 use crate::wire::peer::{dial_order, net_group, peer_id, public_key, split, to_address};
-use crate::wire::{Class, Inbound, MakesWay, NetworkSwarm, WireEvent};
+use crate::wire::{Class, Inbound, MakesWay, NetworkSwarm, WireEvent, listening};
 
 /// Link events that may wait for the driver; readers of streams wait when it is full.
 const EVENTS_MAX: usize = 1024;
@@ -340,7 +340,7 @@ impl Driver {
             leaf_set: self.dht.neighbours(),
             rows: self.dht.fingers(),
             digit_bits: self.dht.config().digit_bits.into(),
-            listen: self.swarm.listeners().map(|addr| named(addr, self.local_peer)).collect(),
+            listen: listening(&self.swarm).iter().map(|addr| named(addr, self.local_peer)).collect(),
             connections: self.connections(),
             roster: self.roster.clone(),
             join_problem: self.join_problem.clone(),
@@ -381,7 +381,7 @@ impl Driver {
     }
 
     fn addresses_changed(&mut self) {
-        let listened: Vec<Multiaddr> = self.swarm.listeners().cloned().collect();
+        let listened = listening(&self.swarm);
         let (dir, addrs) = (self.dir.clone(), listened.clone());
         tokio::task::spawn_blocking(move || {
             if let Err(error) = listen::remember(&dir, addrs.iter()) {

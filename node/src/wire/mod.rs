@@ -16,4 +16,4 @@ pub(crate) use admission::MakesWay;
 pub(crate) use behaviour::{Behaviour, Inbound, OpenError, OpenReply};
 pub(crate) use handler::{Class, GuardedStream, Protocols};
 pub(crate) use seats::{Standing, Taken};
-pub(crate) use transport::{NetworkSwarm, WireEvent, build};
+pub(crate) use transport::{NetworkSwarm, WireEvent, build, listening};

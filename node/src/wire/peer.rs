@@ -34,9 +34,14 @@ pub(crate) fn to_address(addr: &Multiaddr) -> Option<Address> {
 
 /// The addresses a peer announced, in the order in which to dial them. What does not parse is left out.
 pub(crate) fn dial_order(info: &PeerInfo) -> Vec<Multiaddr> {
-    let mut addrs: Vec<Multiaddr> =
-        info.addrs().iter().filter_map(|a| Multiaddr::try_from(a.as_bytes().to_vec()).ok()).collect();
-    addrs.sort_by_key(cost);
+    in_dial_order(
+        info.addrs().iter().filter_map(|a| Multiaddr::try_from(a.as_bytes().to_vec()).ok()).collect(),
+    )
+}
+
+/// Addresses in the order in which to dial them: the same whatever order they come in.
+pub(crate) fn in_dial_order(mut addrs: Vec<Multiaddr>) -> Vec<Multiaddr> {
+    addrs.sort_by_cached_key(|addr| (cost(addr), addr.to_vec()));
     addrs
 }
 
@@ -118,9 +123,8 @@ mod tests {
     #[test]
     fn near_hosts_are_dialled_by_tcp_first_and_far_ones_by_quic() {
         let order = |addrs: &[&str]| {
-            let mut addrs: Vec<Multiaddr> = addrs.iter().map(|a| a.parse().expect("valid")).collect();
-            addrs.sort_by_key(cost);
-            addrs.iter().map(ToString::to_string).collect::<Vec<_>>()
+            let addrs = addrs.iter().map(|a| a.parse().expect("valid")).collect();
+            in_dial_order(addrs).iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(
             order(&["/ip4/127.0.0.1/udp/1/quic-v1", "/ip4/127.0.0.1/tcp/1"]),

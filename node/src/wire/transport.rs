@@ -5,11 +5,12 @@ use std::time::Duration;
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::identity::Keypair;
 use libp2p::swarm::{NetworkBehaviour, Swarm};
-use libp2p::{noise, tcp, yamux};
+use libp2p::{Multiaddr, noise, tcp, yamux};
 
 use super::admission::Admission;
 use super::behaviour::Behaviour;
 use super::handler::Protocols;
+use super::peer::in_dial_order;
 use super::seats::SeatLimits;
 use crate::config::ConnectionConfig;
 
@@ -32,6 +33,13 @@ pub(crate) struct Wire {
 
 /// The node's swarm.
 pub(crate) type NetworkSwarm = Swarm<Wire>;
+
+/// The addresses that are listened on, in the order in which to dial them. The swarm itself keeps them in an order that
+/// chance decides anew in every process: who joins through the first one would be served by TCP in one network and by
+/// QUIC, at half again the CPU, in the next.
+pub(crate) fn listening(swarm: &NetworkSwarm) -> Vec<Multiaddr> {
+    in_dial_order(swarm.listeners().cloned().collect())
+}
 
 /// Why the swarm could not be built.
 #[derive(Debug, thiserror::Error)]
