@@ -1,42 +1,19 @@
 //! Where CPU work of transfers happens: off the network's thread, on as many threads as there are cores, with
 //! workspaces that are kept; and how much memory transfers may take together.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use chordage_storage::Coder;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Runs coding work. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Coders {
-    idle: Arc<Mutex<Vec<Coder>>>,
-    places: Arc<Semaphore>,
-}
+use crate::pool::Pool;
 
-impl Coders {
-    pub(crate) fn new() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Coders { idle: Arc::default(), places: Arc::new(Semaphore::new(cores)) }
-    }
+/// Runs coding work.
+pub(crate) type Coders = Pool<Coder>;
 
-    /// Runs `work` on a blocking thread when a core is free for it. `None` if it panicked or the runtime ends.
-    pub(crate) async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Coder) -> T + Send + 'static,
-    ) -> Option<T> {
-        let place = self.places.clone().acquire_owned().await.ok()?;
-        let idle = self.idle.clone();
-        tokio::task::spawn_blocking(move || {
-            let coder = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let mut coder = coder.unwrap_or_default();
-            let result = work(&mut coder);
-            idle.lock().unwrap_or_else(PoisonError::into_inner).push(coder);
-            drop(place);
-            result
-        })
-        .await
-        .ok()
-    }
+/// A thread for each core.
+pub(crate) fn coders() -> Coders {
+    Pool::new("coder", std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
 }
 
 /// Memory that transfers share, in KiB so that a semaphore can count it.

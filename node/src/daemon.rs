@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::server::{ApiServer, ServeError};
-use crate::coding::{Budget, Coders};
+use crate::coding::{Budget, coders};
 use crate::config::{Config, ConfigError};
 use crate::datadir::{DataDir, DataDirError};
 use crate::driver::{Driver, DriverHandle, DriverParts, Signer};
@@ -129,7 +129,7 @@ impl Daemon {
             driver: driver_handle.clone(),
             client: ShardClient::new(driver_handle.clone(), traffic.clone()),
             store,
-            coders: Coders::new(),
+            coders: coders(),
             budget: Budget::new(config.transfer_memory_bytes),
             holders: Default::default(),
             read_totals: Default::default(),

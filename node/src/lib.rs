@@ -23,6 +23,7 @@ mod identity;
 mod listen;
 mod members;
 mod neighbourhood;
+mod pool;
 mod process;
 mod put;
 mod repair;

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use chordage_storage::{
     ChunkId, Descriptor, PutError, PutOutcome, Scrubbed, ShardKey, ShardPut, ShardStore, StoredShard,
 };
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
+use crate::pool::Pool;
 use crate::shards::ShardSet;
 
 /// Shards that may wait for the writer. With the largest shards this is what bounds its memory.
@@ -49,7 +50,7 @@ struct Job {
 pub(crate) struct Store {
     shards: Arc<ShardStore>,
     jobs: mpsc::Sender<Job>,
-    readers: Arc<Semaphore>,
+    readers: Pool<()>,
     damaged: Arc<AtomicU64>,
     damage: mpsc::Sender<ShardKey>,
 }
@@ -62,7 +63,7 @@ impl Store {
         let writer = shards.clone();
         std::thread::Builder::new().name("shard-writer".to_owned()).spawn(move || write(&writer, queue))?;
         let (damage, found) = mpsc::channel(DAMAGE_MAX);
-        let readers = Arc::new(Semaphore::new(READERS));
+        let readers = Pool::new("shard-reader", READERS);
         Ok((Store { shards, jobs, readers, damaged: Arc::default(), damage }, found))
     }
 
@@ -173,9 +174,8 @@ impl Store {
         &self,
         work: impl FnOnce(&ShardStore) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let _place = self.readers.acquire().await.map_err(|_| StoreError::Disk)?;
         let shards = self.shards.clone();
-        tokio::task::spawn_blocking(move || work(&shards)).await.unwrap_or(Err(StoreError::Disk))
+        self.readers.run(move |()| work(&shards)).await.unwrap_or(Err(StoreError::Disk))
     }
 }
 
