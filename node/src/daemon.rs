@@ -20,7 +20,7 @@ use crate::driver::{Driver, DriverHandle, DriverParts, Signer};
 use crate::handle::{Inner, NodeHandle};
 use crate::identity::Identity;
 use crate::listen::{LISTEN_FILE, ListenError, listen, remember};
-use crate::put::Standing;
+use crate::put::{Planned, Standing};
 use crate::repair::{LEDGER_FILE, Repairer};
 use crate::scrub::Scrubber;
 use crate::shards::{ShardClient, ShardServer, TrafficCounters};
@@ -137,6 +137,7 @@ impl Daemon {
             local: local_id,
             catalog: open_catalog(&dir, &secret),
             standing: Standing::default(),
+            planned: Planned::default(),
         });
         let repairer = Repairer::start(
             transfer.clone(),

@@ -10,7 +10,7 @@ use chordage_storage::catalog::Catalog;
 use crate::coding::{Budget, Coders};
 use crate::driver::{DriverHandle, FindError};
 use crate::get::{Holders, Totals};
-use crate::put::Standing;
+use crate::put::{Planned, Standing};
 use crate::shards::{ShardClient, TrafficCounters};
 use crate::store::Store;
 
@@ -37,6 +37,8 @@ pub(crate) struct Transfer {
     pub(crate) catalog: Option<Arc<Catalog>>,
     /// What holders said lately about chunks from before.
     pub(crate) standing: Standing,
+    /// Files that a put will say are unchanged.
+    pub(crate) planned: Planned,
 }
 
 /// How sure the candidates have to be.

@@ -53,14 +53,18 @@ impl Block {
     pub(super) fn finish(mut self) -> [u8; BLOCK] {
         let sum = self.sum();
         // Six digits, a NUL and a space: the one field that is written differently.
-        self.0[CHECKSUM].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        self.octal(CHECKSUM.start..CHECKSUM.end - 1, sum.into());
+        self.0[CHECKSUM.end - 1] = b' ';
         self.0
     }
 
     fn octal(&mut self, field: Range<usize>, value: u64) {
-        let digits = field.len() - 1;
-        let text = format!("{value:0digits$o}\0");
-        self.0[field].copy_from_slice(text.as_bytes());
+        // By hand, since a tree of small files consists of these fields. The last byte stays a NUL.
+        let mut rest = value;
+        for digit in self.0[field.start..field.end - 1].iter_mut().rev() {
+            *digit = b'0' + (rest & 7) as u8;
+            rest >>= 3;
+        }
     }
 
     /// The sum of all bytes, those of the checksum field counted as spaces.

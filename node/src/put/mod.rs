@@ -3,6 +3,7 @@
 mod asking;
 mod ingest;
 mod place;
+mod planned;
 mod recall;
 mod record;
 mod sink;
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::ingest::{Ingested, ingest};
+pub(crate) use self::planned::Planned;
 use self::recall::Recall;
 use self::record::Recorder;
 use self::sink::NetworkSink;

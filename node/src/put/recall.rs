@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chordage_storage::catalog::{Catalog, KnownChunk, KnownFile, KnownPiece, PieceInfo, Snapshot};
 use chordage_storage::{Fingerprint, Redundancy};
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use super::standing;
 use crate::transfer::Transfer;
@@ -42,7 +43,8 @@ impl Recall {
     /// Where a file was put.
     pub(super) fn file(&mut self, fingerprint: &Fingerprint) -> Option<KnownFile> {
         let redundancy = self.redundancy;
-        self.look(|snapshot| snapshot.file(redundancy, fingerprint))
+        let planned = self.transfer.planned.take(Instant::now(), redundancy, fingerprint);
+        planned.or_else(|| self.look(|snapshot| snapshot.file(redundancy, fingerprint)))
     }
 
     /// Whether enough holders still have a shard of `chunk`: as many as a put waits for.

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chordage_storage::catalog::{KnownChunk, Snapshot};
+use chordage_storage::catalog::{KnownChunk, KnownFile, Snapshot};
 use chordage_storage::{Fingerprint, Redundancy, Scatter};
+use tokio::time::Instant;
 
 use super::standing;
 use crate::transfer::Transfer;
@@ -18,8 +19,8 @@ const CHUNKS_TOGETHER: usize = 4096;
 /// The files of one round, and the chunks they lie in.
 #[derive(Default)]
 struct Round {
-    /// Position in the question, length, numbers of its chunks.
-    files: Vec<(usize, u64, Vec<u64>)>,
+    /// With their positions in the question.
+    files: Vec<(usize, KnownFile)>,
     chunks: BTreeMap<u64, KnownChunk>,
 }
 
@@ -55,9 +56,15 @@ pub(super) async fn unchanged(
             let shards = chunk.and_then(|chunk| transfer.standing.lately(&chunk.reference.id));
             shards.is_some_and(|shards| shards >= redundancy.write_quorum())
         };
-        for (position, size, numbers) in &round.files {
+        let now = Instant::now();
+        for (position, file) in round.files {
+            let mut numbers: Vec<u64> = file.extents.iter().map(|extent| extent.chunk.number).collect();
+            numbers.dedup();
             let chunks = numbers.iter().filter_map(|number| round.chunks.get(number));
-            answers[*position] = numbers.iter().all(stored) && scatter.admits(*size, chunks);
+            answers[position] = numbers.iter().all(stored) && scatter.admits(file.size, chunks);
+            if answers[position] {
+                transfer.planned.remember(now, redundancy, asked[position - at], file);
+            }
         }
         rest = asked[done..].to_vec();
         at += done;
@@ -78,10 +85,8 @@ fn look_up(
             return Ok((round, done));
         }
         let Some(file) = snapshot.file(redundancy, fingerprint)? else { continue };
-        let mut numbers: Vec<u64> = file.extents.iter().map(|extent| extent.chunk.number).collect();
-        numbers.dedup();
         round.chunks.extend(file.extents.iter().map(|extent| (extent.chunk.number, extent.chunk)));
-        round.files.push((at + done, file.size, numbers));
+        round.files.push((at + done, file));
     }
     Ok((round, fingerprints.len()))
 }

@@ -1,5 +1,6 @@
 //! Asking the catalog.
 
+use std::cell::Cell;
 use std::io;
 
 use redb::{
@@ -21,6 +22,8 @@ pub struct Snapshot {
     chunks: Both<u64, &'static [u8; 90]>,
     pieces: Both<&'static [u8; 32], &'static [u8; 32]>,
     files: Both<&'static [u8; 32], &'static [u8]>,
+    /// The chunk that was found last.
+    last: Cell<Option<KnownChunk>>,
 }
 
 impl Snapshot {
@@ -37,6 +40,7 @@ impl Snapshot {
             chunks: [open(&txn, CHUNKS[order[0]])?, open(&txn, CHUNKS[order[1]])?],
             pieces: [open(&txn, PIECES[order[0]])?, open(&txn, PIECES[order[1]])?],
             files: [open(&txn, FILES[order[0]])?, open(&txn, FILES[order[1]])?],
+            last: Cell::new(None),
         })
     }
 
@@ -114,11 +118,16 @@ impl Snapshot {
     }
 
     fn find_chunk(&self, number: u64) -> io::Result<Option<KnownChunk>> {
+        // Small files that follow each other lie in the same chunk.
+        if let Some(last) = self.last.get().filter(|last| last.number == number) {
+            return Ok(Some(last));
+        }
         for table in self.chunks.iter().flatten() {
             if let Some(row) = table.get(number).map_err(failed)?
                 && let Some(row) = self.keys.decode_chunk(number, row.value())
             {
-                return Ok(Some(known(number, row)));
+                self.last.set(Some(known(number, row)));
+                return Ok(self.last.get());
             }
         }
         Ok(None)
