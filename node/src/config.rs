@@ -93,7 +93,7 @@ impl Default for Config {
             api_listen: None,
             api_connections_max: 128,
             connections: ConnectionConfig::default(),
-            transfer_memory_bytes: 48 << 20,
+            transfer_memory_bytes: 40 << 20,
             runtime_threads: 1,
             debug_delay_ms: 0,
             repair: RepairConfig::default(),

@@ -11,7 +11,7 @@ use super::fetch::Hurry;
 use super::{GetError, OpenObject};
 
 /// Chunks that are fetched ahead of the reader.
-pub(super) const READ_AHEAD: usize = 6;
+pub(super) const READ_AHEAD: usize = 5;
 /// Pieces shorter than this are copied together: each piece on its own would wake the reader.
 const SHORT: usize = 16 << 10;
 /// Pieces that were copied together are handed on when they have so many bytes.

@@ -21,8 +21,9 @@ use crate::transfer::Transfer;
 
 /// Chunks of a manifest that are fetched at a time.
 const MANIFEST_PARALLEL: usize = 8;
-/// Decoded chunks kept, or being fetched, in case a later extent is in one of them.
-const KEPT_CHUNKS: usize = READ_AHEAD + 3;
+/// Decoded chunks kept, or being fetched, in case a later extent is in one of them: those ahead, and the one that is being
+/// read. They are most of a reader's memory.
+const KEPT_CHUNKS: usize = READ_AHEAD + 1;
 
 /// An object with its manifest. Cheap to clone.
 #[derive(Clone)]
