@@ -15,6 +15,7 @@ mod progress;
 mod ring;
 mod staging;
 mod tree;
+mod unfinished;
 
 use std::process::ExitCode;
 

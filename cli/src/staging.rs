@@ -1,32 +1,42 @@
-//! Where a get writes until everything is there: beside its place, under a name that nobody takes for the result.
+//! Where a get writes until everything is there: beside its place, under a name that nobody takes for the result, but
+//! that the next get of the same thing to the same place finds.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
 use crate::error::{CliError, quoted, shell_word};
 use crate::exit::ExitStatus;
+use crate::unfinished::{Journal, WORTH_KEEPING, remove};
 
 /// Longest part of the final name that goes into the temporary one; file systems allow 255 bytes.
 const NAME_PART_MAX: usize = 180;
 
-/// A temporary sibling of `target`. Dropping it removes what is there.
+/// A temporary sibling of `target`. Dropping it removes what is there, unless it is worth going on with.
 #[derive(Debug)]
 pub(crate) struct Staging {
     path: PathBuf,
     target: PathBuf,
     force: bool,
+    /// `None` when another get of the same is under way.
+    journal: Option<Journal>,
+    journal_path: PathBuf,
+    owns_journal: bool,
+    /// Bytes that the journal knows to be there.
+    noted: Arc<AtomicU64>,
 }
 
 impl Staging {
-    /// Reserves nothing yet; fails early when the target is in the way.
-    pub(crate) fn beside(target: &Path, force: bool) -> Result<Self, CliError> {
+    /// For what `id` stands for: where an earlier attempt to get it has left something, this is where. Fails early when
+    /// the target is in the way.
+    pub(crate) fn beside(target: &Path, force: bool, id: u64) -> Result<Self, CliError> {
         let Some(name) = target.file_name() else {
             return Err(CliError::new(
                 ExitStatus::Usage,
@@ -50,27 +60,33 @@ impl Staging {
         let mut part = OsString::from(".");
         let bytes = name.as_bytes();
         part.push(OsStr::from_bytes(&bytes[..bytes.len().min(NAME_PART_MAX)]));
-        part.push(format!(".chordage-{:016x}.part", random()));
-        Ok(Staging { path: parent.join(part), target: target.to_owned(), force })
+        let named = |id: u64, kind: &str| {
+            let mut name = part.clone();
+            name.push(format!(".chordage-{id:016x}.{kind}"));
+            parent.join(name)
+        };
+        let journal_path = named(id, "journal");
+        let journal = Journal::open(&journal_path)
+            .map_err(|error| CliError::file("create", &journal_path, &error).state("nothing was fetched"))?;
+        let path = named(if journal.is_some() { id } else { random() }, "part");
+        let noted = journal.as_ref().map(Journal::noted).unwrap_or_default();
+        let owns_journal = journal.is_some();
+        Ok(Staging { path, target: target.to_owned(), force, journal, journal_path, owns_journal, noted })
+    }
+
+    /// The journal of what is written. Only once; without it nothing is gone on with.
+    pub(crate) fn take_journal(&mut self) -> Option<Journal> {
+        self.journal.take()
+    }
+
+    /// Bytes that the next attempt finds, if this one fails now.
+    pub(crate) fn kept_bytes(&self) -> Option<u64> {
+        Some(self.noted.load(Ordering::Relaxed)).filter(|bytes| *bytes >= WORTH_KEEPING)
     }
 
     /// Where to write.
     pub(crate) fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Creates the temporary file.
-    pub(crate) fn create_file(&self) -> Result<fs::File, CliError> {
-        // With the user's own default mode: an object that is a bare file carries none.
-        fs::File::create_new(&self.path).map_err(|error| CliError::file("create", &self.path, &error))
-    }
-
-    /// Creates the temporary directory, which nobody else can enter while it fills.
-    pub(crate) fn create_dir(&self) -> Result<(), CliError> {
-        fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&self.path)
-            .map_err(|error| CliError::file("create", &self.path, &error))
     }
 
     /// Moves the result to its place in one step. `single` is a name inside the temporary directory when only that is the
@@ -85,15 +101,22 @@ impl Staging {
         outcome.map_err(|error| match error {
             Errno::EXIST | Errno::NOTEMPTY => exists(&self.target),
             error => CliError::file("write", &self.target, &error.into()),
-        })
+        })?;
+        // What is left has no further use.
+        self.noted.store(0, Ordering::Relaxed);
+        Ok(())
     }
 }
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // Whichever it is; after publishing, neither.
-        if fs::remove_file(&self.path).is_err() {
-            let _ = fs::remove_dir_all(&self.path);
+        if self.kept_bytes().is_some() {
+            return;
+        }
+        let _ = remove(&self.path);
+        // Somebody else's journal stays.
+        if self.owns_journal {
+            let _ = remove(&self.journal_path);
         }
     }
 }
@@ -174,15 +197,37 @@ mod tests {
     fn nothing_stays_behind_unless_it_is_published() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("out");
-        let staging = Staging::beside(&target, false).unwrap();
-        staging.create_dir().unwrap();
+        let staging = Staging::beside(&target, false, 7).unwrap();
+        fs::create_dir(staging.path()).unwrap();
         fs::write(staging.path().join("half"), b"x").unwrap();
         drop(staging);
         assert!(names(dir.path()).is_empty());
 
-        let staging = Staging::beside(&target, false).unwrap();
-        staging.create_file().unwrap();
+        let staging = Staging::beside(&target, false, 7).unwrap();
+        fs::write(staging.path(), b"").unwrap();
         staging.publish(None).unwrap();
+        assert_eq!(names(dir.path()), ["out"]);
+    }
+
+    #[test]
+    fn what_is_worth_it_stays_for_the_next_and_only_one_at_a_time_may_write_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("out");
+        let mut first = Staging::beside(&target, false, 7).unwrap();
+        let mut journal = first.take_journal().unwrap();
+        let mut other = Staging::beside(&target, false, 7).unwrap();
+        assert!(other.take_journal().is_none() && other.path() != first.path());
+        drop(other);
+        journal.note(b"", WORTH_KEEPING, &blake3::hash(b""));
+        drop(journal);
+        fs::write(first.path(), b"much").unwrap();
+        let part = first.path().to_owned();
+        drop(first);
+        assert_eq!(names(dir.path()).len(), 2, "the part and its journal");
+
+        let again = Staging::beside(&target, false, 7).unwrap();
+        assert_eq!(again.path(), part);
+        again.publish(None).unwrap();
         assert_eq!(names(dir.path()), ["out"]);
     }
 
@@ -190,10 +235,10 @@ mod tests {
     fn what_exists_is_not_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("out");
-        let late = Staging::beside(&target, false).unwrap();
-        late.create_file().unwrap();
+        let late = Staging::beside(&target, false, 7).unwrap();
+        fs::write(late.path(), b"").unwrap();
         fs::write(&target, b"precious").unwrap();
-        assert_eq!(Staging::beside(&target, false).unwrap_err().code, "exists");
+        assert_eq!(Staging::beside(&target, false, 7).unwrap_err().code, "exists");
         assert_eq!(late.publish(None).unwrap_err().code, "exists", "it appeared meanwhile");
         assert_eq!(fs::read(&target).unwrap(), b"precious");
         assert_eq!(names(dir.path()), ["out"]);
@@ -204,13 +249,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("out");
         let publish_file = || {
-            let staging = Staging::beside(&target, true)?;
+            let staging = Staging::beside(&target, true, 7)?;
             fs::write(staging.path(), b"new").unwrap();
             staging.publish(None)
         };
         let publish_dir = || {
-            let staging = Staging::beside(&target, true)?;
-            staging.create_dir()?;
+            let staging = Staging::beside(&target, true, 7)?;
+            fs::create_dir(staging.path()).unwrap();
             staging.publish(None)
         };
         fs::write(&target, b"old").unwrap();

@@ -1,7 +1,7 @@
 //! `chordage get`.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -9,6 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use chordage_node::api::Link;
 use chordage_node::api::client::{Client, Download};
+use chordage_node::api::range::ByteRange;
 use clap::Args;
 use serde::Serialize;
 use tokio::io::AsyncWriteExt;
@@ -24,7 +25,8 @@ use crate::link;
 use crate::printer::{Printer, output_error};
 use crate::progress::Progress;
 use crate::staging::Staging;
-use crate::tree::unpack::{UnpackError, Unpacked, unpack};
+use crate::tree::unpack::{UnpackError, Unpacked, open_below, unpack};
+use crate::unfinished::{Blocks, Journal, Resumed, resume_dir};
 
 /// Pieces that wait for the disk.
 const PIECES_WAITING_MAX: usize = 8;
@@ -32,7 +34,7 @@ const PIECES_WAITING_MAX: usize = 8;
 /// Get what a link stands for into a file or directory
 ///
 /// Writes beside the output first and renames at the end, so that what has the output's name is always whole. Nothing that
-/// exists is overwritten.
+/// exists is overwritten. A get that was interrupted is gone on with when the same command is given again.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A directory comes back with names, modes, times and symlinks; set-user-id and set-group-id bits are not restored. With \
@@ -71,6 +73,8 @@ struct GetReport {
     kind: &'static str,
     /// Bytes of file content.
     bytes: u64,
+    /// Of these, what lay there from an attempt that was interrupted.
+    resumed_bytes: u64,
     /// Regular files.
     files: u64,
     /// Wall time.
@@ -96,18 +100,26 @@ pub(crate) async fn run(
             () = interrupt.wait() => Err(CliError::interrupted("what was written until now is a correct prefix")),
         };
     }
-    let staging = Staging::beside(&output, args.force)?;
     let client = connect::client(global)?;
+    let mut staging = Staging::beside(&output, args.force, staging_id(&link, path))?;
     let progress = printer.progress("getting", None);
     let mut transfer = Transfer { interrupt, output: output.clone(), progress: progress.clone() };
-    let fetched = fetch(&client, &link, path, &staging, &mut transfer).await;
+    let fetched = fetch(&client, &link, path, &mut staging, &mut transfer).await;
     progress.clear();
+    if let (Err(_), Some(bytes), false) = (&fetched, staging.kept_bytes(), printer.is_json()) {
+        printer.tell(format!(
+            "{} of it are kept in {}; the same command goes on from there",
+            human::bytes(bytes),
+            staging.path().display()
+        ));
+    }
     let fetched = fetched?;
     staging.publish(fetched.single.as_deref().map(OsStr::from_bytes))?;
     let report = GetReport {
         output: output.to_string_lossy().into_owned(),
         kind: fetched.kind,
         bytes: fetched.bytes,
+        resumed_bytes: fetched.resumed_bytes,
         files: fetched.files,
         seconds: started.elapsed().as_secs_f64(),
     };
@@ -137,9 +149,20 @@ fn default_name(link: &Link, path: Option<&OsStr>) -> PathBuf {
     }
 }
 
+/// Names what is fetched, for whoever comes again. The address and not the key, since it gets into a file name.
+fn staging_id(link: &Link, path: Option<&[u8]>) -> u64 {
+    let mut hasher = blake3::Hasher::new_derive_key("chordage v1 unfinished get");
+    hasher.update(link.to_verify().to_string().as_bytes());
+    hasher.update(b"\0");
+    hasher.update(path.unwrap_or_default());
+    let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
 struct Fetched {
     kind: &'static str,
     bytes: u64,
+    resumed_bytes: u64,
     files: u64,
     single: Option<Vec<u8>>,
 }
@@ -148,7 +171,7 @@ async fn fetch(
     client: &Client,
     link: &Link,
     path: Option<&[u8]>,
-    staging: &Staging,
+    staging: &mut Staging,
     transfer: &mut Transfer,
 ) -> Result<Fetched, CliError> {
     let text = link.to_string();
@@ -157,18 +180,33 @@ async fn fetch(
         transfer.progress.set_total(stat.bytes);
     }
     if stat.kind == "file" && path.is_none() {
-        let download = transfer.unless_interrupted(client.content(&text, None, None)).await??;
-        let bytes = to_file(download, staging, transfer).await?;
-        return Ok(Fetched { kind: "file", bytes, files: 1, single: None });
+        let (blocks, begun) = transfer.blocking(staging, Blocks::open).await?;
+        transfer.progress.advance(begun);
+        if begun < stat.bytes {
+            let range = (begun > 0).then_some(ByteRange::From { start: begun });
+            let download = transfer.unless_interrupted(client.content(&text, None, range)).await??;
+            to_file(download, blocks, staging, transfer).await?;
+        }
+        return Ok(Fetched { kind: "file", bytes: stat.bytes, resumed_bytes: begun, files: 1, single: None });
     }
-    let download = transfer.unless_interrupted(client.archive(&text, path)).await??;
-    let unpacked = to_dir(download, staging, transfer).await?;
+    let (journal, resumed) = transfer.blocking(staging, begin_dir).await?;
+    transfer.progress.advance(resumed.bytes);
+    let download = transfer.unless_interrupted(client.archive(&text, path, resumed.files)).await??;
+    let resumed_bytes = resumed.bytes;
+    let unpacked = to_dir(download, resumed, journal, staging, transfer).await?;
     let kind = match &unpacked.single {
         None => "tree",
         Some(_) if unpacked.files == 1 => "file",
         Some(_) => "symlink",
     };
-    Ok(Fetched { kind, bytes: unpacked.bytes, files: unpacked.files, single: unpacked.single })
+    let Unpacked { bytes, files, single, .. } = unpacked;
+    Ok(Fetched { kind, bytes, resumed_bytes, files, single })
+}
+
+/// Opens or creates the directory, and checks what is in it.
+fn begin_dir(path: &Path, mut journal: Option<Journal>) -> io::Result<(Option<Journal>, Resumed)> {
+    let resumed = resume_dir(path, journal.as_mut(), |inside| open_below(path, inside))?;
+    Ok((journal, resumed))
 }
 
 /// What goes along with a get.
@@ -186,6 +224,19 @@ impl Transfer {
                 Err(CliError::interrupted(format!("nothing was written to {}", quoted(&self.output))))
             }
         }
+    }
+
+    /// Begins to write, on a thread: what an earlier attempt left is read against its hashes first.
+    async fn blocking<T: Send + 'static>(
+        &mut self,
+        staging: &mut Staging,
+        begin: impl FnOnce(&Path, Option<Journal>) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, CliError> {
+        let (path, journal) = (staging.path().to_owned(), staging.take_journal());
+        let beginning = tokio::task::spawn_blocking(move || begin(&path, journal));
+        let begun = self.unless_interrupted(beginning).await?;
+        let begun = begun.map_err(|error| CliError::new(ExitStatus::Internal, "internal", error))?;
+        begun.map_err(|error| CliError::file("create", staging.path(), &error))
     }
 
     /// Moves a download to a consumer that runs on a thread, and waits for both, so that nobody writes any more when the
@@ -218,29 +269,32 @@ impl Transfer {
     }
 }
 
-async fn to_file(download: Download, staging: &Staging, transfer: &mut Transfer) -> Result<u64, CliError> {
-    let mut file = staging.create_file()?;
+async fn to_file(
+    download: Download,
+    mut blocks: Blocks,
+    staging: &Staging,
+    transfer: &mut Transfer,
+) -> Result<(), CliError> {
     let path = staging.path().to_owned();
     let consume = move |mut pieces: Pieces| {
-        let mut written = 0;
         while let Some(bytes) = pieces.next().map_err(|error| CliError::file("fill", &path, &error))? {
-            file.write_all(&bytes).map_err(|error| CliError::file("write", &path, &error))?;
-            written += bytes.len() as u64;
+            blocks.write(&bytes).map_err(|error| CliError::file("write", &path, &error))?;
         }
-        Ok(written)
+        Ok(())
     };
     transfer.run(download, consume).await
 }
 
 async fn to_dir(
     download: Download,
+    resumed: Resumed,
+    journal: Option<Journal>,
     staging: &Staging,
     transfer: &mut Transfer,
 ) -> Result<Unpacked, CliError> {
-    staging.create_dir()?;
     let dir = staging.path().to_owned();
     let consume = move |pieces| {
-        unpack(pieces, &dir).map_err(|error| match &error {
+        unpack(pieces, &dir, resumed, journal).map_err(|error| match &error {
             UnpackError::File { error: source, .. } => {
                 let code = CliError::file("write", &dir, source).code;
                 CliError::new(ExitStatus::LocalFile, &code, &error).state("nothing was written to the output")
@@ -264,7 +318,7 @@ async fn to_stdout(client: &Client, link: &Link, path: Option<&[u8]>) -> Result<
             )
             .hint("write it to a directory with -o DIR, or pipe it: chordage get LINK -o - | tar tv"));
         }
-        _ => client.archive(&text, path).await?,
+        _ => client.archive(&text, path, 0).await?,
     };
     let mut out = tokio::io::stdout();
     while let Some(bytes) = download.chunk().await? {

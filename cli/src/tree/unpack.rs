@@ -11,9 +11,14 @@ use std::path::Path;
 
 use chordage_node::archive::{ArchiveReader, Head, Kind, Mtime, ReadError};
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT};
+use rustix::io::Errno;
+
+use crate::unfinished::{Journal, Resumed};
 
 /// Bytes written at a time.
 const BUFFER: usize = 256 * 1024;
+/// A directory, and no symlink to one.
+const DIR_FLAGS: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// Set-user-id and set-group-id.
 const DANGEROUS_BITS: u32 = 0o6000;
 
@@ -50,13 +55,39 @@ pub(crate) struct Unpacked {
     pub(crate) single: Option<Vec<u8>>,
 }
 
-/// Unpacks into `dir`, which is empty and ours.
-pub(crate) fn unpack<R: Read>(source: R, dir: &Path) -> Result<Unpacked, UnpackError> {
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let root = rustix::fs::open(dir, flags, Mode::empty()).map_err(|error| failed("open", b"", error))?;
+/// Opens a file below `dir`, never through a symlink.
+pub(crate) fn open_below(dir: &Path, path: &[u8]) -> io::Result<File> {
+    let mut fd = rustix::fs::open(dir, DIR_FLAGS, Mode::empty())?;
+    let mut names = path.split(|byte| *byte == b'/').peekable();
+    while let Some(name) = names.next() {
+        if matches!(name, b"" | b"." | b"..") {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let last = names.peek().is_none();
+        // Without waiting, should it be a pipe.
+        let file_flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        fd = rustix::fs::openat(&fd, name, if last { file_flags } else { DIR_FLAGS }, Mode::empty())?;
+    }
+    Ok(File::from(fd))
+}
+
+/// Unpacks into `dir`, which is ours and has what `resumed` says; the archive is without those files. What is unpacked is
+/// noted in the journal.
+pub(crate) fn unpack<R: Read>(
+    source: R,
+    dir: &Path,
+    resumed: Resumed,
+    journal: Option<Journal>,
+) -> Result<Unpacked, UnpackError> {
+    let root = rustix::fs::open(dir, DIR_FLAGS, Mode::empty()).map_err(|error| failed("open", b"", error))?;
     let mut archive = ArchiveReader::new(io::BufReader::with_capacity(BUFFER, source));
-    let mut unpacker = Unpacker { root, parent: None, dirs: Vec::new(), buffer: vec![0; BUFFER] };
-    let mut done = Unpacked::default();
+    let again = resumed.files > 0 || journal.is_some();
+    let mut unpacker =
+        Unpacker { root, parent: None, dirs: Vec::new(), buffer: vec![0; BUFFER], again, journal };
+    let mut done = Unpacked { files: resumed.files, bytes: resumed.bytes, ..Unpacked::default() };
+    if resumed.files > 0 {
+        done.single = Some(resumed.last);
+    }
     let mut has_root = false;
     while let Some(head) = archive.next_entry()? {
         if head.path.is_empty() {
@@ -101,38 +132,76 @@ struct Unpacker {
     /// Modes and times of directories come last: a read-only one could not be filled, and filling changes the time.
     dirs: Vec<Head>,
     buffer: Vec<u8>,
+    /// An earlier attempt may have left something that is to be made again.
+    again: bool,
+    journal: Option<Journal>,
 }
 
 impl Unpacker {
     fn dir(&mut self, head: &Head) -> Result<(), UnpackError> {
+        let again = self.again;
         let (parent, name) = self.place(&head.path)?;
-        rustix::fs::mkdirat(parent, name, Mode::RWXU).map_err(|error| failed("create", &head.path, error))
+        match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
+            // It may have its final mode already. Our own directory holds no symlink where the archive has a directory,
+            // and nobody else can enter it.
+            Err(Errno::EXIST) if again => rustix::fs::openat(parent, name, DIR_FLAGS, Mode::empty())
+                .and_then(|dir| rustix::fs::fchmod(dir, Mode::RWXU)),
+            made => made,
+        }
+        .map_err(|error| failed("create", &head.path, error))
+    }
+
+    /// Makes something that must not exist; what an earlier attempt left in its place is removed.
+    fn make<T>(
+        &mut self,
+        head: &Head,
+        make: impl Fn(&OwnedFd, &[u8]) -> Result<T, Errno>,
+    ) -> Result<T, UnpackError> {
+        let again = self.again;
+        let (parent, name) = self.place(&head.path)?;
+        match make(parent, name) {
+            Err(Errno::EXIST) if again => {
+                rustix::fs::unlinkat(parent, name, AtFlags::empty()).and_then(|()| make(parent, name))
+            }
+            made => made,
+        }
+        .map_err(|error| failed("create", &head.path, error))
     }
 
     fn file<R: Read>(&mut self, head: &Head, archive: &mut ArchiveReader<R>) -> Result<(), UnpackError> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let (parent, name) = self.place(&head.path)?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(parent, name, flags, Mode::RUSR | Mode::WUSR)
-            .map_err(|error| failed("create", &head.path, error))?;
+        let fd =
+            self.make(head, |parent, name| rustix::fs::openat(parent, name, flags, Mode::RUSR | Mode::WUSR))?;
         let mut file = File::from(fd);
+        let mut hasher = self.journal.is_some().then(blake3::Hasher::new);
+        let mut written = 0;
         loop {
             match archive.read(&mut buffer)? {
                 0 => break,
-                length => file.write_all(&buffer[..length]).map_err(|error| UnpackError::File {
-                    doing: "write",
-                    path: head.path.clone(),
-                    error,
-                })?,
+                length => {
+                    let bytes = &buffer[..length];
+                    file.write_all(bytes).map_err(|error| UnpackError::File {
+                        doing: "write",
+                        path: head.path.clone(),
+                        error,
+                    })?;
+                    written += length as u64;
+                    hasher.as_mut().map(|hasher| hasher.update(bytes));
+                }
             }
         }
         self.buffer = buffer;
-        finish(&file, head)
+        finish(&file, head)?;
+        if let (Some(journal), Some(hasher)) = (&mut self.journal, hasher) {
+            journal.note(&head.path, written, &hasher.finalize());
+        }
+        Ok(())
     }
 
     fn symlink(&mut self, head: &Head, target: &[u8]) -> Result<(), UnpackError> {
+        self.make(head, |parent, name| rustix::fs::symlinkat(target, parent, name))?;
         let (parent, name) = self.place(&head.path)?;
-        rustix::fs::symlinkat(target, parent, name).map_err(|error| failed("create", &head.path, error))?;
         rustix::fs::utimensat(parent, name, &times(head.mtime), AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|error| failed("set the time of", &head.path, error))
     }
@@ -163,8 +232,7 @@ impl Unpacker {
             _ => (rustix::io::dup(&self.root).map_err(refused)?, path),
         };
         for name in rest.split(|byte| *byte == b'/') {
-            let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            fd = rustix::fs::openat(&fd, name, flags, Mode::empty()).map_err(refused)?;
+            fd = rustix::fs::openat(&fd, name, DIR_FLAGS, Mode::empty()).map_err(refused)?;
         }
         Ok(fd)
     }

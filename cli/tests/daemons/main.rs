@@ -15,4 +15,5 @@ mod reading;
 mod repair;
 mod restart;
 mod testnet_command;
+mod unfinished;
 mod writer;

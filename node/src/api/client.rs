@@ -192,9 +192,16 @@ impl Client {
         self.download(request).await
     }
 
-    /// A tree, or the part of it at `path`, as a tar archive.
-    pub async fn archive(&self, link: &str, path: Option<&[u8]>) -> Result<Download, ClientError> {
-        let uri = with_query(&object_path(link, "/archive"), &[("path_hex", path.map(hex))]);
+    /// A tree, or the part of it at `path`, as a tar archive, without its first `skip_files` regular files.
+    pub async fn archive(
+        &self,
+        link: &str,
+        path: Option<&[u8]>,
+        skip_files: u64,
+    ) -> Result<Download, ClientError> {
+        let skip_files = (skip_files > 0).then(|| skip_files.to_string());
+        let query = [("path_hex", path.map(hex)), ("skip_files", skip_files)];
+        let uri = with_query(&object_path(link, "/archive"), &query);
         self.download(self.request(Method::GET, &uri)).await
     }
 

@@ -9,9 +9,11 @@ use super::{Head, Kind, Mtime};
 use crate::get::{GetError, OpenObject, Part, Parts, Unread};
 
 /// Streams the tree of `object`, or what lies at `path` in it, with names relative to that. A file comes under its own name.
+/// The first `skip_files` regular files are left out: whoever asks has them.
 pub(crate) fn emit(
     object: &OpenObject,
     path: Option<&[u8]>,
+    skip_files: u64,
 ) -> Result<impl Stream<Item = Result<Bytes, GetError>> + Send + 'static, GetError> {
     let base = path.unwrap_or_default().to_vec();
     if !base.is_empty() {
@@ -25,10 +27,15 @@ pub(crate) fn emit(
 
     Ok(object.assemble(move |object, parts| {
         let mut found = false;
+        let mut skip_files = skip_files;
         for entry in object.manifest().entries() {
             match relative(&base, entry.path.as_bytes()) {
                 Some(name) => {
                     found = true;
+                    if skip_files > 0 && matches!(entry.kind, EntryKind::File(_)) {
+                        skip_files -= 1;
+                        continue;
+                    }
                     one(object, name, &entry, parts)?;
                 }
                 // What lies below one path follows each other.

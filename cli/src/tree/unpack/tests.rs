@@ -105,7 +105,7 @@ fn awkward_tree(root: &Path) {
 fn a_tree_comes_back_as_it_was() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     awkward_tree(from.path());
-    let done = unpack(&packed(from.path())[..], to.path()).unwrap();
+    let done = unpack(&packed(from.path())[..], to.path(), Resumed::default(), None).unwrap();
     assert_eq!(inventory(to.path()), inventory(from.path()));
     assert_eq!((done.files, done.dirs, done.symlinks, done.single), (6, 3, 1, None));
     for dir in [from.path(), to.path()] {
@@ -178,7 +178,7 @@ fn nothing_is_written_through_a_symlink() {
     let target = outside.path().as_os_str().as_bytes().to_vec();
     let archive =
         hostile(&[("a", Kind::Symlink { target }, b""), ("a/evil", Kind::File { size: 4 }, b"evil")]);
-    let error = unpack(&archive[..], to.path()).unwrap_err();
+    let error = unpack(&archive[..], to.path(), Resumed::default(), None).unwrap_err();
     assert!(matches!(&error, UnpackError::File { doing: "enter", .. }), "{error}");
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
 }
@@ -190,7 +190,10 @@ fn nothing_is_written_over_a_symlink_either() {
     fs::write(&victim, b"intact").unwrap();
     let target = victim.as_os_str().as_bytes().to_vec();
     let archive = hostile(&[("a", Kind::Symlink { target }, b""), ("a", Kind::File { size: 4 }, b"evil")]);
-    assert!(matches!(unpack(&archive[..], to.path()), Err(UnpackError::File { doing: "create", .. })));
+    assert!(matches!(
+        unpack(&archive[..], to.path(), Resumed::default(), None),
+        Err(UnpackError::File { doing: "create", .. })
+    ));
     assert_eq!(fs::read(victim).unwrap(), b"intact");
 }
 
@@ -199,7 +202,7 @@ fn names_that_lead_out_are_refused() {
     let to = tempfile::tempdir().unwrap();
     for name in ["../evil", "/tmp/evil", "a/../../evil"] {
         let archive = hostile(&[(name, Kind::File { size: 4 }, b"evil")]);
-        let error = unpack(&archive[..], to.path()).unwrap_err();
+        let error = unpack(&archive[..], to.path(), Resumed::default(), None).unwrap_err();
         assert!(matches!(error, UnpackError::Archive(ReadError::Path { .. })), "{error}");
     }
     assert_eq!(fs::read_dir(to.path()).unwrap().count(), 0);
@@ -208,13 +211,16 @@ fn names_that_lead_out_are_refused() {
 #[test]
 fn strangers_files_do_not_run_as_us() {
     let to = tempfile::tempdir().unwrap();
-    unpack(&hostile(&[("tool", Kind::File { size: 1 }, b"x")])[..], to.path()).unwrap();
+    unpack(&hostile(&[("tool", Kind::File { size: 1 }, b"x")])[..], to.path(), Resumed::default(), None)
+        .unwrap();
     assert_eq!(fs::metadata(to.path().join("tool")).unwrap().mode() & 0o7777, 0o755);
 }
 
 #[test]
 fn an_archive_of_one_file_says_so() {
     let to = tempfile::tempdir().unwrap();
-    let done = unpack(&hostile(&[("only", Kind::File { size: 1 }, b"x")])[..], to.path()).unwrap();
+    let done =
+        unpack(&hostile(&[("only", Kind::File { size: 1 }, b"x")])[..], to.path(), Resumed::default(), None)
+            .unwrap();
     assert_eq!(done.single.as_deref(), Some(&b"only"[..]));
 }

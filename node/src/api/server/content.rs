@@ -38,6 +38,16 @@ impl PathQuery {
     }
 }
 
+/// Where in a tree, and what of it is not wanted.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ArchiveQuery {
+    path: Option<String>,
+    path_hex: Option<String>,
+    #[serde(default)]
+    skip_files: u64,
+}
+
 /// A path as text, or as hexadecimal when it is not UTF-8.
 pub(super) fn path_bytes(path: Option<String>, path_hex: Option<String>) -> Result<Option<Vec<u8>>, Problem> {
     let bytes = match (path, path_hex) {
@@ -142,6 +152,7 @@ pub(super) async fn content(
         ("link" = String, Path, description = "Read link"),
         ("path" = Option<String>, Query, description = "Directory or file inside the tree"),
         ("path_hex" = Option<String>, Query, description = "The same in hexadecimal, for names that are not UTF-8"),
+        ("skip_files" = Option<u64>, Query, description = "Leave out the first so many regular files: the client has them"),
         ("chordage-operation" = Option<String>, Header, description = "Id to ask `/v1/operations` for, chosen by the client")
     ),
     responses(
@@ -156,15 +167,15 @@ pub(super) async fn content(
 pub(super) async fn archive(
     State(shared): State<Arc<Shared>>,
     Path(link): Path<String>,
-    Query(query): Query<PathQuery>,
+    Query(query): Query<ArchiveQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let operation = operation_of(&headers)?;
     let slot = shared.read_slot()?;
     let link = parse(&link)?;
-    let path = query.bytes()?;
+    let path = path_bytes(query.path, query.path_hex)?;
     let object = open(&shared, &link).await?;
-    let data = archive::emit(&object, path.as_deref())
+    let data = archive::emit(&object, path.as_deref(), query.skip_files)
         .map_err(|error| Problem::from(&error))?
         .map(|item| item.map_err(|error| Problem::from(&error)));
     let mut response = stream_answer(shared, operation, slot, data).await?;
