@@ -11,7 +11,7 @@ use crate::{
     metric::Metric,
     nearest::Placed,
     params::{ROW_SITE_MAX, ROW_SUBNET_MAX, TABLE_SUBNET_MAX},
-    peer::{Grouping, NetGroup, Peer, PeerInfo},
+    peer::{Grouping, NetGroup, Peer},
     rtt::Rtt,
 };
 
@@ -27,6 +27,27 @@ pub(crate) struct Entry {
     rank: u16,
     /// Own questions it has left unanswered in a row.
     pub(crate) missed: u8,
+    /// Few bits of its subnet's tag, so that most others need not be looked up; 0 if nobody has looked.
+    subnet_hint: u8,
+}
+
+impl Entry {
+    fn new(peer: &Peer, now: Time, rtt: Rtt, rank: u16, subnet_hint: u8) -> Self {
+        let seconds = now.seconds();
+        Self { peer: peer.clone(), met: seconds, heard: seconds, rtt, rank, missed: 0, subnet_hint }
+    }
+
+    /// The peer has sent a newer record of itself, with other addresses perhaps.
+    pub(crate) fn replace_record(&mut self, peer: &Peer) {
+        self.peer = peer.clone();
+        self.subnet_hint = 0;
+    }
+}
+
+/// Eight bits of a subnet's tag, never 0.
+fn hint_of(subnet: u32) -> u8 {
+    // Knuth's multiplicative hash: the upper bits depend on all of the tag's.
+    ((subnet.wrapping_mul(0x9e37_79b1) >> 24) as u8).max(1)
 }
 
 impl Placed for Entry {
@@ -76,20 +97,21 @@ impl Table {
         self.grouping = Some(grouping);
     }
 
-    /// Whether one more of this peer's subnet and provider is allowed in this row, and in the table.
-    fn is_diverse(&self, row: Range<usize>, peer: &PeerInfo) -> bool {
+    /// Whether one more of this group is allowed in this row, and in the table.
+    fn is_diverse(&self, row: Range<usize>, group: NetGroup) -> bool {
         let Some(grouping) = self.grouping else { return true };
-        let group = grouping(peer);
-        let count = |entries: &[Entry], same: &dyn Fn(NetGroup) -> bool| {
-            entries.iter().filter(|entry| same(grouping(&entry.peer))).count()
+        let hint = hint_of(group.subnet);
+        let of_subnet = |entries: &[Entry]| {
+            let may_be = entries.iter().filter(|entry| entry.subnet_hint == hint || entry.subnet_hint == 0);
+            may_be.filter(|entry| grouping(&entry.peer).subnet == group.subnet).count()
         };
-        let same_subnet = |other: NetGroup| other.subnet == group.subnet;
-        let same_site = |other: NetGroup| other.site == group.site;
+        let of_site = |entries: &[Entry]| {
+            entries.iter().filter(|entry| grouping(&entry.peer).site == group.site).count()
+        };
         let row = &self.entries[row];
         (group.subnet == 0
-            || (count(row, &same_subnet) < ROW_SUBNET_MAX
-                && count(&self.entries, &same_subnet) < TABLE_SUBNET_MAX))
-            && (group.site == 0 || count(row, &same_site) < ROW_SITE_MAX)
+            || (of_subnet(row) < ROW_SUBNET_MAX && of_subnet(&self.entries) < TABLE_SUBNET_MAX))
+            && (group.site == 0 || of_site(row) < ROW_SITE_MAX)
     }
 
     pub(crate) fn as_slice(&self) -> &[Entry] {
@@ -144,8 +166,9 @@ impl Table {
                 return;
             }
         }
+        let group = self.grouping.map(|grouping| grouping(peer));
         // Last, because it looks at the whole table.
-        if !self.is_diverse(row.clone(), peer) {
+        if group.is_some_and(|group| !self.is_diverse(row.clone(), group)) {
             return;
         }
         if let Some(loser) = loser {
@@ -158,8 +181,8 @@ impl Table {
         if self.entries.len() == self.entries.capacity() {
             self.entries.reserve_exact(16);
         }
-        let seconds = now.seconds();
-        let entry = Entry { peer: peer.clone(), met: seconds, heard: seconds, rtt, rank, missed: 0 };
+        let hint = group.map_or(0, |group| hint_of(group.subnet));
+        let entry = Entry::new(peer, now, rtt, rank, hint);
         self.entries.insert(row.start + place, entry);
     }
 
@@ -184,8 +207,7 @@ impl Table {
                 return false;
             }
         }
-        let seconds = now.seconds();
-        self.entries.push(Entry { peer: peer.clone(), met: seconds, heard: seconds, rtt, rank, missed: 0 });
+        self.entries.push(Entry::new(peer, now, rtt, rank, 0));
         true
     }
 

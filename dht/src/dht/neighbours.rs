@@ -53,7 +53,7 @@ impl<M: Metric> Dht<M> {
                     entry.rtt.sample(rtt);
                 }
                 if peer.seq() > entry.peer.seq() {
-                    entry.peer = peer.clone();
+                    entry.replace_record(peer);
                 }
             }
             None => self.table.offer(&self.metric, me, peer, turn.now, measured),

@@ -144,3 +144,31 @@ fn one_subnet_cannot_fill_a_row() {
     };
     assert!(count(0) <= 2 && count(1) <= 4 && row.len() == 8, "{} {} {}", count(0), count(1), row.len());
 }
+
+/// Nor the table more than ten, over all rows; nor does it help to come first and to change the address afterwards.
+#[test]
+fn one_subnet_cannot_fill_a_table() {
+    let me = *peer(0).id().key();
+    let metric = AnyMetric::Ring;
+    // Two peers of three are from one subnet.
+    let grouping = |peer: &PeerInfo| match peer.public_key()[3] % 3 {
+        0 => NetGroup::default(),
+        _ => NetGroup { subnet: 0x0157_0000, site: 0 },
+    };
+    for renewed in [false, true] {
+        let mut table = Table::new(2, 8, 0);
+        table.set_grouping(grouping);
+        for number in 1..600 {
+            let peer = peer(number);
+            if table.get(&metric, &me, peer.id_ref()).is_none() {
+                table.offer(&metric, &me, &peer, Time::ZERO, Rtt::default());
+            }
+            if let Some(entry) = table.get_mut(&metric, &me, peer.id_ref()).filter(|_| renewed) {
+                entry.replace_record(&peer);
+            }
+        }
+        let from_there = table.as_slice().iter().filter(|entry| grouping(&entry.peer).subnet != 0).count();
+        assert_eq!(from_there, 10);
+        assert!(table.rows().all(|(_, row)| row.len() <= 8));
+    }
+}
