@@ -58,10 +58,9 @@ impl<M: Metric> Dht<M> {
     fn refresh_one_row(&mut self, turn: &mut Turn<'_>) -> bool {
         let mut rows = Vec::new();
         self.for_each_distant_row(|row| rows.push(row));
-        // The first row from a random one on that wants something.
         let start = (turn.rng.next_u64() % rows.len().max(1) as u64) as usize;
         let in_turn = rows[start..].iter().chain(&rows[..start]);
-        let wanting = in_turn.filter_map(|row| {
+        let mut wanting = in_turn.filter_map(|row| {
             let rank = row.rank(self.table.digit_bits());
             let full = self.table.is_full(&self.table.row(rank));
             let due = match self.table.refreshed(rank, turn.now) {
@@ -73,7 +72,13 @@ impl<M: Metric> Dht<M> {
             };
             (due || self.table.reserved_in(rank) > 0).then_some((*row, rank, full, due))
         });
-        let Some((row, rank, full, due)) = { wanting }.next() else { return false };
+        // The first row from a random one on that wants something; a short one if there is any. To find somebody nearer
+        // for a full row can wait: while rows are short, lookups take more hops. Not where all members are listed.
+        let Some(mut choice) = wanting.next() else { return false };
+        if choice.2 && self.members.is_none() {
+            choice = wanting.find(|(_, _, full, _)| !full).unwrap_or(choice);
+        }
+        let (row, rank, full, due) = choice;
         // A short row is filled from the reserve first, a full one refreshed first.
         if !(full && due) && self.table.reserved_in(rank) > 0 {
             let free = usize::from(self.config.row_active).saturating_sub(self.table.row(rank).len());
