@@ -83,6 +83,8 @@ pub struct ChunkRecord {
 const VERSION: u8 = 1;
 const HEADER_LEN: usize = 15;
 const SIGHT_LEN: usize = 17;
+/// Stands where no holder belongs.
+const NOBODY: Holder = Holder([0; 8]);
 
 impl ChunkRecord {
     /// A chunk of which nothing is known yet.
@@ -216,7 +218,7 @@ impl ChunkRecord {
         out.extend(self.surveyed.0.to_le_bytes());
         for sight in &self.sights {
             let (kind, holder, since) = match *sight {
-                Sight::Never(since) => (0, Holder([0; 8]), since),
+                Sight::Never(since) => (0, NOBODY, since),
                 Sight::Held(holder) => (1, holder, Moment(0)),
                 Sight::Missing { by, since, denied: false } => (2, by, since),
                 Sight::Missing { by, since, denied: true } => (3, by, since),
@@ -241,11 +243,11 @@ impl ChunkRecord {
         while let Some((sight, after)) = rest.split_at_checked(SIGHT_LEN) {
             let by = Holder(sight[1..9].try_into().ok()?);
             let since = Moment(u64::from_le_bytes(sight[9..17].try_into().ok()?));
-            sights.push(match sight[0] {
-                0 => Sight::Never(since),
-                1 => Sight::Held(by),
-                2 => Sight::Missing { by, since, denied: false },
-                3 => Sight::Missing { by, since, denied: true },
+            sights.push(match (sight[0], by, since) {
+                (0, NOBODY, since) => Sight::Never(since),
+                (1, by, Moment(0)) => Sight::Held(by),
+                (2, by, since) => Sight::Missing { by, since, denied: false },
+                (3, by, since) => Sight::Missing { by, since, denied: true },
                 _ => return None,
             });
             rest = after;
@@ -290,6 +292,22 @@ mod tests {
         }
         record.observe(Moment(500), &all, |_| None);
         assert_eq!(record.state(3, Moment(500), &PATIENCE), ShardState::Present);
+    }
+
+    /// Found by fuzzing: what has no meaning was ignored, so that other bytes passed for the same record.
+    #[test]
+    fn a_record_is_written_in_one_way_only() {
+        let mut record = record();
+        record.observe(Moment(5), &[answer(1, Some(1))], |_| None);
+        let bytes = record.encode();
+        assert_eq!(ChunkRecord::decode(&bytes).as_ref(), Some(&record));
+        let (held, never) = (HEADER_LEN, HEADER_LEN + SIGHT_LEN);
+        assert_eq!((bytes[held], bytes[never]), (1, 0));
+        for without_meaning in [held + 9, never + 1] {
+            let mut other = bytes.clone();
+            other[without_meaning] ^= 1;
+            assert_eq!(ChunkRecord::decode(&other), None, "byte {without_meaning}");
+        }
     }
 
     #[test]
