@@ -21,6 +21,7 @@ pub mod ideal;
 pub mod latency;
 pub mod memory;
 pub mod plot;
+mod processor;
 pub mod queue;
 pub mod report;
 pub mod scenario;

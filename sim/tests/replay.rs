@@ -8,6 +8,7 @@ use chordage_dht::{AnyMetric, Config, LookupOptions};
 use chordage_sim::{
     faults::Faults,
     ideal::Ideal,
+    scenario::Scenario,
     world::{Occurrence, Setup, World},
 };
 
@@ -57,4 +58,39 @@ fn tables_made_by_several_threads_are_the_same_every_time() {
     };
     assert_eq!(run(5), run(5));
     assert_ne!(run(5), run(6));
+}
+
+/// A small world for every kind of experiment.
+const EXPERIMENTS: [&str; 8] = [
+    "kind = \"lookups\"\nlookups = 60\ndead = 0.2\nany_of = 8",
+    "kind = \"lookups\"\nlookups = 60\nbuilt_by = \"joins\"\nsettle_s = 20\npaths = 4",
+    "kind = \"churn\"\nmedian_session_s = 84\nduration_s = 60\ngraceful = 0.3",
+    "kind = \"membership\"\nmedian_session_s = 600\nduration_s = 60\nwarmup_s = 60",
+    "kind = \"idle\"\nduration_s = 60",
+    "kind = \"partition\"\ncut_s = 60\nlimit_s = 60",
+    "kind = \"adversaries\"\nrole = \"liar\"\nshare = 0.2\nlookups = 60",
+    "kind = \"eclipse\"\nattackers = 30\naround_a_key = 3\nduration_s = 30",
+];
+
+/// What a machine adds to a report: its time and its memory.
+const OF_THE_MACHINE: [&str; 5] =
+    ["seconds", "build_seconds", "events_per_second", "cpu_us_per_event", "bytes_per_node"];
+
+/// Everything a scenario reports, as bytes, pictures included.
+fn report_of(experiment: &str, seed: u64) -> String {
+    let faults = "faults = { loss = 0.01, jitter = 0.1 }\nconfig = { members = 200 }";
+    let text = format!("name = \"replay\"\nseed = {seed}\nnodes = 60\n{faults}\n[experiment]\n{experiment}");
+    let mut report = Scenario::parse(&text).unwrap().run().unwrap();
+    report.fields.retain(|name, _| name != "seed" && !OF_THE_MACHINE.contains(&name.as_str()));
+    let pictures: Vec<String> = report.plots.values().map(|plot| plot.to_svg()).collect();
+    format!("{}\n{}", report.to_json(), pictures.concat())
+}
+
+#[test]
+fn every_experiment_reports_the_same_for_the_same_seed() {
+    for experiment in EXPERIMENTS {
+        let first = report_of(experiment, 21);
+        assert_eq!(first, report_of(experiment, 21), "seed 21, {experiment}");
+        assert_ne!(first, report_of(experiment, 22), "{experiment}");
+    }
 }

@@ -68,6 +68,9 @@ struct WorldArgs {
     /// Questions in flight per lookup, if not the protocol's own
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     parallel: Option<u8>,
+    /// Size of the leaf sets, if not the protocol's own
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=64))]
+    leaf_set: Option<u8>,
     /// Directory for SVG pictures
     #[arg(long, value_name = "DIR")]
     plots: Option<PathBuf>,
@@ -89,12 +92,13 @@ struct LookupsArgs {
     /// Where the tables come from
     #[arg(long, value_enum, default_value_t = Tables::Preload)]
     built_by: Tables,
-    /// How many of the nearest nodes must have answered; 0: any node that knows the key's neighbourhood will do
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=64))]
-    confirm: u8,
-    /// The lookup is over when any of so many of the nearest living nodes has answered, instead of --confirm
-    #[arg(long, value_name = "N", conflicts_with = "confirm", value_parser = clap::value_parser!(u8).range(1..=64))]
-    any_of: Option<u8>,
+    /// The lookup is over when any of so many of the nearest living nodes has answered
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
+    any_of: u8,
+    /// It is over when all of so many of the nearest have answered, instead of --any-of; with 0 when any node has
+    /// answered that knows the key's neighbourhood
+    #[arg(long, value_name = "N", conflicts_with = "any_of", value_parser = clap::value_parser!(u8).range(..=64))]
+    confirm: Option<u8>,
     /// Over how many disjoint paths to look
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
     paths: u8,
@@ -223,7 +227,11 @@ impl WorldArgs {
         })?;
         setup.faults.loss = self.loss;
         let defaults = setup.config;
-        setup.config = Config { parallel: self.parallel.unwrap_or(defaults.parallel), ..defaults };
+        setup.config = Config {
+            parallel: self.parallel.unwrap_or(defaults.parallel),
+            leaf_set: self.leaf_set.unwrap_or(defaults.leaf_set),
+            ..defaults
+        };
         Ok(setup)
     }
 }
@@ -237,8 +245,8 @@ impl LookupsArgs {
             },
             dead: self.dead,
             dead_leaves: self.dead_leaves,
-            confirm: self.confirm.into(),
-            any_of: self.any_of.map_or(0, usize::from),
+            confirm: self.confirm.unwrap_or_default().into(),
+            any_of: if self.confirm.is_some() { 0 } else { self.any_of.into() },
             paths: self.paths,
             ..Lookups::new(self.world.setup()?, self.world.nodes, self.lookups)
         })

@@ -12,7 +12,7 @@ use super::confirm;
 use crate::{
     checks::answers::{Asked, Verdict},
     ideal::Ideal,
-    memory,
+    memory, processor,
     stats::{Sample, round},
     world::{Occurrence, Setup, World},
 };
@@ -135,8 +135,11 @@ pub struct LookupsReport {
     pub table_entries_mean: f64,
     /// Memory the whole process took per node for the network, before the lookups; 0 where the system does not say.
     pub bytes_per_node: u64,
-    /// Things that happened per second of real time, in all.
+    /// Things that happened per second of real time; filling ideal tables is neither an event nor counted as time.
     pub events_per_second: f64,
+    /// Microseconds of processor time per thing that happened, without filling ideal tables; 0 where the system does
+    /// not say.
+    pub cpu_us_per_event: f64,
     /// Things that happened.
     pub events: u64,
     /// Seconds of real time that building took.
@@ -162,7 +165,17 @@ pub fn run(plan: &Lookups) -> LookupsReport {
     let metric = plan.setup.metric;
     let seed = plan.setup.seed;
     let mut world = World::new(plan.setup.clone());
-    build(&mut world, plan);
+    let (events_begin, cpu_begin) = match plan.built_by {
+        BuiltBy::Joins => {
+            let begin = (Instant::now(), processor::used());
+            build(&mut world, plan);
+            begin
+        }
+        BuiltBy::Preload => {
+            build(&mut world, plan);
+            (Instant::now(), processor::used())
+        }
+    };
     let build_seconds = clock.elapsed().as_secs_f64();
     let bytes_per_node = match (memory_before, memory::resident()) {
         (Some(before), Some(after)) => after.saturating_sub(before) / plan.nodes.max(1) as u64,
@@ -173,6 +186,12 @@ pub fn run(plan: &Lookups) -> LookupsReport {
     if world.census().count() > 0 {
         ask(&mut world, plan, &mut results);
     }
+    let events = world.events();
+    let running_seconds = events_begin.elapsed().as_secs_f64();
+    let cpu_seconds = match (cpu_begin, processor::used()) {
+        (Some(begin), Some(end)) => end.saturating_sub(begin).as_secs_f64(),
+        _ => 0.0,
+    };
 
     let (mut entries, mut living) = (0, 0);
     for node in world.living() {
@@ -200,8 +219,9 @@ pub fn run(plan: &Lookups) -> LookupsReport {
         latency_ms_mean: round(results.latency.mean()),
         table_entries_mean: round(entries as f64 / f64::from(living.max(1))),
         bytes_per_node,
-        events_per_second: (world.events() as f64 / seconds).round(),
-        events: world.events(),
+        events_per_second: (events as f64 / running_seconds.max(1e-9)).round(),
+        cpu_us_per_event: round(cpu_seconds * 1e6 / events.max(1) as f64),
+        events,
         build_seconds: round(build_seconds),
         seconds: round(seconds),
         virtual_seconds: round(world.now().as_micros() as f64 / 1e6),
