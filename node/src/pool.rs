@@ -1,8 +1,8 @@
 //! Threads for blocking work: few, named, always the same.
 //!
 //! Tokio's blocking threads would do, but it has as many as there is work waiting, and gives work to any of them. Each
-//! thread that ever made a large buffer keeps a heap of its own in glibc, with holes the size of the largest buffers; a
-//! daemon that moved 1 GiB ended up with half again the memory that its budget allows.
+//! thread that ever made a large buffer keeps a heap of its own in glibc, with holes the size of the largest buffers. So
+//! the number of threads bounds that of heaps; what it saved when it was measured was little (see docs/benchmarks.md).
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
