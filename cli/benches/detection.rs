@@ -1,7 +1,7 @@
 //! How soon everybody knows who died, and whether anybody is taken for dead who is not: real daemons.
 //!
 //! ```text
-//! cargo bench -p chordage-cli --bench detection -- [--nodes 50] [--kill 10] [--rounds 20] [--sleep-seconds 5]
+//! cargo bench -p chordage-cli --bench detection -- [--nodes 50] [--kill 10] [--rounds 20] [--sleep-seconds 5] [--members-max 0]
 //! ```
 //!
 //! In each round `--kill` daemons get SIGKILL at once, and it is measured when each survivor has ceased to list any of them as
@@ -18,6 +18,8 @@ type Failure = Box<dyn std::error::Error>;
 
 /// How long anything may take before the round counts as failed.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Within which everybody is to know; of rounds that take longer it is told who was the last.
+const PROMISED: Duration = Duration::from_secs(20);
 /// Between two looks at everybody.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -26,6 +28,8 @@ struct Options {
     kill: usize,
     rounds: usize,
     sleep: Duration,
+    /// Largest network of which daemons list all members; 0: they list none.
+    members_max: usize,
 }
 
 fn main() -> ExitCode {
@@ -43,7 +47,8 @@ fn main() -> ExitCode {
 }
 
 fn options() -> Result<Options, Failure> {
-    let mut options = Options { nodes: 50, kill: 10, rounds: 20, sleep: Duration::from_secs(5) };
+    let mut options =
+        Options { nodes: 50, kill: 10, rounds: 20, sleep: Duration::from_secs(5), members_max: 0 };
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     while let Some(flag) = args.next() {
         let number = args.next().and_then(|value| value.parse::<usize>().ok());
@@ -52,6 +57,7 @@ fn options() -> Result<Options, Failure> {
             "--nodes" => options.nodes = number,
             "--kill" => options.kill = number,
             "--rounds" => options.rounds = number,
+            "--members-max" => options.members_max = number,
             "--sleep-seconds" => options.sleep = Duration::from_secs(number as u64),
             _ => return Err(format!("there is no {flag}").into()),
         }
@@ -88,11 +94,24 @@ async fn look(net: &Testnet, killed: &BTreeSet<String>, frozen: Option<usize>) -
     Ok(look)
 }
 
+/// Waits until everybody knows its neighbours, and everybody else where that is listed: who has just come back and has not
+/// been heard of everywhere is no false death.
+async fn settled(net: &Testnet, options: &Options) -> Result<(), Failure> {
+    net.wait_settled(PATIENCE).await?;
+    if options.members_max >= options.nodes {
+        net.wait_listed(PATIENCE).await?;
+    }
+    Ok(())
+}
+
 async fn measure(options: &Options) -> Result<(), Failure> {
     let dir = tempfile::tempdir()?;
-    let plan = Plan::new(env!("CARGO_BIN_EXE_chordage"), dir.path().join("net"), options.nodes);
+    let settings = dir.path().join("settings.toml");
+    std::fs::write(&settings, format!("[overlay]\nmembers_max = {}\n", options.members_max))?;
+    let mut plan = Plan::new(env!("CARGO_BIN_EXE_chordage"), dir.path().join("net"), options.nodes);
+    plan.daemon_args = vec!["--config".into(), settings.display().to_string()];
     let mut net = Testnet::start(plan).await?;
-    net.wait_settled(PATIENCE).await?;
+    settled(&net, options).await?;
     let (mut detections, mut refutations, mut false_deaths) = (Vec::new(), Vec::new(), 0);
     for round in 0..options.rounds {
         let victims: Vec<usize> =
@@ -103,12 +122,14 @@ async fn measure(options: &Options) -> Result<(), Failure> {
 
         let since = Instant::now();
         net.kill(&victims)?;
+        let (mut last, mut most) = (String::new(), Duration::ZERO);
         let detected = loop {
             let seen = look(&net, &killed, None).await?;
             wrong.extend(seen.false_deaths);
             if seen.unaware.is_empty() {
                 break since.elapsed();
             }
+            (last, most) = (seen.unaware.join("; "), since.elapsed());
             if since.elapsed() > PATIENCE {
                 return Err(format!("round {round}: after {PATIENCE:?} {}", seen.unaware.join("; ")).into());
             }
@@ -138,6 +159,9 @@ async fn measure(options: &Options) -> Result<(), Failure> {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         };
+        if most > PROMISED {
+            println!("round {:>2}: after {:.1} s {last}", round + 1, most.as_secs_f64());
+        }
         println!(
             "round {:>2}: {} killed, known to all {} survivors after {:>5.1} s; one frozen for {} s, suspected: {}, alive for all {:>4.1} s after; {} false deaths",
             round + 1,
@@ -153,7 +177,7 @@ async fn measure(options: &Options) -> Result<(), Failure> {
         refutations.push(refuted);
         false_deaths += wrong.len();
         net.restart(&victims).await?;
-        net.wait_settled(PATIENCE).await?;
+        settled(&net, options).await?;
     }
     detections.sort_unstable();
     refutations.sort_unstable();

@@ -34,6 +34,12 @@ use crate::{NodeId, Time, peer::Peer};
 
 /// Between two looks after links, neighbours and comparisons. Design.
 pub(crate) const TICK: Duration = Duration::from_secs(5);
+/// The same for the first few: in a network that starts as a whole the neighbours of a moment ago are neighbours no
+/// more, and many of them begin to keep a list only now. Then many have news at once, by which nobody can tell yet which
+/// links the tree does not need. Design.
+const FIRST_TICK: Duration = Duration::from_secs(1);
+/// How many those are. Design: half a minute, counting that others begin later.
+const FIRST_TICKS: u8 = 30;
 /// Until the next comparison: soon at first, because the one it was made with may have been new here too. The last
 /// wait goes on for ever; what spreading misses is rare, and lookups survive it. Design.
 const COMPARE_AFTER: [Duration; 4] =
@@ -63,6 +69,8 @@ pub(crate) struct Members {
     /// Comparisons that went well.
     compared: u8,
     pub(crate) tick_at: Time,
+    /// Looks so far, up to [`FIRST_TICKS`].
+    ticks: u8,
 }
 
 /// The end of time: not planned.
@@ -73,7 +81,7 @@ impl Members {
     pub(crate) fn new(capacity: usize, now: Time, announce_at: Time) -> Self {
         Self {
             view: View::new(capacity),
-            tree: Tree::default(),
+            tree: Tree::young(),
             own: None,
             asked: None,
             announce_at,
@@ -82,12 +90,21 @@ impl Members {
             compare_at: now,
             compared: 0,
             tick_at: now,
+            ticks: 0,
         }
     }
 
     /// Whether it has been compared with somebody else's at least once.
     pub(crate) fn is_complete(&self) -> bool {
         self.compared > 0
+    }
+
+    /// How long to wait until the next look.
+    pub(crate) fn next_tick(&mut self) -> Duration {
+        let early = self.ticks < FIRST_TICKS;
+        self.ticks += u8::from(early);
+        self.tree.young = early;
+        if early { FIRST_TICK } else { TICK }
     }
 
     /// Whether others have been told of this node.
@@ -203,11 +220,13 @@ impl Members {
         accused
     }
 
-    /// Keeps up the links: to the neighbours, which hold the tree together, and to a few others, which keep it low.
-    /// Returns those that have been silent for too long.
+    /// Keeps up the links: to the neighbours, which hold the tree together, and to a few others, which keep it low. Those
+    /// are chosen from all members, or from the peers `known` otherwise while hardly anybody is listed: from a list of
+    /// neighbours only a ring would come. Returns those that have been silent for too long.
     pub(crate) fn keep_links(
         &mut self,
         neighbours: &[Peer],
+        known: &[Peer],
         local: &NodeId,
         now: Time,
         rng: &mut dyn Rng,
@@ -218,7 +237,11 @@ impl Members {
         let far = self.tree.links().iter().filter(|link| link.ours && !near(link.peer.id_ref()));
         let surplus: Vec<Peer> = far.clone().skip(FAR_LINKS).map(|link| link.peer.clone()).collect();
         for _ in far.count()..FAR_LINKS {
-            wanted.extend(self.random_member(rng));
+            if self.view.len() > known.len() {
+                wanted.extend(self.random_member(rng));
+            } else {
+                wanted.extend(known.get(rng.next_u64() as usize % known.len().max(1)).cloned());
+            }
         }
         for peer in surplus {
             self.tree.disconnect(peer.id_ref());

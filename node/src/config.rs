@@ -1,6 +1,7 @@
 //! The daemon's settings: `config.toml` in the data directory, overridden by flags.
 
 mod connections;
+mod overlay;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use libp2p::Multiaddr;
 use serde::{Deserialize, Serialize};
 
 pub use self::connections::ConnectionConfig;
+pub use self::overlay::OverlayConfig;
 use crate::repair::RepairConfig;
 use crate::scrub::ScrubConfig;
 
@@ -43,6 +45,8 @@ pub struct Config {
     pub debug_delay_ms: u16,
     /// Connections to other daemons: how many there may be, and which are kept.
     pub connections: ConnectionConfig,
+    /// What is known of the network beyond the tables.
+    pub overlay: OverlayConfig,
     /// How lost shards are found and made again.
     pub repair: RepairConfig,
     /// How often everything held is read again.
@@ -96,6 +100,7 @@ impl Default for Config {
             transfer_memory_bytes: 40 << 20,
             runtime_threads: 1,
             debug_delay_ms: 0,
+            overlay: OverlayConfig::default(),
             repair: RepairConfig::default(),
             scrub: ScrubConfig::default(),
         }
@@ -132,6 +137,7 @@ impl Config {
             return value("api_connections_max", self.api_connections_max.to_string(), "1 to 4096");
         }
         self.connections.check()?;
+        self.overlay.check()?;
         if self.transfer_memory_bytes < 32 << 20 {
             return value(
                 "transfer_memory_bytes",

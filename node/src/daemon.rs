@@ -121,6 +121,7 @@ impl Daemon {
                 dir: dir.clone(),
                 delay: Duration::from_millis(config.debug_delay_ms.into()),
                 connections: config.connections.clone(),
+                overlay: config.overlay.clone(),
             },
             ShardServer::new(store.clone(), leaving.clone(), traffic.clone())
                 .with_repair(ledger.clone(), draining.clone()),

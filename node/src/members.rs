@@ -1,17 +1,19 @@
 //! Who is in the network, as a node's API tells it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chordage_dht::{DownReason, Finger, NodeId, PeerInfo};
 use tokio::time::Instant;
 
 use crate::api::types::MemberStatus;
-use crate::driver::View;
+use crate::driver::{Departed, View};
 use crate::wire::peer::peer_id;
 
-/// The node itself, those in its tables by id, and those it lost.
+/// The node itself, those in its tables by id, those it has only been told of, and those it lost.
 pub(crate) fn members(view: &View, uptime_seconds: f64) -> Vec<MemberStatus> {
     let now = Instant::now();
+    let age = |since: Instant| now.saturating_duration_since(since).as_secs_f64();
     let mut present: BTreeMap<NodeId, (&Finger, bool)> = BTreeMap::new();
     for finger in view.rows.iter().flat_map(|row| &row.fingers) {
         present.insert(finger.peer.id(), (finger, false));
@@ -21,12 +23,31 @@ pub(crate) fn members(view: &View, uptime_seconds: f64) -> Vec<MemberStatus> {
 
     let me = MemberStatus { is_self: true, age_seconds: uptime_seconds, ..member(&view.local, "alive") };
     let here = present.iter().map(|(id, (finger, leaf))| MemberStatus {
-        age_seconds: view.roster.since(id).map_or(0.0, |since| now.duration_since(since).as_secs_f64()),
+        age_seconds: view.roster.since(id).map_or(0.0, age),
         rtt_ms: finger.rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
         leaf: *leaf,
         ..member(&finger.peer, if finger.missed == 0 { "alive" } else { "suspect" })
     });
-    let gone = view.roster.departed().filter(|gone| !present.contains_key(&gone.peer.id())).map(|gone| {
+    // Whom this daemon itself has lost is gone, until it is listed anew.
+    let gone: BTreeMap<NodeId, &Departed> = view
+        .roster
+        .departed()
+        .filter(|gone| {
+            let id = gone.peer.id();
+            let listed = view.listed.binary_search_by_key(&id, |member| member.peer.id());
+            let anew = listed.is_ok_and(|index| view.listed[index].peer.seq() > gone.peer.seq());
+            !anew && !present.contains_key(&id)
+        })
+        .map(|gone| (gone.peer.id(), gone))
+        .collect();
+    let is_told_elsewhere =
+        |id: &NodeId| present.contains_key(id) || gone.contains_key(id) || *id == view.local.id();
+    let listed = view.listed.iter().filter(|member| !is_told_elsewhere(&member.peer.id())).map(|listed| {
+        let since = view.listed_since + Duration::from_micros(listed.since.as_micros());
+        let state = if listed.missed == 0 { "alive" } else { "suspect" };
+        MemberStatus { age_seconds: age(since), ..member(&listed.peer, state) }
+    });
+    let gone = gone.values().map(|gone| {
         let state = if gone.why == DownReason::Left { "left" } else { "dead" };
         MemberStatus {
             age_seconds: gone.at.duration_since(gone.since).as_secs_f64(),
@@ -34,7 +55,7 @@ pub(crate) fn members(view: &View, uptime_seconds: f64) -> Vec<MemberStatus> {
             ..member(&gone.peer, state)
         }
     });
-    std::iter::once(me).chain(here).chain(gone).collect()
+    std::iter::once(me).chain(here).chain(listed).chain(gone).collect()
 }
 
 fn member(peer: &PeerInfo, state: &str) -> MemberStatus {

@@ -27,6 +27,8 @@ enum Unsettled {
         "node {index:02}: of {expected} neighbours {missing} are missing in its leaf set, {extra} are too much"
     )]
     Neighbours { index: usize, expected: usize, missing: usize, extra: usize },
+    #[error("node {index:02}: of {expected} members {missing} are not listed, and {extra} who are gone are")]
+    Members { index: usize, expected: usize, missing: usize, extra: usize },
 }
 
 impl Testnet {
@@ -41,6 +43,37 @@ impl Testnet {
         for index in living {
             let left = at_most.saturating_sub(started.elapsed());
             wait_until(&what, left, || self.settled(index, &ids)).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every living node that is not frozen names exactly the living ones as present members. To be used
+    /// in networks small enough for lists (`overlay.members_max`).
+    pub async fn wait_listed(&self, at_most: Duration) -> Result<(), WaitError> {
+        let living: Vec<usize> = self.living().into_iter().filter(|&index| !self.is_frozen(index)).collect();
+        let ids: BTreeSet<&str> = living.iter().filter_map(|&index| self.id(index)).collect();
+        let what = format!("{} nodes list each other", living.len());
+        let started = Instant::now();
+        for index in living {
+            let left = at_most.saturating_sub(started.elapsed());
+            wait_until(&what, left, || self.listed(index, &ids)).await?;
+        }
+        Ok(())
+    }
+
+    async fn listed(&self, index: usize, ids: &BTreeSet<&str>) -> Result<(), Unsettled> {
+        let silent = |error| Unsettled::Silent { index, error };
+        let members = self.members(index).await.map_err(silent)?;
+        let here = |state: &str| state == "alive" || state == "suspect";
+        let found: BTreeSet<&str> =
+            members.iter().filter(|member| here(&member.state)).map(|member| member.id.as_str()).collect();
+        let (missing, extra) = (ids.difference(&found).count(), found.difference(ids).count());
+        // Who is in the tables is a member too; the list proper is counted.
+        let status = self.status(index).await.map_err(silent)?;
+        let unlisted = ids.len().saturating_sub(status.members_listed as usize);
+        if missing + extra + unlisted > 0 {
+            let missing = missing.max(unlisted);
+            return Err(Unsettled::Members { index, expected: ids.len(), missing, extra });
         }
         Ok(())
     }

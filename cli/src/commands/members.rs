@@ -11,7 +11,10 @@ use crate::exit::ExitStatus;
 use crate::human;
 use crate::printer::Printer;
 
-/// List who is in the network as the daemon sees it: itself, the peers in its tables, and neighbours lost lately
+/// List who is in the network as the daemon sees it, and neighbours lost lately
+///
+/// That is itself and those in its tables; where `members_max` under [overlay] in config.toml allows for the size of the
+/// network, everybody.
 ///
 /// A member that leaves a question unanswered is suspect: it is asked again, also through others, and is alive again as soon as
 /// it speaks. One that stays silent is dead. Those who are gone are listed for ten minutes.

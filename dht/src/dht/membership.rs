@@ -60,15 +60,15 @@ impl<M: Metric> Dht<M> {
     fn tick_membership(&mut self, turn: &mut Turn<'_>) {
         self.review_membership(turn);
         let size = self.network_size().nodes as usize;
-        let wait = turn.around(TICK);
         let neighbours: Vec<Peer> =
             self.leaves.adjacent(&self.metric).map(|leaf| leaf.peer.clone()).collect();
+        let known: Vec<Peer> = self.leaves.as_slice().iter().map(|leaf| leaf.peer.clone()).collect();
         let local = self.local.clone();
         let Some(members) = &mut self.members else { return };
-        members.tick_at = turn.now + wait;
+        members.tick_at = turn.now + turn.around(members.next_tick());
         members.view.forget_gone(turn.now.seconds());
         let mut out = Outgoing::new();
-        let silent = members.keep_links(&neighbours, local.id_ref(), turn.now, turn.rng, &mut out);
+        let silent = members.keep_links(&neighbours, &known, local.id_ref(), turn.now, turn.rng, &mut out);
         let question = members.compare(&neighbours, local.id_ref(), size, turn.now, turn.rng);
         send_all(turn, out);
         for peer in silent {
@@ -136,12 +136,23 @@ impl<M: Metric> Dht<M> {
             }
         }
         send_all(turn, out);
-        // Neighbours see for themselves.
+        // Whoever has it in its tables sees for itself.
         let is_gone = |id: &NodeId| gone.contains(&IdPrefix::from(id));
         let doubtful: Vec<NodeId> =
             self.leaves.as_slice().iter().map(|leaf| leaf.peer.id()).filter(is_gone).collect();
-        for id in doubtful {
-            self.told_down(turn, &id);
+        let doubtful_entries: Vec<Peer> = self
+            .table
+            .as_slice()
+            .iter()
+            .map(|entry| &entry.peer)
+            .filter(|p| is_gone(p.id_ref()))
+            .cloned()
+            .collect();
+        for id in &doubtful {
+            self.told_down(turn, id);
+        }
+        for peer in doubtful_entries.iter().filter(|peer| !doubtful.contains(peer.id_ref())) {
+            self.told_entry_down(turn, peer);
         }
         if accused {
             self.contradict();

@@ -162,6 +162,16 @@ impl<M: Metric> Dht<M> {
         }
     }
 
+    /// Everybody is told that a peer of the rows is gone. It is named to nobody until it has spoken, and dropped if it
+    /// leaves one more question unanswered.
+    pub(super) fn told_entry_down(&mut self, turn: &mut Turn<'_>, peer: &Peer) {
+        let me = self.local.id_ref().key();
+        if let Some(entry) = self.table.get_mut(&self.metric, me, peer.id_ref()) {
+            entry.missed = entry.missed.max(ENTRY_MISSES_MAX - 1);
+            self.ask(turn, peer, Request::Ping, Purpose::Row);
+        }
+    }
+
     /// Somebody else thinks a neighbour is gone. It is probed, at once or, if it has just spoken, a little later.
     pub(super) fn doubt(&mut self, turn: &mut Turn<'_>, id: &NodeId) {
         let Some(leaf) = self.leaves.get_mut(&self.metric, self.local.id_ref().key(), id) else { return };

@@ -21,9 +21,9 @@ use crate::{NodeId, Time, peer::Peer};
 /// How long news wait for others to share a message with. Design: nine such waits are the depth of a tree of 10^4.
 const FLUSH: Duration = Duration::from_millis(500);
 /// The same for names. They only mend. Design.
-const OFFER: Duration = Duration::from_secs(4);
+const OFFER: Duration = Duration::from_secs(1);
 /// How long a piece of news that others have may take to come by itself before it is asked for. Design.
-const OVERDUE: Duration = Duration::from_secs(2);
+const OVERDUE: Duration = Duration::from_secs(1);
 /// How often it is asked for. Design.
 const TRIES_MAX: u8 = 4;
 /// Most links. Design: twice what a node has on average.
@@ -88,6 +88,8 @@ pub(crate) struct Tree {
     missing: BTreeMap<NewsId, Missing>,
     flush_at: Time,
     offer_at: Time,
+    /// While links have not had the time to show which of them are needed, none is taken out of the tree.
+    pub(crate) young: bool,
 }
 
 const NEVER: Time = Time::from_micros(u64::MAX);
@@ -105,11 +107,17 @@ impl Default for Tree {
             missing: BTreeMap::new(),
             flush_at: NEVER,
             offer_at: NEVER,
+            young: false,
         }
     }
 }
 
 impl Tree {
+    /// One whose links have yet to show which of them are needed.
+    pub(crate) fn young() -> Self {
+        Self { young: true, ..Self::default() }
+    }
+
     pub(crate) fn links(&self) -> &[Link] {
         &self.links
     }
@@ -222,7 +230,8 @@ impl Tree {
         }
         // Whoever sends what has come before by other ways need not send it.
         let others = self.links.iter().any(|link| link.eager && link.peer.id_ref() != from.id_ref());
-        if 2 * repeated > count
+        if !self.young
+            && 2 * repeated > count
             && others
             && let Some(link) = self.link(from.id_ref())
             && link.eager

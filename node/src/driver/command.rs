@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use chordage_dht::{Event, Finger, FingerRow, Key, Lookup, LookupError, LookupOptions, Peer, Status};
+use chordage_dht::{Event, Finger, FingerRow, Key, Lookup, LookupError, LookupOptions, Member, Peer, Status};
 use libp2p::{Multiaddr, Stream};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use super::connections::Connections;
 use super::roster::Roster;
@@ -39,6 +40,9 @@ pub(crate) struct View {
     pub(crate) status: Status,
     pub(crate) leaf_set: Vec<Finger>,
     pub(crate) rows: Vec<FingerRow>,
+    /// All members, in a network small enough for a list; their times count from `listed_since`.
+    pub(crate) listed: Vec<Member>,
+    pub(crate) listed_since: Instant,
     /// Bits of a digit that a row resolves.
     pub(crate) digit_bits: u32,
     pub(crate) listen: Vec<Multiaddr>,

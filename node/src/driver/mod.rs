@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chordage_dht::{
-    AnyMetric, Dht, DownReason, Event, Input, Lookup, LookupError, LookupId, NodeId, Output, Peer, PeerInfo,
-    Signature, Time,
+    AnyMetric, Config, Dht, DownReason, Event, Input, Lookup, LookupError, LookupId, NodeId, Output, Peer,
+    PeerInfo, Signature, Time,
 };
 use futures::StreamExt;
 use libp2p::core::ConnectedPoint;
@@ -34,10 +34,10 @@ pub use self::command::FindError;
 use self::command::{COMMANDS_MAX, Command};
 pub(crate) use self::command::{DriverHandle, Membership, View};
 use self::links::{LinkEvent, LinkNews, Links, read_link};
-pub(crate) use self::roster::Roster;
+pub(crate) use self::roster::{Departed, Roster};
 pub(crate) use self::signature::Signer;
 use self::warmth::Warmth;
-use crate::config::ConnectionConfig;
+use crate::config::{ConnectionConfig, OverlayConfig};
 use crate::datadir::DataDir;
 use crate::listen;
 use crate::shards::ShardServer;
@@ -108,6 +108,7 @@ pub(crate) struct DriverParts {
     /// How long overlay messages are held back before they are sent.
     pub(crate) delay: Duration,
     pub(crate) connections: ConnectionConfig,
+    pub(crate) overlay: OverlayConfig,
 }
 
 impl Driver {
@@ -121,7 +122,8 @@ impl Driver {
         // A damaged list of old peers is a missing one.
         let remembered = parts.dir.read("peers").ok().flatten().unwrap_or_default();
         let remembered = String::from_utf8_lossy(&remembered).into_owned();
-        let mut dht = Dht::new(parts.local, parts.metric, chordage_dht::Config::default());
+        let config = Config { members: parts.overlay.members_max, ..Config::default() };
+        let mut dht = Dht::new(parts.local, parts.metric, config);
         dht.set_grouping(net_group);
         let started = Instant::now();
         let driver = Driver {
@@ -339,6 +341,8 @@ impl Driver {
             status: self.dht.status(),
             leaf_set: self.dht.neighbours(),
             rows: self.dht.fingers(),
+            listed: self.dht.members(),
+            listed_since: self.started,
             digit_bits: self.dht.config().digit_bits.into(),
             listen: listening(&self.swarm).iter().map(|addr| named(addr, self.local_peer)).collect(),
             connections: self.connections(),

@@ -44,6 +44,7 @@ async fn start(network: &str, bootstrap: Vec<Multiaddr>) -> Running {
             dir,
             delay: Duration::ZERO,
             connections: ConnectionConfig::default(),
+            overlay: crate::config::OverlayConfig::default(),
         },
         ShardServer::new(
             Store::start(shards).expect("a thread").0,

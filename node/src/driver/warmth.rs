@@ -5,7 +5,7 @@
 //! and to the fingers with the shortest round trips, with which its lookups begin. All others end when they have been
 //! silent for a while, the longest silent first and sooner when there are many.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chordage_dht::{Finger, FingerRow, NodeId, Peer};
@@ -15,6 +15,8 @@ use tokio::time::Instant;
 const OPENED_AT_ONCE: usize = 8;
 /// How long a peer that was dialled is not dialled again only to be kept warm.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
+/// The same for one that has missed a question since: it may be dead, and its row ought to drop it soon.
+const RETRY_DOUBTED_AFTER: Duration = Duration::from_secs(4);
 
 /// What is kept and for how long, and what was tried.
 pub(super) struct Warmth {
@@ -57,7 +59,11 @@ impl Warmth {
     ) -> Review {
         self.wanted = wanted(leaf_set, rows, self.fingers);
         let (wanted, tried) = (&self.wanted, &mut self.tried);
-        tried.retain(|id, at| wanted.contains_key(id) && now.duration_since(*at) < RETRY_AFTER);
+        let all = leaf_set.iter().chain(rows.iter().flat_map(|row| &row.fingers));
+        let doubted: BTreeSet<NodeId> =
+            all.filter(|finger| finger.missed > 0).map(|finger| finger.peer.id()).collect();
+        let wait = |id: &NodeId| if doubted.contains(id) { RETRY_DOUBTED_AFTER } else { RETRY_AFTER };
+        tried.retain(|id, at| wanted.contains_key(id) && now.duration_since(*at) < wait(id));
 
         let missing = wanted.iter().filter(|(id, _)| !links.contains_key(id) && !tried.contains_key(id));
         let open: Vec<Peer> = missing.take(OPENED_AT_ONCE).map(|(_, peer)| peer.clone()).collect();
@@ -153,6 +159,20 @@ mod tests {
         assert_eq!(opened(Duration::from_secs(1)), 10 - OPENED_AT_ONCE);
         assert_eq!(opened(Duration::from_secs(2)), 0);
         assert_eq!(opened(RETRY_AFTER), OPENED_AT_ONCE);
+    }
+
+    #[test]
+    fn whoever_has_missed_a_question_is_dialled_again_sooner() {
+        let mut fingers = vec![finger(1, 5), finger(2, 5)];
+        let mut warmth = Warmth::new(2, IDLE, 100);
+        let start = Instant::now();
+        let mut opened = |after: Duration, fingers: &[Finger]| {
+            ids(&warmth.review(start + after, &[], &[row(fingers.to_vec())], &BTreeMap::new()).open)
+        };
+        assert_eq!(opened(Duration::ZERO, &fingers).len(), 2);
+        fingers[0].missed = 1;
+        assert_eq!(opened(Duration::from_secs(2), &fingers), vec![]);
+        assert_eq!(opened(RETRY_DOUBTED_AFTER, &fingers), vec![fingers[0].peer.id()]);
     }
 
     #[test]

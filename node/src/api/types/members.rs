@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// One member. Element of the answer of `GET /v1/members`: the daemon itself, everybody in its tables, and for ten minutes the
-/// neighbours that it lost.
+/// One member. Element of the answer of `GET /v1/members`: the daemon itself, everybody in its tables, in a network of up to
+/// `overlay.members_max` nodes everybody else too, and for ten minutes the neighbours that it lost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MemberStatus {
     /// Node id, hex.
