@@ -73,6 +73,38 @@ fn segments(directory: &Path) -> Vec<std::path::PathBuf> {
     names
 }
 
+/// New shards are not written where those lay that went with the end of a file: dropping the old ones later would harm
+/// them.
+#[test]
+fn a_segment_that_lost_its_end_is_not_appended_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let old = singles(8, 60_000);
+    put_all(&store, &old);
+    drop(store);
+    let [segment] = &segments(directory.path())[..] else { panic!("one segment holds them") };
+    let file = fs::File::options().write(true).open(segment).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+
+    // Twice, because the first start must not forget what is missing.
+    drop(open(directory.path()));
+    let store = open(directory.path());
+    let new: Vec<ShardPut> = (20..28).map(|seed| shards(70_000, seed, "1/1").remove(0)).collect();
+    put_all(&store, &new);
+    let lost = |put: &&ShardPut| !store.get(&put.chunk).unwrap().corrupt.is_empty();
+    let lost: Vec<&ShardPut> = old.iter().filter(lost).collect();
+    assert!((3..=5).contains(&lost.len()), "{} of {} are lost", lost.len(), old.len());
+    // They are dropped with the next change, and may come back.
+    for put in lost {
+        put_all(&store, std::slice::from_ref(put));
+    }
+    drop(store);
+    let store = open(directory.path());
+    for put in old.iter().chain(&new) {
+        assert_holds(&store, put);
+    }
+}
+
 #[test]
 fn shards_come_back_also_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();

@@ -95,10 +95,15 @@ fn read_everything(files: &dyn Files, config: &StoreConfig) -> io::Result<(Index
     for segment in on_disk.into_iter().filter(|segment| *segment >= state.checkpoint_segment) {
         let from = if segment == state.checkpoint_segment { state.checkpoint_offset } else { 0 };
         let Some(file) = files.open(&segment_name(segment))? else { continue };
-        // Not behind the file's end, whatever the index says.
-        let from = from.min(file.size()?).max(SEGMENT_HEADER_LEN);
-        let tail = read_log(&index, &mut writer, segment, &file, from, rebuilding)?;
         writer.next_segment = writer.next_segment.max(segment.saturating_add(1));
+        if file.size()? < from {
+            // It has lost its end, and the index still has the shards that lay there until somebody reads them. What was
+            // appended now would lie where they did, and be marked as dead when they are dropped.
+            writer.active = None;
+            continue;
+        }
+        let from = from.max(SEGMENT_HEADER_LEN);
+        let tail = read_log(&index, &mut writer, segment, &file, from, rebuilding)?;
         writer.active = (tail < config.segment_bytes).then_some(Active { segment, file, tail });
     }
     Ok((index, writer))
