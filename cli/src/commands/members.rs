@@ -13,7 +13,7 @@ use crate::printer::Printer;
 
 /// List who is in the network as the daemon sees it, and neighbours lost lately
 ///
-/// That is itself and those in its tables; where `members_max` under [overlay] in config.toml allows for the size of the
+/// That is itself and those in its tables; where `overlay.members_max` in config.toml allows for the size of the
 /// network, everybody.
 ///
 /// A member that leaves a question unanswered is suspect: it is asked again, also through others, and is alive again as soon as
