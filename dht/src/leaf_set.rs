@@ -167,6 +167,25 @@ impl LeafSet {
         }
     }
 
+    /// Whether a peer that [`LeafSet::wants`] asks for would still be kept if all the `others` turn out to be alive, or
+    /// all but one.
+    /// After a loss a circle's set has one free seat, and a neighbour names twenty who could take it. Under XOR whoever a
+    /// node would keep may not know it otherwise, so everybody is met.
+    pub(crate) fn has_seat<M: Metric>(&self, metric: &M, me: &Key, id: &NodeId, others: &[NodeId]) -> bool {
+        let Err(before) = self.search(metric, me, id) else { return false };
+        if metric.shape() == Shape::Tree {
+            return true;
+        }
+        let offset = metric.offset(me, id.key());
+        let (mut before, mut after) = (before, self.leaves.len() - before);
+        for other in others.iter().filter(|other| *other != id && self.search(metric, me, other).is_err()) {
+            *if metric.offset(me, other.key()) < offset { &mut before } else { &mut after } += 1;
+        }
+        let half = usize::from(self.capacity) / 2;
+        let on_its_side = if offset.bit(255) { after } else { before };
+        before.min(after) < half || on_its_side <= half
+    }
+
     /// The index that goes when there is one too many: between the two halves of a circle, the far end of a tree.
     fn middle<M: Metric>(&self, metric: &M) -> usize {
         match metric.shape() {

@@ -13,7 +13,7 @@ use crate::{
     Distance, NodeId,
     calls::Purpose,
     io::{DownReason, Event},
-    leaf_set::Leaf,
+    leaf_set::{Leaf, LeafSet},
     message::{Reach, Request},
     metric::{Metric, Shape},
     params::MESSAGE_PEERS_MAX,
@@ -89,7 +89,7 @@ impl<M: Metric> Dht<M> {
         let me = self.local.id_ref().key();
         let wanted = match self.leaves.get(&self.metric, me, id) {
             Some(leaf) => peer.seq() > leaf.peer.seq(),
-            None => self.leaves.wants(&self.metric, me, id),
+            None => self.would_sit(id),
         };
         // Who is still looking for its place would meet half of the network on the way.
         if !wanted || matches!(self.phase, Phase::Joining { .. }) {
@@ -103,6 +103,14 @@ impl<M: Metric> Dht<M> {
             self.ask(turn, peer, Request::Ping, Purpose::Meet);
         }
         false
+    }
+
+    /// Whether a peer would be a neighbour even if everybody is who is being met. Whoever is new meets more than that:
+    /// its rows want them too.
+    fn would_sit(&self, id: &NodeId) -> bool {
+        let me = self.local.id_ref().key();
+        self.leaves.wants(&self.metric, me, id)
+            && (self.phase != Phase::Joined || self.leaves.has_seat(&self.metric, me, id, &self.meeting))
     }
 
     /// The leaf set of a neighbour that has told us which of those we `have` are in it, and named the other `peers`.
@@ -125,23 +133,35 @@ impl<M: Metric> Dht<M> {
         theirs: &[NodeId],
         peers: &[Peer],
     ) {
+        let me = *self.local.id_ref().key();
+        let mut peers: Vec<&Peer> = peers.iter().take(MESSAGE_PEERS_MAX).collect();
+        // The nearest first: they take the free seats.
+        peers.sort_unstable_by(|a, b| self.metric.closer(&me, a.id_ref(), b.id_ref()));
         let mut complete = true;
-        for peer in peers.iter().take(MESSAGE_PEERS_MAX) {
+        for peer in &peers {
             complete &= self.consider(turn, peer);
         }
         let agree = !self.doubt_missing(turn, from, theirs);
         // Only when every name has been dealt with may the neighbour answer "unchanged" next time.
-        let me = *self.local.id_ref().key();
         if let Some(leaf) = self.leaves.get_mut(&self.metric, &me, from.id_ref()) {
             leaf.digest = if complete && agree { digest } else { 0 };
         }
-        // With no room for more meetings, somebody may have been passed over.
         let reach = reach.map(Reach::distance);
-        if self.meeting.len() < MEETINGS_MAX
-            && let Some(told) = self.leaves.told(&self.metric, &me, from.id_ref(), reach, theirs)
-        {
+        if let Some(told) = self.leaves.told(&self.metric, &me, from.id_ref(), reach, theirs) {
             let before = self.told.take().map_or([Distance::ZERO; 2], |before| *before);
             self.told = Some(Box::new([told[0].max(before[0]), told[1].max(before[1])]));
+        }
+        if let Some(told) = &mut self.told {
+            let passed_over = |peer: &&&Peer| {
+                let id = peer.id_ref();
+                id != self.local.id_ref()
+                    && self.leaves.wants(&self.metric, &me, id)
+                    && !self.meeting.contains(id)
+                    && !self.gone.ignores_name(peer, turn.now)
+            };
+            for peer in peers.iter().filter(passed_over) {
+                LeafSet::end_before(told, &self.metric, &me, peer.id_ref());
+            }
         }
         self.all_met();
         if !(complete && agree) && self.phase == Phase::Joined {

@@ -27,6 +27,12 @@ impl Wanted {
     }
 }
 
+/// On a circle, the side of `me` on which somebody lies, and how far away.
+fn place<M: Metric>(metric: &M, me: &Key, id: &NodeId) -> (usize, Distance) {
+    let offset = metric.offset(me, id.key());
+    if offset.bit(255) { (1, Distance::ZERO.wrapping_sub(offset)) } else { (0, offset) }
+}
+
 impl LeafSet {
     /// Whether the members are all there are only up to some distance that is less than the set spans.
     pub(crate) fn is_bound(&self) -> bool {
@@ -58,12 +64,7 @@ impl LeafSet {
         let mut told = *bounds;
         match metric.shape() {
             Shape::Circle => {
-                // The side on which somebody lies, and how far away.
-                let place = |id: &NodeId| {
-                    let offset = metric.offset(me, id.key());
-                    let back = Distance::ZERO.wrapping_sub(offset);
-                    if offset.bit(255) { (1, back) } else { (0, offset) }
-                };
+                let place = |id: &NodeId| place(metric, me, id);
                 let mut farthest = [Distance::ZERO; 2];
                 for (side, away) in named.iter().chain([other]).map(place) {
                     farthest[side] = farthest[side].max(away);
@@ -94,6 +95,15 @@ impl LeafSet {
             }
         }
         (told != *bounds).then_some(told)
+    }
+
+    /// Shortens what has been told so that it ends before somebody else who was named and has not been met.
+    pub(crate) fn end_before<M: Metric>(told: &mut [Distance; 2], metric: &M, me: &Key, id: &NodeId) {
+        let (side, away) = match metric.shape() {
+            Shape::Circle => place(metric, me, id),
+            Shape::Tree => (0, metric.offset(me, id.key())),
+        };
+        told[side] = told[side].min(away.wrapping_sub(Distance::shifted(1, 0)));
     }
 
     /// Everybody is known up to here at least.

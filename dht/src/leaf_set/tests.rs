@@ -188,3 +188,29 @@ fn digests_tell_changes() {
 fn a_leaf_is_small() {
     assert_eq!(size_of::<Leaf>(), 48);
 }
+
+/// A full set of a circle that has lost somebody: of those who lie beyond its end only the two nearest are met, one of
+/// them in case the other is dead, and under XOR all.
+#[test]
+fn a_free_seat_is_not_offered_to_everybody() {
+    for metric in [AnyMetric::Ring, AnyMetric::Xor] {
+        let me = *peer(0).id().key();
+        let mut everybody: Vec<Peer> = (1..200).map(peer).collect();
+        everybody.sort_by_key(|peer| metric.offset(&me, peer.id_ref().key()));
+        let mut leaves = LeafSet::new(8);
+        for peer in everybody.iter().take(4).chain(everybody.iter().rev().take(4)) {
+            leaves.insert(&metric, &me, Leaf::new(peer.clone(), Time::ZERO, Rtt::default()));
+        }
+        leaves.remove(&metric, &me, everybody[1].id_ref());
+        let mut meeting = Vec::new();
+        for peer in &everybody[4..20] {
+            assert!(leaves.wants(&metric, &me, peer.id_ref()));
+            if leaves.has_seat(&metric, &me, peer.id_ref(), &meeting) {
+                meeting.push(peer.id());
+            }
+        }
+        let expected = if metric == AnyMetric::Ring { 2 } else { 16 };
+        let named: Vec<NodeId> = everybody[4..4 + expected].iter().map(|peer| peer.id()).collect();
+        assert_eq!(meeting, named, "{metric}");
+    }
+}
