@@ -1,6 +1,7 @@
 //! The state machine: one node of the overlay.
 
 mod answer;
+mod client;
 mod former;
 mod join;
 mod membership;
@@ -277,6 +278,10 @@ impl<M: Metric> Dht<M> {
                     self.heard(turn, &Arc::new(record), None);
                 }
             }
+            // Who is in no table cannot leave, nor has it neighbours that it could have lost.
+            Notice::Leaving | Notice::Gossip(_) | Notice::Down(_) if !from.is_reachable() => {
+                self.heard(turn, from, None);
+            }
             Notice::Leaving => self.goodbye_from(turn, from),
             Notice::Gossip(gossip) => {
                 self.heard(turn, from, None);
@@ -318,10 +323,13 @@ impl<M: Metric> Dht<M> {
 
     fn set_addresses(&mut self, turn: &mut Turn<'_>, mut addrs: Vec<Address>) {
         addrs.truncate(ADDRESSES_MAX);
+        if addrs.is_empty() != self.is_client() {
+            return self.change_role(turn, addrs);
+        }
         if let Ok(local) = self.local.with_addresses(addrs, self.local.seq() + 1) {
             self.local = Arc::new(local);
         }
-        if self.phase == Phase::Left {
+        if self.phase == Phase::Left || self.is_client() {
             return;
         }
         for leaf in self.leaves.as_slice() {
@@ -336,20 +344,9 @@ impl<M: Metric> Dht<M> {
         if self.phase == Phase::Left {
             return;
         }
-        let me = self.local.id_ref().key();
-        for leaf in self.leaves.as_slice() {
-            turn.send(&leaf.peer, Message::Notice(Notice::Leaving));
-        }
-        for entry in self.table.as_slice() {
-            if self.leaves.get(&self.metric, me, entry.peer.id_ref()).is_none() {
-                turn.send(&entry.peer, Message::Notice(Notice::Leaving));
-            }
-        }
-        // Nor need those who have this node as their neighbour be its own.
-        for peer in self.nearest_listed(me, 2 * usize::from(self.config.leaf_set)) {
-            if self.known(peer.id_ref()).is_none() {
-                turn.send(&peer, Message::Notice(Notice::Leaving));
-            }
+        // Nobody has a client in a table.
+        if !self.is_client() {
+            self.tell_all(turn, &Notice::Leaving);
         }
         self.fail_lookups(turn);
         self.calls.clear();
@@ -359,6 +356,25 @@ impl<M: Metric> Dht<M> {
         self.members = None;
         self.phase = Phase::Left;
         turn.event(Event::Left);
+    }
+
+    /// Says something to everybody who may have this node in a table.
+    fn tell_all(&self, turn: &mut Turn<'_>, notice: &Notice) {
+        let me = self.local.id_ref().key();
+        for leaf in self.leaves.as_slice() {
+            turn.send(&leaf.peer, Message::Notice(notice.clone()));
+        }
+        for entry in self.table.as_slice() {
+            if self.leaves.get(&self.metric, me, entry.peer.id_ref()).is_none() {
+                turn.send(&entry.peer, Message::Notice(notice.clone()));
+            }
+        }
+        // Nor need those who have this node as their neighbour be its own.
+        for peer in self.nearest_listed(me, 2 * usize::from(self.config.leaf_set)) {
+            if self.known(peer.id_ref()).is_none() {
+                turn.send(&peer, Message::Notice(notice.clone()));
+            }
+        }
     }
 
     fn goodbye_from(&mut self, turn: &mut Turn<'_>, peer: &Peer) {

@@ -46,7 +46,8 @@ pub enum Input {
     },
     /// Forget a lookup; nothing more is heard of it.
     CancelLookup(LookupId),
-    /// This node is now reachable at these addresses; neighbours are told. Longer lists are cut to 8.
+    /// This node is now reachable at these addresses; neighbours are told. Longer lists are cut to 8. Without any it becomes
+    /// a client, which only asks; a client that is given some joins as a member.
     SetAddresses(Vec<Address>),
     /// The signature that [`Output::Sign`] asked for.
     Signed {
@@ -226,7 +227,7 @@ impl LookupError {
 /// How large the network is believed to be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SizeEstimate {
-    /// Nodes, this one included.
+    /// Nodes, this one included unless it is a client.
     pub nodes: f64,
     /// Whether this is a count: the leaf set is not full, so it shows everybody.
     pub exact: bool,
@@ -235,8 +236,10 @@ pub struct SizeEstimate {
 /// A node in numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Status {
-    /// Whether it is part of a network.
+    /// Whether it is part of a network, or as a client has found one.
     pub joined: bool,
+    /// Whether it is a client: it has no addresses, only asks, and is in nobody's tables.
+    pub client: bool,
     /// How large that network is believed to be.
     pub size: SizeEstimate,
     /// Entries in the rows of the table.

@@ -111,6 +111,8 @@ pub(crate) struct Progress {
     neighbourhood: Neighbourhood,
     /// If hearing from the neighbourhood is all that is asked for: one of how many of the nearest must have answered.
     neighbourhood_suffices: Option<usize>,
+    /// Whether the key's neighbourhood knows better who lives there than this node does.
+    onlooker: bool,
 }
 
 /// What to do now.
@@ -151,6 +153,7 @@ impl Progress {
             trace: Vec::new(),
             neighbourhood: Neighbourhood::default(),
             neighbourhood_suffices: None,
+            onlooker: false,
         }
     }
 
@@ -158,6 +161,13 @@ impl Progress {
     /// before the first step.
     pub(crate) fn until_covered(mut self, near: usize) -> Self {
         self.neighbourhood_suffices = Some(near);
+        self
+    }
+
+    /// Believes the key's neighbourhood about those of whom this node knows by itself, too: its own tables are seldom looked
+    /// after.
+    pub(crate) fn as_onlooker(mut self, onlooker: bool) -> Self {
+        self.onlooker = onlooker;
         self
     }
 
@@ -236,12 +246,12 @@ impl Progress {
     }
 
     /// Whether a candidate is probably dead: the key's neighbourhood does not know it, though it would be the nearest
-    /// of all; or it does not know it, and it is late as well. It is asked all the same, but not waited for.
+    /// of all; or it does not know it, and it is late as well, or we are onlookers. It is asked all the same, but not waited for.
     ///
     /// Over several paths nobody is believed about others: liars would leave the honest nodes out.
     fn is_doubted(&self, candidate: &Candidate) -> bool {
         let silent = matches!(candidate.state, State::Named | State::Asked | State::Late);
-        let reach = if candidate.state == State::Late {
+        let reach = if candidate.state == State::Late || self.onlooker {
             self.neighbourhood.farthest
         } else {
             self.neighbourhood.nearest

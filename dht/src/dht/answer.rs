@@ -39,6 +39,8 @@ impl<M: Metric> Dht<M> {
             },
             Request::Compare { ref digests } => self.compare_asked(digests),
             Request::Records { ref wanted } => self.records_asked(wanted),
+            // Only neighbours need help with a suspect; from others it would make us call whom they like.
+            Request::Reach { .. } if !from.is_reachable() => return,
             Request::Reach { peer } => {
                 let known = if self.calls.len() < CALLS_FOR_OTHERS { self.known(&peer) } else { None };
                 // Who does not know it has nothing to say about it.

@@ -36,7 +36,8 @@ impl<M: Metric> Dht<M> {
         if matches!(self.phase, Phase::Joined | Phase::Settling { .. }) {
             return;
         }
-        if self.seeds.is_empty() && self.leaves.is_empty() {
+        // A client cannot be a network.
+        if self.seeds.is_empty() && self.leaves.is_empty() && !self.is_client() {
             self.leaves.unbind();
             self.joined(turn);
             return;
@@ -86,7 +87,7 @@ impl<M: Metric> Dht<M> {
             }
             _ => return,
         };
-        if !found {
+        if !found || self.is_client() && self.knows_nobody() {
             let failed = failed.saturating_add(1);
             let wait = (JOIN_RETRY_MIN * (1 << (failed - 1).min(5))).min(JOIN_RETRY_MAX);
             let retry_in = turn.around(wait);
@@ -200,7 +201,7 @@ impl<M: Metric> Dht<M> {
 
     /// Whether this node counts itself among the results of its lookups.
     pub(super) fn is_member(&self) -> bool {
-        self.phase == Phase::Joined
+        self.phase == Phase::Joined && !self.is_client()
     }
 
     /// This node's own id.

@@ -2,7 +2,7 @@
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
-use super::{Dht, Phase, Turn};
+use super::{Dht, Turn};
 use crate::{
     NodeId, Time,
     calls::Purpose,
@@ -27,14 +27,14 @@ impl<M: Metric> Dht<M> {
         let most = f64::from(self.config.members);
         let size = self.network_size().nodes;
         match &self.members {
-            None if self.phase == Phase::Joined && size <= most => {
+            None if self.is_member() && size <= most => {
                 let wait = if size > QUARANTINE_FROM { self.config.quarantine } else { TICK / 5 };
                 // Room for as many more as an estimate may be wrong by.
                 let capacity = self.config.members as usize * 3 / 2;
                 self.members = Some(Box::new(Members::new(capacity, turn.now, turn.now + wait)));
             }
             // Beyond what an estimate may be wrong by, so that nobody begins and ends all the time.
-            Some(_) if self.phase == Phase::Left || size > most * 1.4 => self.members = None,
+            Some(_) if !self.is_member() || size > most * 1.4 => self.members = None,
             _ => {}
         }
     }

@@ -32,7 +32,10 @@ impl<M: Metric> Dht<M> {
         if let Some(rtt) = rtt {
             self.network_rtt.sample(rtt);
         }
-        if !peer.is_reachable() || self.gone.ignores_words(peer, turn.now) {
+        if !peer.is_reachable() {
+            return self.heard_client(turn, peer);
+        }
+        if self.gone.ignores_words(peer, turn.now) {
             return;
         }
         if let Some(members) = &mut self.members {
@@ -224,7 +227,7 @@ impl<M: Metric> Dht<M> {
     /// nearest cannot, a ring wound twice around or a view split in two.
     pub(super) fn stabilise(&mut self, turn: &mut Turn<'_>) {
         self.review_membership(turn);
-        let period = turn.around(self.config.stabilise_every);
+        let period = turn.around(self.config.stabilise_every * self.patience());
         self.timers.set(Timer::Stabilise, turn.now + period);
         let whole = self.pace.is_due(turn.now, self.config.stabilise_every * 3 / 4);
         self.pace.round(turn.now, self.config.stabilise_every / 2);

@@ -44,7 +44,7 @@ const HEARD_ENOUGH: u8 = 4;
 
 impl<M: Metric> Dht<M> {
     pub(super) fn probe_next(&mut self, turn: &mut Turn<'_>) {
-        let period = turn.around(self.config.probe_every);
+        let period = turn.around(self.config.probe_every * self.patience());
         self.timers.set(Timer::Probe, turn.now + period);
         let Some(watched) = self.leaves.watched(self.local.id_ref().key()) else { return };
         // Who has just spoken need not be asked whether it lives.
@@ -94,7 +94,7 @@ impl<M: Metric> Dht<M> {
             return;
         }
         // Where another has announced it already, it has asked.
-        if first && !refused && !announced {
+        if first && !refused && !announced && !self.is_client() {
             self.ask_helpers(turn, peer.id_ref());
         }
         // Once more at once, in case a message was lost, and from then on in steps.
@@ -236,7 +236,7 @@ impl<M: Metric> Dht<M> {
         self.gone.lost(&peer, turn.now);
         self.remember_former(turn, peer);
         self.drop_peer(turn, id, DownReason::Failed);
-        if announce {
+        if announce && !self.is_client() {
             for leaf in self.leaves.as_slice() {
                 turn.send(&leaf.peer, Message::Notice(Notice::Down(*id)));
             }

@@ -31,8 +31,7 @@ impl<M: Metric> Dht<M> {
     ) {
         let finish = |turn: &mut Turn<'_>, outcome| turn.out.push(Output::LookupFinished { id, outcome });
         let want = options.want.clamp(1, LOOKUP_WANT_MAX);
-        let known_nobody = self.leaves.is_empty() && self.table.as_slice().is_empty();
-        if self.phase == Phase::Left || (!self.is_member() && known_nobody) {
+        if self.phase == Phase::Left || (!self.is_member() && self.knows_nobody()) {
             return finish(turn, Err(LookupError::NotJoined));
         }
         if self.lookups.len() >= usize::from(self.config.lookups) {
@@ -46,7 +45,8 @@ impl<M: Metric> Dht<M> {
         let deadline = turn.now + options.deadline;
         let parallel = self.config.parallel.into();
         let mut progress = Progress::new(Owner::Caller(id), key, want, need, parallel, turn.now, deadline)
-            .over_paths(options.paths);
+            .over_paths(options.paths)
+            .as_onlooker(self.is_client());
         match options.confirm {
             Confirm::Covered => progress = progress.until_covered(usize::MAX),
             Confirm::Near(near) => progress = progress.until_covered(near.max(1)),
@@ -141,6 +141,10 @@ impl<M: Metric> Dht<M> {
         covered: bool,
         rtt: Duration,
     ) {
+        // Somebody has named a client: it holds nothing, and knows no better than we do.
+        if !from.is_reachable() {
+            return self.lookup_failed(turn, serial, from.id_ref());
+        }
         let names = &names[..names.len().min(MESSAGE_PEERS_MAX)];
         if let Some(lookup) = self.lookups.get_mut(&serial)
             && let Some((distance, namer)) = lookup.answered(&self.metric, from.id_ref(), rtt)

@@ -74,7 +74,8 @@ impl<M: Metric> Dht<M> {
         // The outer members may lie farther out than they should while others are being found.
         let inner = leaves.len() * 3 / 8;
         if self.leaves.reach(&self.metric, me).is_none() || inner < 2 {
-            return SizeEstimate { nodes: leaves.len() as f64 + 1.0, exact: !self.leaves.is_bound() };
+            let own = f64::from(u8::from(!self.is_client()));
+            return SizeEstimate { nodes: leaves.len() as f64 + own, exact: !self.leaves.is_bound() };
         }
         let offset = |index: usize| self.metric.offset(me, leaves[index].peer.id_ref().key());
         // For uniform ids the arc that m nodes span is a sum of m exponential gaps; (m - 1) / arc is unbiased then.
@@ -96,6 +97,7 @@ impl<M: Metric> Dht<M> {
     pub fn status(&self) -> Status {
         Status {
             joined: self.phase == Phase::Joined,
+            client: self.is_client(),
             size: self.network_size(),
             table_entries: self.table.as_slice().len(),
             cached: self.table.reserve_len(),

@@ -45,6 +45,8 @@ pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     pub(crate) weather: Weather,
     pub(crate) sent: u64,
+    /// Questions and notices, not answers, that were sent to clients.
+    pub(crate) sent_to_clients: u64,
     pub(crate) metric: AnyMetric,
     config: Config,
     rng: ChaCha8Rng,
@@ -67,6 +69,7 @@ impl World {
             nodes: Vec::new(),
             weather: Weather { refuses: true, lost_per_mille: 0 },
             sent: 0,
+            sent_to_clients: 0,
             metric,
             config,
             rng: ChaCha8Rng::seed_from_u64(seed),
@@ -95,17 +98,36 @@ impl World {
     }
 
     pub(crate) fn add(&mut self) -> usize {
+        let address = self.address(self.nodes.len(), 0);
+        self.add_at(vec![address])
+    }
+
+    /// A node that others cannot dial.
+    pub(crate) fn add_client(&mut self) -> usize {
+        self.add_at(Vec::new())
+    }
+
+    fn add_at(&mut self, addrs: Vec<Address>) -> usize {
         let index = self.nodes.len();
         let mut public_key = [0; 32];
         self.rng.fill_bytes(&mut public_key);
-        let local = PeerInfo::new(public_key, vec![self.address(index, 0)], 1).unwrap();
+        let local = PeerInfo::new(public_key, addrs, 1).unwrap();
         self.by_id.insert(local.id(), index);
         let dht = Dht::new(local, self.metric, self.config.clone());
         self.nodes.push(Node { dht, alive: true, frozen: false, events: Vec::new(), wake: None });
         index
     }
 
-    fn address(&self, index: usize, life: u32) -> Address {
+    pub(crate) fn is_client(&self, node: usize) -> bool {
+        self.nodes[node].dht.status().client
+    }
+
+    /// Live nodes that are no clients.
+    fn live_members(&self) -> Vec<usize> {
+        self.live().into_iter().filter(|node| !self.is_client(*node)).collect()
+    }
+
+    pub(crate) fn address(&self, index: usize, life: u32) -> Address {
         let mut bytes = (index as u32).to_be_bytes().to_vec();
         bytes.extend(life.to_be_bytes());
         Address::new(&bytes).unwrap()
@@ -218,6 +240,8 @@ impl World {
         self.trace.update(to.id().as_bytes());
         self.trace.update(&bytes);
         let Some(&target) = self.by_id.get(&to.id()) else { return };
+        self.sent_to_clients +=
+            u64::from(self.is_client(target) && !matches!(message, Message::Response(..)));
         let delay = self.delay(from, target);
         let lost = (self.rng.next_u64() % 1000) < u64::from(self.weather.lost_per_mille);
         let apart = self.sides.as_ref().is_some_and(|sides| sides[from] != sides[target]);
@@ -318,7 +342,7 @@ impl World {
 
     /// The live nodes nearest to a key, as somebody who sees everything knows them.
     pub(crate) fn truth(&self, key: &Key, count: usize) -> Vec<NodeId> {
-        let mut ids: Vec<NodeId> = self.live().into_iter().map(|node| self.id(node)).collect();
+        let mut ids: Vec<NodeId> = self.live_members().into_iter().map(|node| self.id(node)).collect();
         ids.sort_by(|a, b| self.metric.closer(key, a, b));
         ids.truncate(count);
         ids
@@ -328,7 +352,7 @@ impl World {
     pub(crate) fn true_leaves(&self, node: usize) -> Vec<NodeId> {
         let me = self.id(node);
         let mut others: Vec<NodeId> =
-            self.live().into_iter().map(|n| self.id(n)).filter(|id| *id != me).collect();
+            self.live_members().into_iter().map(|n| self.id(n)).filter(|id| *id != me).collect();
         others.sort_by_key(|id| self.metric.offset(me.key(), id.key()));
         let size = usize::from(self.config.leaf_set);
         if others.len() > size {
