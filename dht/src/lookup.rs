@@ -166,7 +166,7 @@ impl Progress {
 
     /// Believes the key's neighbourhood about those of whom this node knows by itself, too: its own tables are seldom looked
     /// after.
-    pub(crate) fn as_onlooker(mut self, onlooker: bool) -> Self {
+    pub(crate) fn for_onlooker(mut self, onlooker: bool) -> Self {
         self.onlooker = onlooker;
         self
     }

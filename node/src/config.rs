@@ -11,7 +11,7 @@ use libp2p::Multiaddr;
 use serde::{Deserialize, Serialize};
 
 pub use self::connections::ConnectionConfig;
-pub use self::overlay::OverlayConfig;
+pub use self::overlay::{OverlayConfig, ParseRoleError, Role};
 use crate::repair::RepairConfig;
 use crate::scrub::ScrubConfig;
 
@@ -133,6 +133,13 @@ impl Config {
         if self.listen.is_empty() {
             return value("listen", "[]".to_owned(), "at least one address");
         }
+        if self.overlay.role == Role::Client && !self.announce.is_empty() {
+            return value(
+                "announce",
+                self.announce.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+                "nothing, when overlay.role is client: who can be reached is a member",
+            );
+        }
         if !(1..=4096).contains(&self.api_connections_max) {
             return value("api_connections_max", self.api_connections_max.to_string(), "1 to 4096");
         }
@@ -179,6 +186,15 @@ mod tests {
     fn the_simulators_baseline_is_no_metric_for_a_network() {
         let config = Config { metric: AnyMetric::Classic, ..Config::default() };
         assert!(matches!(config.check(), Err(ConfigError::Value { field: "metric", .. })));
+    }
+
+    #[test]
+    fn a_client_announces_nothing() {
+        let text = "announce = [\"/ip4/192.0.2.7/tcp/4700\"]\n[overlay]\nrole = \"client\"";
+        let config = toml::from_str::<Config>(text).expect("readable");
+        assert_eq!(config.overlay.role, Role::Client);
+        assert!(matches!(config.check(), Err(ConfigError::Value { field: "announce", .. })));
+        assert!(toml::from_str::<Config>("[overlay]\nrole = \"server\"").is_err());
     }
 
     #[test]

@@ -14,14 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::server::{ApiServer, ServeError};
 use crate::coding::{Budget, coders};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Role};
 use crate::datadir::{DataDir, DataDirError};
 use crate::driver::{Driver, DriverHandle, DriverParts, Signer};
 use crate::handle::{Inner, NodeHandle};
 use crate::identity::Identity;
 use crate::listen::{LISTEN_FILE, ListenError, listen, remember};
 use crate::put::{Planned, Standing};
-use crate::repair::{LEDGER_FILE, Repairer};
+use crate::repair::{LEDGER_FILE, RepairConfig, Repairer};
 use crate::scrub::Scrubber;
 use crate::shards::{ShardClient, ShardServer, TrafficCounters};
 use crate::store::Store;
@@ -94,11 +94,24 @@ impl Daemon {
         let signer = Signer::new(identity.keypair.clone());
         let mut swarm = build(identity.keypair, protocols, &config.connections)
             .map_err(|error| StartError::System(error.to_string()))?;
-        let last = dir.read(LISTEN_FILE)?.unwrap_or_default();
-        listen(&mut swarm, &config.listen, &String::from_utf8_lossy(&last)).await?;
-        let listened = listening(&swarm);
-        remember(&dir, listened.iter())?;
-        let announced = if config.announce.is_empty() { listened } else { config.announce.clone() };
+        let is_client = config.overlay.role == Role::Client;
+        let mut announced = config.announce.clone();
+        if !is_client {
+            let last = dir.read(LISTEN_FILE)?.unwrap_or_default();
+            listen(&mut swarm, &config.listen, &String::from_utf8_lossy(&last)).await?;
+            let listened = listening(&swarm);
+            remember(&dir, listened.iter())?;
+            if announced.is_empty() {
+                announced = listened;
+            }
+        } else if store.shards().usage().shards > 0 {
+            tracing::warn!(
+                shards = store.shards().usage().shards,
+                "as a client it holds shards of its time as a member that nobody will ask for: start it as a member and \
+                 drain it first"
+            );
+        }
+        // A record without addresses is what makes a client.
         let addrs = announced.iter().filter_map(to_address).take(8).collect();
         let local = PeerInfo::new(identity.public_key, addrs, record_sequence())
             .map_err(|error| StartError::System(error.to_string()))?;
@@ -124,7 +137,8 @@ impl Daemon {
                 overlay: config.overlay.clone(),
             },
             ShardServer::new(store.clone(), leaving.clone(), traffic.clone())
-                .with_repair(ledger.clone(), draining.clone()),
+                .with_repair(ledger.clone(), draining.clone())
+                .with_role(config.overlay.role),
         );
         let transfer = Arc::new(Transfer {
             driver: driver_handle.clone(),
@@ -140,15 +154,10 @@ impl Daemon {
             standing: Standing::default(),
             planned: Planned::default(),
         });
-        let repairer = Repairer::start(
-            transfer.clone(),
-            metric,
-            config.repair,
-            ledger,
-            damage,
-            leaving.clone(),
-            draining,
-        );
+        // Who holds nothing looks after nothing.
+        let repair = RepairConfig { enabled: config.repair.enabled && !is_client, ..config.repair };
+        let repairer =
+            Repairer::start(transfer.clone(), metric, repair, ledger, damage, leaving.clone(), draining);
         let scrubber = Scrubber::start(transfer.store.clone(), dir.clone(), config.scrub, leaving.clone());
         let handle = NodeHandle {
             inner: Arc::new(Inner {

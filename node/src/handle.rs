@@ -12,6 +12,7 @@ use crate::api::types::{
     DrainStatus, Explanation, Health, MemberStatus, PeerStatus, PutReport, ScrubStatus, Status, TraceHop,
     TraceReport,
 };
+use crate::config::Role;
 use crate::driver::{FindError, Membership};
 use crate::get::{self, GetError, OpenObject};
 use crate::members;
@@ -144,6 +145,7 @@ impl NodeHandle {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             state: state.to_owned(),
+            role: if view.status.client { Role::Client } else { Role::Member }.to_string(),
             join_problem: view.join_problem,
             listen: view.listen.iter().map(ToString::to_string).collect(),
             metric: self.inner.metric.to_string(),

@@ -33,7 +33,7 @@ mod store;
 mod transfer;
 mod wire;
 
-pub use config::{Config, ConfigError, ConnectionConfig, OverlayConfig};
+pub use config::{Config, ConfigError, ConnectionConfig, OverlayConfig, ParseRoleError, Role};
 pub use daemon::{Daemon, StartError};
 pub use datadir::{DataDir, DataDirError};
 pub use driver::FindError;

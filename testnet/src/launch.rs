@@ -26,7 +26,9 @@ pub(crate) struct Launch<'a> {
     pub(crate) program: &'a Path,
     pub(crate) data_dir: &'a Path,
     pub(crate) log: &'a Path,
+    /// Nowhere, for a client.
     pub(crate) listen: &'a [String],
+    pub(crate) client: bool,
     pub(crate) bootstrap: &'a [String],
     pub(crate) daemon_args: &'a [String],
     pub(crate) lifetime: Lifetime,
@@ -73,6 +75,9 @@ impl Launch<'_> {
         }
         for address in self.bootstrap {
             command.arg("--bootstrap").arg(address);
+        }
+        if self.client {
+            command.args(["--role", "client"]);
         }
         command.args(self.daemon_args);
         match self.lifetime {

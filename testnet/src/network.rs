@@ -231,6 +231,26 @@ impl Testnet {
         Ok(index)
     }
 
+    /// Adds so many clients to the network, which only store and fetch, and starts them.
+    pub async fn add_clients(&mut self, count: usize) -> Result<(), StartError> {
+        let first = self.members.len();
+        let client =
+            || Member { state: NodeState { client: true, ..NodeState::default() }, ..Member::default() };
+        self.members.resize_with(first + count, client);
+        let new: Vec<usize> = (first..first + count).collect();
+        self.launch(&new).await
+    }
+
+    /// Whether a node is a client.
+    pub fn is_client(&self, index: usize) -> bool {
+        self.members.get(index).is_some_and(|member| member.state.client)
+    }
+
+    /// How many of the nodes are clients, dead ones included.
+    pub fn clients(&self) -> usize {
+        self.members.iter().filter(|member| member.state.client).count()
+    }
+
     /// Starts nodes again with their old data directories. Those that still run are stopped first, gently.
     pub async fn restart(&mut self, indices: &[usize]) -> Result<(), StartError> {
         if let Some(&index) = indices.iter().find(|&&index| index >= self.members.len()) {

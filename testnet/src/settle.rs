@@ -33,10 +33,11 @@ enum Unsettled {
 
 impl Testnet {
     /// Waits until every living node that is not frozen has joined and has exactly the neighbours that it
-    /// should have among the living.
+    /// should have among the living members. Clients need only have joined.
     pub async fn wait_settled(&self, at_most: Duration) -> Result<(), WaitError> {
         let living: Vec<usize> = self.living().into_iter().filter(|&index| !self.is_frozen(index)).collect();
-        let ids: Vec<Id> = living.iter().filter_map(|&index| parse(self.id(index)?)).collect();
+        let members = living.iter().filter(|&&index| !self.is_client(index));
+        let ids: Vec<Id> = members.filter_map(|&index| parse(self.id(index)?)).collect();
         let what = format!("{} nodes find their neighbours", living.len());
         let started = Instant::now();
         // One after the other: those that have settled are not asked again while the rest has not.
@@ -50,7 +51,11 @@ impl Testnet {
     /// Waits until every living node that is not frozen names exactly the living ones as present members. To be used
     /// in networks small enough for lists (`overlay.members_max`).
     pub async fn wait_listed(&self, at_most: Duration) -> Result<(), WaitError> {
-        let living: Vec<usize> = self.living().into_iter().filter(|&index| !self.is_frozen(index)).collect();
+        let living: Vec<usize> = self
+            .living()
+            .into_iter()
+            .filter(|&index| !self.is_frozen(index) && !self.is_client(index))
+            .collect();
         let ids: BTreeSet<&str> = living.iter().filter_map(|&index| self.id(index)).collect();
         let what = format!("{} nodes list each other", living.len());
         let started = Instant::now();
@@ -83,6 +88,9 @@ impl Testnet {
         let status = self.status(index).await.map_err(silent)?;
         if status.state != "joined" {
             return Err(Unsettled::NotJoined { index, state: status.state });
+        }
+        if self.is_client(index) {
+            return Ok(());
         }
         let unreadable = |named: &str| Unsettled::Unreadable { index, named: named.to_owned() };
         let me = parse(&status.id).ok_or_else(|| unreadable(&status.id))?;

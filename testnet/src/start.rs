@@ -67,7 +67,10 @@ impl Testnet {
     /// take a while until it is sure that it is alone, and they spare it that.
     pub(crate) async fn launch(&mut self, indices: &[usize]) -> Result<(), StartError> {
         let mut bootstrap = self.bootstrap().await;
-        let mut to_start = indices.iter().copied().peekable();
+        // Members first: clients cannot found a network.
+        let (clients, members): (Vec<usize>, Vec<usize>) =
+            indices.iter().copied().partition(|&index| self.is_client(index));
+        let mut to_start = members.into_iter().chain(clients).peekable();
         let mut starting = JoinSet::new();
         loop {
             while starting.len() < self.plan.starting_max.max(1) && to_start.peek().is_some() {
@@ -118,11 +121,13 @@ impl Testnet {
     }
 
     fn spawn(&mut self, index: usize, bootstrap: &[String]) -> Result<ProcessId, StartError> {
+        let client = self.is_client(index);
         let launch = Launch {
             program: &self.plan.program,
             data_dir: &self.places.data_dir(index),
             log: &self.places.log(index),
-            listen: &self.plan.listen,
+            listen: if client { &[] } else { &self.plan.listen },
+            client,
             bootstrap,
             daemon_args: &self.plan.daemon_args,
             lifetime: self.plan.lifetime,
@@ -168,7 +173,7 @@ async fn ready(process: ProcessId, data_dir: &Path) -> Result<Ready, String> {
         return Ok(Ready::Ended);
     }
     let (api, status) = ask(process, data_dir).await?;
-    if status.state == "joined" && !status.listen.is_empty() {
+    if status.state == "joined" && (status.role == "client" || !status.listen.is_empty()) {
         return Ok(Ready::Joined { api, status: Box::new(status) });
     }
     let problem = status.join_problem.as_deref().unwrap_or("no problem is known");

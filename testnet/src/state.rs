@@ -37,6 +37,9 @@ pub(crate) struct NodeState {
     pub(crate) id: Option<String>,
     /// Its API address, as it wrote it.
     pub(crate) api: Option<String>,
+    /// Whether it is a client.
+    #[serde(default)]
+    pub(crate) client: bool,
 }
 
 /// Why the state of a network could not be used.
@@ -226,11 +229,16 @@ mod tests {
         places.prepare().expect("prepare");
         let mut state = State::new(vec!["--metric".into(), "xor".into()]);
         let process = ProcessId { pid: 7, start_ticks: 8 };
-        state.nodes.push(NodeState { process: Some(process), id: Some("ab".into()), api: None });
+        state.nodes.push(NodeState {
+            process: Some(process),
+            id: Some("ab".into()),
+            api: None,
+            client: true,
+        });
         places.save(&state).expect("save");
         let found = places.load().expect("load");
         assert_eq!(found.daemon_args, ["--metric", "xor"]);
-        assert_eq!(found.nodes[0].process, Some(process));
+        assert_eq!((found.nodes[0].process, found.nodes[0].client), (Some(process), true));
         places.prepare().expect("a network's own directory may be prepared again");
     }
 

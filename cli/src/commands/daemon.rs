@@ -9,7 +9,7 @@ use std::str::FromStr;
 use chordage_node::api::OpenError;
 use chordage_node::api::server::ServeError;
 use chordage_node::api::types::Status;
-use chordage_node::{Config, ConfigError, Daemon, DataDirError, ListenError, StartError};
+use chordage_node::{Config, ConfigError, Daemon, DataDirError, ListenError, Role, StartError};
 use clap::Args;
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
@@ -40,6 +40,7 @@ Examples:
   chordage daemon                                      the first of a network, on this machine
   chordage daemon --listen /ip4/0.0.0.0/tcp/4700       reachable for others
   chordage daemon --bootstrap /ip4/192.0.2.7/tcp/4700  join through another
+  chordage daemon --role client --bootstrap ADDRESS    behind NAT: stores and fetches, holds nothing
   chordage daemon --data-dir /tmp/second --bootstrap ADDRESS_FROM_STATUS
   CHORDAGE_LOG=debug chordage daemon")]
 pub(crate) struct DaemonArgs {
@@ -52,6 +53,10 @@ pub(crate) struct DaemonArgs {
     /// Daemon to join through, with or without /p2p/ID; may be given several times
     #[arg(long, value_name = "MULTIADDR")]
     bootstrap: Vec<String>,
+    /// What it is to others: member, or client for one that they cannot reach (behind NAT): that one stores and fetches, and holds
+    /// nothing [default: member]
+    #[arg(long, value_name = "ROLE")]
+    role: Option<Role>,
     /// Name of the network; daemons of other networks are not understood [default: main]
     #[arg(long, value_name = "NAME")]
     network: Option<String>,
@@ -128,6 +133,12 @@ async fn serve(
 
 fn ready(status: &Status, dir: &Path, alone: bool) -> String {
     let data_dir = shell_word(dir);
+    if status.role == "client" {
+        let id = &status.id;
+        return format!(
+            "ready: {id} is a client and holds nothing; next: chordage put FILE --data-dir {data_dir}"
+        );
+    }
     let listen = status.listen.join(" ");
     let next = match status.listen.first() {
         Some(address) if alone => format!("chordage daemon --data-dir OTHER_DIR --bootstrap {address}"),
@@ -174,6 +185,9 @@ fn settings(args: DaemonArgs, dir: &Path) -> Result<Config, CliError> {
     }
     if !args.bootstrap.is_empty() {
         config.bootstrap = parse_all("--bootstrap", &args.bootstrap)?;
+    }
+    if let Some(role) = args.role {
+        config.overlay.role = role;
     }
     if let Some(network) = args.network {
         config.network = network;

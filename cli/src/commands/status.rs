@@ -36,7 +36,7 @@ pub(crate) async fn run(
 fn describe(status: &Status) -> String {
     let about = if status.network_nodes_exact { "" } else { "about " };
     let mut lines = vec![
-        format!("state      {}, for {}", status.state, human::seconds(status.uptime_seconds)),
+        format!("state      {}, for {}", state(status), human::seconds(status.uptime_seconds)),
         format!("id         {}", status.id),
         format!(
             "network    {about}{}, metric {}; a put gets {} unless told otherwise",
@@ -55,12 +55,7 @@ fn describe(status: &Status) -> String {
             status.connections_strangers,
             status.connections_max
         ),
-        format!(
-            "holds      {} of {}, in {}",
-            human::bytes(status.stored_bytes),
-            human::bytes(status.quota_bytes),
-            human::count(status.shards, "shard", "shards")
-        ),
+        holds(status),
         format!(
             "process    {} (version {}), {} memory, {} at most, {} CPU",
             status.pid,
@@ -79,9 +74,29 @@ fn describe(status: &Status) -> String {
             human::count(status.damaged_shards, "shard", "shards")
         ));
     }
-    lines.push(describe_repair(&status.repair));
+    if status.role != "client" {
+        lines.push(describe_repair(&status.repair));
+    }
     lines.extend(status.listen.iter().map(|address| format!("listens    {address}")));
     lines.join("\n")
+}
+
+fn holds(status: &Status) -> String {
+    let (stored, shards) =
+        (human::bytes(status.stored_bytes), human::count(status.shards, "shard", "shards"));
+    match (status.role.as_str(), status.shards) {
+        ("client", 0) => {
+            "holds      nothing: a client only stores and fetches, and repairs nothing".to_owned()
+        }
+        ("client", _) => format!(
+            "holds      {stored} in {shards} of its time as a member, of no use to others: drain it as a member first"
+        ),
+        _ => format!("holds      {stored} of {}, in {shards}", human::bytes(status.quota_bytes)),
+    }
+}
+
+fn state(status: &Status) -> String {
+    if status.role == "client" { format!("{} as a client", status.state) } else { status.state.clone() }
 }
 
 fn describe_repair(repair: &RepairStatus) -> String {

@@ -66,6 +66,9 @@ struct UpArgs {
     /// How many daemons
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=1000))]
     nodes: u16,
+    /// How many clients beside these: they store and fetch, and hold nothing
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    clients: u16,
     /// Arguments for every daemon of a new network, after `--` (see `chordage daemon --help`)
     #[arg(last = true, value_name = "DAEMON_ARGS")]
     daemon_args: Vec<String>,
@@ -115,27 +118,25 @@ pub(crate) async fn run(args: TestnetArgs, printer: &Printer) -> Result<ExitStat
 }
 
 async fn up(args: UpArgs, printer: &Printer) -> Result<(), CliError> {
-    let (dir, nodes) = (&args.place.dir, usize::from(args.nodes));
+    let (dir, nodes, clients) = (&args.place.dir, usize::from(args.nodes), usize::from(args.clients));
     let started = Instant::now();
-    let network = if Testnet::exists(dir) {
+    let mut network = if Testnet::exists(dir) {
         let mut network = Testnet::attach(program()?, dir)?;
         if !args.daemon_args.is_empty() {
             return Err(usage("the daemons of this network have their arguments already")
                 .hint("leave out what comes after `--`, or take another --dir"));
         }
-        if network.len() > nodes {
-            return Err(usage(format!(
-                "there are {} daemons in {dir:?}, and {nodes} are asked for",
-                network.len()
-            ))
-            .hint(format!("take --nodes {}, or another --dir", network.len())));
+        let members = network.len() - network.clients();
+        if members > nodes {
+            return Err(usage(format!("there are {members} daemons in {dir:?}, and {nodes} are asked for"))
+                .hint(format!("take --nodes {members}, or another --dir")));
         }
         let dead: Vec<usize> = (0..network.len()).filter(|&index| !network.is_living(index)).collect();
         if !dead.is_empty() {
             printer.tell(format!("starting {} again", human::count(dead.len() as u64, "daemon", "daemons")));
         }
         network.restart(&dead).await?;
-        network.grow(nodes).await?;
+        network.grow(nodes + network.clients()).await?;
         network
     } else {
         let mut plan = Plan::new(program()?, dir, nodes);
@@ -143,6 +144,7 @@ async fn up(args: UpArgs, printer: &Printer) -> Result<(), CliError> {
         plan.daemon_args = args.daemon_args;
         Testnet::start(plan).await?
     };
+    network.add_clients(clients.saturating_sub(network.clients())).await?;
     network.wait_settled(SETTLE_WAIT).await.map_err(|error| {
         CliError::new(ExitStatus::Deadline, "not_settled", error)
             .state("what this command had started is stopped again")
@@ -153,11 +155,12 @@ async fn up(args: UpArgs, printer: &Printer) -> Result<(), CliError> {
     if printer.is_json() {
         return printer.json(&survey);
     }
-    let rss_bytes = survey.nodes.iter().map(|node| node.rss_bytes).sum::<u64>() / nodes as u64;
+    let count = survey.nodes.len() as u64;
+    let rss_bytes = survey.nodes.iter().map(|node| node.rss_bytes).sum::<u64>() / count.max(1);
     let dir = shell_word(Path::new(&survey.dir));
     printer.line(format!(
         "{} up after {}, every one has found its neighbours; {} of memory each",
-        human::count(nodes as u64, "daemon is", "daemons are"),
+        human::count(count, "daemon is", "daemons are"),
         human::seconds(started.elapsed().as_secs_f64()),
         human::bytes(rss_bytes)
     ))?;

@@ -106,7 +106,11 @@ impl Picture {
         let about = if view.network_nodes_exact { "" } else { "about " };
         let connected = view.peers().filter(|peer| peer.connected).count();
         let lines = [
-            format!("{about}{nodes}, metric {}", view.metric),
+            format!(
+                "{about}{nodes}, metric {}{}",
+                view.metric,
+                if view.role == "client" { ", seen by a client" } else { "" }
+            ),
             format!("{} leaves, {} fingers", view.leaf_set.len(), view.fingers().count()),
             format!("{} peers, {connected} connected", view.peers().count()),
             median_rtt(view.peers())

@@ -106,7 +106,16 @@ fn facts(view: &RingView, charset: Charset) -> Vec<String> {
     let connected = |peers: &mut dyn Iterator<Item = &Seat>| peers.filter(|peer| peer.connected).count();
     let (leaf, finger) = (Marks::leaf(charset), Marks::finger(charset));
     let short = |id: &str| id.get(..16).unwrap_or(id).to_owned();
-    let mut lines = vec![String::new(), format!("{} {}", own_mark(charset), short(&view.id)), String::new()];
+    let mut lines = vec![
+        String::new(),
+        format!(
+            "{} {}{}",
+            own_mark(charset),
+            short(&view.id),
+            if view.role == "client" { " client" } else { "" }
+        ),
+        String::new(),
+    ];
 
     let after = view.leaf_set.iter().filter(|leaf| leaf.offset > 0.0).count();
     lines.push(format!(

@@ -11,9 +11,11 @@ use serde::Serialize;
 pub(crate) struct RingView {
     /// Its node id.
     pub(crate) id: String,
+    /// `member`, or `client`: then it has no place in the ring, and this is where it would be.
+    pub(crate) role: String,
     /// The metric of the network.
     pub(crate) metric: String,
-    /// How many nodes it believes the network to have, itself included.
+    /// How many nodes it believes the network to have, itself included unless it is a client.
     pub(crate) network_nodes: u64,
     /// Whether that is a count.
     pub(crate) network_nodes_exact: bool,
@@ -91,6 +93,7 @@ impl RingView {
         });
         RingView {
             id: status.id,
+            role: status.role,
             metric: status.metric,
             network_nodes: status.network_nodes,
             network_nodes_exact: status.network_nodes_exact,

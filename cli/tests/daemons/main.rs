@@ -4,6 +4,7 @@
 
 mod again;
 mod chaos;
+mod clients;
 mod crash;
 mod damage;
 mod demo;

@@ -46,7 +46,7 @@ impl<M: Metric> Dht<M> {
         let parallel = self.config.parallel.into();
         let mut progress = Progress::new(Owner::Caller(id), key, want, need, parallel, turn.now, deadline)
             .over_paths(options.paths)
-            .as_onlooker(self.is_client());
+            .for_onlooker(self.is_client());
         match options.confirm {
             Confirm::Covered => progress = progress.until_covered(usize::MAX),
             Confirm::Near(near) => progress = progress.until_covered(near.max(1)),

@@ -162,8 +162,11 @@ pub struct Status {
     pub version: String,
     /// Process id.
     pub pid: u32,
-    /// `joining`, `joined` or `leaving`.
+    /// `joining`, `joined` or `leaving`; a client has joined when it has found the network.
     pub state: String,
+    /// `member`, or `client`: in nobody's tables, and it holds no shards.
+    #[serde(default = "member")]
+    pub role: String,
     /// Why joining has not succeeded yet, when it has not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join_problem: Option<String>,
@@ -173,7 +176,7 @@ pub struct Status {
     pub metric: String,
     /// Seconds since start.
     pub uptime_seconds: f64,
-    /// Estimated number of nodes in the network, this one included.
+    /// Estimated number of nodes in the network, this one included unless it is a client.
     pub network_nodes: u64,
     /// Whether that number is a count (small networks) or an estimate.
     pub network_nodes_exact: bool,
@@ -228,6 +231,10 @@ pub struct Status {
     /// Times that the shard store made files or its directory durable (fsync) since the daemon started.
     #[serde(default)]
     pub store_syncs: u64,
+}
+
+fn member() -> String {
+    "member".to_owned()
 }
 
 /// What reading objects has cost since the daemon started.

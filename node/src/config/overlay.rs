@@ -1,13 +1,56 @@
 //! The daemon's part in the overlay.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 
-/// What this daemon knows of the network beyond its tables; `[overlay]` in the file.
+/// What a daemon is to others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Others reach it at its addresses; it has a place in the ring and holds shards.
+    #[default]
+    Member,
+    /// Others need not reach it, as behind NAT: it stores and fetches over connections of its own, and holds nothing.
+    Client,
+}
+
+/// Not a role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a role is member or client")]
+pub struct ParseRoleError;
+
+impl FromStr for Role {
+    type Err = ParseRoleError;
+
+    fn from_str(text: &str) -> Result<Self, ParseRoleError> {
+        match text {
+            "member" => Ok(Role::Member),
+            "client" => Ok(Role::Client),
+            _ => Err(ParseRoleError),
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::Member => "member",
+            Role::Client => "client",
+        })
+    }
+}
+
+/// The daemon's part in the overlay; `[overlay]` in the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OverlayConfig {
+    /// `member` (default), or `client` for a daemon that others cannot reach: it listens nowhere, is in nobody's tables, and
+    /// holds no shards. What it held as a member is to be handed over before (`chordage drain`).
+    pub role: Role,
     /// Largest network of which all members are listed, up to 100,000; lookups then need one hop. 2,000 has been tried. 0,
     /// none are listed, unless told otherwise. A member costs some 300 bytes of memory.
     pub members_max: u32,

@@ -62,6 +62,11 @@ impl Bootstrap {
         &self.anonymous
     }
 
+    /// Whether nobody is known at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.seeds.is_empty() && self.anonymous.is_empty()
+    }
+
     pub(super) fn is_configured(&self) -> bool {
         self.configured
     }

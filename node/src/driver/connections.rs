@@ -27,7 +27,9 @@ impl Driver {
     /// Ends links that nobody needs, opens those that should be open, and tells the swarm who comes first.
     pub(super) fn review_connections(&mut self) {
         let (leaf_set, rows) = (self.dht.neighbours(), self.dht.fingers());
-        let review = self.warmth.review(Instant::now(), &leaf_set, &rows, &self.links.last_used());
+        // The neighbours of a client are none: it keeps the fastest of all it knows, so that members have seats for others.
+        let kept = if self.is_client() { &[][..] } else { &leaf_set };
+        let review = self.warmth.review(Instant::now(), kept, &rows, &self.links.last_used());
         for id in &review.end {
             self.links.end(id);
         }

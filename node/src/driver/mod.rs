@@ -37,7 +37,7 @@ use self::links::{LinkEvent, LinkNews, Links, read_link};
 pub(crate) use self::roster::{Departed, Roster};
 pub(crate) use self::signature::Signer;
 use self::warmth::Warmth;
-use crate::config::{ConnectionConfig, OverlayConfig};
+use crate::config::{ConnectionConfig, OverlayConfig, Role};
 use crate::datadir::DataDir;
 use crate::listen;
 use crate::shards::ShardServer;
@@ -57,6 +57,9 @@ const REDIAL_EVERY: Duration = Duration::from_secs(3);
 const REVIEW_EVERY: Duration = Duration::from_secs(1);
 /// A first node (nobody configured to join through) that finds none of its old peers is a network of one.
 const ALONE_AFTER_ATTEMPTS: u32 = 2;
+/// Connections that a client keeps: each takes a seat that a member has for strangers. Design: enough for the first step of
+/// several lookups.
+const CLIENT_WARM: usize = 16;
 /// How long goodbyes may take to leave the machine.
 const GOODBYE: Duration = Duration::from_millis(300);
 
@@ -132,7 +135,10 @@ impl Driver {
             signed: None,
             // Some room to the limit, so that there is a seat for whoever is dialled next.
             warmth: Warmth::new(
-                parts.connections.warm_fingers as usize,
+                match parts.overlay.role {
+                    Role::Member => parts.connections.warm_fingers as usize,
+                    Role::Client => CLIENT_WARM.min(parts.connections.warm_fingers as usize),
+                },
                 Duration::from_secs(parts.connections.idle_seconds.into()),
                 (parts.connections.max - parts.connections.max / 8) as usize,
             ),
@@ -267,7 +273,16 @@ impl Driver {
                 ));
                 tracing::warn!(attempts, ?retry_in, "no peer to join through has answered");
                 self.dial_anonymous();
-                if attempts >= ALONE_AFTER_ATTEMPTS && !self.bootstrap.is_configured() {
+                if self.is_client() && self.bootstrap.is_empty() {
+                    self.join_problem = Some(
+                        "a client cannot found a network, and no member is known: start it with --bootstrap and an \
+                         address from a member's `chordage status`"
+                            .to_owned(),
+                    );
+                } else if attempts >= ALONE_AFTER_ATTEMPTS
+                    && !self.bootstrap.is_configured()
+                    && !self.is_client()
+                {
                     self.join_problem = None;
                     // Deferred: this is called while outputs of the overlay are being worked off.
                     let _ = self.link_events_in.try_send((Instant::now(), LinkEvent::Alone));
@@ -275,7 +290,9 @@ impl Driver {
             }
             Event::NeighbourUp(peer) => {
                 tracing::debug!(peer = %peer.id(), "neighbour");
-                self.keep_connected(&peer);
+                if !self.is_client() {
+                    self.keep_connected(&peer);
+                }
                 self.roster.came(Instant::now(), &peer);
             }
             Event::NeighbourDown { peer, why } => {
@@ -396,6 +413,10 @@ impl Driver {
         let addrs = announced.iter().filter_map(to_address).take(8).collect();
         self.input(Input::SetAddresses(addrs));
         self.links.set_local(self.dht.local());
+    }
+
+    fn is_client(&self) -> bool {
+        self.dht.status().client
     }
 
     /// Joins, or joins again, through everybody known.

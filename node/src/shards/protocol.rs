@@ -74,6 +74,9 @@ pub enum Refusal {
     /// It is leaving.
     #[error("it is leaving")]
     Leaving,
+    /// It is a client and holds nothing.
+    #[error("it is a client, which holds nothing")]
+    Client,
 }
 
 /// A set of shard indices (0 to 127).

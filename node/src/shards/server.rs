@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::protocol::{Answer, Call, HAS_MAX, RECORDS_MAX, Refusal, Reply, Request, ShardSet, split_payload};
 use super::traffic::TrafficCounters;
+use crate::config::Role;
 use crate::repair::wall_clock;
 use crate::store::{Store, StoreError};
 use crate::wire::GuardedStream;
@@ -31,17 +32,30 @@ pub(crate) struct ShardServer {
     traffic: Arc<TrafficCounters>,
     ledger: Option<Arc<Ledger>>,
     draining: CancellationToken,
+    role: Role,
 }
 
 impl ShardServer {
     /// `leaving`: once cancelled, new shards are refused while held ones are still served.
     pub(crate) fn new(store: Store, leaving: CancellationToken, traffic: Arc<TrafficCounters>) -> Self {
-        ShardServer { store, leaving, traffic, ledger: None, draining: CancellationToken::new() }
+        ShardServer {
+            store,
+            leaving,
+            traffic,
+            ledger: None,
+            draining: CancellationToken::new(),
+            role: Role::Member,
+        }
     }
 
     /// Tells others, too, what is written down about chunks. `draining`: once cancelled, new shards are refused.
     pub(crate) fn with_repair(self, ledger: Arc<Ledger>, draining: CancellationToken) -> Self {
         ShardServer { ledger: Some(ledger), draining, ..self }
+    }
+
+    /// A client takes no shards.
+    pub(crate) fn with_role(self, role: Role) -> Self {
+        ShardServer { role, ..self }
     }
 
     /// Serves one stream until the peer closes it or misbehaves.
@@ -93,6 +107,7 @@ impl ShardServer {
             Request::Put { .. } if self.leaving.is_cancelled() || self.draining.is_cancelled() => {
                 (Reply::Refused(Refusal::Leaving), Vec::new())
             }
+            Request::Put { .. } if self.role == Role::Client => (Reply::Refused(Refusal::Client), Vec::new()),
             Request::Put { chunk, index, descriptor_len } => {
                 let Some((descriptor, shard)) = split_payload(payload, descriptor_len) else {
                     return (Reply::Refused(Refusal::Invalid), Vec::new());

@@ -14,7 +14,7 @@ pub struct MemberStatus {
     /// `alive`; `suspect`: it has left a question unanswered and is being asked again, also through others; `dead`: it did
     /// not answer while it was suspected; `left`: it said goodbye.
     pub state: String,
-    /// What it does for others: `ordinary`.
+    /// What it does for others: `ordinary`; the daemon itself may be a `client`, others never are.
     pub role: String,
     /// Number of its record. It alone raises it: with every start, and when its addresses change.
     pub incarnation: u64,
