@@ -52,6 +52,11 @@ id! {
 }
 
 id! {
+    /// Who keeps data: the id of the daemon that put it, or that keeps it with a lease of its own.
+    Writer
+}
+
+id! {
     /// Keyed BLAKE3 of a piece of a file: the unit of deduplication.
     PieceHash
 }

@@ -15,10 +15,10 @@
 //! [`ManifestLoader`] says which chunks it needs until it can hand out a [`Manifest`]. [`ShardStore`] keeps
 //! shards on disk, and [`repair`] decides what to do when others lose theirs.
 //!
-//! [`Catalog`](catalog::Catalog) remembers what was put before.
+//! [`Catalog`](catalog::Catalog) remembers what was put before, and [`lease`] who keeps what, and for how long.
 //!
-//! Nothing here knows a network, a clock or a source of chance. Only [`store`], [`catalog`] and the ledger of
-//! [`repair`] touch files.
+//! Nothing here knows a network, a clock or a source of chance. Only [`store`], [`catalog`], [`lease`] and the ledger
+//! of [`repair`] touch files.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -31,6 +31,7 @@ mod cut;
 mod database;
 mod descriptor;
 mod ids;
+pub mod lease;
 mod link;
 mod manifest;
 mod matrix;
@@ -52,7 +53,7 @@ pub use chunk::{
 pub use codec::{CodecError, CodecId, ErasureCodec};
 pub use compress::Compression;
 pub use descriptor::{Descriptor, DescriptorError, MAX_DESCRIPTOR_LEN, ShardError};
-pub use ids::{ChunkId, ChunkKey, Fingerprint, PieceHash, ShardHash};
+pub use ids::{ChunkId, ChunkKey, Fingerprint, PieceHash, ShardHash, Writer};
 pub use link::{Link, LinkError};
 pub use manifest::{
     Entries, Entry, EntryKind, Extent, FileEntry, MAX_MANIFEST_LEN, MAX_TARGET_LEN, Manifest, ManifestError,

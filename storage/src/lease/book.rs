@@ -1,0 +1,132 @@
+//! A redb database that is opened again after an error, and begun anew when it is damaged.
+
+use std::io;
+use std::sync::{PoisonError, RwLock};
+
+use redb::{Database, WriteTransaction};
+
+use crate::database;
+use crate::store::Files;
+
+/// Databases up to this size are checked as a whole when they are opened, which takes less than 0.1 s.
+const MAX_CHECKED_BYTES: u64 = 32 << 20;
+/// Pages that redb keeps in memory.
+const CACHE_BYTES: usize = 8 << 20;
+
+/// See the module's description.
+pub(super) struct Book {
+    files: Box<dyn Files>,
+    name: &'static str,
+    prepare: fn(&WriteTransaction) -> io::Result<()>,
+    /// `None` after a failure, until the next call opens it again.
+    db: RwLock<Option<Database>>,
+}
+
+impl Book {
+    /// Opens or creates the file `name`; `prepare` makes its tables, and says `InvalidData` of a version it does not know.
+    pub(super) fn open(
+        files: Box<dyn Files>,
+        name: &'static str,
+        prepare: fn(&WriteTransaction) -> io::Result<()>,
+    ) -> io::Result<Self> {
+        let book = Self { files, name, prepare, db: RwLock::new(None) };
+        book.with(|_| Ok(()))?;
+        Ok(book)
+    }
+
+    /// Reads.
+    pub(super) fn read<T>(
+        &self,
+        read: impl FnOnce(&redb::ReadTransaction) -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.with(|db| {
+            database::guarded(|| {
+                use redb::ReadableDatabase;
+                read(&db.begin_read().map_err(database::failed)?)
+            })
+        })
+    }
+
+    /// Changes all or nothing. A durable change survives a crash, and so do all before it; another is seen at once, but a
+    /// crash may take it back.
+    pub(super) fn change<T>(
+        &self,
+        durable: bool,
+        change: impl FnOnce(&WriteTransaction) -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.with(|db| {
+            database::guarded(|| {
+                let txn = database::begin_write(db, durable)?;
+                match change(&txn) {
+                    Ok(value) => txn.commit().map(|()| value).map_err(database::failed),
+                    Err(error) => txn.abort().map_err(database::failed).and(Err(error)),
+                }
+            })
+        })
+    }
+
+    fn with<T>(&self, call: impl FnOnce(&Database) -> io::Result<T>) -> io::Result<T> {
+        self.reopen()?;
+        let guard = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        let db = guard.as_ref().ok_or_else(|| io::Error::other("the book of leases is closed"))?;
+        let result = call(db);
+        drop(guard);
+        if let Err(error) = &result {
+            // After an error of the disk redb wants to be opened again.
+            let mut slot = self.db.write().unwrap_or_else(PoisonError::into_inner);
+            let old = slot.take();
+            let _ = database::guarded(move || {
+                drop(old);
+                Ok(())
+            });
+            if error.kind() == io::ErrorKind::InvalidData {
+                self.files.remove(self.name)?;
+            }
+        }
+        result
+    }
+
+    fn reopen(&self) -> io::Result<()> {
+        if self.db.read().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return Ok(());
+        }
+        let mut slot = self.db.write().unwrap_or_else(PoisonError::into_inner);
+        if slot.is_some() {
+            return Ok(());
+        }
+        *slot = match self.open_once() {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.files.remove(self.name)?;
+                Some(self.open_once()?)
+            }
+            db => Some(db?),
+        };
+        Ok(())
+    }
+
+    fn open_once(&self) -> io::Result<Database> {
+        let file = match self.files.open(self.name)? {
+            Some(file) => file,
+            None => {
+                let file = self.files.create(self.name)?;
+                // Otherwise the first durable change could be lost with its file's name.
+                self.files.sync_directory()?;
+                file
+            }
+        };
+        let check = file.allocated()? <= MAX_CHECKED_BYTES;
+        let db = database::open(file, CACHE_BYTES, check)?;
+        database::guarded(|| {
+            let txn = database::begin_write(&db, false)?;
+            (self.prepare)(&txn)?;
+            txn.commit().map_err(database::failed)
+        })?;
+        Ok(db)
+    }
+}
+
+impl std::fmt::Debug for Book {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Book").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,32 @@
+//! Leases: data lives while somebody keeps it.
+//!
+//! ```text
+//!  writer's daemon                         holder
+//!  Keeps: object ─▶ chunks ──renew──▶  Claims: chunk ─▶ writers, each until when ──last one gone──▶ free
+//!         (kept, or being forgotten) ──drop──▶
+//! ```
+//!
+//! A holder has a *claim* for each writer of each chunk of which it holds shards. The writer renews it from time to
+//! time, a thousand chunks per message; one that is neither renewed nor dropped expires. Where no claim is left, the
+//! shards are freed, bit by bit. A claim may be *retained*: until that time not even its own writer can drop it.
+//!
+//! What to do when in doubt: keep. A shard without any claim (a crash lost it, or the book of claims was damaged) gets
+//! one that belongs to nobody, [`ORPHAN`], and lasts long enough for its writer to renew its own.
+//!
+//! Nothing here has a clock: every call is given the time of the [`LeaseClock`].
+
+mod book;
+mod claim;
+mod claims;
+mod clock;
+mod keeps;
+
+pub use claim::{Claim, ClaimState, Dropped, Limits, MAX_WRITERS, NewClaim, Rejected, Totals};
+pub use claims::Claims;
+pub use clock::{LeaseClock, Reading};
+pub use keeps::{ForgottenChunk, Keeps, Kept, KeptState, NeededChunk};
+
+use crate::ids::Writer;
+
+/// Whose the claims are that belong to nobody.
+pub const ORPHAN: Writer = Writer([0; 32]);

@@ -1,0 +1,361 @@
+//! The books of leases on a disk that loses power, against a model.
+//!
+//! The rule: a claim that was promised is there, and its chunk is not freed; what is kept is renewed, and what a kept
+//! object needs is never said to be free.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "harness/disk.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod disk;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chordage_storage::lease::{
+    Claim, Claims, Dropped, ForgottenChunk, Keeps, Kept, KeptState, Limits, NewClaim, ORPHAN, Reading,
+    Rejected, Totals,
+};
+use chordage_storage::repair::Moment;
+use chordage_storage::{ChunkId, Writer};
+use disk::Disk;
+use proptest::prelude::*;
+
+fn chunk(number: u8) -> ChunkId {
+    ChunkId([number; 32])
+}
+
+fn writer(number: u8) -> Writer {
+    Writer([number; 32])
+}
+
+fn claim(number: u8, by: u8, lease_seconds: u32, retain_seconds: u32) -> NewClaim {
+    let claim = Claim { writer: writer(by), lease_seconds, retain_seconds };
+    NewClaim { chunk: chunk(number), claim, bytes: 100, written: true, hearsay: false }
+}
+
+fn seconds(seconds: u64) -> Moment {
+    Moment(seconds * 1000)
+}
+
+#[test]
+fn a_chunk_is_freed_when_its_last_claim_has_ended() {
+    let claims = Claims::open_files(Box::new(Disk::new(1))).unwrap();
+    claims.enter(seconds(0), &[claim(1, 1, 10, 0), claim(1, 2, 20, 0)], false).unwrap();
+    assert_eq!(claims.expire(seconds(9), 10).unwrap(), 0);
+    assert_eq!(claims.expire(seconds(10), 10).unwrap(), 1);
+    assert!(claims.to_free(10).unwrap().is_empty());
+    assert_eq!(claims.of_writer(writer(2)).unwrap(), Totals { claims: 1, bytes: 100 });
+    assert_eq!(claims.expire(seconds(20), 10).unwrap(), 1);
+    assert_eq!(claims.to_free(10).unwrap(), [chunk(1)]);
+    assert!(claims.writers(10).unwrap().is_empty());
+    // Put again before it was freed: it is needed.
+    claims.enter(seconds(21), &[claim(1, 3, 10, 0)], false).unwrap();
+    assert!(claims.to_free(10).unwrap().is_empty());
+}
+
+#[test]
+fn a_renewal_lengthens_and_never_shortens() {
+    let claims = Claims::open_files(Box::new(Disk::new(1))).unwrap();
+    claims.enter(seconds(0), &[claim(1, 1, 100, 50)], false).unwrap();
+    claims.enter(seconds(10), &[claim(1, 1, 5, 0)], false).unwrap();
+    let state = claims.of(&[chunk(1)]).unwrap()[0][0];
+    assert_eq!((state.until, state.retained_until, state.bytes), (seconds(100), seconds(50), 200));
+    // What others say of the writer changes nothing about its claim.
+    let heard = NewClaim { hearsay: true, bytes: 0, ..claim(1, 1, 10_000, 10_000) };
+    claims.enter(seconds(10), &[heard], false).unwrap();
+    assert_eq!(claims.of(&[chunk(1)]).unwrap()[0], [state]);
+    let left = state.left(Moment(10_001));
+    assert_eq!((left.lease_seconds, left.retain_seconds), (90, 40), "rounded up");
+}
+
+#[test]
+fn a_retained_claim_is_not_dropped_before_its_date_by_anybody() {
+    let claims = Claims::open_files(Box::new(Disk::new(1))).unwrap();
+    claims.enter(seconds(0), &[claim(1, 1, 10, 100), claim(2, 1, 10, 0)], false).unwrap();
+    let all = [chunk(1), chunk(2), chunk(3)];
+    let dropped = claims.drop_claims(seconds(1), writer(1), &all).unwrap();
+    assert_eq!(dropped, Dropped { dropped: 1, retained: 1, unknown: 1 });
+    assert_eq!(claims.to_free(10).unwrap(), [chunk(2)]);
+    claims.drop_claims(seconds(99), writer(1), &all).unwrap();
+    claims.expire(seconds(99), 10).unwrap();
+    assert_eq!(claims.to_free(10).unwrap(), [chunk(2)]);
+    assert_eq!(claims.expire(seconds(100), 10).unwrap(), 1, "the drop counts once the date is there");
+    assert_eq!(claims.to_free(10).unwrap(), [chunk(1), chunk(2)]);
+}
+
+#[test]
+fn another_writers_claim_is_not_dropped() {
+    let claims = Claims::open_files(Box::new(Disk::new(1))).unwrap();
+    claims.enter(seconds(0), &[claim(1, 1, 10, 0)], false).unwrap();
+    let dropped = claims.drop_claims(seconds(1), writer(2), &[chunk(1)]).unwrap();
+    assert_eq!(dropped, Dropped { unknown: 1, ..Dropped::default() });
+    assert!(claims.to_free(10).unwrap().is_empty());
+}
+
+#[test]
+fn what_nobody_claims_is_kept_for_a_while() {
+    let claims = Claims::open_files(Box::new(Disk::new(1))).unwrap();
+    claims.enter(seconds(0), &[claim(1, 1, 10, 0), claim(3, 1, 1, 0)], false).unwrap();
+    claims.expire(seconds(1), 10).unwrap();
+    let held = [(chunk(1), 7), (chunk(2), 7), (chunk(3), 7)];
+    // The third is being freed: it is no orphan.
+    assert_eq!(claims.adopt(seconds(1), &held, Duration::from_secs(50)).unwrap(), 1);
+    assert_eq!(claims.of(&[chunk(2)]).unwrap()[0][0].writer, ORPHAN);
+    claims.expire(seconds(50), 10).unwrap();
+    assert!(!claims.to_free(10).unwrap().contains(&chunk(2)));
+    claims.expire(seconds(51), 10).unwrap();
+    assert!(claims.to_free(10).unwrap().contains(&chunk(2)));
+}
+
+#[test]
+fn nobody_locks_a_disk_for_longer_than_its_owner_allows() {
+    let limits = Limits { lease_max: Duration::from_secs(100), retain_max: Duration::from_secs(10) };
+    let ask = |lease_seconds, retain_seconds| Claim { writer: writer(1), lease_seconds, retain_seconds };
+    assert_eq!(limits.check(&ask(100, 10)), Ok(()));
+    assert_eq!(limits.check(&ask(101, 0)), Err(Rejected::LeaseTooLong));
+    assert_eq!(limits.check(&ask(1, u32::MAX)), Err(Rejected::RetentionTooLong));
+    assert_eq!(limits.cut(ask(u32::MAX, u32::MAX)), ask(100, 10));
+}
+
+#[test]
+fn the_clock_is_written_down_and_a_damaged_book_is_begun_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let reading = Reading { lease: Moment(5), wall: Moment(9) };
+    let claims = Claims::open(dir.path()).unwrap().unwrap();
+    assert!(Claims::open(dir.path()).unwrap().is_none(), "open twice");
+    assert_eq!(claims.reading().unwrap(), Reading::default());
+    claims.flush(reading).unwrap();
+    drop(claims);
+    let claims = Claims::open(dir.path()).unwrap().unwrap();
+    assert_eq!(claims.reading().unwrap(), reading);
+    drop(claims);
+    std::fs::write(dir.path().join("claims.redb"), [0x5a; 9000]).unwrap();
+    assert_eq!(Claims::open(dir.path()).unwrap().unwrap().reading().unwrap(), Reading::default());
+}
+
+#[derive(Clone, Debug)]
+enum Action {
+    Enter { chunk: u8, by: u8, lease: u32, retain: u32, durable: bool },
+    Drop { chunk: u8, by: u8 },
+    Wait(u64),
+    Free,
+    Flush,
+    PowerFailure,
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        6 => (0u8..5, 1u8..4, 1u32..40, prop_oneof![Just(0), 0u32..40], any::<bool>()).prop_map(
+            |(chunk, by, lease, retain, durable)| Action::Enter { chunk, by, lease, retain, durable }
+        ),
+        3 => (0u8..5, 1u8..4).prop_map(|(chunk, by)| Action::Drop { chunk, by }),
+        3 => (1u64..30).prop_map(Action::Wait),
+        2 => Just(Action::Free),
+        1 => Just(Action::Flush),
+        1 => Just(Action::PowerFailure),
+    ]
+}
+
+/// Ends that were promised, as until and retained until; those of `pending` only once something is durable.
+#[derive(Default)]
+struct Model {
+    promised: BTreeMap<(u8, u8), (u64, u64)>,
+    pending: Vec<((u8, u8), (u64, u64))>,
+}
+
+impl Model {
+    fn durable(&mut self) {
+        for (key, (until, retained)) in std::mem::take(&mut self.pending) {
+            let entry = self.promised.entry(key).or_default();
+            *entry = (entry.0.max(until), entry.1.max(retained));
+        }
+    }
+}
+
+/// Which chunks each object consists of.
+const PARTS: [&[u8]; 4] = [&[0, 1], &[1, 2, 3], &[3], &[0, 1, 2, 3, 4]];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn no_promised_claim_is_lost_and_nothing_claimed_is_freed(
+        seed in any::<u64>(),
+        actions in prop::collection::vec((action(), prop::option::weighted(0.1, 0u64..12)), 1..40),
+    ) {
+        let disk = Disk::new(seed);
+        let mut claims = Claims::open_files(Box::new(disk.clone())).unwrap();
+        let mut model = Model::default();
+        let mut shards: BTreeSet<u8> = BTreeSet::new();
+        // Ends of claims that were entered with a shard, promised or not.
+        let mut acknowledged: BTreeMap<(u8, u8), u64> = BTreeMap::new();
+        let mut now = 0;
+        for (action, power) in actions {
+            if let Some(after) = power {
+                disk.fail_power_after(after);
+            }
+            match action {
+                Action::Enter { chunk, by, lease, retain, durable } => {
+                    // As the daemon does it: where others keep the chunk, the shard is there already.
+                    // And where a crash took their claims, it becomes nobody's first.
+                    if shards.contains(&chunk) {
+                        let _ = claims.adopt(seconds(now), &[(self::chunk(chunk), 1)], Duration::from_secs(1000));
+                    }
+                    let before = claims.of(&[self::chunk(chunk)]).map(|mut of| of.remove(0)).unwrap_or_default();
+                    let durable = durable || !before.is_empty() || retain > 0;
+                    let entered = claims.enter(seconds(now), &[claim(chunk, by, lease, retain)], durable);
+                    if entered.is_ok() {
+                        shards.insert(chunk);
+                        // A writer whose claim a crash took, and who claims less now, wants no more.
+                        if !before.iter().any(|claim| claim.writer == writer(by)) {
+                            acknowledged.remove(&(chunk, by));
+                        }
+                        let end = acknowledged.entry((chunk, by)).or_default();
+                        *end = (*end).max(now + u64::from(lease.max(retain)));
+                        let retained = if retain == 0 { 0 } else { now + u64::from(retain) };
+                        model.pending.push(((chunk, by), (now + u64::from(lease), retained)));
+                        if durable {
+                            model.durable();
+                        }
+                    }
+                }
+                Action::Drop { chunk: number, by } => {
+                    let dropped = claims.drop_claims(seconds(now), writer(by), &[chunk(number)]);
+                    if dropped.is_ok() {
+                        model.durable();
+                    }
+                    model.pending.retain(|(key, _)| *key != (number, by));
+                    acknowledged.remove(&(number, by));
+                    if let Some((until, retained)) = model.promised.get_mut(&(number, by)) {
+                        *until = (*until).min(now);
+                        if *retained <= now {
+                            *retained = 0;
+                        }
+                    }
+                }
+                Action::Wait(time) => {
+                    now += time;
+                    if claims.expire(seconds(now), 3).is_ok_and(|ended| ended > 0) {
+                        model.durable();
+                    }
+                }
+                Action::Free => {
+                    if let Ok(freeing) = claims.to_free(2) {
+                        // Deleted, whether that could be noted or not.
+                        shards.retain(|number| !freeing.contains(&chunk(*number)));
+                        let _ = claims.freed(&freeing);
+                    }
+                }
+                Action::Flush => {
+                    if claims.flush(Reading::default()).is_ok() {
+                        model.durable();
+                    }
+                }
+                Action::PowerFailure => disk.fail_power_after(0),
+            }
+            if disk.is_off() || matches!(action, Action::PowerFailure) {
+                drop(claims);
+                disk.disarm();
+                disk.power_cycle();
+                model.pending.clear();
+                claims = Claims::open_files(Box::new(disk.clone())).unwrap();
+            }
+            disk.disarm();
+            let free: BTreeSet<ChunkId> = claims.to_free(100).unwrap().into_iter().collect();
+            for (&(number, _), &end) in &acknowledged {
+                prop_assert!(end <= now || !free.contains(&chunk(number)), "{number} was put and is freed");
+            }
+            for (&(number, by), &(until, retained)) in &model.promised {
+                let end = until.max(retained);
+                if end > now {
+                    let states = claims.of(&[chunk(number)]).unwrap().remove(0);
+                    let state = states.iter().find(|state| state.writer == writer(by));
+                    prop_assert!(state.is_some_and(|state| state.end() >= seconds(end)), "{number} {by} {states:?}");
+                    prop_assert!(!free.contains(&chunk(number)));
+                }
+            }
+            // The sums are those of the rows.
+            let mut sums: BTreeMap<Writer, Totals> = BTreeMap::new();
+            for number in 0..5 {
+                let states = claims.of(&[chunk(number)]).unwrap().remove(0);
+                prop_assert!(states.is_empty() || !free.contains(&chunk(number)));
+                for state in states {
+                    let sum = sums.entry(state.writer).or_default();
+                    sum.claims += 1;
+                    sum.bytes += state.bytes;
+                }
+            }
+            prop_assert_eq!(claims.writers(10).unwrap(), sums.into_iter().collect::<Vec<_>>());
+        }
+    }
+
+    /// Objects that share chunks are kept and forgotten with power failures between, and in, all steps.
+    #[test]
+    fn nothing_that_a_kept_object_needs_is_ever_free(
+        seed in any::<u64>(),
+        steps in prop::collection::vec((0u8..4, any::<bool>(), prop::option::weighted(0.2, 0u64..12)), 1..40),
+    ) {
+        let disk = Disk::new(seed);
+        let mut keeps = Keeps::open_files(Box::new(disk.clone())).unwrap();
+        let mut kept: BTreeMap<u8, BTreeSet<u8>> = BTreeMap::new();
+        // Of which a call failed: they may be kept or not.
+        let mut unknown: BTreeSet<u8> = BTreeSet::new();
+        for (object, keep, power) in steps {
+            if let Some(after) = power {
+                disk.fail_power_after(after);
+            }
+            // An object's chunks never change: its address depends on them.
+            let parts = BTreeSet::from_iter(PARTS[usize::from(object)].iter().copied());
+            if keep {
+                let new = Kept {
+                    root: chunk(100 + object), state: KeptState::Kept, put: true, since: Moment(1), bytes: 1,
+                    stored_bytes: 2, until: None, retained_until: Moment(0), chunks: parts.len() as u64,
+                };
+                let chunks: Vec<(ChunkId, u8)> = parts.iter().map(|part| (chunk(*part), 6)).collect();
+                match keeps.keep(&new, &chunks) {
+                    Ok(()) => { kept.insert(object, parts); unknown.remove(&object); }
+                    Err(_) => drop(unknown.insert(object)),
+                }
+            } else {
+                match keeps.begin_forgetting(chunk(100 + object)) {
+                    Ok(_) => { kept.remove(&object); unknown.remove(&object); }
+                    Err(_) => { kept.remove(&object); unknown.insert(object); }
+                }
+                while let Ok(some) = keeps.forgotten_chunks(chunk(100 + object), 2) {
+                    for ForgottenChunk { chunk: part, free, .. } in &some {
+                        let needed = kept.values().any(|parts| parts.iter().any(|p| chunk(*p) == *part));
+                        prop_assert!(!(needed && *free), "{part:?} is needed");
+                        prop_assert!(needed || *free || !unknown.is_empty(), "{part:?} is not needed");
+                    }
+                    let parts: Vec<ChunkId> = some.iter().map(|part| part.chunk).collect();
+                    if some.is_empty() || unknown.contains(&object) || keeps.forgot(chunk(100 + object), &parts).is_err() {
+                        break;
+                    }
+                }
+            }
+            if disk.is_off() {
+                drop(keeps);
+                disk.disarm();
+                disk.power_cycle();
+                keeps = Keeps::open_files(Box::new(disk.clone())).unwrap();
+            }
+            disk.disarm();
+            let mut renewed = BTreeSet::new();
+            let mut after = None;
+            loop {
+                let some = keeps.chunks(after, 2).unwrap();
+                let Some(last) = some.last() else { break };
+                after = Some(last.chunk);
+                renewed.extend(some.iter().map(|part| part.chunk));
+            }
+            for part in kept.values().flatten() {
+                prop_assert!(renewed.contains(&chunk(*part)));
+            }
+            if unknown.is_empty() {
+                let needed: BTreeSet<ChunkId> = kept.values().flatten().map(|part| chunk(*part)).collect();
+                prop_assert_eq!(&renewed, &needed);
+            }
+        }
+    }
+}
