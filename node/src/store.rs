@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use chordage_storage::possession::prove;
 use chordage_storage::{
     ChunkId, Descriptor, PutError, PutOutcome, Scrubbed, ShardKey, ShardPut, ShardStore, StoredShard,
 };
@@ -94,6 +95,21 @@ impl Store {
             match held.shards.into_iter().find(|shard| !skip.contains(shard.index)) {
                 None if !held.corrupt.is_empty() => Err(StoreError::Damaged),
                 shard => Ok(shard),
+            }
+        })
+        .await
+    }
+
+    /// The proof that a shard is held, by one leaf of it; `None` if it is not, or has no such leaf. The shard is read whole
+    /// against its hash.
+    pub(crate) async fn prove(&self, shard: ShardKey, leaf: u32) -> Result<Option<Bytes>, StoreError> {
+        let noting = self.noting_damage();
+        self.read(move |shards| {
+            let held = shards.get_shard(shard).map_err(|error| unreadable(shard.chunk, &error))?;
+            noting(shard.chunk, &held.corrupt);
+            match held.shards.first() {
+                None if !held.corrupt.is_empty() => Err(StoreError::Damaged),
+                found => Ok(found.and_then(|found| prove(&found.payload, leaf)).map(Bytes::from)),
             }
         })
         .await

@@ -37,6 +37,7 @@ mod manifest;
 mod matrix;
 mod pack;
 mod path;
+pub mod possession;
 mod redundancy;
 mod reed_solomon;
 pub mod repair;

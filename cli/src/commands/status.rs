@@ -126,6 +126,21 @@ fn describe_repair(repair: &RepairStatus) -> String {
             human::bytes(repair.budget_bytes_per_second)
         ));
     }
+    let audits = repair.audits_passed + repair.audits_failed;
+    if audits > 0 {
+        line.push_str(&format!(
+            "\naudits     others proved {} of {} that were asked for at random",
+            repair.audits_passed,
+            human::count(audits, "shard", "shards")
+        ));
+        if repair.distrusted > 0 {
+            line.push_str(&format!(
+                "; {} failed too often and {} not believed",
+                human::count(repair.distrusted, "daemon", "daemons"),
+                if repair.distrusted == 1 { "is" } else { "are" }
+            ));
+        }
+    }
     if let Some(seconds) = repair.brake_seconds_left {
         line.push_str(&format!(
             "\n           many neighbours vanished at once: only what is urgent for {}",

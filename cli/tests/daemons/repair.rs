@@ -162,6 +162,39 @@ async fn damage_on_a_disk_is_found_and_made_good() {
 }
 
 #[tokio::test]
+async fn audits_find_what_a_holder_only_says_it_has() {
+    const BYTES: usize = 3_000_000;
+    // Surveys ask for words only, so that the damaged daemon goes on saying that it has everything; no scrub is due.
+    let settings = format!("{IMPATIENT}audit_seconds = 1\n");
+    let mut net = Net::with_settings(6, &settings).await;
+    let link = net.put(0, "2/5", &net.random_file("file", BYTES, 10)).await;
+    net.net.stop(&[2], PATIENCE).await.unwrap();
+    let flipped = flip_bytes(&net.net.data_dir(2).join("shards"), 20_000);
+    assert!(flipped > 1, "there is something to damage");
+    net.net.restart(&[2]).await.unwrap();
+    net.net.wait_settled(PATIENCE).await.unwrap();
+
+    let found = async || {
+        let damaged = net.damaged(2).await;
+        let mut failed = 0;
+        for node in net.net.living() {
+            failed += net.net.status(node).await.unwrap().repair.audits_failed;
+        }
+        let repaired = net.repaired().await;
+        let state = format!("{damaged} found damaged, {failed} audits failed, {repaired} made again");
+        if damaged > 0 && failed > 0 && repaired >= damaged { Ok(()) } else { Err(state) }
+    };
+    wait_until("an audit finds damage", PATIENCE, found).await.unwrap();
+    net.wait_whole(0, &link).await;
+    // Whoever admits that it has lost something keeps its standing.
+    for node in net.net.living() {
+        let repair = net.net.status(node).await.unwrap().repair;
+        assert_eq!(repair.distrusted, 0, "{repair:?}");
+    }
+    assert!(net.get(2, &link, "after the audits").await == random_bytes(BYTES, 10));
+}
+
+#[tokio::test]
 async fn a_drained_daemon_can_be_stopped_for_good() {
     const BYTES: usize = 6_000_000;
     // What comes to be elsewhere is handed over, not made again.

@@ -114,7 +114,7 @@ async fn walk(inner: &Inner) -> Option<Pass> {
             window.iter().for_each(|peer| questions.add(peer, *chunk));
             windows.insert(*chunk, window);
         }
-        let mut answers = questions.ask(transfer).await;
+        let mut answers = questions.ask(inner).await;
         let mut handing = stream::iter(held)
             .map(|(chunk, indices)| {
                 let window = windows.remove(&chunk).unwrap_or_default();

@@ -69,7 +69,7 @@ impl Repairer {
                 window.iter().for_each(|peer| questions.add(peer, chunk.id));
                 windows.insert(chunk.id, window);
             }
-            let mut answers = questions.ask(&inner.transfer).await;
+            let mut answers = questions.ask(inner).await;
             let mut accounts = accounts(inner, &windows, &answers).await;
             for chunk in round {
                 let redundancy = chunk.redundancy.unwrap_or(fallback);

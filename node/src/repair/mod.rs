@@ -3,7 +3,8 @@
 //! ```text
 //!  news of neighbours ─┐
 //!  rounds ─▶ survey ───┼─▶ records ─▶ queue ─▶ workers ─▶ rebuild: fetch k, make what is missing, place it
-//!  damage found here ──┘   (ledger)           (budget, brake)
+//!  damage found here ──┤   (ledger)           (budget, brake)
+//!  audits ─────────────┘
 //! ```
 //!
 //! What to do is decided in [`chordage_storage::repair`]; this asks, fetches, places and keeps the time. The first
@@ -11,6 +12,7 @@
 //! need be. The others look now and then, and act when those before them have not. Two that act at once do no harm:
 //! a shard is named by chunk and index.
 
+mod audit;
 mod drain;
 mod explain;
 mod news;
@@ -28,7 +30,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chordage_dht::AnyMetric;
 use chordage_storage::repair::{
-    Brake, Holder, Job, Lane, Ledger, LedgerError, Moment, Patience, Queue, TokenBucket,
+    Brake, Holder, Job, Lane, Ledger, LedgerError, Moment, Patience, Queue, Standings, TokenBucket,
 };
 use chordage_storage::{ChunkId, ShardKey};
 use tokio::sync::{Notify, mpsc};
@@ -80,6 +82,8 @@ struct State {
     gone: BTreeMap<Holder, Moment>,
     /// Neighbours there are.
     neighbours: BTreeSet<Holder>,
+    /// What audits have taught about others.
+    standings: Standings,
     stats: Stats,
 }
 
@@ -116,6 +120,7 @@ impl Repairer {
                     brake,
                     gone: BTreeMap::new(),
                     neighbours: BTreeSet::new(),
+                    standings: Standings::default(),
                     stats: Stats::default(),
                 }),
                 queued: Notify::new(),
@@ -128,6 +133,7 @@ impl Repairer {
             inner.spawn(news::listen(inner.clone(), news));
             inner.spawn(news::take_damage(inner.clone(), damage));
             inner.spawn(rounds::run(inner.clone()));
+            inner.spawn(audit::run(inner.clone()));
             for _ in 0..WORKERS {
                 inner.spawn(worker::run(inner.clone()));
             }
@@ -141,7 +147,7 @@ impl Repairer {
         let config = &self.inner.config;
         let mut state = self.inner.state();
         let level = state.bucket.level(now);
-        let State { queue, running, brake, stats, .. } = &*state;
+        let State { queue, running, brake, standings, stats, .. } = &*state;
         RepairStatus {
             enabled: config.enabled,
             chunks: stats.last_round.chunks,
@@ -160,6 +166,10 @@ impl Repairer {
             needed_bytes: stats.needed_bytes,
             budget_bytes_per_second: config.bytes_per_second,
             budget_level_bytes: level,
+            audits_passed: stats.audits.passed,
+            audits_failed: stats.audits.failed,
+            audits_unanswered: stats.audits.unanswered,
+            distrusted: standings.distrusted(now) as u64,
             brake_seconds_left: brake.holds(now).map(|until| until.since(now).as_secs_f64()),
         }
     }

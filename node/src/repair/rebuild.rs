@@ -90,6 +90,7 @@ pub(super) async fn rebuild(inner: &Inner, job: &Job) -> Result<Rebuilt, (Unrepa
         .iter()
         .filter(|peer| {
             answers.iter().any(|(other, answer)| other.id() == peer.id() && answer.held == Some(0))
+                && inner.state().standings.may_take(holder(peer), chunk, now)
         })
         .cloned()
         .collect();
@@ -154,7 +155,7 @@ pub(super) async fn rebuild(inner: &Inner, job: &Job) -> Result<Rebuilt, (Unrepa
 async fn ask(inner: &Inner, chunk: ChunkId, candidates: &[Peer]) -> Vec<(Peer, Answer)> {
     let mut questions = Questions::default();
     candidates.iter().for_each(|peer| questions.add(peer, chunk));
-    questions.ask(&inner.transfer).await.remove(&chunk).unwrap_or_default()
+    questions.ask(inner).await.remove(&chunk).unwrap_or_default()
 }
 
 async fn save(inner: &Inner, chunk: ChunkId, record: Option<ChunkRecord>) {

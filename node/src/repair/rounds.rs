@@ -170,7 +170,7 @@ async fn survey(inner: &Inner, due: &mut BTreeMap<ChunkId, Watched>, gone: &BTre
         let known = |peer: &&Peer| holders.contains(&holder(peer)) || inner.transfer.is_local(peer);
         window.iter().filter(known).for_each(|peer| first.add(peer, *chunk));
     }
-    let mut answers = first.ask(&inner.transfer).await;
+    let mut answers = first.ask(inner).await;
     let mut second = Questions::default();
     for (chunk, Watched { record, window }) in due.iter() {
         let answered = answers.get(chunk).map(Vec::as_slice).unwrap_or_default();
@@ -179,7 +179,7 @@ async fn survey(inner: &Inner, due: &mut BTreeMap<ChunkId, Watched>, gone: &BTre
             window.iter().filter(new).for_each(|peer| second.add(peer, *chunk));
         }
     }
-    for (chunk, more) in second.ask(&inner.transfer).await {
+    for (chunk, more) in second.ask(inner).await {
         answers.entry(chunk).or_default().extend(more);
     }
     let now = now();

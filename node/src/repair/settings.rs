@@ -15,6 +15,8 @@ pub struct RepairConfig {
     /// How often the holders of each chunk are asked what they have. Shorter finds losses sooner and costs about a
     /// kilobyte for each chunk looked after, each time.
     pub survey_seconds: u64,
+    /// How often each other holder has to prove that it has one shard, chosen at random. 0: never.
+    pub audit_seconds: u64,
     /// A shard that nobody has shown for so long is suspect: it counts half.
     pub suspect_seconds: u64,
     /// A shard that nobody has shown for so long is lost. Shorter than the time for which daemons are usually away
@@ -44,6 +46,7 @@ impl Default for RepairConfig {
         RepairConfig {
             enabled: true,
             survey_seconds: HOUR,
+            audit_seconds: 10 * MINUTE,
             suspect_seconds: HOUR,
             lost_seconds: DAY,
             restore_seconds: 30 * DAY,

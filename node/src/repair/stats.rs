@@ -16,10 +16,20 @@ pub(super) struct Stats {
     pub(super) repaired_chunks: u64,
     pub(super) repaired_shards: u64,
     pub(super) failed: u64,
+    pub(super) audits: Audits,
     pub(super) fetched_bytes: u64,
     pub(super) sent_bytes: u64,
     /// What the same repairs have to move at the least.
     pub(super) needed_bytes: u64,
+}
+
+/// How questions for proofs ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Audits {
+    pub(super) passed: u64,
+    /// The shard was not there, whether its holder admitted that or not.
+    pub(super) failed: u64,
+    pub(super) unanswered: u64,
 }
 
 /// What a round saw.

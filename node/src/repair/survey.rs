@@ -10,6 +10,7 @@ use futures::stream::{self, StreamExt};
 use tokio::time::Instant;
 
 use super::window::holder;
+use super::{Inner, now};
 use crate::shards::HAS_MAX;
 use crate::transfer::Transfer;
 
@@ -30,8 +31,10 @@ impl Questions {
         chunks.push(chunk);
     }
 
-    /// Asks everybody. Every question gets an answer, if only that there was none.
-    pub(super) async fn ask(self, transfer: &Transfer) -> BTreeMap<ChunkId, Vec<(Peer, Answer)>> {
+    /// Asks everybody. Every question gets an answer, if only that there was none; what a holder has failed to prove does
+    /// not count.
+    pub(super) async fn ask(self, inner: &Inner) -> BTreeMap<ChunkId, Vec<(Peer, Answer)>> {
+        let transfer = &inner.transfer;
         let mut answers = stream::iter(self.by_peer.into_values())
             .map(|(peer, chunks)| async move {
                 let held = holdings(transfer, &peer, &chunks).await;
@@ -39,10 +42,13 @@ impl Questions {
             })
             .buffer_unordered(PARALLEL);
         let mut by_chunk = BTreeMap::<ChunkId, Vec<(Peer, Answer)>>::new();
+        let now = now();
         while let Some((peer, chunks, held)) = answers.next().await {
+            let holder = holder(&peer);
+            let state = inner.state();
             for (position, chunk) in chunks.into_iter().enumerate() {
-                let held = held.get(position).copied();
-                let answer = Answer { holder: holder(&peer), held };
+                let held = state.standings.believed(holder, chunk, held.get(position).copied(), now);
+                let answer = Answer { holder, held };
                 by_chunk.entry(chunk).or_default().push((peer.clone(), answer));
             }
         }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chordage_dht::{NodeId, Peer};
-use chordage_storage::ChunkId;
 use chordage_storage::repair::Moment;
+use chordage_storage::{ChunkId, ShardKey};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -145,6 +145,22 @@ impl ShardClient {
                 let records = split_records(payload, &lengths).ok_or(CallError::Nonsense)?;
                 Ok((Moment(now), records))
             }
+            _ => Err(CallError::Nonsense),
+        }
+    }
+
+    /// Asks `peer` to prove by one leaf that it holds a shard. `None`: it says that it does not, or that it is damaged.
+    pub(crate) async fn prove(
+        &self,
+        peer: &Peer,
+        shard: ShardKey,
+        leaf: u32,
+        deadline: Instant,
+    ) -> Result<Option<Bytes>, CallError> {
+        let ShardKey { chunk, index } = shard;
+        match self.call(peer, Request::Prove { chunk, index, leaf }, Vec::new(), deadline).await? {
+            (Reply::Proof, proof) => Ok(Some(proof)),
+            (Reply::NotHeld | Reply::Damaged, _) => Ok(None),
             _ => Err(CallError::Nonsense),
         }
     }

@@ -28,6 +28,8 @@ pub(crate) enum Request {
     Has { chunks: Vec<ChunkId> },
     /// What is written down about these chunks?
     Records { chunks: Vec<ChunkId> },
+    /// Prove that this shard is held, by this leaf of it.
+    Prove { chunk: ChunkId, index: u8, leaf: u32 },
 }
 
 /// An answer.
@@ -57,6 +59,8 @@ pub(crate) enum Reply {
     /// For each chunk of a `Records`, in order: the length of its record, 0 for none. Payload: the records. `now`: what
     /// the holder's clock shows, in milliseconds since 1970.
     Records { now: u64, lengths: Vec<u32> },
+    /// Payload: the proof asked for.
+    Proof,
 }
 
 /// Why a holder did not keep a shard. A closed list, so that a writer knows whether to ask again.

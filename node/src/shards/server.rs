@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chordage_storage::ChunkId;
 use chordage_storage::repair::Ledger;
+use chordage_storage::{ChunkId, ShardKey};
 use futures::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
@@ -133,6 +133,14 @@ impl ShardServer {
                 Err(_) => (Reply::Failed, Vec::new()),
             },
             Request::Records { chunks } => self.records(chunks).await,
+            Request::Prove { chunk, index, leaf } => {
+                match self.store.prove(ShardKey { chunk, index }, leaf).await {
+                    Ok(Some(proof)) => (Reply::Proof, vec![proof]),
+                    Ok(None) => (Reply::NotHeld, Vec::new()),
+                    Err(StoreError::Damaged) => (Reply::Damaged, Vec::new()),
+                    Err(_) => (Reply::Failed, Vec::new()),
+                }
+            }
             Request::Has { mut chunks } => {
                 let asked = chunks.len();
                 chunks.truncate(HAS_MAX);

@@ -23,6 +23,7 @@ mod need;
 mod queue;
 mod record;
 mod risk;
+mod standing;
 
 pub use brake::Brake;
 pub use bucket::TokenBucket;
@@ -32,3 +33,4 @@ pub use need::{Lane, Need, Patience, assess};
 pub use queue::{Job, Queue};
 pub use record::{Answer, Census, ChunkRecord, Holder, ShardState, Sight};
 pub use risk::{Churn, RISK_FLOOR, yearly_loss};
+pub use standing::{Standings, Verdict};

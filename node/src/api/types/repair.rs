@@ -78,6 +78,14 @@ pub struct RepairStatus {
     pub budget_bytes_per_second: u64,
     /// Bytes that may be moved at once now; negative: a debt.
     pub budget_level_bytes: i64,
+    /// Times that another daemon proved to have a shard that it was asked for at random.
+    pub audits_passed: u64,
+    /// Times that it had it not, or proved nothing; the shard is made again.
+    pub audits_failed: u64,
+    /// Times that it gave no answer.
+    pub audits_unanswered: u64,
+    /// Daemons whose word counts for nothing because they failed too many audits.
+    pub distrusted: u64,
     /// Present while many neighbours have vanished at once and only urgent repairs run: for how long still.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brake_seconds_left: Option<f64>,
