@@ -5,6 +5,7 @@
 //! different streams, so that bulk never delays control.
 
 mod admission;
+mod batching;
 mod behaviour;
 pub(crate) mod frame;
 mod handler;

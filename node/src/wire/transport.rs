@@ -8,6 +8,7 @@ use libp2p::swarm::{NetworkBehaviour, Swarm};
 use libp2p::{Multiaddr, noise, tcp, yamux};
 
 use super::admission::Admission;
+use super::batching::{ReadAhead, Together};
 use super::behaviour::Behaviour;
 use super::handler::Protocols;
 use super::peer::in_dial_order;
@@ -70,7 +71,11 @@ pub(crate) fn build(
     };
     let Ok(builder) = libp2p::SwarmBuilder::with_existing_identity(key)
         .with_tokio()
-        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)?
+        .with_tcp(
+            tcp::Config::default(),
+            |key: &Keypair| noise::Config::new(key).map(ReadAhead),
+            || Together(yamux::Config::default()),
+        )?
         .with_quic_config(|mut config| {
             config.max_stream_data = QUIC_STREAM_WINDOW;
             config.max_connection_data = QUIC_CONNECTION_WINDOW;
