@@ -73,6 +73,15 @@ impl Daemon {
     /// Starts a daemon on the data directory at `path`. It serves its API when this returns and goes on joining
     /// its network in the background.
     pub async fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
+        Daemon::start_serving(path, config, |server| server).await
+    }
+
+    /// Like [`start`](Self::start), but others are served by what `serving` makes of the server.
+    pub(crate) async fn start_serving(
+        path: &Path,
+        config: Config,
+        serving: impl FnOnce(ShardServer) -> ShardServer,
+    ) -> Result<Daemon, StartError> {
         config.check()?;
         if std::env::var_os("SSLKEYLOGFILE").is_some() {
             // QUIC's TLS would write the session keys of every connection there.
@@ -136,9 +145,11 @@ impl Daemon {
                 connections: config.connections.clone(),
                 overlay: config.overlay.clone(),
             },
-            ShardServer::new(store.clone(), leaving.clone(), traffic.clone())
-                .with_repair(ledger.clone(), draining.clone())
-                .with_role(config.overlay.role),
+            serving(
+                ShardServer::new(store.clone(), leaving.clone(), traffic.clone())
+                    .with_repair(ledger.clone(), draining.clone())
+                    .with_role(config.overlay.role),
+            ),
         );
         let transfer = Arc::new(Transfer {
             driver: driver_handle.clone(),

@@ -159,22 +159,32 @@ impl Fetching<'_> {
         };
         count(&self.transfer.read_totals.shards, 1);
         count(&self.transfer.read_totals.shard_bytes, shard.payload.len() as u64);
-        if self.descriptor.is_none() {
-            match Descriptor::decode(&shard.descriptor) {
+        let known = match &self.descriptor {
+            Some(known) => known.encode() == shard.descriptor,
+            None => match Descriptor::decode(&shard.descriptor) {
                 Ok(descriptor) if descriptor.id() == self.chunk.id => {
                     self.k = descriptor.redundancy().k();
                     self.descriptor = Some(descriptor);
+                    true
                 }
-                _ => {
-                    tracing::warn!(peer = %peer.id(), chunk = %self.chunk.id, "a holder sent a false descriptor");
-                    self.transfer.holders.lied(peer.id(), Instant::now());
-                    return;
-                }
-            }
+                _ => false,
+            },
+        };
+        if !known {
+            self.lied(peer.id(), "a holder sent a false descriptor");
+            return;
         }
         if self.descriptor.as_ref().is_some_and(|d| shard.index < d.redundancy().n()) {
             self.received.push(Received { from: peer.id(), index: shard.index, payload: shard.payload });
+        } else {
+            self.lied(peer.id(), "a holder sent a shard with a number that the chunk does not have");
         }
+    }
+
+    fn lied(&self, liar: NodeId, what: &str) {
+        tracing::warn!(peer = %liar, chunk = %self.chunk.id, "{what}");
+        count(&self.transfer.read_totals.false_shards, 1);
+        self.transfer.holders.lied(liar, Instant::now());
     }
 
     /// Verifies and decodes what is there. `None`: some shards were false and have been thrown away.
@@ -200,9 +210,7 @@ impl Fetching<'_> {
         };
         let (liars, result) = self.transfer.coders.run(work).await.ok_or(GetError::Interrupted)?;
         for liar in liars {
-            tracing::warn!(peer = %liar, chunk = %self.chunk.id, "a holder sent a shard that does not match its hash");
-            count(&self.transfer.read_totals.false_shards, 1);
-            self.transfer.holders.lied(liar, Instant::now());
+            self.lied(liar, "a holder sent a shard that does not match its hash");
         }
         match result {
             Ok(Ok(plain)) => {

@@ -43,6 +43,8 @@ struct Holder {
     asking: u32,
     strikes: u32,
     distrusted_until: Option<Instant>,
+    /// Answers in time do not shorten this.
+    liar_until: Option<Instant>,
     heard: Instant,
 }
 
@@ -133,7 +135,7 @@ impl Holders {
 
     /// The holder sent a shard that does not match its hash.
     pub(super) fn lied(&self, id: NodeId, now: Instant) {
-        self.book().holder(id, now).distrusted_until = Some(now + LIAR);
+        self.book().holder(id, now).liar_until = Some(now + LIAR);
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -155,6 +157,7 @@ impl Book {
             asking: 0,
             strikes: 0,
             distrusted_until: None,
+            liar_until: None,
             heard: now,
         });
         holder.heard = now;
@@ -164,7 +167,7 @@ impl Book {
     /// Smaller is better: whether it is distrusted, then in which power of two of microseconds a shard is expected.
     fn rank(&self, id: NodeId, now: Instant) -> (bool, u32) {
         let Some(holder) = self.known.get(&id) else { return (false, rank_of(self.all, 0)) };
-        let distrusted = holder.distrusted_until.is_some_and(|until| until > now);
+        let distrusted = holder.distrusted_until.max(holder.liar_until).is_some_and(|until| until > now);
         (distrusted, rank_of(holder.estimate.or(self.all), holder.asking))
     }
 }
@@ -220,6 +223,15 @@ mod tests {
         assert_eq!(order(&holders, &peers, 3, after(6)), [1, 2, 0, 3]);
         learn(&holders, &peers[0], 5, after(6));
         assert_eq!(order(&holders, &peers, 3, after(6)), [0, 1, 2, 3], "an answer makes it good");
+    }
+
+    #[test]
+    fn who_has_lied_is_asked_last_whatever_it_answers_then() {
+        let (holders, peers, now) = (Holders::default(), peers(4), Instant::now());
+        holders.lied(peers[0].id(), now);
+        learn(&holders, &peers[0], 1, now);
+        assert_eq!(order(&holders, &peers, 3, now + LIAR / 2), [1, 2, 0, 3]);
+        assert_eq!(order(&holders, &peers, 3, now + LIAR), [0, 1, 2, 3]);
     }
 
     #[test]

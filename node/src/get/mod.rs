@@ -5,6 +5,8 @@ mod fetch;
 mod health;
 mod holders;
 mod object;
+#[cfg(test)]
+mod tests;
 mod totals;
 
 use std::time::Duration;

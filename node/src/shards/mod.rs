@@ -1,6 +1,8 @@
 //! Moving shards between daemons: requests and answers pipelined on held-open streams.
 
 mod client;
+#[cfg(test)]
+pub(crate) mod lies;
 mod link;
 mod protocol;
 mod server;

@@ -33,6 +33,8 @@ pub(crate) struct ShardServer {
     ledger: Option<Arc<Ledger>>,
     draining: CancellationToken,
     role: Role,
+    #[cfg(test)]
+    lie: Option<super::lies::Lie>,
 }
 
 impl ShardServer {
@@ -45,7 +47,15 @@ impl ShardServer {
             ledger: None,
             draining: CancellationToken::new(),
             role: Role::Member,
+            #[cfg(test)]
+            lie: None,
         }
+    }
+
+    /// From now on whoever asks for a shard is told this lie.
+    #[cfg(test)]
+    pub(crate) fn lying(self, lie: super::lies::Lie) -> Self {
+        ShardServer { lie: Some(lie), ..self }
     }
 
     /// Tells others, too, what is written down about chunks. `draining`: once cancelled, new shards are refused.
@@ -72,6 +82,10 @@ impl ShardServer {
                 let (server, answers) = (self.clone(), answers.clone());
                 tokio::spawn(async move {
                     let (reply, payload) = server.answer(request, payload).await;
+                    #[cfg(test)]
+                    let Some((reply, payload)) = super::lies::told(server.lie, reply, payload) else {
+                        return;
+                    };
                     // The stream may be gone: then nobody waits for the answer.
                     let _ = answers.send(ShardFrame { head: Answer { id, reply }, payload }).await;
                     drop(place);
