@@ -12,6 +12,7 @@ mod full;
 mod harness;
 mod lookups;
 mod membership;
+mod nat;
 mod reading;
 mod repair;
 mod restart;
