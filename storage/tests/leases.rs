@@ -31,8 +31,19 @@ fn writer(number: u8) -> Writer {
 
 fn claim(number: u8, by: u8, lease_seconds: u32, retain_seconds: u32) -> NewClaim {
     let claim = Claim { writer: writer(by), lease_seconds, retain_seconds };
-    NewClaim { chunk: chunk(number), claim, bytes: 100, written: true, hearsay: false }
+    NewClaim {
+        chunk: chunk(number),
+        claim,
+        bytes: 100,
+        held_before: 0,
+        written: true,
+        hearsay: false,
+        said: 0,
+    }
 }
+
+/// How long nobody claims what nobody else does.
+const GRACE: Duration = Duration::from_secs(1000);
 
 fn seconds(seconds: u64) -> Moment {
     Moment(seconds * 1000)
@@ -41,7 +52,7 @@ fn seconds(seconds: u64) -> Moment {
 #[test]
 fn a_chunk_is_freed_when_its_last_claim_has_ended() {
     let claims = Claims::open_files(Box::new(Disk::new(1))).unwrap();
-    claims.enter(seconds(0), &[claim(1, 1, 10, 0), claim(1, 2, 20, 0)], false).unwrap();
+    claims.enter(seconds(0), &[claim(1, 1, 10, 0), claim(1, 2, 20, 0)], GRACE).unwrap();
     assert_eq!(claims.expire(seconds(9), 10).unwrap(), 0);
     assert_eq!(claims.expire(seconds(10), 10).unwrap(), 1);
     assert!(claims.to_free(10).unwrap().is_empty());
@@ -50,20 +61,20 @@ fn a_chunk_is_freed_when_its_last_claim_has_ended() {
     assert_eq!(claims.to_free(10).unwrap(), [chunk(1)]);
     assert!(claims.writers(10).unwrap().is_empty());
     // Put again before it was freed: it is needed.
-    claims.enter(seconds(21), &[claim(1, 3, 10, 0)], false).unwrap();
+    claims.enter(seconds(21), &[claim(1, 3, 10, 0)], GRACE).unwrap();
     assert!(claims.to_free(10).unwrap().is_empty());
 }
 
 #[test]
 fn a_renewal_lengthens_and_never_shortens() {
     let claims = Claims::open_files(Box::new(Disk::new(1))).unwrap();
-    claims.enter(seconds(0), &[claim(1, 1, 100, 50)], false).unwrap();
-    claims.enter(seconds(10), &[claim(1, 1, 5, 0)], false).unwrap();
+    claims.enter(seconds(0), &[claim(1, 1, 100, 50)], GRACE).unwrap();
+    claims.enter(seconds(10), &[claim(1, 1, 5, 0)], GRACE).unwrap();
     let state = claims.of(&[chunk(1)]).unwrap()[0][0];
     assert_eq!((state.until, state.retained_until, state.bytes), (seconds(100), seconds(50), 200));
     // What others say of the writer changes nothing about its claim.
     let heard = NewClaim { hearsay: true, bytes: 0, ..claim(1, 1, 10_000, 10_000) };
-    claims.enter(seconds(10), &[heard], false).unwrap();
+    claims.enter(seconds(10), &[heard], GRACE).unwrap();
     assert_eq!(claims.of(&[chunk(1)]).unwrap()[0], [state]);
     let left = state.left(Moment(10_001));
     assert_eq!((left.lease_seconds, left.retain_seconds), (90, 40), "rounded up");
@@ -72,12 +83,12 @@ fn a_renewal_lengthens_and_never_shortens() {
 #[test]
 fn a_retained_claim_is_not_dropped_before_its_date_by_anybody() {
     let claims = Claims::open_files(Box::new(Disk::new(1))).unwrap();
-    claims.enter(seconds(0), &[claim(1, 1, 10, 100), claim(2, 1, 10, 0)], false).unwrap();
+    claims.enter(seconds(0), &[claim(1, 1, 10, 100), claim(2, 1, 10, 0)], GRACE).unwrap();
     let all = [chunk(1), chunk(2), chunk(3)];
-    let dropped = claims.drop_claims(seconds(1), writer(1), &all).unwrap();
-    assert_eq!(dropped, Dropped { dropped: 1, retained: 1, unknown: 1 });
+    let dropped = claims.drop_claims(seconds(1), writer(1), 0, &all).unwrap();
+    assert_eq!(dropped, Dropped { dropped: 1, retained: 1, unknown: 1, overtaken: 0 });
     assert_eq!(claims.to_free(10).unwrap(), [chunk(2)]);
-    claims.drop_claims(seconds(99), writer(1), &all).unwrap();
+    claims.drop_claims(seconds(99), writer(1), 0, &all).unwrap();
     claims.expire(seconds(99), 10).unwrap();
     assert_eq!(claims.to_free(10).unwrap(), [chunk(2)]);
     assert_eq!(claims.expire(seconds(100), 10).unwrap(), 1, "the drop counts once the date is there");
@@ -87,8 +98,8 @@ fn a_retained_claim_is_not_dropped_before_its_date_by_anybody() {
 #[test]
 fn another_writers_claim_is_not_dropped() {
     let claims = Claims::open_files(Box::new(Disk::new(1))).unwrap();
-    claims.enter(seconds(0), &[claim(1, 1, 10, 0)], false).unwrap();
-    let dropped = claims.drop_claims(seconds(1), writer(2), &[chunk(1)]).unwrap();
+    claims.enter(seconds(0), &[claim(1, 1, 10, 0)], GRACE).unwrap();
+    let dropped = claims.drop_claims(seconds(1), writer(2), 0, &[chunk(1)]).unwrap();
     assert_eq!(dropped, Dropped { unknown: 1, ..Dropped::default() });
     assert!(claims.to_free(10).unwrap().is_empty());
 }
@@ -96,7 +107,7 @@ fn another_writers_claim_is_not_dropped() {
 #[test]
 fn what_nobody_claims_is_kept_for_a_while() {
     let claims = Claims::open_files(Box::new(Disk::new(1))).unwrap();
-    claims.enter(seconds(0), &[claim(1, 1, 10, 0), claim(3, 1, 1, 0)], false).unwrap();
+    claims.enter(seconds(0), &[claim(1, 1, 10, 0), claim(3, 1, 1, 0)], GRACE).unwrap();
     claims.expire(seconds(1), 10).unwrap();
     let held = [(chunk(1), 7), (chunk(2), 7), (chunk(3), 7)];
     // The third is being freed: it is no orphan.
@@ -106,6 +117,51 @@ fn what_nobody_claims_is_kept_for_a_while() {
     assert!(!claims.to_free(10).unwrap().contains(&chunk(2)));
     claims.expire(seconds(51), 10).unwrap();
     assert!(claims.to_free(10).unwrap().contains(&chunk(2)));
+}
+
+#[test]
+fn a_claim_on_what_a_crash_left_unclaimed_is_not_its_last() {
+    let disk = Disk::new(1);
+    let claims = Claims::open_files(Box::new(disk.clone())).unwrap();
+    claims.flush(Reading::default()).unwrap();
+    // The shard is on disk, and the power fails before the claim is.
+    claims.enter(seconds(0), &[claim(1, 1, 500, 0)], GRACE).unwrap();
+    disk.fail_power_after(0);
+    drop(claims);
+    disk.disarm();
+    disk.power_cycle();
+    let claims = Claims::open_files(Box::new(disk)).unwrap();
+    assert!(claims.of(&[chunk(1)]).unwrap()[0].is_empty());
+    let second = NewClaim { held_before: 100, ..claim(1, 2, 10, 0) };
+    assert_eq!(claims.enter(seconds(1), &[second], GRACE).unwrap(), [true]);
+    claims.drop_claims(seconds(2), writer(2), 0, &[chunk(1)]).unwrap();
+    claims.expire(seconds(999), 10).unwrap();
+    assert!(claims.to_free(10).unwrap().is_empty(), "the first writer has had no time to renew");
+    claims.expire(seconds(1001), 10).unwrap();
+    assert_eq!(claims.to_free(10).unwrap(), [chunk(1)]);
+    assert_eq!(claims.freeing(10).unwrap(), Totals { claims: 1, bytes: 100 });
+}
+
+#[test]
+fn a_drop_that_a_claim_has_overtaken_counts_for_nothing() {
+    let claims = Claims::open_files(Box::new(Disk::new(1))).unwrap();
+    let said = |said| NewClaim { said, ..claim(1, 1, 10, 0) };
+    claims.enter(seconds(0), &[said(5), said(3)], GRACE).unwrap();
+    let dropped = claims.drop_claims(seconds(1), writer(1), 4, &[chunk(1)]).unwrap();
+    assert_eq!(dropped, Dropped { overtaken: 1, ..Dropped::default() });
+    let dropped = claims.drop_claims(seconds(1), writer(1), 6, &[chunk(1)]).unwrap();
+    assert_eq!(dropped, Dropped { dropped: 1, ..Dropped::default() });
+}
+
+#[test]
+fn hearsay_does_not_keep_out_who_comes_in_person() {
+    let claims = Claims::open_files(Box::new(Disk::new(1))).unwrap();
+    let heard = |by| NewClaim { hearsay: true, ..claim(1, by, 10, 0) };
+    let entered = claims.enter(seconds(0), &(100..200).map(heard).collect::<Vec<_>>(), GRACE).unwrap();
+    assert_eq!(entered.iter().filter(|entered| **entered).count(), 32);
+    let in_person =
+        claims.enter(seconds(0), &(1..40).map(|by| claim(1, by, 10, 0)).collect::<Vec<_>>(), GRACE);
+    assert_eq!(in_person.unwrap().iter().filter(|entered| **entered).count(), 32);
 }
 
 #[test]
@@ -136,7 +192,7 @@ fn the_clock_is_written_down_and_a_damaged_book_is_begun_anew() {
 
 #[derive(Clone, Debug)]
 enum Action {
-    Enter { chunk: u8, by: u8, lease: u32, retain: u32, durable: bool },
+    Enter { chunk: u8, by: u8, lease: u32, retain: u32 },
     Drop { chunk: u8, by: u8 },
     Wait(u64),
     Free,
@@ -146,8 +202,8 @@ enum Action {
 
 fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
-        6 => (0u8..5, 1u8..4, 1u32..40, prop_oneof![Just(0), 0u32..40], any::<bool>()).prop_map(
-            |(chunk, by, lease, retain, durable)| Action::Enter { chunk, by, lease, retain, durable }
+        6 => (0u8..5, 1u8..4, 1u32..40, prop_oneof![Just(0), 0u32..40]).prop_map(
+            |(chunk, by, lease, retain)| Action::Enter { chunk, by, lease, retain }
         ),
         3 => (0u8..5, 1u8..4).prop_map(|(chunk, by)| Action::Drop { chunk, by }),
         3 => (1u64..30).prop_map(Action::Wait),
@@ -196,15 +252,13 @@ proptest! {
                 disk.fail_power_after(after);
             }
             match action {
-                Action::Enter { chunk, by, lease, retain, durable } => {
-                    // As the daemon does it: where others keep the chunk, the shard is there already.
-                    // And where a crash took their claims, it becomes nobody's first.
-                    if shards.contains(&chunk) {
-                        let _ = claims.adopt(seconds(now), &[(self::chunk(chunk), 1)], Duration::from_secs(1000));
-                    }
+                Action::Enter { chunk, by, lease, retain } => {
+                    // Where others keep the chunk, the shard is there already.
+                    let held = shards.contains(&chunk);
                     let before = claims.of(&[self::chunk(chunk)]).map(|mut of| of.remove(0)).unwrap_or_default();
-                    let durable = durable || !before.is_empty() || retain > 0;
-                    let entered = claims.enter(seconds(now), &[claim(chunk, by, lease, retain)], durable);
+                    let durable = held || retain > 0;
+                    let new = NewClaim { held_before: u64::from(held), ..claim(chunk, by, lease, retain) };
+                    let entered = claims.enter(seconds(now), &[new], GRACE);
                     if entered.is_ok() {
                         shards.insert(chunk);
                         // A writer whose claim a crash took, and who claims less now, wants no more.
@@ -221,7 +275,7 @@ proptest! {
                     }
                 }
                 Action::Drop { chunk: number, by } => {
-                    let dropped = claims.drop_claims(seconds(now), writer(by), &[chunk(number)]);
+                    let dropped = claims.drop_claims(seconds(now), writer(by), 0, &[chunk(number)]);
                     if dropped.is_ok() {
                         model.durable();
                     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{ChunkId, Writer};
 use crate::repair::Moment;
 
-/// Writers that may claim one chunk; further ones are rejected.
+/// Writers that may claim one chunk; further ones are rejected. Half of the places are for those that come in person.
 pub const MAX_WRITERS: usize = 64;
 
 /// For how long a writer wants a chunk kept, from now on.
@@ -30,10 +30,15 @@ pub struct NewClaim {
     pub claim: Claim,
     /// Bytes of shards that it is for.
     pub bytes: u64,
+    /// Bytes of shards of the chunk that were held before these; 0: none were.
+    pub held_before: u64,
     /// They were written now: they come on top of those that the writer has claimed of this chunk before.
     pub written: bool,
     /// Said by somebody else than the writer: it adds a claim where the writer has none, and changes none.
     pub hearsay: bool,
+    /// When the writer said so, by a count of its own that only grows; 0 for hearsay. A drop that it said before counts for
+    /// nothing.
+    pub said: u64,
 }
 
 /// The longest that a holder grants.
@@ -90,6 +95,8 @@ pub struct ClaimState {
     pub retained_until: Moment,
     /// Bytes of shards that were written for it.
     pub bytes: u64,
+    /// When its writer said so last; see [`NewClaim::said`].
+    pub said: u64,
 }
 
 impl ClaimState {
@@ -110,17 +117,19 @@ impl ClaimState {
         }
     }
 
-    pub(super) fn encode(&self) -> [u8; 24] {
-        let mut out = [0; 24];
+    pub(super) fn encode(&self) -> [u8; 32] {
+        let mut out = [0; 32];
         out[..8].copy_from_slice(&self.until.0.to_le_bytes());
         out[8..16].copy_from_slice(&self.retained_until.0.to_le_bytes());
-        out[16..].copy_from_slice(&self.bytes.to_le_bytes());
+        out[16..24].copy_from_slice(&self.bytes.to_le_bytes());
+        out[24..].copy_from_slice(&self.said.to_le_bytes());
         out
     }
 
-    pub(super) fn decode(writer: Writer, bytes: &[u8; 24]) -> Self {
+    pub(super) fn decode(writer: Writer, bytes: &[u8; 32]) -> Self {
         let number = |at: usize| bytes[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        Self { writer, until: Moment(number(0)), retained_until: Moment(number(8)), bytes: number(16) }
+        let (until, retained_until) = (Moment(number(0)), Moment(number(8)));
+        Self { writer, until, retained_until, bytes: number(16), said: number(24) }
     }
 }
 
@@ -131,6 +140,8 @@ pub struct Dropped {
     pub dropped: u32,
     /// Claims that stay until their retention ends.
     pub retained: u32,
+    /// Claims that stay because the writer made them after it had said so.
+    pub overtaken: u32,
     /// Chunks on which the writer had none.
     pub unknown: u32,
 }

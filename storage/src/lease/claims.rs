@@ -2,9 +2,9 @@
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `claims` | chunk id, writer (64 bytes) | until when u64, retained until u64, bytes u64 (24 bytes) |
+//! | `claims` | chunk id, writer (64 bytes) | until when u64, retained until u64, bytes u64, said u64 (32 bytes) |
 //! | `ends` | end u64 (big endian), chunk id, writer (72 bytes) | nothing |
-//! | `freeing` | chunk id | nothing |
+//! | `freeing` | chunk id | bytes u64 |
 //! | `writers` | writer | claims u64, bytes u64 |
 //! | `state` | nothing | version u32, lease time u64, wall time u64 |
 //!
@@ -19,7 +19,7 @@ use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
 use super::ORPHAN;
 use super::book::Book;
-use super::claim::{Claim, ClaimState, Dropped, MAX_WRITERS, NewClaim, Totals};
+use super::claim::{ClaimState, Dropped, MAX_WRITERS, NewClaim, Totals};
 use super::clock::Reading;
 use crate::database::failed;
 use crate::ids::{ChunkId, Writer};
@@ -31,15 +31,15 @@ const VERSION: u32 = 1;
 
 type Key = [u8; 64];
 type EndKey = [u8; 72];
-const CLAIMS: TableDefinition<'static, &Key, &[u8; 24]> = TableDefinition::new("claims");
+const CLAIMS: TableDefinition<'static, &Key, &[u8; 32]> = TableDefinition::new("claims");
 const ENDS: TableDefinition<'static, &EndKey, ()> = TableDefinition::new("ends");
-const FREEING: TableDefinition<'static, &[u8; 32], ()> = TableDefinition::new("freeing");
+const FREEING: TableDefinition<'static, &[u8; 32], u64> = TableDefinition::new("freeing");
 const WRITERS: TableDefinition<'static, &[u8; 32], (u64, u64)> = TableDefinition::new("writers");
 const STATE: TableDefinition<'static, (), (u32, u64, u64)> = TableDefinition::new("state");
 
-type ClaimTable<'txn> = redb::Table<'txn, &'static Key, &'static [u8; 24]>;
+type ClaimTable<'txn> = redb::Table<'txn, &'static Key, &'static [u8; 32]>;
 type EndTable<'txn> = redb::Table<'txn, &'static EndKey, ()>;
-type FreeingTable<'txn> = redb::Table<'txn, &'static [u8; 32], ()>;
+type FreeingTable<'txn> = redb::Table<'txn, &'static [u8; 32], u64>;
 type WriterTable<'txn> = redb::Table<'txn, &'static [u8; 32], (u64, u64)>;
 
 /// See the module's description. It is consulted by whoever changes the shard store, one at a time: what makes freeing
@@ -84,26 +84,40 @@ impl Claims {
         })
     }
 
-    /// Enters claims. They never shorten one that is there. Returns how many found no place among those of their chunk.
+    /// Enters claims, all of them in one change, and tells of each whether it found a place among those of its chunk. None
+    /// shortens one that is there.
     ///
-    /// Chunks of which shards were held before have to be given to [`adopt`](Self::adopt) first: where a crash took the claim of
-    /// somebody else, this one must not be the last.
-    pub fn enter(&self, now: Moment, claims: &[NewClaim], durable: bool) -> io::Result<u32> {
+    /// Shards that were held before and that nobody claims are nobody's first, for `grace`: a crash may have taken the claim
+    /// of somebody else, and then the new one must not be the last.
+    ///
+    /// Durable, unless all of it is about shards that were not held before: those a crash would leave to be adopted.
+    pub fn enter(&self, now: Moment, claims: &[NewClaim], grace: Duration) -> io::Result<Vec<bool>> {
         // A crash must not put a chunk back on the list that has been put anew.
         let chunks: Vec<ChunkId> = claims.iter().map(|claim| claim.chunk).collect();
-        let durable = durable || self.waiting(&chunks)?.contains(&true);
+        let durable = claims.iter().any(|new| new.held_before > 0 || new.claim.retain_seconds > 0)
+            || self.waiting(&chunks)?.contains(&true);
         self.book.change(durable, |txn| {
             let mut tables = Tables::open(txn)?;
-            let mut rejected = 0;
+            let mut entered = Vec::with_capacity(claims.len());
             for claim in claims {
-                rejected += u32::from(!tables.enter(now, claim)?);
+                if claim.held_before > 0 {
+                    tables.adopt(now, claim.chunk, claim.held_before, grace)?;
+                }
+                entered.push(tables.enter(now, claim)?);
             }
-            Ok(rejected)
+            Ok(entered)
         })
     }
 
-    /// Drops a writer's claims, durably. One that is retained ends with its retention.
-    pub fn drop_claims(&self, now: Moment, writer: Writer, chunks: &[ChunkId]) -> io::Result<Dropped> {
+    /// Drops a writer's claims, durably. One that is retained ends with its retention, and one that the writer said after
+    /// `said` stays: a drop may be overtaken by a claim.
+    pub fn drop_claims(
+        &self,
+        now: Moment,
+        writer: Writer,
+        said: u64,
+        chunks: &[ChunkId],
+    ) -> io::Result<Dropped> {
         self.book.change(true, |txn| {
             let mut tables = Tables::open(txn)?;
             let mut done = Dropped::default();
@@ -112,7 +126,9 @@ impl Claims {
                     done.unknown += 1;
                     continue;
                 };
-                if state.retained_until > now {
+                if state.said > said {
+                    done.overtaken += 1;
+                } else if state.retained_until > now {
                     tables.set(*chunk, Some(&state), &ClaimState { until: now, ..state })?;
                     done.retained += 1;
                 } else {
@@ -170,11 +186,16 @@ impl Claims {
         })
     }
 
-    /// Chunks that wait to be freed.
-    pub fn freeing(&self) -> io::Result<u64> {
+    /// How many chunks wait to be freed, and how many bytes at least, counted over `most` of them.
+    pub fn freeing(&self, most: usize) -> io::Result<Totals> {
         self.book.read(|txn| {
             use redb::ReadableTableMetadata;
-            txn.open_table(FREEING).map_err(failed)?.len().map_err(failed)
+            let table = txn.open_table(FREEING).map_err(failed)?;
+            let mut bytes = 0u64;
+            for row in table.iter().map_err(failed)?.take(most) {
+                bytes = bytes.saturating_add(row.map_err(failed)?.1.value());
+            }
+            Ok(Totals { claims: table.len().map_err(failed)?, bytes })
         })
     }
 
@@ -221,32 +242,26 @@ impl Claims {
         })
     }
 
-    /// Of chunks of which shards are held, gives those on which there is no claim one that belongs to nobody; returns how
-    /// many those were.
-    pub fn adopt(&self, now: Moment, chunks: &[(ChunkId, u64)], lease: Duration) -> io::Result<usize> {
+    /// Of chunks of which so many bytes of shards are held, gives those on which there is no claim one that belongs to
+    /// nobody; returns how many those were.
+    pub fn adopt(&self, now: Moment, chunks: &[(ChunkId, u64)], grace: Duration) -> io::Result<usize> {
         let ids: Vec<ChunkId> = chunks.iter().map(|(chunk, _)| *chunk).collect();
-        let (claimed, waiting) = (self.of(&ids)?, self.waiting(&ids)?);
-        let lease_seconds = u32::try_from(lease.as_secs()).unwrap_or(u32::MAX);
-        let orphans: Vec<NewClaim> = chunks
-            .iter()
-            .zip(claimed.iter().zip(waiting))
-            .filter(|(_, (claims, waiting))| claims.is_empty() && !waiting)
-            .map(|((chunk, bytes), _)| NewClaim {
-                chunk: *chunk,
-                claim: Claim { writer: ORPHAN, lease_seconds, retain_seconds: 0 },
-                bytes: *bytes,
-                written: false,
-                hearsay: true,
-            })
-            .collect();
-        if !orphans.is_empty() {
-            self.enter(now, &orphans, false)?;
+        let unclaimed = |(claims, waiting): (&Vec<ClaimState>, bool)| claims.is_empty() && !waiting;
+        if !self.of(&ids)?.iter().zip(self.waiting(&ids)?).any(unclaimed) {
+            return Ok(0);
         }
-        Ok(orphans.len())
+        self.book.change(false, |txn| {
+            let mut tables = Tables::open(txn)?;
+            let mut adopted = 0;
+            for (chunk, bytes) in chunks {
+                adopted += usize::from(tables.adopt(now, *chunk, *bytes, grace)?);
+            }
+            Ok(adopted)
+        })
     }
 
     /// Which of the chunks wait to be freed.
-    fn waiting(&self, chunks: &[ChunkId]) -> io::Result<Vec<bool>> {
+    pub fn waiting(&self, chunks: &[ChunkId]) -> io::Result<Vec<bool>> {
         self.book.read(|txn| {
             let table = txn.open_table(FREEING).map_err(failed)?;
             chunks.iter().map(|chunk| Ok(table.get(&chunk.0).map_err(failed)?.is_some())).collect()
@@ -287,7 +302,7 @@ fn end_key(end: Moment, claim: &Key) -> EndKey {
 }
 
 fn of(
-    table: &impl ReadableTable<&'static Key, &'static [u8; 24]>,
+    table: &impl ReadableTable<&'static Key, &'static [u8; 32]>,
     chunk: ChunkId,
 ) -> io::Result<Vec<ClaimState>> {
     let (first, last) = (key(chunk, Writer([0; 32])), key(chunk, Writer([0xff; 32])));
@@ -323,7 +338,7 @@ impl<'txn> Tables<'txn> {
     }
 
     fn enter(&mut self, now: Moment, new: &NewClaim) -> io::Result<bool> {
-        let NewClaim { chunk, claim, bytes, written, hearsay } = *new;
+        let NewClaim { chunk, claim, bytes, written, hearsay, said, .. } = *new;
         let old = self.get(chunk, claim.writer)?;
         let more = if written { bytes } else { 0 };
         let after = |seconds: u32| match seconds {
@@ -336,10 +351,13 @@ impl<'txn> Tables<'txn> {
                 until: old.until.max(after(claim.lease_seconds)),
                 retained_until: old.retained_until.max(after(claim.retain_seconds)),
                 bytes: old.bytes.saturating_add(more),
+                said: old.said.max(said),
                 ..old
             },
             None => {
-                if of(&self.claims, chunk)?.len() >= MAX_WRITERS {
+                // What is only heard of must not keep out who comes in person.
+                let most = if hearsay { MAX_WRITERS / 2 } else { MAX_WRITERS };
+                if of(&self.claims, chunk)?.len() >= most {
                     return Ok(false);
                 }
                 ClaimState {
@@ -347,11 +365,24 @@ impl<'txn> Tables<'txn> {
                     until: after(claim.lease_seconds).max(now),
                     retained_until: after(claim.retain_seconds),
                     bytes,
+                    said,
                 }
             }
         };
         self.set(chunk, old.as_ref(), &state)?;
         self.freeing.remove(&chunk.0).map_err(failed)?;
+        Ok(true)
+    }
+
+    /// Gives a chunk that nobody claims, and that does not wait to be freed, a claim that is nobody's.
+    fn adopt(&mut self, now: Moment, chunk: ChunkId, bytes: u64, grace: Duration) -> io::Result<bool> {
+        let waits = self.freeing.get(&chunk.0).map_err(failed)?.is_some();
+        if waits || !of(&self.claims, chunk)?.is_empty() {
+            return Ok(false);
+        }
+        let until = now.after(grace);
+        let state = ClaimState { writer: ORPHAN, until, retained_until: Moment(0), bytes, said: 0 };
+        self.set(chunk, None, &state)?;
         Ok(true)
     }
 
@@ -372,7 +403,7 @@ impl<'txn> Tables<'txn> {
         self.claims.remove(&key).map_err(failed)?;
         self.count(state.writer, 0, 0, 1, state.bytes)?;
         if of(&self.claims, chunk)?.is_empty() {
-            self.freeing.insert(&chunk.0, ()).map_err(failed)?;
+            self.freeing.insert(&chunk.0, state.bytes).map_err(failed)?;
         }
         Ok(())
     }
