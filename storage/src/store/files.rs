@@ -49,10 +49,6 @@ pub trait StoreFile: Debug + Send + Sync {
     /// Makes everything written so far durable. After an error it may or may not be.
     fn sync(&self) -> io::Result<()>;
 
-    /// Tells the system that nobody is expected to read these bytes soon, once they are durable: it need not keep them in
-    /// memory. They stay readable, and if nothing comes of it, nothing is wrong.
-    fn release_memory(&self, _offset: u64, _len: u64) {}
-
     /// Gives the space of a range back to the file system; the range reads as zeros from then on. `false` if the
     /// file system cannot do that, and nothing happened.
     fn punch_hole(&self, offset: u64, len: u64) -> io::Result<bool>;

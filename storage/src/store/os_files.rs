@@ -132,20 +132,6 @@ impl StoreFile for OsFile {
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    fn release_memory(&self, offset: u64, len: u64) {
-        use rustix::fs::{Advice, fadvise};
-        /// The smallest unit in which files are kept in memory.
-        const PAGE: u64 = 4096;
-        // Whole pages only: the next append goes on in the last one, and would have to read it again.
-        let start = offset - offset % PAGE;
-        let end = offset.saturating_add(len);
-        if let Some(len) = std::num::NonZeroU64::new((end - end % PAGE).saturating_sub(start)) {
-            // Advice that is not taken costs memory, and nothing else.
-            let _ = fadvise(&self.file, start, Some(len), Advice::DontNeed);
-        }
-    }
-
-    #[cfg(any(target_os = "linux", target_os = "android"))]
     fn punch_hole(&self, offset: u64, len: u64) -> io::Result<bool> {
         use rustix::fs::{FallocateFlags, fallocate};
         use rustix::io::Errno;

@@ -225,12 +225,8 @@ impl ShardStore {
                 let pad = location.record_len() - location.bare_len() as u64;
                 parts.extend([&header[..], record.descriptor, record.payload, &padding[..pad as usize]]);
             }
-            let start = if run.new { 0 } else { run.start };
-            file.write_all_at(&parts, start)?;
+            file.write_all_at(&parts, if run.new { 0 } else { run.start })?;
             file.sync().map_err(|error| AppendFailure { error, in_sync: true })?;
-            // Memory that is used again at once costs far less than memory that is new; and what is stored here is no
-            // reason to push what others read out of it.
-            file.release_memory(start, run.end - start);
             if run.new {
                 self.files.sync_directory()?;
             }
