@@ -62,6 +62,7 @@ mod short_ids;
 mod table;
 mod time;
 mod timers;
+mod zone;
 
 pub use config::Config;
 pub use density::{Density, density};
@@ -76,6 +77,7 @@ pub use members::{Announcement, ArcMembers, Digest, Gossip, IdPrefix, News, News
 pub use message::{CallId, DecodeError, Message, Notice, Reach, Request, Response};
 pub use metric::{AnyMetric, Classic, Direction, Metric, ParseMetricError, Ring, Row, Shape, Xor};
 pub use peer::{Address, Grouping, NetGroup, Peer, PeerError, PeerInfo};
-pub use placement::rendezvous_order;
+pub use placement::Spread;
 pub use short_ids::ShortIds;
 pub use time::Time;
+pub use zone::{Zone, ZoneError};

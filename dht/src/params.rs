@@ -6,7 +6,7 @@
 use core::time::Duration;
 
 /// Version of the message format: the first byte of every message.
-pub const WIRE_VERSION: u8 = 2;
+pub const WIRE_VERSION: u8 = 3;
 /// Longest encoded message, bytes. Design: fits a few packets, and 40 peers of ordinary size.
 pub const MESSAGE_BYTES_MAX: usize = 16 * 1024;
 /// Most peers in one message. Design.
@@ -15,6 +15,8 @@ pub const MESSAGE_PEERS_MAX: usize = 64;
 pub const ADDRESSES_MAX: usize = 8;
 /// Longest address, bytes. Design: a relayed multiaddress fits.
 pub const ADDRESS_BYTES_MAX: usize = 128;
+/// Longest name of a zone, bytes. Design.
+pub const ZONE_BYTES_MAX: usize = 32;
 
 /// Bits of a digit that a row of the table resolves (base 4). Measured: base 16 costs three times the entries for 0.6 hop.
 pub const DIGIT_BITS: u32 = 2;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use crate::{
     id::NodeId,
     params::{ADDRESS_BYTES_MAX, ADDRESSES_MAX},
+    zone::Zone,
 };
 
 /// A peer as tables and messages hold it. Shared: in a simulation all nodes point to one record per peer.
@@ -91,6 +92,7 @@ pub struct PeerInfo {
     public_key: [u8; 32],
     addrs: Box<[Address]>,
     seq: u64,
+    zone: Option<Zone>,
 }
 
 impl PeerInfo {
@@ -99,7 +101,19 @@ impl PeerInfo {
         if addrs.len() > ADDRESSES_MAX {
             return Err(PeerError::TooManyAddresses);
         }
-        Ok(Self { id: NodeId::from_public_key(&public_key), public_key, addrs: addrs.into(), seq })
+        Ok(Self {
+            id: NodeId::from_public_key(&public_key),
+            public_key,
+            addrs: addrs.into(),
+            seq,
+            zone: None,
+        })
+    }
+
+    /// The same peer in the failure domain that its operator names.
+    #[must_use]
+    pub fn in_zone(self, zone: Option<Zone>) -> Self {
+        Self { zone, ..self }
     }
 
     /// The same peer at other addresses.
@@ -107,7 +121,7 @@ impl PeerInfo {
         if addrs.len() > ADDRESSES_MAX {
             return Err(PeerError::TooManyAddresses);
         }
-        Ok(Self { id: self.id, public_key: self.public_key, addrs: addrs.into(), seq })
+        Ok(Self { addrs: addrs.into(), seq, ..self.clone() })
     }
 
     /// Its place in the network.
@@ -136,6 +150,11 @@ impl PeerInfo {
         self.seq
     }
 
+    /// What it says that it fails together with.
+    pub fn zone(&self) -> Option<&Zone> {
+        self.zone.as_ref()
+    }
+
     /// Whether it can be dialled at all.
     pub fn is_reachable(&self) -> bool {
         !self.addrs.is_empty()
@@ -161,6 +180,7 @@ struct Record<'a> {
     public_key: &'a [u8; 32],
     seq: u64,
     addrs: &'a [Address],
+    zone: Option<&'a Zone>,
 }
 
 #[derive(Deserialize)]
@@ -168,17 +188,20 @@ struct OwnedRecord {
     public_key: [u8; 32],
     seq: u64,
     addrs: Vec<Address>,
+    zone: Option<Zone>,
 }
 
 impl Serialize for PeerInfo {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Record { public_key: &self.public_key, seq: self.seq, addrs: &self.addrs }.serialize(serializer)
+        let Self { public_key, seq, addrs, zone, .. } = self;
+        Record { public_key, seq: *seq, addrs, zone: zone.as_ref() }.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for PeerInfo {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let record = OwnedRecord::deserialize(deserializer)?;
-        PeerInfo::new(record.public_key, record.addrs, record.seq).map_err(de::Error::custom)
+        let peer = PeerInfo::new(record.public_key, record.addrs, record.seq).map_err(de::Error::custom)?;
+        Ok(peer.in_zone(record.zone))
     }
 }

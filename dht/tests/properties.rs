@@ -34,8 +34,12 @@ fn metrics() -> impl Strategy<Value = AnyMetric> {
 
 fn peers() -> impl Strategy<Value = Peer> {
     let address = prop::collection::vec(any::<u8>(), 0..=128).prop_map(|bytes| Address::new(&bytes).unwrap());
-    (any::<[u8; 32]>(), prop::collection::vec(address, 0..=8), any::<u64>())
-        .prop_map(|(public_key, addrs, seq)| Arc::new(PeerInfo::new(public_key, addrs, seq).unwrap()))
+    let zone = prop::option::of("[a-z0-9-]{1,32}").prop_map(|zone| zone.map(|zone| zone.parse().unwrap()));
+    (any::<[u8; 32]>(), prop::collection::vec(address, 0..=8), any::<u64>(), zone).prop_map(
+        |(public_key, addrs, seq, zone)| {
+            Arc::new(PeerInfo::new(public_key, addrs, seq).unwrap().in_zone(zone))
+        },
+    )
 }
 
 fn messages() -> impl Strategy<Value = Message> {
@@ -190,10 +194,11 @@ proptest! {
     }
 }
 
-/// The bytes of version 1. If this fails, the format has changed and the version must too.
+/// The bytes of version 3. If this fails, the format has changed and the version must too.
 #[test]
 fn the_format_stays() {
     let peer = Arc::new(PeerInfo::new([1; 32], vec![Address::new(b"\x04\x7f").unwrap()], 300).unwrap());
+    let zoned = (*peer).clone().in_zone(Some("attic".parse().unwrap()));
     let encode = |message: &Message| {
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
@@ -201,18 +206,18 @@ fn the_format_stays() {
     };
     let key = Key::from_bytes([0xab; 32]);
     let ab = "ab".repeat(32);
-    let record = format!("{}ac0201{}", "01".repeat(32), "02047f");
+    let record = format!("{}ac0201{}", "01".repeat(32), "02047f00");
     let cases = [
-        (Message::Request(CallId(5), Request::Ping), "02000500".to_string()),
-        (Message::Request(CallId(300), Request::Closest { key, count: 20 }), format!("0200ac0201{ab}14")),
-        (Message::Request(CallId(5), Request::Leaves { known: 1, have: None }), "020005020100".to_string()),
+        (Message::Request(CallId(5), Request::Ping), "03000500".to_string()),
+        (Message::Request(CallId(300), Request::Closest { key, count: 20 }), format!("0300ac0201{ab}14")),
+        (Message::Request(CallId(5), Request::Leaves { known: 1, have: None }), "030005020100".to_string()),
         (
             Message::Request(
                 CallId(5),
                 Request::Leaves { known: 1, have: Some(ShortIds::of([peer.id(), peer.id()].iter(), 27)) },
             ),
             // Place 3: the twelfth byte of the id and the next.
-            "02000502010105038a8c8a8c".to_string(),
+            "03000502010105038a8c8a8c".to_string(),
         ),
         (
             Message::Response(
@@ -224,17 +229,21 @@ fn the_format_stays() {
                     peers: vec![peer.clone()],
                 },
             ),
-            format!("020105020102{}0301{record}", "ffffffffffffffffff01"),
+            format!("030105020102{}0301{record}", "ffffffffffffffffff01"),
         ),
-        (Message::Response(CallId(5), Response::LeavesChanged), "02010504".to_string()),
-        (Message::Response(CallId(5), Response::Pong), "02010500".to_string()),
+        (Message::Response(CallId(5), Response::LeavesChanged), "03010504".to_string()),
+        (Message::Response(CallId(5), Response::Pong), "03010500".to_string()),
         (
             Message::Response(CallId(5), Response::Closest { peers: vec![peer.clone()], covered: true }),
-            format!("0201050101{record}01"),
+            format!("0301050101{record}01"),
         ),
-        (Message::Response(CallId(5), Response::LeavesUnchanged), "02010503".to_string()),
-        (Message::Notice(Notice::Leaving), "020201".to_string()),
-        (Message::Notice(Notice::Record((*peer).clone())), format!("020200{record}")),
+        (Message::Response(CallId(5), Response::LeavesUnchanged), "03010503".to_string()),
+        (Message::Notice(Notice::Leaving), "030201".to_string()),
+        (Message::Notice(Notice::Record((*peer).clone())), format!("030200{record}")),
+        (
+            Message::Notice(Notice::Record(zoned)),
+            format!("030200{}0105{}", record.trim_end_matches("00"), "6174746963"),
+        ),
     ];
     for (message, expected) in cases {
         assert_eq!(encode(&message), expected, "{message:?}");
@@ -269,10 +278,10 @@ fn crowded_messages_are_cut_and_refused() {
     message.encode(&mut bytes);
     assert_eq!(named(&Message::decode(&bytes).unwrap()), &named(&message)[..64]);
     // The same with the count pushed beyond the limit by hand.
-    let mut crowded = vec![2, 1, 1, 1, 100];
+    let mut crowded = vec![3, 1, 1, 1, 100];
     for number in 0..100 {
         crowded.extend([number; 32]);
-        crowded.extend([1, 0]);
+        crowded.extend([1, 0, 0]);
     }
     crowded.push(0);
     assert_eq!(Message::decode(&crowded), Err(DecodeError::TooManyPeers));

@@ -6,7 +6,7 @@ mod overlay;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use chordage_dht::AnyMetric;
+use chordage_dht::{AnyMetric, Zone};
 use libp2p::Multiaddr;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,9 @@ pub struct Config {
     pub announce: Vec<Multiaddr>,
     /// Daemons to join through, `/ip4/…/tcp/…` with or without `/p2p/…`. Empty: the first of a new network.
     pub bootstrap: Vec<Multiaddr>,
+    /// What this daemon fails together with, such as a house, a rack or a provider: 1 to 32 of `a-z`, `0-9` and `-`, the same
+    /// for all daemons there. The shards of a chunk are spread over zones. None unless told otherwise.
+    pub zone: Option<Zone>,
     /// Most bytes of shards to hold for the network.
     pub quota_bytes: u64,
     /// Serve the API on this loopback address too, with a bearer token; the Unix socket is always there.
@@ -93,6 +96,7 @@ impl Default for Config {
             listen: vec![addr("/ip4/127.0.0.1/tcp/0"), addr("/ip4/127.0.0.1/udp/0/quic-v1")],
             announce: Vec::new(),
             bootstrap: Vec::new(),
+            zone: None,
             quota_bytes: 100 << 30,
             api_listen: None,
             api_connections_max: 128,

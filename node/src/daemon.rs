@@ -123,7 +123,8 @@ impl Daemon {
         // A record without addresses is what makes a client.
         let addrs = announced.iter().filter_map(to_address).take(8).collect();
         let local = PeerInfo::new(identity.public_key, addrs, record_sequence())
-            .map_err(|error| StartError::System(error.to_string()))?;
+            .map_err(|error| StartError::System(error.to_string()))?
+            .in_zone(config.zone.clone());
         let local_id = local.id();
 
         let leaving = CancellationToken::new();

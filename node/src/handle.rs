@@ -146,6 +146,7 @@ impl NodeHandle {
             pid: std::process::id(),
             state: state.to_owned(),
             role: if view.status.client { Role::Client } else { Role::Member }.to_string(),
+            zone: view.local.zone().map(ToString::to_string),
             join_problem: view.join_problem,
             listen: view.listen.iter().map(ToString::to_string).collect(),
             metric: self.inner.metric.to_string(),

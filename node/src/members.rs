@@ -64,6 +64,7 @@ fn member(peer: &PeerInfo, state: &str) -> MemberStatus {
         peer_id: peer_id(peer.public_key()).map(|id| id.to_string()).unwrap_or_default(),
         state: state.to_owned(),
         role: if peer.is_reachable() { "ordinary" } else { "client" }.to_owned(),
+        zone: peer.zone().map(ToString::to_string),
         incarnation: peer.seq(),
         age_seconds: 0.0,
         gone_seconds: None,

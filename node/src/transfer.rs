@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chordage_dht::{Confirm, Key, Lookup, LookupOptions, NodeId, Peer, rendezvous_order};
-use chordage_storage::ChunkId;
+use chordage_dht::{Confirm, Key, Lookup, LookupOptions, NodeId, Peer, Spread};
 use chordage_storage::catalog::Catalog;
+use chordage_storage::{ChunkId, Redundancy};
 
 use crate::coding::{Budget, Coders};
 use crate::driver::{DriverHandle, FindError};
@@ -13,6 +13,7 @@ use crate::get::{Holders, Totals};
 use crate::put::{Planned, Standing};
 use crate::shards::{ShardClient, TrafficCounters};
 use crate::store::Store;
+use crate::wire::peer::net_group;
 
 /// Nodes that are candidates for the shards of one chunk: this many times n, as far as the overlay allows.
 const WINDOW_FACTOR: usize = 3;
@@ -55,12 +56,12 @@ impl Transfer {
     pub(crate) async fn candidates(
         &self,
         chunk: ChunkId,
-        n: u8,
+        redundancy: Redundancy,
         freshness: Freshness,
     ) -> Result<Vec<Peer>, FindError> {
         let key = ring_key(chunk);
-        let closest = self.near(key, window(n), freshness).await?;
-        Ok(rendezvous_order(&key, &closest))
+        let closest = self.near(key, window(redundancy.n()), freshness).await?;
+        Ok(spread(redundancy).order(&key, &closest))
     }
 
     /// The `want` nodes nearest to `key`, nearest first.
@@ -98,6 +99,11 @@ impl Transfer {
 /// How many of the nodes nearest a chunk may hold its shards.
 pub(crate) fn window(n: u8) -> usize {
     (usize::from(n) * WINDOW_FACTOR).min(WINDOW_MAX)
+}
+
+/// How the shards of a chunk of this code are spread over failure domains.
+pub(crate) fn spread(redundancy: Redundancy) -> Spread {
+    Spread::new(net_group, redundancy.tolerates())
 }
 
 /// The place of a chunk on the ring is its address.

@@ -29,6 +29,8 @@ pub(crate) struct Launch<'a> {
     /// Nowhere, for a client.
     pub(crate) listen: &'a [String],
     pub(crate) client: bool,
+    /// Which of the network's failure domains it is in.
+    pub(crate) zone: Option<usize>,
     pub(crate) bootstrap: &'a [String],
     pub(crate) daemon_args: &'a [String],
     pub(crate) lifetime: Lifetime,
@@ -78,6 +80,9 @@ impl Launch<'_> {
         }
         if self.client {
             command.args(["--role", "client"]);
+        }
+        if let Some(zone) = self.zone {
+            command.args(["--zone".to_owned(), format!("zone-{zone}")]);
         }
         command.args(self.daemon_args);
         match self.lifetime {

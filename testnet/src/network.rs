@@ -114,6 +114,7 @@ impl Testnet {
         let mut plan = Plan::new(program, places.dir(), state.nodes.len());
         plan.lifetime = Lifetime::Detachable;
         plan.daemon_args = state.daemon_args;
+        plan.zones = state.zones;
         let member = |state| Member { state, ..Member::default() };
         let members = state.nodes.into_iter().map(member).collect();
         Ok(Self { places, plan, members, lock })
@@ -352,7 +353,7 @@ impl Testnet {
     }
 
     pub(crate) fn save(&self) -> Result<(), StateError> {
-        let mut state = State::new(self.plan.daemon_args.clone());
+        let mut state = State::new(self.plan.daemon_args.clone(), self.plan.zones);
         state.nodes = self.members.iter().map(|member| member.state.clone()).collect();
         self.places.save(&state)
     }

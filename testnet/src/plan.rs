@@ -16,6 +16,8 @@ pub struct Plan {
     pub nodes: usize,
     /// Further arguments for every daemon, such as `--metric xor`.
     pub daemon_args: Vec<String>,
+    /// Into how many failure domains the daemons are put, in turn; 0: into none.
+    pub zones: usize,
     /// Where each daemon listens. Port 0 lets the system choose, so that networks never collide.
     pub listen: Vec<String>,
     /// Whether the daemons may go on when this process ends.
@@ -35,6 +37,7 @@ impl Plan {
             dir: dir.into(),
             nodes,
             daemon_args: Vec::new(),
+            zones: 0,
             listen: vec!["/ip4/127.0.0.1/tcp/0".into(), "/ip4/127.0.0.1/udp/0/quic-v1".into()],
             lifetime: Lifetime::Owned,
             starting_max: 2 * cores,

@@ -128,6 +128,7 @@ impl Testnet {
             log: &self.places.log(index),
             listen: if client { &[] } else { &self.plan.listen },
             client,
+            zone: index.checked_rem(self.plan.zones),
             bootstrap,
             daemon_args: &self.plan.daemon_args,
             lifetime: self.plan.lifetime,

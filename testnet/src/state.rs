@@ -24,6 +24,9 @@ pub(crate) struct State {
     version: u32,
     /// Arguments that every daemon of this network gets besides the ones that place it.
     pub(crate) daemon_args: Vec<String>,
+    /// Into how many failure domains they are put, in turn.
+    #[serde(default)]
+    pub(crate) zones: usize,
     /// The daemons, in order of their index.
     pub(crate) nodes: Vec<NodeState>,
 }
@@ -208,8 +211,8 @@ impl Places {
 }
 
 impl State {
-    pub(crate) fn new(daemon_args: Vec<String>) -> Self {
-        Self { version: VERSION, daemon_args, nodes: Vec::new() }
+    pub(crate) fn new(daemon_args: Vec<String>, zones: usize) -> Self {
+        Self { version: VERSION, daemon_args, zones, nodes: Vec::new() }
     }
 }
 
@@ -227,7 +230,7 @@ mod tests {
     fn what_is_saved_is_found_again() {
         let (_dir, places) = places();
         places.prepare().expect("prepare");
-        let mut state = State::new(vec!["--metric".into(), "xor".into()]);
+        let mut state = State::new(vec!["--metric".into(), "xor".into()], 3);
         let process = ProcessId { pid: 7, start_ticks: 8 };
         state.nodes.push(NodeState {
             process: Some(process),
@@ -238,6 +241,7 @@ mod tests {
         places.save(&state).expect("save");
         let found = places.load().expect("load");
         assert_eq!(found.daemon_args, ["--metric", "xor"]);
+        assert_eq!(found.zones, 3);
         assert_eq!((found.nodes[0].process, found.nodes[0].client), (Some(process), true));
         places.prepare().expect("a network's own directory may be prepared again");
     }

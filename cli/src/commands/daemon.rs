@@ -41,6 +41,7 @@ Examples:
   chordage daemon --listen /ip4/0.0.0.0/tcp/4700       reachable for others
   chordage daemon --bootstrap /ip4/192.0.2.7/tcp/4700  join through another
   chordage daemon --role client --bootstrap ADDRESS    behind NAT: stores and fetches, holds nothing
+  chordage daemon --zone attic                         fails together with all others in the zone `attic`
   chordage daemon --data-dir /tmp/second --bootstrap ADDRESS_FROM_STATUS
   CHORDAGE_LOG=debug chordage daemon")]
 pub(crate) struct DaemonArgs {
@@ -57,6 +58,10 @@ pub(crate) struct DaemonArgs {
     /// nothing [default: member]
     #[arg(long, value_name = "ROLE")]
     role: Option<Role>,
+    /// What this daemon fails together with, such as a house, a rack or a provider: a short name, the same for all daemons there. The
+    /// shards of a chunk are spread over zones [default: none]
+    #[arg(long, value_name = "NAME")]
+    zone: Option<String>,
     /// Name of the network; daemons of other networks are not understood [default: main]
     #[arg(long, value_name = "NAME")]
     network: Option<String>,
@@ -188,6 +193,9 @@ fn settings(args: DaemonArgs, dir: &Path) -> Result<Config, CliError> {
     }
     if let Some(role) = args.role {
         config.overlay.role = role;
+    }
+    if let Some(zone) = args.zone {
+        config.zone = Some(parse("--zone", &zone)?);
     }
     if let Some(network) = args.network {
         config.network = network;

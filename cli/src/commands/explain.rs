@@ -1,5 +1,7 @@
 //! `chordage explain`.
 
+use std::collections::BTreeMap;
+
 use chordage_node::api::types::{ChunkExplained, Explanation};
 use clap::Args;
 
@@ -53,7 +55,7 @@ pub(crate) async fn run(
 }
 
 fn describe(explanation: &Explanation) -> Vec<String> {
-    let Explanation { chunks, whole, waiting, to_repair, unreadable, .. } = explanation;
+    let Explanation { chunks, whole, waiting, to_repair, unreadable, hang_on_one_zone, .. } = explanation;
     let mut state = format!("chunks     {chunks}: {whole} whole");
     for (count, what) in [
         (waiting, "miss shards that are waited for"),
@@ -75,6 +77,12 @@ fn describe(explanation: &Explanation) -> Vec<String> {
             explanation.observed_node_hours,
         ),
     ];
+    if *hang_on_one_zone > 0 {
+        lines.push(format!(
+            "zones      {} if a single zone failed: more daemons in other zones would help",
+            human::count(*hang_on_one_zone, "chunk could not be read", "chunks could not be read")
+        ));
+    }
     for chunk in &explanation.worst {
         lines.extend(describe_chunk(chunk));
     }
@@ -111,6 +119,12 @@ fn describe_chunk(chunk: &ChunkExplained) -> Vec<String> {
         .filter_map(|shard| Some(format!("{}:{}", shard.index, short(shard.holder.as_deref()?))))
         .collect();
     lines.push(format!("           held by {}", holders.join(" ")));
+    if let Some(zones) = zones(chunk) {
+        lines.push(format!(
+            "           in {zones}; {} are left if any one fails",
+            chunk.present_without_a_zone
+        ));
+    }
     for shard in chunk.shards.iter().filter(|shard| shard.state != "present") {
         let ago = shard
             .missing_seconds
@@ -120,6 +134,17 @@ fn describe_chunk(chunk: &ChunkExplained) -> Vec<String> {
         lines.push(format!("           shard {} {}{ago}{by}", shard.index, shard.state));
     }
     lines
+}
+
+/// How many shards each zone has, if there are zones.
+fn zones(chunk: &ChunkExplained) -> Option<String> {
+    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+    for shard in chunk.shards.iter().filter(|shard| shard.state == "present") {
+        *counts.entry(shard.zone.as_deref().unwrap_or("none")).or_default() += 1;
+    }
+    let has_zones = counts.keys().any(|zone| *zone != "none");
+    let zones: Vec<String> = counts.iter().map(|(zone, count)| format!("{zone}:{count}")).collect();
+    has_zones.then(|| format!("zones {}", zones.join(" ")))
 }
 
 /// What will happen, in words.

@@ -53,6 +53,7 @@ pub(crate) async fn run(
 
 fn row(member: &MemberStatus) -> String {
     let rtt = member.rtt_ms.map_or_else(|| "-".to_owned(), |rtt| format!("{rtt:.1} ms"));
+    let zone = member.zone.as_ref().map(|zone| format!("  zone {zone}")).unwrap_or_default();
     let note = match (member.is_self, member.gone_seconds) {
         (true, _) => "  this daemon".to_owned(),
         (false, Some(gone)) => format!("  lost {} ago", human::seconds(gone)),
@@ -60,7 +61,7 @@ fn row(member: &MemberStatus) -> String {
         (false, None) => String::new(),
     };
     format!(
-        "{}  {:<7}  {:<8}  {:>9}  {rtt:>10}{note}",
+        "{}  {:<7}  {:<8}  {:>9}  {rtt:>10}{zone}{note}",
         short(&member.id),
         member.state,
         member.role,

@@ -65,6 +65,9 @@ fn describe(status: &Status) -> String {
             human::seconds(status.cpu_seconds)
         ),
     ];
+    if let Some(zone) = &status.zone {
+        lines.insert(1, format!("zone       {zone}: what this daemon fails together with"));
+    }
     if let Some(problem) = &status.join_problem {
         lines.insert(1, format!("problem    {problem}"));
     }

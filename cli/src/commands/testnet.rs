@@ -69,6 +69,9 @@ struct UpArgs {
     /// How many clients beside these: they store and fetch, and hold nothing
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1000))]
     clients: u16,
+    /// Into how many zones to put the daemons of a new network, in turn: chunks are spread so that any one may fail
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    zones: u16,
     /// Arguments for every daemon of a new network, after `--` (see `chordage daemon --help`)
     #[arg(last = true, value_name = "DAEMON_ARGS")]
     daemon_args: Vec<String>,
@@ -126,6 +129,10 @@ async fn up(args: UpArgs, printer: &Printer) -> Result<(), CliError> {
             return Err(usage("the daemons of this network have their arguments already")
                 .hint("leave out what comes after `--`, or take another --dir"));
         }
+        if args.zones != 0 {
+            return Err(usage("the daemons of this network have their zones already")
+                .hint("leave out --zones, or take another --dir"));
+        }
         let members = network.len() - network.clients();
         if members > nodes {
             return Err(usage(format!("there are {members} daemons in {dir:?}, and {nodes} are asked for"))
@@ -142,6 +149,7 @@ async fn up(args: UpArgs, printer: &Printer) -> Result<(), CliError> {
         let mut plan = Plan::new(program()?, dir, nodes);
         plan.lifetime = Lifetime::Detachable;
         plan.daemon_args = args.daemon_args;
+        plan.zones = args.zones.into();
         Testnet::start(plan).await?
     };
     network.add_clients(clients.saturating_sub(network.clients())).await?;

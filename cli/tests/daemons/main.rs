@@ -19,3 +19,4 @@ mod restart;
 mod testnet_command;
 mod unfinished;
 mod writer;
+mod zones;

@@ -11,7 +11,7 @@ use crate::damage::{files_below, flip_bytes};
 use crate::harness::{Net, PATIENCE, PROGRAM, json_of, random_bytes};
 
 /// Seconds where a network of real life has hours and days.
-const IMPATIENT: &str = "\
+pub(crate) const IMPATIENT: &str = "\
 [repair]
 survey_seconds = 1
 suspect_seconds = 1
@@ -24,18 +24,24 @@ brake_percent = 100
 
 impl Net {
     /// A network whose daemons have settings of their own.
-    async fn with_settings(nodes: usize, settings: &str) -> Self {
+    pub(crate) async fn with_settings(nodes: usize, settings: &str) -> Self {
+        Self::in_zones(nodes, 0, settings).await
+    }
+
+    /// The same, with daemons in so many failure domains, in turn.
+    pub(crate) async fn in_zones(nodes: usize, zones: usize, settings: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("settings.toml");
         fs::write(&file, settings).unwrap();
         let mut plan = Plan::new(PROGRAM, dir.path().join("net"), nodes);
+        plan.zones = zones;
         plan.daemon_args = vec!["--config".into(), file.display().to_string()];
         let net = Testnet::start(plan).await.unwrap();
         net.wait_settled(PATIENCE).await.unwrap();
         Self::of(net, dir)
     }
 
-    async fn explain(&self, node: usize, link: &str) -> Value {
+    pub(crate) async fn explain(&self, node: usize, link: &str) -> Value {
         json_of(&self.run(node, ["explain", "--json"], [link]).await)
     }
 
@@ -44,7 +50,7 @@ impl Net {
     }
 
     /// Waits until every shard of an object is on a live node.
-    async fn wait_whole(&self, node: usize, link: &str) {
+    pub(crate) async fn wait_whole(&self, node: usize, link: &str) {
         let whole = async || {
             let health = self.health(node, link).await;
             if health.full == health.chunks {

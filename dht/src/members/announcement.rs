@@ -77,6 +77,7 @@ impl Announcement {
     /// Length of its encoding, bytes, or a little more.
     pub(super) fn encoded_len(&self) -> usize {
         let addresses: usize = self.record.addrs().iter().map(|address| address.as_bytes().len() + 2).sum();
-        32 + 10 + 64 + 1 + addresses
+        let zone = self.record.zone().map_or(0, |zone| zone.as_str().len() + 1);
+        32 + 10 + 64 + 1 + addresses + 1 + zone
     }
 }

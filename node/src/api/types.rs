@@ -167,6 +167,9 @@ pub struct Status {
     /// `member`, or `client`: in nobody's tables, and it holds no shards.
     #[serde(default = "member")]
     pub role: String,
+    /// The failure domain that its settings name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
     /// Why joining has not succeeded yet, when it has not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join_problem: Option<String>,

@@ -23,9 +23,6 @@ use crate::transfer::{Freshness, Transfer};
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(12);
 /// How long a single holder may take.
 const HOLDER_TIMEOUT: Duration = Duration::from_secs(8);
-/// Shards needed and shards in all, as long as nobody has said: only roots do not carry it with them. With a code of
-/// fewer than four data shards a few shards come for nothing; with another guess all codes would wait a round trip longer.
-const UNKNOWN: (u8, u8) = (4, 20);
 /// Of so many candidates of a root the fastest are asked first; the smallest code in use has as many shards.
 const LIKELY_OF_ROOT: u8 = 3;
 /// Holders asked beyond those needed when the reader waits. When chunks are fetched ahead these would only cost
@@ -50,7 +47,7 @@ pub(super) async fn fetch(
     let mut fetching = Fetching {
         transfer,
         chunk,
-        k: chunk.redundancy.map_or(UNKNOWN.0, |r| r.k()),
+        k: chunk.redundancy.unwrap_or(Redundancy::ASSUMED).k(),
         spares: if hurry == Hurry::Now { SPARES } else { 0 },
         descriptor: None,
         received: Vec::new(),
@@ -91,10 +88,13 @@ impl Fetching<'_> {
     async fn run(&mut self) -> Result<(Bytes, Redundancy), GetError> {
         // First those we know of; if they do not have enough, those that the overlay finds afresh.
         for freshness in [Freshness::Known, Freshness::Asked] {
-            let n = self.chunk.redundancy.map_or(UNKNOWN.1, |r| r.n());
+            let redundancy = self.chunk.redundancy.unwrap_or(Redundancy::ASSUMED);
             count(&self.transfer.read_totals.lookups, 1);
-            let candidates =
-                self.transfer.candidates(self.chunk.id, n, freshness).await.map_err(GetError::Find)?;
+            let candidates = self
+                .transfer
+                .candidates(self.chunk.id, redundancy, freshness)
+                .await
+                .map_err(GetError::Find)?;
             let likely = self.chunk.redundancy.map_or(LIKELY_OF_ROOT, |r| r.n());
             let candidates = self.transfer.holders.order(candidates, likely, Instant::now());
             if let Some(found) = self.ask(candidates.into()).await? {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chordage_dht::{NodeId, Peer};
-use chordage_storage::{ChunkId, ChunkRef, Link};
+use chordage_storage::{ChunkId, ChunkRef, Link, Redundancy};
 use futures::stream::{self, StreamExt};
 use tokio::time::Instant;
 
@@ -53,8 +53,8 @@ pub(super) async fn survey(transfer: &Transfer, object: &OpenObject) -> Option<H
     for round in object.distinct_chunks().chunks(ROUND) {
         let mut asked: BTreeMap<NodeId, (Peer, Vec<ChunkId>)> = BTreeMap::new();
         for chunk in round {
-            let n = chunk.redundancy.map_or(20, |r| r.n());
-            for peer in transfer.candidates(chunk.id, n, Freshness::Known).await.ok()? {
+            let redundancy = chunk.redundancy.unwrap_or(Redundancy::ASSUMED);
+            for peer in transfer.candidates(chunk.id, redundancy, Freshness::Known).await.ok()? {
                 asked.entry(peer.id()).or_insert_with(|| (peer, Vec::new())).1.push(chunk.id);
             }
         }

@@ -104,7 +104,10 @@ impl Net {
         let object = self.daemons[node].handle().open(link).await.expect("opened");
         let mut orders = Vec::new();
         for chunk in object.distinct_chunks() {
-            let found = transfer.candidates(chunk.id, NODES, Freshness::Known).await.expect("found");
+            let found = transfer
+                .candidates(chunk.id, Redundancy::new(K, NODES).expect("a code"), Freshness::Known)
+                .await
+                .expect("found");
             let order = transfer.holders.order(found, NODES, Instant::now());
             orders.push(order.iter().map(|peer| peer.id()).collect());
         }

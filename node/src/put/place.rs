@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::PutError;
 use crate::shards::{Refusal, ShardSet};
 use crate::store::StoreError;
-use crate::transfer::{Freshness, Transfer};
+use crate::transfer::{Freshness, Transfer, spread};
 
 /// How long asking who holds shards already may take; who does not answer counts as holding none.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -60,13 +60,13 @@ pub(super) async fn place(
     let descriptor = chunk.descriptor.encode();
     let shard_len = chunk.descriptor.shard_len() as u64;
 
-    let candidates = transfer.candidates(id, n, Freshness::Known).await?;
+    let candidates = transfer.candidates(id, redundancy, Freshness::Known).await?;
     let mut spares: VecDeque<Peer> = candidates.into();
     let nearest: Vec<Peer> = spares.drain(..spares.len().min(n.into())).collect();
 
     // Whoever holds a shard of this chunk keeps it: equal data is not sent again.
     let mut held = ShardSet::default();
-    let mut free = VecDeque::new();
+    let (mut holders, mut free) = (Vec::new(), Vec::new());
     let asked = if ask_first {
         ask(transfer, id, nearest).await
     } else {
@@ -74,11 +74,19 @@ pub(super) async fn place(
     };
     for (peer, set) in asked {
         match set.iter().find(|index| *index < n && !held.contains(*index)) {
-            Some(index) => held.insert(index),
-            None => free.push_back(peer),
+            Some(index) => {
+                held.insert(index);
+                holders.push(peer);
+            }
+            None => free.push(peer),
         }
     }
-    free.append(&mut spares);
+    free.extend(spares);
+    // What lies in a failure domain already counts for it.
+    let mut free: VecDeque<Peer> = match holders.is_empty() {
+        true => free.into(),
+        false => spread(redundancy).beside(&holders, free).into(),
+    };
 
     let mut acked: BTreeSet<u8> = held.iter().collect();
     let found = acked.len();

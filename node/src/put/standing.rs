@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chordage_dht::{NodeId, Peer};
-use chordage_storage::{ChunkId, ChunkRef};
+use chordage_storage::{ChunkId, ChunkRef, Redundancy};
 use futures::stream::{self, StreamExt};
 use tokio::time::Instant;
 
@@ -98,9 +98,10 @@ pub(crate) async fn ask(transfer: &Transfer, chunks: &[ChunkRef]) {
 async fn ask_round(transfer: &Transfer, chunks: &[ChunkRef]) {
     let looked_up = stream::iter(chunks.to_vec())
         .map(|chunk| async move {
-            let n = chunk.redundancy.map_or(1, |redundancy| redundancy.n());
+            let redundancy = chunk.redundancy.unwrap_or(Redundancy::ASSUMED);
+            let n = redundancy.n();
             // Where nobody can be found, nobody holds anything.
-            let found = transfer.candidates(chunk.id, n, Freshness::Known).await.unwrap_or_default();
+            let found = transfer.candidates(chunk.id, redundancy, Freshness::Known).await.unwrap_or_default();
             (chunk, n, found)
         })
         .buffered(PARALLEL)

@@ -89,7 +89,7 @@ async fn ask(inner: &Inner, Question { shard, of }: Question) -> Option<()> {
     let nodes = transfer.driver.view().await?.status.size.nodes.round().max(1.0) as u64;
     let descriptor = transfer.store.descriptors(vec![shard.chunk]).await.ok()?.pop()??;
     let mut arcs = Arcs::new(inner.metric, nodes);
-    let window = arcs.window(transfer, shard.chunk, descriptor.redundancy().n()).await?;
+    let window = arcs.window(transfer, shard.chunk, descriptor.redundancy()).await?;
     // Whoever has left the window is found by the next survey.
     let peer = window.iter().find(|peer| holder(peer) == of)?;
     let hash = descriptor.shard_hashes().get(usize::from(shard.index))?;

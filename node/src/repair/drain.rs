@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use chordage_dht::Peer;
 use chordage_storage::repair::Answer;
-use chordage_storage::{ChunkId, ShardKey};
+use chordage_storage::{ChunkId, Redundancy, ShardKey};
 use futures::stream::{self, StreamExt};
 use tokio::time::{Instant, sleep};
 
+use super::rebuild::holding;
 use super::survey::Questions;
 use super::window::Arcs;
 use super::{Inner, Repairer};
 use crate::api::types::DrainStatus;
 use crate::shards::ShardSet;
+use crate::transfer::spread;
 
 /// Shards that are looked at together.
 const BATCH: usize = 256;
@@ -101,7 +103,7 @@ async fn walk(inner: &Inner) -> Option<Pass> {
         }
         let chunks: Vec<ChunkId> = held.keys().copied().collect();
         let descriptors = transfer.store.descriptors(chunks.clone()).await.ok()?;
-        let mut windows: BTreeMap<ChunkId, Vec<Peer>> = BTreeMap::new();
+        let mut windows: BTreeMap<ChunkId, (Redundancy, Vec<Peer>)> = BTreeMap::new();
         let mut questions = Questions::default();
         for (chunk, descriptor) in chunks.iter().zip(descriptors) {
             // Deleted or damaged since it was listed: nothing to hand over.
@@ -109,17 +111,23 @@ async fn walk(inner: &Inner) -> Option<Pass> {
                 held.remove(chunk);
                 continue;
             };
-            let mut window = arcs.window(transfer, *chunk, descriptor.redundancy().n()).await?;
+            let mut window = arcs.window(transfer, *chunk, descriptor.redundancy()).await?;
             window.retain(|peer| !transfer.is_local(peer));
             window.iter().for_each(|peer| questions.add(peer, *chunk));
-            windows.insert(*chunk, window);
+            windows.insert(*chunk, (descriptor.redundancy(), window));
         }
         let mut answers = questions.ask(inner).await;
         let mut handing = stream::iter(held)
             .map(|(chunk, indices)| {
-                let window = windows.remove(&chunk).unwrap_or_default();
+                let (redundancy, window) =
+                    windows.remove(&chunk).unwrap_or((Redundancy::ASSUMED, Vec::new()));
                 let answers = answers.remove(&chunk).unwrap_or_default();
-                hand_over(inner, chunk, indices, window, answers)
+                let empty = |peer: &Peer| {
+                    answers.iter().any(|(other, answer)| other.id() == peer.id() && answer.held == Some(0))
+                };
+                let free = window.into_iter().filter(empty).collect();
+                let free = spread(redundancy).beside(&holding(&answers), free);
+                hand_over(inner, chunk, indices, free, answers)
             })
             .buffer_unordered(PARALLEL);
         while let Some(done) = handing.next().await {
@@ -142,13 +150,11 @@ async fn hand_over(
     inner: &Inner,
     chunk: ChunkId,
     indices: Vec<u8>,
-    window: Vec<Peer>,
+    free: Vec<Peer>,
     answers: Vec<(Peer, Answer)>,
 ) -> Pass {
     let shown = super::rounds::shown(&answers);
-    let empty =
-        |peer: &Peer| answers.iter().any(|(other, answer)| other.id() == peer.id() && answer.held == Some(0));
-    let mut free = window.into_iter().filter(|peer| empty(peer));
+    let mut free = free.into_iter();
     let mut pass = Pass { seen: indices.len() as u64, ..Pass::default() };
     for index in indices {
         if shown >> index & 1 == 1 {

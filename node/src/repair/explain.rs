@@ -50,6 +50,7 @@ impl Repairer {
             whole: 0,
             waiting: 0,
             to_repair: 0,
+            hang_on_one_zone: 0,
             unreadable: 0,
             loss_per_year: 0.0,
             loss_is_floor: false,
@@ -64,8 +65,9 @@ impl Repairer {
             let mut windows = BTreeMap::new();
             let mut questions = Questions::default();
             for chunk in round {
-                let n = chunk.redundancy.unwrap_or(fallback).n();
-                let window = arcs.window(&inner.transfer, chunk.id, n).await.ok_or(GetError::Interrupted)?;
+                let redundancy = chunk.redundancy.unwrap_or(fallback);
+                let window =
+                    arcs.window(&inner.transfer, chunk.id, redundancy).await.ok_or(GetError::Interrupted)?;
                 window.iter().for_each(|peer| questions.add(peer, chunk.id));
                 windows.insert(chunk.id, window);
             }
@@ -76,6 +78,9 @@ impl Repairer {
                 let answers = answers.remove(&chunk.id).unwrap_or_default();
                 let explained = explain(inner, chunk.id, redundancy, &answers, accounts.remove(&chunk.id));
                 explanation.chunks += 1;
+                if explained.present >= explained.k && explained.present_without_a_zone < explained.k {
+                    explanation.hang_on_one_zone += 1;
+                }
                 *match explained.need.as_str() {
                     "nothing" => &mut explanation.whole,
                     "wait" => &mut explanation.waiting,
@@ -187,14 +192,13 @@ fn explain(
         Need::Repair { lane: Lane::Normal, .. } => ("repair", None),
         Need::Repair { lane: Lane::Restore, .. } => ("restore", None),
     };
-    let name = |short: Holder| {
-        let peer = answers.iter().find(|(peer, _)| holder(peer) == short);
-        peer.map_or_else(|| short.to_string(), |(peer, _)| peer.id().to_string())
-    };
+    let known = |short: Holder| answers.iter().map(|(peer, _)| peer).find(|peer| holder(peer) == short);
+    let name = |short: Holder| known(short).map_or_else(|| short.to_string(), |peer| peer.id().to_string());
+    let zone = |short: Holder| known(short).and_then(|peer| peer.zone()).map(ToString::to_string);
     let shards = record.sights().iter().zip(0u8..).map(|(sight, index)| {
         let (holder, since) = match *sight {
-            Sight::Held(by) => (Some(name(by)), None),
-            Sight::Missing { by, since, .. } => (Some(name(by)), Some(since)),
+            Sight::Held(by) => (Some(by), None),
+            Sight::Missing { by, since, .. } => (Some(by), Some(since)),
             Sight::Never(since) => (None, Some(since)),
         };
         ShardExplained {
@@ -206,15 +210,18 @@ fn explain(
                 ShardState::Lost => "lost",
             }
             .to_owned(),
-            holder,
+            holder: holder.map(name),
+            zone: holder.and_then(zone),
             missing_seconds: since.map(|since| now.since(since).as_secs_f64()),
         }
     });
+    let shards: Vec<ShardExplained> = shards.collect();
     ChunkExplained {
         chunk: chunk.to_string(),
         k: redundancy.k(),
         n: redundancy.n(),
         present: census.present,
+        present_without_a_zone: census.present.saturating_sub(most_in_a_zone(&shards)),
         silent: census.silent,
         suspect: census.suspect,
         lost: census.lost,
@@ -223,6 +230,17 @@ fn explain(
         surveyed_seconds_ago: surveyed.map(|at| now.since(at).as_secs_f64()),
         need: need.to_owned(),
         changes_in_seconds: when,
-        shards: shards.collect(),
+        shards,
     }
+}
+
+/// How many shards that are there fail together with the largest zone.
+fn most_in_a_zone(shards: &[ShardExplained]) -> u8 {
+    let mut zones: BTreeMap<&str, u8> = BTreeMap::new();
+    for zone in
+        shards.iter().filter(|shard| shard.state == "present").filter_map(|shard| shard.zone.as_deref())
+    {
+        *zones.entry(zone).or_default() += 1;
+    }
+    zones.into_values().max().unwrap_or(0)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chordage_dht::Peer;
 use chordage_storage::repair::{Answer, ChunkRecord, Job, Need, assess};
-use chordage_storage::{ChunkId, Descriptor, RebuildError, rebuild_shards};
+use chordage_storage::{ChunkId, Descriptor, RebuildError, Redundancy, rebuild_shards};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
@@ -15,7 +15,7 @@ use super::survey::Questions;
 use super::window::holder;
 use super::{Inner, now};
 use crate::shards::{Fetched, ShardSet};
-use crate::transfer::Freshness;
+use crate::transfer::{Freshness, spread};
 
 /// How long a holder may take to give a shard.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(20);
@@ -23,8 +23,6 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(20);
 const PLACE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Shards that are made at once take at most so much memory; the rest is made by the next job.
 const MADE_BYTES_MAX: usize = 32 << 20;
-/// What is looked for while nobody has said how the chunk is coded.
-const UNKNOWN_N: u8 = 20;
 
 /// What a repair did.
 pub(super) struct Rebuilt {
@@ -66,10 +64,10 @@ pub(super) async fn rebuild(inner: &Inner, job: &Job) -> Result<Rebuilt, (Unrepa
         Some(record) => record,
         None => return Err(unmoved(Unrepaired::Interrupted)),
     };
-    let n = record.as_ref().map_or(UNKNOWN_N, |record| record.redundancy().n());
+    let redundancy = record.as_ref().map_or(Redundancy::ASSUMED, ChunkRecord::redundancy);
     let candidates = inner
         .transfer
-        .candidates(chunk, n, Freshness::Known)
+        .candidates(chunk, redundancy, Freshness::Known)
         .await
         .map_err(|_| unmoved(Unrepaired::NobodyToAsk))?;
     let mut answers = ask(inner, chunk, &candidates).await;
@@ -86,7 +84,7 @@ pub(super) async fn rebuild(inner: &Inner, job: &Job) -> Result<Rebuilt, (Unrepa
     }
     let shown = super::rounds::shown(&answers);
     wanted.extend((0..128u8).filter(|index| (job.damaged & !shown) >> index & 1 == 1));
-    let mut free: VecDeque<Peer> = candidates
+    let mut free: Vec<Peer> = candidates
         .iter()
         .filter(|peer| {
             answers.iter().any(|(other, answer)| other.id() == peer.id() && answer.held == Some(0))
@@ -95,7 +93,8 @@ pub(super) async fn rebuild(inner: &Inner, job: &Job) -> Result<Rebuilt, (Unrepa
         .cloned()
         .collect();
     // What is kept here need not be sent.
-    free.make_contiguous().sort_by_key(|peer| !inner.transfer.is_local(peer));
+    free.sort_by_key(|peer| !inner.transfer.is_local(peer));
+    let mut free: VecDeque<Peer> = spread(redundancy).beside(&holding(&answers), free).into();
     if wanted.is_empty() {
         save(inner, chunk, record).await;
         return Err(unmoved(Unrepaired::NotNeeded));
@@ -105,12 +104,9 @@ pub(super) async fn rebuild(inner: &Inner, job: &Job) -> Result<Rebuilt, (Unrepa
         return Err(unmoved(Unrepaired::NoPlace));
     }
 
-    let sources: VecDeque<Peer> = answers
-        .iter()
-        .filter(|(_, answer)| answer.held.is_some_and(|held| held != 0))
-        .map(|(peer, _)| peer.clone())
-        .collect();
-    let gathered = gather(inner, chunk, record.as_ref().map(|record| record.redundancy().k()), sources).await;
+    let gathered =
+        gather(inner, chunk, record.as_ref().map(|record| record.redundancy().k()), holding(&answers).into())
+            .await;
     let Gathered { descriptor, shards, fetched, _memory } = gathered?;
     let redundancy = descriptor.redundancy();
     let shard_len = descriptor.shard_len();
@@ -150,6 +146,12 @@ pub(super) async fn rebuild(inner: &Inner, job: &Job) -> Result<Rebuilt, (Unrepa
         sent: (sent_out * shard_len) as u64,
         needed: needed as u64,
     })
+}
+
+/// Those that showed a shard.
+pub(super) fn holding(answers: &[(Peer, Answer)]) -> Vec<Peer> {
+    let holds = |answer: &Answer| answer.held.is_some_and(|held| held != 0);
+    answers.iter().filter(|(_, answer)| holds(answer)).map(|(peer, _)| peer.clone()).collect()
 }
 
 async fn ask(inner: &Inner, chunk: ChunkId, candidates: &[Peer]) -> Vec<(Peer, Answer)> {

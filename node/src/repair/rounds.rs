@@ -133,7 +133,7 @@ async fn batch(
     for chunk in chunks {
         let Some(record) = records.remove(&chunk) else { continue };
         tally.chunks += 1;
-        let window = arcs.window(&inner.transfer, chunk, record.redundancy().n()).await?;
+        let window = arcs.window(&inner.transfer, chunk, record.redundancy()).await?;
         let rank = rank(&inner.transfer, &record, &window, &gone);
         if rank == 0 || round % SELDOM == rank % SELDOM {
             due.insert(chunk, Watched { record, window });

@@ -2,11 +2,11 @@
 
 use std::cmp::Reverse;
 
-use chordage_dht::{AnyMetric, Key, Metric, Peer, rendezvous_order};
-use chordage_storage::ChunkId;
+use chordage_dht::{AnyMetric, Key, Metric, Peer};
 use chordage_storage::repair::Holder;
+use chordage_storage::{ChunkId, Redundancy};
 
-use crate::transfer::{Freshness, Transfer, WINDOW_MAX, ring_key, window};
+use crate::transfer::{Freshness, Transfer, WINDOW_MAX, ring_key, spread, window};
 
 /// Nodes that an arc has on average: chunks of one arc share the lookups that find their windows.
 const NODES_PER_ARC: u64 = 8;
@@ -26,7 +26,12 @@ impl Arcs {
     }
 
     /// The nodes that may hold shards of `chunk`, in the order in which to ask them; `None` if nobody is found.
-    pub(super) async fn window(&mut self, transfer: &Transfer, chunk: ChunkId, n: u8) -> Option<Vec<Peer>> {
+    pub(super) async fn window(
+        &mut self,
+        transfer: &Transfer,
+        chunk: ChunkId,
+        redundancy: Redundancy,
+    ) -> Option<Vec<Peer>> {
         let key = ring_key(chunk);
         let arc = first_bits(&key, self.bits);
         if self.last.as_ref().is_none_or(|(last, _)| *last != arc) {
@@ -40,19 +45,19 @@ impl Arcs {
             self.last = Some((arc, pool));
         }
         let (_, pool) = self.last.as_ref()?;
-        Some(nearest(self.metric, &key, pool, window(n)))
+        let nearest = nearest(self.metric, &key, pool, window(redundancy.n()));
+        Some(spread(redundancy).order(&key, &nearest))
     }
 }
 
-/// The `count` nodes of `pool` nearest to `key`, in rendezvous order.
+/// The `count` nodes of `pool` nearest to `key`.
 fn nearest(metric: AnyMetric, key: &Key, pool: &[Peer], count: usize) -> Vec<Peer> {
-    if pool.len() <= count {
-        return rendezvous_order(key, pool);
-    }
     let mut pool = pool.to_vec();
-    pool.sort_by_cached_key(|peer| metric.distance(peer.id().key(), key));
-    pool.truncate(count);
-    rendezvous_order(key, &pool)
+    if pool.len() > count {
+        pool.sort_by_cached_key(|peer| metric.distance(peer.id().key(), key));
+        pool.truncate(count);
+    }
+    pool
 }
 
 /// The short name under which records keep a node.

@@ -14,6 +14,9 @@ pub struct Explanation {
     pub waiting: u64,
     /// Chunks that are to be repaired.
     pub to_repair: u64,
+    /// Chunks that can be read now, and could not if all nodes of some zone failed together.
+    #[serde(default)]
+    pub hang_on_one_zone: u64,
     /// Chunks with too few shards to be read now.
     pub unreadable: u64,
     /// The modelled probability that the object, as it is now, is lost within a year. Never below 10⁻⁹: the model knows
@@ -42,6 +45,9 @@ pub struct ChunkExplained {
     pub n: u8,
     /// Shards on live nodes.
     pub present: u8,
+    /// Shards on live nodes that are left if all nodes of a zone fail together, whichever zone it is.
+    #[serde(default)]
+    pub present_without_a_zone: u8,
     /// Shards that have been missing for a short while.
     pub silent: u8,
     /// Shards that have been missing for longer; they count half.
@@ -76,6 +82,9 @@ pub struct ShardExplained {
     /// if nobody was ever seen with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<String>,
+    /// The zone that its holder names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
     /// For how long it has been missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_seconds: Option<f64>,

@@ -16,6 +16,9 @@ pub struct MemberStatus {
     pub state: String,
     /// What it does for others: `ordinary`; the daemon itself may be a `client`, others never are.
     pub role: String,
+    /// The failure domain that it names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
     /// Number of its record. It alone raises it: with every start, and when its addresses change.
     pub incarnation: u64,
     /// For how long this daemon has known it without a break; of the daemon itself, since its start.
