@@ -220,7 +220,10 @@ fn parse<T: FromStr<Err: Display>>(flag: &str, text: &str) -> Result<T, CliError
     text.parse().map_err(|error| {
         CliError::new(ExitStatus::Usage, "usage", format!("{flag} {text}: {error}"))
             .state("no daemon was started")
-            .hint("addresses look like /ip4/192.0.2.7/tcp/4700 or /ip4/192.0.2.7/udp/4700/quic-v1")
+            .hint(match flag {
+                "--metric" | "--zone" => "chordage daemon --help says what can be given",
+                _ => "addresses look like /ip4/192.0.2.7/tcp/4700 or /ip4/192.0.2.7/udp/4700/quic-v1",
+            })
     })
 }
 
