@@ -138,10 +138,11 @@ impl Calls {
         self.open.insert(id.0, call);
     }
 
-    /// Ends every call to this peer.
-    pub(crate) fn close_all_to(&mut self, peer: &NodeId) -> alloc::vec::Vec<Call> {
+    /// Ends every call to this peer that was made by this record or an older one.
+    pub(crate) fn close_all_to(&mut self, peer: &Peer) -> alloc::vec::Vec<Call> {
+        let concerned = |call: &Call| call.peer.id_ref() == peer.id_ref() && call.peer.seq() <= peer.seq();
         let ids: alloc::vec::Vec<u32> =
-            self.open.iter().filter(|(_, call)| call.peer.id_ref() == peer).map(|(id, _)| *id).collect();
+            self.open.iter().filter(|(_, call)| concerned(call)).map(|(id, _)| *id).collect();
         ids.into_iter()
             .filter_map(|id| {
                 let call = self.open.remove(&id)?;

@@ -31,7 +31,7 @@ pub struct Config {
     /// Lost neighbours that are remembered and tried again, so that a split network finds together. 0 for none.
     pub former: u16,
     /// Largest network of which this node lists all members, so that its lookups need one hop. 0 for none, which is
-    /// the default; [`params::MEMBERS`] is what has been tried.
+    /// the default here; daemons take [`params::MEMBERS`].
     pub members: u32,
     /// How long this node is a member before it is announced to everybody, in networks of more than 200 nodes.
     #[serde(rename = "quarantine_ms", with = "millis")]

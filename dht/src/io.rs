@@ -30,8 +30,9 @@ pub enum Input {
     },
     /// The transport could not reach this peer, or lost the connection to it. Everything asked of it has failed.
     Unreachable {
-        /// The peer.
-        peer: NodeId,
+        /// The peer, with the record by which it was tried: that nobody answers at an address which it has left says
+        /// nothing about it.
+        peer: Peer,
     },
     /// The time that [`Dht::next_timeout`](crate::Dht::next_timeout) named has come. Early or late ones do no harm.
     Timeout,

@@ -168,14 +168,14 @@ impl Members {
     }
 
     /// News came along a link. Returns whether they say that this node itself is gone, and adds others to `gone` of
-    /// whom that is new.
+    /// whom that is new, each with the version of its record that is gone.
     pub(crate) fn news(
         &mut self,
         local: &Peer,
         from: &Peer,
         news: Vec<News>,
         now: Time,
-        gone: &mut Vec<IdPrefix>,
+        gone: &mut Vec<(IdPrefix, u64)>,
         out: &mut Outgoing,
     ) -> bool {
         let mut accused = false;
@@ -184,8 +184,8 @@ impl Members {
         tree.news(from, news, now, out, |news| {
             accused |= accuses(news, local);
             let taken = view.take(news, now, true);
-            if let (News::Gone { peer, .. }, Taken::New) = (news, taken) {
-                gone.push(*peer);
+            if let (News::Gone { peer, seq }, Taken::New) = (news, taken) {
+                gone.push((*peer, *seq));
             }
             taken
         });
@@ -308,20 +308,25 @@ impl Members {
     }
 
     /// A peer has spoken to this node.
-    pub(crate) fn heard(&mut self, id: &NodeId, now: Time) {
-        if let Some(link) = self.tree.link(id) {
+    pub(crate) fn heard(&mut self, peer: &Peer, now: Time) {
+        if let Some(link) = self.tree.link(peer.id_ref()) {
             link.heard = now;
+            // It may have another address by now; at the old one it would seem to be gone.
+            if peer.seq() > link.peer.seq() {
+                link.peer = peer.clone();
+            }
         }
-        self.view.answered(id, true);
+        self.view.answered(peer.id_ref());
     }
 
     /// A peer has left a question unanswered, or cannot be reached at all.
-    pub(crate) fn unanswered(&mut self, id: &NodeId, unreachable: bool, now: Time) {
-        self.view.answered(id, false);
-        if let Some(link) = self.tree.link(id)
+    pub(crate) fn unanswered(&mut self, peer: &Peer, unreachable: bool, now: Time) {
+        self.view.unanswered(peer);
+        if let Some(link) = self.tree.link(peer.id_ref())
+            && link.peer.seq() <= peer.seq()
             && (unreachable || now.since(link.heard) > LINK_SILENCE)
         {
-            self.tree.disconnect(id);
+            self.tree.disconnect(peer.id_ref());
         }
     }
 

@@ -74,8 +74,8 @@ pub const JOIN_RETRY_MIN: Duration = Duration::from_secs(1);
 pub const JOIN_RETRY_MAX: Duration = Duration::from_secs(30);
 /// Lookups in progress at one node. Design.
 pub const LOOKUPS_MAX: usize = 1024;
-/// Largest network of which every node lists all members, where they are to. Design: at a median session of an hour it costs a few hundred
-/// bytes per second.
+/// Largest network of which a daemon lists all members, unless told otherwise. Measured: at a median session of an
+/// hour a list costs 730 bytes per second, sent and received; a node is to get along with 2 KiB in all.
 pub const MEMBERS: usize = 2000;
 /// The most that may be set. Design: a list takes 16 bytes per member and the record.
 pub const MEMBERS_MAX: u32 = 1 << 20;

@@ -96,7 +96,7 @@ pub(crate) struct Node {
 /// Something that is going to happen.
 enum Happening {
     Deliver { to: NodeIndex, life: u32, from: Peer, message: Message },
-    Refused { at: NodeIndex, life: u32, peer: NodeId },
+    Refused { at: NodeIndex, life: u32, peer: Peer },
     Wake(NodeIndex),
     Task(u64),
 }

@@ -13,8 +13,8 @@ use crate::printer::Printer;
 
 /// List who is in the network as the daemon sees it, and neighbours lost lately
 ///
-/// That is itself and those in its tables; where `overlay.members_max` in config.toml allows for the size of the
-/// network, everybody.
+/// That is itself and those in its tables; in a network of up to 2,000 (`overlay.members_max` in config.toml),
+/// everybody.
 ///
 /// A member that leaves a question unanswered is suspect: it is asked again, also through others, and is alive again as soon as
 /// it speaks. One that stays silent is dead. Those who are gone are listed for ten minutes.

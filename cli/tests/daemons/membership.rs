@@ -87,3 +87,14 @@ async fn the_list_has_the_daemon_itself_and_whoever_said_goodbye() {
     let text = String::from_utf8_lossy(&text.stdout).into_owned();
     assert!(text.contains("this daemon") && text.contains("left"), "{text}");
 }
+
+/// Without any setting: a network of this size is small, and lists are right again soon after a restart.
+#[tokio::test]
+async fn everybody_lists_everybody_also_after_a_restart() {
+    let mut net = Net::start(6).await;
+    net.net.wait_listed(PATIENCE).await.unwrap();
+    net.net.kill(&[1, 4]).unwrap();
+    net.net.restart(&[1, 4]).await.unwrap();
+    net.net.wait_settled(PATIENCE).await.unwrap();
+    net.net.wait_listed(PATIENCE).await.unwrap();
+}

@@ -136,18 +136,15 @@ impl<M: Metric> Dht<M> {
             }
         }
         send_all(turn, out);
-        // Whoever has it in its tables sees for itself.
-        let is_gone = |id: &NodeId| gone.contains(&IdPrefix::from(id));
-        let doubtful: Vec<NodeId> =
-            self.leaves.as_slice().iter().map(|leaf| leaf.peer.id()).filter(is_gone).collect();
-        let doubtful_entries: Vec<Peer> = self
-            .table
-            .as_slice()
-            .iter()
-            .map(|entry| &entry.peer)
-            .filter(|p| is_gone(p.id_ref()))
-            .cloned()
-            .collect();
+        // Whoever has it in its tables sees for itself. That an earlier life of a peer has ended says nothing about this one.
+        let is_gone = |peer: &&Peer| {
+            let prefix = IdPrefix::from(peer.id_ref());
+            gone.iter().any(|(gone, seq)| *gone == prefix && peer.seq() <= *seq)
+        };
+        let leaves = self.leaves.as_slice().iter().map(|leaf| &leaf.peer);
+        let doubtful: Vec<NodeId> = leaves.filter(is_gone).map(|peer| peer.id()).collect();
+        let entries = self.table.as_slice().iter().map(|entry| &entry.peer);
+        let doubtful_entries: Vec<Peer> = entries.filter(is_gone).cloned().collect();
         for id in &doubtful {
             self.told_down(turn, id);
         }
@@ -294,9 +291,9 @@ impl<M: Metric> Dht<M> {
     }
 
     /// A peer has left a question unanswered, or cannot be reached at all.
-    pub(super) fn membership_unanswered(&mut self, turn: &Turn<'_>, id: &NodeId, unreachable: bool) {
+    pub(super) fn membership_unanswered(&mut self, turn: &Turn<'_>, peer: &Peer, unreachable: bool) {
         if let Some(members) = &mut self.members {
-            members.unanswered(id, unreachable, turn.now);
+            members.unanswered(peer, unreachable, turn.now);
         }
     }
 }

@@ -39,7 +39,7 @@ impl<M: Metric> Dht<M> {
             return;
         }
         if let Some(members) = &mut self.members {
-            members.heard(peer.id_ref(), turn.now);
+            members.heard(peer, turn.now);
         }
         self.gone.back(peer.id_ref());
         let me = self.local.id_ref().key();

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::{Dht, Turn};
 use crate::{
-    CallId, NodeId,
+    CallId,
     calls::{Call, Purpose},
     message::{Message, Request, Response},
     metric::Metric,
@@ -113,7 +113,7 @@ impl<M: Metric> Dht<M> {
     fn failed(&mut self, turn: &mut Turn<'_>, call: Call) {
         self.settle_call(&call);
         let peer = call.peer.clone();
-        self.membership_unanswered(turn, peer.id_ref(), false);
+        self.membership_unanswered(turn, &peer, false);
         match call.purpose {
             Purpose::Compare => self.comparison_failed(turn),
             Purpose::Link => {}
@@ -138,7 +138,7 @@ impl<M: Metric> Dht<M> {
     }
 
     /// The transport gave a peer up: every question to it has failed, together they count as one missed probe.
-    pub(super) fn unreachable(&mut self, turn: &mut Turn<'_>, peer: &NodeId) {
+    pub(super) fn unreachable(&mut self, turn: &mut Turn<'_>, peer: &Peer) {
         self.membership_unanswered(turn, peer, true);
         let calls = self.calls.close_all_to(peer);
         let mut verified = calls.is_empty();
@@ -157,14 +157,17 @@ impl<M: Metric> Dht<M> {
                 _ => {}
             }
         }
-        if verified {
-            let known = self.known(peer);
-            if let Some(known) = known {
-                self.missed(turn, &known, true);
-            }
+        // Only where the peer itself has said that it is: whoever tells of it may know an address that it has left, as
+        // lists do after a restart, or have made one up.
+        if verified
+            && let Some(known) = self.known(peer.id_ref())
+            && known.seq() <= peer.seq()
+            && known.addrs() == peer.addrs()
+        {
+            self.missed(turn, &known, true);
         }
         for serial in lookups {
-            self.lookup_failed(turn, serial, peer);
+            self.lookup_failed(turn, serial, peer.id_ref());
         }
     }
 }

@@ -194,11 +194,19 @@ impl View {
         self.gone.retain(|_, grave| u64::from(now.saturating_sub(grave.since)) < REMEMBERED.as_secs());
     }
 
-    /// A member answered a question of ours, or did not.
-    pub(crate) fn answered(&mut self, id: &NodeId, answered: bool) {
+    /// A member has spoken to us.
+    pub(crate) fn answered(&mut self, id: &NodeId) {
         if let Ok(index) = self.search(&id.into()) {
-            let missed = &mut self.entries[index].missed;
-            *missed = if answered { 0 } else { missed.saturating_add(1) };
+            self.entries[index].missed = 0;
+        }
+    }
+
+    /// A member did not answer a question of ours that was asked by this record.
+    pub(crate) fn unanswered(&mut self, peer: &Peer) {
+        if let Ok(index) = self.search(&peer.id_ref().into())
+            && self.entries[index].peer().seq() <= peer.seq()
+        {
+            self.entries[index].missed = self.entries[index].missed.saturating_add(1);
         }
     }
 

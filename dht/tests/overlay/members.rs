@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use chordage_dht::{AnyMetric, Config, Confirm, Gossip, Input, LookupOptions, Message, News, NodeId, Notice};
+use chordage_dht::{
+    AnyMetric, Config, Confirm, DownReason, Event, Gossip, Input, LookupOptions, Message, News, NodeId,
+    Notice,
+};
 
 use crate::world::World;
 
@@ -140,4 +143,33 @@ fn nobody_keeps_a_list_that_is_too_long() {
     let mut world = World::settled(75, AnyMetric::Ring, config, NODES);
     world.run(Duration::from_secs(60));
     assert!((0..NODES).all(|node| world.nodes[node].dht.members().is_empty()));
+}
+
+/// Nodes that are killed and come back at other addresses: lists name the old ones for a while, and that nobody answers
+/// there is not held against who lives at the new ones.
+#[test]
+fn who_starts_again_elsewhere_is_not_taken_for_dead() {
+    for (nodes, down) in [(4, 2), (30, 8)] {
+        for seed in 0..10 {
+            let config = Config { members: 2000, ..Config::default() };
+            let mut world = World::settled(760 + seed, AnyMetric::Ring, config, nodes);
+            let first = world.random(nodes - down);
+            for node in first..first + down {
+                world.kill(node);
+            }
+            world.run(Duration::from_millis(200 << (2 * (seed % 4))));
+            for node in first..first + down {
+                world.restart(node, &[(first + down) % nodes]);
+            }
+            world.run_until(Duration::from_secs(15), |world| world.wrong_leaf_sets().is_empty());
+            let whole = world.now;
+            // Lists are caches: what the tree misses is found by comparing.
+            world.run_until(Duration::from_secs(60), |world| wrong_lists(world) == 0);
+            world.run(Duration::from_secs(60));
+            for (at, event) in world.nodes.iter().flat_map(|node| &node.events) {
+                let lost = matches!(event, Event::NeighbourDown { why: DownReason::Failed, .. });
+                assert!(*at <= whole || !lost, "{event:?}, {nodes} nodes, seed {}", world.seed);
+            }
+        }
+    }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Node {
 
 enum Happening {
     Deliver { to: usize, from: Peer, bytes: Vec<u8> },
-    Refused { at: usize, peer: NodeId },
+    Refused { at: usize, peer: Peer },
     Wake(usize),
 }
 
@@ -252,7 +252,7 @@ impl World {
                 self.at(self.now + delay, Happening::Deliver { to: target, from, bytes });
             }
         } else if self.weather.refuses {
-            self.at(self.now + 2 * delay, Happening::Refused { at: from, peer: to.id() });
+            self.at(self.now + 2 * delay, Happening::Refused { at: from, peer: to.clone() });
         }
     }
 

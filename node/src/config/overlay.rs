@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use chordage_dht::params::MEMBERS;
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
@@ -45,15 +46,21 @@ impl fmt::Display for Role {
 }
 
 /// The daemon's part in the overlay; `[overlay]` in the file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OverlayConfig {
     /// `member` (default), or `client` for a daemon that others cannot reach: it listens nowhere, is in nobody's tables, and
     /// holds no shards. What it held as a member is to be handed over before (`chordage drain`).
     pub role: Role,
-    /// Largest network of which all members are listed, up to 100,000; lookups then need one hop. 2,000 has been tried. 0,
-    /// none are listed, unless told otherwise. A member costs some 300 bytes of memory.
+    /// Largest network of which all members are listed, up to 100,000; lookups then need one hop. 2,000 unless told
+    /// otherwise; 0: none are listed. A member costs some 300 bytes of memory.
     pub members_max: u32,
+}
+
+impl Default for OverlayConfig {
+    fn default() -> Self {
+        OverlayConfig { role: Role::default(), members_max: MEMBERS as u32 }
+    }
 }
 
 impl OverlayConfig {

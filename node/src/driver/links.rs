@@ -91,11 +91,12 @@ impl Links {
     /// Notes that `peer` speaks. Tells whether it has a newer record than the one its link was opened with: it has
     /// started anew, and that link, which is dropped, may lead to its former self.
     pub(super) fn heard(&mut self, peer: &Peer) -> bool {
-        // 0: an address somebody gave us, before the peer ever spoke.
-        let stale = self.links.get(&peer.id()).is_some_and(|link| {
-            let seq = link.peer.seq();
-            seq != 0 && seq < peer.seq()
-        });
+        let Some(link) = self.links.get_mut(&peer.id()) else { return false };
+        if link.peer.seq() == 0 {
+            // An address that somebody gave us, before the peer ever spoke.
+            link.peer = peer.clone();
+        }
+        let stale = link.peer.seq() < peer.seq();
         if stale {
             self.links.remove(&peer.id());
         }
@@ -107,13 +108,11 @@ impl Links {
         self.links.remove(peer).map(|link| link.peer)
     }
 
-    /// A link is over. Tells whether it was still the one to the peer: one that we ended or replaced says nothing.
-    pub(super) fn over(&mut self, peer: &NodeId, number: u64) -> bool {
+    /// A link is over. Tells to whom it led, as the peer was known then, if it was still the one to the peer: one that we
+    /// ended or replaced says nothing.
+    pub(super) fn over(&mut self, peer: &NodeId, number: u64) -> Option<Peer> {
         let current = self.links.get(peer).is_some_and(|link| link.number == number);
-        if current {
-            self.links.remove(peer);
-        }
-        current
+        if current { self.end(peer) } else { None }
     }
 
     /// Every open link, with the time of its last message.

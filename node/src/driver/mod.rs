@@ -321,7 +321,7 @@ impl Driver {
                 self.input_at(at, Input::Message { from, message });
             }
             LinkEvent::Over { peer, link, unreachable } => {
-                if self.links.over(&peer, link) && unreachable {
+                if let Some(peer) = self.links.over(&peer, link).filter(|_| unreachable) {
                     self.input_at(at, Input::Unreachable { peer });
                 }
             }

@@ -40,7 +40,7 @@ impl World {
             self.traffic.undelivered += 1;
             self.traffic.undelivered_bytes += bytes;
             if target.is_none() && faults.refuses {
-                let refused = Happening::Refused { at: sender, life: from.life, peer: to.id() };
+                let refused = Happening::Refused { at: sender, life: from.life, peer: to.clone() };
                 self.queue.push(self.now + REFUSAL, refused);
             }
             return;
