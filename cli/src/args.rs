@@ -86,6 +86,7 @@ pub(crate) enum Command {
     Status(commands::status::StatusArgs),
     Peers(commands::peers::PeersArgs),
     Members(commands::members::MembersArgs),
+    Superpeers(commands::superpeers::SuperpeersArgs),
     Explain(commands::explain::ExplainArgs),
     Scrub(commands::scrub::ScrubArgs),
     Drain(commands::drain::DrainArgs),

@@ -69,6 +69,7 @@ async fn run(command: Command, global: &GlobalArgs, printer: &Printer) -> Result
         Command::Stat(args) => commands::stat::run(args, global, printer).await,
         Command::Status(args) => commands::status::run(args, global, printer).await,
         Command::Members(args) => commands::members::run(args, global, printer).await,
+        Command::Superpeers(args) => commands::superpeers::run(args, global, printer).await,
         Command::Peers(args) => commands::peers::run(args, global, printer).await,
         Command::Explain(args) => commands::explain::run(args, global, printer).await,
         Command::Drain(args) => commands::drain::run(args, global, printer).await,

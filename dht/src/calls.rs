@@ -31,6 +31,8 @@ pub(crate) enum Purpose {
     Compare,
     /// Is somebody there that news are exchanged with?
     Link,
+    /// Is a super-peer there, and how far away?
+    Home,
 }
 
 #[derive(Debug, Clone)]

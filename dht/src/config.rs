@@ -6,6 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::params;
 
+/// Whether a node does what super-peers do in a network too large for everybody to list it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Willingness {
+    /// It takes a seat when it is drawn.
+    #[default]
+    Auto,
+    /// It takes none.
+    Never,
+    /// It lists everybody whether it is drawn or not, so that its lookups are fast, and helps to spread news. A seat, by which others
+    /// ask it, it takes when it is drawn, like everybody: a wish is no merit.
+    Prefer,
+}
+
 /// Settings of a node. The defaults are the constants of [`params`], where their origin stands.
 ///
 /// In text formats durations are whole milliseconds and their names end in `_ms`.
@@ -33,6 +47,8 @@ pub struct Config {
     /// Largest network of which this node lists all members, so that its lookups need one hop. 0 for none, which is
     /// the default here; daemons take [`params::MEMBERS`].
     pub members: u32,
+    /// Whether this node takes a seat as a super-peer when it is drawn, in networks of more than `members` nodes.
+    pub superpeer: Willingness,
     /// How long this node is a member before it is announced to everybody, in networks of more than 200 nodes.
     #[serde(rename = "quarantine_ms", with = "millis")]
     pub quarantine: Duration,
@@ -70,6 +86,7 @@ impl Default for Config {
             lookups: params::LOOKUPS_MAX as u16,
             former: params::FORMER as u16,
             members: 0,
+            superpeer: Willingness::Auto,
             quarantine: params::QUARANTINE,
             stabilise_every: params::STABILISE_EVERY,
             stabilise_after_change: params::STABILISE_AFTER_CHANGE,

@@ -12,6 +12,7 @@ mod preload;
 mod probe;
 mod query;
 mod refresh;
+mod superpeer;
 mod views;
 
 use alloc::{
@@ -34,7 +35,7 @@ use crate::{
     io::{DownReason, Event, Input, Output},
     leaf_set::LeafSet,
     lookup::Progress,
-    members::Members,
+    members::{Members, lottery::Lottery},
     message::{Message, Notice, Request},
     metric::{AnyMetric, Metric},
     params::ADDRESSES_MAX,
@@ -91,6 +92,8 @@ pub struct Dht<M: Metric = AnyMetric> {
     former: VecDeque<former::Former>,
     /// The list of all members, in a network that is small enough.
     members: Option<Box<Members>>,
+    /// Who has a seat as a super-peer, and when.
+    lottery: Lottery,
     /// Peers being met: bounded, and each at most once.
     meeting: Vec<NodeId>,
     /// Exchanges of leaf sets under way.
@@ -166,6 +169,7 @@ impl<M: Metric> Dht<M> {
             gone: Gone::default(),
             former: VecDeque::new(),
             members: None,
+            lottery: Lottery::default(),
             meeting: Vec::new(),
             exchanges: 0,
             health: Health::default(),

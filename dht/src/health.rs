@@ -22,6 +22,11 @@ impl Health {
         self.0 = (self.0 + 1).min(WORST);
     }
 
+    /// Whether it had better not be relied on.
+    pub(crate) fn is_poor(self) -> bool {
+        self.0 >= WORST / 2
+    }
+
     /// A time-out, stretched to three times at worst.
     pub(crate) fn stretch(self, timeout: Duration) -> Duration {
         timeout * (4 + u32::from(self.0)) / 4

@@ -80,7 +80,12 @@ pub enum Output {
     },
     /// Sign [`Announcement::signed_bytes`](crate::Announcement::signed_bytes) of this node's own record and hand the
     /// signature back with [`Input::Signed`]. Without it this node is in nobody's list of members.
-    Sign(Peer),
+    Sign {
+        /// The record.
+        record: Peer,
+        /// Whether it takes a seat as a super-peer.
+        seat: bool,
+    },
     /// Something others may want to know.
     Event(Event),
 }
@@ -279,6 +284,23 @@ pub struct Finger {
     pub rtt: Option<Duration>,
     /// Own probes it has missed in a row.
     pub missed: u8,
+}
+
+/// A super-peer, as known here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SuperPeer {
+    /// Who, and where it says it can be reached.
+    pub peer: Peer,
+    /// When this version of its record came to be listed.
+    pub since: crate::Time,
+    /// When its seat ends.
+    pub seat_ends_in: Duration,
+    /// Own questions that it has left unanswered, in a row.
+    pub missed: u8,
+    /// Smoothed round-trip time, if it has been measured.
+    pub rtt: Option<Duration>,
+    /// Share of this node's questions that it has answered, if it is among those that are asked first.
+    pub score: Option<f64>,
 }
 
 /// A member of the network, as listed here.

@@ -64,16 +64,16 @@ mod time;
 mod timers;
 mod zone;
 
-pub use config::Config;
+pub use config::{Config, Willingness};
 pub use density::{Density, density};
 pub use dht::Dht;
 pub use distance::Distance;
 pub use id::{Key, NodeId, ParseIdError};
 pub use io::{
     Confirm, DownReason, Event, Finger, FingerRow, Hop, Input, Lookup, LookupError, LookupId, LookupOptions,
-    Member, Output, SizeEstimate, Status,
+    Member, Output, SizeEstimate, Status, SuperPeer,
 };
-pub use members::{Announcement, ArcMembers, Digest, Gossip, IdPrefix, News, NewsId, Signature};
+pub use members::{Announcement, ArcMembers, Digest, Gossip, IdPrefix, News, NewsId, Scope, Signature};
 pub use message::{CallId, DecodeError, Message, Notice, Reach, Request, Response};
 pub use metric::{AnyMetric, Classic, Direction, Metric, ParseMetricError, Ring, Row, Shape, Xor};
 pub use peer::{Address, Grouping, NetGroup, Peer, PeerError, PeerInfo};

@@ -48,6 +48,8 @@ pub(crate) struct Candidate {
     path: u8,
     /// Whether somebody who knows the whole neighbourhood of the key has named it.
     vouched: bool,
+    /// Whether it is asked first, however far it is from the key: a super-peer, which knows everybody.
+    guide: bool,
     pub(crate) state: State,
 }
 
@@ -221,9 +223,26 @@ impl Progress {
         };
         self.candidates.insert(
             index,
-            Candidate { peer: peer.clone(), distance, named_by, depth, path, vouched: false, state },
+            Candidate {
+                peer: peer.clone(),
+                distance,
+                named_by,
+                depth,
+                path,
+                vouched: false,
+                guide: false,
+                state,
+            },
         );
         true
+    }
+
+    /// Adds a peer that is asked first. It counts for no more than others: whom it names is asked as well.
+    pub(crate) fn guide<M: Metric>(&mut self, metric: &M, peer: &Peer) {
+        self.add(metric, peer, State::Named, None);
+        if let Some(index) = self.find(metric, peer.id_ref()) {
+            self.candidates[index].guide = true;
+        }
     }
 
     /// Somebody whose leaf set shows the key has answered and named these peers.
@@ -312,6 +331,10 @@ impl Progress {
                 path.next = Some(index);
             }
             path.seen += 1;
+        }
+        let guide = |c: &Candidate| c.guide && c.state == State::Named;
+        if let Some(guide) = self.candidates.iter().position(guide) {
+            paths[usize::from(self.candidates[guide].path)].next = Some(guide);
         }
         if !open && paths.iter().all(|path| !path.unfinished) {
             // Perhaps there are fewer than asked for; but then everybody who is left has answered.

@@ -3,15 +3,22 @@
 //!
 //! - An [`Announcement`] is a member's record with its owner's signature, so that anybody can pass it on.
 //! - [`News`] say that somebody has become a member or is gone. They spread along a tree of links ([`tree`]).
-//! - The list ([`view`]) merges them in any order. What was missed is found by comparing lists ([`comparison`]).
+//! - A list ([`view`]) merges them in any order. What was missed is found by comparing lists ([`comparison`]).
+//! - In a network too large for that only super-peers list everybody. Who is one is drawn ([`lottery`]); the others list the
+//!   super-peers ([`lists`]), tell them what they have to tell ([`reports`]), and ask the fastest first ([`homes`]).
 //!
-//! The list is a cache and never an authority: lookups contact whom it names, and find their way by fingers if that
+//! A list is a cache and never an authority: lookups contact whom it names, and find their way by fingers if that
 //! does not help. What makes it right is the leaf sets: every node answers for the stretch of the ring up to its
 //! nearest neighbour, announces itself, and says who has died there.
 
 mod announcement;
 pub(crate) mod comparison;
+pub(crate) mod homes;
+mod large_network;
+pub(crate) mod lists;
+pub(crate) mod lottery;
 mod news;
+mod reports;
 pub(crate) mod tree;
 pub(crate) mod view;
 
@@ -23,12 +30,17 @@ use rand_core::Rng;
 pub use self::{
     announcement::{Announcement, Signature},
     comparison::{ArcMembers, Digest},
+    lists::Scope,
     news::{Gossip, IdPrefix, News, NewsId},
 };
 use self::{
     comparison::Comparison,
-    tree::{LINKS_MAX, Outgoing, Tree, batches},
-    view::{Entry, Taken, View},
+    homes::Homes,
+    lists::Lists,
+    lottery::{Lottery, NODES_PER_SEAT},
+    reports::Reports,
+    tree::{Allowance, LINKS_MAX, Outgoing, Tree, batches},
+    view::{Entry, Taken},
 };
 use crate::{NodeId, Time, peer::Peer};
 
@@ -41,7 +53,8 @@ const FIRST_TICK: Duration = Duration::from_secs(1);
 /// How many those are. Design: half a minute, counting that others begin later.
 const FIRST_TICKS: u8 = 30;
 /// Until the next comparison: soon at first, because the one it was made with may have been new here too. The last
-/// wait goes on for ever; what spreading misses is rare, and lookups survive it. Design.
+/// wait goes on for ever; what spreading misses is rare, and lookups survive it. In a large network it is the one before: it is
+/// by comparing that super-peers become known. Design.
 const COMPARE_AFTER: [Duration; 4] =
     [Duration::from_secs(2), Duration::from_secs(15), Duration::from_secs(60), Duration::from_secs(300)];
 /// Between two announcements of one's own. Design: longer than others ignore a second one, so that none is lost.
@@ -55,8 +68,16 @@ const FAR_LINKS: usize = 2;
 /// What this node knows of all members, and its part in spreading the news.
 #[derive(Debug, Clone)]
 pub(crate) struct Members {
-    pub(crate) view: View,
+    pub(crate) lists: Lists,
     pub(crate) tree: Tree,
+    pub(crate) homes: Homes,
+    reports: Reports,
+    /// How much others may still report.
+    heeded: Allowance,
+    /// Whether the network is too large for everybody to list it.
+    pub(crate) large: bool,
+    /// Whether this node takes a seat as a super-peer.
+    pub(crate) seat: bool,
     /// This node's own record, signed.
     own: Option<Arc<Announcement>>,
     /// The version of the record that a signature was asked for.
@@ -68,20 +89,34 @@ pub(crate) struct Members {
     compare_at: Time,
     /// Comparisons that went well.
     compared: u8,
+    /// Whether one of them was of lists of everybody.
+    complete: bool,
+    /// With whom this node compared last: nobody else can tell it that a super-peer is gone.
+    partner: Option<NodeId>,
+    /// When this node was last told of to super-peers.
+    reported: Time,
+    /// Up to where this super-peer has asked the members of its stretch whether they are there.
+    swept: NodeId,
     pub(crate) tick_at: Time,
     /// Looks so far, up to [`FIRST_TICKS`].
     ticks: u8,
+    home_ticks: u8,
 }
 
 /// The end of time: not planned.
 pub(crate) const NEVER: Time = Time::from_micros(u64::MAX);
 
 impl Members {
-    /// An empty list of at most so many members; this node announces itself at the moment given.
-    pub(crate) fn new(capacity: usize, now: Time, announce_at: Time) -> Self {
+    /// Empty lists, that of everybody with room for so many; this node announces itself at the moment given.
+    pub(crate) fn new(capacity: usize, scope: Scope, lottery: Lottery, now: Time, announce_at: Time) -> Self {
         Self {
-            view: View::new(capacity),
+            lists: Lists::new(capacity, scope, lottery),
             tree: Tree::young(),
+            homes: Homes::default(),
+            reports: Reports::default(),
+            heeded: Allowance::new(now),
+            large: false,
+            seat: false,
             own: None,
             asked: None,
             announce_at,
@@ -89,14 +124,39 @@ impl Members {
             comparison: None,
             compare_at: now,
             compared: 0,
+            complete: false,
+            partner: None,
+            reported: now,
+            swept: NodeId::from_public_key(&[0; 32]),
             tick_at: now,
             ticks: 0,
+            home_ticks: 0,
         }
     }
 
-    /// Whether it has been compared with somebody else's at least once.
+    /// Whether everybody is listed: there has been a comparison with another such list.
     pub(crate) fn is_complete(&self) -> bool {
-        self.compared > 0
+        self.complete
+    }
+
+    /// Begins or ends listing everybody.
+    pub(crate) fn set_scope(&mut self, scope: Scope, out: &mut Outgoing) {
+        self.lists.set_scope(scope);
+        self.comparison = None;
+        self.compared = 0;
+        self.complete = false;
+        self.ticks = 0;
+        if scope == Scope::SuperPeers {
+            out.extend(self.tree.links().iter().map(|link| (link.peer.clone(), Gossip::Unlink)));
+            self.tree = Tree::young();
+        } else {
+            self.reports.clear();
+            self.homes = Homes::default();
+        }
+    }
+
+    fn lists_everybody(&self) -> bool {
+        self.lists.scope() == Scope::Everybody
     }
 
     /// How long to wait until the next look.
@@ -113,7 +173,7 @@ impl Members {
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Time> {
-        let next = self.tick_at.min(self.announce_at);
+        let next = self.tick_at.min(self.announce_at).min(self.reports.at);
         let next = self.tree.next_timeout().map_or(next, |tree| tree.min(next));
         (next != NEVER).then_some(next)
     }
@@ -137,14 +197,14 @@ impl Members {
         self.announce_at = NEVER;
         self.announced = Some(now);
         let news = News::Member(own);
-        self.view.take(&news, now, false);
-        self.tree.spread(news, None, now);
+        self.lists.take(&news, now, false);
+        self.tell(news, now);
         false
     }
 
     /// The signature of this node's record has come.
     pub(crate) fn signed(&mut self, local: &Peer, signature: Signature, now: Time) {
-        self.own = Some(Announcement::new(local.clone(), signature));
+        self.own = Some(Announcement::new(local.clone(), self.seat, signature));
         self.announce_at = self.announce_at.min(now);
     }
 
@@ -156,14 +216,30 @@ impl Members {
         }
     }
 
+    /// Spreads news of this node's own, or has super-peers do it.
+    fn tell(&mut self, news: News, now: Time) {
+        if self.lists_everybody() {
+            self.tree.spread(news, None, now);
+        } else {
+            self.reports.push(news, now);
+        }
+    }
+
     /// This node has found out that a member is gone.
-    pub(crate) fn lost(&mut self, id: &NodeId, now: Time) {
+    pub(crate) fn lost(&mut self, peer: &Peer, now: Time) {
+        let id = peer.id_ref();
         self.tree.disconnect(id);
         let prefix = IdPrefix::from(id);
-        let Some(entry) = self.view.get(&prefix).filter(|entry| entry.peer().id_ref() == id) else { return };
-        let news = News::Gone { peer: prefix, seq: entry.peer().seq() };
-        if self.view.take(&news, now, false) == Taken::New {
-            self.tree.spread(news, None, now);
+        let listed = self.lists.widest().get(&prefix).filter(|entry| entry.peer().id_ref() == id);
+        // Who lists everybody knows which version others list.
+        let seq = match listed {
+            Some(entry) => entry.peer().seq(),
+            None if self.lists_everybody() => return,
+            None => peer.seq(),
+        };
+        let news = News::Gone { peer: prefix, seq };
+        if self.lists.take(&news, now, false) == Taken::New || !self.lists_everybody() {
+            self.tell(news, now);
         }
     }
 
@@ -179,16 +255,22 @@ impl Members {
         out: &mut Outgoing,
     ) -> bool {
         let mut accused = false;
-        let Self { view, tree, .. } = self;
+        if !self.lists_everybody() {
+            // It does not know that nobody listens here any more.
+            out.push((from.clone(), Gossip::Unlink));
+            return false;
+        }
+        let Self { lists, tree, .. } = self;
         // A link to somebody who is said to be gone stays: if it lives, it must hear of it.
         tree.news(from, news, now, out, |news| {
             accused |= accuses(news, local);
-            let taken = view.take(news, now, true);
+            let taken = lists.take(news, now, true);
             if let (News::Gone { peer, seq }, Taken::New) = (news, taken) {
                 gone.push((*peer, *seq));
             }
             taken
         });
+        self.tell_the_buried(local, out);
         accused
     }
 
@@ -207,16 +289,22 @@ impl Members {
             accused |= accuses(news, local);
             // Who joined is in every list that is compared. But who is said to be gone may want to contradict, and
             // hears of it only if it is spread.
-            if self.view.take(news, now, false) == Taken::New && matches!(news, News::Gone { .. }) {
+            let is_gone = matches!(news, News::Gone { .. });
+            // Nobody is asked for what it says in a small network, where all watch over the list. Here few do.
+            if is_gone && !self.lists_everybody() && self.partner != Some(from.id()) {
+                continue;
+            }
+            if self.lists.take(news, now, false) == Taken::New && is_gone && self.lists_everybody() {
                 self.tree.spread(news.clone(), None, now);
             }
             if let (News::Member(_), (peer, seq)) = (news, news.about())
-                && self.view.gone(&peer).is_some_and(|gone| gone >= seq)
+                && self.lists.widest().gone(&peer).is_some_and(|gone| gone >= seq)
             {
                 contradictions.push(News::Gone { peer, seq });
             }
         }
         batches(contradictions.iter(), |batch| out.push((from.clone(), Gossip::Missed(batch))));
+        self.tell_the_buried(local, out);
         accused
     }
 
@@ -232,13 +320,16 @@ impl Members {
         rng: &mut dyn Rng,
         out: &mut Outgoing,
     ) -> Vec<Peer> {
+        if !self.lists_everybody() {
+            return Vec::new();
+        }
         let mut wanted: Vec<Peer> = neighbours.to_vec();
         let near = |id: &NodeId| neighbours.iter().any(|peer| peer.id_ref() == id);
         let far = self.tree.links().iter().filter(|link| link.ours && !near(link.peer.id_ref()));
         let surplus: Vec<Peer> = far.clone().skip(FAR_LINKS).map(|link| link.peer.clone()).collect();
         for _ in far.count()..FAR_LINKS {
-            if self.view.len() > known.len() {
-                wanted.extend(self.random_member(rng));
+            if self.large || self.lists.of(Scope::Everybody).len() > known.len() {
+                wanted.extend(self.random_lister(rng));
             } else {
                 wanted.extend(known.get(rng.next_u64() as usize % known.len().max(1)).cloned());
             }
@@ -259,52 +350,86 @@ impl Members {
         self.tree.links().iter().filter(silent).map(|link| link.peer.clone()).collect()
     }
 
-    fn random_member(&self, rng: &mut dyn Rng) -> Option<Peer> {
-        let count = self.view.len();
-        if count == 0 {
+    /// Somebody who lists everybody: in a small network anybody, in a large one a super-peer.
+    fn random_lister(&self, rng: &mut dyn Rng) -> Option<Peer> {
+        let scope = if self.large { Scope::SuperPeers } else { Scope::Everybody };
+        let entries = self.lists.of(scope).entries();
+        if entries.is_empty() {
             return None;
         }
-        let entry = &self.view.entries()[(rng.next_u64() % count as u64) as usize];
+        let entry = &entries[(rng.next_u64() % entries.len() as u64) as usize];
         (entry.missed == 0).then(|| entry.peer().clone())
     }
 
-    /// Begins a comparison if it is time, with a random member or else a neighbour. Returns whom to send which digests.
+    /// Begins a comparison if it is time: in a small network with a random member or else a neighbour. In a large one lists
+    /// of super-peers are compared with super-peers and, every other time, with whoever is known otherwise (`stranger`), so
+    /// that those who know different ones find together; super-peers compare lists of everybody every other time. Returns
+    /// whom to ask.
     pub(crate) fn compare(
         &mut self,
         neighbours: &[Peer],
+        stranger: Option<&Peer>,
         local: &NodeId,
         size: usize,
         now: Time,
         rng: &mut dyn Rng,
-    ) -> Option<(Peer, Vec<Digest>)> {
+    ) -> Option<(Peer, Scope, Vec<Digest>)> {
         if self.comparison.is_some() || self.compare_at > now {
             return None;
         }
         self.compare_at = now + self.compare_after();
-        let random = self.random_member(rng).filter(|peer| self.is_complete() && peer.id_ref() != local);
-        let neighbour = || {
+        let lister = self.random_lister(rng).filter(|peer| peer.id_ref() != local);
+        let (partner, scope) = if self.large {
+            let stranger = stranger.filter(|_| rng.next_u64().is_multiple_of(2)).cloned();
+            match (stranger, lister) {
+                (None, Some(lister)) if self.lists_everybody() => (lister, Scope::Everybody),
+                (Some(partner), _) | (None, Some(partner)) => (partner, Scope::SuperPeers),
+                (None, None) => return None,
+            }
+        } else {
             let index = rng.next_u64() as usize % neighbours.len().max(1);
-            neighbours.get(index).cloned()
+            let partner = lister.filter(|_| self.complete).or_else(|| neighbours.get(index).cloned())?;
+            (partner, Scope::Everybody)
         };
-        let partner = random.or_else(neighbour)?;
-        let (comparison, digests) = Comparison::new(partner.clone(), &self.view, size);
+        let size = match scope {
+            Scope::Everybody => size,
+            Scope::SuperPeers => size / NODES_PER_SEAT as usize,
+        };
+        let (comparison, digests) = Comparison::new(partner.clone(), scope, self.lists.of(scope), size);
         self.comparison = Some(comparison);
-        Some((partner, digests))
+        self.partner = Some(partner.id());
+        Some((partner, scope, digests))
     }
 
     /// A comparison has ended, well or not.
     pub(crate) fn comparison_ended(&mut self, well: bool, now: Time, rng: &mut dyn Rng) {
-        self.comparison = None;
+        let scope = self.comparison.take().map(|comparison| comparison.scope);
         if well {
-            self.view.forgive();
+            self.lists.forgive();
+            self.complete |= scope == Some(Scope::Everybody);
         }
         self.compared = self.compared.saturating_add(well.into());
         // Not all at the same time.
         self.compare_at = now + self.compare_after() * (750 + (rng.next_u64() % 501) as u32) / 1000;
     }
 
+    /// Takes in records that a comparison has brought. Returns whether any of them was lacking.
+    pub(crate) fn take_records(&mut self, records: &[Arc<Announcement>], now: Time) -> bool {
+        let Some(scope) = self.comparison.as_ref().map(|comparison| comparison.scope) else { return false };
+        let lists = &mut self.lists;
+        comparison::take_records(records, |news| {
+            let (peer, seq) = news.about();
+            let listed =
+                |lists: &Lists| lists.of(scope).get(&peer).is_some_and(|entry| entry.peer().seq() == seq);
+            let before = listed(lists);
+            lists.take(news, now, false);
+            !before && listed(lists)
+        })
+    }
+
     fn compare_after(&self) -> Duration {
-        COMPARE_AFTER[usize::from(self.compared).min(COMPARE_AFTER.len() - 1)]
+        let last = if self.large { COMPARE_AFTER.len() - 2 } else { COMPARE_AFTER.len() - 1 };
+        COMPARE_AFTER[usize::from(self.compared).min(last)]
     }
 
     /// A peer has spoken to this node.
@@ -316,12 +441,13 @@ impl Members {
                 link.peer = peer.clone();
             }
         }
-        self.view.answered(peer.id_ref());
+        self.lists.answered(peer.id_ref());
     }
 
     /// A peer has left a question unanswered, or cannot be reached at all.
     pub(crate) fn unanswered(&mut self, peer: &Peer, unreachable: bool, now: Time) {
-        self.view.unanswered(peer);
+        self.lists.unanswered(peer);
+        self.homes.missed(peer.id_ref());
         if let Some(link) = self.tree.link(peer.id_ref())
             && link.peer.seq() <= peer.seq()
             && (unreachable || now.since(link.heard) > LINK_SILENCE)
@@ -332,11 +458,11 @@ impl Members {
 
     /// Listed members in the stretch of the ring between this node and the next that it knows to live.
     pub(crate) fn unaccounted(&self, local: &NodeId, next: &NodeId) -> Vec<Entry> {
-        self.view.between(local, next).take(8).cloned().collect()
+        self.lists.of(Scope::Everybody).between(local, next).take(8).cloned().collect()
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.view.memory_bytes() + self.tree.memory_bytes()
+        size_of::<Self>() + self.lists.memory_bytes() + self.tree.memory_bytes()
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Distance, Key, NodeId,
-    members::{Announcement, ArcMembers, Digest, Gossip, IdPrefix, News},
+    members::{Announcement, ArcMembers, Digest, Gossip, IdPrefix, News, Scope},
     params::{MESSAGE_BYTES_MAX, MESSAGE_PEERS_MAX, WIRE_VERSION},
     peer::{Peer, PeerInfo},
     short_ids::ShortIds,
@@ -51,8 +51,10 @@ pub enum Request {
         /// Whom to try.
         peer: NodeId,
     },
-    /// Where does your list of all members differ from mine?
+    /// Where does your list of members differ from mine?
     Compare {
+        /// Which list.
+        scope: Scope,
         /// Digests of equal arcs of the ring: 1, 2, 4 … or 1,024 of them.
         digests: Vec<Digest>,
     },
@@ -190,7 +192,9 @@ impl Message {
     /// the message if one does not hold.
     pub fn announcements(&self) -> impl Iterator<Item = &Announcement> {
         let (news, records) = match self {
-            Self::Notice(Notice::Gossip(Gossip::News(news) | Gossip::Missed(news))) => (&news[..], &[][..]),
+            Self::Notice(Notice::Gossip(
+                Gossip::News(news) | Gossip::Missed(news) | Gossip::Report(news),
+            )) => (&news[..], &[][..]),
             Self::Response(_, Response::Records { records }) => (&[][..], &records[..]),
             _ => (&[][..], &[][..]),
         };

@@ -6,7 +6,7 @@
 use core::time::Duration;
 
 /// Version of the message format: the first byte of every message.
-pub const WIRE_VERSION: u8 = 3;
+pub const WIRE_VERSION: u8 = 4;
 /// Longest encoded message, bytes. Design: fits a few packets, and 40 peers of ordinary size.
 pub const MESSAGE_BYTES_MAX: usize = 16 * 1024;
 /// Most peers in one message. Design.

@@ -9,8 +9,8 @@ use chordage_storage::{ConvergenceSecret, Fingerprint, Link, Redundancy};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::types::{
-    DrainStatus, Explanation, Health, MemberStatus, PeerStatus, PutReport, ScrubStatus, Status, TraceHop,
-    TraceReport,
+    DrainStatus, Explanation, Health, MemberStatus, PeerStatus, PutReport, ScrubStatus, Status,
+    SuperPeerStatus, TraceHop, TraceReport,
 };
 use crate::config::Role;
 use crate::driver::{FindError, Membership};
@@ -184,6 +184,12 @@ impl NodeHandle {
     pub async fn members(&self) -> Option<Vec<MemberStatus>> {
         let view = self.inner.transfer.driver.view().await?;
         Some(members::members(&view, self.inner.started.elapsed().as_secs_f64()))
+    }
+
+    /// The super-peers it knows; `None` once it has stopped.
+    pub async fn super_peers(&self) -> Option<Vec<SuperPeerStatus>> {
+        let view = self.inner.transfer.driver.view().await?;
+        Some(members::super_peers(&view))
     }
 
     /// The peers this daemon knows at first hand, nearest first; `None` once it has stopped.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chordage_dht::{DownReason, Finger, NodeId, PeerInfo};
 use tokio::time::Instant;
 
-use crate::api::types::MemberStatus;
+use crate::api::types::{MemberStatus, SuperPeerStatus};
 use crate::driver::{Departed, View};
 use crate::wire::peer::peer_id;
 
@@ -55,7 +55,35 @@ pub(crate) fn members(view: &View, uptime_seconds: f64) -> Vec<MemberStatus> {
             ..member(&gone.peer, state)
         }
     });
-    std::iter::once(me).chain(here).chain(listed).chain(gone).collect()
+    let mut members: Vec<MemberStatus> = std::iter::once(me).chain(here).chain(listed).chain(gone).collect();
+    let super_peers: BTreeMap<String, Option<f64>> =
+        view.super_peers.iter().map(|known| (known.peer.id().to_string(), known.score)).collect();
+    for member in members.iter_mut().filter(|member| member.role == "ordinary") {
+        if let Some(score) = super_peers.get(&member.id) {
+            member.role = "superpeer".to_owned();
+            member.score = *score;
+        }
+    }
+    members
+}
+
+/// The super-peers that the node knows.
+pub(crate) fn super_peers(view: &View) -> Vec<SuperPeerStatus> {
+    let now = Instant::now();
+    let known = view.super_peers.iter().map(|known| {
+        let since = view.listed_since + Duration::from_micros(known.since.as_micros());
+        SuperPeerStatus {
+            id: known.peer.id().to_string(),
+            peer_id: peer_id(known.peer.public_key()).map(|id| id.to_string()).unwrap_or_default(),
+            state: if known.missed == 0 { "alive" } else { "suspect" }.to_owned(),
+            age_seconds: now.saturating_duration_since(since).as_secs_f64(),
+            seat_ends_seconds: known.seat_ends_in.as_secs(),
+            rtt_ms: known.rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
+            score: known.score,
+            is_self: known.peer.id() == view.local.id(),
+        }
+    });
+    known.collect()
 }
 
 fn member(peer: &PeerInfo, state: &str) -> MemberStatus {
@@ -69,6 +97,7 @@ fn member(peer: &PeerInfo, state: &str) -> MemberStatus {
         age_seconds: 0.0,
         gone_seconds: None,
         rtt_ms: None,
+        score: None,
         is_self: false,
         leaf: false,
     }

@@ -340,7 +340,7 @@ impl World {
         let mut unsigned = None;
         for output in outbox.drain(..) {
             match output {
-                Output::Sign(record) => unsigned = Some(record.seq()),
+                Output::Sign { record, .. } => unsigned = Some(record.seq()),
                 Output::Send { to, message } => self.send(index, &to, message),
                 Output::LookupFinished { id, outcome } => {
                     let outcome = Box::new(outcome);

@@ -18,5 +18,6 @@ pub(crate) mod scrub;
 pub(crate) mod sim;
 pub(crate) mod stat;
 pub(crate) mod status;
+pub(crate) mod superpeers;
 pub(crate) mod testnet;
 pub(crate) mod trace;

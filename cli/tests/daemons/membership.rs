@@ -83,6 +83,8 @@ async fn the_list_has_the_daemon_itself_and_whoever_said_goodbye() {
             assert!(member[field] != Value::Null, "{field} of {member}");
         }
     }
+    // Everybody lists everybody: nobody has to do it for others.
+    assert_eq!(json_of(&net.run(0, ["superpeers", "--json"], [""; 0]).await), Value::Array(Vec::new()));
     let text = net.run(0, ["members"], [""; 0]).await;
     let text = String::from_utf8_lossy(&text.stdout).into_owned();
     assert!(text.contains("this daemon") && text.contains("left"), "{text}");

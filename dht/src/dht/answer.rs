@@ -37,7 +37,7 @@ impl<M: Metric> Dht<M> {
                 (_, None) => Response::LeavesChanged,
                 (digest, Some(have)) => self.leaves_beside(digest, have, from.id_ref()),
             },
-            Request::Compare { ref digests } => self.compare_asked(digests),
+            Request::Compare { scope, ref digests } => self.compare_asked(scope, digests),
             Request::Records { ref wanted } => self.records_asked(wanted),
             // Only neighbours need help with a suspect; from others it would make us call whom they like.
             Request::Reach { .. } if !from.is_reachable() => return,
@@ -147,13 +147,19 @@ impl<M: Metric> Dht<M> {
             let known = near.len();
             // The list is sorted by id, that is by offset from zero.
             let zero = Key::default();
-            nearest::walk(&self.metric, &zero, members.view.entries(), key, &mut |distance, entry| {
-                let id = entry.peer().id_ref();
-                if entry.missed == 0 && id != asker && id != self.own_id() {
-                    near.push(Near { distance, peer: entry.peer(), rtt: Rtt::default() });
-                }
-                near.len() - known < count && distance < limit
-            });
+            nearest::walk(
+                &self.metric,
+                &zero,
+                members.lists.widest().entries(),
+                key,
+                &mut |distance, entry| {
+                    let id = entry.peer().id_ref();
+                    if entry.missed == 0 && id != asker && id != self.own_id() {
+                        near.push(Near { distance, peer: entry.peer(), rtt: Rtt::default() });
+                    }
+                    near.len() - known < count && distance < limit
+                },
+            );
         }
         near.sort_unstable_by(|a, b| {
             let by_id = || a.peer.id_ref().cmp(b.peer.id_ref());

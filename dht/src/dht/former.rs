@@ -5,8 +5,12 @@
 //! exchange leaf sets, everybody named is met, and the exchange runs along both rings until they are one (after
 //! Shafaat, Ghodsi and Haridi, "Dealing with network partitions in structured overlay networks", 2009).
 
+use alloc::vec::Vec;
+use core::time::Duration;
+
 use super::{Dht, Turn};
 use crate::{
+    Time,
     calls::Purpose,
     message::Request,
     metric::Metric,
@@ -36,6 +40,13 @@ impl<M: Metric> Dht<M> {
         if !self.timers.is_set(Timer::Former) {
             self.timers.set(Timer::Former, turn.now + wait);
         }
+    }
+
+    /// Those that were lost within so long.
+    pub(super) fn lost_since(&self, now: Time, within: Duration) -> Vec<Peer> {
+        let late =
+            |former: &&Former| u64::from(now.seconds().saturating_sub(former.lost)) <= within.as_secs();
+        self.former.iter().filter(late).map(|former| former.peer.clone()).collect()
     }
 
     /// Pings the one that has waited longest.

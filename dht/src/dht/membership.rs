@@ -1,41 +1,64 @@
-//! Keeping the list of all members, in networks small enough for it.
+//! Keeping the list of all members, in networks small enough for it, or as a super-peer; and that of super-peers.
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use core::time::Duration;
 
 use super::{Dht, Turn};
 use crate::{
-    NodeId, Time,
+    NodeId, Time, Willingness,
     calls::Purpose,
     io::{Member, Output},
     members::{
-        Announcement, ArcMembers, Digest, Gossip, IdPrefix, Members, News, Signature, TICK,
+        Announcement, ArcMembers, Digest, Gossip, IdPrefix, Members, News, Scope, Signature, TICK,
         comparison::{self, Next},
         tree::{Outgoing, batches},
     },
     message::{Message, Notice, Request, Response},
     metric::Metric,
-    params::QUARANTINE_FROM,
+    params::{MEMBERS_MAX, QUARANTINE_FROM},
     peer::Peer,
 };
 
+/// Who was lost within this time may have been lost at the same moment. Design.
+const LATELY: Duration = Duration::from_secs(60);
 /// Questions that a listed member leaves unanswered before its neighbour declares it gone. Design.
 const MISSES_MAX: u8 = 2;
 
 impl<M: Metric> Dht<M> {
-    /// Begins or ends keeping the list, as the size of the network demands. Called now and then.
+    /// Begins or ends keeping lists, and listing everybody, as the size of the network demands. Called now and then.
     pub(super) fn review_membership(&mut self, turn: &mut Turn<'_>) {
         let most = f64::from(self.config.members);
         let size = self.network_size().nodes;
-        match &self.members {
-            None if self.is_member() && size <= most => {
-                let wait = if size > QUARANTINE_FROM { self.config.quarantine } else { TICK / 5 };
-                // Room for as many more as an estimate may be wrong by.
-                let capacity = self.config.members as usize * 3 / 2;
-                self.members = Some(Box::new(Members::new(capacity, turn.now, turn.now + wait)));
-            }
+        if !self.is_member() || self.config.members == 0 {
+            self.members = None;
+            return;
+        }
+        let lottery = self.lottery;
+        let members = self.members.get_or_insert_with(|| {
+            let wait = if size > QUARANTINE_FROM { self.config.quarantine } else { TICK / 5 };
+            let scope = if size <= most { Scope::Everybody } else { Scope::SuperPeers };
+            // Room for as many more as an estimate may be wrong by; super-peers list all there are.
+            let capacity = if self.config.superpeer == Willingness::Never {
+                self.config.members as usize * 3 / 2
+            } else {
+                MEMBERS_MAX as usize
+            };
+            Box::new(Members::new(capacity, scope, lottery, turn.now, turn.now + wait))
+        });
+        members.large = size > most;
+        self.review_seat(turn, size);
+        let Some(members) = &mut self.members else { return };
+        let keeps = members.seat || self.config.superpeer == Willingness::Prefer;
+        let scope = match members.lists.scope() {
+            Scope::SuperPeers if size <= most || keeps => Scope::Everybody,
             // Beyond what an estimate may be wrong by, so that nobody begins and ends all the time.
-            Some(_) if !self.is_member() || size > most * 1.4 => self.members = None,
-            _ => {}
+            Scope::Everybody if size > most * 1.4 && !keeps => Scope::SuperPeers,
+            same => same,
+        };
+        if scope != members.lists.scope() {
+            let mut out = Outgoing::new();
+            members.set_scope(scope, &mut out);
+            send_all(turn, out);
         }
     }
 
@@ -46,10 +69,11 @@ impl<M: Metric> Dht<M> {
             return;
         }
         if members.announce(&self.local, turn.now) {
-            turn.out.push(Output::Sign(self.local.clone()));
+            turn.out.push(Output::Sign { record: self.local.clone(), seat: members.seat });
         }
         let mut out = Outgoing::new();
         members.tree.run(turn.now, &mut out);
+        members.report(&self.local, turn.now, &mut out);
         send_all(turn, out);
         let due = self.members.as_ref().is_some_and(|members| members.tick_at <= turn.now);
         if due {
@@ -60,24 +84,44 @@ impl<M: Metric> Dht<M> {
     fn tick_membership(&mut self, turn: &mut Turn<'_>) {
         self.review_membership(turn);
         let size = self.network_size().nodes as usize;
-        let neighbours: Vec<Peer> =
-            self.leaves.adjacent(&self.metric).map(|leaf| leaf.peer.clone()).collect();
-        let known: Vec<Peer> = self.leaves.as_slice().iter().map(|leaf| leaf.peer.clone()).collect();
+        let (neighbours, known) = self.those_to_link();
+        let stranger = self.somebody_known(turn);
         let local = self.local.clone();
         let Some(members) = &mut self.members else { return };
         members.tick_at = turn.now + turn.around(members.next_tick());
-        members.view.forget_gone(turn.now.seconds());
+        members.lists.tidy(turn.now);
+        members.remind(turn.now);
         let mut out = Outgoing::new();
-        let silent = members.keep_links(&neighbours, &known, local.id_ref(), turn.now, turn.rng, &mut out);
-        let question = members.compare(&neighbours, local.id_ref(), size, turn.now, turn.rng);
+        let mut ask = members.keep_links(&neighbours, &known, local.id_ref(), turn.now, turn.rng, &mut out);
+        ask.extend(members.sweep(&local, turn.now));
+        let homes = members.homes_to_ask(turn.now, turn.rng);
+        let question =
+            members.compare(&neighbours, stranger.as_ref(), local.id_ref(), size, turn.now, turn.rng);
         send_all(turn, out);
-        for peer in silent {
+        for peer in ask {
             self.ask(turn, &peer, Request::Ping, Purpose::Link);
         }
-        if let Some((partner, digests)) = question {
-            self.ask(turn, &partner, Request::Compare { digests }, Purpose::Compare);
+        for peer in homes {
+            self.ask(turn, &peer, Request::Ping, Purpose::Home);
+        }
+        if let Some((partner, scope, digests)) = question {
+            self.ask(turn, &partner, Request::Compare { scope, digests }, Purpose::Compare);
         }
         self.account_for_stretch(turn);
+    }
+
+    /// Those whose links hold the tree together, and those to choose others from: neighbours on the ring, in a large network
+    /// on that of the super-peers.
+    fn those_to_link(&self) -> (Vec<Peer>, Vec<Peer>) {
+        match &self.members {
+            Some(members) if members.large => {
+                (members.lists.super_peers_around(self.local.id_ref()), Vec::new())
+            }
+            _ => (
+                self.leaves.adjacent(&self.metric).map(|leaf| leaf.peer.clone()).collect(),
+                self.leaves.as_slice().iter().map(|leaf| leaf.peer.clone()).collect(),
+            ),
+        }
     }
 
     /// This node answers for the ring from itself up to its next neighbour: whoever is listed there and is none is
@@ -87,24 +131,42 @@ impl<M: Metric> Dht<M> {
         let Some(next) = self.leaves.watched(me) else { return };
         let next = self.leaves.as_slice()[next].peer.id();
         let Some(members) = &self.members else { return };
+        if members.lists.scope() == Scope::SuperPeers {
+            return;
+        }
         for entry in members.unaccounted(self.local.id_ref(), &next) {
             let peer = entry.peer();
             if entry.missed >= MISSES_MAX || self.gone.ignores_name(peer, turn.now) {
                 if let Some(members) = &mut self.members {
-                    members.lost(peer.id_ref(), turn.now);
+                    members.lost(peer, turn.now);
                 }
-            } else {
-                self.consider(turn, peer);
+            } else if self.consider(turn, peer) {
+                // Under XOR it need be no neighbour of this node's; it is asked all the same.
+                self.ask(turn, peer, Request::Ping, Purpose::Link);
             }
         }
     }
 
     /// A neighbour has been dropped because it is gone. The one that watched it tells everybody.
-    pub(super) fn neighbour_gone(&mut self, turn: &Turn<'_>, id: &NodeId, watched: bool) {
+    pub(super) fn neighbour_gone(&mut self, turn: &Turn<'_>, peer: &Peer, watched: bool) {
         if let Some(members) = &mut self.members {
-            members.tree.disconnect(id);
+            members.tree.disconnect(peer.id_ref());
             if watched {
-                members.lost(id, turn.now);
+                members.lost(peer, turn.now);
+            }
+        }
+    }
+
+    /// Who died at the same moment as its watcher was dropped when somebody else still seemed to be its watcher. Now it is
+    /// this node that answers for its place.
+    pub(super) fn account_for_lost(&mut self, turn: &Turn<'_>) {
+        let me = self.local.id_ref();
+        let Some(next) = self.leaves.watched(me.key()) else { return };
+        let next = *self.leaves.as_slice()[next].peer.id_ref();
+        let lost = self.lost_since(turn.now, LATELY);
+        if let Some(members) = &mut self.members {
+            for peer in lost.iter().filter(|peer| is_between(me, peer.id_ref(), &next)) {
+                members.lost(peer, turn.now);
             }
         }
     }
@@ -124,6 +186,9 @@ impl<M: Metric> Dht<M> {
                 accused = members.news(&self.local, from, news, now, &mut gone, &mut out);
             }
             Gossip::Have(names) => members.tree.have(from.id_ref(), &names, now),
+            Gossip::Graft(_) if members.lists.scope() == Scope::SuperPeers => {
+                out.push((from.clone(), Gossip::Unlink));
+            }
             Gossip::Graft(names) => {
                 members.tree.graft(from, &names, now, &mut out);
             }
@@ -134,6 +199,7 @@ impl<M: Metric> Dht<M> {
             Gossip::Missed(news) => {
                 accused = members.missed(&self.local, from, &news, now, &mut out);
             }
+            Gossip::Report(news) => accused = members.reported(&self.local, &news, now, &mut out),
         }
         send_all(turn, out);
         // Whoever has it in its tables sees for itself. That an earlier life of a peer has ended says nothing about this one.
@@ -159,9 +225,13 @@ impl<M: Metric> Dht<M> {
     /// Somebody says that this node is gone: it says that it is not, with a newer record (an incarnation, as in SWIM).
     fn contradict(&mut self) {
         // Whoever is not listed yet cannot have gone.
-        if !self.members.as_ref().is_some_and(|members| members.is_announced()) {
-            return;
+        if self.members.as_ref().is_some_and(|members| members.is_announced()) {
+            self.announce_anew();
         }
+    }
+
+    /// Announces this node with a newer version of its record.
+    pub(super) fn announce_anew(&mut self) {
         let addrs = self.local.addrs().to_vec();
         if let Ok(local) = self.local.with_addresses(addrs, self.local.seq() + 1) {
             self.local = Arc::new(local);
@@ -174,7 +244,7 @@ impl<M: Metric> Dht<M> {
     /// A neighbour has come back that is said to be gone, as after a partition: it is told, so that it contradicts.
     pub(super) fn tell_that_it_was_gone(&self, turn: &mut Turn<'_>, peer: &Peer) {
         let prefix = IdPrefix::from(peer.id_ref());
-        let gone = self.members.as_ref().and_then(|members| members.view.gone(&prefix));
+        let gone = self.members.as_ref().and_then(|members| members.lists.widest().gone(&prefix));
         if gone.is_some_and(|seq| seq >= peer.seq()) {
             let news = alloc::vec![News::Gone { peer: prefix, seq: peer.seq() }];
             turn.send(peer, Message::Notice(Notice::Gossip(Gossip::Missed(news))));
@@ -189,14 +259,20 @@ impl<M: Metric> Dht<M> {
         }
     }
 
-    pub(super) fn compare_asked(&self, digests: &[Digest]) -> Response {
-        let found = self.members.as_ref().and_then(|members| comparison::differences(&members.view, digests));
+    pub(super) fn compare_asked(&self, scope: Scope, digests: &[Digest]) -> Response {
+        let kept =
+            |members: &&Members| scope == Scope::SuperPeers || members.lists.scope() == Scope::Everybody;
+        let members = self.members.as_deref().filter(kept);
+        let found = members.and_then(|members| comparison::differences(members.lists.of(scope), digests));
         let (arcs, more) = found.unwrap_or_default();
-        Response::Differences { kept: self.members.is_some(), arcs, more }
+        Response::Differences { kept: members.is_some(), arcs, more }
     }
 
     pub(super) fn records_asked(&self, wanted: &[IdPrefix]) -> Response {
-        let records = self.members.as_ref().map(|members| comparison::records(&members.view, wanted));
+        let records = self
+            .members
+            .as_ref()
+            .map(|members| comparison::records(|prefix| members.lists.get(prefix), wanted));
         Response::Records { records: records.unwrap_or_default() }
     }
 
@@ -214,7 +290,7 @@ impl<M: Metric> Dht<M> {
             members.comparison_ended(false, turn.now, turn.rng);
             return;
         }
-        let lacking = comparison.differences(&members.view, arcs, more);
+        let lacking = comparison.differences(members.lists.of(comparison.scope), arcs, more);
         // What the other says is compared before what it lacks is said.
         batches(lacking.iter(), |batch| {
             turn.send(from, Message::Notice(Notice::Gossip(Gossip::Missed(batch))));
@@ -229,7 +305,7 @@ impl<M: Metric> Dht<M> {
         records: &[Arc<Announcement>],
     ) {
         let Some(members) = &mut self.members else { return };
-        let changed = comparison::take_records(&mut members.view, records, turn.now);
+        let changed = members.take_records(records, turn.now);
         if let Some(comparison) = &mut members.comparison {
             comparison.received(changed);
             self.compare_on(turn, from);
@@ -242,11 +318,14 @@ impl<M: Metric> Dht<M> {
         else {
             return;
         };
-        match comparison.next(&members.view) {
+        let scope = comparison.scope;
+        match comparison.next(members.lists.of(scope)) {
             Next::Records(wanted) => {
                 self.ask(turn, from, Request::Records { wanted }, Purpose::Compare);
             }
-            Next::Compare(digests) => self.ask(turn, from, Request::Compare { digests }, Purpose::Compare),
+            Next::Compare(digests) => {
+                self.ask(turn, from, Request::Compare { scope, digests }, Purpose::Compare);
+            }
             Next::Done => members.comparison_ended(true, turn.now, turn.rng),
         }
     }
@@ -258,8 +337,8 @@ impl<M: Metric> Dht<M> {
         }
     }
 
-    /// The members listed here, sorted by id: all of the network once [`Dht::knows_members`]. None in a network too
-    /// large for that.
+    /// The members listed here, sorted by id: all of the network once [`Dht::knows_members`]. In a network too large for
+    /// everybody to list it, only super-peers list any.
     pub fn members(&self) -> Vec<Member> {
         let me = self.local.id_ref().key();
         let Some(members) = &self.members else { return Vec::new() };
@@ -271,7 +350,7 @@ impl<M: Metric> Dht<M> {
                 missed: leaf.map_or(entry.missed, |leaf| leaf.missed),
             }
         };
-        members.view.entries().iter().map(member).collect()
+        members.lists.of(Scope::Everybody).entries().iter().map(member).collect()
     }
 
     /// Whether this node keeps the list of all members, and has compared it with another's.
@@ -282,7 +361,11 @@ impl<M: Metric> Dht<M> {
     /// Whether a member with this id is listed.
     pub fn lists(&self, id: &NodeId) -> bool {
         self.members.as_ref().is_some_and(|members| {
-            members.view.get(&id.into()).is_some_and(|entry| entry.peer().id_ref() == id)
+            members
+                .lists
+                .of(Scope::Everybody)
+                .get(&id.into())
+                .is_some_and(|entry| entry.peer().id_ref() == id)
         })
     }
 
@@ -296,6 +379,11 @@ impl<M: Metric> Dht<M> {
             members.unanswered(peer, unreachable, turn.now);
         }
     }
+}
+
+/// Whether an id lies between two others, going up from the first.
+fn is_between(low: &NodeId, id: &NodeId, high: &NodeId) -> bool {
+    if low < high { low < id && id < high } else { low < id || id < high }
 }
 
 fn send_all(turn: &mut Turn<'_>, out: Outgoing) {

@@ -279,10 +279,11 @@ impl<M: Metric> Dht<M> {
         self.table.remove(&self.metric, me, id);
         let watched =
             self.leaves.watched(me).is_some_and(|index| self.leaves.as_slice()[index].peer.id() == *id);
-        if self.leaves.remove(&self.metric, me, id).is_none() {
-            return false;
+        let Some(leaf) = self.leaves.remove(&self.metric, me, id) else { return false };
+        self.neighbour_gone(turn, &leaf.peer, watched);
+        if watched {
+            self.account_for_lost(turn);
         }
-        self.neighbour_gone(turn, id, watched);
         turn.event(Event::NeighbourDown { peer: *id, why });
         self.leaves_changed(turn);
         self.promote(turn);

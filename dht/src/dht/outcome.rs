@@ -56,6 +56,7 @@ impl<M: Metric> Dht<M> {
             (Purpose::ReachThrough(suspect), Response::Reached(reached)) => {
                 self.told_reach(&suspect, reached);
             }
+            (Purpose::Home, Response::Pong) => self.home_answered(turn, from, turn.now.since(call.sent)),
             (Purpose::Probe, _) => self.health.good(),
             // That it answered was all we wanted.
             _ => {}
@@ -80,7 +81,8 @@ impl<M: Metric> Dht<M> {
             | Purpose::ReachFor(..)
             | Purpose::ReachThrough(_)
             | Purpose::Compare
-            | Purpose::Link => {}
+            | Purpose::Link
+            | Purpose::Home => {}
         }
     }
 
@@ -116,7 +118,7 @@ impl<M: Metric> Dht<M> {
         self.membership_unanswered(turn, &peer, false);
         match call.purpose {
             Purpose::Compare => self.comparison_failed(turn),
-            Purpose::Link => {}
+            Purpose::Link | Purpose::Home => {}
             Purpose::Lookup(serial) => {
                 self.missed(turn, &peer, false);
                 self.lookup_failed(turn, serial, peer.id_ref());
@@ -146,8 +148,10 @@ impl<M: Metric> Dht<M> {
         for call in calls {
             self.settle_call(&call);
             // A hearsay address that does not work says nothing about the peer.
-            verified |=
-                !matches!(call.purpose, Purpose::Meet | Purpose::Revive | Purpose::Compare | Purpose::Link);
+            verified |= !matches!(
+                call.purpose,
+                Purpose::Meet | Purpose::Revive | Purpose::Compare | Purpose::Link | Purpose::Home
+            );
             match call.purpose {
                 Purpose::Lookup(serial) => lookups.push(serial),
                 Purpose::Compare => self.comparison_failed(turn),

@@ -12,6 +12,7 @@ use crate::{
     calls::Purpose,
     io::{Confirm, LookupError, LookupId, LookupOptions, Output},
     lookup::{Owner, Progress, State, Step},
+    members::homes::HOMES_ASKED,
     message::Request,
     metric::Metric,
     params::{LOOKUP_WANT_MAX, MESSAGE_PEERS_MAX},
@@ -70,6 +71,14 @@ impl<M: Metric> Dht<M> {
         // Who knows all members asks the right ones at once. The others stay candidates, in case it is mistaken.
         for peer in self.nearest_listed(&key, count) {
             progress.add(&self.metric, &peer, State::Named, None);
+        }
+        // Liars must not be on every path.
+        if options.paths == 1
+            && let Some(members) = &self.members
+        {
+            for home in members.homes.as_slice().iter().take(HOMES_ASKED) {
+                progress.guide(&self.metric, &home.peer);
+            }
         }
         if sure {
             progress.covered(&self.metric, self.own_id(), &peers);

@@ -6,6 +6,7 @@ use super::{Dht, Phase};
 use crate::{
     Config,
     io::{Finger, FingerRow, SizeEstimate, Status},
+    members::Scope,
     metric::{Metric, Row, Shape},
     peer::Peer,
 };
@@ -102,7 +103,7 @@ impl<M: Metric> Dht<M> {
             table_entries: self.table.as_slice().len(),
             cached: self.table.reserve_len(),
             leaf_set: self.leaves.len(),
-            members: self.members.as_ref().map_or(0, |members| members.view.len()),
+            members: self.members.as_ref().map_or(0, |members| members.lists.of(Scope::Everybody).len()),
             suspects: self.leaves.as_slice().iter().filter(|leaf| leaf.missed > 0).count(),
             lookups: self.lookups.len(),
             calls: self.calls.len(),

@@ -48,20 +48,28 @@ impl<'de> Deserialize<'de> for Signature {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announcement {
     record: Peer,
+    seat: bool,
     signature: Signature,
 }
 
 impl Announcement {
-    /// A record and the signature over its [`Announcement::signed_bytes`].
-    pub fn new(record: Peer, signature: Signature) -> Arc<Self> {
-        Arc::new(Self { record, signature })
+    /// A record, whether its owner takes a seat as a super-peer, and the signature over their
+    /// [`Announcement::signed_bytes`].
+    pub fn new(record: Peer, seat: bool, signature: Signature) -> Arc<Self> {
+        Arc::new(Self { record, seat, signature })
     }
 
     /// What is to be signed for this record.
-    pub fn signed_bytes(record: &PeerInfo) -> Vec<u8> {
+    pub fn signed_bytes(record: &PeerInfo, seat: bool) -> Vec<u8> {
         let mut bytes = CONTEXT.to_vec();
+        bytes.push(seat.into());
         record.encode(&mut bytes);
         bytes
+    }
+
+    /// Whether its owner takes a seat as a super-peer. It has one only if the lottery says so too.
+    pub fn seat(&self) -> bool {
+        self.seat
     }
 
     /// The record.
@@ -78,6 +86,6 @@ impl Announcement {
     pub(super) fn encoded_len(&self) -> usize {
         let addresses: usize = self.record.addrs().iter().map(|address| address.as_bytes().len() + 2).sum();
         let zone = self.record.zone().map_or(0, |zone| zone.as_str().len() + 1);
-        32 + 10 + 64 + 1 + addresses + 1 + zone
+        32 + 10 + 64 + 2 + addresses + 1 + zone
     }
 }

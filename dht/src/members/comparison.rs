@@ -9,10 +9,10 @@ use alloc::{sync::Arc, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Announcement, IdPrefix, News,
-    view::{ARCS, View},
+    Announcement, IdPrefix, News, Scope,
+    view::{ARCS, Entry, View},
 };
-use crate::{Time, peer::Peer};
+use crate::peer::Peer;
 
 /// Digest of the members of one arc of the ring, and of the versions of their records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,7 @@ const ROUNDS_MAX: u16 = 256;
 #[derive(Debug, Clone)]
 pub(crate) struct Comparison {
     pub(crate) partner: Peer,
+    pub(crate) scope: Scope,
     /// How many arcs were compared.
     arcs: usize,
     /// Members whose records are still to be asked for.
@@ -66,9 +67,10 @@ pub(crate) enum Next {
 
 impl Comparison {
     /// Begins, in a network of about this many members.
-    pub(crate) fn new(partner: Peer, view: &View, members: usize) -> (Self, Vec<Digest>) {
+    pub(crate) fn new(partner: Peer, scope: Scope, view: &View, members: usize) -> (Self, Vec<Digest>) {
         let arcs = View::arcs_for(members.max(view.len()));
-        let comparison = Self { partner, arcs, wanted: Vec::new(), more: false, rounds: 0, progress: false };
+        let (wanted, more, rounds, progress) = (Vec::new(), false, 0, false);
+        let comparison = Self { partner, scope, arcs, wanted, more, rounds, progress };
         (comparison, view.digests(arcs))
     }
 
@@ -139,16 +141,19 @@ pub(crate) fn differences(view: &View, digests: &[Digest]) -> Option<(Vec<ArcMem
             continue;
         }
         bytes += length;
-        let name = |entry: &super::view::Entry| (entry.peer().id_ref().into(), entry.peer().seq());
+        let name = |entry: &Entry| (entry.peer().id_ref().into(), entry.peer().seq());
         arcs.push(ArcMembers { arc: arc as u16, members: members.iter().map(name).collect() });
     }
     Some((arcs, more))
 }
 
 /// The records of these members, as many as fit.
-pub(crate) fn records(view: &View, wanted: &[IdPrefix]) -> Vec<Arc<Announcement>> {
+pub(crate) fn records<'a>(
+    get: impl Fn(&IdPrefix) -> Option<&'a Entry>,
+    wanted: &[IdPrefix],
+) -> Vec<Arc<Announcement>> {
     let mut bytes = 0;
-    let known = wanted.iter().take(RECORDS_MAX).filter_map(|prefix| view.get(prefix));
+    let known = wanted.iter().take(RECORDS_MAX).filter_map(get);
     let fitting = known.map(|entry| entry.announcement.clone()).take_while(|announcement| {
         bytes += announcement.encoded_len();
         bytes <= RECORDS_BYTES
@@ -157,11 +162,10 @@ pub(crate) fn records(view: &View, wanted: &[IdPrefix]) -> Vec<Arc<Announcement>
 }
 
 /// Takes in records that were asked for. Returns whether any was new.
-pub(crate) fn take_records(view: &mut View, records: &[Arc<Announcement>], now: Time) -> bool {
+pub(crate) fn take_records(records: &[Arc<Announcement>], mut take: impl FnMut(&News) -> bool) -> bool {
     let mut changed = false;
     for announcement in records.iter().take(RECORDS_MAX) {
-        let taken = view.take(&News::Member(announcement.clone()), now, false);
-        changed |= taken == super::view::Taken::New;
+        changed |= take(&News::Member(announcement.clone()));
     }
     changed
 }

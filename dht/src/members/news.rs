@@ -85,4 +85,6 @@ pub enum Gossip {
     Unlink,
     /// News that a comparison showed the receiver to lack. They are not passed on: others compare for themselves.
     Missed(alloc::vec::Vec<News>),
+    /// What a node that is no super-peer has to tell, to a super-peer, which spreads it.
+    Report(alloc::vec::Vec<News>),
 }

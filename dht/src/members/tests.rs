@@ -14,7 +14,7 @@ pub(super) fn peer(number: u32, seq: u64) -> Peer {
 }
 
 pub(super) fn joined(number: u32, seq: u64) -> News {
-    News::Member(Announcement::new(peer(number, seq), Signature([0; 64])))
+    News::Member(Announcement::new(peer(number, seq), false, Signature([0; 64])))
 }
 
 pub(super) fn gone(number: u32, seq: u64) -> News {

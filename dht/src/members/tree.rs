@@ -52,7 +52,13 @@ pub(crate) struct Link {
     pub(crate) heard: Time,
     /// Names of news that it has not been sent, to be offered.
     owed: Vec<NewsId>,
-    allowance: u32,
+    allowance: Allowance,
+}
+
+/// How much somebody may still tell (a token bucket).
+#[derive(Debug, Clone)]
+pub(crate) struct Allowance {
+    left: u32,
     refilled: Time,
 }
 
@@ -148,8 +154,7 @@ impl Tree {
             ours,
             heard: now,
             owed: Vec::new(),
-            allowance: PACE.1,
-            refilled: now,
+            allowance: Allowance::new(now),
         });
         true
     }
@@ -212,7 +217,7 @@ impl Tree {
             out.push((from.clone(), Gossip::Unlink));
             return;
         };
-        if !link.admits(news.len(), now) {
+        if !link.allowance.admits(news.len(), now) {
             return;
         }
         let (count, mut repeated) = (news.len(), 0);
@@ -244,7 +249,7 @@ impl Tree {
     /// A link has news of these names.
     pub(crate) fn have(&mut self, from: &NodeId, names: &[NewsId], now: Time) {
         let Some(link) = self.link(from) else { return };
-        if !link.admits(names.len(), now) {
+        if !link.allowance.admits(names.len(), now) {
             return;
         }
         for name in names.iter().take(NAMES_MAX) {
@@ -268,7 +273,7 @@ impl Tree {
             out.push((from.clone(), Gossip::Unlink));
             return false;
         }
-        if !self.link(from.id_ref()).is_some_and(|link| link.admits(names.len(), now)) {
+        if !self.link(from.id_ref()).is_some_and(|link| link.allowance.admits(names.len(), now)) {
             return true;
         }
         let known = |name: &NewsId| self.recent.get(name).map(|recent| recent.news.clone());
@@ -348,18 +353,22 @@ impl Tree {
     }
 }
 
-impl Link {
-    /// Whether it may bring so many at this moment (a token bucket).
-    fn admits(&mut self, count: usize, now: Time) -> bool {
+impl Allowance {
+    pub(crate) fn new(now: Time) -> Self {
+        Self { left: PACE.1, refilled: now }
+    }
+
+    /// Whether so many may be told at this moment.
+    pub(crate) fn admits(&mut self, count: usize, now: Time) -> bool {
         let earned = u64::from(PACE.0) * now.since(self.refilled).as_millis() as u64 / 1000;
         if earned > 0 {
-            self.allowance = (u64::from(self.allowance) + earned).min(PACE.1.into()) as u32;
+            self.left = (u64::from(self.left) + earned).min(PACE.1.into()) as u32;
             self.refilled = now;
         }
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        let admitted = count <= self.allowance;
+        let admitted = count <= self.left;
         if admitted {
-            self.allowance -= count;
+            self.left -= count;
         }
         admitted
     }

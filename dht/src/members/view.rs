@@ -174,8 +174,7 @@ impl View {
         if self.entries[index].peer().seq() != seq {
             return Taken::Old;
         }
-        let entry = self.entries.remove(index);
-        self.arcs[arc_of(prefix)] ^= hash(entry.peer().id_ref(), seq);
+        self.remove(index);
         self.bury(prefix, seq, now);
         Taken::New
     }
@@ -187,6 +186,33 @@ impl View {
         if self.gone.len() < GONE_MAX {
             self.gone.insert(*prefix, Grave { seq, since: now });
         }
+    }
+
+    /// A newer version of a member's record says that it does not belong here any more.
+    pub(crate) fn replaced(&mut self, prefix: &IdPrefix, seq: u64, now: Time) {
+        if let Ok(index) = self.search(prefix)
+            && self.entries[index].peer().seq() < seq
+        {
+            let old = self.remove(index);
+            // Others who have not heard it may still name the old version.
+            self.bury(prefix, old.peer().seq(), now.seconds());
+        }
+    }
+
+    /// Takes out all that do not belong here any more, whoever names them.
+    pub(crate) fn keep(&mut self, belongs: impl Fn(&Entry) -> bool) {
+        for index in (0..self.entries.len()).rev() {
+            if !belongs(&self.entries[index]) {
+                self.remove(index);
+            }
+        }
+    }
+
+    fn remove(&mut self, index: usize) -> Entry {
+        let entry = self.entries.remove(index);
+        let id = entry.peer().id_ref();
+        self.arcs[arc_of(&id.into())] ^= hash(id, entry.peer().seq());
+        entry
     }
 
     /// Forgets those that have been gone for an hour.

@@ -9,4 +9,5 @@ mod lookup;
 mod members;
 mod preload;
 mod replay;
+mod superpeers;
 mod world;

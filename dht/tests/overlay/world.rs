@@ -188,7 +188,7 @@ impl World {
         let mut signed = None;
         for output in out {
             match output {
-                Output::Sign(record) => signed = Some((record.seq(), signature(&record))),
+                Output::Sign { record, seat } => signed = Some((record.seq(), signature(&record, seat))),
                 Output::Send { to, message } => self.send(node, &to, &message),
                 Output::LookupFinished { id, outcome } => {
                     assert!(
@@ -269,7 +269,7 @@ impl World {
                 if self.nodes[to].alive {
                     let message = Message::decode(&bytes).expect("we only send what we can read");
                     let genuine = |announcement: &Announcement| {
-                        *announcement.signature() == signature(announcement.record())
+                        *announcement.signature() == signature(announcement.record(), announcement.seat())
                     };
                     assert!(
                         message.announcements().all(genuine),
@@ -375,14 +375,22 @@ impl World {
         self.live().into_iter().filter(is_wrong).collect()
     }
 
+    /// What the node would announce if it took a seat.
+    pub(crate) fn claim(&self, node: usize, seq: u64) -> Arc<Announcement> {
+        let peer = self.peer(node);
+        let record = Arc::new(peer.with_addresses(peer.addrs().to_vec(), seq).unwrap());
+        let signature = signature(&record, true);
+        Announcement::new(record, true, signature)
+    }
+
     pub(crate) fn trace(&self) -> [u8; 32] {
         *self.trace.finalize().as_bytes()
     }
 }
 
 /// What stands for a signature here: nobody in these worlds tries to forge one.
-pub(crate) fn signature(record: &PeerInfo) -> Signature {
-    let hash = *blake3::hash(&Announcement::signed_bytes(record)).as_bytes();
+pub(crate) fn signature(record: &PeerInfo, seat: bool) -> Signature {
+    let hash = *blake3::hash(&Announcement::signed_bytes(record, seat)).as_bytes();
     let mut bytes = [0; 64];
     bytes[..32].copy_from_slice(&hash);
     bytes[32..].copy_from_slice(&hash);

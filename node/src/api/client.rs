@@ -22,7 +22,7 @@ use super::operation::{OPERATION_HEADER, OperationId};
 use super::range::ByteRange;
 use super::types::{
     DrainStatus, Explanation, MemberStatus, ObjectStat, PeerStatus, Problem, ProblemCode, PutQuery,
-    PutReport, ScrubStatus, Status, TraceReport,
+    PutReport, ScrubStatus, Status, SuperPeerStatus, TraceReport,
 };
 use super::upload::{Flow, UploadBody};
 use super::uri::{encode, hex, with_query};
@@ -122,6 +122,11 @@ impl Client {
     /// What the daemon says of itself.
     pub async fn status(&self) -> Result<Status, ClientError> {
         self.get_json("/v1/status").await
+    }
+
+    /// The super-peers that the daemon knows.
+    pub async fn super_peers(&self) -> Result<Vec<SuperPeerStatus>, ClientError> {
+        self.get_json("/v1/superpeers").await
     }
 
     /// Who is in the network, as far as the daemon knows.

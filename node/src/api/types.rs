@@ -9,7 +9,7 @@ mod members;
 mod repair;
 
 pub use explain::{ChunkExplained, Explanation, ShardExplained};
-pub use members::MemberStatus;
+pub use members::{MemberStatus, SuperPeerStatus};
 pub use repair::{DrainStatus, RepairStatus, ScrubStatus};
 
 /// How a put should be stored; the query string of `POST /v1/objects`.

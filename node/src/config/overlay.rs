@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use chordage_dht::Willingness;
 use chordage_dht::params::MEMBERS;
 use serde::{Deserialize, Serialize};
 
@@ -55,11 +56,14 @@ pub struct OverlayConfig {
     /// Largest network of which all members are listed, up to 100,000; lookups then need one hop. 2,000 unless told
     /// otherwise; 0: none are listed. A member costs some 300 bytes of memory.
     pub members_max: u32,
+    /// In a network larger than that: `auto` (default), take a seat as a super-peer when it is drawn, list all members and answer
+    /// others from the list; `never`; or `prefer`: list all members without a seat too, for the daemon's own lookups.
+    pub superpeer: Willingness,
 }
 
 impl Default for OverlayConfig {
     fn default() -> Self {
-        OverlayConfig { role: Role::default(), members_max: MEMBERS as u32 }
+        OverlayConfig { role: Role::default(), members_max: MEMBERS as u32, superpeer: Willingness::Auto }
     }
 }
 

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use chordage_dht::{Event, Finger, FingerRow, Key, Lookup, LookupError, LookupOptions, Member, Peer, Status};
-use libp2p::{Multiaddr, Stream};
+use chordage_dht::{Event, Key, Lookup, LookupError, LookupOptions, Peer};
+use libp2p::Stream;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tokio::time::Instant;
 
-use super::connections::Connections;
-use super::roster::Roster;
+use super::view::View;
 use crate::wire::{OpenError, OpenReply};
 
 /// Commands that may wait for the driver.
@@ -31,24 +29,6 @@ pub enum FindError {
     /// The driver has stopped.
     #[error("the daemon is shutting down")]
     Stopped,
-}
-
-/// What the driver sees, at one moment.
-#[derive(Clone, Debug)]
-pub(crate) struct View {
-    pub(crate) local: Peer,
-    pub(crate) status: Status,
-    pub(crate) leaf_set: Vec<Finger>,
-    pub(crate) rows: Vec<FingerRow>,
-    /// All members, in a network small enough for a list; their times count from `listed_since`.
-    pub(crate) listed: Vec<Member>,
-    pub(crate) listed_since: Instant,
-    /// Bits of a digit that a row resolves.
-    pub(crate) digit_bits: u32,
-    pub(crate) listen: Vec<Multiaddr>,
-    pub(crate) connections: Connections,
-    pub(crate) roster: Roster,
-    pub(crate) join_problem: Option<String>,
 }
 
 /// How far the node is with becoming part of the network; changes are watched.

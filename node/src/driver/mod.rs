@@ -9,11 +9,12 @@ mod roster;
 mod signature;
 #[cfg(test)]
 mod tests;
+mod view;
 mod warmth;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chordage_dht::{
     AnyMetric, Config, Dht, DownReason, Event, Input, Lookup, LookupError, LookupId, NodeId, Output, Peer,
@@ -32,10 +33,11 @@ use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 use self::bootstrap::{Bootstrap, remember};
 pub use self::command::FindError;
 use self::command::{COMMANDS_MAX, Command};
-pub(crate) use self::command::{DriverHandle, Membership, View};
+pub(crate) use self::command::{DriverHandle, Membership};
 use self::links::{LinkEvent, LinkNews, Links, read_link};
 pub(crate) use self::roster::{Departed, Roster};
 pub(crate) use self::signature::Signer;
+pub(crate) use self::view::View;
 use self::warmth::Warmth;
 use crate::config::{ConnectionConfig, OverlayConfig, Role};
 use crate::datadir::DataDir;
@@ -125,8 +127,14 @@ impl Driver {
         // A damaged list of old peers is a missing one.
         let remembered = parts.dir.read("peers").ok().flatten().unwrap_or_default();
         let remembered = String::from_utf8_lossy(&remembered).into_owned();
-        let config = Config { members: parts.overlay.members_max, ..Config::default() };
+        let config = Config {
+            members: parts.overlay.members_max,
+            superpeer: parts.overlay.superpeer,
+            ..Config::default()
+        };
         let mut dht = Dht::new(parts.local, parts.metric, config);
+        // A clock before 1970 draws other super-peers than everybody else's, and is believed by nobody.
+        dht.set_unix_time(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
         dht.set_grouping(net_group);
         let started = Instant::now();
         let driver = Driver {
@@ -252,7 +260,9 @@ impl Driver {
                     let _ = reply.send(outcome);
                 }
             }
-            Output::Sign(record) => self.signed = Some((record.seq(), self.signer.sign(&record))),
+            Output::Sign { record, seat } => {
+                self.signed = Some((record.seq(), self.signer.sign(&record, seat)));
+            }
             Output::Event(event) => self.overlay_event(event),
         }
     }
@@ -349,22 +359,6 @@ impl Driver {
                 let _ = reply.send(self.view());
             }
             Command::Leave(_) => unreachable!("the loop handles it"),
-        }
-    }
-
-    fn view(&self) -> View {
-        View {
-            local: self.dht.local().clone(),
-            status: self.dht.status(),
-            leaf_set: self.dht.neighbours(),
-            rows: self.dht.fingers(),
-            listed: self.dht.members(),
-            listed_since: self.started,
-            digit_bits: self.dht.config().digit_bits.into(),
-            listen: listening(&self.swarm).iter().map(|addr| named(addr, self.local_peer)).collect(),
-            connections: self.connections(),
-            roster: self.roster.clone(),
-            join_problem: self.join_problem.clone(),
         }
     }
 

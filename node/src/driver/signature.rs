@@ -12,10 +12,10 @@ impl Signer {
         Signer(keypair)
     }
 
-    pub(super) fn sign(&self, record: &PeerInfo) -> Signature {
+    pub(super) fn sign(&self, record: &PeerInfo, seat: bool) -> Signature {
         // The key is Ed25519 (`Identity`), whose signatures always succeed and have 64 bytes; any other would leave an
         // invalid one, which others refuse.
-        let signed = self.0.sign(&Announcement::signed_bytes(record)).unwrap_or_default();
+        let signed = self.0.sign(&Announcement::signed_bytes(record, seat)).unwrap_or_default();
         Signature(signed.try_into().unwrap_or([0; 64]))
     }
 }
@@ -23,8 +23,10 @@ impl Signer {
 /// Whether the owner of the record has signed it.
 pub(super) fn is_genuine(announcement: &Announcement) -> bool {
     let record = announcement.record();
-    ed25519::PublicKey::try_from_bytes(record.public_key())
-        .is_ok_and(|key| key.verify(&Announcement::signed_bytes(record), &announcement.signature().0))
+    ed25519::PublicKey::try_from_bytes(record.public_key()).is_ok_and(|key| {
+        let signed = Announcement::signed_bytes(record, announcement.seat());
+        key.verify(&signed, &announcement.signature().0)
+    })
 }
 
 #[cfg(test)]
@@ -38,11 +40,12 @@ mod tests {
     fn only_the_owner_signs_a_record() {
         let pair = ed25519::Keypair::generate();
         let record = PeerInfo::new(pair.public().to_bytes(), Vec::new(), 7).expect("no addresses");
-        let signature = Signer::new(pair.into()).sign(&record);
+        let signature = Signer::new(pair.into()).sign(&record, false);
         let newer = record.with_addresses(Vec::new(), 8).expect("no addresses");
-        assert!(is_genuine(&Announcement::new(Arc::new(record.clone()), signature)));
-        assert!(!is_genuine(&Announcement::new(Arc::new(newer), signature)));
-        let other = Signer::new(Keypair::generate_ed25519()).sign(&record);
-        assert!(!is_genuine(&Announcement::new(Arc::new(record), other)));
+        assert!(is_genuine(&Announcement::new(Arc::new(record.clone()), false, signature)));
+        assert!(!is_genuine(&Announcement::new(Arc::new(record.clone()), true, signature)));
+        assert!(!is_genuine(&Announcement::new(Arc::new(newer), false, signature)));
+        let other = Signer::new(Keypair::generate_ed25519()).sign(&record, false);
+        assert!(!is_genuine(&Announcement::new(Arc::new(record), false, other)));
     }
 }

@@ -85,7 +85,7 @@ impl Nodes {
                     Gossip::Unlink => {
                         tree.disconnect(sender.id_ref());
                     }
-                    Gossip::Missed(_) => unreachable!("trees do not compare"),
+                    Gossip::Missed(_) | Gossip::Report(_) => unreachable!("trees do not compare"),
                 }
                 self.send(to, out);
             }

@@ -6,7 +6,7 @@ use utoipa::OpenApi;
 use super::super::types::{
     ChunkExplained, DrainStatus, EntryInfo, Explanation, Health, HolderCount, MemberStatus, ObjectStat,
     PeerStatus, Problem, ProblemCode, PutReport, RepairStatus, RowStatus, ScrubStatus, ShardExplained,
-    Status, TraceHop, TraceReport,
+    Status, SuperPeerStatus, TraceHop, TraceReport,
 };
 use super::{content, listing, objects, operations, overlay};
 
@@ -30,6 +30,7 @@ use super::{content, listing, objects, operations, overlay};
         overlay::peers,
         overlay::drain,
         overlay::members,
+        overlay::super_peers,
         overlay::scrub,
         overlay::trace,
         operations::operation,
@@ -52,6 +53,7 @@ use super::{content, listing, objects, operations, overlay};
         ScrubStatus,
         ShardExplained,
         Status,
+        SuperPeerStatus,
         RowStatus,
         TraceHop,
         TraceReport

@@ -8,7 +8,9 @@ use axum::response::Json;
 use chordage_dht::Key;
 use chordage_storage::Link;
 
-use super::super::types::{DrainStatus, MemberStatus, PeerStatus, Problem, ScrubStatus, Status, TraceReport};
+use super::super::types::{
+    DrainStatus, MemberStatus, PeerStatus, Problem, ScrubStatus, Status, SuperPeerStatus, TraceReport,
+};
 use super::reply::Failure;
 use super::state::Shared;
 use crate::transfer::ring_key;
@@ -53,6 +55,18 @@ pub(super) async fn peers(State(shared): State<Arc<Shared>>) -> Result<Json<Vec<
 )]
 pub(super) async fn members(State(shared): State<Arc<Shared>>) -> Result<Json<Vec<MemberStatus>>, Failure> {
     Ok(Json(shared.handle.members().await.ok_or_else(Problem::shutting_down)?))
+}
+
+/// The super-peers that the daemon knows
+#[utoipa::path(
+    get,
+    path = "/v1/superpeers",
+    responses((status = 200, body = Vec<SuperPeerStatus>), (status = 503, body = Problem))
+)]
+pub(super) async fn super_peers(
+    State(shared): State<Arc<Shared>>,
+) -> Result<Json<Vec<SuperPeerStatus>>, Failure> {
+    Ok(Json(shared.handle.super_peers().await.ok_or_else(Problem::shutting_down)?))
 }
 
 /// Looks a key up and tells every hop

@@ -1,0 +1,153 @@
+//! The two lists that a node may keep: of all members, where it lists them, and of the super-peers, always.
+//!
+//! In a network that every node can list there are no super-peers and the second is empty. In a larger one only
+//! super-peers keep the first, and the second is how they are found.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    IdPrefix, News,
+    lottery::Lottery,
+    view::{Entry, Taken, View},
+};
+use crate::{NodeId, Time, peer::Peer};
+
+/// Which list is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scope {
+    /// That of all members.
+    Everybody,
+    /// That of the super-peers.
+    SuperPeers,
+}
+
+/// Most super-peers listed. Design: those of a network of half a million.
+const SUPER_PEERS_MAX: usize = 16_384;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Lists {
+    all: View,
+    super_peers: View,
+    /// The widest list that is kept.
+    scope: Scope,
+    capacity: usize,
+    pub(crate) lottery: Lottery,
+    /// Members that were listed until just now.
+    buried: Vec<(Peer, u64)>,
+}
+
+impl Lists {
+    /// Empty lists, the one of all members with room for so many.
+    pub(crate) fn new(capacity: usize, scope: Scope, lottery: Lottery) -> Self {
+        Self {
+            all: View::new(capacity),
+            super_peers: View::new(SUPER_PEERS_MAX),
+            scope,
+            capacity,
+            lottery,
+            buried: Vec::new(),
+        }
+    }
+
+    pub(crate) fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// Begins or ends listing everybody.
+    pub(crate) fn set_scope(&mut self, scope: Scope) {
+        if scope == Scope::SuperPeers {
+            self.all = View::new(self.capacity);
+        }
+        self.scope = scope;
+    }
+
+    pub(crate) fn of(&self, scope: Scope) -> &View {
+        match scope {
+            Scope::Everybody => &self.all,
+            Scope::SuperPeers => &self.super_peers,
+        }
+    }
+
+    /// The list that names most.
+    pub(crate) fn widest(&self) -> &View {
+        self.of(self.scope)
+    }
+
+    pub(crate) fn get(&self, prefix: &IdPrefix) -> Option<&Entry> {
+        self.widest().get(prefix).or_else(|| self.super_peers.get(prefix))
+    }
+
+    /// Takes in a piece of news. What became of it is said of the widest list.
+    pub(crate) fn take(&mut self, news: &News, now: Time, hurried: bool) -> Taken {
+        let seat = self.take_seat(news, now, hurried);
+        if self.scope == Scope::SuperPeers {
+            return seat;
+        }
+        let listed = match news {
+            News::Gone { peer, .. } => self.all.get(peer).map(|entry| entry.peer().clone()),
+            News::Member(_) => None,
+        };
+        let taken = self.all.take(news, now, hurried);
+        if let (Some(peer), News::Gone { seq, .. }, Taken::New) = (listed, news, taken) {
+            self.buried.push((peer, *seq));
+        }
+        taken
+    }
+
+    fn take_seat(&mut self, news: &News, now: Time, hurried: bool) -> Taken {
+        if let News::Member(announcement) = news {
+            let record = announcement.record();
+            if !announcement.seat() || !self.lottery.holds_seat(record.id_ref(), now) {
+                self.super_peers.replaced(&record.id_ref().into(), record.seq(), now);
+                return Taken::Old;
+            }
+        }
+        self.super_peers.take(news, now, hurried)
+    }
+
+    /// Those who were said to be gone since the last call, each with the version of its record.
+    pub(crate) fn buried(&mut self) -> Vec<(Peer, u64)> {
+        core::mem::take(&mut self.buried)
+    }
+
+    pub(crate) fn answered(&mut self, id: &NodeId) {
+        self.all.answered(id);
+        self.super_peers.answered(id);
+    }
+
+    pub(crate) fn unanswered(&mut self, peer: &Peer) {
+        self.all.unanswered(peer);
+        self.super_peers.unanswered(peer);
+    }
+
+    pub(crate) fn forgive(&mut self) {
+        self.all.forgive();
+        self.super_peers.forgive();
+    }
+
+    /// Forgets those who have been gone for long, and super-peers whose seats are over.
+    pub(crate) fn tidy(&mut self, now: Time) {
+        self.all.forget_gone(now.seconds());
+        self.super_peers.forget_gone(now.seconds());
+        let lottery = self.lottery;
+        self.super_peers.keep(|entry| lottery.holds_seat(entry.peer().id_ref(), now));
+    }
+
+    /// The super-peers next to an id in either direction that have answered when they were asked.
+    pub(crate) fn super_peers_around(&self, id: &NodeId) -> Vec<Peer> {
+        let list = self.super_peers.entries();
+        let start = list.partition_point(|entry| entry.peer().id_ref() < id);
+        let fit = |entry: &&Entry| entry.missed == 0 && entry.peer().id_ref() != id;
+        let up = list[start..].iter().chain(&list[..start]).find(fit);
+        let down = list[..start].iter().rev().chain(list[start..].iter().rev()).find(fit);
+        let mut around: Vec<Peer> = up.into_iter().chain(down).map(|entry| entry.peer().clone()).collect();
+        around.dedup_by(|a, b| a.id_ref() == b.id_ref());
+        around
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.all.memory_bytes() + self.super_peers.memory_bytes()
+    }
+}
