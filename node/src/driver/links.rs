@@ -12,6 +12,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::pace::Pace;
 use super::signature::is_genuine;
 use crate::wire::frame::{DhtFrame, read_dht, write_dht};
 use crate::wire::peer::public_key;
@@ -246,11 +247,20 @@ async fn flushed<W: futures::AsyncWrite + Unpin>(writer: &mut W) -> bool {
 
 /// Reads an incoming link until it ends or its peer breaks the rules. The first frame is the peer's record, and
 /// it has to be that of the key the connection was authenticated with.
-pub(super) async fn read_link(peer: PeerId, stream: GuardedStream, events: mpsc::Sender<LinkNews>) {
+pub(super) async fn read_link(
+    peer: PeerId,
+    pace: Pace,
+    stream: GuardedStream,
+    events: mpsc::Sender<LinkNews>,
+) {
     let Some(key) = public_key(&peer) else { return };
     let (mut stream, _place) = stream.into_parts();
     let mut from: Option<Peer> = None;
     while let Ok(Some(frame)) = read_dht(&mut stream).await {
+        // What is not read waits in the peer's own windows and memory.
+        if let Some(at) = pace.count(Instant::now()) {
+            sleep_until(at).await;
+        }
         match (frame, &from) {
             (DhtFrame::Record(bytes), _) => match PeerInfo::decode(&bytes) {
                 Ok(info) if *info.public_key() == key => from = Some(Arc::new(info)),

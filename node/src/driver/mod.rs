@@ -5,6 +5,7 @@ mod bootstrap;
 mod command;
 mod connections;
 mod links;
+mod pace;
 mod roster;
 mod signature;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use self::command::FindError;
 use self::command::{COMMANDS_MAX, Command};
 pub(crate) use self::command::{DriverHandle, Membership};
 use self::links::{LinkEvent, LinkNews, Links, read_link};
+use self::pace::Paces;
 pub(crate) use self::roster::{Departed, Roster};
 pub(crate) use self::signature::Signer;
 pub(crate) use self::view::View;
@@ -75,6 +77,8 @@ pub(crate) struct Driver {
     latest: Instant,
     outputs: Vec<Output>,
     links: Links,
+    /// How fast others may talk to us.
+    paces: Paces,
     signer: Signer,
     /// A signature that the overlay has asked for, until its other outputs are worked off.
     signed: Option<(u64, Signature)>,
@@ -139,6 +143,7 @@ impl Driver {
         let started = Instant::now();
         let driver = Driver {
             links: Links::new(dht.local(), link_events_in.clone(), parts.delay),
+            paces: Paces::default(),
             signer: parts.signer,
             signed: None,
             // Some room to the limit, so that there is a seat for whoever is dialled next.
@@ -365,8 +370,17 @@ impl Driver {
     fn swarm_event(&mut self, event: SwarmEvent<WireEvent>) {
         match event {
             SwarmEvent::Behaviour(WireEvent::Streams(Inbound { peer, class, stream })) => match class {
-                Class::Dht => drop(tokio::spawn(read_link(peer, stream, self.link_events_in.clone()))),
-                Class::Shard => drop(tokio::spawn(self.shards.clone().serve(stream))),
+                Class::Dht => {
+                    let pace = self.paces.of(peer);
+                    drop(tokio::spawn(read_link(peer, pace, stream, self.link_events_in.clone())));
+                }
+                Class::Shard => {
+                    // Every peer has a key that makes its id.
+                    if let Some(key) = public_key(&peer) {
+                        let peer = NodeId::from_public_key(&key);
+                        drop(tokio::spawn(self.shards.clone().serve(peer, stream)));
+                    }
+                }
             },
             SwarmEvent::Behaviour(WireEvent::Admission(MakesWay(peer))) => {
                 // Ended by us: that the stream breaks says nothing about the peer.

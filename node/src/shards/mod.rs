@@ -1,6 +1,7 @@
 //! Moving shards between daemons: requests and answers pipelined on held-open streams.
 
 mod client;
+mod intake;
 #[cfg(test)]
 pub(crate) mod lies;
 mod link;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chordage_dht::NodeId;
 use chordage_storage::repair::Ledger;
 use chordage_storage::{ChunkId, ShardKey};
 use futures::{AsyncReadExt, AsyncWriteExt};
@@ -11,18 +12,21 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::intake::{Held, Intake};
 use super::protocol::{Answer, Call, HAS_MAX, RECORDS_MAX, Refusal, Reply, Request, ShardSet, split_payload};
 use super::traffic::TrafficCounters;
 use crate::config::Role;
 use crate::repair::wall_clock;
 use crate::store::{Store, StoreError};
 use crate::wire::GuardedStream;
-use crate::wire::frame::{ShardFrame, read_shard, write_shard};
+use crate::wire::frame::{ShardFrame, read_shard_lengths, read_shard_rest, write_shard};
 
 /// Requests of one stream that are worked on at a time; the stream is not read further meanwhile.
 const CONCURRENT_MAX: usize = 16;
 /// A peer that does not read its answers for so long loses its stream.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// A request that has begun to come must be there after so long: until then it holds memory that others wait for.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Serves shard streams from the local store. Cheap to clone.
 #[derive(Clone)]
@@ -30,6 +34,7 @@ pub(crate) struct ShardServer {
     store: Store,
     leaving: CancellationToken,
     traffic: Arc<TrafficCounters>,
+    intake: Intake,
     ledger: Option<Arc<Ledger>>,
     draining: CancellationToken,
     role: Role,
@@ -44,6 +49,7 @@ impl ShardServer {
             store,
             leaving,
             traffic,
+            intake: Intake::default(),
             ledger: None,
             draining: CancellationToken::new(),
             role: Role::Member,
@@ -68,26 +74,38 @@ impl ShardServer {
         ShardServer { role, ..self }
     }
 
-    /// Serves one stream until the peer closes it or misbehaves.
-    pub(crate) async fn serve(self, stream: GuardedStream) {
+    /// Serves one stream of `peer` until it closes it or misbehaves.
+    pub(crate) async fn serve(self, peer: NodeId, stream: GuardedStream) {
+        let intake = Arc::new(self.intake.of(peer));
         let (stream, _place) = stream.into_parts();
         let (mut reader, mut writer) = stream.split();
-        let (answers, mut outbox) = mpsc::channel::<ShardFrame<Answer>>(CONCURRENT_MAX);
+        let (answers, mut outbox) = mpsc::channel::<(ShardFrame<Answer>, Held)>(CONCURRENT_MAX);
         let places = Arc::new(Semaphore::new(CONCURRENT_MAX));
         let traffic = self.traffic.clone();
         let reading = async move {
             while let Ok(place) = places.clone().acquire_owned().await {
-                let Ok(Some((Call { id, request }, payload))) = read_shard(&mut reader).await else { break };
+                let Ok(Some(lengths)) = read_shard_lengths(&mut reader).await else { break };
+                let held = intake.request(lengths.total()).await;
+                let rest = timeout(READ_TIMEOUT, read_shard_rest(&mut reader, lengths)).await;
+                let Ok(Ok((Call { id, request }, payload))) = rest else { break };
                 self.traffic.received(payload.len());
-                let (server, answers) = (self.clone(), answers.clone());
+                let (server, answers, intake) = (self.clone(), answers.clone(), intake.clone());
                 tokio::spawn(async move {
+                    // An answer that carries a shard takes memory too, until it is written.
+                    let held = match request {
+                        Request::Fetch { .. } => {
+                            drop(held);
+                            intake.answer().await
+                        }
+                        _ => held,
+                    };
                     let (reply, payload) = server.answer(request, payload).await;
                     #[cfg(test)]
                     let Some((reply, payload)) = super::lies::told(server.lie, reply, payload) else {
                         return;
                     };
                     // The stream may be gone: then nobody waits for the answer.
-                    let _ = answers.send(ShardFrame { head: Answer { id, reply }, payload }).await;
+                    let _ = answers.send((ShardFrame { head: Answer { id, reply }, payload }, held)).await;
                     drop(place);
                 });
             }
@@ -95,7 +113,7 @@ impl ShardServer {
         let writing = async move {
             while let Some(frame) = outbox.recv().await {
                 let mut next = Some(frame);
-                while let Some(frame) = next {
+                while let Some((frame, _held)) = next {
                     traffic.sent(&frame.payload);
                     match timeout(WRITE_TIMEOUT, write_shard(&mut writer, &frame)).await {
                         Ok(Ok(())) => {}

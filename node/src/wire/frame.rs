@@ -90,11 +90,36 @@ pub(crate) struct ShardFrame<H> {
     pub(crate) payload: Vec<Bytes>,
 }
 
+/// What the lengths at the beginning of a shard frame claim, within the limits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShardLengths {
+    head: usize,
+    payload: usize,
+}
+
+impl ShardLengths {
+    /// Bytes that reading the rest takes.
+    pub(crate) fn total(self) -> usize {
+        self.head + self.payload
+    }
+}
+
 /// Reads one shard frame; `None` when the stream ended between frames.
 pub(crate) async fn read_shard<R, H>(reader: &mut R) -> Result<Option<(H, Bytes)>, FrameError>
 where
     R: AsyncRead + Unpin,
     H: DeserializeOwned,
+{
+    match read_shard_lengths(reader).await? {
+        Some(lengths) => Ok(Some(read_shard_rest(reader, lengths).await?)),
+        None => Ok(None),
+    }
+}
+
+/// Reads the lengths of a shard frame; `None` when the stream ended between frames.
+pub(crate) async fn read_shard_lengths<R>(reader: &mut R) -> Result<Option<ShardLengths>, FrameError>
+where
+    R: AsyncRead + Unpin,
 {
     let mut lengths = [0; 6];
     if reader.read(&mut lengths[..1]).await? == 0 {
@@ -110,14 +135,26 @@ where
     if total - head_len > PAYLOAD_MAX {
         return Err(FrameError::TooLong(total));
     }
-    let mut head = vec![0; head_len];
+    Ok(Some(ShardLengths { head: head_len, payload: total - head_len }))
+}
+
+/// Reads what comes behind the lengths.
+pub(crate) async fn read_shard_rest<R, H>(
+    reader: &mut R,
+    lengths: ShardLengths,
+) -> Result<(H, Bytes), FrameError>
+where
+    R: AsyncRead + Unpin,
+    H: DeserializeOwned,
+{
+    let mut head = vec![0; lengths.head];
     reader.read_exact(&mut head).await?;
     let head = postcard::from_bytes(&head).map_err(|_| FrameError::Malformed)?;
     // Zeroed memory of this size comes untouched from the system: a peer that claims a long payload and
     // sends none costs address space, not memory.
-    let mut payload = vec![0; total - head_len];
+    let mut payload = vec![0; lengths.payload];
     reader.read_exact(&mut payload).await?;
-    Ok(Some((head, payload.into())))
+    Ok((head, payload.into()))
 }
 
 /// Writes one shard frame without flushing.
