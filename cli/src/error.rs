@@ -112,7 +112,10 @@ fn plain(error: &io::Error) -> String {
 impl From<Problem> for CliError {
     fn from(problem: Problem) -> Self {
         let status = match problem.code {
-            ProblemCode::BadRequest | ProblemCode::RangeNotSatisfiable => ExitStatus::Usage,
+            ProblemCode::BadRequest
+            | ProblemCode::RangeNotSatisfiable
+            | ProblemCode::NotKept
+            | ProblemCode::Retained => ExitStatus::Usage,
             ProblemCode::BadLink | ProblemCode::NotReadable => ExitStatus::BadLink,
             ProblemCode::Unavailable | ProblemCode::NoSuchPath => ExitStatus::Unavailable,
             ProblemCode::TooFewNodes | ProblemCode::NotDurable | ProblemCode::Forgotten => {

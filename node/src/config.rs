@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::connections::ConnectionConfig;
 pub use self::overlay::{OverlayConfig, ParseRoleError, Role};
+use crate::leases::LeaseConfig;
 use crate::repair::RepairConfig;
 use crate::scrub::ScrubConfig;
 
@@ -54,6 +55,8 @@ pub struct Config {
     pub repair: RepairConfig,
     /// How often everything held is read again.
     pub scrub: ScrubConfig,
+    /// For how long what is kept from here is claimed, and what becomes of what nobody claims.
+    pub leases: LeaseConfig,
 }
 
 /// Why settings were refused. Nothing was started or changed.
@@ -107,6 +110,7 @@ impl Default for Config {
             overlay: OverlayConfig::default(),
             repair: RepairConfig::default(),
             scrub: ScrubConfig::default(),
+            leases: LeaseConfig::default(),
         }
     }
 }
@@ -162,7 +166,7 @@ impl Config {
         if self.debug_delay_ms > 2000 {
             return value("debug_delay_ms", self.debug_delay_ms.to_string(), "0 to 2000");
         }
-        if let Err((field, found, rule)) = self.repair.check() {
+        if let Err((field, found, rule)) = self.repair.check().and_then(|()| self.leases.check()) {
             return value(field, found.to_string(), rule);
         }
         if let Some(addr) = self.api_listen

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chordage_dht::PeerInfo;
 use chordage_storage::catalog::Catalog;
+use chordage_storage::lease::Keeps;
 use chordage_storage::repair::Ledger;
 use chordage_storage::{ConvergenceSecret, OpenError, ShardKey, ShardStore, StoreConfig};
 use tokio::sync::mpsc;
@@ -19,6 +20,7 @@ use crate::datadir::{DataDir, DataDirError};
 use crate::driver::{Driver, DriverHandle, DriverParts, Signer};
 use crate::handle::{Inner, NodeHandle};
 use crate::identity::Identity;
+use crate::leases::{HeldLeases, Keeping, forget_in_background, free_in_background, renew_in_background};
 use crate::listen::{LISTEN_FILE, ListenError, listen, remember};
 use crate::put::{Planned, Standing};
 use crate::repair::{LEDGER_FILE, RepairConfig, Repairer};
@@ -48,6 +50,14 @@ pub enum StartError {
         path: PathBuf,
         /// Why not.
         source: OpenError,
+    },
+    /// A book of leases cannot be opened. Without it nobody knows what is still wanted.
+    #[error("the book of leases in {path} cannot be opened: {problem}")]
+    Leases {
+        /// Where it is.
+        path: PathBuf,
+        /// Why not.
+        problem: String,
     },
     /// A port is taken, or the system refused.
     #[error(transparent)]
@@ -94,6 +104,7 @@ impl Daemon {
         let identity = Identity::load(&dir)?;
         let secret = ConvergenceSecret::new(dir.secret("secret")?);
         let (store, damage) = open_store(&dir, &config)?;
+        let keeps = open_keeps(&dir)?;
         let ledger =
             Ledger::open(&dir.join(LEDGER_FILE)).map_err(|error| StartError::System(error.to_string()))?;
         let ledger = Arc::new(ledger);
@@ -163,6 +174,7 @@ impl Daemon {
             traffic,
             local: local_id,
             catalog: open_catalog(&dir, &secret),
+            keeping: Keeping::new(keeps, local_id, metric, config.leases),
             standing: Standing::default(),
             planned: Planned::default(),
         });
@@ -171,6 +183,9 @@ impl Daemon {
         let repairer =
             Repairer::start(transfer.clone(), metric, repair, ledger, damage, leaving.clone(), draining);
         let scrubber = Scrubber::start(transfer.store.clone(), dir.clone(), config.scrub, leaving.clone());
+        free_in_background(transfer.store.clone(), leaving.clone());
+        forget_in_background(transfer.clone(), leaving.clone());
+        renew_in_background(transfer.clone(), dir.clone(), leaving.clone());
         let handle = NodeHandle {
             inner: Arc::new(Inner {
                 transfer,
@@ -207,6 +222,7 @@ impl Daemon {
         self.driver.leave().await;
         // The driver stops after its goodbyes; a panic in it has been reported by then.
         let _ = self.running.await;
+        self.handle.inner.transfer.store.flush_leases().await;
         if let Err(error) = self.handle.inner.transfer.store.shards().checkpoint() {
             tracing::error!(%error, "the shard store did not close cleanly; the next start checks its tail");
         }
@@ -238,11 +254,24 @@ fn open_catalog(dir: &DataDir, secret: &ConvergenceSecret) -> Option<Arc<Catalog
     }
 }
 
+fn open_keeps(dir: &DataDir) -> Result<Keeps, StartError> {
+    let path = dir.join("keeps");
+    book(&path, Keeps::open(&path))
+}
+
+fn book<T>(path: &Path, opened: std::io::Result<Option<T>>) -> Result<T, StartError> {
+    let failed = |problem: String| StartError::Leases { path: path.to_owned(), problem };
+    opened.map_err(|error| failed(error.to_string()))?.ok_or_else(|| failed("it is in use".to_owned()))
+}
+
 fn open_store(dir: &DataDir, config: &Config) -> Result<(Store, mpsc::Receiver<ShardKey>), StartError> {
     let path = dir.join("shards");
     let shards = ShardStore::open(&path, StoreConfig::with_quota(config.quota_bytes))
         .map_err(|source| StartError::Store { path, source })?;
-    Store::start(shards).map_err(|error| StartError::System(format!("cannot start a thread: {error}")))
+    let path = dir.join("claims");
+    let leases = book(&path, HeldLeases::open(&path, &config.leases))?;
+    Store::start(shards, leases)
+        .map_err(|error| StartError::System(format!("cannot start a thread: {error}")))
 }
 
 /// Records of later starts replace those of earlier ones, and the clock is what every start has in common.

@@ -6,7 +6,8 @@
 //! secret       convergence secret, mode 0600   listen     addresses of the last run, to be kept
 //! peers        addresses of known peers        shards/    the shard store
 //! api          address of the running API      api.sock, api.token
-//! catalog/     what was put before, a cache
+//! catalog/     what was put before, a cache  keeps/     what is kept in the network
+//! claims/      who wants what is held here    renewed    how far renewing is
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chordage_dht::{Confirm, Key, Lookup, LookupOptions};
-use chordage_storage::{ConvergenceSecret, Fingerprint, Link, Redundancy};
+use chordage_storage::lease::{Kept, KeptState};
+use chordage_storage::{ChunkId, ConvergenceSecret, Fingerprint, Link, Redundancy};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::types::{
-    DrainStatus, Explanation, Health, MemberStatus, PeerStatus, PutReport, ScrubStatus, Status,
-    SuperPeerStatus, TraceHop, TraceReport,
+    DrainStatus, Explanation, Health, KeptObject, LeaseStatus, MemberStatus, PeerStatus, Problem, PutReport,
+    ScrubStatus, Status, SuperPeerStatus, TraceHop, TraceReport,
 };
 use crate::config::Role;
 use crate::driver::{FindError, Membership};
 use crate::get::{self, GetError, OpenObject};
+use crate::leases::{ForgetError, Promised};
 use crate::members;
 use crate::neighbourhood;
 use crate::process;
@@ -78,6 +80,80 @@ impl NodeHandle {
     pub async fn explain(&self, link: &Link, most: usize) -> Result<Explanation, GetError> {
         let object = self.open(link).await?;
         self.inner.repairer.explain(object.distinct_chunks(), object.redundancy(), most).await
+    }
+
+    /// Has the holders of an object keep it for this daemon, from now on until it is forgotten.
+    pub(crate) async fn keep(&self, link: &Link) -> Result<KeptObject, Problem> {
+        let transfer = &self.inner.transfer;
+        let object = self.open(link).await.map_err(|error| Problem::from(&error))?;
+        let promise = transfer.keeping.promise(0);
+        for chunk in object.distinct_chunks() {
+            let redundancy = chunk.redundancy.unwrap_or(object.redundancy());
+            promise.rely_on(chunk.id, redundancy.n(), redundancy.k());
+        }
+        let bytes = object.manifest().summary().bytes;
+        let promised = Promised { root: link.id(), bytes, stored_bytes: 0, put: false };
+        promise.fulfil(transfer, promised).await.map_err(|error| Problem::from(&error))?;
+        let kept = transfer.keeping.get(link.id()).await.map_err(ForgetError::Book);
+        let kept = kept.and_then(|kept| kept.ok_or(ForgetError::NotKept));
+        Ok(self.describe(kept.map_err(|error| Problem::from(&error))?))
+    }
+
+    /// Stops keeping an object.
+    pub(crate) async fn forget(&self, link: &Link) -> Result<KeptObject, ForgetError> {
+        Ok(self.describe(self.inner.transfer.keeping.forget(link.id()).await?))
+    }
+
+    /// At most `most` kept objects behind `after`.
+    pub(crate) async fn keeps(
+        &self,
+        after: Option<ChunkId>,
+        most: usize,
+    ) -> Result<Vec<KeptObject>, ForgetError> {
+        let kept = self.inner.transfer.keeping.list(after, most).await.map_err(ForgetError::Book)?;
+        Ok(kept.into_iter().map(|kept| self.describe(kept)).collect())
+    }
+
+    fn describe(&self, kept: Kept) -> KeptObject {
+        let (renewed_at, lease_seconds) = self.inner.transfer.keeping.renewed_at();
+        let since = kept.since.0 / 1000;
+        let renewed = since.max(renewed_at);
+        KeptObject {
+            verify_link: Link::Verify { id: kept.root }.to_string(),
+            state: match kept.state {
+                KeptState::Kept => "kept",
+                KeptState::Forgetting => "forgetting",
+            }
+            .to_owned(),
+            put: kept.put,
+            since,
+            bytes: kept.bytes,
+            stored_bytes: kept.stored_bytes,
+            chunks: kept.chunks,
+            renewed,
+            until: renewed + u64::from(lease_seconds),
+            retained_until: Some(kept.retained_until.0 / 1000).filter(|until| *until > 0),
+        }
+    }
+
+    async fn lease_status(&self) -> LeaseStatus {
+        let transfer = &self.inner.transfer;
+        // The log says why there are no figures.
+        let claimed = transfer.store.claimed().await.unwrap_or_default();
+        let (kept_objects, kept_chunks) = transfer.keeping.totals().await.unwrap_or_default();
+        let (freed_shards, freed_bytes) = transfer.store.freeing().freed();
+        LeaseStatus {
+            claims: claimed.all.claims,
+            nobodys_claims: claimed.nobodys.claims,
+            freeing_chunks: claimed.freeing.claims,
+            freeing_bytes: claimed.freeing.bytes,
+            freed_shards,
+            freed_bytes,
+            expire: transfer.keeping.expires(),
+            kept_objects,
+            kept_chunks,
+            unrenewed_chunks: transfer.keeping.unrenewed(),
+        }
     }
 
     /// Finds the nodes nearest `key` and tells what it cost. Nothing is stored or fetched; [`LookupOptions`] say how
@@ -174,6 +250,7 @@ impl NodeHandle {
             scrub: self.inner.scrubber.status(),
             default_redundancy: Redundancy::for_network(usize::try_from(nodes).unwrap_or(usize::MAX))
                 .to_string(),
+            leases: self.lease_status().await,
             reads: self.inner.transfer.read_totals.now(),
             traffic: self.inner.transfer.traffic.now(),
             store_syncs: store.syncs,

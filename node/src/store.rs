@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use chordage_storage::lease::{Claim, Dropped, Limits};
 use chordage_storage::possession::prove;
 use chordage_storage::{
-    ChunkId, Descriptor, PutError, PutOutcome, Scrubbed, ShardKey, ShardPut, ShardStore, StoredShard,
+    ChunkId, Descriptor, PutError, PutOutcome, Scrubbed, ShardKey, ShardPut, ShardStore, StoredShard, Writer,
 };
 use tokio::sync::{mpsc, oneshot};
 
+use crate::leases::{Asked, Claimed, Freed, Freeing, HeldLeases, Put};
 use crate::pool::Pool;
-use crate::shards::ShardSet;
+use crate::shards::{Parcel, ShardSet};
 
 /// Shards that may wait for the writer. With the largest shards this is what bounds its memory.
 const QUEUE_MAX: usize = 32;
@@ -33,6 +35,9 @@ pub(crate) enum StoreError {
     /// The shard does not match its descriptor or address. Nothing was kept.
     #[error("the shard does not match its address")]
     Invalid,
+    /// As many writers as may claim the chunk do so already.
+    #[error("the chunk has no place for another writer")]
+    Crowded,
     /// The held shard is damaged; it will not be handed out again.
     #[error("the shard is damaged")]
     Damaged,
@@ -41,15 +46,28 @@ pub(crate) enum StoreError {
     Disk,
 }
 
-struct Job {
+/// A shard to be kept.
+struct NewShard {
     put: ShardPut,
+    by: Writer,
+    asked: Asked,
     reply: oneshot::Sender<Result<bool, StoreError>>,
+}
+
+type Change = Box<dyn FnOnce(&ShardStore, &HeldLeases) + Send>;
+
+/// What the writer thread does: it alone changes shards and the claims on them.
+enum Job {
+    Put(NewShard),
+    Change(Change),
 }
 
 /// The store, as async code sees it. Cheap to clone; the writer thread ends with the last clone.
 #[derive(Clone)]
 pub(crate) struct Store {
     shards: Arc<ShardStore>,
+    leases: Arc<HeldLeases>,
+    freeing: Freeing,
     jobs: mpsc::Sender<Job>,
     readers: Pool<()>,
     damaged: Arc<AtomicU64>,
@@ -58,26 +76,114 @@ pub(crate) struct Store {
 
 impl Store {
     /// Starts the writer thread. The receiver tells which shards are found damaged.
-    pub(crate) fn start(shards: ShardStore) -> std::io::Result<(Store, mpsc::Receiver<ShardKey>)> {
-        let shards = Arc::new(shards);
+    pub(crate) fn start(
+        shards: ShardStore,
+        leases: HeldLeases,
+    ) -> std::io::Result<(Store, mpsc::Receiver<ShardKey>)> {
+        let (shards, leases) = (Arc::new(shards), Arc::new(leases));
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
-        let writer = shards.clone();
-        std::thread::Builder::new().name("shard-writer".to_owned()).spawn(move || write(&writer, queue))?;
+        let (writer, claims) = (shards.clone(), leases.clone());
+        let work = move || write(&writer, &claims, queue);
+        std::thread::Builder::new().name("shard-writer".to_owned()).spawn(work)?;
         let (damage, found) = mpsc::channel(DAMAGE_MAX);
         let readers = Pool::new("shard-reader", READERS);
-        Ok((Store { shards, jobs, readers, damaged: Arc::default(), damage }, found))
+        let (freeing, damaged) = (Freeing::default(), Arc::default());
+        Ok((Store { shards, leases, freeing, jobs, readers, damaged, damage }, found))
     }
 
-    /// Keeps a shard; durable when it returns. Tells whether it was there before.
-    pub(crate) async fn put(
-        &self,
-        chunk: ChunkId,
-        index: u8,
-        descriptor: Bytes,
-        payload: Bytes,
-    ) -> Result<bool, StoreError> {
+    /// Keeps a shard for those who want it, as `by` says; durable when it returns. Tells whether it was there before.
+    pub(crate) async fn put(&self, by: Writer, parcel: Parcel) -> Result<bool, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let job = Job { put: ShardPut { chunk, descriptor, index, payload }, reply };
+        let Parcel { chunk, index, descriptor, payload, asked } = parcel;
+        let put = ShardPut { chunk, descriptor, index, payload };
+        let job = Job::Put(NewShard { put, by, asked, reply });
+        self.jobs.send(job).await.map_err(|_| StoreError::Disk)?;
+        answer.await.unwrap_or(Err(StoreError::Disk))
+    }
+
+    /// Keeps what is held of `chunks` for a writer that asks in person, durably; which shards that is.
+    pub(crate) async fn claim(
+        &self,
+        claim: Claim,
+        said: u64,
+        chunks: Vec<ChunkId>,
+    ) -> Result<Vec<ShardSet>, StoreError> {
+        let held = self.change(move |shards, leases| leases.renew(shards, claim, said, &chunks)).await?;
+        Ok(held.into_iter().map(|indices| indices.into_iter().collect()).collect())
+    }
+
+    /// Drops a writer's claims, durably. What nobody else claims is freed soon.
+    pub(crate) async fn drop_claims(
+        &self,
+        writer: Writer,
+        said: u64,
+        chunks: Vec<ChunkId>,
+    ) -> Result<Dropped, StoreError> {
+        let dropped = self.change(move |_, leases| leases.drop_claims(writer, said, &chunks)).await?;
+        self.freeing.hurry();
+        Ok(dropped)
+    }
+
+    /// What is left of the claims on a chunk, for a new holder; `None` if all have ended.
+    pub(crate) async fn claims(&self, chunk: ChunkId) -> Result<Option<Vec<Claim>>, StoreError> {
+        let leases = self.leases.clone();
+        self.read(move |_| leases.of(chunk).map_err(|error| failed(&error))).await
+    }
+
+    /// Gives those of `chunks` that nobody claims a claim that is nobody's; returns how many.
+    pub(crate) async fn adopt(&self, chunks: Vec<(ChunkId, u64)>) -> Result<usize, StoreError> {
+        self.change(move |_, leases| leases.adopt(&chunks)).await
+    }
+
+    /// Takes one step in freeing what nobody claims.
+    pub(crate) async fn free(&self) -> Result<Freed, StoreError> {
+        self.change(|shards, leases| leases.free(shards)).await
+    }
+
+    /// Writes down the clock of leases.
+    pub(crate) async fn flush_leases(&self) {
+        // The log says what went wrong; the clock is behind then, which keeps everything longer.
+        let _ = self.change(|_, leases| leases.flush()).await;
+    }
+
+    /// Makes room where deleting left gaps; whether it did, and may again. Beside the writer, which gets its turn between.
+    pub(crate) async fn compact(&self) -> bool {
+        let shards = self.shards.clone();
+        match tokio::task::spawn_blocking(move || shards.compact()).await {
+            Ok(Ok(done)) => done.segments > 0,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "cannot compact the store");
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// What is granted to others.
+    pub(crate) fn limits(&self) -> &Limits {
+        self.leases.limits()
+    }
+
+    /// What was freed.
+    pub(crate) fn freeing(&self) -> &Freeing {
+        &self.freeing
+    }
+
+    /// What is claimed here.
+    pub(crate) async fn claimed(&self) -> Result<Claimed, StoreError> {
+        let leases = self.leases.clone();
+        self.read(move |_| leases.totals().map_err(|error| failed(&error))).await
+    }
+
+    async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&ShardStore, &HeldLeases) -> std::io::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let job = Job::Change(Box::new(move |shards, leases| {
+            // Whoever asked may have gone; what was changed is changed all the same.
+            let _ = reply.send(change(shards, leases).map_err(|error| failed(&error)));
+        }));
         self.jobs.send(job).await.map_err(|_| StoreError::Disk)?;
         answer.await.unwrap_or(Err(StoreError::Disk))
     }
@@ -200,34 +306,99 @@ fn unreadable(chunk: ChunkId, error: &chordage_storage::GetError) -> StoreError 
     StoreError::Disk
 }
 
-/// Works off the queue, everything that waits (up to a limit) in one commit.
-fn write(shards: &ShardStore, mut queue: mpsc::Receiver<Job>) {
-    let mut puts = Vec::with_capacity(BATCH_MAX);
-    let mut replies = Vec::with_capacity(BATCH_MAX);
-    while let Some(first) = queue.blocking_recv() {
+fn failed(error: &std::io::Error) -> StoreError {
+    tracing::error!(%error, "the store or its book of claims failed");
+    StoreError::Disk
+}
+
+/// Works off the queue in order, shards that wait one after the other (up to a limit) in one commit.
+fn write(shards: &ShardStore, leases: &HeldLeases, mut queue: mpsc::Receiver<Job>) {
+    let mut carried = None;
+    while let Some(job) = carried.take().or_else(|| queue.blocking_recv()) {
+        let first = match job {
+            Job::Change(change) => {
+                change(shards, leases);
+                continue;
+            }
+            Job::Put(first) => first,
+        };
         let mut bytes = first.put.payload.len();
-        puts.push(first.put);
-        replies.push(first.reply);
-        while puts.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX {
-            let Ok(job) = queue.try_recv() else { break };
-            bytes += job.put.payload.len();
-            puts.push(job.put);
-            replies.push(job.reply);
-        }
-        let outcomes = shards.put_batch(&puts);
-        puts.clear();
-        for (outcome, reply) in outcomes.into_iter().zip(replies.drain(..)) {
-            // The peer that asked may have gone; the shard is kept all the same.
-            let _ = reply.send(match outcome {
-                Ok(PutOutcome::Stored) => Ok(false),
-                Ok(PutOutcome::AlreadyHeld) => Ok(true),
-                Err(PutError::Quota { .. } | PutError::NoSpace) => Err(StoreError::Full),
-                Err(PutError::Invalid(_)) => Err(StoreError::Invalid),
-                Err(error) => {
-                    tracing::error!(%error, "cannot keep a shard");
-                    Err(StoreError::Disk)
+        let mut batch = vec![first];
+        while batch.len() < BATCH_MAX && bytes < BATCH_BYTES_MAX {
+            match queue.try_recv() {
+                Ok(Job::Put(next)) => {
+                    bytes += next.put.payload.len();
+                    batch.push(next);
                 }
-            });
+                Ok(change) => {
+                    carried = Some(change);
+                    break;
+                }
+                Err(_) => break,
+            }
         }
+        keep(shards, leases, batch);
+    }
+}
+
+/// Keeps shards and enters the claims on them: first the shard, so that no claim is for something that is not there. What
+/// a crash leaves without claim is adopted.
+fn keep(shards: &ShardStore, leases: &HeldLeases, batch: Vec<NewShard>) {
+    let mut puts = Vec::with_capacity(batch.len());
+    let mut rest = Vec::with_capacity(batch.len());
+    for NewShard { put, by, asked, reply } in batch {
+        puts.push(put);
+        rest.push((by, asked, reply));
+    }
+    let chunks: Vec<ChunkId> = puts.iter().map(|put| put.chunk).collect();
+    let held = match shards.has(&chunks) {
+        Ok(held) => held,
+        Err(error) => {
+            tracing::error!(%error, "cannot read the store");
+            for (_, _, reply) in rest {
+                let _ = reply.send(Err(StoreError::Disk));
+            }
+            return;
+        }
+    };
+    let outcomes = shards.put_batch(&puts);
+    let mut kept = Vec::with_capacity(puts.len());
+    let mut waiting = Vec::with_capacity(puts.len());
+    for (((put, held), outcome), (by, asked, reply)) in puts.iter().zip(held).zip(outcomes).zip(rest) {
+        let already = match outcome {
+            Ok(PutOutcome::Stored) => false,
+            Ok(PutOutcome::AlreadyHeld) => true,
+            Err(error) => {
+                // The peer that asked may have gone.
+                let _ = reply.send(Err(match error {
+                    PutError::Quota { .. } | PutError::NoSpace => StoreError::Full,
+                    PutError::Invalid(_) => StoreError::Invalid,
+                    error => {
+                        tracing::error!(%error, "cannot keep a shard");
+                        StoreError::Disk
+                    }
+                }));
+                continue;
+            }
+        };
+        let (chunk, bytes, held_before) = (put.chunk, put.payload.len() as u64, held.len());
+        kept.push(Put { chunk, bytes, held_before, written: !already, by, asked });
+        waiting.push((already, reply));
+    }
+    drop(puts);
+    if kept.is_empty() {
+        return;
+    }
+    let entered = leases.entered(&kept);
+    if let Err(error) = &entered {
+        tracing::error!(%error, "cannot write down who claims a shard");
+    }
+    for (position, (already, reply)) in waiting.into_iter().enumerate() {
+        // The peer that asked may have gone; the shard is kept all the same.
+        let _ = reply.send(match &entered {
+            Ok(entered) if entered.get(position) == Some(&true) => Ok(already),
+            Ok(_) => Err(StoreError::Crowded),
+            Err(_) => Err(StoreError::Disk),
+        });
     }
 }

@@ -10,6 +10,7 @@ use chordage_storage::{ChunkId, Redundancy};
 use crate::coding::{Budget, Coders};
 use crate::driver::{DriverHandle, FindError};
 use crate::get::{Holders, Totals};
+use crate::leases::Keeping;
 use crate::put::{Planned, Standing};
 use crate::shards::{ShardClient, TrafficCounters};
 use crate::store::Store;
@@ -36,6 +37,8 @@ pub(crate) struct Transfer {
     pub(crate) local: NodeId,
     /// What was put from here before; `None` if it cannot be opened, and then nothing is known.
     pub(crate) catalog: Option<Arc<Catalog>>,
+    /// What is kept from here.
+    pub(crate) keeping: Keeping,
     /// What holders said lately about chunks from before.
     pub(crate) standing: Standing,
     /// Files that a put will say are unchanged.

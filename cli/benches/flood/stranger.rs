@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use crate::Failure;
 
 /// The version of the overlay's messages.
-const WIRE_VERSION: u8 = 4;
+const WIRE_VERSION: u8 = 5;
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);
 

@@ -258,6 +258,7 @@ fn cannot_start(error: &StartError, dir: &Path) -> CliError {
         }
         StartError::DataDir(_)
         | StartError::Store { .. }
+        | StartError::Leases { .. }
         | StartError::Api(ServeError::DataDir(_) | ServeError::Socket { .. } | ServeError::UnsafeFolder(_)) => {
             failed(
                 ExitStatus::LocalFile,

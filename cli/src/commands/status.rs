@@ -1,6 +1,6 @@
 //! `chordage status`.
 
-use chordage_node::api::types::{RepairStatus, Status};
+use chordage_node::api::types::{LeaseStatus, RepairStatus, Status};
 use clap::Args;
 
 use crate::args::GlobalArgs;
@@ -80,6 +80,7 @@ fn describe(status: &Status) -> String {
     if status.role != "client" {
         lines.push(describe_repair(&status.repair));
     }
+    lines.push(describe_leases(&status.leases));
     lines.extend(status.listen.iter().map(|address| format!("listens    {address}")));
     lines.join("\n")
 }
@@ -100,6 +101,32 @@ fn holds(status: &Status) -> String {
 
 fn state(status: &Status) -> String {
     if status.role == "client" { format!("{} as a client", status.state) } else { status.state.clone() }
+}
+
+fn describe_leases(leases: &LeaseStatus) -> String {
+    let mut line = format!(
+        "leases     {} on what it holds, {} of them nobody's",
+        human::count(leases.claims, "claim", "claims"),
+        leases.nobodys_claims
+    );
+    if leases.freeing_chunks > 0 {
+        line.push_str(&format!("; {} to be freed", human::bytes(leases.freeing_bytes)));
+    }
+    if leases.freed_shards > 0 {
+        line.push_str(&format!("; {} freed", human::bytes(leases.freed_bytes)));
+    }
+    line.push_str(&format!(
+        "\nkeeps      {} in {}",
+        human::count(leases.kept_objects, "object", "objects"),
+        human::count(leases.kept_chunks, "chunk", "chunks")
+    ));
+    if leases.unrenewed_chunks > 0 {
+        line.push_str(&format!(
+            ", of {} nobody showed a shard when they were last renewed",
+            leases.unrenewed_chunks
+        ));
+    }
+    line
 }
 
 fn describe_repair(repair: &RepairStatus) -> String {

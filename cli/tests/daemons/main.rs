@@ -10,6 +10,7 @@ mod damage;
 mod demo;
 mod full;
 mod harness;
+mod leases;
 mod lookups;
 mod membership;
 mod nat;

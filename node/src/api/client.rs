@@ -21,8 +21,8 @@ use super::endpoint::{Endpoint, EndpointError, Located};
 use super::operation::{OPERATION_HEADER, OperationId};
 use super::range::ByteRange;
 use super::types::{
-    DrainStatus, Explanation, MemberStatus, ObjectStat, PeerStatus, Problem, ProblemCode, PutQuery,
-    PutReport, ScrubStatus, Status, SuperPeerStatus, TraceReport,
+    DrainStatus, Explanation, KeptObject, MemberStatus, ObjectStat, PeerStatus, Problem, ProblemCode,
+    PutQuery, PutReport, ScrubStatus, Status, SuperPeerStatus, TraceReport,
 };
 use super::upload::{Flow, UploadBody};
 use super::uri::{encode, hex, with_query};
@@ -164,6 +164,21 @@ impl Client {
     pub async fn explain(&self, link: &str, chunks: u16) -> Result<Explanation, ClientError> {
         self.get_json(&with_query(&object_path(link, "/explain"), &[("chunks", Some(chunks.to_string()))]))
             .await
+    }
+
+    /// Keeps an object: its holders are asked not to free it, again and again until it is forgotten.
+    pub async fn keep(&self, link: &str) -> Result<KeptObject, ClientError> {
+        self.post_json(&object_path(link, "/keep")).await
+    }
+
+    /// Stops keeping an object. Dropping it goes on in the background; [`keeps`](Self::keeps) says whether it is done.
+    pub async fn forget(&self, link: &str) -> Result<KeptObject, ClientError> {
+        self.post_json(&object_path(link, "/forget")).await
+    }
+
+    /// At most 1,000 objects that the daemon keeps, behind the one with the link `after`.
+    pub async fn keeps(&self, after: Option<&str>) -> Result<Vec<KeptObject>, ClientError> {
+        self.get_json(&with_query("/v1/keeps", &[("after", after.map(str::to_owned))])).await
     }
 
     /// The entries of a tree: those of the directory `path` (the root by default), with `recursive` all below it.

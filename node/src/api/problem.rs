@@ -7,6 +7,7 @@ use super::range::Unsatisfiable;
 use super::types::{Problem, ProblemCode};
 use crate::driver::FindError;
 use crate::get::GetError;
+use crate::leases::{ForgetError, KeepError};
 use crate::put::PutError;
 use crate::shards::Refusal;
 
@@ -49,16 +50,17 @@ impl ProblemCode {
             ProblemCode::BadRequest | ProblemCode::BadLink => StatusCode::BAD_REQUEST,
             ProblemCode::Unauthorized => StatusCode::UNAUTHORIZED,
             ProblemCode::NotReadable => StatusCode::FORBIDDEN,
-            ProblemCode::Unavailable | ProblemCode::NoSuchPath | ProblemCode::NotFound => {
-                StatusCode::NOT_FOUND
-            }
+            ProblemCode::Unavailable
+            | ProblemCode::NoSuchPath
+            | ProblemCode::NotKept
+            | ProblemCode::NotFound => StatusCode::NOT_FOUND,
             ProblemCode::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
             ProblemCode::TooFewNodes
             | ProblemCode::NotJoined
             | ProblemCode::Busy
             | ProblemCode::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
             ProblemCode::NotDurable => StatusCode::INSUFFICIENT_STORAGE,
-            ProblemCode::Forgotten => StatusCode::CONFLICT,
+            ProblemCode::Forgotten | ProblemCode::Retained => StatusCode::CONFLICT,
             ProblemCode::TimedOut => StatusCode::GATEWAY_TIMEOUT,
             ProblemCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -120,6 +122,12 @@ impl From<&PutError> for Problem {
                 NOT_STORED,
                 "send the content of all files: `chordage put --reread` does",
             ),
+            PutError::NotKept(_) => Problem::new(
+                ProblemCode::Internal,
+                error,
+                NOT_STORED,
+                "see that the daemon can write to its data directory, then store it again",
+            ),
             PutError::Interrupted => Problem { state: NOT_STORED.to_owned(), ..Problem::shutting_down() },
         }
     }
@@ -162,6 +170,51 @@ impl From<&GetError> for Problem {
             GetError::Interrupted => Problem::shutting_down(),
         }
     }
+}
+
+impl From<&ForgetError> for Problem {
+    fn from(error: &ForgetError) -> Self {
+        match error {
+            ForgetError::NotKept => Problem::new(
+                ProblemCode::NotKept,
+                error,
+                NOTHING_CHANGED,
+                "see with `chordage keeps` what it keeps, and name the daemon that does with --api",
+            ),
+            ForgetError::Retained { .. } => Problem::new(
+                ProblemCode::Retained,
+                error,
+                NOTHING_CHANGED,
+                "forget it after that; until then its holders would not let go of it",
+            ),
+            ForgetError::Book(_) => book(error),
+        }
+    }
+}
+
+impl From<&KeepError> for Problem {
+    fn from(error: &KeepError) -> Self {
+        match error {
+            KeepError::Missing { .. } => Problem::new(
+                ProblemCode::Unavailable,
+                error,
+                "the object is not kept by this daemon; chunks that were claimed for it are let go in time",
+                "`chordage stat --check LINK` says who holds what; if it cannot be read any more, store it again",
+            ),
+            KeepError::NobodyToAsk => Problem::new(
+                ProblemCode::TimedOut,
+                error,
+                NOTHING_CHANGED,
+                "see with `chordage peers` who answers, then try again",
+            ),
+            KeepError::Book(_) => book(error),
+        }
+    }
+}
+
+fn book(error: impl ToString) -> Problem {
+    let hint = "see that the daemon can write to its data directory, then try again";
+    Problem::new(ProblemCode::Internal, error, "it is not known whether anything was changed", hint)
 }
 
 fn problem_with_message(message: &str, hint: &str) -> Problem {

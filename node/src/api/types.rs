@@ -5,10 +5,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 mod explain;
+mod leases;
 mod members;
 mod repair;
 
 pub use explain::{ChunkExplained, Explanation, ShardExplained};
+pub use leases::{KeptObject, LeaseStatus};
 pub use members::{MemberStatus, SuperPeerStatus};
 pub use repair::{DrainStatus, RepairStatus, ScrubStatus};
 
@@ -225,6 +227,9 @@ pub struct Status {
     pub drain: Option<DrainStatus>,
     /// How far it is with reading its shards again.
     pub scrub: ScrubStatus,
+    /// Who has it keep what, what it frees, and what it keeps itself.
+    #[serde(default)]
+    pub leases: LeaseStatus,
     /// What reading objects has cost since the daemon started.
     #[serde(default)]
     pub reads: ReadTotals,
@@ -383,6 +388,10 @@ pub enum ProblemCode {
     NotDurable,
     /// A file that was said to be unchanged is not known, or not stored well enough any more: its content is needed.
     Forgotten,
+    /// This daemon does not keep the object.
+    NotKept,
+    /// The object cannot be forgotten before its date.
+    Retained,
     /// Too many requests at a time.
     Busy,
     /// A deadline passed.

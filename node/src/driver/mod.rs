@@ -375,7 +375,7 @@ impl Driver {
                     drop(tokio::spawn(read_link(peer, pace, stream, self.link_events_in.clone())));
                 }
                 Class::Shard => {
-                    // Every peer has a key that makes its id.
+                    // Every peer has a key that makes its id; one that had not could claim nothing.
                     if let Some(key) = public_key(&peer) {
                         let peer = NodeId::from_public_key(&key);
                         drop(tokio::spawn(self.shards.clone().serve(peer, stream)));

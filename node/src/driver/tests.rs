@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::identity::Identity;
+use crate::leases::{HeldLeases, LeaseConfig};
 use crate::listen::listen;
 use crate::store::Store;
 use crate::wire::{Protocols, build};
@@ -32,6 +33,7 @@ async fn start(network: &str, bootstrap: Vec<Multiaddr>) -> Running {
     let addrs = swarm.listeners().filter_map(to_address).collect();
     let addr = named(swarm.listeners().next().expect("bound"), *swarm.local_peer_id());
     let shards = ShardStore::open(&dir.join("shards"), StoreConfig::with_quota(1 << 30)).expect("new");
+    let leases = HeldLeases::open(&dir.join("claims"), &LeaseConfig::default()).expect("new").expect("ours");
     let (driver, handle) = Driver::new(
         DriverParts {
             swarm,
@@ -47,7 +49,7 @@ async fn start(network: &str, bootstrap: Vec<Multiaddr>) -> Running {
             overlay: crate::config::OverlayConfig::default(),
         },
         ShardServer::new(
-            Store::start(shards).expect("a thread").0,
+            Store::start(shards, leases).expect("a thread").0,
             CancellationToken::new(),
             Default::default(),
         ),

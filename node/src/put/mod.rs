@@ -27,6 +27,7 @@ pub(crate) use self::standing::Standing;
 pub(crate) use self::unchanged::FILES_MAX;
 use crate::api::types::PutReport;
 use crate::driver::FindError;
+use crate::leases::{KeepError, Promise, Promised};
 use crate::shards::Refusal;
 use crate::transfer::Transfer;
 
@@ -55,6 +56,8 @@ pub struct PutRequest {
     pub fingerprint: Option<Fingerprint>,
     /// For a single file: the body is empty, because the file of this fingerprint is stored.
     pub unchanged: bool,
+    /// For so long from now nobody can drop it, not even this daemon.
+    pub retain_seconds: u32,
 }
 
 /// Why a put failed. There is no link; chunks that were stored are found again by the next attempt.
@@ -100,6 +103,9 @@ pub enum PutError {
     /// A file that was said to be stored is not any more, or not as well as it should be.
     #[error("{}is no longer known here as stored; its content is needed", shown(.0))]
     Forgotten(Vec<u8>),
+    /// What this daemon keeps could not be written down: the object would end by itself.
+    #[error("the object is stored, and cannot be kept: {0}")]
+    NotKept(std::io::Error),
     /// The put was cancelled or the daemon is shutting down.
     #[error("the put was interrupted")]
     Interrupted,
@@ -151,6 +157,17 @@ pub(crate) async fn unchanged(
     Ok(unchanged::unchanged(transfer, redundancy, fingerprints).await)
 }
 
+/// Claims what was stored before, and writes down that the object is kept.
+async fn keep(transfer: &Transfer, promise: &Promise, object: Promised) -> Result<(), PutError> {
+    promise.fulfil(transfer, object).await.map_err(|error| {
+        tracing::debug!(%error, "a put relied on what is not there");
+        match error {
+            KeepError::Missing { .. } | KeepError::NobodyToAsk => PutError::Forgotten(Vec::new()),
+            KeepError::Book(error) => PutError::NotKept(error),
+        }
+    })
+}
+
 /// Runs one put. Dropping the future ends it.
 pub(crate) async fn put(
     transfer: Arc<Transfer>,
@@ -165,11 +182,13 @@ pub(crate) async fn put(
     let cancelled = CancellationToken::new();
     let _cancel_on_drop = cancelled.clone().drop_guard();
     let (recorder, recorded) = Recorder::start(transfer.catalog.clone(), redundancy);
+    let promise = Arc::new(transfer.keeping.promise(request.retain_seconds));
     let sink = NetworkSink::new(
         transfer.clone(),
         EncodeParams::new(redundancy, secret.clone()),
         request.allow_degraded,
-        (!request.reread).then(|| Recall::new(transfer, redundancy)),
+        promise.clone(),
+        (!request.reread).then(|| Recall::new(transfer.clone(), redundancy)),
         recorder,
         cancelled,
     );
@@ -178,6 +197,9 @@ pub(crate) async fn put(
         tokio::task::spawn_blocking(work).await.map_err(|_| PutError::Interrupted)??;
     let Written { link, summary, reused_bytes, sink, .. } = written;
     let placed = sink.into_placements().wait().await?;
+    let kept =
+        Promised { root: link.id(), bytes: summary.bytes, stored_bytes: placed.stored_bytes, put: true };
+    keep(&transfer, &promise, kept).await?;
     // So that the next put knows of this one.
     let _ = recorded.await;
     Ok(PutReport {

@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use bytes::Bytes;
 use chordage_dht::Peer;
 use chordage_storage::{ChunkId, EncodedChunk};
 use futures::StreamExt;
@@ -11,8 +10,8 @@ use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::PutError;
-use crate::shards::{Refusal, ShardSet};
-use crate::store::StoreError;
+use crate::leases::Promise;
+use crate::shards::{Parcel, Refusal, ShardSet};
 use crate::transfer::{Freshness, Transfer, spread};
 
 /// How long asking who holds shards already may take; who does not answer counts as holding none.
@@ -46,11 +45,12 @@ impl Placed {
     }
 }
 
-/// Places `chunk`; `ask_first` about shards that its holders may have. Succeeds with at least a write quorum of acknowledgements, or, if `allow_degraded`, with
+/// Places `chunk`, which `promise` relies on; `ask_first` about shards that its holders may have. Succeeds with at least a write quorum of acknowledgements, or, if `allow_degraded`, with
 /// enough to read it.
 pub(super) async fn place(
     transfer: &Transfer,
     chunk: EncodedChunk,
+    promise: &Promise,
     allow_degraded: bool,
     ask_first: bool,
 ) -> Result<Placed, PutError> {
@@ -64,11 +64,11 @@ pub(super) async fn place(
     let mut spares: VecDeque<Peer> = candidates.into();
     let nearest: Vec<Peer> = spares.drain(..spares.len().min(n.into())).collect();
 
-    // Whoever holds a shard of this chunk keeps it: equal data is not sent again.
+    // Whoever holds a shard of this chunk is asked to keep it: equal data is not sent again.
     let mut held = ShardSet::default();
     let (mut holders, mut free) = (Vec::new(), Vec::new());
     let asked = if ask_first {
-        ask(transfer, id, nearest).await
+        ask(transfer, id, promise, nearest).await
     } else {
         nearest.into_iter().map(|peer| (peer, ShardSet::default())).collect()
     };
@@ -99,7 +99,14 @@ pub(super) async fn place(
             missing.pop_front();
             let Some(peer) = free.pop_front() else { break };
             let Some(shard) = chunk.shards.get(usize::from(index)).cloned() else { break };
-            sending.push(send(transfer, peer, id, index, descriptor.clone(), shard, deadline));
+            let parcel = Parcel {
+                chunk: id,
+                index,
+                descriptor: descriptor.clone(),
+                payload: shard,
+                asked: promise.asked(),
+            };
+            sending.push(send(transfer, peer, parcel, deadline));
         }
         let Some((index, result)) = sending.next().await else { break };
         match result {
@@ -120,6 +127,7 @@ pub(super) async fn place(
     if acks < needed {
         return Err(PutError::NotDurable { acks, needed, n, refusal });
     }
+    promise.is_claimed(id);
     Ok(Placed {
         chunks: 1,
         new_chunks: u64::from(acked.len() > found),
@@ -129,15 +137,21 @@ pub(super) async fn place(
     })
 }
 
-/// Asks `peers` which shards of `chunk` they hold, all at once. Keeps their order; the unreachable are last, so
+/// Asks `peers` to keep the shards of `chunk` that they hold, all at once; which those are. Keeps their order; the unreachable are last, so
 /// that they are tried only when nobody else is left.
-async fn ask(transfer: &Transfer, chunk: ChunkId, peers: Vec<Peer>) -> Vec<(Peer, ShardSet)> {
+async fn ask(
+    transfer: &Transfer,
+    chunk: ChunkId,
+    promise: &Promise,
+    peers: Vec<Peer>,
+) -> Vec<(Peer, ShardSet)> {
+    let (claim, said) = promise.claim();
     let deadline = Instant::now() + ASK_TIMEOUT;
     let asked = peers.into_iter().map(|peer| async move {
         let held = if transfer.is_local(&peer) {
-            transfer.store.has(vec![chunk]).await.ok()
+            transfer.store.claim(claim, said, vec![chunk]).await.ok()
         } else {
-            transfer.client.has(&peer, &[chunk], deadline).await.ok()
+            transfer.client.claim(&peer, claim, said, &[chunk], deadline).await.ok().and_then(Result::ok)
         };
         (peer, held.and_then(|sets| sets.first().copied()))
     });
@@ -150,23 +164,16 @@ async fn ask(transfer: &Transfer, chunk: ChunkId, peers: Vec<Peer>) -> Vec<(Peer
 async fn send(
     transfer: &Transfer,
     peer: Peer,
-    chunk: ChunkId,
-    index: u8,
-    descriptor: Bytes,
-    shard: Bytes,
+    parcel: Parcel,
     deadline: Instant,
 ) -> (u8, Result<bool, Option<Refusal>>) {
+    let index = parcel.index;
     let result = if transfer.is_local(&peer) {
-        transfer.store.put(chunk, index, descriptor, shard).await.map_err(|error| {
-            Some(match error {
-                StoreError::Full => Refusal::Full,
-                StoreError::Invalid => Refusal::Invalid,
-                StoreError::Damaged | StoreError::Disk => Refusal::Disk,
-            })
-        })
+        let put = transfer.store.put(transfer.keeping.writer(), parcel).await;
+        put.map_err(|error| Some(error.into()))
     } else {
         let deadline = deadline.min(Instant::now() + ACK_TIMEOUT);
-        match transfer.client.put(&peer, chunk, index, descriptor, shard, deadline).await {
+        match transfer.client.put(&peer, parcel, deadline).await {
             Ok(Ok(already)) => Ok(already),
             Ok(Err(refusal)) => Err(Some(refusal)),
             Err(error) => {

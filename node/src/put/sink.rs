@@ -14,6 +14,7 @@ use super::asking::Asking;
 use super::place::{Placed, place};
 use super::recall::Recall;
 use super::record::{Note, Recorder};
+use crate::leases::Promise;
 use crate::transfer::Transfer;
 
 /// The network as a sink of packs. Used from a blocking thread.
@@ -21,6 +22,7 @@ pub(super) struct NetworkSink {
     transfer: Arc<Transfer>,
     params: EncodeParams,
     allow_degraded: bool,
+    promise: Arc<Promise>,
     cancelled: CancellationToken,
     runtime: Handle,
     /// `None` when nothing from before is to be used.
@@ -61,6 +63,7 @@ impl NetworkSink {
         transfer: Arc<Transfer>,
         params: EncodeParams,
         allow_degraded: bool,
+        promise: Arc<Promise>,
         recall: Option<Recall>,
         recorder: Recorder,
         cancelled: CancellationToken,
@@ -69,6 +72,7 @@ impl NetworkSink {
             transfer,
             params,
             allow_degraded,
+            promise,
             recall,
             recorder,
             asking: Arc::default(),
@@ -94,6 +98,12 @@ impl NetworkSink {
             self.recorder.note_blocking(Note::KeepFile(*fingerprint));
         }
         Some(file)
+    }
+
+    /// Holders that have to keep a chunk.
+    fn needed(&self) -> u8 {
+        let redundancy = self.params.redundancy;
+        if self.allow_degraded { redundancy.k() } else { redundancy.write_quorum() }
     }
 
     /// A pack is sealed and coded where it lies. (One that is compressed is in memory twice, but only while a coding
@@ -124,7 +134,9 @@ impl ChunkSink for NetworkSink {
         self.references.push(reference);
         let (transfer, params, allow_degraded) =
             (self.transfer.clone(), self.params.clone(), self.allow_degraded);
-        let asking = self.asking.clone();
+        let (asking, promise) = (self.asking.clone(), self.promise.clone());
+        let needed = self.needed();
+        let n = self.params.redundancy.n();
         let (recorder, number, pieces) = (self.recorder.clone(), pack.number(), pack.take_pieces());
         let task = async move {
             let encoded = transfer
@@ -139,7 +151,8 @@ impl ChunkSink for NetworkSink {
             let sealed_len = encoded.sealed_len as u32; // at most MAX_SEALED_LEN
             // Of the manifest's chunks there are few, and they are often there.
             let ask_first = number.is_none() || asking.is_worthwhile();
-            let placed = place(&transfer, encoded, allow_degraded, ask_first).await?;
+            promise.rely_on(reference.id, n, needed);
+            let placed = place(&transfer, encoded, &promise, allow_degraded, ask_first).await?;
             drop(memory);
             transfer.standing.remember(reference.id, placed.acks_min);
             if let Some(table) = number {
@@ -189,6 +202,8 @@ impl ChunkSink for NetworkSink {
 
     fn refer(&mut self, chunk: &KnownChunk, number: u32) {
         let redundancy = self.params.redundancy;
+        // When the put ends its holders are asked to keep it for this object too.
+        self.promise.rely_on(chunk.reference.id, redundancy.n(), self.needed());
         // It was asked about a moment ago; if that is forgotten, it was enough.
         let lately = self.transfer.standing.lately(&chunk.reference.id);
         let shards = lately.unwrap_or(redundancy.write_quorum()).min(redundancy.n());

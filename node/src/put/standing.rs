@@ -1,15 +1,15 @@
 //! Whether chunks from before are still stored: asked of their holders in batches, and believed for a moment.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use chordage_dht::{NodeId, Peer};
 use chordage_storage::{ChunkId, ChunkRef, Redundancy};
 use futures::stream::{self, StreamExt};
 use tokio::time::Instant;
 
-use crate::shards::{HAS_MAX, ShardSet};
+use crate::leases::{Question, Window, ask_holders};
+use crate::shards::HAS_MAX;
 use crate::transfer::{Freshness, Transfer};
 
 /// How long an answer is believed. Long enough for one put not to ask twice, short enough for a holder that has died
@@ -17,10 +17,8 @@ use crate::transfer::{Freshness, Transfer};
 const BELIEVED: Duration = Duration::from_secs(60);
 /// Answers that are remembered, about 100 bytes each.
 const REMEMBERED_MAX: usize = 1 << 16;
-/// Lookups and questions under way at a time.
+/// Lookups under way at a time.
 const PARALLEL: usize = 32;
-/// How long a holder may take to answer; one that is silent counts as holding nothing.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How many holders have a shard of their own of each chunk, as they said lately.
 #[derive(Default)]
@@ -46,6 +44,11 @@ impl Standing {
         self.lately_at(Instant::now(), chunk)
     }
 
+    /// What was said of the chunk does not hold any more.
+    pub(crate) fn forget(&self, chunk: &ChunkId) {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).shards.remove(chunk);
+    }
+
     fn lately_at(&self, now: Instant, chunk: &ChunkId) -> Option<u8> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, shards) = answers.shards.get(chunk)?;
@@ -69,20 +72,6 @@ impl Standing {
     }
 }
 
-/// What was found of one chunk.
-#[derive(Default)]
-struct Found {
-    indices: BTreeSet<u8>,
-    holders: u8,
-}
-
-impl Found {
-    /// Shards on holders of their own.
-    fn shards(&self) -> u8 {
-        u8::try_from(self.indices.len()).unwrap_or(u8::MAX).min(self.holders)
-    }
-}
-
 /// Asks the holders of all `chunks` that were not asked about lately: one question per holder (and per 1,024 chunks),
 /// not one per chunk. Afterwards [`Standing::lately`] knows.
 pub(crate) async fn ask(transfer: &Transfer, chunks: &[ChunkRef]) {
@@ -102,53 +91,14 @@ async fn ask_round(transfer: &Transfer, chunks: &[ChunkRef]) {
             let n = redundancy.n();
             // Where nobody can be found, nobody holds anything.
             let found = transfer.candidates(chunk.id, redundancy, Freshness::Known).await.unwrap_or_default();
-            (chunk, n, found)
+            (chunk.id, n, found)
         })
         .buffered(PARALLEL)
-        .collect::<Vec<_>>()
+        .collect::<Vec<Window>>()
         .await;
-    let mut found: BTreeMap<ChunkId, Found> =
-        chunks.iter().map(|chunk| (chunk.id, Found::default())).collect();
-    // First those who should have them; the others in the window only about what is not complete then.
-    for first in [true, false] {
-        let mut questions: BTreeMap<NodeId, (Peer, Vec<ChunkId>)> = BTreeMap::new();
-        for (chunk, n, candidates) in &looked_up {
-            let split = candidates.len().min(usize::from(*n));
-            let (nearest, others) = candidates.split_at(split);
-            let complete = found.get(&chunk.id).is_some_and(|found| found.shards() >= *n);
-            for peer in if first { nearest } else { others } {
-                if !complete {
-                    questions.entry(peer.id()).or_insert_with(|| (peer.clone(), Vec::new())).1.push(chunk.id);
-                }
-            }
-        }
-        let mut answers = stream::iter(questions.into_values())
-            .map(|(peer, chunks)| async move {
-                let held = holdings(transfer, &peer, &chunks).await;
-                (chunks, held)
-            })
-            .buffer_unordered(PARALLEL);
-        while let Some((chunks, held)) = answers.next().await {
-            for (chunk, set) in chunks.iter().zip(held) {
-                let mut indices = set.iter().peekable();
-                if let (Some(found), true) = (found.get_mut(chunk), indices.peek().is_some()) {
-                    found.holders = found.holders.saturating_add(1);
-                    found.indices.extend(indices);
-                }
-            }
-        }
+    for (chunk, shards) in ask_holders(transfer, looked_up, Question::Has).await {
+        transfer.standing.remember(chunk, shards);
     }
-    for (chunk, found) in found {
-        transfer.standing.remember(chunk, found.shards());
-    }
-}
-
-async fn holdings(transfer: &Transfer, peer: &Peer, chunks: &[ChunkId]) -> Vec<ShardSet> {
-    if transfer.is_local(peer) {
-        return transfer.store.has(chunks.to_vec()).await.unwrap_or_default();
-    }
-    let deadline = Instant::now() + ANSWER_TIMEOUT;
-    transfer.client.has(peer, chunks, deadline).await.unwrap_or_default()
 }
 
 #[cfg(test)]

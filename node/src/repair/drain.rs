@@ -15,7 +15,8 @@ use super::survey::Questions;
 use super::window::Arcs;
 use super::{Inner, Repairer};
 use crate::api::types::DrainStatus;
-use crate::shards::ShardSet;
+use crate::leases::Asked;
+use crate::shards::{Parcel, ShardSet};
 use crate::transfer::spread;
 
 /// Shards that are looked at together.
@@ -156,6 +157,13 @@ async fn hand_over(
     let shown = super::rounds::shown(&answers);
     let mut free = free.into_iter();
     let mut pass = Pass { seen: indices.len() as u64, ..Pass::default() };
+    // The new holder has to know for whom it keeps it, and for how long.
+    let asked = match inner.transfer.store.claims(chunk).await {
+        Ok(Some(claims)) => Asked::heard(claims),
+        // Nobody wants it any more.
+        Ok(None) => return pass,
+        Err(_) => return Pass { homeless: pass.seen, ..pass },
+    };
     for index in indices {
         if shown >> index & 1 == 1 {
             continue;
@@ -168,7 +176,8 @@ async fn hand_over(
         for peer in free.by_ref() {
             let deadline = Instant::now() + PLACE_TIMEOUT;
             let (descriptor, payload) = (shard.descriptor.clone(), shard.payload.clone());
-            let put = inner.transfer.client.put(&peer, chunk, index, descriptor, payload, deadline);
+            let parcel = Parcel { chunk, index, descriptor, payload, asked: asked.clone() };
+            let put = inner.transfer.client.put(&peer, parcel, deadline);
             if matches!(put.await, Ok(Ok(_))) {
                 taken = true;
                 break;

@@ -15,6 +15,7 @@
 mod audit;
 mod drain;
 mod explain;
+mod inherit;
 mod news;
 mod rebuild;
 mod rounds;
@@ -39,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::settings::RepairConfig;
 use self::stats::Stats;
 use self::wall_clock as now;
+pub(crate) use self::window::Arcs;
 use crate::api::types::RepairStatus;
 use crate::transfer::Transfer;
 

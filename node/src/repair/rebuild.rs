@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chordage_dht::Peer;
+use chordage_storage::lease::ORPHAN;
 use chordage_storage::repair::{Answer, ChunkRecord, Job, Need, assess};
 use chordage_storage::{ChunkId, Descriptor, RebuildError, Redundancy, rebuild_shards};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
+use super::inherit::inherited;
 use super::survey::Questions;
 use super::window::holder;
 use super::{Inner, now};
-use crate::shards::{Fetched, ShardSet};
+use crate::shards::{Fetched, Parcel, ShardSet};
 use crate::transfer::{Freshness, spread};
 
 /// How long a holder may take to give a shard.
@@ -104,9 +106,13 @@ pub(super) async fn rebuild(inner: &Inner, job: &Job) -> Result<Rebuilt, (Unrepa
         return Err(unmoved(Unrepaired::NoPlace));
     }
 
-    let gathered =
-        gather(inner, chunk, record.as_ref().map(|record| record.redundancy().k()), holding(&answers).into())
-            .await;
+    let sources: VecDeque<Peer> = holding(&answers).into();
+    // New holders have to know for whom they keep it, and for how long.
+    let Some(asked) = inherited(&inner.transfer, chunk, sources.iter()).await else {
+        save(inner, chunk, record).await;
+        return Err(unmoved(Unrepaired::NotNeeded));
+    };
+    let gathered = gather(inner, chunk, record.as_ref().map(|record| record.redundancy().k()), sources).await;
     let Gathered { descriptor, shards, fetched, _memory } = gathered?;
     let redundancy = descriptor.redundancy();
     let shard_len = descriptor.shard_len();
@@ -125,7 +131,11 @@ pub(super) async fn rebuild(inner: &Inner, job: &Job) -> Result<Rebuilt, (Unrepa
         RebuildError::Shards(_) => (Unrepaired::TooFewShards, fetched),
     })?;
 
-    let placed = place(inner, chunk, &encoded, made, &mut free).await;
+    let parcels = made.into_iter().map(|(index, payload)| {
+        let (descriptor, asked) = (encoded.clone(), asked.clone());
+        Parcel { chunk, index, descriptor, payload, asked }
+    });
+    let placed = place(inner, parcels, &mut free).await;
     let sent_out = placed.iter().filter(|(_, peer)| !inner.transfer.is_local(peer)).count();
     for (index, peer) in &placed {
         for (_, answer) in answers.iter_mut().filter(|(other, _)| other.id() == peer.id()) {
@@ -261,46 +271,39 @@ async fn fetch(
 /// Gives each shard to a node that has none of the chunk; who does not take one is passed over.
 async fn place(
     inner: &Inner,
-    chunk: ChunkId,
-    descriptor: &Bytes,
-    made: Vec<(u8, Bytes)>,
+    made: impl Iterator<Item = Parcel>,
     free: &mut VecDeque<Peer>,
 ) -> Vec<(u8, Peer)> {
-    let mut waiting: VecDeque<(u8, Bytes)> = made.into();
+    let mut waiting: VecDeque<Parcel> = made.collect();
     let mut placing = FuturesUnordered::new();
     let mut placed = Vec::new();
     loop {
         while !waiting.is_empty() && !free.is_empty() {
-            let (Some((index, shard)), Some(peer)) = (waiting.pop_front(), free.pop_front()) else { break };
-            placing.push(give(inner, chunk, descriptor.clone(), index, shard, peer));
+            let (Some(parcel), Some(peer)) = (waiting.pop_front(), free.pop_front()) else { break };
+            placing.push(give(inner, parcel, peer));
         }
-        let Some((index, shard, peer, taken)) = placing.next().await else { return placed };
+        let Some((parcel, peer, taken)) = placing.next().await else { return placed };
         if taken {
-            placed.push((index, peer));
+            placed.push((parcel.index, peer));
         } else {
-            waiting.push_back((index, shard));
+            waiting.push_back(parcel);
         }
     }
 }
 
-async fn give(
-    inner: &Inner,
-    chunk: ChunkId,
-    descriptor: Bytes,
-    index: u8,
-    shard: Bytes,
-    peer: Peer,
-) -> (u8, Bytes, Peer, bool) {
+async fn give(inner: &Inner, parcel: Parcel, peer: Peer) -> (Parcel, Peer, bool) {
     let transfer = &inner.transfer;
-    let payload = shard.clone();
+    let given = parcel.clone();
     let taken = if transfer.is_local(&peer) {
-        transfer.store.put(chunk, index, descriptor, payload).await.is_ok()
+        // Even of this daemon's own claims it is hearsay that they still stand.
+        transfer.store.put(ORPHAN, given).await.is_ok()
     } else {
         let deadline = Instant::now() + PLACE_TIMEOUT;
-        matches!(transfer.client.put(&peer, chunk, index, descriptor, payload, deadline).await, Ok(Ok(_)))
+        matches!(transfer.client.put(&peer, given, deadline).await, Ok(Ok(_)))
     };
     if !taken {
+        let Parcel { chunk, index, .. } = parcel;
         tracing::debug!(peer = %peer.id(), holder = ?holder(&peer), %chunk, index, "a node took no shard");
     }
-    (index, shard, peer, taken)
+    (parcel, peer, taken)
 }

@@ -12,7 +12,7 @@ use crate::transfer::{Freshness, Transfer, WINDOW_MAX, ring_key, spread, window}
 const NODES_PER_ARC: u64 = 8;
 
 /// Finds windows arc by arc: chunks come in the order of their addresses, so that only the last arc is kept.
-pub(super) struct Arcs {
+pub(crate) struct Arcs {
     metric: AnyMetric,
     /// Leading bits that the keys of an arc have in common.
     bits: u32,
@@ -21,12 +21,12 @@ pub(super) struct Arcs {
 
 impl Arcs {
     /// Arcs for a network of so many nodes.
-    pub(super) fn new(metric: AnyMetric, nodes: u64) -> Self {
+    pub(crate) fn new(metric: AnyMetric, nodes: u64) -> Self {
         Arcs { metric, bits: (nodes / NODES_PER_ARC).max(1).ilog2(), last: None }
     }
 
     /// The nodes that may hold shards of `chunk`, in the order in which to ask them; `None` if nobody is found.
-    pub(super) async fn window(
+    pub(crate) async fn window(
         &mut self,
         transfer: &Transfer,
         chunk: ChunkId,

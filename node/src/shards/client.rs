@@ -6,17 +6,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chordage_dht::{NodeId, Peer};
+use chordage_storage::lease::{Claim, Dropped, MAX_WRITERS};
 use chordage_storage::repair::Moment;
 use chordage_storage::{ChunkId, ShardKey};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::link::{self, Outgoing};
+use super::parcel::Parcel;
 use super::protocol::{
     HAS_MAX, RECORDS_MAX, Refusal, Reply, Request, ShardSet, split_payload, split_records,
 };
 use super::traffic::TrafficCounters;
 use crate::driver::DriverHandle;
+use crate::leases::Asked;
 
 /// Calls in flight to one peer; further ones wait for a place until their deadline.
 const IN_FLIGHT_MAX: usize = 32;
@@ -78,19 +81,17 @@ impl ShardClient {
         ShardClient { driver, links: Arc::default(), traffic }
     }
 
-    /// Gives `peer` a shard to keep. `Ok(Ok(already))` means it is durable there.
+    /// Gives `peer` a shard to keep, for those who want it. `Ok(Ok(already))` means it is durable there.
     pub(crate) async fn put(
         &self,
         peer: &Peer,
-        chunk: ChunkId,
-        index: u8,
-        descriptor: Bytes,
-        shard: Bytes,
+        parcel: Parcel,
         deadline: Instant,
     ) -> Result<Result<bool, Refusal>, CallError> {
+        let Parcel { chunk, index, descriptor, payload, asked: Asked { said, claims } } = parcel;
         let descriptor_len = u32::try_from(descriptor.len()).map_err(|_| CallError::Nonsense)?;
-        let request = Request::Put { chunk, index, descriptor_len };
-        match self.call(peer, request, vec![descriptor, shard], deadline).await? {
+        let request = Request::Put { chunk, index, descriptor_len, said, claims };
+        match self.call(peer, request, vec![descriptor, payload], deadline).await? {
             (Reply::Stored { already }, _) => Ok(Ok(already)),
             (Reply::Refused(refusal), _) => Ok(Err(refusal)),
             _ => Err(CallError::Nonsense),
@@ -127,6 +128,59 @@ impl ShardClient {
         debug_assert!(chunks.len() <= HAS_MAX);
         match self.call(peer, Request::Has { chunks: chunks.to_vec() }, Vec::new(), deadline).await? {
             (Reply::Held(sets), _) if sets.len() == chunks.len() => Ok(sets),
+            _ => Err(CallError::Nonsense),
+        }
+    }
+
+    /// Asks `peer` to keep what it holds of `chunks` (at most [`HAS_MAX`]) for this daemon; the shards that it keeps of each,
+    /// in order.
+    pub(crate) async fn claim(
+        &self,
+        peer: &Peer,
+        claim: Claim,
+        said: u64,
+        chunks: &[ChunkId],
+        deadline: Instant,
+    ) -> Result<Result<Vec<ShardSet>, Refusal>, CallError> {
+        debug_assert!(chunks.len() <= HAS_MAX);
+        let Claim { lease_seconds, retain_seconds, .. } = claim;
+        let request = Request::Claim { lease_seconds, retain_seconds, said, chunks: chunks.to_vec() };
+        match self.call(peer, request, Vec::new(), deadline).await? {
+            (Reply::Held(sets), _) if sets.len() == chunks.len() => Ok(Ok(sets)),
+            (Reply::Refused(refusal), _) => Ok(Err(refusal)),
+            _ => Err(CallError::Nonsense),
+        }
+    }
+
+    /// Tells `peer` that this daemon does not need `chunks` (at most [`HAS_MAX`]) any more.
+    pub(crate) async fn drop_claims(
+        &self,
+        peer: &Peer,
+        said: u64,
+        chunks: &[ChunkId],
+        deadline: Instant,
+    ) -> Result<Dropped, CallError> {
+        debug_assert!(chunks.len() <= HAS_MAX);
+        match self.call(peer, Request::Drop { said, chunks: chunks.to_vec() }, Vec::new(), deadline).await? {
+            (Reply::Dropped { dropped, retained }, _) => {
+                Ok(Dropped { dropped, retained, ..Dropped::default() })
+            }
+            _ => Err(CallError::Nonsense),
+        }
+    }
+
+    /// Asks `peer` who claims `chunk`.
+    pub(crate) async fn claims(
+        &self,
+        peer: &Peer,
+        chunk: ChunkId,
+        deadline: Instant,
+    ) -> Result<Vec<Claim>, CallError> {
+        match self.call(peer, Request::Claims { chunk }, Vec::new(), deadline).await? {
+            (Reply::Claims(mut claims), _) => {
+                claims.truncate(MAX_WRITERS);
+                Ok(claims)
+            }
             _ => Err(CallError::Nonsense),
         }
     }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use chordage_storage::ChunkId;
+use chordage_storage::lease::{Claim, Rejected};
 use serde::{Deserialize, Serialize};
 
 /// Chunks that one `Has` may ask for.
@@ -20,8 +21,9 @@ pub(crate) struct Call {
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Request {
-    /// Keep this shard. Payload: descriptor, then shard.
-    Put { chunk: ChunkId, index: u8, descriptor_len: u32 },
+    /// Keep this shard for those who claim it. Payload: descriptor, then shard. `said`: when the sender said so, by a count
+    /// of its own. What it says of other writers is hearsay.
+    Put { chunk: ChunkId, index: u8, descriptor_len: u32, said: u64, claims: Vec<Claim> },
     /// Send one shard of the chunk, other than those in `skip` (a bit per index).
     Fetch { chunk: ChunkId, skip: ShardSet },
     /// Which shards of these chunks are held?
@@ -30,6 +32,12 @@ pub(crate) enum Request {
     Records { chunks: Vec<ChunkId> },
     /// Prove that this shard is held, by this leaf of it.
     Prove { chunk: ChunkId, index: u8, leaf: u32 },
+    /// Keep what is held of these chunks (at most [`HAS_MAX`]) for the sender. The answer is that to `Has`, of what is kept.
+    Claim { lease_seconds: u32, retain_seconds: u32, said: u64, chunks: Vec<ChunkId> },
+    /// The sender does not need these chunks any more, unless it has claimed them after `said`.
+    Drop { said: u64, chunks: Vec<ChunkId> },
+    /// Who claims this chunk, for how much longer?
+    Claims { chunk: ChunkId },
 }
 
 /// An answer.
@@ -61,6 +69,10 @@ pub(crate) enum Reply {
     Records { now: u64, lengths: Vec<u32> },
     /// Payload: the proof asked for.
     Proof,
+    /// Claims were dropped, or stay until their retention ends.
+    Dropped { dropped: u32, retained: u32 },
+    /// The claims on a chunk, with what is left of them.
+    Claims(Vec<Claim>),
 }
 
 /// Why a holder did not keep a shard. A closed list, so that a writer knows whether to ask again.
@@ -81,6 +93,12 @@ pub enum Refusal {
     /// It is a client and holds nothing.
     #[error("it is a client, which holds nothing")]
     Client,
+    /// It does not grant a claim that long.
+    #[error(transparent)]
+    Claim(#[from] Rejected),
+    /// As many writers as may claim the chunk do so already.
+    #[error("it has no place for another writer's claim on a chunk")]
+    Crowded,
 }
 
 /// A set of shard indices (0 to 127).

@@ -5,17 +5,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chordage_dht::NodeId;
+use chordage_storage::lease::Claim;
 use chordage_storage::repair::Ledger;
-use chordage_storage::{ChunkId, ShardKey};
+use chordage_storage::{ChunkId, ShardKey, Writer};
 use futures::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::intake::{Held, Intake};
+use super::parcel::Parcel;
 use super::protocol::{Answer, Call, HAS_MAX, RECORDS_MAX, Refusal, Reply, Request, ShardSet, split_payload};
 use super::traffic::TrafficCounters;
 use crate::config::Role;
+use crate::leases::Asked;
 use crate::repair::wall_clock;
 use crate::store::{Store, StoreError};
 use crate::wire::GuardedStream;
@@ -74,8 +77,10 @@ impl ShardServer {
         ShardServer { role, ..self }
     }
 
-    /// Serves one stream of `peer` until it closes it or misbehaves.
+    /// Serves one stream until the peer closes it or misbehaves. `peer` is who has proven its key on this connection: in
+    /// its own name it may claim and drop.
     pub(crate) async fn serve(self, peer: NodeId, stream: GuardedStream) {
+        let by = Writer(*peer.as_bytes());
         let intake = Arc::new(self.intake.of(peer));
         let (stream, _place) = stream.into_parts();
         let (mut reader, mut writer) = stream.split();
@@ -99,7 +104,7 @@ impl ShardServer {
                         }
                         _ => held,
                     };
-                    let (reply, payload) = server.answer(request, payload).await;
+                    let (reply, payload) = server.answer(by, request, payload).await;
                     #[cfg(test)]
                     let Some((reply, payload)) = super::lies::told(server.lie, reply, payload) else {
                         return;
@@ -134,23 +139,42 @@ impl ShardServer {
         }
     }
 
-    async fn answer(&self, request: Request, payload: Bytes) -> (Reply, Vec<Bytes>) {
+    async fn answer(&self, by: Writer, request: Request, payload: Bytes) -> (Reply, Vec<Bytes>) {
         match request {
             Request::Put { .. } if self.leaving.is_cancelled() || self.draining.is_cancelled() => {
                 (Reply::Refused(Refusal::Leaving), Vec::new())
             }
             Request::Put { .. } if self.role == Role::Client => (Reply::Refused(Refusal::Client), Vec::new()),
-            Request::Put { chunk, index, descriptor_len } => {
-                let Some((descriptor, shard)) = split_payload(payload, descriptor_len) else {
-                    return (Reply::Refused(Refusal::Invalid), Vec::new());
+            Request::Put { chunk, index, descriptor_len, said, claims } => {
+                let asked = Asked { said, claims };
+                let reply = match split_payload(payload, descriptor_len) {
+                    Some((descriptor, payload)) if !asked.is_too_long() => {
+                        self.put(by, Parcel { chunk, index, descriptor, payload, asked }).await
+                    }
+                    _ => Err(Refusal::Invalid),
                 };
-                let reply = match self.store.put(chunk, index, descriptor, shard).await {
-                    Ok(already) => Reply::Stored { already },
-                    Err(StoreError::Full) => Reply::Refused(Refusal::Full),
-                    Err(StoreError::Invalid) => Reply::Refused(Refusal::Invalid),
-                    Err(StoreError::Disk | StoreError::Damaged) => Reply::Refused(Refusal::Disk),
+                (reply.map_or_else(Reply::Refused, |already| Reply::Stored { already }), Vec::new())
+            }
+            Request::Claim { lease_seconds, retain_seconds, said, mut chunks } => {
+                let claim = Claim { writer: by, lease_seconds, retain_seconds };
+                if let Err(rejected) = self.store.limits().check(&claim) {
+                    return (Reply::Refused(rejected.into()), Vec::new());
+                }
+                chunks.truncate(HAS_MAX);
+                let claimed = self.store.claim(claim, said, chunks).await;
+                (claimed.map_or(Reply::Failed, Reply::Held), Vec::new())
+            }
+            Request::Drop { said, mut chunks } => {
+                chunks.truncate(HAS_MAX);
+                let reply = match self.store.drop_claims(by, said, chunks).await {
+                    Ok(done) => Reply::Dropped { dropped: done.dropped, retained: done.retained },
+                    Err(_) => Reply::Failed,
                 };
                 (reply, Vec::new())
+            }
+            Request::Claims { chunk } => {
+                let claims = self.store.claims(chunk).await;
+                (claims.map_or(Reply::Failed, |claims| Reply::Claims(claims.unwrap_or_default())), Vec::new())
             }
             Request::Fetch { chunk, skip } => match self.store.get(chunk, skip).await {
                 Ok(Some(shard)) => match u32::try_from(shard.descriptor.len()) {
@@ -187,6 +211,11 @@ impl ShardServer {
         }
     }
 
+    async fn put(&self, by: Writer, parcel: Parcel) -> Result<bool, Refusal> {
+        parcel.asked.check(by, self.store.limits())?;
+        Ok(self.store.put(by, parcel).await?)
+    }
+
     async fn records(&self, mut chunks: Vec<ChunkId>) -> (Reply, Vec<Bytes>) {
         chunks.truncate(RECORDS_MAX);
         let Some(ledger) = self.ledger.clone() else { return (Reply::Failed, Vec::new()) };
@@ -202,5 +231,16 @@ impl ShardServer {
         let lengths = records.iter().map(length).collect();
         let payload = records.into_iter().flatten().map(Bytes::from).collect();
         (Reply::Records { now: wall_clock().0, lengths }, payload)
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => Refusal::Full,
+            StoreError::Invalid => Refusal::Invalid,
+            StoreError::Crowded => Refusal::Crowded,
+            StoreError::Disk | StoreError::Damaged => Refusal::Disk,
+        }
     }
 }

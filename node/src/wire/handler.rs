@@ -39,11 +39,11 @@ pub(crate) struct Protocols {
 impl Protocols {
     /// `network` is checked by the configuration: short, lower case, no slashes.
     pub(crate) fn new(network: &str, metric: &str) -> Self {
-        let name = |class: &str| {
-            StreamProtocol::try_from_owned(format!("/chordage/{network}/{metric}/{class}/1"))
+        let name = |class: &str, version: u8| {
+            StreamProtocol::try_from_owned(format!("/chordage/{network}/{metric}/{class}/{version}"))
                 .expect("the name begins with a slash")
         };
-        Protocols { dht: name("dht"), shard: name("shard") }
+        Protocols { dht: name("dht", 1), shard: name("shard", 2) }
     }
 
     fn name(&self, class: Class) -> StreamProtocol {

@@ -6,6 +6,7 @@
 mod accept;
 mod bodies;
 mod content;
+mod keeps;
 mod listen;
 mod listing;
 mod objects;
@@ -131,6 +132,9 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/unchanged", post(objects::unchanged))
         .route("/v1/objects/{link}", get(objects::stat))
         .route("/v1/objects/{link}/explain", get(objects::explain))
+        .route("/v1/objects/{link}/keep", post(keeps::keep))
+        .route("/v1/objects/{link}/forget", post(keeps::forget))
+        .route("/v1/keeps", get(keeps::keeps))
         .route("/v1/objects/{link}/entries", get(listing::entries))
         .route("/v1/objects/{link}/content", get(content::content))
         .route("/v1/objects/{link}/archive", get(content::archive))

@@ -99,6 +99,7 @@ fn request_of(query: &PutQuery) -> Result<PutRequest, Problem> {
         reread: query.reread,
         fingerprint,
         unchanged: query.unchanged,
+        retain_seconds: 0,
     })
 }
 

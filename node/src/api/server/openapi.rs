@@ -4,11 +4,11 @@ use axum::response::Json;
 use utoipa::OpenApi;
 
 use super::super::types::{
-    ChunkExplained, DrainStatus, EntryInfo, Explanation, Health, HolderCount, MemberStatus, ObjectStat,
-    PeerStatus, Problem, ProblemCode, PutReport, RepairStatus, RowStatus, ScrubStatus, ShardExplained,
-    Status, SuperPeerStatus, TraceHop, TraceReport,
+    ChunkExplained, DrainStatus, EntryInfo, Explanation, Health, HolderCount, KeptObject, LeaseStatus,
+    MemberStatus, ObjectStat, PeerStatus, Problem, ProblemCode, PutReport, RepairStatus, RowStatus,
+    ScrubStatus, ShardExplained, Status, SuperPeerStatus, TraceHop, TraceReport,
 };
-use super::{content, listing, objects, operations, overlay};
+use super::{content, keeps, listing, objects, operations, overlay};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -23,6 +23,9 @@ use super::{content, listing, objects, operations, overlay};
         objects::stat,
         objects::unchanged,
         objects::explain,
+        keeps::keep,
+        keeps::forget,
+        keeps::keeps,
         listing::entries,
         content::content,
         content::archive,
@@ -43,6 +46,8 @@ use super::{content, listing, objects, operations, overlay};
         Explanation,
         Health,
         HolderCount,
+        KeptObject,
+        LeaseStatus,
         MemberStatus,
         ObjectStat,
         PeerStatus,

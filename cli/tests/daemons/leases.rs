@@ -1,0 +1,107 @@
+//! What nobody keeps is freed, and nothing else is.
+
+use std::fs;
+
+use chordage_testnet::{Plan, Testnet, wait_until};
+use serde_json::Value;
+
+use crate::harness::{Net, PATIENCE, PROGRAM, json_of, random_bytes, shown};
+use crate::repair::IMPATIENT;
+
+const MB: usize = 1_000_000;
+
+/// Seconds where a network of real life has weeks. Repair stays out of it.
+const SHORT: &str = "\
+[leases]
+lease_seconds = 20
+renew_seconds = 2
+orphan_seconds = 20
+expire = true
+[repair]
+enabled = false
+";
+
+impl Net {
+    async fn short_lived(nodes: usize, settings: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("settings.toml");
+        fs::write(&file, settings).unwrap();
+        let mut plan = Plan::new(PROGRAM, dir.path().join("net"), nodes);
+        plan.daemon_args = vec!["--config".into(), file.display().to_string()];
+        let net = Testnet::start(plan).await.unwrap();
+        net.wait_settled(PATIENCE).await.unwrap();
+        Self::of(net, dir)
+    }
+
+    async fn forget(&self, node: usize, link: &str) -> Value {
+        json_of(&self.run(node, ["forget", "--json"], [link]).await)
+    }
+
+    /// Bytes of shards on all living daemons.
+    async fn stored(&self) -> u64 {
+        let mut bytes = 0;
+        for node in self.net.living() {
+            bytes += self.net.status(node).await.unwrap().stored_bytes;
+        }
+        bytes
+    }
+
+    async fn wait_stored(&self, what: &str, right: impl Fn(u64) -> bool) {
+        let look = async || match self.stored().await {
+            bytes if right(bytes) => Ok(()),
+            bytes => Err(format!("{bytes} bytes are stored")),
+        };
+        wait_until(what, PATIENCE, look).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_forgotten_is_freed_and_what_others_keep_is_not() {
+    let mut net = Net::short_lived(6, SHORT).await;
+    let doomed = net.put(0, "2/4", &net.random_file("doomed", 12 * MB, 1)).await;
+    let own = net.put(0, "2/4", &net.random_file("own", 3 * MB, 2)).await;
+    let shared = net.put(0, "2/4", &net.random_file("shared", 3 * MB, 3)).await;
+    // Kept by another daemon, too.
+    json_of(&net.run(1, ["keep", "--json"], [&shared]).await);
+    let before = net.stored().await;
+
+    // A daemon that is not one of its keepers cannot forget it, nor does it know what it is.
+    let refused = net.run(2, ["forget", "--json"], [&shared]).await;
+    assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
+    net.forget(0, &shared).await;
+    net.forget(0, &doomed).await;
+    // It goes on after a restart, and counts what it has.
+    net.net.kill(&[3]).unwrap();
+    net.net.restart(&[3]).await.unwrap();
+    net.net.wait_settled(PATIENCE).await.unwrap();
+    net.wait_stored("the space is back", |bytes| bytes < before - 20 * MB as u64).await;
+
+    assert!(net.get(4, &shared, "shared again").await == random_bytes(3 * MB, 3));
+    assert!(net.get(5, &own, "own again").await == random_bytes(3 * MB, 2));
+    let gone = net.run(4, ["stat", "--json"], [&doomed]).await;
+    assert_eq!(gone.status.code(), Some(4), "{}", shown(&gone));
+    let keeps = json_of(&net.run(0, ["keeps", "--json"], [] as [&str; 0]).await);
+    assert_eq!(keeps.as_array().unwrap().len(), 1, "{keeps}");
+
+    // The same content can be stored again, although this daemon believes to know its chunks.
+    let again = net.put(0, "2/4", &net.path("doomed")).await;
+    assert!(net.get(2, &again, "doomed again").await == random_bytes(12 * MB, 1));
+}
+
+#[tokio::test]
+async fn what_repair_made_again_is_kept_for_its_writer_and_freed_when_forgotten() {
+    // Nothing ends by itself here: a shard whose new holder was not told for whom it keeps it would stay for ever.
+    let mut net = Net::with_settings(8, IMPATIENT).await;
+    let kept = net.put(0, "2/5", &net.random_file("kept", 3 * MB, 1)).await;
+    let doomed = net.put(0, "2/5", &net.random_file("doomed", 12 * MB, 2)).await;
+    net.wait_whole(0, &doomed).await;
+    net.net.kill(&[5, 6, 7]).unwrap();
+    net.wait_whole(0, &doomed).await;
+    net.wait_whole(0, &kept).await;
+    let before = net.stored().await;
+
+    net.forget(0, &doomed).await;
+    net.wait_stored("all shards are freed", |bytes| bytes < before - 28 * MB as u64).await;
+    net.wait_whole(0, &kept).await;
+    assert!(net.get(4, &kept, "kept again").await == random_bytes(3 * MB, 1));
+}

@@ -1,0 +1,90 @@
+//! What the daemon keeps in the network.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Json;
+use serde::Deserialize;
+
+use super::super::types::{KeptObject, Problem};
+use super::objects::parse;
+use super::reply::{Failure, Query};
+use super::state::Shared;
+
+/// Objects in one answer.
+const PAGE: usize = 1000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeepsQuery {
+    after: Option<String>,
+}
+
+/// What the daemon keeps
+///
+/// At most 1,000 objects, in the order of their addresses; the next ones behind the last of these.
+#[utoipa::path(
+    get,
+    path = "/v1/keeps",
+    params(("after" = Option<String>, Query, description = "Only objects behind the one with this link")),
+    responses((status = 200, body = Vec<KeptObject>), (status = 400, body = Problem), (status = 500, body = Problem))
+)]
+pub(super) async fn keeps(
+    State(shared): State<Arc<Shared>>,
+    Query(query): Query<KeepsQuery>,
+) -> Result<Json<Vec<KeptObject>>, Failure> {
+    let after = query.after.as_deref().map(parse).transpose()?.map(|link| link.id());
+    Ok(Json(shared.handle.keeps(after, PAGE).await.map_err(|error| Problem::from(&error))?))
+}
+
+/// Keeps an object
+///
+/// Asks the holders of its chunks to keep them for this daemon, and goes on asking until the object is forgotten.
+#[utoipa::path(
+    post,
+    path = "/v1/objects/{link}/keep",
+    params(("link" = String, Path, description = "Read link")),
+    responses(
+        (status = 200, body = KeptObject),
+        (status = 400, body = Problem),
+        (status = 403, body = Problem, description = "A verify link cannot read the manifest"),
+        (status = 404, body = Problem, description = "Too little of it is in the network"),
+        (status = 504, body = Problem)
+    )
+)]
+pub(super) async fn keep(
+    State(shared): State<Arc<Shared>>,
+    Path(link): Path<String>,
+) -> Result<Json<KeptObject>, Failure> {
+    let _slot = shared.read_slot()?;
+    let link = parse(&link)?;
+    tokio::select! {
+        kept = shared.handle.keep(&link) => Ok(Json(kept?)),
+        () = shared.stopping().cancelled() => Err(Problem::shutting_down().into()),
+    }
+}
+
+/// Stops keeping an object
+///
+/// Its chunks are dropped in the background, as far as no other object that is kept needs them; the list of what is kept says
+/// when that is done. Holders free what nobody else claims.
+#[utoipa::path(
+    post,
+    path = "/v1/objects/{link}/forget",
+    params(("link" = String, Path, description = "Read or verify link")),
+    responses(
+        (status = 202, body = KeptObject),
+        (status = 400, body = Problem),
+        (status = 404, body = Problem, description = "This daemon does not keep it"),
+        (status = 409, body = Problem, description = "It is retained until a later date")
+    )
+)]
+pub(super) async fn forget(
+    State(shared): State<Arc<Shared>>,
+    Path(link): Path<String>,
+) -> Result<(StatusCode, Json<KeptObject>), Failure> {
+    let link = parse(&link)?;
+    let forgetting = shared.handle.forget(&link).await.map_err(|error| Problem::from(&error))?;
+    Ok((StatusCode::ACCEPTED, Json(forgetting)))
+}

@@ -1,0 +1,134 @@
+//! Asking the holders of many chunks at once: one question per holder (and per 1,024 chunks), not one per chunk.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chordage_dht::{NodeId, Peer};
+use chordage_storage::lease::Claim;
+use chordage_storage::{ChunkId, Redundancy};
+use futures::stream::{self, StreamExt};
+use tokio::time::Instant;
+
+use crate::repair::Arcs;
+use crate::shards::ShardSet;
+use crate::transfer::Transfer;
+
+/// Questions under way at a time.
+const PARALLEL: usize = 32;
+/// How long a holder may take to answer; one that is silent counts as holding nothing.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// The same, where it has to write something down first.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A chunk, its n, and the nodes that may hold it, in rendezvous order.
+pub(crate) type Window = (ChunkId, u8, Vec<Peer>);
+
+/// What to ask.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Question {
+    /// Which shards are held?
+    Has,
+    /// Keep what is held of them; which shards are that?
+    Claim { claim: Claim, said: u64 },
+}
+
+/// What was found of one chunk.
+#[derive(Default)]
+struct Found {
+    indices: BTreeSet<u8>,
+    holders: u8,
+}
+
+impl Found {
+    /// Shards on holders of their own.
+    fn shards(&self) -> u8 {
+        u8::try_from(self.indices.len()).unwrap_or(u8::MAX).min(self.holders)
+    }
+}
+
+/// Finds windows of chunks that come in the order of their addresses.
+pub(crate) struct Windows<'a> {
+    transfer: &'a Transfer,
+    arcs: Arcs,
+}
+
+impl<'a> Windows<'a> {
+    /// `None` once the daemon has stopped.
+    pub(crate) async fn new(transfer: &'a Transfer) -> Option<Self> {
+        let nodes = transfer.driver.view().await?.status.size.nodes.round().max(1.0) as u64;
+        Some(Windows { transfer, arcs: Arcs::new(transfer.keeping.metric(), nodes) })
+    }
+
+    /// Those of some chunks with their n; `None` if nobody is found.
+    pub(crate) async fn of(&mut self, chunks: &[(ChunkId, u8)]) -> Option<Vec<Window>> {
+        let mut windows = Vec::with_capacity(chunks.len());
+        for (chunk, n) in chunks {
+            // The book knows n only. Another k changes no more than who is asked first where there are zones.
+            let code = Redundancy::new(n.saturating_mul(2).div_ceil(5).max(1), *n).ok()?;
+            windows.push((*chunk, *n, self.arcs.window(self.transfer, *chunk, code).await?));
+        }
+        Some(windows)
+    }
+}
+
+/// Asks first those who should hold the chunks, then, about what is not complete, the others in the window. How many holders
+/// have a shard of their own of each chunk.
+pub(crate) async fn ask_holders(
+    transfer: &Transfer,
+    windows: Vec<Window>,
+    question: Question,
+) -> BTreeMap<ChunkId, u8> {
+    let mut found: BTreeMap<ChunkId, Found> =
+        windows.iter().map(|(chunk, _, _)| (*chunk, Found::default())).collect();
+    for first in [true, false] {
+        let mut questions: BTreeMap<NodeId, (Peer, Vec<ChunkId>)> = BTreeMap::new();
+        for (chunk, n, window) in &windows {
+            let split = window.len().min(usize::from(*n));
+            let (nearest, others) = window.split_at(split);
+            let complete = found.get(chunk).is_some_and(|found| found.shards() >= *n);
+            for peer in if first { nearest } else { others } {
+                if !complete {
+                    questions.entry(peer.id()).or_insert_with(|| (peer.clone(), Vec::new())).1.push(*chunk);
+                }
+            }
+        }
+        let mut answers = stream::iter(questions.into_values())
+            .map(|(peer, chunks)| async move {
+                let held = ask_one(transfer, &peer, &chunks, question).await;
+                (chunks, held)
+            })
+            .buffer_unordered(PARALLEL);
+        while let Some((chunks, held)) = answers.next().await {
+            for (chunk, set) in chunks.iter().zip(held) {
+                let mut indices = set.iter().peekable();
+                if let (Some(found), true) = (found.get_mut(chunk), indices.peek().is_some()) {
+                    found.holders = found.holders.saturating_add(1);
+                    found.indices.extend(indices);
+                }
+            }
+        }
+    }
+    found.into_iter().map(|(chunk, found)| (chunk, found.shards())).collect()
+}
+
+/// What one node answers; nothing when it is silent or refuses.
+async fn ask_one(transfer: &Transfer, peer: &Peer, chunks: &[ChunkId], question: Question) -> Vec<ShardSet> {
+    let (store, client) = (&transfer.store, &transfer.client);
+    let answer = match (question, transfer.is_local(peer)) {
+        (Question::Has, true) => store.has(chunks.to_vec()).await.ok(),
+        (Question::Has, false) => client.has(peer, chunks, Instant::now() + ANSWER_TIMEOUT).await.ok(),
+        (Question::Claim { claim, said }, true) => store.claim(claim, said, chunks.to_vec()).await.ok(),
+        (Question::Claim { claim, said }, false) => {
+            let deadline = Instant::now() + WRITE_TIMEOUT;
+            match client.claim(peer, claim, said, chunks, deadline).await {
+                Ok(Ok(held)) => Some(held),
+                Ok(Err(refusal)) => {
+                    tracing::debug!(peer = %peer.id(), %refusal, "a holder refused to keep chunks");
+                    None
+                }
+                Err(_) => None,
+            }
+        }
+    };
+    answer.unwrap_or_default()
+}

@@ -1,0 +1,136 @@
+//! Giving back the space of what nobody claims any more, a little at a time, so that nobody who reads or puts waits for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use chordage_storage::{ChunkId, ShardKey};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::store::Store;
+
+/// How often it is looked whether a claim has ended.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Between two steps: the writer of shards and the disk belong to others meanwhile.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How often the clock is written down. A crash turns it back by so much, and everything is kept so much longer.
+const FLUSH_EVERY: Duration = Duration::from_secs(60);
+/// Shards that are looked at together for whether anybody claims them.
+const ADOPT_BATCH: usize = 512;
+/// How often everything held is looked through for what nobody claims.
+const ADOPT_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+/// After a step that failed.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
+
+/// What was freed since the start. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Freeing {
+    inner: Arc<Counters>,
+}
+
+#[derive(Default)]
+struct Counters {
+    shards: AtomicU64,
+    bytes: AtomicU64,
+    /// A writer dropped something.
+    dropped: Notify,
+}
+
+impl Freeing {
+    /// There may be something to free.
+    pub(crate) fn hurry(&self) {
+        self.inner.dropped.notify_one();
+    }
+
+    /// Shards and bytes freed.
+    pub(crate) fn freed(&self) -> (u64, u64) {
+        (self.inner.shards.load(Relaxed), self.inner.bytes.load(Relaxed))
+    }
+}
+
+/// Frees and adopts until the daemon leaves.
+pub(crate) fn free_in_background(store: Store, leaving: CancellationToken) {
+    let task = async move {
+        tokio::select! {
+            () = leaving.cancelled() => {}
+            () = adopt(&store) => {}
+            () = run(&store) => {}
+        }
+    };
+    tokio::spawn(task);
+}
+
+async fn run(store: &Store) {
+    let mut flushed = Instant::now();
+    let mut freed_any = false;
+    loop {
+        if flushed.elapsed() >= FLUSH_EVERY {
+            store.flush_leases().await;
+            flushed = Instant::now();
+        }
+        let Ok(step) = store.free().await else {
+            // The log says why.
+            sleep(TRY_AGAIN).await;
+            continue;
+        };
+        let counters = &store.freeing().inner;
+        counters.shards.fetch_add(step.shards, Relaxed);
+        counters.bytes.fetch_add(step.bytes, Relaxed);
+        freed_any |= step.shards > 0;
+        if step.more {
+            sleep(PAUSE).await;
+            continue;
+        }
+        if std::mem::take(&mut freed_any) {
+            let (shards, bytes) = store.freeing().freed();
+            tracing::info!(shards, bytes, "freed what nobody claims any more (since the start)");
+            // What deletions could not give back to the file system.
+            while store.compact().await {
+                sleep(PAUSE).await;
+            }
+        }
+        tokio::select! {
+            () = sleep(LOOK_EVERY) => {}
+            () = counters.dropped.notified() => {}
+        }
+    }
+}
+
+/// Looks through everything held, now and once a day, and gives what nobody claims a claim that is nobody's. Until it
+/// has come by, nothing unclaimed is freed: only chunks whose last claim has ended are.
+async fn adopt(store: &Store) {
+    loop {
+        let mut adopted = 0;
+        let mut after: Option<ShardKey> = None;
+        loop {
+            let Ok(listed) = store.list(after, ADOPT_BATCH).await else {
+                sleep(TRY_AGAIN).await;
+                continue;
+            };
+            let Some((last, _)) = listed.last().copied() else { break };
+            let mut chunks: Vec<(ChunkId, u64)> = Vec::new();
+            for (key, bytes) in listed {
+                match chunks.last_mut() {
+                    Some((chunk, sum)) if *chunk == key.chunk => *sum += u64::from(bytes),
+                    _ => chunks.push((key.chunk, bytes.into())),
+                }
+            }
+            let Ok(more) = store.adopt(chunks).await else {
+                sleep(TRY_AGAIN).await;
+                continue;
+            };
+            adopted += more;
+            after = Some(last);
+            sleep(PAUSE).await;
+        }
+        if adopted > 0 {
+            tracing::info!(
+                chunks = adopted,
+                "nobody claims some of what is held here: it is kept until its writers had time to"
+            );
+        }
+        sleep(ADOPT_EVERY).await;
+    }
+}

@@ -1,0 +1,230 @@
+//! A holder's claims beside its shards. All changes are made by the thread that writes shards, one at a time: nobody puts a
+//! shard between the look at its claims and its deletion.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use chordage_storage::lease::{
+    Claim, Claims, Dropped, LeaseClock, Limits, NewClaim, ORPHAN, Reading, Totals,
+};
+use chordage_storage::repair::Moment;
+use chordage_storage::{ChunkId, ShardKey, ShardStore, Writer};
+
+use super::{Asked, LeaseConfig};
+use crate::repair::wall_clock;
+
+/// The most of the time that a holder was down that counts as lease time.
+const DOWNTIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Claims that one step ends, and chunks whose shards one step deletes. The writer of shards does nothing else meanwhile.
+const ENDED_MAX: usize = 512;
+const FREED_MAX: usize = 64;
+/// Chunks that wait to be freed whose bytes are counted.
+const COUNTED_MAX: usize = 1 << 14;
+/// Writers whose claims are summed up.
+const WRITERS_MAX: usize = 1 << 12;
+
+/// A shard that was put, and who wants it kept.
+pub(crate) struct Put {
+    pub(crate) chunk: ChunkId,
+    pub(crate) bytes: u64,
+    /// Shards of the chunk that were held before.
+    pub(crate) held_before: usize,
+    pub(crate) written: bool,
+    pub(crate) by: Writer,
+    pub(crate) asked: Asked,
+}
+
+/// What a step of freeing came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Freed {
+    pub(crate) shards: u64,
+    pub(crate) bytes: u64,
+    /// There may be more to do.
+    pub(crate) more: bool,
+}
+
+/// What is claimed here.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Claimed {
+    pub(crate) all: Totals,
+    pub(crate) nobodys: Totals,
+    pub(crate) freeing: Totals,
+}
+
+/// See the module's description.
+pub(crate) struct HeldLeases {
+    claims: Claims,
+    clock: LeaseClock,
+    started: Instant,
+    limits: Limits,
+    grace: Duration,
+    expire: bool,
+}
+
+impl HeldLeases {
+    /// Opens the book in `directory`; `None` if another process has it open.
+    pub(crate) fn open(directory: &Path, config: &LeaseConfig) -> io::Result<Option<Self>> {
+        let Some(claims) = Claims::open(directory)? else { return Ok(None) };
+        let clock = LeaseClock::resume(claims.reading()?, wall_clock(), DOWNTIME_MAX);
+        let grace = Duration::from_secs(config.orphan_seconds.into());
+        let (limits, expire) = (config.limits(), config.expire);
+        let held = Self { claims, clock, started: Instant::now(), limits, grace, expire };
+        // From here on it is known when the clock began.
+        held.flush()?;
+        Ok(Some(held))
+    }
+
+    /// What is granted to others.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn now(&self) -> Moment {
+        self.clock.now(self.started.elapsed())
+    }
+
+    /// Writes down what the clock shows, and makes every claim durable.
+    pub(crate) fn flush(&self) -> io::Result<()> {
+        self.claims.flush(Reading { lease: self.now(), wall: wall_clock() })
+    }
+
+    /// Enters the claims on shards that were put; tells of each whether anybody's found a place.
+    pub(crate) fn entered(&self, puts: &[Put]) -> io::Result<Vec<bool>> {
+        let mut claims = Vec::new();
+        let mut counts = Vec::with_capacity(puts.len());
+        for put in puts {
+            let before = claims.len();
+            let new = |claim: Claim, in_person: bool| NewClaim {
+                chunk: put.chunk,
+                claim,
+                bytes: put.bytes,
+                held_before: put.bytes.saturating_mul(put.held_before as u64),
+                written: put.written,
+                hearsay: !in_person,
+                said: if in_person { put.asked.said } else { 0 },
+            };
+            for claim in &put.asked.claims {
+                let in_person = claim.writer == put.by;
+                claims.push(new(self.limits.cut(*claim), in_person));
+            }
+            if put.asked.claims.is_empty() {
+                // Who wants it is not known: when in doubt, it is kept until its writer renews.
+                let lease_seconds = u32::try_from(self.grace.as_secs()).unwrap_or(u32::MAX);
+                claims.push(new(Claim { writer: ORPHAN, lease_seconds, retain_seconds: 0 }, false));
+            }
+            counts.push(claims.len() - before);
+        }
+        let entered = self.claims.enter(self.now(), &claims, self.grace)?;
+        let mut entered = entered.into_iter();
+        Ok(counts
+            .into_iter()
+            .map(|count| entered.by_ref().take(count).fold(false, |any, one| any | one))
+            .collect())
+    }
+
+    /// Enters one writer's claim on those of the chunks of which shards are held; the shards of each, none where the claim
+    /// was not entered. Durable when it returns.
+    pub(crate) fn renew(
+        &self,
+        shards: &ShardStore,
+        claim: Claim,
+        said: u64,
+        chunks: &[ChunkId],
+    ) -> io::Result<Vec<Vec<u8>>> {
+        let mut held = shards.has(chunks).map_err(unreadable)?;
+        let known = self.claims.of(chunks)?;
+        let mut claims = Vec::new();
+        for ((chunk, held), known) in chunks.iter().zip(&held).zip(known) {
+            if held.is_empty() {
+                continue;
+            }
+            // Only a claim that is new needs to know how large the shards are.
+            let bytes = if known.iter().any(|state| state.writer == claim.writer) {
+                1
+            } else {
+                let descriptor = shards.descriptor(chunk).map_err(unreadable)?;
+                descriptor.map_or(1, |descriptor| (descriptor.shard_len() * held.len()) as u64)
+            };
+            claims.push(NewClaim {
+                chunk: *chunk,
+                claim,
+                bytes,
+                held_before: bytes.max(1),
+                written: false,
+                hearsay: false,
+                said,
+            });
+        }
+        let mut entered = self.claims.enter(self.now(), &claims, self.grace)?.into_iter();
+        for held in held.iter_mut().filter(|held| !held.is_empty()) {
+            if !entered.next().unwrap_or(false) {
+                held.clear();
+            }
+        }
+        Ok(held)
+    }
+
+    /// Drops one writer's claims, durably.
+    pub(crate) fn drop_claims(&self, writer: Writer, said: u64, chunks: &[ChunkId]) -> io::Result<Dropped> {
+        self.claims.drop_claims(self.now(), writer, said, chunks)
+    }
+
+    /// What is left of the claims on a chunk, for a new holder. `None` if there were some and all have ended; with none at
+    /// all it is not known who wants it.
+    pub(crate) fn of(&self, chunk: ChunkId) -> io::Result<Option<Vec<Claim>>> {
+        let now = self.now();
+        let states: Vec<_> = self.claims.of(&[chunk])?.into_iter().flatten().collect();
+        let left: Vec<Claim> =
+            states.iter().filter(|state| state.end() > now).map(|state| state.left(now)).collect();
+        let over = self.expire && !states.is_empty();
+        let ended = left.is_empty() && (over || self.claims.waiting(&[chunk])?.contains(&true));
+        Ok((!ended).then_some(left))
+    }
+
+    /// Gives what nobody claims a claim that is nobody's; returns how many chunks that were.
+    pub(crate) fn adopt(&self, chunks: &[(ChunkId, u64)]) -> io::Result<usize> {
+        self.claims.adopt(self.now(), chunks, self.grace)
+    }
+
+    /// Ends some claims whose time has come, and deletes the shards of some chunks on which none is left.
+    pub(crate) fn free(&self, shards: &ShardStore) -> io::Result<Freed> {
+        let ended = if self.expire { self.claims.expire(self.now(), ENDED_MAX)? } else { 0 };
+        let chunks = self.claims.to_free(FREED_MAX)?;
+        if chunks.is_empty() {
+            return Ok(Freed { more: ended == ENDED_MAX, ..Freed::default() });
+        }
+        // The book never lists a chunk that is claimed; deleting is worth a second look all the same.
+        let claimed = self.claims.of(&chunks)?;
+        let held = shards.has(&chunks).map_err(unreadable)?;
+        let free = chunks.iter().zip(held).zip(claimed).filter(|(_, claims)| claims.is_empty());
+        let keys: Vec<ShardKey> = free
+            .flat_map(|((chunk, held), _)| held.into_iter().map(|index| ShardKey { chunk: *chunk, index }))
+            .collect();
+        let before = shards.usage().payload_bytes;
+        let deleted = shards.delete(&keys).map_err(io::Error::other)?;
+        self.claims.freed(&chunks)?;
+        Ok(Freed {
+            shards: deleted as u64,
+            bytes: before.saturating_sub(shards.usage().payload_bytes),
+            more: true,
+        })
+    }
+
+    /// What is claimed here, and what waits to be freed.
+    pub(crate) fn totals(&self) -> io::Result<Claimed> {
+        let mut claimed = Claimed { freeing: self.claims.freeing(COUNTED_MAX)?, ..Claimed::default() };
+        for (writer, totals) in self.claims.writers(WRITERS_MAX)? {
+            claimed.all.claims += totals.claims;
+            claimed.all.bytes += totals.bytes;
+            if writer == ORPHAN {
+                claimed.nobodys = totals;
+            }
+        }
+        Ok(claimed)
+    }
+}
+
+fn unreadable(error: chordage_storage::GetError) -> io::Error {
+    io::Error::other(error)
+}

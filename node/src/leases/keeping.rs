@@ -1,0 +1,222 @@
+//! What this daemon keeps in the network, as the rest of it sees that.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chordage_dht::{AnyMetric, NodeId};
+use chordage_storage::lease::{Claim, Keeps, Kept, KeptState};
+use chordage_storage::repair::Moment;
+use chordage_storage::{ChunkId, Writer};
+use tokio::sync::Notify;
+
+use super::{LeaseConfig, Promise};
+use crate::repair::wall_clock;
+
+/// Objects that are listed at a time.
+const PAGE: usize = 1000;
+
+/// Why an object was not given up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ForgetError {
+    /// It is not in the book.
+    #[error("this daemon does not keep the object")]
+    NotKept,
+    /// Holders would not let go of it.
+    #[error("the object is retained for {seconds} s more")]
+    Retained {
+        /// For so long.
+        seconds: u64,
+    },
+    /// The book cannot be read or written.
+    #[error("the book of what is kept failed: {0}")]
+    Book(std::io::Error),
+}
+
+/// Chunks that puts under way rely on, and when this daemon last said something about a chunk. See
+/// [`said`](Keeping::said).
+#[derive(Default)]
+struct Promised {
+    /// How many promises there are on each.
+    chunks: Mutex<BTreeMap<ChunkId, u32>>,
+    last_said: AtomicU64,
+}
+
+/// Figures for the status.
+#[derive(Default)]
+pub(super) struct Counters {
+    pub(super) unreadable_chunks: AtomicU64,
+    /// Seconds since 1970; 0: never.
+    pub(super) renewed_at: AtomicU64,
+}
+
+/// See the module's description. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Keeping {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    book: Arc<Keeps>,
+    writer: Writer,
+    metric: AnyMetric,
+    config: LeaseConfig,
+    promised: Promised,
+    counters: Counters,
+    to_forget: Notify,
+}
+
+impl Keeping {
+    /// Keeps in the name of `local` what `book` says.
+    pub(crate) fn new(book: Keeps, local: NodeId, metric: AnyMetric, config: LeaseConfig) -> Self {
+        let inner = Inner {
+            book: Arc::new(book),
+            writer: Writer(*local.as_bytes()),
+            metric,
+            config,
+            promised: Promised::default(),
+            counters: Counters::default(),
+            to_forget: Notify::new(),
+        };
+        Keeping { inner: Arc::new(inner) }
+    }
+
+    /// As whom this daemon claims.
+    pub(crate) fn writer(&self) -> Writer {
+        self.inner.writer
+    }
+
+    pub(crate) fn metric(&self) -> AnyMetric {
+        self.inner.metric
+    }
+
+    pub(super) fn config(&self) -> &LeaseConfig {
+        &self.inner.config
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.inner.counters
+    }
+
+    pub(super) fn to_forget(&self) -> &Notify {
+        &self.inner.to_forget
+    }
+
+    /// A claim of this daemon, as long as it claims anything.
+    pub(super) fn claim(&self, retain_seconds: u32) -> Claim {
+        Claim { writer: self.inner.writer, lease_seconds: self.inner.config.lease_seconds, retain_seconds }
+    }
+
+    /// The number of what is said to holders next. A later call has a higher one, and so has a later run of the daemon
+    /// unless its clock was set back; then drops count for nothing until it has caught up, which is the safe side.
+    pub(crate) fn said(&self) -> u64 {
+        let wall = wall_clock().0;
+        let next = |last: u64| Some(wall.max(last.saturating_add(1)));
+        let last = self.inner.promised.last_said.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
+        last.map_or(wall, |last| wall.max(last.saturating_add(1)))
+    }
+
+    /// Begins to keep something: see [`Promise`].
+    pub(crate) fn promise(&self, retain_seconds: u32) -> Promise {
+        Promise::new(self.clone(), retain_seconds)
+    }
+
+    fn promised(&self) -> MutexGuard<'_, BTreeMap<ChunkId, u32>> {
+        // Each change is one step, so that a thread that panicked left it whole.
+        self.inner.promised.chunks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn rely_on(&self, chunk: ChunkId) {
+        *self.promised().entry(chunk).or_default() += 1;
+    }
+
+    pub(super) fn rely_no_more<'a>(&self, chunks: impl Iterator<Item = &'a ChunkId>) {
+        let mut promised = self.promised();
+        for chunk in chunks {
+            if let Some(count) = promised.get_mut(chunk) {
+                *count -= 1;
+                if *count == 0 {
+                    promised.remove(chunk);
+                }
+            }
+        }
+    }
+
+    /// Which of the chunks somebody relies on who is not in the book yet.
+    pub(super) fn relied_on(&self, chunks: impl Iterator<Item = ChunkId>) -> Vec<ChunkId> {
+        let promised = self.promised();
+        chunks.filter(|chunk| promised.contains_key(chunk)).collect()
+    }
+
+    /// Asks the book, on a thread of its own.
+    pub(super) async fn book<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Keeps) -> std::io::Result<T> + Send + 'static,
+    ) -> std::io::Result<T> {
+        let book = self.inner.book.clone();
+        let asked = tokio::task::spawn_blocking(move || ask(&book)).await;
+        asked.unwrap_or_else(|_| Err(std::io::Error::other("the daemon ends")))
+    }
+
+    /// One object, if it is kept or being forgotten.
+    pub(crate) async fn get(&self, root: ChunkId) -> std::io::Result<Option<Kept>> {
+        self.book(move |book| book.get(root)).await
+    }
+
+    /// At most `most` objects behind `after`, in the order of their addresses.
+    pub(crate) async fn list(&self, after: Option<ChunkId>, most: usize) -> std::io::Result<Vec<Kept>> {
+        self.book(move |book| book.list(after, most.min(PAGE))).await
+    }
+
+    /// Stops keeping an object. Its chunks are dropped in the background, as far as nothing else needs them.
+    pub(crate) async fn forget(&self, root: ChunkId) -> Result<Kept, ForgetError> {
+        let kept = self.get(root).await.map_err(ForgetError::Book)?.ok_or(ForgetError::NotKept)?;
+        let left = kept.retained_until.since(wall_clock());
+        if kept.state == KeptState::Kept && !left.is_zero() {
+            return Err(ForgetError::Retained { seconds: left.as_millis().div_ceil(1000) as u64 });
+        }
+        let begun = self.book(move |book| book.begin_forgetting(root)).await.map_err(ForgetError::Book)?;
+        self.inner.to_forget.notify_one();
+        begun.ok_or(ForgetError::NotKept)
+    }
+
+    /// How many objects are kept, and how many chunks they have.
+    pub(crate) async fn totals(&self) -> std::io::Result<(u64, u64)> {
+        self.book(|book| {
+            let (mut objects, mut chunks, mut after) = (0, 0, None);
+            loop {
+                let page = book.list(after, PAGE)?;
+                let Some(last) = page.last() else { return Ok((objects, chunks)) };
+                after = Some(last.root);
+                for kept in page.iter().filter(|kept| kept.state == KeptState::Kept) {
+                    objects += 1;
+                    chunks += kept.chunks;
+                }
+            }
+        })
+        .await
+    }
+
+    /// When everything had been renewed last, in seconds since 1970 (0: never), and for how long holders were asked.
+    pub(crate) fn renewed_at(&self) -> (u64, u32) {
+        (self.counters().renewed_at.load(Ordering::Relaxed), self.config().lease_seconds)
+    }
+
+    /// Whether what others do not renew ends here.
+    pub(crate) fn expires(&self) -> bool {
+        self.config().expire
+    }
+
+    /// Of the chunks renewed last, those of which nobody showed a shard.
+    pub(crate) fn unrenewed(&self) -> u64 {
+        self.counters().unreadable_chunks.load(Ordering::Relaxed)
+    }
+
+    /// The end of a retention that begins now.
+    pub(super) fn retained_until(retain_seconds: u32) -> Moment {
+        match retain_seconds {
+            0 => Moment(0),
+            seconds => wall_clock().after(std::time::Duration::from_secs(seconds.into())),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Leases at work: what is kept from here is claimed at its holders and renewed; what is held here is kept as long as
+//! somebody claims it.
+//!
+//! ```text
+//!  put, keep ─▶ Promise ─▶ claims go with the shards ───▶ held (with the thread that writes shards)
+//!                 │                                          ▲          │ last claim gone
+//!              Keeping (book) ─▶ renewal, a thousand chunks ─┤          ▼
+//!                 │                                          │        freeing, bit by bit
+//!  forget ────────┴────────────▶ forgetting: drops ──────────┘
+//! ```
+//!
+//! What it all means, and what is done when in doubt, is decided in [`chordage_storage::lease`].
+
+mod ask;
+mod forgetting;
+mod freeing;
+mod held;
+mod keeping;
+mod promise;
+mod renewal;
+mod settings;
+
+use chordage_storage::Writer;
+use chordage_storage::lease::{Claim, Limits, MAX_WRITERS, Rejected};
+
+pub(crate) use self::ask::{Question, Window, Windows, ask_holders};
+pub(crate) use self::forgetting::forget_in_background;
+pub(crate) use self::freeing::{Freeing, free_in_background};
+pub(crate) use self::held::{Claimed, Freed, HeldLeases, Put};
+pub(crate) use self::keeping::{ForgetError, Keeping};
+pub(crate) use self::promise::{KeepError, Promise, Promised};
+pub(crate) use self::renewal::renew_in_background;
+pub use self::settings::LeaseConfig;
+
+/// Who wants a shard kept, as whoever brings it says. With nobody's claim it is kept until its writer has had time to
+/// renew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// When the one who brings it said so, by its own count.
+    pub(crate) said: u64,
+    pub(crate) claims: Vec<Claim>,
+}
+
+impl Asked {
+    /// As a repair hands on what it has heard of others.
+    pub(crate) fn heard(claims: Vec<Claim>) -> Self {
+        Asked { said: 0, claims }
+    }
+
+    /// Whether what `by` asks for itself may be granted. What it says of others is cut down instead.
+    pub(crate) fn check(&self, by: Writer, limits: &Limits) -> Result<(), Rejected> {
+        self.claims.iter().filter(|claim| claim.writer == by).try_for_each(|claim| limits.check(claim))
+    }
+
+    /// More claims than a chunk has places for are nonsense.
+    pub(crate) fn is_too_long(&self) -> bool {
+        self.claims.len() > MAX_WRITERS
+    }
+}

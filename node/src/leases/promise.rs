@@ -1,0 +1,145 @@
+//! Keeping something new: from the first claim until it is in the book.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use chordage_storage::ChunkId;
+use chordage_storage::lease::{Claim, Kept, KeptState};
+use chordage_storage::repair::Moment;
+
+use super::{Asked, Keeping, Question, Windows, ask_holders};
+use crate::repair::wall_clock;
+use crate::shards::HAS_MAX;
+use crate::transfer::Transfer;
+
+/// Why something is not kept. What was claimed for it ends by itself.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeepError {
+    /// A chunk from before is not held well enough any more.
+    #[error("chunk {chunk} has {held} shards on holders that keep it, {needed} are needed")]
+    Missing {
+        /// Which.
+        chunk: ChunkId,
+        /// Shards found.
+        held: u8,
+        /// Shards needed.
+        needed: u8,
+    },
+    /// The overlay names nobody.
+    #[error("no holders could be found")]
+    NobodyToAsk,
+    /// The book cannot be written.
+    #[error("the book of what is kept failed: {0}")]
+    Book(std::io::Error),
+}
+
+/// A chunk of it.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    n: u8,
+    /// Shards that holders have to claim for it; 0 when they have acknowledged that.
+    unclaimed: u8,
+}
+
+/// What an object is, for the book.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Promised {
+    pub(crate) root: ChunkId,
+    pub(crate) bytes: u64,
+    pub(crate) stored_bytes: u64,
+    pub(crate) put: bool,
+}
+
+/// As long as it is there, none of its chunks is dropped by this daemon, whatever else is forgotten meanwhile.
+pub(crate) struct Promise {
+    keeping: Keeping,
+    retain_seconds: u32,
+    parts: Mutex<BTreeMap<ChunkId, Part>>,
+}
+
+impl Promise {
+    pub(super) fn new(keeping: Keeping, retain_seconds: u32) -> Self {
+        Promise { keeping, retain_seconds, parts: Mutex::default() }
+    }
+
+    fn parts(&self) -> MutexGuard<'_, BTreeMap<ChunkId, Part>> {
+        // Each change is one step, so that a thread that panicked left it whole.
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Relies on a chunk from now on. Has to come before the claims on it are sent.
+    pub(crate) fn rely_on(&self, chunk: ChunkId, n: u8, unclaimed: u8) {
+        let mut parts = self.parts();
+        if let std::collections::btree_map::Entry::Vacant(entry) = parts.entry(chunk) {
+            entry.insert(Part { n, unclaimed });
+            self.keeping.rely_on(chunk);
+        }
+    }
+
+    /// Enough holders have acknowledged that they keep the chunk.
+    pub(crate) fn is_claimed(&self, chunk: ChunkId) {
+        if let Some(part) = self.parts().get_mut(&chunk) {
+            part.unclaimed = 0;
+        }
+    }
+
+    /// What to say to holders, now.
+    pub(crate) fn claim(&self) -> (Claim, u64) {
+        (self.keeping.claim(self.retain_seconds), self.keeping.said())
+    }
+
+    /// The same, to go with a shard.
+    pub(crate) fn asked(&self) -> Asked {
+        let (claim, said) = self.claim();
+        Asked { said, claims: vec![claim] }
+    }
+
+    /// Claims at their holders those chunks that were there before, and enters the object into the book. After this it is
+    /// kept until it is forgotten.
+    pub(crate) async fn fulfil(&self, transfer: &Transfer, object: Promised) -> Result<(), KeepError> {
+        let parts = self.parts().clone();
+        let open: Vec<(ChunkId, u8)> = parts
+            .iter()
+            .filter(|(_, part)| part.unclaimed > 0)
+            .map(|(chunk, part)| (*chunk, part.n))
+            .collect();
+        let (claim, said) = self.claim();
+        let mut windows = Windows::new(transfer).await.ok_or(KeepError::NobodyToAsk)?;
+        let mut short = None;
+        for some in open.chunks(HAS_MAX) {
+            let asked = windows.of(some).await.ok_or(KeepError::NobodyToAsk)?;
+            for (chunk, held) in ask_holders(transfer, asked, Question::Claim { claim, said }).await {
+                let needed = parts.get(&chunk).map_or(0, |part| part.unclaimed);
+                if held < needed {
+                    // What was believed of it is wrong.
+                    transfer.standing.forget(&chunk);
+                    short = short.or(Some(KeepError::Missing { chunk, held, needed }));
+                }
+            }
+        }
+        if let Some(short) = short {
+            return Err(short);
+        }
+        let Promised { root, bytes, stored_bytes, put } = object;
+        let kept = Kept {
+            root,
+            state: KeptState::Kept,
+            put,
+            since: wall_clock(),
+            bytes,
+            stored_bytes,
+            until: None::<Moment>,
+            retained_until: Keeping::retained_until(self.retain_seconds),
+            chunks: parts.len() as u64,
+        };
+        let chunks: Vec<(ChunkId, u8)> = parts.iter().map(|(chunk, part)| (*chunk, part.n)).collect();
+        self.keeping.book(move |book| book.keep(&kept, &chunks)).await.map_err(KeepError::Book)
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        let parts = self.parts();
+        self.keeping.rely_no_more(parts.keys());
+    }
+}

@@ -1,0 +1,83 @@
+//! For how long data is kept: the table `leases` of the settings.
+
+use std::time::Duration;
+
+use chordage_storage::lease::Limits;
+use serde::{Deserialize, Serialize};
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// For how long what is kept from here is claimed, what others are granted, and what becomes of what nobody claims. The
+/// defaults suit daemons that run for months; a network for tests wants seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LeaseConfig {
+    /// For so long holders keep what is kept from here without hearing of this daemon again.
+    pub lease_seconds: u32,
+    /// Everything that is kept is renewed so often. A renewal costs 32 bytes for each chunk and holder.
+    pub renew_seconds: u32,
+    /// The longest lease that is granted to others.
+    pub lease_max_seconds: u32,
+    /// The longest time before which even its writer cannot drop something, as far as it is granted to others.
+    pub retain_max_seconds: u32,
+    /// Shards that nobody claims are kept for so long: those from before there were leases, and those whose claims a crash
+    /// took. Long enough for their writers to renew them.
+    pub orphan_seconds: u32,
+    /// Whether a claim that was not renewed in time ends. Without it, shards are freed only when all their writers have said
+    /// that they do not need them.
+    pub expire: bool,
+}
+
+impl Default for LeaseConfig {
+    fn default() -> Self {
+        let days = |days: u64| u32::try_from(days * DAY).unwrap_or(u32::MAX);
+        LeaseConfig {
+            lease_seconds: days(30),
+            renew_seconds: days(7),
+            lease_max_seconds: days(90),
+            retain_max_seconds: days(400),
+            orphan_seconds: days(90),
+            expire: false,
+        }
+    }
+}
+
+impl LeaseConfig {
+    /// What is wrong with it, if anything: the field, its value, the rule.
+    pub(crate) fn check(&self) -> Result<(), (&'static str, u64, &'static str)> {
+        if self.renew_seconds == 0 || self.renew_seconds > self.lease_seconds / 2 {
+            let rule = "at least 1, and at most half of leases.lease_seconds: a renewal may fail";
+            return Err(("leases.renew_seconds", self.renew_seconds.into(), rule));
+        }
+        if self.lease_max_seconds < self.lease_seconds {
+            let rule = "no less than leases.lease_seconds";
+            return Err(("leases.lease_max_seconds", self.lease_max_seconds.into(), rule));
+        }
+        if self.orphan_seconds < self.lease_seconds {
+            let rule = "no less than leases.lease_seconds";
+            return Err(("leases.orphan_seconds", self.orphan_seconds.into(), rule));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            lease_max: Duration::from_secs(self.lease_max_seconds.into()),
+            retain_max: Duration::from_secs(self.retain_max_seconds.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_under_which_data_would_end_by_themselves_are_refused() {
+        assert_eq!(LeaseConfig::default().check(), Ok(()));
+        let seldom = LeaseConfig { renew_seconds: 20 * 86_400, ..LeaseConfig::default() };
+        assert!(matches!(seldom.check(), Err(("leases.renew_seconds", _, _))));
+        let hasty = LeaseConfig { orphan_seconds: 3600, ..LeaseConfig::default() };
+        assert!(matches!(hasty.check(), Err(("leases.orphan_seconds", _, _))));
+    }
+}
