@@ -12,6 +12,9 @@ use crate::Failure;
 
 /// The version of the overlay's messages.
 const WIRE_VERSION: u8 = 5;
+/// The protocols of overlay messages and of shards.
+const DHT: &str = "dht/1";
+const SHARD: &str = "shard/2";
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -59,14 +62,15 @@ impl Stranger {
         Ok(Stranger { control, daemon, network: network.to_owned(), key, swarm })
     }
 
+    /// `class` with its version, as in `dht/1`.
     async fn open(&mut self, class: &str) -> Result<Stream, Failure> {
-        let name = StreamProtocol::try_from_owned(format!("/chordage/{}/ring/{class}/1", self.network))?;
+        let name = StreamProtocol::try_from_owned(format!("/chordage/{}/ring/{class}", self.network))?;
         Ok(self.control.open_stream(self.daemon, name).await?)
     }
 
-    /// Sends pings for a while, so many a second if the daemon takes them; returns how many it took.
+    /// Sends pings for a while, so many a second if the daemon takes them; returns how many it or its windows took.
     pub(crate) async fn ping(&mut self, per_second: u32, until: Instant) -> Result<u64, Failure> {
-        let mut stream = self.open("dht").await?;
+        let mut stream = self.open(DHT).await?;
         // A record without addresses: version, key, number 1, no addresses, no zone.
         let mut record = vec![WIRE_VERSION];
         record.extend(self.key);
@@ -98,7 +102,8 @@ impl Stranger {
         let mut streams = Vec::new();
         let mut sent = 0;
         for _ in 0..16 {
-            let mut stream = self.open("shard").await?;
+            // Once the connection's own windows are full nothing more gets through.
+            let Ok(mut stream) = self.open(SHARD).await else { break };
             let mut bytes = TOTAL.to_be_bytes().to_vec();
             bytes.extend(40u16.to_be_bytes());
             bytes.resize(TOTAL as usize / 2, 7);
@@ -122,7 +127,7 @@ impl Stranger {
     pub(crate) async fn babble(&mut self, until: Instant) -> Result<u64, Failure> {
         let mut ended = 0;
         while Instant::now() < until {
-            for class in ["dht", "shard"] {
+            for class in [DHT, SHARD] {
                 for nonsense in [[0xff; 64], [0x00; 64], [0x55; 64]] {
                     let Ok(mut stream) = self.open(class).await else { return Ok(ended) };
                     let _ = stream.write_all(&nonsense).await;
