@@ -138,13 +138,14 @@ fn describe_chunk(chunk: &ChunkExplained) -> Vec<String> {
 
 /// How many shards each zone has, if there are zones.
 fn zones(chunk: &ChunkExplained) -> Option<String> {
-    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut counts: BTreeMap<Option<&str>, u32> = BTreeMap::new();
     for shard in chunk.shards.iter().filter(|shard| shard.state == "present") {
-        *counts.entry(shard.zone.as_deref().unwrap_or("none")).or_default() += 1;
+        *counts.entry(shard.zone.as_deref()).or_default() += 1;
     }
-    let has_zones = counts.keys().any(|zone| *zone != "none");
-    let zones: Vec<String> = counts.iter().map(|(zone, count)| format!("{zone}:{count}")).collect();
-    has_zones.then(|| format!("zones {}", zones.join(" ")))
+    let elsewhere = counts.remove(&None).map_or(String::new(), |count| format!(", {count} in none"));
+    let zones: Vec<String> =
+        counts.iter().filter_map(|(zone, count)| Some(format!("{}:{count}", (*zone)?))).collect();
+    (!zones.is_empty()).then(|| format!("zones {}{elsewhere}", zones.join(" ")))
 }
 
 /// What will happen, in words.

@@ -104,9 +104,10 @@ impl Promise {
             .map(|(chunk, part)| (*chunk, part.n))
             .collect();
         let (claim, said) = self.claim();
-        let mut windows = Windows::new(transfer).await.ok_or(KeepError::NobodyToAsk)?;
         let mut short = None;
+        // Mostly everything was claimed when it was sent, and there is nobody to look for.
         for some in open.chunks(HAS_MAX) {
+            let mut windows = Windows::new(transfer).await.ok_or(KeepError::NobodyToAsk)?;
             let asked = windows.of(some).await.ok_or(KeepError::NobodyToAsk)?;
             for (chunk, held) in ask_holders(transfer, asked, Question::Claim { claim, said }).await {
                 let needed = parts.get(&chunk).map_or(0, |part| part.unclaimed);
