@@ -82,12 +82,13 @@ impl Store {
     ) -> std::io::Result<(Store, mpsc::Receiver<ShardKey>)> {
         let (shards, leases) = (Arc::new(shards), Arc::new(leases));
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
-        let (writer, claims) = (shards.clone(), leases.clone());
-        let work = move || write(&writer, &claims, queue);
+        let freeing = Freeing::default();
+        let (writer, claims, entered) = (shards.clone(), leases.clone(), freeing.clone());
+        let work = move || write(&writer, &claims, &entered, queue);
         std::thread::Builder::new().name("shard-writer".to_owned()).spawn(work)?;
         let (damage, found) = mpsc::channel(DAMAGE_MAX);
         let readers = Pool::new("shard-reader", READERS);
-        let (freeing, damaged) = (Freeing::default(), Arc::default());
+        let damaged = Arc::default();
         Ok((Store { shards, leases, freeing, jobs, readers, damaged, damage }, found))
     }
 
@@ -312,7 +313,7 @@ fn failed(error: &std::io::Error) -> StoreError {
 }
 
 /// Works off the queue in order, shards that wait one after the other (up to a limit) in one commit.
-fn write(shards: &ShardStore, leases: &HeldLeases, mut queue: mpsc::Receiver<Job>) {
+fn write(shards: &ShardStore, leases: &HeldLeases, freeing: &Freeing, mut queue: mpsc::Receiver<Job>) {
     let mut carried = None;
     while let Some(job) = carried.take().or_else(|| queue.blocking_recv()) {
         let first = match job {
@@ -338,6 +339,7 @@ fn write(shards: &ShardStore, leases: &HeldLeases, mut queue: mpsc::Receiver<Job
             }
         }
         keep(shards, leases, batch);
+        freeing.entered();
     }
 }
 

@@ -413,3 +413,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_writer_says_is_numbered_by_its_book_and_never_by_its_clock() {
+    let disk = Disk::new(1);
+    let keeps = Keeps::open_files(Box::new(disk.clone())).unwrap();
+    assert_eq!(keeps.reserve_said(1000, 10).unwrap(), 1000);
+    drop(keeps);
+    disk.power_cycle();
+    // The clock was set back, then far ahead: the numbers go on from where they were.
+    let keeps = Keeps::open_files(Box::new(disk)).unwrap();
+    assert_eq!(keeps.reserve_said(7, 10).unwrap(), 1010);
+    assert_eq!(keeps.reserve_said(1_000_000, 10).unwrap(), 1020);
+}

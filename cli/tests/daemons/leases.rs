@@ -1,6 +1,7 @@
 //! What nobody keeps is freed, and nothing else is.
 
 use std::fs;
+use std::time::Duration;
 
 use chordage_testnet::{Plan, Testnet, wait_until};
 use serde_json::Value;
@@ -104,4 +105,52 @@ async fn what_repair_made_again_is_kept_for_its_writer_and_freed_when_forgotten(
     net.wait_stored("all shards are freed", |bytes| bytes < before - 28 * MB as u64).await;
     net.wait_whole(0, &kept).await;
     assert!(net.get(4, &kept, "kept again").await == random_bytes(3 * MB, 1));
+}
+
+/// All daemons are killed, are off for longer than a lease, and start again: nobody could renew anywhere meanwhile.
+#[tokio::test]
+async fn an_outage_that_is_longer_than_a_lease_ends_nothing() {
+    let mut net = Net::short_lived(5, SHORT).await;
+    let mut links = Vec::new();
+    for seed in 0..3 {
+        let file = net.random_file(&format!("kept {seed}"), MB, seed);
+        links.push(net.put(seed as usize, "2/4", &file).await);
+    }
+    let before = net.stored().await;
+    let all = [0, 1, 2, 3, 4];
+    net.net.kill(&all).unwrap();
+    // The time itself is the fault: five seconds more than the lease.
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    net.net.restart(&all).await.unwrap();
+    net.net.wait_settled(PATIENCE).await.unwrap();
+    for (seed, link) in links.iter().enumerate() {
+        let name = format!("kept {seed} again");
+        assert!(net.get(4, link, &name).await == random_bytes(MB, seed as u64), "object {seed}");
+    }
+    assert_eq!(net.stored().await, before, "no holder has freed anything");
+}
+
+/// All daemons are killed two seconds after puts: what is forgotten afterwards is freed all the same.
+#[tokio::test]
+async fn what_was_put_shortly_before_everybody_was_killed_can_be_forgotten() {
+    let mut net = Net::with_settings(5, "[repair]\nenabled = false\n").await;
+    let mut links = Vec::new();
+    for seed in 0..5 {
+        let file = net.random_file(&format!("doomed {seed}"), MB, seed);
+        links.push(net.put(0, "2/4", &file).await);
+    }
+    // The time itself is the fault: a claim that came with a shard is durable by now.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let all = [0, 1, 2, 3, 4];
+    net.net.kill(&all).unwrap();
+    net.net.restart(&all).await.unwrap();
+    net.net.wait_settled(PATIENCE).await.unwrap();
+    for link in &links {
+        net.forget(0, link).await;
+    }
+    net.wait_stored("every shard is freed", |bytes| bytes == 0).await;
+    for link in &links {
+        let gone = net.run(1, ["stat", "--json"], [link]).await;
+        assert_eq!(gone.status.code(), Some(4), "{}", shown(&gone));
+    }
 }

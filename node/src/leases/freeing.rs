@@ -15,6 +15,9 @@ use crate::store::Store;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Between two steps: the writer of shards and the disk belong to others meanwhile.
 const PAUSE: Duration = Duration::from_millis(20);
+/// Claims that came with shards are durable after so long at most. A daemon that is killed sooner keeps the shards as
+/// nobody's, and their writer cannot drop them.
+const CLAIMS_FLUSHED_AFTER: Duration = Duration::from_millis(500);
 /// How often the clock is written down. A crash turns it back by so much, and everything is kept so much longer.
 const FLUSH_EVERY: Duration = Duration::from_secs(60);
 /// Shards that are looked at together for whether anybody claims them.
@@ -36,12 +39,19 @@ struct Counters {
     bytes: AtomicU64,
     /// A writer dropped something.
     dropped: Notify,
+    /// Claims were entered that a crash would take.
+    entered: Notify,
 }
 
 impl Freeing {
     /// There may be something to free.
     pub(crate) fn hurry(&self) {
         self.inner.dropped.notify_one();
+    }
+
+    /// Claims were entered that are not durable yet.
+    pub(crate) fn entered(&self) {
+        self.inner.entered.notify_one();
     }
 
     /// Shards and bytes freed.
@@ -57,6 +67,7 @@ pub(crate) fn free_in_background(store: Store, leaving: CancellationToken) {
             () = leaving.cancelled() => {}
             () = adopt(&store) => {}
             () = run(&store) => {}
+            () = make_durable(&store) => {}
         }
     };
     tokio::spawn(task);
@@ -95,6 +106,15 @@ async fn run(store: &Store) {
             () = sleep(LOOK_EVERY) => {}
             () = counters.dropped.notified() => {}
         }
+    }
+}
+
+/// Makes claims durable soon after they were entered, many with one sync: a put does not wait for it.
+async fn make_durable(store: &Store) {
+    loop {
+        store.freeing().inner.entered.notified().await;
+        sleep(CLAIMS_FLUSHED_AFTER).await;
+        store.flush_leases().await;
     }
 }
 

@@ -14,8 +14,6 @@ use chordage_storage::{ChunkId, ShardKey, ShardStore, Writer};
 use super::{Asked, LeaseConfig};
 use crate::repair::wall_clock;
 
-/// The most of the time that a holder was down that counts as lease time.
-const DOWNTIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Claims that one step ends, and chunks whose shards one step deletes. The writer of shards does nothing else meanwhile.
 const ENDED_MAX: usize = 512;
 const FREED_MAX: usize = 64;
@@ -66,7 +64,7 @@ impl HeldLeases {
     /// Opens the book in `directory`; `None` if another process has it open.
     pub(crate) fn open(directory: &Path, config: &LeaseConfig) -> io::Result<Option<Self>> {
         let Some(claims) = Claims::open(directory)? else { return Ok(None) };
-        let clock = LeaseClock::resume(claims.reading()?, wall_clock(), DOWNTIME_MAX);
+        let clock = LeaseClock::resume(claims.reading()?);
         let grace = Duration::from_secs(config.orphan_seconds.into());
         let (limits, expire) = (config.limits(), config.expire);
         let held = Self { claims, clock, started: Instant::now(), limits, grace, expire };

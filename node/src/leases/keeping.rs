@@ -33,13 +33,28 @@ pub(crate) enum ForgetError {
     Book(std::io::Error),
 }
 
-/// Chunks that puts under way rely on, and when this daemon last said something about a chunk. See
-/// [`said`](Keeping::said).
-#[derive(Default)]
-struct Promised {
-    /// How many promises there are on each.
-    chunks: Mutex<BTreeMap<ChunkId, u32>>,
-    last_said: AtomicU64,
+/// Numbers that are reserved on the disk at a time: one for each shard that is sent, so that reserving is rare.
+const SAID_RESERVED: u64 = 1 << 20;
+
+/// The numbers of what this daemon says to holders. See [`said`](Keeping::said).
+struct Said {
+    next: u64,
+    /// The first one that is not reserved.
+    end: u64,
+}
+
+impl Said {
+    /// Goes on with numbers that are reserved on the disk. Without them the order within this run still holds; the next
+    /// run may count lower, and what it drops may count for nothing, which is the safe side.
+    fn reserve(&mut self, book: &Keeps) {
+        match book.reserve_said(self.next, SAID_RESERVED) {
+            Ok(first) => {
+                self.next = self.next.max(first);
+                self.end = first.saturating_add(SAID_RESERVED);
+            }
+            Err(error) => tracing::warn!(%error, "numbers for what is said to holders cannot be reserved"),
+        }
+    }
 }
 
 /// Figures for the status.
@@ -61,7 +76,9 @@ struct Inner {
     writer: Writer,
     metric: AnyMetric,
     config: LeaseConfig,
-    promised: Promised,
+    /// How many puts under way rely on each chunk.
+    promised: Mutex<BTreeMap<ChunkId, u32>>,
+    said: Mutex<Said>,
     counters: Counters,
     to_forget: Notify,
 }
@@ -69,12 +86,17 @@ struct Inner {
 impl Keeping {
     /// Keeps in the name of `local` what `book` says.
     pub(crate) fn new(book: Keeps, local: NodeId, metric: AnyMetric, config: LeaseConfig) -> Self {
+        // Earlier versions numbered by the clock alone: a book of theirs goes on from there.
+        let next = wall_clock().0;
+        let mut said = Said { next, end: next };
+        said.reserve(&book);
         let inner = Inner {
             book: Arc::new(book),
             writer: Writer(*local.as_bytes()),
             metric,
             config,
-            promised: Promised::default(),
+            promised: Mutex::default(),
+            said: Mutex::new(said),
             counters: Counters::default(),
             to_forget: Notify::new(),
         };
@@ -107,13 +129,16 @@ impl Keeping {
         Claim { writer: self.inner.writer, lease_seconds: self.inner.config.lease_seconds, retain_seconds }
     }
 
-    /// The number of what is said to holders next. A later call has a higher one, and so has a later run of the daemon
-    /// unless its clock was set back; then drops count for nothing until it has caught up, which is the safe side.
+    /// The number of what is said to holders next. A later call has a higher one, and so has a later run of the daemon,
+    /// whatever its clock shows: the numbers are counted on the disk.
     pub(crate) fn said(&self) -> u64 {
-        let wall = wall_clock().0;
-        let next = |last: u64| Some(wall.max(last.saturating_add(1)));
-        let last = self.inner.promised.last_said.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
-        last.map_or(wall, |last| wall.max(last.saturating_add(1)))
+        let mut said = self.inner.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.next >= said.end {
+            said.reserve(&self.inner.book);
+        }
+        let number = said.next;
+        said.next = number.saturating_add(1);
+        number
     }
 
     /// Begins to keep something: see [`Promise`].
@@ -123,7 +148,7 @@ impl Keeping {
 
     fn promised(&self) -> MutexGuard<'_, BTreeMap<ChunkId, u32>> {
         // Each change is one step, so that a thread that panicked left it whole.
-        self.inner.promised.chunks.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.promised.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn rely_on(&self, chunk: ChunkId) {

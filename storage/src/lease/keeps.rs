@@ -6,6 +6,7 @@
 //! | `refs` | chunk id, root chunk id (64 bytes) | n u8 |
 //! | `parts` | root chunk id, chunk id (64 bytes) | nothing |
 //! | `state` | nothing | version u32 |
+//! | `said` | nothing | the first number that was never reserved u64 |
 //!
 //! There are no counters: whether a chunk is still needed is whether `refs` has a row of it that belongs to a kept
 //! object, and an object and all its rows are entered in one durable change. So there is nothing that a crash could
@@ -30,6 +31,7 @@ const OBJECTS: TableDefinition<'static, &[u8; 32], ObjectRow> = TableDefinition:
 const REFS: TableDefinition<'static, &[u8; 64], u8> = TableDefinition::new("refs");
 const PARTS: TableDefinition<'static, &[u8; 64], ()> = TableDefinition::new("parts");
 const STATE: TableDefinition<'static, (), u32> = TableDefinition::new("state");
+const SAID: TableDefinition<'static, (), u64> = TableDefinition::new("said");
 
 /// What is to become of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +163,17 @@ impl Keeps {
                 parts.insert(&pair(object.root, *chunk), ()).map_err(failed)?;
             }
             Ok(())
+        })
+    }
+
+    /// Reserves `count` numbers for what the writer says to holders, durably, and returns the first of them. Each call
+    /// returns numbers above all that were returned before. A book without any reserved numbers begins with `first`.
+    pub fn reserve_said(&self, first: u64, count: u64) -> io::Result<u64> {
+        self.book.change(true, |txn| {
+            let mut said = txn.open_table(SAID).map_err(failed)?;
+            let next = said.get(()).map_err(failed)?.map_or(first, |row| row.value());
+            said.insert((), next.saturating_add(count)).map_err(failed)?;
+            Ok(next)
         })
     }
 
@@ -312,6 +325,7 @@ fn prepare(txn: &WriteTransaction) -> io::Result<()> {
     txn.open_table(OBJECTS).map_err(failed)?;
     txn.open_table(REFS).map_err(failed)?;
     txn.open_table(PARTS).map_err(failed)?;
+    txn.open_table(SAID).map_err(failed)?;
     Ok(())
 }
 
