@@ -118,9 +118,9 @@ impl Daemon {
         let mut announced = config.announce.clone();
         if !is_client {
             let last = dir.read(LISTEN_FILE)?.unwrap_or_default();
-            listen(&mut swarm, &config.listen, &String::from_utf8_lossy(&last)).await?;
+            let bound = listen(&mut swarm, &config.listen, &String::from_utf8_lossy(&last)).await?;
+            remember(&dir, bound.iter())?;
             let listened = listening(&swarm);
-            remember(&dir, listened.iter())?;
             if announced.is_empty() {
                 announced = listened;
             }

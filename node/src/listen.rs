@@ -1,7 +1,7 @@
 //! Listening: on the ports of the last run where the system may choose, on the given ones otherwise.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -16,7 +16,8 @@ use crate::wire::peer::ip;
 /// How long the system may take to bind.
 const BIND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where the addresses of this run are kept for the next.
+/// Where the ports of this run are kept for the next: the addresses as they were asked for, with the ports that the system
+/// chose, one per line. It is written once, at the start.
 pub(crate) const LISTEN_FILE: &str = "listen";
 
 /// Why the daemon does not listen.
@@ -35,36 +36,42 @@ pub enum ListenError {
     },
 }
 
-/// Listens on `wanted` and waits until every address is bound. `last` are the addresses of the last run, one per
-/// line: a daemon that lets the system choose its ports keeps them, so that others find it again.
+/// Listens on `wanted`, waits until every address is bound, and returns them with the ports that they got. `last` is what
+/// the last run returned, one address per line: a daemon that lets the system choose its ports keeps them, so that others
+/// find it again.
 pub(crate) async fn listen(
     swarm: &mut NetworkSwarm,
     wanted: &[Multiaddr],
     last: &str,
-) -> Result<(), ListenError> {
+) -> Result<Vec<Multiaddr>, ListenError> {
     let last: Vec<Multiaddr> = last.lines().filter_map(|line| line.parse().ok()).collect();
+    let mut taken = Vec::with_capacity(wanted.len());
     let mut waiting = Vec::new();
     for addr in wanted {
-        let kept = last.iter().filter(|kept| asks_for_any_port(addr) && same_but_port(addr, kept));
-        let mut tried = kept.filter(|kept| is_free(kept).is_ok()).chain([addr]);
-        let addr = tried.next().unwrap_or(addr);
-        is_free(addr).map_err(|error| match error.kind() {
+        let addr = kept(addr, &last, &taken).unwrap_or_else(|| addr.clone());
+        is_free(&addr).map_err(|error| match error.kind() {
             io::ErrorKind::AddrInUse => ListenError::InUse(addr.clone()),
             _ => ListenError::Refused { addr: addr.clone(), problem: error.to_string() },
         })?;
         let id = swarm
             .listen_on(addr.clone())
             .map_err(|error| ListenError::Refused { addr: addr.clone(), problem: error.to_string() })?;
-        waiting.push((id, addr.clone()));
+        waiting.push((id, taken.len()));
+        taken.push(addr);
     }
     let bound = tokio::time::timeout(BIND_TIMEOUT, async {
         while !waiting.is_empty() {
             match swarm.select_next_some().await {
-                SwarmEvent::NewListenAddr { listener_id, .. } => waiting.retain(|(id, _)| *id != listener_id),
+                SwarmEvent::NewListenAddr { listener_id, address } => waiting.retain(|(id, position)| {
+                    if *id == listener_id {
+                        taken[*position] = with_port_of(&taken[*position], &address);
+                    }
+                    *id != listener_id
+                }),
                 SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
-                    if let Some((_, addr)) = waiting.iter().find(|(id, _)| *id == listener_id) {
+                    if let Some((_, position)) = waiting.iter().find(|(id, _)| *id == listener_id) {
                         let problem = format!("{reason:?}");
-                        return Err(ListenError::Refused { addr: addr.clone(), problem });
+                        return Err(ListenError::Refused { addr: taken[*position].clone(), problem });
                     }
                 }
                 _ => {}
@@ -73,15 +80,32 @@ pub(crate) async fn listen(
         Ok(())
     });
     match bound.await {
-        Ok(result) => result,
+        Ok(result) => result.map(|()| taken),
         Err(_) => {
-            let addr = waiting.into_iter().next().map_or_else(Multiaddr::empty, |(_, addr)| addr);
+            let addr =
+                waiting.first().map_or_else(Multiaddr::empty, |(_, position)| taken[*position].clone());
             Err(ListenError::Refused { addr, problem: "the system did not bind it in time".to_owned() })
         }
     }
 }
 
-/// Writes the addresses of this run down, so that the next one can have them again.
+/// The address `wanted` with the port that it had in the last run, if the system may choose the port, and it is free and
+/// not among `taken`.
+fn kept(wanted: &Multiaddr, last: &[Multiaddr], taken: &[Multiaddr]) -> Option<Multiaddr> {
+    if !asks_for_any_port(wanted) {
+        return None;
+    }
+    let exact = last.iter().filter(|last| same_but_port(wanted, last));
+    // Earlier versions wrote down the interfaces that a wildcard stood for.
+    let wildcard = ip(wanted).is_some_and(|ip| ip.is_unspecified());
+    let expanded = last.iter().filter(|last| wildcard && same_but_port(wanted, &on_any_interface(last)));
+    exact
+        .chain(expanded)
+        .map(|last| with_port_of(wanted, last))
+        .find(|addr| !taken.contains(addr) && !asks_for_any_port(addr) && is_free(addr).is_ok())
+}
+
+/// Writes down what [`listen`] returned, so that the next run can have the same ports.
 pub(crate) fn remember<'a>(
     dir: &DataDir,
     addrs: impl Iterator<Item = &'a Multiaddr>,
@@ -99,6 +123,31 @@ fn is_free(addr: &Multiaddr) -> io::Result<()> {
         Some(Protocol::Udp(port)) if port != 0 => UdpSocket::bind(SocketAddr::new(ip, port)).map(drop),
         _ => Ok(()),
     }
+}
+
+/// An address with the port of another one.
+fn with_port_of(addr: &Multiaddr, other: &Multiaddr) -> Multiaddr {
+    let port = other.iter().find_map(|part| match part {
+        Protocol::Tcp(port) | Protocol::Udp(port) => Some(port),
+        _ => None,
+    });
+    let replaced = |part| match (part, port) {
+        (Protocol::Tcp(_), Some(port)) => Protocol::Tcp(port),
+        (Protocol::Udp(_), Some(port)) => Protocol::Udp(port),
+        (other, _) => other,
+    };
+    addr.iter().map(replaced).collect()
+}
+
+/// An address with the wildcard of its family in place of its interface.
+fn on_any_interface(addr: &Multiaddr) -> Multiaddr {
+    addr.iter()
+        .map(|part| match part {
+            Protocol::Ip4(_) => Protocol::Ip4(Ipv4Addr::UNSPECIFIED),
+            Protocol::Ip6(_) => Protocol::Ip6(Ipv6Addr::UNSPECIFIED),
+            other => other,
+        })
+        .collect()
 }
 
 fn asks_for_any_port(addr: &Multiaddr) -> bool {
@@ -132,6 +181,34 @@ mod tests {
         assert!(!same_but_port(&addr("/ip4/127.0.0.1/tcp/0"), &addr("/ip4/127.0.0.1/udp/1/quic-v1")));
         assert!(asks_for_any_port(&addr("/ip4/127.0.0.1/udp/0/quic-v1")));
         assert!(!asks_for_any_port(&addr("/ip4/127.0.0.1/tcp/4700")));
+    }
+
+    fn free_port() -> u16 {
+        let socket = TcpListener::bind("0.0.0.0:0").expect("a free port");
+        socket.local_addr().expect("bound").port()
+    }
+
+    #[test]
+    fn a_wildcard_gets_its_own_port_again() {
+        let (own, others) = (free_port(), free_port());
+        let wanted = addr("/ip4/0.0.0.0/tcp/0");
+        let own = addr(&format!("/ip4/0.0.0.0/tcp/{own}"));
+        let loopback = addr(&format!("/ip4/127.0.0.1/tcp/{others}"));
+        let last = [addr("/ip6/::/tcp/4001"), loopback.clone(), own.clone()];
+        assert_eq!(kept(&wanted, &last, &[]), Some(own.clone()));
+        assert_eq!(kept(&addr("/ip4/127.0.0.1/tcp/0"), &last, &[]), Some(loopback));
+        assert_eq!(kept(&addr("/ip4/0.0.0.0/tcp/4700"), &last, &[]), None, "a given port is never replaced");
+        assert_eq!(kept(&addr("/ip4/0.0.0.0/udp/0/quic-v1"), &last, &[]), None);
+    }
+
+    #[test]
+    fn what_earlier_versions_wrote_down_of_a_wildcard_is_understood() {
+        let port = free_port();
+        let last = [addr(&format!("/ip4/127.0.0.1/tcp/{port}")), addr(&format!("/ip4/10.0.0.7/tcp/{port}"))];
+        let wanted = addr("/ip4/0.0.0.0/tcp/0");
+        let own = addr(&format!("/ip4/0.0.0.0/tcp/{port}"));
+        assert_eq!(kept(&wanted, &last, &[]), Some(own.clone()));
+        assert_eq!(kept(&wanted, &last, &[own]), None, "another address of this run has it");
     }
 
     #[test]

@@ -43,7 +43,6 @@ pub(crate) use self::view::View;
 use self::warmth::Warmth;
 use crate::config::{ConnectionConfig, OverlayConfig, Role};
 use crate::datadir::DataDir;
-use crate::listen;
 use crate::shards::ShardServer;
 use crate::wire::peer::{dial_order, net_group, peer_id, public_key, split, to_address};
 use crate::wire::{Class, Inbound, MakesWay, NetworkSwarm, WireEvent, listening};
@@ -411,12 +410,6 @@ impl Driver {
 
     fn addresses_changed(&mut self) {
         let listened = listening(&self.swarm);
-        let (dir, addrs) = (self.dir.clone(), listened.clone());
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = listen::remember(&dir, addrs.iter()) {
-                tracing::warn!(%error, "the ports of this run cannot be remembered");
-            }
-        });
         let announced = if self.announce.is_empty() { &listened } else { &self.announce };
         let addrs = announced.iter().filter_map(to_address).take(8).collect();
         self.input(Input::SetAddresses(addrs));
