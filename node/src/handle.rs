@@ -122,7 +122,7 @@ impl NodeHandle {
             verify_link: Link::Verify { id: kept.root }.to_string(),
             state: match kept.state {
                 KeptState::Kept => "kept",
-                KeptState::Forgetting => "forgetting",
+                KeptState::Forgetting | KeptState::Forgotten => "forgetting",
             }
             .to_owned(),
             put: kept.put,

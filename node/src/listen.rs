@@ -195,7 +195,7 @@ mod tests {
         let own = addr(&format!("/ip4/0.0.0.0/tcp/{own}"));
         let loopback = addr(&format!("/ip4/127.0.0.1/tcp/{others}"));
         let last = [addr("/ip6/::/tcp/4001"), loopback.clone(), own.clone()];
-        assert_eq!(kept(&wanted, &last, &[]), Some(own.clone()));
+        assert_eq!(kept(&wanted, &last, &[]), Some(own));
         assert_eq!(kept(&addr("/ip4/127.0.0.1/tcp/0"), &last, &[]), Some(loopback));
         assert_eq!(kept(&addr("/ip4/0.0.0.0/tcp/4700"), &last, &[]), None, "a given port is never replaced");
         assert_eq!(kept(&addr("/ip4/0.0.0.0/udp/0/quic-v1"), &last, &[]), None);

@@ -376,7 +376,7 @@ proptest! {
                     Ok(_) => { kept.remove(&object); unknown.remove(&object); }
                     Err(_) => { kept.remove(&object); unknown.insert(object); }
                 }
-                while let Ok(some) = keeps.forgotten_chunks(chunk(100 + object), 2) {
+                while let Ok(some) = keeps.forgotten_chunks(chunk(100 + object), None, 2) {
                     for ForgottenChunk { chunk: part, free, .. } in &some {
                         let needed = kept.values().any(|parts| parts.iter().any(|p| chunk(*p) == *part));
                         prop_assert!(!(needed && *free), "{part:?} is needed");
@@ -425,4 +425,41 @@ fn what_a_writer_says_is_numbered_by_its_book_and_never_by_its_clock() {
     let keeps = Keeps::open_files(Box::new(disk)).unwrap();
     assert_eq!(keeps.reserve_said(7, 10).unwrap(), 1010);
     assert_eq!(keeps.reserve_said(1_000_000, 10).unwrap(), 1020);
+}
+
+#[test]
+fn what_is_forgotten_is_remembered_for_who_was_absent_and_listed_nowhere_else() {
+    let disk = Disk::new(1);
+    let keeps = Keeps::open_files(Box::new(disk.clone())).unwrap();
+    let object = Kept {
+        root: chunk(9),
+        state: KeptState::Kept,
+        put: true,
+        since: Moment(1),
+        bytes: 1,
+        stored_bytes: 2,
+        until: None,
+        retained_until: Moment(0),
+        chunks: 3,
+    };
+    let parts = [(chunk(1), 6), (chunk(2), 6), (chunk(3), 6)];
+    keeps.keep(&object, &parts).unwrap();
+    keeps.told(chunk(9), Moment(70)).unwrap();
+    assert_eq!(keeps.list(None, 10).unwrap(), [object], "what is kept cannot be told to be forgotten");
+    keeps.begin_forgetting(chunk(9)).unwrap().unwrap();
+    keeps.told(chunk(9), Moment(70)).unwrap();
+    drop(keeps);
+    disk.power_cycle();
+    let keeps = Keeps::open_files(Box::new(disk)).unwrap();
+    assert!(keeps.list(None, 10).unwrap().is_empty());
+    assert!(keeps.chunks(None, 10).unwrap().is_empty());
+    assert_eq!(keeps.begin_forgetting(chunk(9)).unwrap(), None, "it is not kept");
+    let unkept = keeps.unkept(None, 10).unwrap();
+    assert_eq!((unkept.len(), unkept[0].until), (1, Some(Moment(70))));
+    let page = keeps.forgotten_chunks(chunk(9), Some(chunk(1)), 1).unwrap();
+    assert_eq!(page, [ForgottenChunk { chunk: chunk(2), n: 6, free: true }]);
+    // Put again: nobody is told any more.
+    keeps.keep(&object, &parts).unwrap();
+    assert!(keeps.unkept(None, 10).unwrap().is_empty());
+    assert_eq!(keeps.list(None, 10).unwrap(), [object]);
 }

@@ -56,6 +56,11 @@ impl Net {
     }
 }
 
+/// Two seconds after a put, in which holders make the claims durable that came with its shards. Nothing outside shows it.
+async fn claims_are_durable() {
+    tokio::time::sleep(Duration::from_secs(2)).await;
+}
+
 #[tokio::test]
 async fn what_is_forgotten_is_freed_and_what_others_keep_is_not() {
     let mut net = Net::short_lived(6, SHORT).await;
@@ -139,8 +144,7 @@ async fn what_was_put_shortly_before_everybody_was_killed_can_be_forgotten() {
         let file = net.random_file(&format!("doomed {seed}"), MB, seed);
         links.push(net.put(0, "2/4", &file).await);
     }
-    // The time itself is the fault: a claim that came with a shard is durable by now.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    claims_are_durable().await;
     let all = [0, 1, 2, 3, 4];
     net.net.kill(&all).unwrap();
     net.net.restart(&all).await.unwrap();
@@ -153,4 +157,35 @@ async fn what_was_put_shortly_before_everybody_was_killed_can_be_forgotten() {
         let gone = net.run(1, ["stat", "--json"], [link]).await;
         assert_eq!(gone.status.code(), Some(4), "{}", shown(&gone));
     }
+}
+
+/// Holders that were off while something was forgotten are told when they are back: nothing of it stays, and no repair makes
+/// it whole again.
+#[tokio::test]
+async fn what_was_forgotten_while_holders_were_off_is_freed_when_they_return() {
+    let mut net = Net::with_settings(8, IMPATIENT).await;
+    let doomed = net.put(0, "1/8", &net.random_file("doomed", 2 * MB, 1)).await;
+    let kept = net.put(0, "2/6", &net.random_file("kept", MB, 2)).await;
+    claims_are_durable().await;
+    let absent = [4, 5, 6, 7];
+    net.net.kill(&absent).unwrap();
+    net.net.wait_settled(PATIENCE).await.unwrap();
+    net.forget(0, &doomed).await;
+    let gone = async || match net.run(1, ["stat", "--json"], [&doomed]).await.status.code() {
+        Some(4) => Ok(()),
+        code => Err(format!("stat exits with {code:?}")),
+    };
+    wait_until("those that are there have freed it", PATIENCE, gone).await.unwrap();
+    // The writer was away as well meanwhile.
+    net.net.kill(&[0]).unwrap();
+    net.net.restart(&[0, 4, 5, 6, 7]).await.unwrap();
+    net.net.wait_settled(PATIENCE).await.unwrap();
+    net.wait_whole(0, &kept).await;
+    // Six shards of half a megabyte each are what is kept.
+    net.wait_stored("all of it is freed", |bytes| bytes < 4 * MB as u64).await;
+    let gone = net.run(1, ["stat", "--json"], [&doomed]).await;
+    assert_eq!(gone.status.code(), Some(4), "{}", shown(&gone));
+    let again = net.run(0, ["forget", "--json"], [&doomed]).await;
+    assert_eq!(again.status.code(), Some(2), "it is not kept: {}", shown(&again));
+    assert!(net.get(6, &kept, "kept again").await == random_bytes(MB, 2));
 }

@@ -1,17 +1,19 @@
-//! Dropping the chunks of what is forgotten, as far as nothing else that is kept needs them. It goes on after a restart.
+//! Dropping the chunks of what is forgotten, as far as nothing else that is kept needs them. It goes on after a restart, and
+//! whoever was absent is told when it is there again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chordage_dht::{NodeId, Peer};
 use chordage_storage::ChunkId;
-use chordage_storage::lease::{ForgottenChunk, KeptState};
+use chordage_storage::lease::{Keeps, KeptState};
 use futures::stream::{self, StreamExt};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Windows;
+use crate::repair::wall_clock;
 use crate::shards::HAS_MAX;
 use crate::transfer::Transfer;
 
@@ -25,6 +27,10 @@ const TRY_AGAIN: Duration = Duration::from_secs(10);
 const JOIN_PATIENCE: Duration = Duration::from_secs(60);
 /// Objects that are looked at together.
 const PAGE: usize = 256;
+/// How often it is looked whether somebody is there who was absent.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// What is forgotten is remembered for so long: longer than any holder grants a lease by default.
+const REMEMBERED: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 /// Forgets until the daemon leaves.
 pub(crate) fn forget_in_background(transfer: Arc<Transfer>, leaving: CancellationToken) {
@@ -37,82 +43,170 @@ pub(crate) fn forget_in_background(transfer: Arc<Transfer>, leaving: Cancellatio
     tokio::spawn(task);
 }
 
+/// Who has been told everything that is forgotten, in this run of the daemon.
+#[derive(Default)]
+struct Told {
+    peers: BTreeSet<NodeId>,
+}
+
+/// What came of telling holders.
+#[derive(Default)]
+struct Telling {
+    /// Claims that they dropped.
+    dropped: u64,
+    /// Those that did not answer.
+    silent: BTreeSet<NodeId>,
+}
+
 async fn run(transfer: &Transfer) {
+    let mut told = Told::default();
+    let period = Duration::from_secs(transfer.keeping.config().renew_seconds.into());
+    let mut all_again = Instant::now() + period;
     loop {
-        match pass(transfer).await {
-            Ok(()) => transfer.keeping.to_forget().notified().await,
-            Err(error) => {
-                tracing::warn!(%error, "what is forgotten cannot be dropped now");
-                sleep(TRY_AGAIN).await;
-            }
+        // In a network that is too large to list everybody, some come and go unseen.
+        if all_again <= Instant::now() {
+            told.peers.clear();
+            all_again = Instant::now() + period;
+        }
+        if let Err(error) = pass(transfer, &mut told).await {
+            tracing::warn!(%error, "what is forgotten cannot be dropped now");
+            sleep(TRY_AGAIN).await;
+            continue;
+        }
+        tokio::select! {
+            () = transfer.keeping.to_forget().notified() => {}
+            () = sleep(LOOK_EVERY) => {}
         }
     }
 }
 
-/// Goes through the book once.
-async fn pass(transfer: &Transfer) -> std::io::Result<()> {
+/// Goes through the book once: everybody is told what was forgotten lately, and whoever is there but was not told before is
+/// told the rest.
+async fn pass(transfer: &Transfer, told: &mut Told) -> std::io::Result<()> {
     let mut after = None;
+    let mut here: Option<BTreeSet<NodeId>> = None;
+    let mut sum = Telling::default();
     loop {
-        let page = transfer.keeping.list(after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(()) };
+        let page = transfer.keeping.book(move |book| book.unkept(after, PAGE)).await?;
+        let Some(last) = page.last() else { break };
         after = Some(last.root);
-        for kept in page.iter().filter(|kept| kept.state == KeptState::Forgetting) {
+        for object in page {
             while !transfer.driver.joined_within(JOIN_PATIENCE).await {
                 tracing::debug!("waits for the network in order to drop what is forgotten");
             }
-            while some(transfer, kept.root).await? {}
+            let is_new = object.state == KeptState::Forgetting;
+            if !is_new && object.until.is_some_and(|until| until <= wall_clock()) {
+                end(transfer, object.root).await?;
+                continue;
+            }
+            if here.is_none() {
+                here = members(transfer).await;
+            }
+            let absent_before = here.as_ref().is_some_and(|here| !here.is_subset(&told.peers));
+            if !is_new && !absent_before {
+                continue;
+            }
+            let nobody = BTreeSet::new();
+            let done = tell(transfer, object.root, if is_new { &nobody } else { &told.peers }).await?;
+            sum.dropped += if is_new { 0 } else { done.dropped };
+            sum.silent.extend(done.silent);
+            let until = wall_clock().after(REMEMBERED);
+            transfer.keeping.book(move |book| book.told(object.root, until)).await?;
+        }
+    }
+    // Who came back with claims may have had them copied by a repair before it was told.
+    if sum.dropped > 0 {
+        told.peers.clear();
+    } else {
+        told.peers.extend(here.into_iter().flatten());
+    }
+    told.peers.retain(|peer| !sum.silent.contains(peer));
+    Ok(())
+}
+
+/// Everybody whom this daemon knows to be there. `None` once it has stopped.
+async fn members(transfer: &Transfer) -> Option<BTreeSet<NodeId>> {
+    let view = transfer.driver.view().await?;
+    let listed = view.listed.iter().map(|member| member.peer.id());
+    Some(listed.chain(view.leaf_set.iter().map(|finger| finger.peer.id())).collect())
+}
+
+/// Removes an object that was remembered for long enough.
+async fn end(transfer: &Transfer, root: ChunkId) -> std::io::Result<()> {
+    loop {
+        let gone = move |book: &Keeps| {
+            let chunks = book.forgotten_chunks(root, None, HAS_MAX)?;
+            let chunks: Vec<ChunkId> = chunks.iter().map(|part| part.chunk).collect();
+            book.forgot(root, &chunks)?;
+            Ok(chunks.is_empty())
+        };
+        if transfer.keeping.book(gone).await? {
+            return Ok(());
         }
     }
 }
 
-/// Drops some chunks of an object; `false` when that was the rest.
-async fn some(transfer: &Transfer, root: ChunkId) -> std::io::Result<bool> {
+/// Tells the holders of an object, but for those in `but`, to drop the chunks that nothing kept needs.
+async fn tell(transfer: &Transfer, root: ChunkId, but: &BTreeSet<NodeId>) -> std::io::Result<Telling> {
     let keeping = &transfer.keeping;
-    let listed = keeping.book(move |book| book.forgotten_chunks(root, HAS_MAX)).await?;
-    if listed.is_empty() {
-        // Without chunks nothing else ends it.
-        keeping.book(move |book| book.forgot(root, &[])).await?;
-        return Ok(false);
+    let mut telling = Telling::default();
+    let mut after = None;
+    loop {
+        let listed = keeping.book(move |book| book.forgotten_chunks(root, after, HAS_MAX)).await?;
+        let Some(last) = listed.last() else { return Ok(telling) };
+        // In this order: whoever relies on a chunk after the number was taken says so with a higher one, and whoever did before
+        // either still does or is in the book.
+        let said = keeping.said();
+        let relied_on = keeping.relied_on(listed.iter().map(|part| part.chunk));
+        let next = Some(last.chunk);
+        let listed = keeping.book(move |book| book.forgotten_chunks(root, after, HAS_MAX)).await?;
+        after = next;
+        let free: Vec<(ChunkId, u8)> = listed
+            .iter()
+            .filter(|part| part.free && !relied_on.contains(&part.chunk))
+            .map(|part| (part.chunk, part.n))
+            .collect();
+        let done = drop_chunks(transfer, &free, said, but).await;
+        telling.dropped += done.dropped;
+        telling.silent.extend(done.silent);
     }
-    // In this order: whoever relies on a chunk after the number was taken says so with a higher one, and whoever did before
-    // either still does or is in the book.
-    let said = keeping.said();
-    let relied_on = keeping.relied_on(listed.iter().map(|part| part.chunk));
-    let listed = keeping.book(move |book| book.forgotten_chunks(root, HAS_MAX)).await?;
-    let free: Vec<(ChunkId, u8)> = listed
-        .iter()
-        .filter(|part| part.free && !relied_on.contains(&part.chunk))
-        .map(|part| (part.chunk, part.n))
-        .collect();
-    drop_chunks(transfer, &free, said).await;
-    let done: Vec<ChunkId> = listed.iter().map(|ForgottenChunk { chunk, .. }| *chunk).collect();
-    keeping.book(move |book| book.forgot(root, &done)).await?;
-    Ok(true)
 }
 
-/// Tells everybody in the windows of the chunks. Nobody has to be reached: claims that are not renewed end.
-async fn drop_chunks(transfer: &Transfer, chunks: &[(ChunkId, u8)], said: u64) {
+/// Tells everybody in the windows of the chunks, but for those in `but`.
+async fn drop_chunks(
+    transfer: &Transfer,
+    chunks: &[(ChunkId, u8)],
+    said: u64,
+    but: &BTreeSet<NodeId>,
+) -> Telling {
     chunks.iter().for_each(|(chunk, _)| transfer.standing.forget(chunk));
-    let Some(mut windows) = Windows::new(transfer).await else { return };
-    let Some(windows) = windows.of(chunks).await else { return };
+    let Some(mut windows) = Windows::new(transfer).await else { return Telling::default() };
+    let Some(windows) = windows.of(chunks).await else { return Telling::default() };
     let mut by_peer: BTreeMap<NodeId, (Peer, Vec<ChunkId>)> = BTreeMap::new();
     for (chunk, _, window) in &windows {
-        for peer in window {
+        for peer in window.iter().filter(|peer| !but.contains(&peer.id())) {
             by_peer.entry(peer.id()).or_insert_with(|| (peer.clone(), Vec::new())).1.push(*chunk);
         }
     }
-    let telling =
-        stream::iter(by_peer.into_values()).for_each_concurrent(PARALLEL, |(peer, chunks)| async move {
+    let mut answers = stream::iter(by_peer.into_values())
+        .map(|(peer, chunks)| async move {
             let done = if transfer.is_local(&peer) {
                 transfer.store.drop_claims(transfer.keeping.writer(), said, chunks).await.ok()
             } else {
                 transfer.client.drop_claims(&peer, said, &chunks, Instant::now() + TIMEOUT).await.ok()
             };
-            if let Some(dropped) = done {
-                tracing::debug!(peer = %peer.id(), ?dropped, "told a holder");
-            } else {
-                tracing::debug!(peer = %peer.id(), "a holder was not told; its claims end by themselves");
+            (peer.id(), done)
+        })
+        .buffer_unordered(PARALLEL);
+    let mut telling = Telling::default();
+    while let Some((peer, done)) = answers.next().await {
+        match done {
+            Some(done) => telling.dropped += u64::from(done.dropped),
+            None => {
+                tracing::debug!(%peer, "a holder was not told; it is told later");
+                telling.silent.insert(peer);
             }
-        });
-    telling.await;
+        }
+    }
+    telling
 }

@@ -185,7 +185,8 @@ impl Keeping {
 
     /// One object, if it is kept or being forgotten.
     pub(crate) async fn get(&self, root: ChunkId) -> std::io::Result<Option<Kept>> {
-        self.book(move |book| book.get(root)).await
+        let kept = self.book(move |book| book.get(root)).await?;
+        Ok(kept.filter(|kept| kept.state != KeptState::Forgotten))
     }
 
     /// At most `most` objects behind `after`, in the order of their addresses.

@@ -40,6 +40,8 @@ pub enum KeptState {
     Kept,
     /// Its chunks are being dropped, as far as no other object needs them.
     Forgetting,
+    /// All holders that were there have been told. It is remembered, so that those which were absent are told as well.
+    Forgotten,
 }
 
 /// An object that is kept. Times are wall time.
@@ -57,7 +59,7 @@ pub struct Kept {
     pub bytes: u64,
     /// Bytes of shards, at its redundancy.
     pub stored_bytes: u64,
-    /// It is renewed until then; `None`: until it is forgotten.
+    /// It is renewed until then; `None`: until it is forgotten. Of what is forgotten: it is remembered until then.
     pub until: Option<Moment>,
     /// Before then it cannot be forgotten; `Moment(0)`: at any time.
     pub retained_until: Moment,
@@ -68,7 +70,11 @@ pub struct Kept {
 impl Kept {
     fn row(&self) -> ObjectRow {
         (
-            u8::from(self.state == KeptState::Forgetting),
+            match self.state {
+                KeptState::Kept => 0,
+                KeptState::Forgetting => 1,
+                KeptState::Forgotten => 2,
+            },
             u8::from(self.put),
             self.since.0,
             self.bytes,
@@ -83,7 +89,11 @@ impl Kept {
         let (state, put, since, bytes, stored_bytes, until, retained_until, chunks) = row;
         Self {
             root,
-            state: if state == 0 { KeptState::Kept } else { KeptState::Forgetting },
+            state: match state {
+                0 => KeptState::Kept,
+                2 => KeptState::Forgotten,
+                _ => KeptState::Forgetting,
+            },
             put: put != 0,
             since: Moment(since),
             bytes,
@@ -186,20 +196,36 @@ impl Keeps {
         })
     }
 
-    /// At most `most` objects behind `after`, in the order of their addresses.
+    /// At most `most` objects behind `after` that are kept or being forgotten, in the order of their addresses.
     pub fn list(&self, after: Option<ChunkId>, most: usize) -> io::Result<Vec<Kept>> {
+        self.list_those(after, most, |state| state != KeptState::Forgotten)
+    }
+
+    /// At most `most` objects behind `after` of which holders have to be told that they are not kept any more, in the order
+    /// of their addresses.
+    pub fn unkept(&self, after: Option<ChunkId>, most: usize) -> io::Result<Vec<Kept>> {
+        self.list_those(after, most, |state| state != KeptState::Kept)
+    }
+
+    fn list_those(
+        &self,
+        after: Option<ChunkId>,
+        most: usize,
+        wanted: impl Fn(KeptState) -> bool,
+    ) -> io::Result<Vec<Kept>> {
         use std::ops::Bound;
         self.book.read(|txn| {
             let objects = txn.open_table(OBJECTS).map_err(failed)?;
             let after = after.map(|after| after.0);
             let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
             let rows = objects.range::<&[u8; 32]>((start, Bound::Unbounded)).map_err(failed)?;
-            rows.take(most)
-                .map(|row| {
-                    let (root, row) = row.map_err(failed)?;
-                    Ok(Kept::from_row(ChunkId(*root.value()), row.value()))
-                })
-                .collect()
+            rows.map(|row| {
+                let (root, row) = row.map_err(failed)?;
+                Ok(Kept::from_row(ChunkId(*root.value()), row.value()))
+            })
+            .filter(|kept| kept.as_ref().map_or(true, |kept: &Kept| wanted(kept.state)))
+            .take(most)
+            .collect()
         })
     }
 
@@ -209,20 +235,47 @@ impl Keeps {
             let mut objects = txn.open_table(OBJECTS).map_err(failed)?;
             let row = objects.get(&root.0).map_err(failed)?.map(|row| row.value());
             let Some(kept) = row.map(|row| Kept::from_row(root, row)) else { return Ok(None) };
+            if kept.state == KeptState::Forgotten {
+                return Ok(None);
+            }
             let kept = Kept { state: KeptState::Forgetting, ..kept };
             objects.insert(&root.0, kept.row()).map_err(failed)?;
             Ok(Some(kept))
         })
     }
 
-    /// At most `most` chunks of an object that is being forgotten.
-    pub fn forgotten_chunks(&self, root: ChunkId, most: usize) -> io::Result<Vec<ForgottenChunk>> {
+    /// Notes, durably, that the holders of an object that were there have been told that it is not kept any more. It is
+    /// remembered until `until`, which is wall time.
+    pub fn told(&self, root: ChunkId, until: Moment) -> io::Result<()> {
+        self.book.change(true, |txn| {
+            let mut objects = txn.open_table(OBJECTS).map_err(failed)?;
+            let row = objects.get(&root.0).map_err(failed)?.map(|row| row.value());
+            let Some(object) = row.map(|row| Kept::from_row(root, row)) else { return Ok(()) };
+            // It may be kept again by now.
+            if object.state == KeptState::Forgetting {
+                let told = Kept { state: KeptState::Forgotten, until: Some(until), ..object };
+                objects.insert(&root.0, told.row()).map_err(failed)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// At most `most` chunks behind `after` of an object that is not kept any more, in the order of their addresses.
+    pub fn forgotten_chunks(
+        &self,
+        root: ChunkId,
+        after: Option<ChunkId>,
+        most: usize,
+    ) -> io::Result<Vec<ForgottenChunk>> {
+        use std::ops::Bound;
         self.book.read(|txn| {
             let objects = txn.open_table(OBJECTS).map_err(failed)?;
             let refs = txn.open_table(REFS).map_err(failed)?;
             let parts = txn.open_table(PARTS).map_err(failed)?;
             let (first, last) = (pair(root, ChunkId([0; 32])), pair(root, ChunkId([0xff; 32])));
-            let rows = parts.range::<&[u8; 64]>(&first..=&last).map_err(failed)?;
+            let after = after.map(|after| pair(root, after));
+            let start = after.as_ref().map_or(Bound::Included(&first), Bound::Excluded);
+            let rows = parts.range::<&[u8; 64]>((start, Bound::Included(&last))).map_err(failed)?;
             rows.take(most)
                 .map(|row| {
                     let chunk = second(row.map_err(failed)?.0.value());
@@ -274,7 +327,7 @@ impl Keeps {
                     continue;
                 };
                 let object = Kept::from_row(root, object);
-                if object.state == KeptState::Forgetting {
+                if object.state != KeptState::Kept {
                     continue;
                 }
                 let full = found.len() >= most;
