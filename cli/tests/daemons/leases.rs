@@ -165,7 +165,7 @@ async fn what_was_put_shortly_before_everybody_was_killed_can_be_forgotten() {
 async fn what_was_forgotten_while_holders_were_off_is_freed_when_they_return() {
     let mut net = Net::with_settings(8, IMPATIENT).await;
     let doomed = net.put(0, "1/8", &net.random_file("doomed", 2 * MB, 1)).await;
-    let kept = net.put(0, "2/6", &net.random_file("kept", MB, 2)).await;
+    let kept = net.put(0, "2/6", &net.random_file("kept", MB / 10, 2)).await;
     claims_are_durable().await;
     let absent = [4, 5, 6, 7];
     net.net.kill(&absent).unwrap();
@@ -181,11 +181,11 @@ async fn what_was_forgotten_while_holders_were_off_is_freed_when_they_return() {
     net.net.restart(&[0, 4, 5, 6, 7]).await.unwrap();
     net.net.wait_settled(PATIENCE).await.unwrap();
     net.wait_whole(0, &kept).await;
-    // Six shards of half a megabyte each are what is kept.
-    net.wait_stored("all of it is freed", |bytes| bytes < 4 * MB as u64).await;
+    // What is kept has a shard of 50 kB on each daemon at the most; a daemon had 2 MB of the other.
+    net.wait_stored("all of it is freed", |bytes| bytes < MB as u64 / 2).await;
     let gone = net.run(1, ["stat", "--json"], [&doomed]).await;
     assert_eq!(gone.status.code(), Some(4), "{}", shown(&gone));
     let again = net.run(0, ["forget", "--json"], [&doomed]).await;
     assert_eq!(again.status.code(), Some(2), "it is not kept: {}", shown(&again));
-    assert!(net.get(6, &kept, "kept again").await == random_bytes(MB, 2));
+    assert!(net.get(6, &kept, "kept again").await == random_bytes(MB / 10, 2));
 }

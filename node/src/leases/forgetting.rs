@@ -56,6 +56,8 @@ struct Telling {
     dropped: u64,
     /// Those that did not answer.
     silent: BTreeSet<NodeId>,
+    /// Of some chunks it could not be found out who holds them.
+    unfound: bool,
 }
 
 async fn run(transfer: &Transfer) {
@@ -106,22 +108,39 @@ async fn pass(transfer: &Transfer, told: &mut Told) -> std::io::Result<()> {
             if !is_new && !absent_before {
                 continue;
             }
-            let nobody = BTreeSet::new();
-            let done = tell(transfer, object.root, if is_new { &nobody } else { &told.peers }).await?;
+            // Whoever was silent once is not waited for again: others wait meanwhile.
+            let mut but = sum.silent.clone();
+            if !is_new {
+                but.extend(&told.peers);
+            }
+            let done = tell(transfer, object.root, &but).await?;
             sum.dropped += if is_new { 0 } else { done.dropped };
             sum.silent.extend(done.silent);
-            let until = wall_clock().after(REMEMBERED);
-            transfer.keeping.book(move |book| book.told(object.root, until)).await?;
+            sum.unfound |= done.unfound;
+            if is_new && !done.unfound {
+                let until = wall_clock().after(REMEMBERED);
+                transfer.keeping.book(move |book| book.told(object.root, until)).await?;
+            }
         }
     }
-    // Who came back with claims may have had them copied by a repair before it was told.
-    if sum.dropped > 0 {
-        told.peers.clear();
-    } else {
-        told.peers.extend(here.into_iter().flatten());
-    }
-    told.peers.retain(|peer| !sum.silent.contains(peer));
+    told.note(here, &sum);
     Ok(())
+}
+
+impl Told {
+    /// Notes what came of a pass, at whose beginning those in `here` were there; `None`: nobody had to be told.
+    fn note(&mut self, here: Option<BTreeSet<NodeId>>, sum: &Telling) {
+        let Some(here) = here else { return };
+        // Who went away misses what is forgotten until it is back.
+        self.peers.retain(|peer| here.contains(peer));
+        if sum.dropped > 0 {
+            // Who came back with claims may have had them copied by a repair before it was told.
+            self.peers.clear();
+        } else if !sum.unfound {
+            self.peers.extend(here);
+        }
+        self.peers.retain(|peer| !sum.silent.contains(peer));
+    }
 }
 
 /// Everybody whom this daemon knows to be there. `None` once it has stopped.
@@ -169,6 +188,7 @@ async fn tell(transfer: &Transfer, root: ChunkId, but: &BTreeSet<NodeId>) -> std
         let done = drop_chunks(transfer, &free, said, but).await;
         telling.dropped += done.dropped;
         telling.silent.extend(done.silent);
+        telling.unfound |= done.unfound;
     }
 }
 
@@ -180,8 +200,9 @@ async fn drop_chunks(
     but: &BTreeSet<NodeId>,
 ) -> Telling {
     chunks.iter().for_each(|(chunk, _)| transfer.standing.forget(chunk));
-    let Some(mut windows) = Windows::new(transfer).await else { return Telling::default() };
-    let Some(windows) = windows.of(chunks).await else { return Telling::default() };
+    let unfound = || Telling { unfound: true, ..Telling::default() };
+    let Some(mut windows) = Windows::new(transfer).await else { return unfound() };
+    let Some(windows) = windows.of(chunks).await else { return unfound() };
     let mut by_peer: BTreeMap<NodeId, (Peer, Vec<ChunkId>)> = BTreeMap::new();
     for (chunk, _, window) in &windows {
         for peer in window.iter().filter(|peer| !but.contains(&peer.id())) {
@@ -209,4 +230,28 @@ async fn drop_chunks(
         }
     }
     telling
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peers(numbers: &[u8]) -> BTreeSet<NodeId> {
+        numbers.iter().map(|number| NodeId::from_public_key(&[*number; 32])).collect()
+    }
+
+    #[test]
+    fn who_was_absent_or_silent_is_told_and_all_are_once_a_claim_was_found() {
+        let mut told = Told::default();
+        told.note(Some(peers(&[1, 2, 3])), &Telling { silent: peers(&[3]), ..Telling::default() });
+        assert_eq!(told.peers, peers(&[1, 2]));
+        told.note(None, &Telling::default());
+        assert_eq!(told.peers, peers(&[1, 2]), "nothing was forgotten");
+        told.note(Some(peers(&[1, 3])), &Telling::default());
+        assert_eq!(told.peers, peers(&[1, 3]), "the second went away");
+        told.note(Some(peers(&[1, 2, 3])), &Telling { unfound: true, ..Telling::default() });
+        assert_eq!(told.peers, peers(&[1, 3]), "it may not have been among those that were asked");
+        told.note(Some(peers(&[1, 2, 3])), &Telling { dropped: 1, ..Telling::default() });
+        assert_eq!(told.peers, peers(&[]));
+    }
 }
