@@ -131,6 +131,8 @@ async fn damage_on_a_disk_is_found_and_made_good() {
     let settings = IMPATIENT.replace("survey_seconds = 1\n", "survey_seconds = 600\n");
     let mut net = Net::with_settings(6, &settings).await;
     let link = net.put(0, "2/5", &net.random_file("file", BYTES, 8)).await;
+    // A put is acknowledged by its quorum: where one daemon is slow, that one may have nothing yet.
+    net.wait_whole(0, &link).await;
     net.net.stop(&[2, 3], PATIENCE).await.unwrap();
     let flipped = flip_bytes(&net.net.data_dir(2).join("shards"), 300_000);
     assert!(flipped > 1, "there is something to damage");
