@@ -40,7 +40,8 @@ pub struct Config {
     pub api_listen: Option<SocketAddr>,
     /// Connections of clients to the API at a time, 1 to 4096; more are answered 503. A command has one while it runs.
     pub api_connections_max: u32,
-    /// Bytes that puts and gets may have in memory at a time, at least 32 MiB. Too little serialises chunks.
+    /// Bytes that puts and gets may have in memory at a time, at least 32 MiB, of which 9 are for manifests, first chunks
+    /// and small puts alone. Too little serialises chunks.
     pub transfer_memory_bytes: u64,
     /// Worker threads of the network runtime. One is best for many daemons on few cores.
     pub runtime_threads: usize,
@@ -104,7 +105,7 @@ impl Default for Config {
             api_listen: None,
             api_connections_max: 128,
             connections: ConnectionConfig::default(),
-            transfer_memory_bytes: 40 << 20,
+            transfer_memory_bytes: 48 << 20,
             runtime_threads: 1,
             debug_delay_ms: 0,
             overlay: OverlayConfig::default(),

@@ -167,6 +167,7 @@ impl From<&GetError> for Problem {
             GetError::TimedOut { .. } => {
                 problem(ProblemCode::TimedOut, "try again; `chordage stat --check LINK` says who holds what")
             }
+            GetError::NoMemory => problem(ProblemCode::Busy, "try again in a moment"),
             GetError::Interrupted => Problem::shutting_down(),
         }
     }

@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use chordage_storage::{ChunkRef, Extent};
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::fetch::Hurry;
 use super::{GetError, OpenObject};
@@ -85,9 +86,13 @@ impl OpenObject {
         });
         let mut steps = Box::pin(steps(parts.flatten()).fuse());
         let object = self.clone();
+        // Each step is a task of its own: when the reader stands still, what is being fetched comes to its end, gives back
+        // the memory that all transfers share, and waits as a part of this reader's window.
         let fetched = move |step: Step, hurry| {
             let object = object.clone();
-            async move { object.run(step, hurry).await }
+            let task = tokio::spawn(async move { object.run(step, hurry).await });
+            let task = AbortOnDropHandle::new(task);
+            async move { task.await.unwrap_or(Err(GetError::Interrupted)) }
         };
         let first = async move {
             let first = steps.next().await;

@@ -21,6 +21,9 @@ use crate::transfer::{Freshness, Transfer};
 
 /// How long one chunk may take in all. Leaves room within 20 s to say what is missing.
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(12);
+/// How long a chunk that somebody waits for may wait for memory. Everyone who has some gives it back within seconds, so
+/// that whoever waits longer does better to come again.
+const MEMORY_WITHIN: Duration = Duration::from_secs(10);
 /// How long a single holder may take.
 const HOLDER_TIMEOUT: Duration = Duration::from_secs(8);
 /// Of so many candidates of a root the fastest are asked first; the smallest code in use has as many shards.
@@ -38,7 +41,8 @@ pub(super) enum Hurry {
     Ahead,
 }
 
-/// A chunk's plain bytes, from the network or from the local store, and how it is coded.
+/// A chunk's plain bytes, from the network or from the local store, and how it is coded. It holds a part of the memory
+/// budget meanwhile, and has to be polled until it ends.
 pub(super) async fn fetch(
     transfer: &Transfer,
     chunk: &ChunkRef,
@@ -54,7 +58,15 @@ pub(super) async fn fetch(
         good: BTreeMap::new(),
         asked: BTreeSet::new(),
     };
-    let memory = transfer.budget.take(2 * plain_len(chunk)).await.ok_or(GetError::Interrupted)?;
+    let bytes = 2 * plain_len(chunk);
+    let memory = match hurry {
+        Hurry::Now => {
+            let taking = transfer.budget.take_first(bytes);
+            tokio::time::timeout(MEMORY_WITHIN, taking).await.map_err(|_| GetError::NoMemory)?
+        }
+        Hurry::Ahead => transfer.budget.take(bytes).await,
+    };
+    let memory = memory.ok_or(GetError::Interrupted)?;
     let timed = tokio::time::timeout(CHUNK_TIMEOUT, fetching.run()).await;
     drop(memory);
     timed.unwrap_or(Err(GetError::TimedOut { best: fetching.best(), k: fetching.k }))

@@ -81,6 +81,9 @@ pub enum GetError {
         /// Shards needed.
         k: u8,
     },
+    /// Other transfers have all the memory that there is for them.
+    #[error("other transfers have all the memory that this daemon gives them")]
+    NoMemory,
     /// The daemon is shutting down.
     #[error("the daemon is shutting down")]
     Interrupted,

@@ -125,7 +125,7 @@ impl ChunkSink for NetworkSink {
         }
         let memory = self.runtime.block_on(async {
             tokio::select! {
-                memory = self.transfer.budget.take(self.cost(pack.len())) => memory,
+                memory = self.transfer.budget.take_for_pack(self.cost(pack.len())) => memory,
                 () = self.cancelled.cancelled() => None,
             }
         });

@@ -16,6 +16,7 @@ use super::inherit::inherited;
 use super::survey::Questions;
 use super::window::holder;
 use super::{Inner, now};
+use crate::coding::FETCH_MAX;
 use crate::shards::{Fetched, Parcel, ShardSet};
 use crate::transfer::{Freshness, spread};
 
@@ -199,11 +200,7 @@ async fn gather(
     mut sources: VecDeque<Peer>,
 ) -> Result<Gathered, (Unrepaired, u64)> {
     let transfer = &inner.transfer;
-    let memory = transfer
-        .budget
-        .take(2 * chordage_storage::MAX_CHUNK_LEN)
-        .await
-        .ok_or((Unrepaired::Interrupted, 0))?;
+    let memory = transfer.budget.take(FETCH_MAX).await.ok_or((Unrepaired::Interrupted, 0))?;
     sources.make_contiguous().sort_by_key(|peer| !transfer.is_local(peer));
     let mut k = usize::from(k.unwrap_or(1));
     let mut descriptor: Option<Descriptor> = None;
