@@ -28,8 +28,8 @@ const SMALL_PACKS: usize = 8 * SMALL_PACK_MAX;
 #[derive(Clone)]
 pub(crate) struct Budget {
     shared: Part,
-    /// Only for chunks that somebody waits for with nothing in hand: manifests, and the first of a read. Room for one of
-    /// any size, so that these get on however many bulk transfers there are.
+    /// Only for chunks that somebody waits for with nothing in hand: manifests, and the first of a read. Room for one
+    /// of any size, so that these get on however many bulk transfers there are.
     first: Part,
     /// Only for small packs, so that a put of five bytes gets on likewise.
     small: Part,

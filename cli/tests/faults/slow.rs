@@ -11,8 +11,13 @@ use crate::harness::{Net, PATIENCE, json_of, random_bytes, shown};
 
 /// More than five readers have fetched ahead, and more than fits into the memory budget several times over.
 const BYTES: usize = 32 << 20;
-/// How long a request may take that others' standing still does not concern. A daemon that waits for those who stand still
-/// would need longer than anybody has patience.
+/// More than lies between a reader that stands still and the chunks.
+const BYTES_OF_MANY: usize = 6 << 20;
+/// Readers and puts at a time, as the documents say.
+const READERS_MAX: usize = 32;
+const PUTS_MAX: usize = 8;
+/// How long a request may take that others' standing still does not concern. A daemon that waits for those who stand
+/// still would need longer than anybody has patience.
 const SOON: Duration = Duration::from_secs(30);
 
 /// An answer whose body is still to be read.
@@ -120,4 +125,40 @@ async fn readers_that_stand_still_keep_nobody_waiting_and_can_read_on() {
     assert!(timeout(SOON, net.get(1, &link, "whole")).await.expect("a get hangs") == random_bytes(BYTES, 31));
     // Who only paused has lost nothing.
     assert!(readers.pop().unwrap().read_on().await == random_bytes(BYTES, 31));
+}
+
+#[tokio::test]
+async fn when_all_readers_stand_still_the_next_is_told_so_and_small_requests_are_served() {
+    let net = Net::start(3).await;
+    let link = net.put(0, "2/3", &net.random_file("file", BYTES_OF_MANY, 32)).await;
+    let small = small_tree(&net).await;
+    let readers = still_readers(&net, 1, &link, READERS_MAX).await;
+    settle(&net, 1).await;
+    let output = timeout(SOON, net.run(1, ["cat"], [&link])).await.expect("one reader too many hangs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(3) && said.contains("32 reads"), "{}", shown(&output));
+    small_requests_are_served(&net, 1, &link, &small, "many").await;
+    drop(readers);
+    assert!(
+        timeout(SOON, net.get(1, &link, "whole")).await.expect("a get hangs")
+            == random_bytes(BYTES_OF_MANY, 32)
+    );
+}
+
+#[tokio::test]
+async fn uploads_that_stand_still_keep_nobody_waiting() {
+    let net = Net::start(3).await;
+    let link = net.put(0, "2/3", &net.random_file("file", BYTES_OF_MANY, 33)).await;
+    let small = small_tree(&net).await;
+    let mut uploads = Vec::new();
+    for seed in 0..PUTS_MAX - 1 {
+        let mut stream = connect(&net, 1).await;
+        let head = "POST /v1/objects?redundancy=2/3 HTTP/1.0\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let begun = random_bytes(BYTES_OF_MANY, 100 + seed as u64);
+        timeout(PATIENCE, stream.write_all(&begun)).await.expect("it is taken").unwrap();
+        uploads.push(stream);
+    }
+    small_requests_are_served(&net, 1, &link, &small, "put").await;
+    drop(uploads);
 }

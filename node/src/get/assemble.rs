@@ -86,8 +86,8 @@ impl OpenObject {
         });
         let mut steps = Box::pin(steps(parts.flatten()).fuse());
         let object = self.clone();
-        // Each step is a task of its own: when the reader stands still, what is being fetched comes to its end, gives back
-        // the memory that all transfers share, and waits as a part of this reader's window.
+        // Each step is a task of its own: when the reader stands still, what is being fetched comes to its end, gives
+        // back the memory that all transfers share, and waits as a part of this reader's window.
         let fetched = move |step: Step, hurry| {
             let object = object.clone();
             let task = tokio::spawn(async move { object.run(step, hurry).await });

@@ -21,7 +21,9 @@ use tokio_util::task::TaskTracker;
 
 use super::super::types::Problem;
 use super::bodies::discard;
+use super::patient::Patient;
 use super::reply::Failure;
+use super::slots::Patience;
 
 /// Connections that are being told that there is no place for them. Those beyond are closed without a word.
 const TURNED_AWAY_MAX: usize = 64;
@@ -87,6 +89,8 @@ async fn converse<S>(io: S, router: Router, closing: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    // The slot of a request ends before; this also ends connections that never take their answer.
+    let io = Patient::new(io, Patience::USUAL.ends);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)

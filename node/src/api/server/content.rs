@@ -10,7 +10,6 @@ use bytes::Bytes;
 use chordage_storage::Link;
 use futures::stream::{self, Stream, StreamExt};
 use serde::Deserialize;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::super::client::BodyFormat;
 use super::super::operation::{OPERATION_HEADER, OperationId};
@@ -21,7 +20,7 @@ use super::bodies;
 use super::objects::{open, parse};
 use super::operations::operation_of;
 use super::reply::{Failure, Query};
-use super::state::Shared;
+use super::state::{ReadSlot, Shared};
 use crate::archive;
 
 /// Where in a tree.
@@ -183,11 +182,14 @@ pub(super) async fn archive(
     Ok(response)
 }
 
+/// An answer of at most so many bytes needs no slot while it is sent.
+const SMALL_MAX: usize = 256 << 10;
+
 /// Waits for the first piece, so that data that cannot be had at all is a proper answer rather than a cut connection.
 pub(super) async fn stream_answer<S>(
     shared: Arc<Shared>,
     operation: OperationId,
-    slot: OwnedSemaphorePermit,
+    slot: ReadSlot,
     data: S,
 ) -> Result<Response, Problem>
 where
@@ -195,12 +197,50 @@ where
 {
     let mut data = Box::pin(data);
     let first = tokio::select! {
-        first = data.next() => first.transpose()?,
+        first = begin(&slot, &mut data) => first?,
         () = shared.stopping().cancelled() => return Err(Problem::shutting_down()),
     };
-    let data = stream::iter(first.map(Ok)).chain(data);
+    let slot = match slot {
+        ReadSlot::Body(slot) => slot,
+        ReadSlot::Small(small) if first.whole => {
+            drop(small);
+            let body = first.pieces.concat();
+            return Ok(([(OPERATION_HEADER, operation.to_string())], body).into_response());
+        }
+        ReadSlot::Small(_small) => shared.body_slot()?,
+    };
+    let data = stream::iter(first.pieces.into_iter().map(Ok)).chain(data);
     let body = bodies::answer(shared, operation, slot, data);
     Ok(([(OPERATION_HEADER, operation.to_string())], body).into_response())
+}
+
+/// How an answer begins.
+struct Beginning {
+    pieces: Vec<Bytes>,
+    whole: bool,
+}
+
+/// The first piece, or so much as decides whether the answer is a small one.
+async fn begin<S>(slot: &ReadSlot, data: &mut S) -> Result<Beginning, Problem>
+where
+    S: Stream<Item = Result<Bytes, Problem>> + Unpin,
+{
+    let enough = match slot {
+        ReadSlot::Body(_) => 0,
+        ReadSlot::Small(_) => SMALL_MAX,
+    };
+    let (mut pieces, mut bytes) = (Vec::new(), 0);
+    while bytes <= enough {
+        let Some(piece) = data.next().await.transpose()? else {
+            return Ok(Beginning { pieces, whole: true });
+        };
+        bytes += piece.len();
+        pieces.push(piece);
+        if enough == 0 {
+            break;
+        }
+    }
+    Ok(Beginning { pieces, whole: false })
 }
 
 /// Content under a link never changes, so its address is its version.

@@ -13,7 +13,9 @@ mod objects;
 mod openapi;
 mod operations;
 mod overlay;
+mod patient;
 mod reply;
+mod slots;
 mod state;
 
 use std::net::SocketAddr;

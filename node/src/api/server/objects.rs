@@ -1,6 +1,7 @@
 //! Storing objects, and what a link stands for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -52,9 +53,16 @@ pub(super) async fn put(
     body: Body,
 ) -> Result<Response, Failure> {
     let operation = operation_of(&headers)?;
+    let slot = match shared.put_slot() {
+        Ok(slot) => slot,
+        Err(problem) => {
+            shared.operations.remember(operation, problem.clone());
+            bodies::discard(body).await;
+            return Err(problem.into());
+        }
+    };
     let (reader, pump) = bodies::reader(body);
     let storing = async {
-        let _slot = shared.put_slot()?;
         let format = format_of(&headers)?;
         let request = request_of(&query)?;
         tokio::select! {
@@ -64,7 +72,7 @@ pub(super) async fn put(
             () = shared.stopping().cancelled() => Err(Failure::from(Problem::shutting_down())),
         }
     };
-    let (stored, rest) = tokio::join!(storing, pump.run());
+    let (stored, rest) = tokio::join!(storing, pump.run(&slot));
     match stored {
         Ok(report) => Ok(([(OPERATION_HEADER, operation.to_string())], Json(report)).into_response()),
         Err(failure) => {
@@ -103,6 +111,9 @@ fn request_of(query: &PutQuery) -> Result<PutRequest, Problem> {
     })
 }
 
+/// How long fingerprints may take to come, which are 2 MiB at most.
+const FINGERPRINTS_WITHIN: Duration = Duration::from_secs(60);
+
 /// Which files need not be sent
 ///
 /// The body is fingerprints of 32 bytes each, at most 65,536 of them: whatever the client takes for a proof that a file is
@@ -131,7 +142,11 @@ pub(super) async fn unchanged(
     let request = request_of(&query)?;
     let limit = format!("send at most {FILES_MAX} fingerprints of 32 bytes");
     let too_long = |_| Problem::bad_request("the body is too long or broke off", &limit);
-    let body = axum::body::to_bytes(body, FILES_MAX * 32).await.map_err(too_long)?;
+    let reading = axum::body::to_bytes(body, FILES_MAX * 32);
+    let body = tokio::time::timeout(FINGERPRINTS_WITHIN, reading)
+        .await
+        .map_err(|_| Problem::bad_request("the body did not come to its end in time", &limit))?
+        .map_err(too_long)?;
     let (fingerprints, []) = body.as_chunks::<32>() else {
         return Err(Problem::bad_request("the body is not made of fingerprints", limit).into());
     };

@@ -1,24 +1,33 @@
 //! What all requests share.
 
-use std::sync::Arc;
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::super::types::Problem;
 use super::operations::Operations;
+use super::slots::{Patience, Slot, Slots};
 use crate::handle::NodeHandle;
 
 /// Puts at a time. Each has a thread and a part of the memory budget.
 const PUTS_MAX: usize = 8;
 /// Reads at a time: manifests, contents, archives, listings.
 const READS_MAX: usize = 32;
+/// Reads beyond those, for answers that are there at once: however many bodies stand still, a stat is served.
+const SMALL_READS_MAX: usize = 16;
+
+/// The right to read an object.
+pub(super) enum ReadSlot {
+    /// Whatever the length of the answer.
+    Body(Slot),
+    /// All others are taken: only if the answer is short.
+    Small(Slot),
+}
 
 pub(super) struct Shared {
     pub(super) handle: NodeHandle,
     pub(super) operations: Operations,
-    puts: Arc<Semaphore>,
-    reads: Arc<Semaphore>,
+    puts: Slots,
+    reads: Slots,
+    small_reads: Slots,
     stopping: CancellationToken,
 }
 
@@ -27,20 +36,31 @@ impl Shared {
         Shared {
             handle,
             operations: Operations::default(),
-            puts: Arc::new(Semaphore::new(PUTS_MAX)),
-            reads: Arc::new(Semaphore::new(READS_MAX)),
+            puts: Slots::new("puts", PUTS_MAX, Patience::USUAL),
+            reads: Slots::new("reads", READS_MAX, Patience::USUAL),
+            small_reads: Slots::new("small reads", SMALL_READS_MAX, Patience::USUAL),
             stopping: CancellationToken::new(),
         }
     }
 
     /// The right to run a put, until it is dropped.
-    pub(super) fn put_slot(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.puts).try_acquire_owned().map_err(|_| Problem::busy("puts", PUTS_MAX))
+    pub(super) fn put_slot(&self) -> Result<Slot, Problem> {
+        self.puts.take()
     }
 
     /// The right to read an object, until it is dropped.
-    pub(super) fn read_slot(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.reads).try_acquire_owned().map_err(|_| Problem::busy("reads", READS_MAX))
+    pub(super) fn read_slot(&self) -> Result<ReadSlot, Problem> {
+        if let Some(slot) = self.reads.free() {
+            return Ok(ReadSlot::Body(slot));
+        }
+        self.small_reads
+            .free()
+            .map_or_else(|| self.reads.take().map(ReadSlot::Body), |slot| Ok(ReadSlot::Small(slot)))
+    }
+
+    /// The right to send a body of any length.
+    pub(super) fn body_slot(&self) -> Result<Slot, Problem> {
+        self.reads.take()
     }
 
     /// Ends every request under way.
