@@ -162,3 +162,23 @@ async fn uploads_that_stand_still_keep_nobody_waiting() {
     small_requests_are_served(&net, 1, &link, &small, "put").await;
     drop(uploads);
 }
+
+#[tokio::test]
+async fn a_holder_that_stands_still_keeps_nobody_waiting() {
+    let net = Net::start(5).await;
+    let link = net.put(0, "2/4", &net.random_file("file", BYTES_OF_MANY, 34)).await;
+    let large = net.random_file("large", BYTES, 35);
+    net.net.freeze(4).unwrap();
+    // Shards for the one that stands still pile up meanwhile.
+    let putting = net.run(0, ["put", "--json", "--redundancy", "2/4"], [&large]);
+    let asking = async {
+        for command in [["stat"].as_slice(), &["cat", "--range", "1000-1099"], &["cat"]] {
+            let output = timeout(SOON, net.run(0, command.iter().copied(), [&link])).await;
+            let output = output.unwrap_or_else(|_| panic!("{command:?} hangs"));
+            assert!(output.status.success(), "{command:?}: {}", shown(&output));
+        }
+    };
+    let (put, ()) = tokio::join!(putting, asking);
+    json_of(&put);
+    net.net.thaw(4).unwrap();
+}

@@ -253,7 +253,7 @@ impl ShardClient {
         tokio::spawn(async move {
             // Dropping the queue on failure tells every waiting call at once.
             if let Ok(Ok(stream)) = tokio::time::timeout(OPEN_TIMEOUT, driver.open_shard_stream(peer)).await {
-                link::run(stream, queue, traffic).await;
+                link::run(stream, queue, traffic, link::WRITE_TIMEOUT).await;
             }
         });
         link

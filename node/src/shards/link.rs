@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{AsyncReadExt, AsyncWriteExt};
-use libp2p::Stream;
+use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -17,6 +16,10 @@ use crate::wire::frame::{ShardFrame, read_shard, write_shard};
 /// A link without calls closes after this.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// A peer that does not take a frame for so long loses its stream, and what waits to be sent to it is let go. Whoever
+/// called it has given up long before.
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
 type Waiters = Arc<Mutex<BTreeMap<u32, oneshot::Sender<(Reply, Bytes)>>>>;
 
 /// A call on its way to the writer.
@@ -26,8 +29,14 @@ pub(super) struct Outgoing {
     pub(super) reply: oneshot::Sender<(Reply, Bytes)>,
 }
 
-/// Serves calls over `stream` until it breaks or idles. Calls that were waiting then see their channel close.
-pub(super) async fn run(stream: Stream, mut calls: mpsc::Receiver<Outgoing>, traffic: Arc<TrafficCounters>) {
+/// Serves calls over `stream` until it breaks, idles, or has taken nothing for `patience`. Calls that were waiting then see
+/// their channel close.
+pub(super) async fn run<S: AsyncRead + AsyncWrite>(
+    stream: S,
+    mut calls: mpsc::Receiver<Outgoing>,
+    traffic: Arc<TrafficCounters>,
+    patience: Duration,
+) {
     let waiters = Waiters::default();
     let (mut reader, mut writer) = stream.split();
     let reading = {
@@ -58,19 +67,20 @@ pub(super) async fn run(stream: Stream, mut calls: mpsc::Receiver<Outgoing>, tra
                     lock(&waiters).insert(next_id, reply);
                     traffic.sent(&payload);
                     let frame = ShardFrame { head: Call { id: next_id, request }, payload };
-                    if write_shard(&mut writer, &frame).await.is_err() {
+                    let writing = write_shard(&mut writer, &frame);
+                    if !matches!(timeout(patience, writing).await, Ok(Ok(()))) {
                         return;
                     }
                 }
                 next = calls.try_recv().ok();
             }
             // Flushing only when the queue is empty is what makes pipelining pay.
-            if writer.flush().await.is_err() {
+            if !matches!(timeout(patience, writer.flush()).await, Ok(Ok(()))) {
                 return;
             }
             lock(&waiters).retain(|_, waiter| !waiter.is_closed());
         }
-        let _ = writer.close().await;
+        let _ = timeout(patience, writer.close()).await;
     };
     // Reading and writing go on side by side: two peers that only write would fill both windows and stop.
     tokio::select! {
@@ -82,4 +92,53 @@ pub(super) async fn run(stream: Stream, mut calls: mpsc::Receiver<Outgoing>, tra
 fn lock(waiters: &Waiters) -> std::sync::MutexGuard<'_, BTreeMap<u32, oneshot::Sender<(Reply, Bytes)>>> {
     // No code panics while holding the lock, and a map of waiters is valid at every point.
     waiters.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use super::*;
+
+    /// A peer that stands still.
+    struct Still;
+
+    impl AsyncRead for Still {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Still {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_takes_nothing_loses_its_link_and_every_call_hears_of_it() {
+        let (calls, queue) = mpsc::channel(2);
+        let mut answers = Vec::new();
+        for _ in 0..2 {
+            let (reply, answer) = oneshot::channel();
+            let request = Request::Has { chunks: Vec::new() };
+            calls.try_send(Outgoing { request, payload: Vec::new(), reply }).expect("room");
+            answers.push(answer);
+        }
+        run(Still, queue, Arc::default(), Duration::from_millis(20)).await;
+        assert!(calls.is_closed());
+        for answer in answers {
+            assert!(answer.await.is_err());
+        }
+    }
 }

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::intake::{Held, Intake};
+use super::link::WRITE_TIMEOUT;
 use super::parcel::Parcel;
 use super::protocol::{Answer, Call, HAS_MAX, RECORDS_MAX, Refusal, Reply, Request, ShardSet, split_payload};
 use super::traffic::TrafficCounters;
@@ -26,8 +27,6 @@ use crate::wire::frame::{ShardFrame, read_shard_lengths, read_shard_rest, write_
 
 /// Requests of one stream that are worked on at a time; the stream is not read further meanwhile.
 const CONCURRENT_MAX: usize = 16;
-/// A peer that does not read its answers for so long loses its stream.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// A request that has begun to come must be there after so long: until then it holds memory that others wait for.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
