@@ -17,10 +17,13 @@ use crate::api::server::{ApiServer, ServeError};
 use crate::coding::{Budget, coders};
 use crate::config::{Config, ConfigError, Role};
 use crate::datadir::{DataDir, DataDirError};
-use crate::driver::{Driver, DriverHandle, DriverParts, Signer};
+use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, Signer};
 use crate::handle::{Inner, NodeHandle};
 use crate::identity::Identity;
-use crate::leases::{HeldLeases, Keeping, forget_in_background, free_in_background, renew_in_background};
+use crate::leases::{
+    HeldLeases, Keeping, confirm_in_background, count_lease_time, forget_in_background, free_in_background,
+    renew_in_background,
+};
 use crate::listen::{LISTEN_FILE, ListenError, listen, remember};
 use crate::put::{Planned, Standing};
 use crate::repair::{LEDGER_FILE, RepairConfig, Repairer};
@@ -143,6 +146,8 @@ impl Daemon {
         let traffic = Arc::new(TrafficCounters::default());
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| StartError::System(error.to_string()))?;
+        let met = dir.read(PEERS_FILE)?.is_some_and(|peers| !peers.is_empty());
+        let knows_others = met || !config.bootstrap.is_empty();
         let (driver, driver_handle) = Driver::new(
             DriverParts {
                 swarm,
@@ -184,6 +189,8 @@ impl Daemon {
             Repairer::start(transfer.clone(), metric, repair, ledger, damage, leaving.clone(), draining);
         let scrubber = Scrubber::start(transfer.store.clone(), dir.clone(), config.scrub, leaving.clone());
         free_in_background(transfer.store.clone(), leaving.clone());
+        count_lease_time(transfer.clone(), knows_others, leaving.clone());
+        confirm_in_background(transfer.clone(), leaving.clone());
         forget_in_background(transfer.clone(), leaving.clone());
         renew_in_background(transfer.clone(), dir.clone(), leaving.clone());
         let handle = NodeHandle {

@@ -115,9 +115,7 @@ impl NodeHandle {
     }
 
     fn describe(&self, kept: Kept) -> KeptObject {
-        let (renewed_at, lease_seconds) = self.inner.transfer.keeping.renewed_at();
-        let since = kept.since.0 / 1000;
-        let renewed = since.max(renewed_at);
+        let (renewed, until) = self.inner.transfer.keeping.renewed(&kept);
         KeptObject {
             verify_link: Link::Verify { id: kept.root }.to_string(),
             state: match kept.state {
@@ -126,12 +124,12 @@ impl NodeHandle {
             }
             .to_owned(),
             put: kept.put,
-            since,
+            since: kept.since.0 / 1000,
             bytes: kept.bytes,
             stored_bytes: kept.stored_bytes,
             chunks: kept.chunks,
             renewed,
-            until: renewed + u64::from(lease_seconds),
+            until,
             retained_until: Some(kept.retained_until.0 / 1000).filter(|until| *until > 0),
         }
     }

@@ -141,6 +141,11 @@ impl Store {
         self.change(|shards, leases| leases.free(shards)).await
     }
 
+    /// Lets lease time pass, or stand still.
+    pub(crate) fn count_lease_time(&self, counts: bool) {
+        self.leases.count(counts);
+    }
+
     /// Writes down the clock of leases.
     pub(crate) async fn flush_leases(&self) {
         // The log says what went wrong; the clock is behind then, which keeps everything longer.

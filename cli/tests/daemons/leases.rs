@@ -1,12 +1,14 @@
 //! What nobody keeps is freed, and nothing else is.
 
 use std::fs;
+use std::process::Stdio;
 use std::time::Duration;
 
 use chordage_testnet::{Plan, Testnet, wait_until};
 use serde_json::Value;
+use tokio::io::AsyncWriteExt;
 
-use crate::harness::{Net, PATIENCE, PROGRAM, json_of, random_bytes, shown};
+use crate::harness::{Net, PATIENCE, PROGRAM, chordage, json_of, random_bytes, shown};
 use crate::repair::IMPATIENT;
 
 const MB: usize = 1_000_000;
@@ -18,6 +20,17 @@ lease_seconds = 20
 renew_seconds = 2
 orphan_seconds = 20
 expire = true
+[repair]
+enabled = false
+";
+
+/// Claims that do not end in the time of a test, unless a put is not finished or nobody's claim was dropped.
+const LONG: &str = "\
+[leases]
+lease_seconds = 6000
+unfinished_seconds = 8
+renew_seconds = 2
+orphan_seconds = 6000
 [repair]
 enabled = false
 ";
@@ -112,7 +125,8 @@ async fn what_repair_made_again_is_kept_for_its_writer_and_freed_when_forgotten(
     assert!(net.get(4, &kept, "kept again").await == random_bytes(3 * MB, 1));
 }
 
-/// All daemons are killed, are off for longer than a lease, and start again: nobody could renew anywhere meanwhile.
+/// All daemons but one are killed, are off for longer than a lease, and start again: nobody could renew anywhere meanwhile,
+/// neither at those that were off nor at the one that was alone.
 #[tokio::test]
 async fn an_outage_that_is_longer_than_a_lease_ends_nothing() {
     let mut net = Net::short_lived(5, SHORT).await;
@@ -122,11 +136,11 @@ async fn an_outage_that_is_longer_than_a_lease_ends_nothing() {
         links.push(net.put(seed as usize, "2/4", &file).await);
     }
     let before = net.stored().await;
-    let all = [0, 1, 2, 3, 4];
-    net.net.kill(&all).unwrap();
-    // The time itself is the fault: five seconds more than the lease.
-    tokio::time::sleep(Duration::from_secs(25)).await;
-    net.net.restart(&all).await.unwrap();
+    let most = [0, 1, 2, 3];
+    net.net.kill(&most).unwrap();
+    // The time itself is the fault: much more than the lease, and than the other needs to see that it is alone.
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    net.net.restart(&most).await.unwrap();
     net.net.wait_settled(PATIENCE).await.unwrap();
     for (seed, link) in links.iter().enumerate() {
         let name = format!("kept {seed} again");
@@ -135,16 +149,16 @@ async fn an_outage_that_is_longer_than_a_lease_ends_nothing() {
     assert_eq!(net.stored().await, before, "no holder has freed anything");
 }
 
-/// All daemons are killed two seconds after puts: what is forgotten afterwards is freed all the same.
+/// All daemons are killed at the end of a put, with claims that were not durable yet: what is forgotten afterwards is freed
+/// all the same.
 #[tokio::test]
 async fn what_was_put_shortly_before_everybody_was_killed_can_be_forgotten() {
-    let mut net = Net::with_settings(5, "[repair]\nenabled = false\n").await;
+    let mut net = Net::short_lived(5, LONG).await;
     let mut links = Vec::new();
     for seed in 0..5 {
         let file = net.random_file(&format!("doomed {seed}"), MB, seed);
         links.push(net.put(0, "2/4", &file).await);
     }
-    claims_are_durable().await;
     let all = [0, 1, 2, 3, 4];
     net.net.kill(&all).unwrap();
     net.net.restart(&all).await.unwrap();
@@ -188,4 +202,51 @@ async fn what_was_forgotten_while_holders_were_off_is_freed_when_they_return() {
     let again = net.run(0, ["forget", "--json"], [&doomed]).await;
     assert_eq!(again.status.code(), Some(2), "it is not kept: {}", shown(&again));
     assert!(net.get(6, &kept, "kept again").await == random_bytes(MB / 10, 2));
+}
+
+/// What was sent by puts that broke off is freed by itself, and what was finished at the same time is not.
+#[tokio::test]
+async fn what_was_never_finished_is_freed_by_itself() {
+    let net = Net::short_lived(5, LONG).await;
+    let file = net.random_file("broken off", 200 * MB, 1);
+    let mut put = chordage(["put", "--redundancy", "2/4"]);
+    let mut put = put.arg(&file).arg("--api").arg(net.net.data_dir(0)).spawn().unwrap();
+    net.wait_stored("some of it is stored", |bytes| bytes > 20 * MB as u64).await;
+    let finished = net.put(1, "2/4", &net.random_file("finished", MB, 2)).await;
+    assert!(put.try_wait().unwrap().is_none(), "it goes on");
+    put.start_kill().unwrap();
+    put.wait().await.unwrap();
+    net.wait_stored("it is freed", |bytes| bytes < 3 * MB as u64).await;
+    assert!(net.get(3, &finished, "finished again").await == random_bytes(MB, 2));
+    let keeps = json_of(&net.run(0, ["keeps", "--json"], [] as [&str; 0]).await);
+    assert_eq!(keeps.as_array().unwrap().len(), 0, "{keeps}");
+    // Its holders keep the other for a whole lease if they do not hear of its writer again.
+    let keeps = json_of(&net.run(1, ["keeps", "--json"], [] as [&str; 0]).await);
+    let [since, until] = ["since", "until"].map(|field| keeps[0][field].as_u64().unwrap());
+    assert!(until >= since + 6000, "{keeps}");
+}
+
+/// A put may take longer than the shards of an unfinished one are kept.
+#[tokio::test]
+async fn a_put_that_takes_longer_than_its_first_claims_loses_nothing() {
+    let net = Net::short_lived(5, LONG).await;
+    let content = random_bytes(40 * MB, 3);
+    let mut put = chordage(["put", "--json", "--redundancy", "2/4", "-"]);
+    let mut put = put
+        .arg("--api")
+        .arg(net.net.data_dir(0))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = put.stdin.take().unwrap();
+    input.write_all(&content[..30 * MB]).await.unwrap();
+    net.wait_stored("most of it is stored", |bytes| bytes > 30 * MB as u64).await;
+    // The time itself is the fault: twice as long as the claims last.
+    tokio::time::sleep(Duration::from_secs(16)).await;
+    input.write_all(&content[30 * MB..]).await.unwrap();
+    drop(input);
+    let report = json_of(&put.wait_with_output().await.unwrap());
+    let link = report["link"].as_str().unwrap();
+    assert!(net.get(3, link, "slow again").await == content);
 }

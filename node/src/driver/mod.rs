@@ -31,6 +31,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
+pub(crate) use self::bootstrap::PEERS_FILE;
 use self::bootstrap::{Bootstrap, remember};
 pub use self::command::FindError;
 use self::command::{COMMANDS_MAX, Command};
@@ -128,7 +129,7 @@ impl Driver {
         let (news, _) = broadcast::channel(NEWS_MAX);
         let handle = DriverHandle::new(commands_in, watched, news.clone());
         // A damaged list of old peers is a missing one.
-        let remembered = parts.dir.read("peers").ok().flatten().unwrap_or_default();
+        let remembered = parts.dir.read(PEERS_FILE).ok().flatten().unwrap_or_default();
         let remembered = String::from_utf8_lossy(&remembered).into_owned();
         let config = Config {
             members: parts.overlay.members_max,
@@ -459,7 +460,7 @@ impl Driver {
         let dir = self.dir.clone();
         // Off the loop, because it syncs.
         self.remembering = Some(tokio::task::spawn_blocking(move || {
-            if let Err(error) = dir.write("peers", text.as_bytes(), 0o644) {
+            if let Err(error) = dir.write(PEERS_FILE, text.as_bytes(), 0o644) {
                 tracing::warn!(%error, "the neighbours cannot be remembered");
             }
         }));

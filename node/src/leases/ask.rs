@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chordage_dht::{NodeId, Peer};
-use chordage_storage::lease::Claim;
+use chordage_storage::lease::{Claim, Rejected};
 use chordage_storage::{ChunkId, Redundancy};
 use futures::stream::{self, StreamExt};
 use tokio::time::Instant;
 
 use crate::repair::Arcs;
-use crate::shards::ShardSet;
+use crate::shards::{Refusal, ShardSet};
 use crate::transfer::Transfer;
 
 /// Questions under way at a time.
@@ -19,6 +19,9 @@ const PARALLEL: usize = 32;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// The same, where it has to write something down first.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A lease that every holder grants: earlier versions granted 90 days at the most, and asked for so many.
+const GRANTED_BY_ALL: u32 = 30 * 24 * 60 * 60;
 
 /// A chunk, its n, and the nodes that may hold it, in rendezvous order.
 pub(crate) type Window = (ChunkId, u8, Vec<Peer>);
@@ -120,7 +123,14 @@ async fn ask_one(transfer: &Transfer, peer: &Peer, chunks: &[ChunkId], question:
         (Question::Claim { claim, said }, true) => store.claim(claim, said, chunks.to_vec()).await.ok(),
         (Question::Claim { claim, said }, false) => {
             let deadline = Instant::now() + WRITE_TIMEOUT;
-            match client.claim(peer, claim, said, chunks, deadline).await {
+            let mut granted = client.claim(peer, claim, said, chunks, deadline).await;
+            if let Ok(Err(Refusal::Claim(Rejected::LeaseTooLong))) = granted
+                && claim.lease_seconds > GRANTED_BY_ALL
+            {
+                let shorter = Claim { lease_seconds: GRANTED_BY_ALL, ..claim };
+                granted = client.claim(peer, shorter, said, chunks, deadline).await;
+            }
+            match granted {
                 Ok(Ok(held)) => Some(held),
                 Ok(Err(refusal)) => {
                     tracing::debug!(peer = %peer.id(), %refusal, "a holder refused to keep chunks");

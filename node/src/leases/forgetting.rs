@@ -30,7 +30,7 @@ const PAGE: usize = 256;
 /// How often it is looked whether somebody is there who was absent.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// What is forgotten is remembered for so long: longer than any holder grants a lease by default.
-const REMEMBERED: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+const REMEMBERED: Duration = Duration::from_secs(430 * 24 * 60 * 60);
 
 /// Forgets until the daemon leaves.
 pub(crate) fn forget_in_background(transfer: Arc<Transfer>, leaving: CancellationToken) {
@@ -154,7 +154,7 @@ async fn members(transfer: &Transfer) -> Option<BTreeSet<NodeId>> {
 async fn end(transfer: &Transfer, root: ChunkId) -> std::io::Result<()> {
     loop {
         let gone = move |book: &Keeps| {
-            let chunks = book.forgotten_chunks(root, None, HAS_MAX)?;
+            let chunks = book.chunks_of(root, None, HAS_MAX)?;
             let chunks: Vec<ChunkId> = chunks.iter().map(|part| part.chunk).collect();
             book.forgot(root, &chunks)?;
             Ok(chunks.is_empty())
@@ -171,14 +171,14 @@ async fn tell(transfer: &Transfer, root: ChunkId, but: &BTreeSet<NodeId>) -> std
     let mut telling = Telling::default();
     let mut after = None;
     loop {
-        let listed = keeping.book(move |book| book.forgotten_chunks(root, after, HAS_MAX)).await?;
+        let listed = keeping.book(move |book| book.chunks_of(root, after, HAS_MAX)).await?;
         let Some(last) = listed.last() else { return Ok(telling) };
         // In this order: whoever relies on a chunk after the number was taken says so with a higher one, and whoever did before
         // either still does or is in the book.
         let said = keeping.said();
         let relied_on = keeping.relied_on(listed.iter().map(|part| part.chunk));
         let next = Some(last.chunk);
-        let listed = keeping.book(move |book| book.forgotten_chunks(root, after, HAS_MAX)).await?;
+        let listed = keeping.book(move |book| book.chunks_of(root, after, HAS_MAX)).await?;
         after = next;
         let free: Vec<(ChunkId, u8)> = listed
             .iter()

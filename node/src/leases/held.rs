@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chordage_storage::lease::{
@@ -54,10 +55,28 @@ pub(crate) struct Claimed {
 pub(crate) struct HeldLeases {
     claims: Claims,
     clock: LeaseClock,
-    started: Instant,
+    counted: Mutex<Counted>,
     limits: Limits,
     grace: Duration,
+    nobodys: Duration,
     expire: bool,
+}
+
+/// For how long this daemon has been in its network. Elsewhere no lease time passes: nobody could renew.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    before: Duration,
+    since: Option<Instant>,
+}
+
+impl Counted {
+    fn at(&self, now: Instant) -> Duration {
+        self.before + self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    fn set(&mut self, counts: bool, now: Instant) {
+        *self = Counted { before: self.at(now), since: counts.then_some(now) };
+    }
 }
 
 impl HeldLeases {
@@ -67,7 +86,15 @@ impl HeldLeases {
         let clock = LeaseClock::resume(claims.reading()?);
         let grace = Duration::from_secs(config.orphan_seconds.into());
         let (limits, expire) = (config.limits(), config.expire);
-        let held = Self { claims, clock, started: Instant::now(), limits, grace, expire };
+        let (counted, nobodys) = (Mutex::default(), config.nobodys());
+        let held = Self { claims, clock, counted, limits, grace, nobodys, expire };
+        let lengthened = held.claims.lengthen_all(held.now().after(grace))?;
+        if lengthened > 0 {
+            tracing::info!(
+                claims = lengthened,
+                "claims of an earlier version, under which none ended, are kept long enough for their writers to renew"
+            );
+        }
         // From here on it is known when the clock began.
         held.flush()?;
         Ok(Some(held))
@@ -79,7 +106,17 @@ impl HeldLeases {
     }
 
     fn now(&self) -> Moment {
-        self.clock.now(self.started.elapsed())
+        self.clock.now(self.counted().at(Instant::now()))
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Counted> {
+        // Each change is one step, so that a thread that panicked left it whole.
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on lease time passes, or stands still because this daemon is cut off from its network.
+    pub(crate) fn count(&self, counts: bool) {
+        self.counted().set(counts, Instant::now());
     }
 
     /// Writes down what the clock shows, and makes every claim durable.
@@ -165,7 +202,7 @@ impl HeldLeases {
 
     /// Drops one writer's claims, durably.
     pub(crate) fn drop_claims(&self, writer: Writer, said: u64, chunks: &[ChunkId]) -> io::Result<Dropped> {
-        self.claims.drop_claims(self.now(), writer, said, chunks)
+        self.claims.drop_claims(self.now(), writer, said, self.nobodys, chunks)
     }
 
     /// What is left of the claims on a chunk, for a new holder. `None` if there were some and all have ended; with none at
@@ -225,4 +262,24 @@ impl HeldLeases {
 
 fn unreadable(error: chordage_storage::GetError) -> io::Error {
     io::Error::other(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_passes_in_the_network_only() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut counted = Counted::default();
+        assert_eq!(counted.at(at(9)), Duration::ZERO);
+        counted.set(true, at(10));
+        counted.set(true, at(12));
+        assert_eq!(counted.at(at(15)), Duration::from_secs(5));
+        counted.set(false, at(20));
+        assert_eq!(counted.at(at(1000)), Duration::from_secs(10));
+        counted.set(true, at(1000));
+        assert_eq!(counted.at(at(1001)), Duration::from_secs(11));
+    }
 }

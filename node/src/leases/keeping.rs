@@ -81,6 +81,8 @@ struct Inner {
     said: Mutex<Said>,
     counters: Counters,
     to_forget: Notify,
+    /// Something is kept whose holders could not all be asked to keep it for a whole lease.
+    to_confirm: Notify,
 }
 
 impl Keeping {
@@ -99,6 +101,7 @@ impl Keeping {
             said: Mutex::new(said),
             counters: Counters::default(),
             to_forget: Notify::new(),
+            to_confirm: Notify::new(),
         };
         Keeping { inner: Arc::new(inner) }
     }
@@ -124,9 +127,19 @@ impl Keeping {
         &self.inner.to_forget
     }
 
-    /// A claim of this daemon, as long as it claims anything.
+    pub(super) fn to_confirm(&self) -> &Notify {
+        &self.inner.to_confirm
+    }
+
+    /// A claim of this daemon on what it keeps, for a whole lease.
     pub(super) fn claim(&self, retain_seconds: u32) -> Claim {
         Claim { writer: self.inner.writer, lease_seconds: self.inner.config.lease_seconds, retain_seconds }
+    }
+
+    /// A claim of this daemon on what it may keep: it ends soon if that is never finished.
+    pub(super) fn claim_until_finished(&self) -> Claim {
+        let lease_seconds = self.inner.config.unfinished();
+        Claim { writer: self.inner.writer, lease_seconds, retain_seconds: 0 }
     }
 
     /// The number of what is said to holders next. A later call has a higher one, and so has a later run of the daemon,
@@ -223,9 +236,15 @@ impl Keeping {
         .await
     }
 
-    /// When everything had been renewed last, in seconds since 1970 (0: never), and for how long holders were asked.
-    pub(crate) fn renewed_at(&self) -> (u64, u32) {
-        (self.counters().renewed_at.load(Ordering::Relaxed), self.config().lease_seconds)
+    /// When the holders of an object were asked last to keep it, and until when they do if they do not hear of this daemon
+    /// again, in seconds since 1970.
+    pub(crate) fn renewed(&self, kept: &Kept) -> (u64, u64) {
+        let since = kept.since.0 / 1000;
+        if !kept.confirmed {
+            return (since, since + u64::from(self.config().unfinished()));
+        }
+        let renewed = since.max(self.counters().renewed_at.load(Ordering::Relaxed));
+        (renewed, renewed + u64::from(self.config().lease_seconds))
     }
 
     /// Whether what others do not renew ends here.

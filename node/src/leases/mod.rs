@@ -2,9 +2,10 @@
 //! somebody claims it.
 //!
 //! ```text
-//!  put, keep ─▶ Promise ─▶ claims go with the shards ───▶ held (with the thread that writes shards)
+//!  put, keep ─▶ Promise ─▶ short claims go with the shards ▶ held (with the thread that writes shards)
 //!                 │                                          ▲          │ last claim gone
-//!              Keeping (book) ─▶ renewal, a thousand chunks ─┤          ▼
+//!              Keeping (book) ─▶ confirming: a whole lease ──┤          │
+//!                 ├────────────▶ renewal, a thousand chunks ─┤          ▼
 //!                 │                                          │        freeing, bit by bit
 //!  forget ────────┴────────────▶ forgetting: drops ──────────┘
 //! ```
@@ -12,10 +13,12 @@
 //! What it all means, and what is done when in doubt, is decided in [`chordage_storage::lease`].
 
 mod ask;
+mod confirming;
 mod forgetting;
 mod freeing;
 mod held;
 mod keeping;
+mod presence;
 mod promise;
 mod renewal;
 mod settings;
@@ -24,10 +27,12 @@ use chordage_storage::Writer;
 use chordage_storage::lease::{Claim, Limits, MAX_WRITERS, Rejected};
 
 pub(crate) use self::ask::{Question, Window, Windows, ask_holders};
+pub(crate) use self::confirming::confirm_in_background;
 pub(crate) use self::forgetting::forget_in_background;
 pub(crate) use self::freeing::{Freeing, free_in_background};
 pub(crate) use self::held::{Claimed, Freed, HeldLeases, Put};
 pub(crate) use self::keeping::{ForgetError, Keeping};
+pub(crate) use self::presence::count_lease_time;
 pub(crate) use self::promise::{KeepError, Promise, Promised};
 pub(crate) use self::renewal::renew_in_background;
 pub use self::settings::LeaseConfig;

@@ -1,15 +1,19 @@
 //! Keeping something new: from the first claim until it is in the book.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chordage_storage::ChunkId;
 use chordage_storage::lease::{Claim, Kept, KeptState};
 use chordage_storage::repair::Moment;
 
-use super::{Asked, Keeping, Question, Windows, ask_holders};
+use tokio::time::sleep;
+
+use super::confirming::{claim, confirm};
+use super::{Asked, Keeping};
 use crate::repair::wall_clock;
-use crate::shards::HAS_MAX;
 use crate::transfer::Transfer;
 
 /// Why something is not kept. What was claimed for it ends by itself.
@@ -83,9 +87,9 @@ impl Promise {
         }
     }
 
-    /// What to say to holders, now.
+    /// What to say to holders, now: to keep it for as long as it may take until it is finished.
     pub(crate) fn claim(&self) -> (Claim, u64) {
-        (self.keeping.claim(self.retain_seconds), self.keeping.said())
+        (self.keeping.claim_until_finished(), self.keeping.said())
     }
 
     /// The same, to go with a shard.
@@ -94,28 +98,40 @@ impl Promise {
         Asked { said, claims: vec![claim] }
     }
 
-    /// Claims at their holders those chunks that were there before, and enters the object into the book. After this it is
-    /// kept until it is forgotten.
+    /// Renews what is claimed so far, for as long as it is polled: something may take longer than its first claims last.
+    pub(crate) async fn hold(&self, transfer: &Transfer) -> Infallible {
+        let period = Duration::from_secs(self.keeping.config().unfinished().into()) / 4;
+        loop {
+            sleep(period).await;
+            let parts: Vec<(ChunkId, u8)> =
+                self.parts().iter().map(|(chunk, part)| (*chunk, part.n)).collect();
+            if claim(transfer, self.keeping.claim_until_finished(), &parts).await.is_none() {
+                tracing::debug!(
+                    "the chunks of what is not finished yet could not be renewed; it is tried again"
+                );
+            }
+        }
+    }
+
+    /// Claims at their holders those chunks that were there before, enters the object into the book, and asks the holders to
+    /// keep it for a whole lease from then on. After this it is kept until it is forgotten.
     pub(crate) async fn fulfil(&self, transfer: &Transfer, object: Promised) -> Result<(), KeepError> {
         let parts = self.parts().clone();
+        let all: Vec<(ChunkId, u8)> = parts.iter().map(|(chunk, part)| (*chunk, part.n)).collect();
         let open: Vec<(ChunkId, u8)> = parts
             .iter()
             .filter(|(_, part)| part.unclaimed > 0)
             .map(|(chunk, part)| (*chunk, part.n))
             .collect();
-        let (claim, said) = self.claim();
+        let claimed = claim(transfer, self.keeping.claim_until_finished(), &open);
         let mut short = None;
         // Mostly everything was claimed when it was sent, and there is nobody to look for.
-        for some in open.chunks(HAS_MAX) {
-            let mut windows = Windows::new(transfer).await.ok_or(KeepError::NobodyToAsk)?;
-            let asked = windows.of(some).await.ok_or(KeepError::NobodyToAsk)?;
-            for (chunk, held) in ask_holders(transfer, asked, Question::Claim { claim, said }).await {
-                let needed = parts.get(&chunk).map_or(0, |part| part.unclaimed);
-                if held < needed {
-                    // What was believed of it is wrong.
-                    transfer.standing.forget(&chunk);
-                    short = short.or(Some(KeepError::Missing { chunk, held, needed }));
-                }
+        for (chunk, held) in claimed.await.ok_or(KeepError::NobodyToAsk)? {
+            let needed = parts.get(&chunk).map_or(0, |part| part.unclaimed);
+            if held < needed {
+                // What was believed of it is wrong.
+                transfer.standing.forget(&chunk);
+                short = short.or(Some(KeepError::Missing { chunk, held, needed }));
             }
         }
         if let Some(short) = short {
@@ -132,9 +148,12 @@ impl Promise {
             until: None::<Moment>,
             retained_until: Keeping::retained_until(self.retain_seconds),
             chunks: parts.len() as u64,
+            confirmed: false,
         };
-        let chunks: Vec<(ChunkId, u8)> = parts.iter().map(|(chunk, part)| (*chunk, part.n)).collect();
-        self.keeping.book(move |book| book.keep(&kept, &chunks)).await.map_err(KeepError::Book)
+        let entered = all.clone();
+        self.keeping.book(move |book| book.keep(&kept, &entered)).await.map_err(KeepError::Book)?;
+        confirm(transfer, root, self.retain_seconds, &all).await;
+        Ok(())
     }
 }
 

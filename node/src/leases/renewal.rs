@@ -154,7 +154,7 @@ async fn renew(transfer: &Transfer, chunks: Vec<NeededChunk>) -> Option<u64> {
     Some(short)
 }
 
-fn left(until: Moment, now: Moment) -> u32 {
+pub(super) fn left(until: Moment, now: Moment) -> u32 {
     u32::try_from(until.since(now).as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
 }
 

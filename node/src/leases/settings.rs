@@ -14,6 +14,8 @@ const DAY: u64 = 24 * 60 * 60;
 pub struct LeaseConfig {
     /// For so long holders keep what is kept from here without hearing of this daemon again.
     pub lease_seconds: u32,
+    /// For so long they keep the shards of a put that is not finished; one that takes longer renews them. At most a lease.
+    pub unfinished_seconds: u32,
     /// Everything that is kept is renewed so often. A renewal costs 32 bytes for each chunk and holder.
     pub renew_seconds: u32,
     /// The longest lease that is granted to others.
@@ -21,10 +23,11 @@ pub struct LeaseConfig {
     /// The longest time before which even its writer cannot drop something, as far as it is granted to others.
     pub retain_max_seconds: u32,
     /// Shards that nobody claims are kept for so long: those from before there were leases, and those whose claims a crash
-    /// took. Long enough for their writers to renew them.
+    /// took. Long enough for their writers to renew them. Once anybody has dropped such a chunk, two times `renew_seconds`
+    /// are enough.
     pub orphan_seconds: u32,
     /// Whether a claim that was not renewed in time ends. Without it, shards are freed only when all their writers have said
-    /// that they do not need them.
+    /// that they do not need them, and what a put has left behind that broke off stays for ever.
     pub expire: bool,
 }
 
@@ -32,22 +35,42 @@ impl Default for LeaseConfig {
     fn default() -> Self {
         let days = |days: u64| u32::try_from(days * DAY).unwrap_or(u32::MAX);
         LeaseConfig {
-            lease_seconds: days(30),
+            // More than a year: a machine that burns must not take its backups with it.
+            lease_seconds: days(400),
+            unfinished_seconds: days(1),
             renew_seconds: days(7),
-            lease_max_seconds: days(90),
+            lease_max_seconds: days(400),
             retain_max_seconds: days(400),
-            orphan_seconds: days(90),
-            expire: false,
+            orphan_seconds: days(400),
+            expire: true,
         }
     }
 }
 
 impl LeaseConfig {
+    /// For how long the shards of a put are claimed that is not finished, in seconds.
+    pub(super) fn unfinished(&self) -> u32 {
+        self.unfinished_seconds.min(self.lease_seconds)
+    }
+
+    /// How long a claim that is nobody's lasts once somebody has dropped its chunk: time for whoever else needs it to renew,
+    /// twice.
+    pub(super) fn nobodys(&self) -> Duration {
+        Duration::from_secs(self.renew_seconds.into()) * 2
+    }
+
     /// What is wrong with it, if anything: the field, its value, the rule.
     pub(crate) fn check(&self) -> Result<(), (&'static str, u64, &'static str)> {
         if self.renew_seconds == 0 || self.renew_seconds > self.lease_seconds / 2 {
             let rule = "at least 1, and at most half of leases.lease_seconds: a renewal may fail";
             return Err(("leases.renew_seconds", self.renew_seconds.into(), rule));
+        }
+        if self.unfinished_seconds == 0 {
+            return Err((
+                "leases.unfinished_seconds",
+                0,
+                "at least 1: a put would lose its shards while it goes on",
+            ));
         }
         if self.lease_max_seconds < self.lease_seconds {
             let rule = "no less than leases.lease_seconds";
@@ -75,9 +98,11 @@ mod tests {
     #[test]
     fn settings_under_which_data_would_end_by_themselves_are_refused() {
         assert_eq!(LeaseConfig::default().check(), Ok(()));
-        let seldom = LeaseConfig { renew_seconds: 20 * 86_400, ..LeaseConfig::default() };
+        let seldom = LeaseConfig { renew_seconds: 201 * 86_400, ..LeaseConfig::default() };
         assert!(matches!(seldom.check(), Err(("leases.renew_seconds", _, _))));
         let hasty = LeaseConfig { orphan_seconds: 3600, ..LeaseConfig::default() };
         assert!(matches!(hasty.check(), Err(("leases.orphan_seconds", _, _))));
+        let none = LeaseConfig { unfinished_seconds: 0, ..LeaseConfig::default() };
+        assert!(matches!(none.check(), Err(("leases.unfinished_seconds", 0, _))));
     }
 }

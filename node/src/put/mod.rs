@@ -103,8 +103,10 @@ pub enum PutError {
     /// A file that was said to be stored is not any more, or not as well as it should be.
     #[error("{}is no longer known here as stored; its content is needed", shown(.0))]
     Forgotten(Vec<u8>),
-    /// What this daemon keeps could not be written down: the object would end by itself.
-    #[error("the object is stored, and cannot be kept: {0}")]
+    /// What this daemon keeps could not be written down: the object will end by itself.
+    #[error(
+        "what this daemon keeps cannot be written down ({0}): the object is not kept, and its holders free it"
+    )]
     NotKept(std::io::Error),
     /// The put was cancelled or the daemon is shutting down.
     #[error("the put was interrupted")]
@@ -176,13 +178,30 @@ pub(crate) async fn put(
     format: ObjectFormat,
     request: PutRequest,
 ) -> Result<PutReport, PutError> {
-    let started = Instant::now();
     let (redundancy, degraded) = redundancy(&transfer, request).await?;
+    let promise = Arc::new(transfer.keeping.promise(request.retain_seconds));
+    let held = promise.clone();
+    let storing = store(transfer.clone(), promise, secret, body, format, request, (redundancy, degraded));
+    tokio::select! {
+        report = storing => report,
+        never = held.hold(&transfer) => match never {},
+    }
+}
 
+/// Stores, under redundancy that was chosen and that may be degraded.
+async fn store(
+    transfer: Arc<Transfer>,
+    promise: Arc<Promise>,
+    secret: ConvergenceSecret,
+    body: Box<dyn Read + Send>,
+    format: ObjectFormat,
+    request: PutRequest,
+    (redundancy, degraded): (Redundancy, bool),
+) -> Result<PutReport, PutError> {
+    let started = Instant::now();
     let cancelled = CancellationToken::new();
     let _cancel_on_drop = cancelled.clone().drop_guard();
     let (recorder, recorded) = Recorder::start(transfer.catalog.clone(), redundancy);
-    let promise = Arc::new(transfer.keeping.promise(request.retain_seconds));
     let sink = NetworkSink::new(
         transfer.clone(),
         EncodeParams::new(redundancy, secret.clone()),

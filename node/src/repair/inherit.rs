@@ -19,7 +19,7 @@ const ASKED_MAX: usize = 8;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The claims to hand on with a shard of `chunk`; `None` if nobody wants it any more, as far as this daemon and the others
-/// know. `holders` have shards of it.
+/// know: what no live claim covers is not made again. `holders` have shards of it.
 pub(super) async fn inherited(
     transfer: &Transfer,
     chunk: ChunkId,
@@ -34,8 +34,10 @@ pub(super) async fn inherited(
         .take(ASKED_MAX)
         .map(|peer| transfer.client.claims(peer, chunk, deadline));
     let heard: Vec<Vec<Claim>> = futures::future::join_all(asked).await.into_iter().flatten().collect();
+    // Where nobody answers nothing is known, and what may be wanted is kept.
+    let known = ended || !heard.is_empty();
     let claims = together(own.unwrap_or_default(), heard);
-    (!ended || !claims.is_empty()).then(|| Asked::heard(claims))
+    (!known || !claims.is_empty()).then(|| Asked::heard(claims))
 }
 
 /// What is known here comes first and stands as it is. Of what others say, that of most of them comes first, so that one who

@@ -1,46 +1,26 @@
 //! A holder's book of claims.
-//!
-//! | table | key | value |
-//! |---|---|---|
-//! | `claims` | chunk id, writer (64 bytes) | until when u64, retained until u64, bytes u64, said u64 (32 bytes) |
-//! | `ends` | end u64 (big endian), chunk id, writer (72 bytes) | nothing |
-//! | `freeing` | chunk id | bytes u64 |
-//! | `writers` | writer | claims u64, bytes u64 |
-//! | `state` | nothing | version u32, lease time u64, wall time u64 |
-//!
-//! The end of a claim is the later one of its two times. `ends` is an index of it, `writers` a sum, both changed in the
-//! same transaction.
 
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use redb::{ReadableTable, TableDefinition, WriteTransaction};
+use redb::{ReadableTable, WriteTransaction};
 
-use super::ORPHAN;
 use super::book::Book;
-use super::claim::{ClaimState, Dropped, MAX_WRITERS, NewClaim, Totals};
+use super::claim::{ClaimState, Dropped, NewClaim, Totals};
 use super::clock::Reading;
+use super::tables::{
+    CLAIMS, ENDS, EndKey, FREEING, Key, LENGTHENED, STATE, Tables, VERSION, WRITERS, end_key, of, parts,
+    prepare,
+};
 use crate::database::failed;
 use crate::ids::{ChunkId, Writer};
 use crate::repair::Moment;
 use crate::store::{Files, OsFiles};
 
 const FILE: &str = "claims.redb";
-const VERSION: u32 = 1;
-
-type Key = [u8; 64];
-type EndKey = [u8; 72];
-const CLAIMS: TableDefinition<'static, &Key, &[u8; 32]> = TableDefinition::new("claims");
-const ENDS: TableDefinition<'static, &EndKey, ()> = TableDefinition::new("ends");
-const FREEING: TableDefinition<'static, &[u8; 32], u64> = TableDefinition::new("freeing");
-const WRITERS: TableDefinition<'static, &[u8; 32], (u64, u64)> = TableDefinition::new("writers");
-const STATE: TableDefinition<'static, (), (u32, u64, u64)> = TableDefinition::new("state");
-
-type ClaimTable<'txn> = redb::Table<'txn, &'static Key, &'static [u8; 32]>;
-type EndTable<'txn> = redb::Table<'txn, &'static EndKey, ()>;
-type FreeingTable<'txn> = redb::Table<'txn, &'static [u8; 32], u64>;
-type WriterTable<'txn> = redb::Table<'txn, &'static [u8; 32], (u64, u64)>;
+/// Claims that one change lengthens.
+const LENGTHENED_TOGETHER: usize = 4096;
 
 /// See the module's description. It is consulted by whoever changes the shard store, one at a time: what makes freeing
 /// safe is that nobody puts a shard between the look here and the deletion there.
@@ -111,18 +91,26 @@ impl Claims {
 
     /// Drops a writer's claims, durably. One that is retained ends with its retention, and one that the writer said after
     /// `said` stays: a drop may be overtaken by a claim.
+    ///
+    /// A claim of nobody's on the same chunk lasts for `nobodys` more at the most: it may stand for the claim of this very
+    /// writer, which a crash took. Whoever else it may stand for has time to renew.
     pub fn drop_claims(
         &self,
         now: Moment,
         writer: Writer,
         said: u64,
+        nobodys: Duration,
         chunks: &[ChunkId],
     ) -> io::Result<Dropped> {
         self.book.change(true, |txn| {
             let mut tables = Tables::open(txn)?;
             let mut done = Dropped::default();
             for chunk in chunks {
-                let Some(state) = tables.get(*chunk, writer)? else {
+                let state = tables.get(*chunk, writer)?;
+                if state.is_none_or(|state| state.said <= said) {
+                    tables.shorten_nobodys(*chunk, now.after(nobodys))?;
+                }
+                let Some(state) = state else {
                     done.unknown += 1;
                     continue;
                 };
@@ -167,6 +155,51 @@ impl Claims {
             }
             Ok(due.len())
         })
+    }
+
+    /// Once in the life of a book: lets every claim last until `until` at least, and makes that durable. A book that was
+    /// written by a version under which claims did not end by default is lengthened so that nothing ends which its writer
+    /// believed to be kept; one that was begun by a later version needs nothing. Returns how many claims were lengthened.
+    pub fn lengthen_all(&self, until: Moment) -> io::Result<usize> {
+        let done = self.book.read(|txn| {
+            use redb::ReadableTableMetadata;
+            Ok(!txn.open_table(LENGTHENED).map_err(failed)?.is_empty().map_err(failed)?)
+        })?;
+        if done {
+            return Ok(0);
+        }
+        let mut lengthened = 0;
+        let mut after: Option<Key> = None;
+        loop {
+            use std::ops::Bound;
+            let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let some: Vec<(Key, ClaimState)> = self.book.read(|txn| {
+                let claims = txn.open_table(CLAIMS).map_err(failed)?;
+                let rows = claims.range::<&Key>((start, Bound::Unbounded)).map_err(failed)?;
+                let state = |row: Result<_, redb::StorageError>| {
+                    let (key, state): (redb::AccessGuard<'_, &Key>, redb::AccessGuard<'_, &[u8; 32]>) =
+                        row.map_err(failed)?;
+                    Ok((*key.value(), ClaimState::decode(parts(key.value()).1, state.value())))
+                };
+                rows.take(LENGTHENED_TOGETHER).map(state).collect()
+            })?;
+            let Some((last, _)) = some.last() else { break };
+            after = Some(*last);
+            let short: Vec<_> = some.into_iter().filter(|(_, state)| state.until < until).collect();
+            self.book.change(false, |txn| {
+                let mut tables = Tables::open(txn)?;
+                for (key, state) in &short {
+                    tables.set(parts(key).0, Some(state), &ClaimState { until, ..*state })?;
+                }
+                Ok(())
+            })?;
+            lengthened += short.len();
+        }
+        self.book.change(true, |txn| {
+            txn.open_table(LENGTHENED).map_err(failed)?.insert((), ()).map_err(failed)?;
+            Ok(())
+        })?;
+        Ok(lengthened)
     }
 
     fn is_due(&self, now: Moment) -> io::Result<bool> {
@@ -266,165 +299,5 @@ impl Claims {
             let table = txn.open_table(FREEING).map_err(failed)?;
             chunks.iter().map(|chunk| Ok(table.get(&chunk.0).map_err(failed)?.is_some())).collect()
         })
-    }
-}
-
-fn prepare(txn: &WriteTransaction) -> io::Result<()> {
-    let mut state = txn.open_table(STATE).map_err(failed)?;
-    let version = state.get(()).map_err(failed)?.map(|row| row.value().0);
-    match version {
-        Some(VERSION) => {}
-        Some(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "an unknown version")),
-        None => drop(state.insert((), (VERSION, 0, 0)).map_err(failed)?),
-    }
-    Tables::open(txn).map(drop)
-}
-
-fn key(chunk: ChunkId, writer: Writer) -> Key {
-    let mut key = [0; 64];
-    key[..32].copy_from_slice(&chunk.0);
-    key[32..].copy_from_slice(&writer.0);
-    key
-}
-
-fn parts(key: &Key) -> (ChunkId, Writer) {
-    let (mut chunk, mut writer) = ([0; 32], [0; 32]);
-    chunk.copy_from_slice(&key[..32]);
-    writer.copy_from_slice(&key[32..]);
-    (ChunkId(chunk), Writer(writer))
-}
-
-fn end_key(end: Moment, claim: &Key) -> EndKey {
-    let mut key = [0; 72];
-    key[..8].copy_from_slice(&end.0.to_be_bytes());
-    key[8..].copy_from_slice(claim);
-    key
-}
-
-fn of(
-    table: &impl ReadableTable<&'static Key, &'static [u8; 32]>,
-    chunk: ChunkId,
-) -> io::Result<Vec<ClaimState>> {
-    let (first, last) = (key(chunk, Writer([0; 32])), key(chunk, Writer([0xff; 32])));
-    let rows = table.range::<&Key>(&first..=&last).map_err(failed)?;
-    rows.map(|row| {
-        let (key, state) = row.map_err(failed)?;
-        Ok(ClaimState::decode(parts(key.value()).1, state.value()))
-    })
-    .collect()
-}
-
-/// The tables of a change.
-struct Tables<'txn> {
-    claims: ClaimTable<'txn>,
-    ends: EndTable<'txn>,
-    freeing: FreeingTable<'txn>,
-    writers: WriterTable<'txn>,
-}
-
-impl<'txn> Tables<'txn> {
-    fn open(txn: &'txn WriteTransaction) -> io::Result<Self> {
-        Ok(Self {
-            claims: txn.open_table(CLAIMS).map_err(failed)?,
-            ends: txn.open_table(ENDS).map_err(failed)?,
-            freeing: txn.open_table(FREEING).map_err(failed)?,
-            writers: txn.open_table(WRITERS).map_err(failed)?,
-        })
-    }
-
-    fn get(&self, chunk: ChunkId, writer: Writer) -> io::Result<Option<ClaimState>> {
-        let row = self.claims.get(&key(chunk, writer)).map_err(failed)?;
-        Ok(row.map(|row| ClaimState::decode(writer, row.value())))
-    }
-
-    fn enter(&mut self, now: Moment, new: &NewClaim) -> io::Result<bool> {
-        let NewClaim { chunk, claim, bytes, written, hearsay, said, .. } = *new;
-        let old = self.get(chunk, claim.writer)?;
-        let more = if written { bytes } else { 0 };
-        let after = |seconds: u32| match seconds {
-            0 => Moment(0),
-            seconds => now.after(Duration::from_secs(seconds.into())),
-        };
-        let state = match old {
-            Some(old) if hearsay => ClaimState { bytes: old.bytes.saturating_add(more), ..old },
-            Some(old) => ClaimState {
-                until: old.until.max(after(claim.lease_seconds)),
-                retained_until: old.retained_until.max(after(claim.retain_seconds)),
-                bytes: old.bytes.saturating_add(more),
-                said: old.said.max(said),
-                ..old
-            },
-            None => {
-                // What is only heard of must not keep out who comes in person.
-                let most = if hearsay { MAX_WRITERS / 2 } else { MAX_WRITERS };
-                if of(&self.claims, chunk)?.len() >= most {
-                    return Ok(false);
-                }
-                ClaimState {
-                    writer: claim.writer,
-                    until: after(claim.lease_seconds).max(now),
-                    retained_until: after(claim.retain_seconds),
-                    bytes,
-                    said,
-                }
-            }
-        };
-        self.set(chunk, old.as_ref(), &state)?;
-        self.freeing.remove(&chunk.0).map_err(failed)?;
-        Ok(true)
-    }
-
-    /// Gives a chunk that nobody claims, and that does not wait to be freed, a claim that is nobody's.
-    fn adopt(&mut self, now: Moment, chunk: ChunkId, bytes: u64, grace: Duration) -> io::Result<bool> {
-        let waits = self.freeing.get(&chunk.0).map_err(failed)?.is_some();
-        if waits || !of(&self.claims, chunk)?.is_empty() {
-            return Ok(false);
-        }
-        let until = now.after(grace);
-        let state = ClaimState { writer: ORPHAN, until, retained_until: Moment(0), bytes, said: 0 };
-        self.set(chunk, None, &state)?;
-        Ok(true)
-    }
-
-    fn set(&mut self, chunk: ChunkId, old: Option<&ClaimState>, new: &ClaimState) -> io::Result<()> {
-        let key = key(chunk, new.writer);
-        if let Some(old) = old.filter(|old| old.end() != new.end()) {
-            self.ends.remove(&end_key(old.end(), &key)).map_err(failed)?;
-        }
-        self.ends.insert(&end_key(new.end(), &key), ()).map_err(failed)?;
-        self.claims.insert(&key, &new.encode()).map_err(failed)?;
-        let before = old.map_or(0, |old| old.bytes);
-        self.count(new.writer, u64::from(old.is_none()), new.bytes.saturating_sub(before), 0, 0)
-    }
-
-    fn remove(&mut self, chunk: ChunkId, state: &ClaimState) -> io::Result<()> {
-        let key = key(chunk, state.writer);
-        self.ends.remove(&end_key(state.end(), &key)).map_err(failed)?;
-        self.claims.remove(&key).map_err(failed)?;
-        self.count(state.writer, 0, 0, 1, state.bytes)?;
-        if of(&self.claims, chunk)?.is_empty() {
-            self.freeing.insert(&chunk.0, state.bytes).map_err(failed)?;
-        }
-        Ok(())
-    }
-
-    fn count(
-        &mut self,
-        writer: Writer,
-        more: u64,
-        more_bytes: u64,
-        fewer: u64,
-        fewer_bytes: u64,
-    ) -> io::Result<()> {
-        let row = self.writers.get(&writer.0).map_err(failed)?.map(|row| row.value());
-        let (claims, bytes) = row.unwrap_or_default();
-        let claims = claims.saturating_add(more).saturating_sub(fewer);
-        let bytes = bytes.saturating_add(more_bytes).saturating_sub(fewer_bytes);
-        if claims == 0 {
-            self.writers.remove(&writer.0).map_err(failed)?;
-        } else {
-            self.writers.insert(&writer.0, (claims, bytes)).map_err(failed)?;
-        }
-        Ok(())
     }
 }

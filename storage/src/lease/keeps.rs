@@ -6,6 +6,7 @@
 //! | `refs` | chunk id, root chunk id (64 bytes) | n u8 |
 //! | `parts` | root chunk id, chunk id (64 bytes) | nothing |
 //! | `state` | nothing | version u32 |
+//! | `unconfirmed` | root chunk id | nothing |
 //! | `said` | nothing | the first number that was never reserved u64 |
 //!
 //! There are no counters: whether a chunk is still needed is whether `refs` has a row of it that belongs to a kept
@@ -31,6 +32,7 @@ const OBJECTS: TableDefinition<'static, &[u8; 32], ObjectRow> = TableDefinition:
 const REFS: TableDefinition<'static, &[u8; 64], u8> = TableDefinition::new("refs");
 const PARTS: TableDefinition<'static, &[u8; 64], ()> = TableDefinition::new("parts");
 const STATE: TableDefinition<'static, (), u32> = TableDefinition::new("state");
+const UNCONFIRMED: TableDefinition<'static, &[u8; 32], ()> = TableDefinition::new("unconfirmed");
 const SAID: TableDefinition<'static, (), u64> = TableDefinition::new("said");
 
 /// What is to become of an object.
@@ -65,6 +67,8 @@ pub struct Kept {
     pub retained_until: Moment,
     /// Chunks it consists of.
     pub chunks: u64,
+    /// Its holders keep it for a whole lease, rather than for as long as a put takes that may never be finished.
+    pub confirmed: bool,
 }
 
 impl Kept {
@@ -101,6 +105,7 @@ impl Kept {
             until: (until != u64::MAX).then_some(Moment(until)),
             retained_until: Moment(retained_until),
             chunks,
+            confirmed: true,
         }
     }
 }
@@ -118,9 +123,9 @@ pub struct NeededChunk {
     pub retained_until: Moment,
 }
 
-/// A chunk of an object that is being forgotten.
+/// A chunk of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ForgottenChunk {
+pub struct ObjectChunk {
     /// Which.
     pub chunk: ChunkId,
     /// Shards that it has.
@@ -151,7 +156,8 @@ impl Keeps {
     }
 
     /// Enters an object with all its chunks and how many shards each has, durably. One that is kept already stays so at
-    /// least as long as before; one that is being forgotten is kept again.
+    /// least as long as before; one that is being forgotten is kept again. Unless it says so itself, it is not confirmed
+    /// until [`confirmed`](Self::confirmed) is called.
     pub fn keep(&self, object: &Kept, chunks: &[(ChunkId, u8)]) -> io::Result<()> {
         self.book.change(true, |txn| {
             let mut objects = txn.open_table(OBJECTS).map_err(failed)?;
@@ -168,6 +174,12 @@ impl Keeps {
                 new.retained_until = new.retained_until.max(old.retained_until);
             }
             objects.insert(&object.root.0, new.row()).map_err(failed)?;
+            let mut unconfirmed = txn.open_table(UNCONFIRMED).map_err(failed)?;
+            if object.confirmed {
+                unconfirmed.remove(&object.root.0).map_err(failed)?;
+            } else {
+                unconfirmed.insert(&object.root.0, ()).map_err(failed)?;
+            }
             for (chunk, n) in chunks {
                 refs.insert(&pair(*chunk, object.root), *n).map_err(failed)?;
                 parts.insert(&pair(object.root, *chunk), ()).map_err(failed)?;
@@ -192,7 +204,28 @@ impl Keeps {
         self.book.read(|txn| {
             let objects = txn.open_table(OBJECTS).map_err(failed)?;
             let row = objects.get(&root.0).map_err(failed)?.map(|row| row.value());
-            Ok(row.map(|row| Kept::from_row(root, row)))
+            let unconfirmed = txn.open_table(UNCONFIRMED).map_err(failed)?;
+            row.map(|row| with_confirmation(&unconfirmed, Kept::from_row(root, row))).transpose()
+        })
+    }
+
+    /// At most `most` kept objects behind `after` whose holders keep them for no longer than a put takes.
+    pub fn unconfirmed(&self, after: Option<ChunkId>, most: usize) -> io::Result<Vec<ChunkId>> {
+        use std::ops::Bound;
+        self.book.read(|txn| {
+            let unconfirmed = txn.open_table(UNCONFIRMED).map_err(failed)?;
+            let after = after.map(|after| after.0);
+            let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let rows = unconfirmed.range::<&[u8; 32]>((start, Bound::Unbounded)).map_err(failed)?.take(most);
+            rows.map(|row| Ok(ChunkId(*row.map_err(failed)?.0.value()))).collect()
+        })
+    }
+
+    /// Notes that the holders of an object keep it for a whole lease. What a crash takes back is found out again.
+    pub fn confirmed(&self, root: ChunkId) -> io::Result<()> {
+        self.book.change(false, |txn| {
+            txn.open_table(UNCONFIRMED).map_err(failed)?.remove(&root.0).map_err(failed)?;
+            Ok(())
         })
     }
 
@@ -219,9 +252,10 @@ impl Keeps {
             let after = after.map(|after| after.0);
             let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
             let rows = objects.range::<&[u8; 32]>((start, Bound::Unbounded)).map_err(failed)?;
+            let unconfirmed = txn.open_table(UNCONFIRMED).map_err(failed)?;
             rows.map(|row| {
                 let (root, row) = row.map_err(failed)?;
-                Ok(Kept::from_row(ChunkId(*root.value()), row.value()))
+                with_confirmation(&unconfirmed, Kept::from_row(ChunkId(*root.value()), row.value()))
             })
             .filter(|kept| kept.as_ref().map_or(true, |kept: &Kept| wanted(kept.state)))
             .take(most)
@@ -240,6 +274,7 @@ impl Keeps {
             }
             let kept = Kept { state: KeptState::Forgetting, ..kept };
             objects.insert(&root.0, kept.row()).map_err(failed)?;
+            txn.open_table(UNCONFIRMED).map_err(failed)?.remove(&root.0).map_err(failed)?;
             Ok(Some(kept))
         })
     }
@@ -260,13 +295,13 @@ impl Keeps {
         })
     }
 
-    /// At most `most` chunks behind `after` of an object that is not kept any more, in the order of their addresses.
-    pub fn forgotten_chunks(
+    /// At most `most` chunks behind `after` of an object, in the order of their addresses.
+    pub fn chunks_of(
         &self,
         root: ChunkId,
         after: Option<ChunkId>,
         most: usize,
-    ) -> io::Result<Vec<ForgottenChunk>> {
+    ) -> io::Result<Vec<ObjectChunk>> {
         use std::ops::Bound;
         self.book.read(|txn| {
             let objects = txn.open_table(OBJECTS).map_err(failed)?;
@@ -280,7 +315,7 @@ impl Keeps {
                 .map(|row| {
                     let chunk = second(row.map_err(failed)?.0.value());
                     let n = refs.get(&pair(chunk, root)).map_err(failed)?.map_or(0, |n| n.value());
-                    Ok(ForgottenChunk { chunk, n, free: !needed(&objects, &refs, chunk)? })
+                    Ok(ObjectChunk { chunk, n, free: !needed(&objects, &refs, chunk)? })
                 })
                 .collect()
         })
@@ -378,8 +413,16 @@ fn prepare(txn: &WriteTransaction) -> io::Result<()> {
     txn.open_table(OBJECTS).map_err(failed)?;
     txn.open_table(REFS).map_err(failed)?;
     txn.open_table(PARTS).map_err(failed)?;
+    txn.open_table(UNCONFIRMED).map_err(failed)?;
     txn.open_table(SAID).map_err(failed)?;
     Ok(())
+}
+
+fn with_confirmation(
+    unconfirmed: &impl ReadableTable<&'static [u8; 32], ()>,
+    kept: Kept,
+) -> io::Result<Kept> {
+    Ok(Kept { confirmed: unconfirmed.get(&kept.root.0).map_err(failed)?.is_none(), ..kept })
 }
 
 /// Whether a kept object needs a chunk.

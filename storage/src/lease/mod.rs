@@ -20,11 +20,12 @@ mod claim;
 mod claims;
 mod clock;
 mod keeps;
+mod tables;
 
 pub use claim::{Claim, ClaimState, Dropped, Limits, MAX_WRITERS, NewClaim, Rejected, Totals};
 pub use claims::Claims;
 pub use clock::{LeaseClock, Reading};
-pub use keeps::{ForgottenChunk, Keeps, Kept, KeptState, NeededChunk};
+pub use keeps::{Keeps, Kept, KeptState, NeededChunk, ObjectChunk};
 
 use crate::ids::Writer;
 

@@ -1,0 +1,138 @@
+//! Asking the holders of what was finished to keep it for a whole lease: until then they keep it for as long as a put takes
+//! that may never be finished.
+//!
+//! The book knows what is not confirmed yet, so that it is asked for again after a failure and after a restart.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chordage_storage::lease::{Claim, KeptState};
+use chordage_storage::{ChunkId, Redundancy};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::renewal::left;
+use super::{Question, Windows, ask_holders};
+use crate::repair::wall_clock;
+use crate::shards::HAS_MAX;
+use crate::transfer::Transfer;
+
+/// How long a put waits for it. Afterwards it goes on in the background.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// After a failure; twice as long after each further one, up to a quarter of the time that is left.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// How long a daemon that has just started may take to be part of its network.
+const JOIN_PATIENCE: Duration = Duration::from_secs(60);
+/// Objects that are looked at together.
+const PAGE: usize = 256;
+
+/// Asks the holders of chunks (each with its n) to keep what they hold; how many holders do of each chunk. `None` if nobody
+/// could be found.
+pub(super) async fn claim(
+    transfer: &Transfer,
+    claim: Claim,
+    chunks: &[(ChunkId, u8)],
+) -> Option<BTreeMap<ChunkId, u8>> {
+    let mut held = BTreeMap::new();
+    for some in chunks.chunks(HAS_MAX) {
+        let said = transfer.keeping.said();
+        let windows = Windows::new(transfer).await?.of(some).await?;
+        held.extend(ask_holders(transfer, windows, Question::Claim { claim, said }).await);
+    }
+    Some(held)
+}
+
+/// Asks for a whole lease on all chunks of an object that was just entered into the book. What does not answer soon is asked
+/// in the background.
+pub(super) async fn confirm(transfer: &Transfer, root: ChunkId, retain: u32, chunks: &[(ChunkId, u8)]) {
+    let asked = timeout(PATIENCE, is_claimed(transfer, retain, chunks)).await;
+    if !asked.unwrap_or(false) || note(transfer, root).await.is_err() {
+        transfer.keeping.to_confirm().notify_one();
+    }
+}
+
+/// Confirms what is not confirmed yet until the daemon leaves.
+pub(crate) fn confirm_in_background(transfer: Arc<Transfer>, leaving: CancellationToken) {
+    let task = async move {
+        tokio::select! {
+            () = leaving.cancelled() => {}
+            () = run(&transfer) => {}
+        }
+    };
+    tokio::spawn(task);
+}
+
+async fn run(transfer: &Transfer) {
+    let longest = Duration::from_secs(transfer.keeping.config().unfinished().into()) / 4;
+    let mut wait = TRY_AGAIN;
+    loop {
+        let done = pass(transfer).await;
+        if let Err(error) = &done {
+            tracing::warn!(%error, "the book does not say what holders have to be asked for");
+        }
+        if done.is_ok_and(|all| all) {
+            wait = TRY_AGAIN;
+            transfer.keeping.to_confirm().notified().await;
+        } else {
+            sleep(wait.min(longest)).await;
+            wait = (wait * 2).min(longest.max(TRY_AGAIN));
+        }
+    }
+}
+
+/// Goes through what is not confirmed once; whether nothing is left.
+async fn pass(transfer: &Transfer) -> std::io::Result<bool> {
+    let keeping = &transfer.keeping;
+    let (mut after, mut all) = (None, true);
+    loop {
+        let page = keeping.book(move |book| book.unconfirmed(after, PAGE)).await?;
+        let Some(last) = page.last() else { return Ok(all) };
+        after = Some(*last);
+        for root in page {
+            while !transfer.driver.joined_within(JOIN_PATIENCE).await {
+                tracing::debug!("waits for the network in order to have what was put kept for a whole lease");
+            }
+            if object_is_claimed(transfer, root).await? {
+                note(transfer, root).await?;
+            } else {
+                all = false;
+                tracing::debug!(%root, "too few holders answered that they keep an object for a whole lease");
+            }
+        }
+    }
+}
+
+async fn object_is_claimed(transfer: &Transfer, root: ChunkId) -> std::io::Result<bool> {
+    let keeping = &transfer.keeping;
+    let Some(kept) = keeping.get(root).await?.filter(|kept| kept.state == KeptState::Kept) else {
+        // It was forgotten meanwhile.
+        return Ok(true);
+    };
+    let (mut after, mut all) = (None, true);
+    loop {
+        let listed = keeping.book(move |book| book.chunks_of(root, after, HAS_MAX)).await?;
+        let Some(last) = listed.last() else { return Ok(all) };
+        after = Some(last.chunk);
+        let chunks: Vec<(ChunkId, u8)> = listed.iter().map(|part| (part.chunk, part.n)).collect();
+        let retain_seconds = left(kept.retained_until, wall_clock());
+        all &= is_claimed(transfer, retain_seconds, &chunks).await;
+    }
+}
+
+/// Asks for a whole lease; whether enough holders of each chunk gave it.
+async fn is_claimed(transfer: &Transfer, retain_seconds: u32, chunks: &[(ChunkId, u8)]) -> bool {
+    let asked = transfer.keeping.claim(retain_seconds);
+    let Some(held) = claim(transfer, asked, chunks).await else { return false };
+    chunks.iter().all(|(chunk, n)| held.get(chunk).is_some_and(|held| *held >= enough(*n)))
+}
+
+/// As many as a put waits for, by the code that suits so many shards: the book knows n only.
+fn enough(n: u8) -> u8 {
+    let k = n.saturating_mul(2).div_ceil(5).max(1);
+    Redundancy::new(k, n).map_or(n, Redundancy::write_quorum)
+}
+
+async fn note(transfer: &Transfer, root: ChunkId) -> std::io::Result<()> {
+    transfer.keeping.book(move |book| book.confirmed(root)).await
+}
