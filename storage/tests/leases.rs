@@ -167,6 +167,20 @@ fn a_book_from_before_claims_ended_is_lengthened_once_and_a_new_one_never() {
     claims.enter(seconds(0), &[claim(1, 1, 10, 0)], GRACE).unwrap();
     assert_eq!(claims.lengthen_all(seconds(99)).unwrap(), 0);
     assert_eq!(claims.of(&[chunk(1)]).unwrap()[0][0].until, seconds(10));
+
+    // Two chunks were claimed for 30 days.
+    let dir = tempfile::tempdir().unwrap();
+    let before = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/claims-before-expiry.redb");
+    std::fs::copy(before, dir.path().join("claims.redb")).unwrap();
+    let year = seconds(365 * 86_400);
+    for lengthened in [2, 0] {
+        let claims = Claims::open(dir.path()).unwrap().unwrap();
+        assert_eq!(claims.lengthen_all(year).unwrap(), lengthened);
+        assert_eq!(claims.expire(Moment(year.0 - 1), 10).unwrap(), 0, "nothing ends before");
+    }
+    let claims = Claims::open(dir.path()).unwrap().unwrap();
+    assert_eq!(claims.expire(year, 10).unwrap(), 2);
+    assert_eq!(claims.to_free(10).unwrap().len(), 2);
 }
 
 #[test]

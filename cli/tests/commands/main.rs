@@ -9,3 +9,4 @@ mod harness;
 mod interrupt;
 mod ring;
 mod round_trip;
+mod upgrade;
