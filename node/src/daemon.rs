@@ -22,7 +22,7 @@ use crate::handle::{Inner, NodeHandle};
 use crate::identity::Identity;
 use crate::leases::{
     HeldLeases, Keeping, confirm_in_background, count_lease_time, forget_in_background, free_in_background,
-    renew_in_background,
+    recover_in_background, renew_in_background,
 };
 use crate::listen::{LISTEN_FILE, ListenError, listen, remember};
 use crate::put::{Planned, Standing};
@@ -192,6 +192,7 @@ impl Daemon {
         count_lease_time(transfer.clone(), knows_others, leaving.clone());
         confirm_in_background(transfer.clone(), leaving.clone());
         forget_in_background(transfer.clone(), leaving.clone());
+        recover_in_background(transfer.clone(), leaving.clone());
         renew_in_background(transfer.clone(), dir.clone(), leaving.clone());
         let handle = NodeHandle {
             inner: Arc::new(Inner {

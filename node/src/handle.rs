@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chordage_dht::{Confirm, Key, Lookup, LookupOptions};
-use chordage_storage::lease::{Kept, KeptState};
+use chordage_storage::lease::{Kept, KeptState, RECOVERED};
 use chordage_storage::{ChunkId, ConvergenceSecret, Fingerprint, Link, Redundancy};
 use tokio_util::sync::CancellationToken;
 
@@ -79,7 +79,11 @@ impl NodeHandle {
     /// Asks how safe the object is and what repair will do about it; details of the `most` worst chunks.
     pub async fn explain(&self, link: &Link, most: usize) -> Result<Explanation, GetError> {
         let object = self.open(link).await?;
-        self.inner.repairer.explain(object.distinct_chunks(), object.redundancy(), most).await
+        let explained = self.inner.repairer.explain(object.distinct_chunks(), object.redundancy(), most);
+        let explanation = explained.await?;
+        // The log says why the book cannot be read.
+        let kept = self.inner.transfer.keeping.get(link.id()).await.ok().flatten();
+        Ok(Explanation { kept: kept.map(|kept| self.describe(kept)), ..explanation })
     }
 
     /// Has the holders of an object keep it for this daemon, from now on until it is forgotten.
@@ -119,6 +123,7 @@ impl NodeHandle {
         KeptObject {
             verify_link: Link::Verify { id: kept.root }.to_string(),
             state: match kept.state {
+                KeptState::Kept if kept.root == RECOVERED => "recovered",
                 KeptState::Kept => "kept",
                 KeptState::Forgetting | KeptState::Forgotten => "forgetting",
             }

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::leases::{Asked, Claimed, Freed, Freeing, HeldLeases, Put};
 use crate::pool::Pool;
-use crate::shards::{Parcel, ShardSet};
+use crate::shards::{Mine, Parcel, ShardSet};
 
 /// Shards that may wait for the writer. With the largest shards this is what bounds its memory.
 const QUEUE_MAX: usize = 32;
@@ -129,6 +129,16 @@ impl Store {
     pub(crate) async fn claims(&self, chunk: ChunkId) -> Result<Option<Vec<Claim>>, StoreError> {
         let leases = self.leases.clone();
         self.read(move |_| leases.of(chunk).map_err(|error| failed(&error))).await
+    }
+
+    /// What is kept for a writer, behind `after`, and where to go on if there is more.
+    pub(crate) async fn kept_for(
+        &self,
+        writer: Writer,
+        after: Option<ChunkId>,
+    ) -> Result<(Vec<Mine>, Option<ChunkId>), StoreError> {
+        let leases = self.leases.clone();
+        self.read(move |shards| leases.kept_for(shards, writer, after).map_err(|error| failed(&error))).await
     }
 
     /// Gives those of `chunks` that nobody claims a claim that is nobody's; returns how many.

@@ -10,7 +10,7 @@ mod disk;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chordage_storage::ChunkId;
-use chordage_storage::lease::{Keeps, Kept, KeptState, ObjectChunk};
+use chordage_storage::lease::{Keeps, Kept, KeptState, ObjectChunk, RECOVERED};
 use chordage_storage::repair::Moment;
 use disk::Disk;
 use proptest::prelude::*;
@@ -66,6 +66,28 @@ fn what_a_writer_says_is_numbered_by_its_book_and_never_by_its_clock() {
     let keeps = Keeps::open_files(Box::new(disk)).unwrap();
     assert_eq!(keeps.reserve_said(7, 10).unwrap(), 1010);
     assert_eq!(keeps.reserve_said(1_000_000, 10).unwrap(), 1020);
+    // A holder has heard of numbers that an older copy of the book does not know of.
+    keeps.raise_said(500).unwrap();
+    assert_eq!(keeps.reserve_said(7, 10).unwrap(), 1030);
+    keeps.raise_said(5000).unwrap();
+    assert_eq!(keeps.reserve_said(7, 10).unwrap(), 5000);
+}
+
+#[test]
+fn what_only_holders_know_of_is_kept_as_an_object_of_its_own() {
+    let keeps = Keeps::open_files(Box::new(Disk::new(1))).unwrap();
+    keeps.keep(&one_kept(9), &[(chunk(1), 6)]).unwrap();
+    keeps.keep(&one_kept(8), &[(chunk(2), 6)]).unwrap();
+    keeps.begin_forgetting(chunk(8)).unwrap().unwrap();
+    let all = [chunk(1), chunk(2), chunk(3), chunk(4)];
+    assert_eq!(keeps.unknown(&all).unwrap(), [chunk(3), chunk(4)], "what is being forgotten is known");
+    keeps.recover(Moment(5), &[(chunk(3), 6)]).unwrap();
+    keeps.recover(Moment(6), &[(chunk(4), 6)]).unwrap();
+    assert!(keeps.unknown(&all).unwrap().is_empty());
+    let recovered = keeps.get(RECOVERED).unwrap().unwrap();
+    assert_eq!((recovered.chunks, recovered.since, recovered.confirmed), (2, Moment(5), true));
+    let renewed: Vec<ChunkId> = keeps.chunks(None, 10).unwrap().iter().map(|part| part.chunk).collect();
+    assert_eq!(renewed, [chunk(1), chunk(3), chunk(4)]);
 }
 
 #[test]

@@ -94,6 +94,29 @@ fn a_retained_claim_is_not_dropped_before_its_date_by_anybody() {
 }
 
 #[test]
+fn what_a_writer_has_claimed_is_listed_page_by_page() {
+    let claims = Claims::open_files(Box::new(Disk::new(1))).unwrap();
+    let all: Vec<_> = (0..200).map(|number| claim(number, 1 + number % 2, 10, 0)).collect();
+    claims.enter(seconds(0), &all, GRACE).unwrap();
+    let (mut found, mut after, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let page = claims.listed(writer(2), after, 30).unwrap();
+        assert!(page.claims.len() <= 30);
+        found.extend(page.claims.iter().map(|(chunk, _)| *chunk));
+        pages += 1;
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, (0..200).filter(|number| number % 2 == 1).map(chunk).collect::<Vec<_>>());
+    assert_eq!(pages, 4);
+    // However few it has, no page looks through everything.
+    let page = claims.listed(writer(3), None, 2).unwrap();
+    assert_eq!((page.claims.len(), page.next), (0, Some(chunk(64))));
+}
+
+#[test]
 fn another_writers_claim_is_not_dropped() {
     let claims = Claims::open_files(Box::new(Disk::new(1))).unwrap();
     claims.enter(seconds(0), &[claim(1, 1, 10, 0)], GRACE).unwrap();

@@ -1,6 +1,7 @@
 //! `chordage explain`.
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use chordage_node::api::types::{ChunkExplained, Explanation};
 use clap::Args;
@@ -83,6 +84,18 @@ fn describe(explanation: &Explanation) -> Vec<String> {
             human::count(*hang_on_one_zone, "chunk could not be read", "chunks could not be read")
         ));
     }
+    lines.push(match &explanation.kept {
+        Some(kept) if kept.state == "kept" => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            let left = human::seconds(kept.until.saturating_sub(now) as f64);
+            format!(
+                "kept       by this daemon; its holders keep it for {left} if they do not hear of it again"
+            )
+        }
+        Some(_) => "kept       no more: this daemon is telling its holders".to_owned(),
+        None => "kept       by others, if by anybody: this daemon does not keep it (chordage keep LINK)"
+            .to_owned(),
+    });
     for chunk in &explanation.worst {
         lines.extend(describe_chunk(chunk));
     }

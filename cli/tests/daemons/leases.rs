@@ -25,7 +25,7 @@ enabled = false
 ";
 
 /// Claims that do not end in the time of a test, unless a put is not finished or nobody's claim was dropped.
-const LONG: &str = "\
+pub(crate) const LONG: &str = "\
 [leases]
 lease_seconds = 6000
 unfinished_seconds = 8
@@ -36,7 +36,7 @@ enabled = false
 ";
 
 impl Net {
-    async fn short_lived(nodes: usize, settings: &str) -> Self {
+    pub(crate) async fn short_lived(nodes: usize, settings: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("settings.toml");
         fs::write(&file, settings).unwrap();
@@ -47,12 +47,12 @@ impl Net {
         Self::of(net, dir)
     }
 
-    async fn forget(&self, node: usize, link: &str) -> Value {
+    pub(crate) async fn forget(&self, node: usize, link: &str) -> Value {
         json_of(&self.run(node, ["forget", "--json"], [link]).await)
     }
 
     /// Bytes of shards on all living daemons.
-    async fn stored(&self) -> u64 {
+    pub(crate) async fn stored(&self) -> u64 {
         let mut bytes = 0;
         for node in self.net.living() {
             bytes += self.net.status(node).await.unwrap().stored_bytes;
@@ -60,7 +60,7 @@ impl Net {
         bytes
     }
 
-    async fn wait_stored(&self, what: &str, right: impl Fn(u64) -> bool) {
+    pub(crate) async fn wait_stored(&self, what: &str, right: impl Fn(u64) -> bool) {
         let look = async || match self.stored().await {
             bytes if right(bytes) => Ok(()),
             bytes => Err(format!("{bytes} bytes are stored")),
@@ -224,6 +224,8 @@ async fn what_was_never_finished_is_freed_by_itself() {
     let keeps = json_of(&net.run(1, ["keeps", "--json"], [] as [&str; 0]).await);
     let [since, until] = ["since", "until"].map(|field| keeps[0][field].as_u64().unwrap());
     assert!(until >= since + 6000, "{keeps}");
+    assert_eq!(net.explain(1, &finished).await["kept"], keeps[0]);
+    assert!(net.explain(0, &finished).await["kept"].is_null());
 }
 
 /// A put may take longer than the shards of an unfinished one are kept.

@@ -15,6 +15,7 @@ mod lookups;
 mod membership;
 mod nat;
 mod reading;
+mod recovered;
 mod repair;
 mod restart;
 mod testnet_command;

@@ -7,13 +7,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chordage_storage::lease::{
-    Claim, Claims, Dropped, LeaseClock, Limits, NewClaim, ORPHAN, Reading, Totals,
+    Claim, Claims, Dropped, LeaseClock, Limits, Listed, NewClaim, ORPHAN, Reading, Totals,
 };
 use chordage_storage::repair::Moment;
 use chordage_storage::{ChunkId, ShardKey, ShardStore, Writer};
 
 use super::{Asked, LeaseConfig};
 use crate::repair::wall_clock;
+use crate::shards::{HAS_MAX, Mine};
 
 /// Claims that one step ends, and chunks whose shards one step deletes. The writer of shards does nothing else meanwhile.
 const ENDED_MAX: usize = 512;
@@ -215,6 +216,25 @@ impl HeldLeases {
         let over = self.expire && !states.is_empty();
         let ended = left.is_empty() && (over || self.claims.waiting(&[chunk])?.contains(&true));
         Ok((!ended).then_some(left))
+    }
+
+    /// At most [`HAS_MAX`] chunks that are kept for a writer, behind `after`, and where to go on if there are more.
+    pub(crate) fn kept_for(
+        &self,
+        shards: &ShardStore,
+        writer: Writer,
+        after: Option<ChunkId>,
+    ) -> io::Result<(Vec<Mine>, Option<ChunkId>)> {
+        let now = self.now();
+        let Listed { claims, next } = self.claims.listed(writer, after, HAS_MAX)?;
+        let mut kept = Vec::with_capacity(claims.len());
+        for (chunk, state) in claims {
+            // Of what is damaged or gone nobody has to know.
+            let Some(descriptor) = shards.descriptor(&chunk).map_err(unreadable)? else { continue };
+            let n = descriptor.redundancy().n();
+            kept.push(Mine { chunk, n, lease_seconds: state.left(now).lease_seconds, said: state.said });
+        }
+        Ok((kept, next))
     }
 
     /// Gives what nobody claims a claim that is nobody's; returns how many chunks that were.

@@ -36,6 +36,9 @@ pub(crate) enum ForgetError {
 /// Numbers that are reserved on the disk at a time: one for each shard that is sent, so that reserving is rare.
 const SAID_RESERVED: u64 = 1 << 20;
 
+/// Numbers that are skipped at a time at most, because a holder says that they were used: those of 65,536 starts.
+const SAID_SKIPPED_MAX: u64 = 1 << 36;
+
 /// The numbers of what this daemon says to holders. See [`said`](Keeping::said).
 struct Said {
     next: u64,
@@ -152,6 +155,21 @@ impl Keeping {
         let number = said.next;
         said.next = number.saturating_add(1);
         number
+    }
+
+    /// A holder has heard `heard` of this daemon: what is said from now on has higher numbers, also after a restart. A book
+    /// that was lost, or an older copy, does not know of all numbers that were used. A holder that makes one up skips some
+    /// millions of years of numbers at the most.
+    pub(super) async fn raise_said(&self, heard: u64) -> std::io::Result<()> {
+        let next = self.inner.said.lock().unwrap_or_else(PoisonError::into_inner).next;
+        let at_least = heard.saturating_add(1);
+        if at_least <= next || at_least > next.saturating_add(SAID_SKIPPED_MAX) {
+            return Ok(());
+        }
+        self.book(move |book| book.raise_said(at_least)).await?;
+        let mut said = self.inner.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.reserve(&self.inner.book);
+        Ok(())
     }
 
     /// Begins to keep something: see [`Promise`].

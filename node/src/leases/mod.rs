@@ -10,6 +10,8 @@
 //!  forget ────────┴────────────▶ forgetting: drops ──────────┘
 //! ```
 //!
+//! What holders keep for this daemon and its book does not know of is recovered.
+//!
 //! What it all means, and what is done when in doubt, is decided in [`chordage_storage::lease`].
 
 mod ask;
@@ -20,6 +22,7 @@ mod held;
 mod keeping;
 mod presence;
 mod promise;
+mod recovering;
 mod renewal;
 mod settings;
 
@@ -34,6 +37,7 @@ pub(crate) use self::held::{Claimed, Freed, HeldLeases, Put};
 pub(crate) use self::keeping::{ForgetError, Keeping};
 pub(crate) use self::presence::count_lease_time;
 pub(crate) use self::promise::{KeepError, Promise, Promised};
+pub(crate) use self::recovering::recover_in_background;
 pub(crate) use self::renewal::renew_in_background;
 pub use self::settings::LeaseConfig;
 

@@ -57,6 +57,7 @@ impl Repairer {
             node_loss_per_month: churn.per_hour() * 720.0,
             observed_node_hours: churn.node_hours,
             observed_losses: churn.losses,
+            kept: None,
             worst: Vec::new(),
         };
         // ln of the probability that everything survives the year.

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::link::{self, Outgoing};
 use super::parcel::Parcel;
 use super::protocol::{
-    HAS_MAX, RECORDS_MAX, Refusal, Reply, Request, ShardSet, split_payload, split_records,
+    HAS_MAX, Mine, RECORDS_MAX, Refusal, Reply, Request, ShardSet, split_payload, split_records,
 };
 use super::traffic::TrafficCounters;
 use crate::driver::DriverHandle;
@@ -180,6 +180,22 @@ impl ShardClient {
             (Reply::Claims(mut claims), _) => {
                 claims.truncate(MAX_WRITERS);
                 Ok(claims)
+            }
+            _ => Err(CallError::Nonsense),
+        }
+    }
+
+    /// Asks `peer` what it keeps for this daemon, behind `after`; and where to go on.
+    pub(crate) async fn mine(
+        &self,
+        peer: &Peer,
+        after: Option<ChunkId>,
+        deadline: Instant,
+    ) -> Result<(Vec<Mine>, Option<ChunkId>), CallError> {
+        match self.call(peer, Request::Mine { after }, Vec::new(), deadline).await? {
+            // Who does not go on would be asked for ever.
+            (Reply::Mine { kept, next }, _) if kept.len() <= HAS_MAX && (next.is_none() || next > after) => {
+                Ok((kept, next))
             }
             _ => Err(CallError::Nonsense),
         }

@@ -13,6 +13,6 @@ mod traffic;
 pub(crate) use client::Fetched;
 pub(crate) use client::{CallError, ReceivedShard, ShardClient};
 pub(crate) use parcel::Parcel;
-pub(crate) use protocol::{HAS_MAX, RECORDS_MAX, Refusal, ShardSet};
+pub(crate) use protocol::{HAS_MAX, Mine, RECORDS_MAX, Refusal, ShardSet};
 pub(crate) use server::ShardServer;
 pub(crate) use traffic::TrafficCounters;

@@ -38,6 +38,8 @@ pub(crate) enum Request {
     Drop { said: u64, chunks: Vec<ChunkId> },
     /// Who claims this chunk, for how much longer?
     Claims { chunk: ChunkId },
+    /// What is kept for the sender, behind this chunk?
+    Mine { after: Option<ChunkId> },
 }
 
 /// An answer.
@@ -73,6 +75,20 @@ pub(crate) enum Reply {
     Dropped { dropped: u32, retained: u32 },
     /// The claims on a chunk, with what is left of them.
     Claims(Vec<Claim>),
+    /// At most [`HAS_MAX`] chunks that are kept for who asked, in order, and where to go on if there are more.
+    Mine { kept: Vec<Mine>, next: Option<ChunkId> },
+}
+
+/// A chunk that a holder keeps for a writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mine {
+    pub(crate) chunk: ChunkId,
+    /// Shards that it has in all.
+    pub(crate) n: u8,
+    /// What is left of the claim.
+    pub(crate) lease_seconds: u32,
+    /// When the writer said so, by its own count.
+    pub(crate) said: u64,
 }
 
 /// Why a holder did not keep a shard. A closed list, so that a writer knows whether to ask again.

@@ -175,6 +175,10 @@ impl ShardServer {
                 let claims = self.store.claims(chunk).await;
                 (claims.map_or(Reply::Failed, |claims| Reply::Claims(claims.unwrap_or_default())), Vec::new())
             }
+            Request::Mine { after } => {
+                let kept = self.store.kept_for(by, after).await;
+                (kept.map_or(Reply::Failed, |(kept, next)| Reply::Mine { kept, next }), Vec::new())
+            }
             Request::Fetch { chunk, skip } => match self.store.get(chunk, skip).await {
                 Ok(Some(shard)) => match u32::try_from(shard.descriptor.len()) {
                     Ok(descriptor_len) => (

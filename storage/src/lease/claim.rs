@@ -133,6 +133,15 @@ impl ClaimState {
     }
 }
 
+/// Some claims of a writer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// In the order of chunks.
+    pub claims: Vec<(ChunkId, ClaimState)>,
+    /// Behind which chunk to go on; `None`: there are no more.
+    pub next: Option<ChunkId>,
+}
+
 /// What came of dropping.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {

@@ -7,10 +7,10 @@ use std::time::Duration;
 use redb::{ReadableTable, WriteTransaction};
 
 use super::book::Book;
-use super::claim::{ClaimState, Dropped, NewClaim, Totals};
+use super::claim::{ClaimState, Dropped, Listed, NewClaim, Totals};
 use super::clock::Reading;
 use super::tables::{
-    CLAIMS, ENDS, EndKey, FREEING, Key, LENGTHENED, STATE, Tables, VERSION, WRITERS, end_key, of, parts,
+    CLAIMS, ENDS, EndKey, FREEING, Key, LENGTHENED, STATE, Tables, VERSION, WRITERS, end_key, key, of, parts,
     prepare,
 };
 use crate::database::failed;
@@ -249,6 +249,31 @@ impl Claims {
         self.book.read(|txn| {
             let table = txn.open_table(CLAIMS).map_err(failed)?;
             chunks.iter().map(|chunk| of(&table, *chunk)).collect()
+        })
+    }
+
+    /// At most `most` claims of one writer behind `after` in the order of chunks, and where to go on; `None` when there are
+    /// no more. It looks at no more than 32 claims of anybody's for each of `most`, so that there may be more even where
+    /// few are returned.
+    pub fn listed(&self, writer: Writer, after: Option<ChunkId>, most: usize) -> io::Result<Listed> {
+        use std::ops::Bound;
+        self.book.read(|txn| {
+            let claims = txn.open_table(CLAIMS).map_err(failed)?;
+            let after = after.map(|after| key(after, Writer([0xff; 32])));
+            let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let mut found = Vec::new();
+            for (looked, row) in claims.range::<&Key>((start, Bound::Unbounded)).map_err(failed)?.enumerate()
+            {
+                let (key, state) = row.map_err(failed)?;
+                let (chunk, by) = parts(key.value());
+                if by == writer {
+                    found.push((chunk, ClaimState::decode(by, state.value())));
+                }
+                if found.len() >= most || looked >= most.saturating_mul(32) {
+                    return Ok(Listed { claims: found, next: Some(chunk) });
+                }
+            }
+            Ok(Listed { claims: found, next: None })
         })
     }
 

@@ -24,6 +24,9 @@ use crate::ids::ChunkId;
 use crate::repair::Moment;
 use crate::store::{Files, OsFiles};
 
+/// What the chunks are parts of that holders keep for this writer, and of which its book knew nothing.
+pub const RECOVERED: ChunkId = ChunkId([0; 32]);
+
 const FILE: &str = "keeps.redb";
 const VERSION: u32 = 1;
 
@@ -197,6 +200,51 @@ impl Keeps {
             said.insert((), next.saturating_add(count)).map_err(failed)?;
             Ok(next)
         })
+    }
+
+    /// Skips numbers, durably: those that are reserved next are `at_least` so high. A book that was lost, or that is an older
+    /// copy, may not know of all that were used.
+    pub fn raise_said(&self, at_least: u64) -> io::Result<()> {
+        self.book.change(true, |txn| {
+            let mut said = txn.open_table(SAID).map_err(failed)?;
+            let next = said.get(()).map_err(failed)?.map_or(0, |row| row.value());
+            said.insert((), next.max(at_least)).map_err(failed)?;
+            Ok(())
+        })
+    }
+
+    /// Those of some chunks that belong to no object at all, kept or not.
+    pub fn unknown(&self, chunks: &[ChunkId]) -> io::Result<Vec<ChunkId>> {
+        self.book.read(|txn| {
+            let refs = txn.open_table(REFS).map_err(failed)?;
+            let mut unknown = Vec::new();
+            for chunk in chunks {
+                let (first, last) = (pair(*chunk, ChunkId([0; 32])), pair(*chunk, ChunkId([0xff; 32])));
+                if refs.range::<&[u8; 64]>(&first..=&last).map_err(failed)?.next().is_none() {
+                    unknown.push(*chunk);
+                }
+            }
+            Ok(unknown)
+        })
+    }
+
+    /// Keeps chunks, each with its n, of which only holders know that they are kept, durably: as parts of [`RECOVERED`], since
+    /// nobody but a reader knows of which object they are.
+    pub fn recover(&self, now: Moment, chunks: &[(ChunkId, u8)]) -> io::Result<()> {
+        let before = self.get(RECOVERED)?.filter(|kept| kept.state == KeptState::Kept);
+        let object = Kept {
+            root: RECOVERED,
+            state: KeptState::Kept,
+            put: false,
+            since: now,
+            bytes: 0,
+            stored_bytes: 0,
+            until: None,
+            retained_until: Moment(0),
+            chunks: before.map_or(0, |before| before.chunks) + chunks.len() as u64,
+            confirmed: true,
+        };
+        self.keep(&object, chunks)
     }
 
     /// One object.

@@ -22,10 +22,10 @@ mod clock;
 mod keeps;
 mod tables;
 
-pub use claim::{Claim, ClaimState, Dropped, Limits, MAX_WRITERS, NewClaim, Rejected, Totals};
+pub use claim::{Claim, ClaimState, Dropped, Limits, Listed, MAX_WRITERS, NewClaim, Rejected, Totals};
 pub use claims::Claims;
 pub use clock::{LeaseClock, Reading};
-pub use keeps::{Keeps, Kept, KeptState, NeededChunk, ObjectChunk};
+pub use keeps::{Keeps, Kept, KeptState, NeededChunk, ObjectChunk, RECOVERED};
 
 use crate::ids::Writer;
 

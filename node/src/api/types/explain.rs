@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::KeptObject;
+
 /// How safe an object is, and what will be done about it. Answer of `GET /v1/objects/{link}/explain`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
@@ -30,6 +32,10 @@ pub struct Explanation {
     pub observed_node_hours: f64,
     /// How many of them it saw go and not come back.
     pub observed_losses: u64,
+    /// Present when the daemon that was asked keeps it, or is forgetting it: since when, and until when its holders keep it
+    /// without hearing of that daemon again. Other daemons may keep it too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<KeptObject>,
     /// Chunks in detail, those with the fewest shards to spare first; as many as were asked for.
     pub worst: Vec<ChunkExplained>,
 }

@@ -9,7 +9,8 @@ use utoipa::ToSchema;
 pub struct KeptObject {
     /// Its verify link, which names it and cannot read it.
     pub verify_link: String,
-    /// `kept`, or `forgetting` while its chunks are being dropped.
+    /// `kept`, or `forgetting` while its chunks are being dropped; `recovered` for what holders keep for this daemon and its
+    /// book did not know: it was lost, or is an older copy.
     pub state: String,
     /// Whether it was put through this daemon, rather than kept later.
     pub put: bool,
