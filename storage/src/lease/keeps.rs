@@ -24,15 +24,12 @@ use crate::ids::ChunkId;
 use crate::repair::Moment;
 use crate::store::{Files, OsFiles};
 
-/// What the chunks are parts of that holders keep for this writer, and of which its book knew nothing.
-pub const RECOVERED: ChunkId = ChunkId([0; 32]);
-
 const FILE: &str = "keeps.redb";
 const VERSION: u32 = 1;
 
 type ObjectRow = (u8, u8, u64, u64, u64, u64, u64, u64);
 const OBJECTS: TableDefinition<'static, &[u8; 32], ObjectRow> = TableDefinition::new("objects");
-const REFS: TableDefinition<'static, &[u8; 64], u8> = TableDefinition::new("refs");
+pub(super) const REFS: TableDefinition<'static, &[u8; 64], u8> = TableDefinition::new("refs");
 const PARTS: TableDefinition<'static, &[u8; 64], ()> = TableDefinition::new("parts");
 const STATE: TableDefinition<'static, (), u32> = TableDefinition::new("state");
 const UNCONFIRMED: TableDefinition<'static, &[u8; 32], ()> = TableDefinition::new("unconfirmed");
@@ -140,7 +137,7 @@ pub struct ObjectChunk {
 /// See the module's description.
 #[derive(Debug)]
 pub struct Keeps {
-    book: Book,
+    pub(super) book: Book,
 }
 
 impl Keeps {
@@ -211,40 +208,6 @@ impl Keeps {
             said.insert((), next.max(at_least)).map_err(failed)?;
             Ok(())
         })
-    }
-
-    /// Those of some chunks that belong to no object at all, kept or not.
-    pub fn unknown(&self, chunks: &[ChunkId]) -> io::Result<Vec<ChunkId>> {
-        self.book.read(|txn| {
-            let refs = txn.open_table(REFS).map_err(failed)?;
-            let mut unknown = Vec::new();
-            for chunk in chunks {
-                let (first, last) = (pair(*chunk, ChunkId([0; 32])), pair(*chunk, ChunkId([0xff; 32])));
-                if refs.range::<&[u8; 64]>(&first..=&last).map_err(failed)?.next().is_none() {
-                    unknown.push(*chunk);
-                }
-            }
-            Ok(unknown)
-        })
-    }
-
-    /// Keeps chunks, each with its n, of which only holders know that they are kept, durably: as parts of [`RECOVERED`], since
-    /// nobody but a reader knows of which object they are.
-    pub fn recover(&self, now: Moment, chunks: &[(ChunkId, u8)]) -> io::Result<()> {
-        let before = self.get(RECOVERED)?.filter(|kept| kept.state == KeptState::Kept);
-        let object = Kept {
-            root: RECOVERED,
-            state: KeptState::Kept,
-            put: false,
-            since: now,
-            bytes: 0,
-            stored_bytes: 0,
-            until: None,
-            retained_until: Moment(0),
-            chunks: before.map_or(0, |before| before.chunks) + chunks.len() as u64,
-            confirmed: true,
-        };
-        self.keep(&object, chunks)
     }
 
     /// One object.
@@ -503,7 +466,7 @@ fn needed_beside(
     Ok(false)
 }
 
-fn pair(first: ChunkId, second: ChunkId) -> [u8; 64] {
+pub(super) fn pair(first: ChunkId, second: ChunkId) -> [u8; 64] {
     let mut key = [0; 64];
     key[..32].copy_from_slice(&first.0);
     key[32..].copy_from_slice(&second.0);

@@ -20,12 +20,14 @@ mod claim;
 mod claims;
 mod clock;
 mod keeps;
+mod recovered;
 mod tables;
 
 pub use claim::{Claim, ClaimState, Dropped, Limits, Listed, MAX_WRITERS, NewClaim, Rejected, Totals};
 pub use claims::Claims;
 pub use clock::{LeaseClock, Reading};
-pub use keeps::{Keeps, Kept, KeptState, NeededChunk, ObjectChunk, RECOVERED};
+pub use keeps::{Keeps, Kept, KeptState, NeededChunk, ObjectChunk};
+pub use recovered::RECOVERED;
 
 use crate::ids::Writer;
 
