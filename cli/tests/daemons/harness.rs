@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use chordage_testnet::{Plan, Testnet};
+use chordage_node::api::types::Health;
+use chordage_testnet::{Plan, Testnet, wait_until};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use serde_json::Value;
@@ -149,4 +150,95 @@ pub(crate) fn processes_of(dir: &Path) -> Vec<u32> {
         }
     }
     found
+}
+
+/// Seconds where a network of real life has hours and days.
+pub(crate) const IMPATIENT: &str = "\
+[repair]
+survey_seconds = 1
+suspect_seconds = 1
+lost_seconds = 3
+restore_seconds = 1
+turn_seconds = 20
+bytes_per_second = 50000000
+brake_percent = 100
+";
+
+/// Claims that do not end in the time of a test, unless a put is not finished or nobody's claim was dropped.
+pub(crate) const LONG: &str = "\
+[leases]
+lease_seconds = 6000
+unfinished_seconds = 8
+renew_seconds = 2
+orphan_seconds = 6000
+[repair]
+enabled = false
+";
+
+impl Net {
+    /// A network whose daemons have settings of their own.
+    pub(crate) async fn with_settings(nodes: usize, settings: &str) -> Self {
+        Self::in_zones(nodes, 0, settings).await
+    }
+
+    /// The same, with daemons in so many failure domains, in turn.
+    pub(crate) async fn in_zones(nodes: usize, zones: usize, settings: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("settings.toml");
+        fs::write(&file, settings).unwrap();
+        let mut plan = Plan::new(PROGRAM, dir.path().join("net"), nodes);
+        plan.zones = zones;
+        plan.daemon_args = vec!["--config".into(), file.display().to_string()];
+        let net = Testnet::start(plan).await.unwrap();
+        net.wait_settled(PATIENCE).await.unwrap();
+        Self::of(net, dir)
+    }
+
+    pub(crate) async fn explain(&self, node: usize, link: &str) -> Value {
+        json_of(&self.run(node, ["explain", "--json"], [link]).await)
+    }
+
+    pub(crate) async fn health(&self, node: usize, link: &str) -> Health {
+        self.net.client(node).unwrap().stat(link, true).await.unwrap().health.expect("asked for")
+    }
+
+    /// Waits until every shard of an object is on a live node.
+    pub(crate) async fn wait_whole(&self, node: usize, link: &str) {
+        let whole = async || {
+            let health = self.health(node, link).await;
+            if health.full == health.chunks {
+                Ok(())
+            } else {
+                Err(format!("{} of {} chunks are whole", health.full, health.chunks))
+            }
+        };
+        wait_until("every shard is there", PATIENCE, whole).await.unwrap();
+    }
+
+    pub(crate) async fn forget(&self, node: usize, link: &str) -> Value {
+        json_of(&self.run(node, ["forget", "--json"], [link]).await)
+    }
+
+    /// Bytes of shards on all living daemons.
+    pub(crate) async fn stored(&self) -> u64 {
+        let mut bytes = 0;
+        for node in self.net.living() {
+            bytes += self.net.status(node).await.unwrap().stored_bytes;
+        }
+        bytes
+    }
+
+    pub(crate) async fn wait_stored(&self, what: &str, right: impl Fn(u64) -> bool) {
+        let look = async || match self.stored().await {
+            bytes if right(bytes) => Ok(()),
+            bytes => Err(format!("{bytes} bytes are stored")),
+        };
+        wait_until(what, PATIENCE, look).await.unwrap();
+    }
+
+    /// What a daemon keeps.
+    pub(crate) async fn keeps(&self, node: usize) -> Vec<Value> {
+        let keeps = json_of(&self.run(node, ["keeps", "--json"], [] as [&str; 0]).await);
+        keeps.as_array().unwrap().clone()
+    }
 }

@@ -9,13 +9,12 @@ mod crash;
 mod damage;
 mod demo;
 mod full;
+#[allow(dead_code, reason = "shared with the faults, and each uses a part")]
 mod harness;
-mod leases;
 mod lookups;
 mod membership;
 mod nat;
 mod reading;
-mod recovered;
 mod repair;
 mod restart;
 mod testnet_command;

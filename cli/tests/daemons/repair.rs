@@ -3,65 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use chordage_node::api::types::Health;
-use chordage_testnet::{Plan, Testnet, wait_until};
-use serde_json::Value;
+use chordage_testnet::wait_until;
 
 use crate::damage::{files_below, flip_bytes};
-use crate::harness::{Net, PATIENCE, PROGRAM, json_of, random_bytes};
-
-/// Seconds where a network of real life has hours and days.
-pub(crate) const IMPATIENT: &str = "\
-[repair]
-survey_seconds = 1
-suspect_seconds = 1
-lost_seconds = 3
-restore_seconds = 1
-turn_seconds = 20
-bytes_per_second = 50000000
-brake_percent = 100
-";
+use crate::harness::{IMPATIENT, Net, PATIENCE, json_of, random_bytes};
 
 impl Net {
-    /// A network whose daemons have settings of their own.
-    pub(crate) async fn with_settings(nodes: usize, settings: &str) -> Self {
-        Self::in_zones(nodes, 0, settings).await
-    }
-
-    /// The same, with daemons in so many failure domains, in turn.
-    pub(crate) async fn in_zones(nodes: usize, zones: usize, settings: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("settings.toml");
-        fs::write(&file, settings).unwrap();
-        let mut plan = Plan::new(PROGRAM, dir.path().join("net"), nodes);
-        plan.zones = zones;
-        plan.daemon_args = vec!["--config".into(), file.display().to_string()];
-        let net = Testnet::start(plan).await.unwrap();
-        net.wait_settled(PATIENCE).await.unwrap();
-        Self::of(net, dir)
-    }
-
-    pub(crate) async fn explain(&self, node: usize, link: &str) -> Value {
-        json_of(&self.run(node, ["explain", "--json"], [link]).await)
-    }
-
-    async fn health(&self, node: usize, link: &str) -> Health {
-        self.net.client(node).unwrap().stat(link, true).await.unwrap().health.expect("asked for")
-    }
-
-    /// Waits until every shard of an object is on a live node.
-    pub(crate) async fn wait_whole(&self, node: usize, link: &str) {
-        let whole = async || {
-            let health = self.health(node, link).await;
-            if health.full == health.chunks {
-                Ok(())
-            } else {
-                Err(format!("{} of {} chunks are whole", health.full, health.chunks))
-            }
-        };
-        wait_until("every shard is there", PATIENCE, whole).await.unwrap();
-    }
-
     /// Shards that living daemons have made again.
     async fn repaired(&self) -> u64 {
         let mut shards = 0;

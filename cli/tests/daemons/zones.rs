@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::harness::{Net, random_bytes};
-use crate::repair::IMPATIENT;
+use crate::harness::{IMPATIENT, Net, random_bytes};
 
 const BYTES: usize = 6_000_000;
 

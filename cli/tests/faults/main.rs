@@ -1,8 +1,12 @@
-//! Stories of clients and holders that do not do their part: whoever else is there must not suffer from it.
+//! Stories of faults on real daemons: who is killed, absent, slow or cut off, and what is damaged or lost. Nothing kept is lost,
+//! nothing forgotten stays, and nobody waits without a word.
 
 #![allow(clippy::unwrap_used)]
 
+mod addresses;
 #[allow(dead_code, reason = "shared with the other stories, of which each uses a part")]
 #[path = "../daemons/harness.rs"]
 mod harness;
+mod leases;
+mod recovered;
 mod slow;

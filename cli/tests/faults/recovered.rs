@@ -4,19 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use chordage_testnet::wait_until;
-use serde_json::Value;
 
-use crate::harness::{Net, PATIENCE, json_of, random_bytes};
-use crate::leases::LONG;
+use crate::harness::{LONG, Net, PATIENCE, json_of, random_bytes};
 
 const MB: usize = 1_000_000;
 
 impl Net {
-    async fn keeps(&self, node: usize) -> Vec<Value> {
-        let keeps = json_of(&self.run(node, ["keeps", "--json"], [] as [&str; 0]).await);
-        keeps.as_array().unwrap().clone()
-    }
-
     /// Waits until so many chunks are recovered; the link by which they can be forgotten.
     async fn wait_recovered(&self, node: usize, chunks: u64) -> String {
         let look = async || {
@@ -46,7 +39,7 @@ fn copy(from: &Path, to: &Path) {
 /// The book of what is kept is lost: what it kept stays, is known again as far as holders can say, and can be forgotten.
 #[tokio::test]
 async fn what_a_lost_book_kept_stays_and_can_be_forgotten() {
-    let mut net = Net::short_lived(5, LONG).await;
+    let mut net = Net::with_settings(5, LONG).await;
     let link = net.put(0, "2/4", &net.random_file("kept", MB, 1)).await;
     let others = net.put(1, "2/4", &net.random_file("of another", MB, 2)).await;
     let [kept] = &net.keeps(0).await[..] else { panic!("one object is kept") };
@@ -70,7 +63,7 @@ async fn what_a_lost_book_kept_stays_and_can_be_forgotten() {
 /// copy counts what it says to holders from lower numbers.
 #[tokio::test]
 async fn what_was_put_after_a_copy_was_made_stays_and_can_be_forgotten() {
-    let mut net = Net::short_lived(5, LONG).await;
+    let mut net = Net::with_settings(5, LONG).await;
     let (data, older) = (net.net.data_dir(0), net.path("older"));
     let first = net.put(0, "2/4", &net.random_file("first", MB, 1)).await;
     net.net.kill(&[0]).unwrap();

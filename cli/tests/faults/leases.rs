@@ -1,15 +1,12 @@
 //! What nobody keeps is freed, and nothing else is.
 
-use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
-use chordage_testnet::{Plan, Testnet, wait_until};
-use serde_json::Value;
+use chordage_testnet::wait_until;
 use tokio::io::AsyncWriteExt;
 
-use crate::harness::{Net, PATIENCE, PROGRAM, chordage, json_of, random_bytes, shown};
-use crate::repair::IMPATIENT;
+use crate::harness::{IMPATIENT, LONG, Net, PATIENCE, chordage, json_of, random_bytes, shown};
 
 const MB: usize = 1_000_000;
 
@@ -24,51 +21,6 @@ expire = true
 enabled = false
 ";
 
-/// Claims that do not end in the time of a test, unless a put is not finished or nobody's claim was dropped.
-pub(crate) const LONG: &str = "\
-[leases]
-lease_seconds = 6000
-unfinished_seconds = 8
-renew_seconds = 2
-orphan_seconds = 6000
-[repair]
-enabled = false
-";
-
-impl Net {
-    pub(crate) async fn short_lived(nodes: usize, settings: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("settings.toml");
-        fs::write(&file, settings).unwrap();
-        let mut plan = Plan::new(PROGRAM, dir.path().join("net"), nodes);
-        plan.daemon_args = vec!["--config".into(), file.display().to_string()];
-        let net = Testnet::start(plan).await.unwrap();
-        net.wait_settled(PATIENCE).await.unwrap();
-        Self::of(net, dir)
-    }
-
-    pub(crate) async fn forget(&self, node: usize, link: &str) -> Value {
-        json_of(&self.run(node, ["forget", "--json"], [link]).await)
-    }
-
-    /// Bytes of shards on all living daemons.
-    pub(crate) async fn stored(&self) -> u64 {
-        let mut bytes = 0;
-        for node in self.net.living() {
-            bytes += self.net.status(node).await.unwrap().stored_bytes;
-        }
-        bytes
-    }
-
-    pub(crate) async fn wait_stored(&self, what: &str, right: impl Fn(u64) -> bool) {
-        let look = async || match self.stored().await {
-            bytes if right(bytes) => Ok(()),
-            bytes => Err(format!("{bytes} bytes are stored")),
-        };
-        wait_until(what, PATIENCE, look).await.unwrap();
-    }
-}
-
 /// Two seconds after a put, in which holders make the claims durable that came with its shards. Nothing outside shows it.
 async fn claims_are_durable() {
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -76,7 +28,7 @@ async fn claims_are_durable() {
 
 #[tokio::test]
 async fn what_is_forgotten_is_freed_and_what_others_keep_is_not() {
-    let mut net = Net::short_lived(6, SHORT).await;
+    let mut net = Net::with_settings(6, SHORT).await;
     let doomed = net.put(0, "2/4", &net.random_file("doomed", 12 * MB, 1)).await;
     let own = net.put(0, "2/4", &net.random_file("own", 3 * MB, 2)).await;
     let shared = net.put(0, "2/4", &net.random_file("shared", 3 * MB, 3)).await;
@@ -129,7 +81,7 @@ async fn what_repair_made_again_is_kept_for_its_writer_and_freed_when_forgotten(
 /// neither at those that were off nor at the one that was alone.
 #[tokio::test]
 async fn an_outage_that_is_longer_than_a_lease_ends_nothing() {
-    let mut net = Net::short_lived(5, SHORT).await;
+    let mut net = Net::with_settings(5, SHORT).await;
     let mut links = Vec::new();
     for seed in 0..3 {
         let file = net.random_file(&format!("kept {seed}"), MB, seed);
@@ -153,7 +105,7 @@ async fn an_outage_that_is_longer_than_a_lease_ends_nothing() {
 /// all the same.
 #[tokio::test]
 async fn what_was_put_shortly_before_everybody_was_killed_can_be_forgotten() {
-    let mut net = Net::short_lived(5, LONG).await;
+    let mut net = Net::with_settings(5, LONG).await;
     let mut links = Vec::new();
     for seed in 0..5 {
         let file = net.random_file(&format!("doomed {seed}"), MB, seed);
@@ -207,7 +159,7 @@ async fn what_was_forgotten_while_holders_were_off_is_freed_when_they_return() {
 /// What was sent by puts that broke off is freed by itself, and what was finished at the same time is not.
 #[tokio::test]
 async fn what_was_never_finished_is_freed_by_itself() {
-    let net = Net::short_lived(5, LONG).await;
+    let net = Net::with_settings(5, LONG).await;
     let file = net.random_file("broken off", 200 * MB, 1);
     let mut put = chordage(["put", "--redundancy", "2/4"]);
     let mut put = put.arg(&file).arg("--api").arg(net.net.data_dir(0)).spawn().unwrap();
@@ -231,7 +183,7 @@ async fn what_was_never_finished_is_freed_by_itself() {
 /// A put may take longer than the shards of an unfinished one are kept.
 #[tokio::test]
 async fn a_put_that_takes_longer_than_its_first_claims_loses_nothing() {
-    let net = Net::short_lived(5, LONG).await;
+    let net = Net::with_settings(5, LONG).await;
     let content = random_bytes(40 * MB, 3);
     let mut put = chordage(["put", "--json", "--redundancy", "2/4", "-"]);
     let mut put = put
