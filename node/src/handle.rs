@@ -93,7 +93,7 @@ impl NodeHandle {
         let promise = transfer.keeping.promise(0);
         for chunk in object.distinct_chunks() {
             let redundancy = chunk.redundancy.unwrap_or(object.redundancy());
-            promise.rely_on(chunk.id, redundancy.n(), redundancy.k());
+            promise.rely_on(chunk.id, redundancy, redundancy.k());
         }
         let bytes = object.manifest().summary().bytes;
         let promised = Promised { root: link.id(), bytes, stored_bytes: 0, put: false };

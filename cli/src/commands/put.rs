@@ -83,6 +83,10 @@ pub(crate) async fn run(
         ..PutQuery::default()
     };
     let report = match put(&args.path, &client, query.clone(), printer, &mut interrupt).await {
+        // What was sent once out of a pipe does not come again: a second attempt would store nothing, and say that all is well.
+        Err(error) if error.code == FORGOTTEN && !can_be_read_again(&args.path) => {
+            Err(error.hint("pipe it again, and with `--reread` if it fails again"))
+        }
         // Holders were lost between the question and the put: send everything, once.
         Err(error) if error.code == FORGOTTEN && !query.reread => {
             query.reread = true;
@@ -92,6 +96,11 @@ pub(crate) async fn run(
     };
     tell(&report?, &args.path, global, printer)?;
     Ok(ExitStatus::Success)
+}
+
+/// Whether a second attempt finds what the first has read.
+fn can_be_read_again(path: &Path) -> bool {
+    path != Path::new("-") && fs::metadata(path).is_ok_and(|metadata| !metadata.file_type().is_fifo())
 }
 
 /// Puts it once.

@@ -1,10 +1,11 @@
 //! What nobody keeps is freed, and nothing else is.
 
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use chordage_testnet::wait_until;
 use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, ChildStdin};
 
 use crate::harness::{IMPATIENT, LONG, Net, PATIENCE, chordage, json_of, random_bytes, shown};
 
@@ -180,27 +181,66 @@ async fn what_was_never_finished_is_freed_by_itself() {
     assert!(net.explain(0, &finished).await["kept"].is_null());
 }
 
+/// A put from standard input that waits for its end.
+struct SlowPut {
+    put: Child,
+    input: ChildStdin,
+}
+
+impl SlowPut {
+    async fn begin(net: &Net, node: usize, first: &[u8]) -> Self {
+        let mut put = chordage(["put", "--json", "--redundancy", "2/4", "-"]);
+        put.arg("--api").arg(net.net.data_dir(node)).stdin(Stdio::piped());
+        let mut put = put.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut input = put.stdin.take().unwrap();
+        input.write_all(first).await.unwrap();
+        SlowPut { put, input }
+    }
+
+    async fn end(mut self, rest: &[u8]) -> Output {
+        self.input.write_all(rest).await.unwrap();
+        drop(self.input);
+        self.put.wait_with_output().await.unwrap()
+    }
+}
+
 /// A put may take longer than the shards of an unfinished one are kept.
 #[tokio::test]
 async fn a_put_that_takes_longer_than_its_first_claims_loses_nothing() {
     let net = Net::with_settings(5, LONG).await;
     let content = random_bytes(40 * MB, 3);
-    let mut put = chordage(["put", "--json", "--redundancy", "2/4", "-"]);
-    let mut put = put
-        .arg("--api")
-        .arg(net.net.data_dir(0))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = put.stdin.take().unwrap();
-    input.write_all(&content[..30 * MB]).await.unwrap();
+    let put = SlowPut::begin(&net, 0, &content[..30 * MB]).await;
     net.wait_stored("most of it is stored", |bytes| bytes > 30 * MB as u64).await;
     // The time itself is the fault: twice as long as the claims last.
     tokio::time::sleep(Duration::from_secs(16)).await;
-    input.write_all(&content[30 * MB..]).await.unwrap();
-    drop(input);
-    let report = json_of(&put.wait_with_output().await.unwrap());
+    let report = json_of(&put.end(&content[30 * MB..]).await);
     let link = report["link"].as_str().unwrap();
     assert!(net.get(3, link, "slow again").await == content);
+}
+
+/// The writer's machine sleeps in the middle of a put until its holders have given up what was sent: the put says so, and is
+/// not acknowledged.
+#[tokio::test]
+async fn a_put_that_slept_until_its_shards_were_freed_is_not_acknowledged() {
+    let net = Net::with_settings(6, LONG).await;
+    let content = random_bytes(40 * MB, 4);
+    let put = SlowPut::begin(&net, 0, &content[..30 * MB]).await;
+    net.wait_stored("most of it is stored", |bytes| bytes > 30 * MB as u64).await;
+    net.net.freeze(0).unwrap();
+    let freed = async || {
+        let mut bytes = 0;
+        for node in 1..6 {
+            bytes += net.net.status(node).await.unwrap().stored_bytes;
+        }
+        if bytes == 0 { Ok(()) } else { Err(format!("{bytes} bytes are stored")) }
+    };
+    wait_until("it is freed", PATIENCE, freed).await.unwrap();
+    net.net.thaw(0).unwrap();
+    net.net.wait_settled(PATIENCE).await.unwrap();
+    let refused = put.end(&content[30 * MB..]).await;
+    assert_eq!(refused.status.code(), Some(6), "{}", shown(&refused));
+    let keeps = net.keeps(0).await;
+    assert!(keeps.iter().all(|kept| kept["state"] == "forgetting"), "{keeps:?}");
+    let link = net.put(0, "2/4", &net.random_file("again", 40 * MB, 4)).await;
+    assert!(net.get(3, &link, "after sleep").await == content);
 }

@@ -7,7 +7,7 @@ use chordage_dht::{NodeId, Peer};
 use chordage_storage::lease::{Claim, Rejected};
 use chordage_storage::{ChunkId, Redundancy};
 use futures::stream::{self, StreamExt};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::repair::Arcs;
 use crate::shards::{Refusal, ShardSet};
@@ -20,6 +20,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// The same, where it has to write something down first.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the others are waited for, where enough have answered and somebody waits.
+const MOMENT: Duration = Duration::from_millis(500);
 /// A lease that every holder grants: earlier versions granted 90 days at the most, and asked for so many.
 const GRANTED_BY_ALL: u32 = 30 * 24 * 60 * 60;
 
@@ -33,6 +35,9 @@ pub(crate) enum Question {
     Has,
     /// Keep what is held of them; which shards are that?
     Claim { claim: Claim, said: u64 },
+    /// The same, for somebody who waits: once there are as many shards of each chunk as a put waits for, nobody is waited for
+    /// longer than a moment.
+    ClaimSoon { claim: Claim, said: u64 },
 }
 
 /// What was found of one chunk.
@@ -95,13 +100,25 @@ pub(crate) async fn ask_holders(
                 }
             }
         }
+        if questions.is_empty() {
+            break;
+        }
         let mut answers = stream::iter(questions.into_values())
             .map(|(peer, chunks)| async move {
                 let held = ask_one(transfer, &peer, &chunks, question).await;
                 (chunks, held)
             })
             .buffer_unordered(PARALLEL);
-        while let Some((chunks, held)) = answers.next().await {
+        loop {
+            let soon = matches!(question, Question::ClaimSoon { .. })
+                && windows
+                    .iter()
+                    .all(|(chunk, n, _)| found.get(chunk).is_some_and(|it| it.shards() >= enough(*n)));
+            let answer = match soon {
+                true => timeout(MOMENT, answers.next()).await.unwrap_or(None),
+                false => answers.next().await,
+            };
+            let Some((chunks, held)) = answer else { break };
             for (chunk, set) in chunks.iter().zip(held) {
                 let mut indices = set.iter().peekable();
                 if let (Some(found), true) = (found.get_mut(chunk), indices.peek().is_some()) {
@@ -114,14 +131,22 @@ pub(crate) async fn ask_holders(
     found.into_iter().map(|(chunk, found)| (chunk, found.shards())).collect()
 }
 
+/// As many shards as a put waits for, by the code that suits so many: the book knows n only.
+pub(super) fn enough(n: u8) -> u8 {
+    let k = n.saturating_mul(2).div_ceil(5).max(1);
+    Redundancy::new(k, n).map_or(n, Redundancy::write_quorum)
+}
+
 /// What one node answers; nothing when it is silent or refuses.
 async fn ask_one(transfer: &Transfer, peer: &Peer, chunks: &[ChunkId], question: Question) -> Vec<ShardSet> {
     let (store, client) = (&transfer.store, &transfer.client);
     let answer = match (question, transfer.is_local(peer)) {
         (Question::Has, true) => store.has(chunks.to_vec()).await.ok(),
         (Question::Has, false) => client.has(peer, chunks, Instant::now() + ANSWER_TIMEOUT).await.ok(),
-        (Question::Claim { claim, said }, true) => store.claim(claim, said, chunks.to_vec()).await.ok(),
-        (Question::Claim { claim, said }, false) => {
+        (Question::Claim { claim, said } | Question::ClaimSoon { claim, said }, true) => {
+            store.claim(claim, said, chunks.to_vec()).await.ok()
+        }
+        (Question::Claim { claim, said } | Question::ClaimSoon { claim, said }, false) => {
             let deadline = Instant::now() + WRITE_TIMEOUT;
             let mut granted = client.claim(peer, claim, said, chunks, deadline).await;
             if let Ok(Err(Refusal::Claim(Rejected::LeaseTooLong))) = granted

@@ -7,19 +7,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chordage_storage::ChunkId;
 use chordage_storage::lease::{Claim, KeptState};
-use chordage_storage::{ChunkId, Redundancy};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::ask::enough;
 use super::renewal::left;
 use super::{Question, Windows, ask_holders};
 use crate::repair::wall_clock;
 use crate::shards::HAS_MAX;
 use crate::transfer::Transfer;
 
-/// How long a put waits for it. Afterwards it goes on in the background.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// After a failure; twice as long after each further one, up to a quarter of the time that is left.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 /// How long a daemon that has just started may take to be part of its network.
@@ -28,28 +27,40 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(60);
 const PAGE: usize = 256;
 
 /// Asks the holders of chunks (each with its n) to keep what they hold; how many holders do of each chunk. `None` if nobody
-/// could be found.
+/// could be found. `soon`: somebody waits for it.
 pub(super) async fn claim(
     transfer: &Transfer,
     claim: Claim,
     chunks: &[(ChunkId, u8)],
+    soon: bool,
 ) -> Option<BTreeMap<ChunkId, u8>> {
     let mut held = BTreeMap::new();
     for some in chunks.chunks(HAS_MAX) {
         let said = transfer.keeping.said();
+        let question =
+            if soon { Question::ClaimSoon { claim, said } } else { Question::Claim { claim, said } };
         let windows = Windows::new(transfer).await?.of(some).await?;
-        held.extend(ask_holders(transfer, windows, Question::Claim { claim, said }).await);
+        held.extend(ask_holders(transfer, windows, question).await);
     }
     Some(held)
 }
 
-/// Asks for a whole lease on all chunks of an object that was just entered into the book. What does not answer soon is asked
-/// in the background.
-pub(super) async fn confirm(transfer: &Transfer, root: ChunkId, retain: u32, chunks: &[(ChunkId, u8)]) {
-    let asked = timeout(PATIENCE, is_claimed(transfer, retain, chunks)).await;
-    if !asked.unwrap_or(false) || note(transfer, root).await.is_err() {
+/// Asks for a whole lease on all chunks (each with its n) of an object that was just entered into the book; how many shards
+/// its holders keep of each. Who does not answer soon is asked in the background.
+pub(super) async fn confirm(
+    transfer: &Transfer,
+    root: ChunkId,
+    retain_seconds: u32,
+    chunks: &[(ChunkId, u8)],
+) -> Option<BTreeMap<ChunkId, u8>> {
+    let held = claim(transfer, transfer.keeping.claim(retain_seconds), chunks, true).await;
+    let all = |held: &BTreeMap<ChunkId, u8>| {
+        chunks.iter().all(|(chunk, n)| held.get(chunk).is_some_and(|held| held >= n))
+    };
+    if !held.as_ref().is_some_and(all) || note(transfer, root).await.is_err() {
         transfer.keeping.to_confirm().notify_one();
     }
+    held
 }
 
 /// Confirms what is not confirmed yet until the daemon leaves.
@@ -123,14 +134,8 @@ async fn object_is_claimed(transfer: &Transfer, root: ChunkId) -> std::io::Resul
 /// Asks for a whole lease; whether enough holders of each chunk gave it.
 async fn is_claimed(transfer: &Transfer, retain_seconds: u32, chunks: &[(ChunkId, u8)]) -> bool {
     let asked = transfer.keeping.claim(retain_seconds);
-    let Some(held) = claim(transfer, asked, chunks).await else { return false };
+    let Some(held) = claim(transfer, asked, chunks, false).await else { return false };
     chunks.iter().all(|(chunk, n)| held.get(chunk).is_some_and(|held| *held >= enough(*n)))
-}
-
-/// As many as a put waits for, by the code that suits so many shards: the book knows n only.
-fn enough(n: u8) -> u8 {
-    let k = n.saturating_mul(2).div_ceil(5).max(1);
-    Redundancy::new(k, n).map_or(n, Redundancy::write_quorum)
 }
 
 async fn note(transfer: &Transfer, root: ChunkId) -> std::io::Result<()> {

@@ -5,9 +5,9 @@ use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chordage_storage::ChunkId;
-use chordage_storage::lease::{Claim, Kept, KeptState};
+use chordage_storage::lease::{Claim, Keeps, Kept, KeptState};
 use chordage_storage::repair::Moment;
+use chordage_storage::{ChunkId, Redundancy};
 
 use tokio::time::sleep;
 
@@ -40,7 +40,7 @@ pub(crate) enum KeepError {
 /// A chunk of it.
 #[derive(Clone, Copy, Debug)]
 struct Part {
-    n: u8,
+    redundancy: Redundancy,
     /// Shards that holders have to claim for it; 0 when they have acknowledged that.
     unclaimed: u8,
 }
@@ -72,10 +72,10 @@ impl Promise {
     }
 
     /// Relies on a chunk from now on. Has to come before the claims on it are sent.
-    pub(crate) fn rely_on(&self, chunk: ChunkId, n: u8, unclaimed: u8) {
+    pub(crate) fn rely_on(&self, chunk: ChunkId, redundancy: Redundancy, unclaimed: u8) {
         let mut parts = self.parts();
         if let std::collections::btree_map::Entry::Vacant(entry) = parts.entry(chunk) {
-            entry.insert(Part { n, unclaimed });
+            entry.insert(Part { redundancy, unclaimed });
             self.keeping.rely_on(chunk);
         }
     }
@@ -104,8 +104,8 @@ impl Promise {
         loop {
             sleep(period).await;
             let parts: Vec<(ChunkId, u8)> =
-                self.parts().iter().map(|(chunk, part)| (*chunk, part.n)).collect();
-            if claim(transfer, self.keeping.claim_until_finished(), &parts).await.is_none() {
+                self.parts().iter().map(|(chunk, part)| (*chunk, part.redundancy.n())).collect();
+            if claim(transfer, self.keeping.claim_until_finished(), &parts, false).await.is_none() {
                 tracing::debug!(
                     "the chunks of what is not finished yet could not be renewed; it is tried again"
                 );
@@ -117,26 +117,17 @@ impl Promise {
     /// keep it for a whole lease from then on. After this it is kept until it is forgotten.
     pub(crate) async fn fulfil(&self, transfer: &Transfer, object: Promised) -> Result<(), KeepError> {
         let parts = self.parts().clone();
-        let all: Vec<(ChunkId, u8)> = parts.iter().map(|(chunk, part)| (*chunk, part.n)).collect();
+        let all: Vec<(ChunkId, u8)> =
+            parts.iter().map(|(chunk, part)| (*chunk, part.redundancy.n())).collect();
         let open: Vec<(ChunkId, u8)> = parts
             .iter()
             .filter(|(_, part)| part.unclaimed > 0)
-            .map(|(chunk, part)| (*chunk, part.n))
+            .map(|(chunk, part)| (*chunk, part.redundancy.n()))
             .collect();
-        let claimed = claim(transfer, self.keeping.claim_until_finished(), &open);
-        let mut short = None;
         // Mostly everything was claimed when it was sent, and there is nobody to look for.
-        for (chunk, held) in claimed.await.ok_or(KeepError::NobodyToAsk)? {
-            let needed = parts.get(&chunk).map_or(0, |part| part.unclaimed);
-            if held < needed {
-                // What was believed of it is wrong.
-                transfer.standing.forget(&chunk);
-                short = short.or(Some(KeepError::Missing { chunk, held, needed }));
-            }
-        }
-        if let Some(short) = short {
-            return Err(short);
-        }
+        let claimed = claim(transfer, self.keeping.claim_until_finished(), &open, true).await;
+        let claimed = claimed.ok_or(KeepError::NobodyToAsk)?;
+        check(transfer, &claimed, |chunk| parts.get(chunk).map_or(0, |part| part.unclaimed))?;
         let Promised { root, bytes, stored_bytes, put } = object;
         let kept = Kept {
             root,
@@ -151,10 +142,38 @@ impl Promise {
             confirmed: false,
         };
         let entered = all.clone();
-        self.keeping.book(move |book| book.keep(&kept, &entered)).await.map_err(KeepError::Book)?;
-        confirm(transfer, root, self.retain_seconds, &all).await;
-        Ok(())
+        let enter = move |book: &Keeps| {
+            let was_kept = book.get(root)?.is_some_and(|before| before.state == KeptState::Kept);
+            book.keep(&kept, &entered).map(|()| was_kept)
+        };
+        let was_kept = self.keeping.book(enter).await.map_err(KeepError::Book)?;
+        let Some(held) = confirm(transfer, root, self.retain_seconds, &all).await else { return Ok(()) };
+        // This machine may have slept for so long that holders have given up what was sent first.
+        let there = check(transfer, &held, |chunk| parts.get(chunk).map_or(0, |part| part.redundancy.k()));
+        if there.is_err() && !was_kept {
+            self.keeping.book(move |book| book.begin_forgetting(root)).await.map_err(KeepError::Book)?;
+            self.keeping.to_forget().notify_one();
+        }
+        there
     }
+}
+
+/// Whether of each chunk as many shards are kept as are `needed`.
+fn check(
+    transfer: &Transfer,
+    held: &BTreeMap<ChunkId, u8>,
+    needed: impl Fn(&ChunkId) -> u8,
+) -> Result<(), KeepError> {
+    let mut short = None;
+    for (&chunk, &held) in held {
+        let needed = needed(&chunk);
+        if held < needed {
+            // What was believed of it is wrong.
+            transfer.standing.forget(&chunk);
+            short = short.or(Some(KeepError::Missing { chunk, held, needed }));
+        }
+    }
+    short.map_or(Ok(()), Err)
 }
 
 impl Drop for Promise {

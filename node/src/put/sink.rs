@@ -136,7 +136,7 @@ impl ChunkSink for NetworkSink {
             (self.transfer.clone(), self.params.clone(), self.allow_degraded);
         let (asking, promise) = (self.asking.clone(), self.promise.clone());
         let needed = self.needed();
-        let n = self.params.redundancy.n();
+        let redundancy = self.params.redundancy;
         let (recorder, number, pieces) = (self.recorder.clone(), pack.number(), pack.take_pieces());
         let task = async move {
             let encoded = transfer
@@ -151,7 +151,7 @@ impl ChunkSink for NetworkSink {
             let sealed_len = encoded.sealed_len as u32; // at most MAX_SEALED_LEN
             // Of the manifest's chunks there are few, and they are often there.
             let ask_first = number.is_none() || asking.is_worthwhile();
-            promise.rely_on(reference.id, n, needed);
+            promise.rely_on(reference.id, redundancy, needed);
             let placed = place(&transfer, encoded, &promise, allow_degraded, ask_first).await?;
             drop(memory);
             transfer.standing.remember(reference.id, placed.acks_min);
@@ -203,7 +203,7 @@ impl ChunkSink for NetworkSink {
     fn refer(&mut self, chunk: &KnownChunk, number: u32) {
         let redundancy = self.params.redundancy;
         // When the put ends its holders are asked to keep it for this object too.
-        self.promise.rely_on(chunk.reference.id, redundancy.n(), self.needed());
+        self.promise.rely_on(chunk.reference.id, redundancy, self.needed());
         // It was asked about a moment ago; if that is forgotten, it was enough.
         let lately = self.transfer.standing.lately(&chunk.reference.id);
         let shards = lately.unwrap_or(redundancy.write_quorum()).min(redundancy.n());
