@@ -17,6 +17,7 @@ use crate::api::server::{ApiServer, ServeError};
 use crate::coding::{Budget, coders};
 use crate::config::{Config, ConfigError, Role};
 use crate::datadir::{DataDir, DataDirError};
+use crate::disk::watch_in_background;
 use crate::driver::{Driver, DriverHandle, DriverParts, Signer};
 use crate::handle::{Inner, NodeHandle};
 use crate::identity::Identity;
@@ -183,6 +184,7 @@ impl Daemon {
         let repairer =
             Repairer::start(transfer.clone(), metric, repair, ledger, damage, leaving.clone(), draining);
         let scrubber = Scrubber::start(transfer.store.clone(), dir.clone(), config.scrub, leaving.clone());
+        watch_in_background(transfer.store.clone(), leaving.clone());
         free_in_background(transfer.store.clone(), leaving.clone());
         forget_in_background(transfer.clone(), leaving.clone());
         renew_in_background(transfer.clone(), dir.clone(), leaving.clone());

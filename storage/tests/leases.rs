@@ -463,3 +463,17 @@ fn what_is_forgotten_is_remembered_for_who_was_absent_and_listed_nowhere_else() 
     assert!(keeps.unkept(None, 10).unwrap().is_empty());
     assert_eq!(keeps.list(None, 10).unwrap(), [object]);
 }
+
+#[test]
+fn no_claim_counts_in_a_directory_that_was_removed() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("claims");
+    let claims = Claims::open(&directory).unwrap().unwrap();
+    let enter = || claims.enter(seconds(0), &[claim(1, 1, 100, 0)], Duration::from_secs(1));
+    enter().unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
+    let error = enter().unwrap_err();
+    assert!(error.to_string().contains("removed or replaced"), "{error}");
+    // Not even when the file was opened again.
+    assert!(enter().is_err());
+}

@@ -8,6 +8,7 @@ mod clients;
 mod crash;
 mod damage;
 mod demo;
+mod disk;
 mod full;
 mod harness;
 mod leases;

@@ -35,7 +35,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-pub use files::{Files, StoreFile};
+pub use files::{Files, Removed, StoreFile, is_removed};
 pub use os_files::OsFiles;
 pub use scrub::Scrubbed;
 pub use types::{
@@ -160,6 +160,12 @@ impl ShardStore {
         Usage { syncs: self.files.syncs(), ..*locked(&self.usage) }
     }
 
+    /// Whether the store still is where it was opened. If not, what it has open can be read until it is closed,
+    /// but nothing of it lasts: see [`Files::check_in_place`].
+    pub fn check_in_place(&self) -> io::Result<()> {
+        self.files.check_in_place()
+    }
+
     /// Makes the index durable, so that the next start has nothing to read again. Dropping the store does this
     /// too, but cannot report an error.
     pub fn checkpoint(&self) -> Result<(), ChangeError> {
@@ -211,8 +217,10 @@ impl ShardStore {
         result
     }
 
-    /// Puts right what went wrong: opens the index anew if need be, and drops what was found damaged.
+    /// Puts right what went wrong: opens the index anew if need be, and drops what was found damaged. A directory that
+    /// was replaced is not put right: what is there now is another's.
     fn mend(&self, writer: &mut Writer) -> io::Result<()> {
+        self.check_in_place()?;
         self.reopen(writer)?;
         if self.any_quarantined.load(Ordering::Acquire) {
             let damaged = locked(&self.quarantine).clone();

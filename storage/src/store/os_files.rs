@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::files::{Files, StoreFile};
+use super::files::{Files, Removed, StoreFile};
 
 /// Name of the file whose lock shows that the directory is in use.
 const LOCK: &str = "lock";
@@ -18,7 +18,7 @@ const MAX_SLICES: usize = 1024;
 #[derive(Debug)]
 pub struct OsFiles {
     directory: PathBuf,
-    _lock: File,
+    lock: File,
     syncs: Arc<AtomicU64>,
 }
 
@@ -29,7 +29,7 @@ impl OsFiles {
         std::fs::create_dir_all(directory)?;
         let lock = OpenOptions::new().write(true).create(true).truncate(false).open(directory.join(LOCK))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Some(Self { directory: directory.to_owned(), _lock: lock, syncs: Arc::default() })),
+            Ok(()) => Ok(Some(Self { directory: directory.to_owned(), lock, syncs: Arc::default() })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
@@ -76,6 +76,18 @@ impl Files for OsFiles {
     fn sync_directory(&self) -> io::Result<()> {
         self.syncs.fetch_add(1, Ordering::Relaxed);
         File::open(&self.directory)?.sync_all()
+    }
+
+    fn check_in_place(&self) -> io::Result<()> {
+        // The lock is open, so that no other file has its inode, and it is in the directory: it goes with all of it.
+        let ours = self.lock.metadata()?;
+        match std::fs::metadata(self.directory.join(LOCK)) {
+            Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => Ok(()),
+            Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                Err(error)
+            }
+            _ => Err(Removed { directory: self.directory.clone() }.into()),
+        }
     }
 
     fn syncs(&self) -> u64 {

@@ -86,8 +86,16 @@ impl ShardStore {
         let mut results: Vec<Option<Result<PutOutcome, PutError>>> =
             puts.iter().map(|put| verify(put).err().map(|invalid| Err(invalid.into()))).collect();
         let mut writer = self.lock_writer();
-        let failure = self.put_verified(&mut writer, puts, &mut results).err().map(PutError::from);
+        let mut failure = self.put_verified(&mut writer, puts, &mut results).err().map(PutError::from);
         drop(writer);
+        // Last of all, since the directory may go while the batch is written.
+        if let Err(removed) = self.check_in_place().map_err(PutError::from) {
+            results
+                .iter_mut()
+                .filter(|result| matches!(result, Some(Ok(_))))
+                .for_each(|result| *result = None);
+            failure = Some(removed);
+        }
         let unless_done = failure.map_or(Ok(PutOutcome::AlreadyHeld), Err);
         results.into_iter().map(|result| result.unwrap_or_else(|| unless_done.clone())).collect()
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::files::is_removed;
 use crate::descriptor::{DescriptorError, ShardError};
 use crate::ids::ChunkId;
 
@@ -76,6 +77,9 @@ pub enum PutError {
     /// It is not the shard that it is said to be.
     #[error(transparent)]
     Invalid(#[from] InvalidShard),
+    /// The store's directory was removed or replaced: nothing that is written now would last.
+    #[error("{0}")]
+    Removed(Arc<io::Error>),
     /// Reading or writing failed.
     #[error("the shard could not be written: {0}")]
     Io(Arc<io::Error>),
@@ -85,6 +89,7 @@ impl From<io::Error> for PutError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace,
+            _ if is_removed(&error) => Self::Removed(Arc::new(error)),
             _ => Self::Io(Arc::new(error)),
         }
     }
