@@ -208,7 +208,7 @@ pub struct Status {
     pub shards: u64,
     /// Payload bytes held.
     pub stored_bytes: u64,
-    /// Most bytes it will hold.
+    /// Most bytes it will hold: its quota, or less where its disk has no room for that.
     pub quota_bytes: u64,
     /// Resident memory of the process, bytes (0 where unknown).
     pub rss_bytes: u64,

@@ -31,6 +31,12 @@ pub trait Files: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Bytes that shards may still take on the disk: what is free, less what has to stay free for the books beside
+    /// them.
+    fn room(&self) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
+
     /// Syncs of files and of the directory so far, where somebody counts them.
     fn syncs(&self) -> u64 {
         0
@@ -75,6 +81,12 @@ pub trait StoreFile: Debug + Send + Sync {
 
     /// Makes everything written so far durable. After an error it may or may not be.
     fn sync(&self) -> io::Result<()>;
+
+    /// Gives back what is kept in reserve for books that find the disk full; whether there was anything. The file itself
+    /// stays as it is.
+    fn give_reserve_back(&self) -> bool {
+        false
+    }
 
     /// Gives the space of a range back to the file system; the range reads as zeros from then on. `false` if the
     /// file system cannot do that, and nothing happened.

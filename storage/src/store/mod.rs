@@ -25,6 +25,7 @@ mod os_files;
 mod put;
 mod record;
 mod recover;
+mod reserve;
 mod scan;
 mod scrub;
 mod types;
@@ -37,6 +38,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 pub use files::{Files, Removed, StoreFile, is_removed};
 pub use os_files::OsFiles;
+pub use reserve::Reserve;
 pub use scrub::Scrubbed;
 pub use types::{
     ChangeError, Compacted, GetError, Held, InvalidShard, OpenError, PutError, PutOutcome, ShardKey,
@@ -157,7 +159,15 @@ impl ShardStore {
 
     /// What is held and what it takes.
     pub fn usage(&self) -> Usage {
-        Usage { syncs: self.files.syncs(), ..*locked(&self.usage) }
+        let usage = *locked(&self.usage);
+        let quota_bytes =
+            usage.quota_bytes.min(usage.disk_bytes.saturating_add(self.room().unwrap_or(u64::MAX)));
+        Usage { syncs: self.files.syncs(), quota_bytes, ..usage }
+    }
+
+    /// Bytes that the disk has room for, whatever the quota is: see [`Files::room`].
+    pub fn room(&self) -> io::Result<u64> {
+        self.files.room()
     }
 
     /// Whether the store still is where it was opened. If not, what it has open can be read until it is closed,

@@ -120,6 +120,9 @@ impl ShardStore {
         };
         let mut segment_bytes = writer.segment_bytes().saturating_add(reserve);
 
+        // What the store and the disk have room for together. It is asked for once: the batch is small.
+        let disk = writer.segment_bytes().saturating_add(reserve + index_bytes).saturating_add(self.room()?);
+
         let mut accepted = Vec::new();
         let mut keys = BTreeSet::new();
         for (i, put) in puts.iter().enumerate() {
@@ -138,6 +141,8 @@ impl ShardStore {
                 let used = segment_bytes.saturating_add(index_after(accepted.len() as u64 + 1));
                 if used.saturating_add(needed) > quota {
                     results[i] = Some(Err(PutError::Quota { needed, used: used.min(quota), quota }));
+                } else if used.saturating_add(needed) > disk {
+                    results[i] = Some(Err(PutError::NoSpace));
                 } else {
                     segment_bytes += needed;
                     keys.insert(key);
