@@ -8,6 +8,7 @@ use chordage_dht::PeerInfo;
 use chordage_storage::catalog::Catalog;
 use chordage_storage::lease::Keeps;
 use chordage_storage::repair::Ledger;
+use chordage_storage::store::Reserve;
 use chordage_storage::{ConvergenceSecret, OpenError, ShardKey, ShardStore, StoreConfig};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -17,6 +18,7 @@ use crate::api::server::{ApiServer, ServeError};
 use crate::coding::{Budget, coders};
 use crate::config::{Config, ConfigError, Role};
 use crate::datadir::{DataDir, DataDirError};
+use crate::disk::{reserve_bytes, watch_in_background};
 use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, Signer};
 use crate::handle::{Inner, NodeHandle};
 use crate::identity::Identity;
@@ -104,6 +106,10 @@ impl Daemon {
             ));
         }
         let dir = Arc::new(DataDir::open(path)?);
+        let reserve = Reserve::new(dir.path(), reserve_bytes(config.quota_bytes));
+        if reserve.give_back_if_full() {
+            tracing::warn!("the disk is full: the books are written into the room that was kept in reserve");
+        }
         let identity = Identity::load(&dir)?;
         let secret = ConvergenceSecret::new(dir.secret("secret")?);
         let (store, damage) = open_store(&dir, &config)?;
@@ -188,6 +194,7 @@ impl Daemon {
         let repairer =
             Repairer::start(transfer.clone(), metric, repair, ledger, damage, leaving.clone(), draining);
         let scrubber = Scrubber::start(transfer.store.clone(), dir.clone(), config.scrub, leaving.clone());
+        watch_in_background(transfer.store.clone(), reserve, leaving.clone());
         free_in_background(transfer.store.clone(), leaving.clone());
         count_lease_time(transfer.clone(), knows_others, leaving.clone());
         confirm_in_background(transfer.clone(), leaving.clone());

@@ -8,12 +8,15 @@
 //! api          address of the running API      api.sock, api.token
 //! catalog/     what was put before, a cache  keeps/     what is kept in the network
 //! claims/      who wants what is held here    renewed    how far renewing is
+//! reserve      room for the books, given back when the disk is full
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use chordage_storage::store::Reserve;
 
 /// Version of the layout that this program writes and reads.
 const FORMAT: u32 = 1;
@@ -91,7 +94,11 @@ impl DataDir {
         }
         let dir = DataDir { path: path.to_owned(), _lock: lock.try_clone().map_err(io(&lock_path))? };
         dir.check_format()?;
-        lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id())).map_err(io(&lock_path))?;
+        match lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id())) {
+            // It only tells others who has the directory: a full disk is no reason not to start.
+            Err(error) if error.kind() != io::ErrorKind::StorageFull => return Err(io(&lock_path)(error)),
+            _ => {}
+        }
         Ok(dir)
     }
 
@@ -143,7 +150,12 @@ impl DataDir {
             fs::rename(&temporary, &path)?;
             File::open(&self.path)?.sync_all()
         };
-        write().map_err(|source| DataDirError::Io { path, source })
+        write()
+            .or_else(|error| {
+                let full = error.kind() == io::ErrorKind::StorageFull;
+                if full && Reserve::new(&self.path, 0).give_back() { write() } else { Err(error) }
+            })
+            .map_err(|source| DataDirError::Io { path, source })
     }
 
     /// Reads a secret of 32 bytes, or makes it from the system's randomness on first use.

@@ -14,6 +14,7 @@ use crate::api::types::{
     ScrubStatus, Status, SuperPeerStatus, TraceHop, TraceReport,
 };
 use crate::config::Role;
+use crate::disk;
 use crate::driver::{FindError, Membership};
 use crate::get::{self, GetError, OpenObject};
 use crate::leases::{ForgetError, Promised};
@@ -247,6 +248,7 @@ impl NodeHandle {
             rss_bytes: usage.rss_bytes,
             rss_peak_bytes: usage.rss_peak_bytes,
             cpu_seconds: usage.cpu_seconds,
+            disk_problem: disk::problem(self.inner.transfer.store.shards()),
             damaged_shards: self.inner.transfer.store.damaged(),
             repair: self.inner.repairer.status(),
             drain: self.inner.repairer.drain_status(),

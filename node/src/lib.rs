@@ -16,6 +16,7 @@ mod coding;
 mod config;
 mod daemon;
 mod datadir;
+mod disk;
 mod driver;
 mod get;
 mod handle;

@@ -128,7 +128,7 @@ impl Store {
     /// What is left of the claims on a chunk, for a new holder; `None` if all have ended.
     pub(crate) async fn claims(&self, chunk: ChunkId) -> Result<Option<Vec<Claim>>, StoreError> {
         let leases = self.leases.clone();
-        self.read(move |_| leases.of(chunk).map_err(|error| failed(&error))).await
+        self.read(move |shards| leases.of(chunk).map_err(|error| failed(shards, &error))).await
     }
 
     /// What is kept for a writer, behind `after`, and where to go on if there is more.
@@ -138,7 +138,10 @@ impl Store {
         after: Option<ChunkId>,
     ) -> Result<(Vec<Mine>, Option<ChunkId>), StoreError> {
         let leases = self.leases.clone();
-        self.read(move |shards| leases.kept_for(shards, writer, after).map_err(|error| failed(&error))).await
+        self.read(move |shards| {
+            leases.kept_for(shards, writer, after).map_err(|error| failed(shards, &error))
+        })
+        .await
     }
 
     /// Gives those of `chunks` that nobody claims a claim that is nobody's; returns how many.
@@ -188,7 +191,7 @@ impl Store {
     /// What is claimed here.
     pub(crate) async fn claimed(&self) -> Result<Claimed, StoreError> {
         let leases = self.leases.clone();
-        self.read(move |_| leases.totals().map_err(|error| failed(&error))).await
+        self.read(move |shards| leases.totals().map_err(|error| failed(shards, &error))).await
     }
 
     async fn change<T: Send + 'static>(
@@ -198,7 +201,7 @@ impl Store {
         let (reply, answer) = oneshot::channel();
         let job = Job::Change(Box::new(move |shards, leases| {
             // Whoever asked may have gone; what was changed is changed all the same.
-            let _ = reply.send(change(shards, leases).map_err(|error| failed(&error)));
+            let _ = reply.send(change(shards, leases).map_err(|error| failed(shards, &error)));
         }));
         self.jobs.send(job).await.map_err(|_| StoreError::Disk)?;
         answer.await.unwrap_or(Err(StoreError::Disk))
@@ -212,7 +215,7 @@ impl Store {
     ) -> Result<Option<StoredShard>, StoreError> {
         let noting = self.noting_damage();
         self.read(move |shards| {
-            let held = shards.get(&chunk).map_err(|error| unreadable(chunk, &error))?;
+            let held = shards.get(&chunk).map_err(|error| unreadable(shards, chunk, &error))?;
             noting(chunk, &held.corrupt);
             match held.shards.into_iter().find(|shard| !skip.contains(shard.index)) {
                 None if !held.corrupt.is_empty() => Err(StoreError::Damaged),
@@ -223,11 +226,12 @@ impl Store {
     }
 
     /// The proof that a shard is held, by one leaf of it; `None` if it is not, or has no such leaf. The shard is read whole
-    /// against its hash.
+    /// against its hash. Others rely on a proof, so that a store whose directory was removed gives none.
     pub(crate) async fn prove(&self, shard: ShardKey, leaf: u32) -> Result<Option<Bytes>, StoreError> {
         let noting = self.noting_damage();
         self.read(move |shards| {
-            let held = shards.get_shard(shard).map_err(|error| unreadable(shard.chunk, &error))?;
+            shards.check_in_place().map_err(|_| StoreError::Disk)?;
+            let held = shards.get_shard(shard).map_err(|error| unreadable(shards, shard.chunk, &error))?;
             noting(shard.chunk, &held.corrupt);
             match held.shards.first() {
                 None if !held.corrupt.is_empty() => Err(StoreError::Damaged),
@@ -317,13 +321,18 @@ impl Store {
     }
 }
 
-fn unreadable(chunk: ChunkId, error: &chordage_storage::GetError) -> StoreError {
-    tracing::error!(%chunk, %error, "cannot read a shard");
+// Of a directory that was removed, the watch over the disk says it once: here it would be said for each shard.
+fn unreadable(shards: &ShardStore, chunk: ChunkId, error: &chordage_storage::GetError) -> StoreError {
+    if shards.check_in_place().is_ok() {
+        tracing::error!(%chunk, %error, "cannot read a shard");
+    }
     StoreError::Disk
 }
 
-fn failed(error: &std::io::Error) -> StoreError {
-    tracing::error!(%error, "the store or its book of claims failed");
+fn failed(shards: &ShardStore, error: &std::io::Error) -> StoreError {
+    if shards.check_in_place().is_ok() {
+        tracing::error!(%error, "the store or its book of claims failed");
+    }
     StoreError::Disk
 }
 
@@ -371,7 +380,9 @@ fn keep(shards: &ShardStore, leases: &HeldLeases, batch: Vec<NewShard>) {
     let held = match shards.has(&chunks) {
         Ok(held) => held,
         Err(error) => {
-            tracing::error!(%error, "cannot read the store");
+            if shards.check_in_place().is_ok() {
+                tracing::error!(%error, "cannot read the store");
+            }
             for (_, _, reply) in rest {
                 let _ = reply.send(Err(StoreError::Disk));
             }
@@ -390,6 +401,8 @@ fn keep(shards: &ShardStore, leases: &HeldLeases, batch: Vec<NewShard>) {
                 let _ = reply.send(Err(match error {
                     PutError::Quota { .. } | PutError::NoSpace => StoreError::Full,
                     PutError::Invalid(_) => StoreError::Invalid,
+                    // The watch over the disk says it once.
+                    PutError::Removed(_) => StoreError::Disk,
                     error => {
                         tracing::error!(%error, "cannot keep a shard");
                         StoreError::Disk

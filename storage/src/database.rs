@@ -71,10 +71,21 @@ impl StorageBackend for Backend {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync()
+        let result = self.0.sync();
+        if result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::StorageFull) {
+            // This change is lost all the same: after a failed sync nobody knows what the disk has. The next will do.
+            self.0.give_reserve_back();
+        }
+        result
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write_all_at(&[data], offset)
+        match self.0.write_all_at(&[data], offset) {
+            // What frees room is written down before it does. A write may be done again, other than a sync.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull && self.0.give_reserve_back() => {
+                self.0.write_all_at(&[data], offset)
+            }
+            result => result,
+        }
     }
 }

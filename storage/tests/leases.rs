@@ -405,3 +405,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn no_claim_counts_in_a_directory_that_was_removed() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("claims");
+    let claims = Claims::open(&directory).unwrap().unwrap();
+    let enter = || claims.enter(seconds(0), &[claim(1, 1, 100, 0)], Duration::from_secs(1));
+    enter().unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
+    let error = enter().unwrap_err();
+    assert!(error.to_string().contains("removed or replaced"), "{error}");
+    // Not even when the file was opened again.
+    assert!(enter().is_err());
+}
+
+#[test]
+fn what_is_kept_can_be_forgotten_on_a_full_disk() {
+    for reserve in [0, 1 << 20] {
+        let disk = Disk::new(1);
+        let claims = Claims::open_files(Box::new(disk.clone())).unwrap();
+        for number in 0..200 {
+            claims.enter(seconds(0), &[claim(number, 1, 100, 0)], GRACE).unwrap();
+        }
+        disk.set_capacity(disk.used());
+        disk.set_reserve(reserve);
+        let all: Vec<ChunkId> = (0..200).map(chunk).collect();
+        let dropped = claims.drop_claims(seconds(1), writer(1), u64::MAX, NOBODYS, &all);
+        assert_eq!(dropped.is_ok(), reserve > 0, "{dropped:?}");
+        assert_eq!(disk.reserve(), 0);
+    }
+}

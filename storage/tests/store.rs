@@ -388,3 +388,35 @@ fn compaction_moves_what_lives_and_gives_the_rest_back() {
     kept.iter().for_each(|(put, _)| assert_holds(&store, put));
     assert_eq!(store.usage().shards, 750);
 }
+
+#[test]
+fn nothing_is_acknowledged_into_a_directory_that_was_removed_or_replaced() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("store");
+    let puts = singles(3, 1000);
+    for replaced in [false, true] {
+        let store = open(&directory);
+        put_all(&store, &puts[..1]);
+        store.check_in_place().unwrap();
+        fs::remove_dir_all(&directory).unwrap();
+        // The lock of the store that is gone does not keep another out.
+        let other = replaced.then(|| open(&directory));
+
+        // Neither what would be written nor what the index still has.
+        for result in store.put_batch(&puts[..2]) {
+            assert!(matches!(result, Err(PutError::Removed(_))), "{result:?}");
+        }
+        let error = store.has(&[puts[0].chunk]).unwrap_err();
+        assert!(error.to_string().contains("removed or replaced"), "{error}");
+        assert!(store.check_in_place().is_err());
+        // What cannot be read is gone rather than damaged.
+        assert!(replaced || store.get(&puts[0].chunk).is_err());
+
+        if let Some(other) = other {
+            put_all(&other, &puts);
+            assert!(store.put_batch(&puts[2..])[0].is_err());
+            drop(store);
+            assert_holds(&other, &puts[2]);
+        }
+    }
+}

@@ -314,6 +314,60 @@ fn deleting_works_on_a_disk_without_any_room() {
     model.check(&store);
 }
 
+/// Shards stop before the disk is full, so that there is room for the books beside them.
+#[test]
+fn shards_leave_room_on_the_disk_and_the_quota_follows_it() {
+    let disk = Disk::new(1);
+    let store = open(&disk).unwrap();
+    let mut model = Model::default();
+    model.put(&store, &SHARDS[..4]);
+    disk.set_room(0);
+    let used = store.usage().disk_bytes;
+    assert_eq!(store.usage().quota_bytes, used);
+    assert!(matches!(store.put_batch(&SHARDS[4..5])[0], Err(PutError::NoSpace)));
+    // What is held already takes no more room.
+    assert!(matches!(store.put_batch(&SHARDS[..1])[0], Ok(PutOutcome::AlreadyHeld)));
+    disk.set_room(8 << 20);
+    assert_eq!(store.usage().quota_bytes, config().quota_bytes.min(used + (8 << 20)));
+    assert!(!model.put(&store, &SHARDS[4..5]));
+    model.check(&store);
+}
+
+/// The index may use what is kept in reserve, and shards may not: they would only need more of it.
+#[test]
+fn the_reserve_is_for_books_alone() {
+    let disk = Disk::new(1);
+    let store = open(&disk).unwrap();
+    let mut model = Model::default();
+    model.put(&store, &SHARDS[..60]);
+    disk.set_capacity(disk.used());
+    disk.set_reserve(8 << 20);
+    assert!(store.put_batch(&SHARDS[60..61])[0].is_err());
+    assert_eq!(disk.reserve(), 8 << 20);
+    store.checkpoint().unwrap();
+    model.check(&store);
+}
+
+/// A daemon that was killed on a full disk reads its log again, which takes room for the index.
+#[test]
+fn a_store_opens_on_a_full_disk_with_its_reserve() {
+    for reserve in [0, 8 << 20] {
+        let disk = Disk::new(1);
+        let store = open(&disk).unwrap();
+        let mut model = Model::default();
+        model.put(&store, &SHARDS[..60]);
+        disk.fail_power_after(0);
+        drop(store);
+        disk.power_cycle();
+        disk.set_capacity(disk.used());
+        disk.set_reserve(reserve);
+        match ShardStore::open_files(Box::new(disk.clone()), config()) {
+            Ok(store) => model.check(&store),
+            Err(error) => assert_eq!(reserve, 0, "{error}"),
+        }
+    }
+}
+
 /// A deletion on a disk without a free byte marks its record as dead, cannot tell the index, and then the power fails:
 /// the shard is not held, also where its record is too small for its space to be given back.
 #[test]

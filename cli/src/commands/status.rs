@@ -71,6 +71,9 @@ fn describe(status: &Status) -> String {
     if let Some(problem) = &status.join_problem {
         lines.insert(1, format!("problem    {problem}"));
     }
+    if let Some(problem) = &status.disk_problem {
+        lines.insert(1, format!("problem    {problem}"));
+    }
     if status.damaged_shards > 0 {
         lines.push(format!(
             "damaged    {} found on this disk since it started; others cover for them",

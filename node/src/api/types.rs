@@ -208,7 +208,7 @@ pub struct Status {
     pub shards: u64,
     /// Payload bytes held.
     pub stored_bytes: u64,
-    /// Most bytes it will hold.
+    /// Most bytes it will hold: its quota, or less where its disk has no room for that.
     pub quota_bytes: u64,
     /// Resident memory of the process, bytes (0 where unknown).
     pub rss_bytes: u64,
@@ -216,6 +216,9 @@ pub struct Status {
     pub rss_peak_bytes: u64,
     /// CPU seconds used so far (user and system; 0 where unknown).
     pub cpu_seconds: f64,
+    /// What is wrong with the disk under the data directory; absent as long as nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_problem: Option<String>,
     /// Shards found damaged on this disk since the daemon started.
     pub damaged_shards: u64,
     /// The redundancy a put gets when it does not ask, `K/N`.

@@ -48,7 +48,7 @@ impl Book {
     }
 
     /// Changes all or nothing. A durable change survives a crash, and so do all before it; another is seen at once, but a
-    /// crash may take it back.
+    /// crash may take it back. None succeeds when the book's directory was removed.
     pub(super) fn change<T>(
         &self,
         durable: bool,
@@ -63,6 +63,7 @@ impl Book {
                 }
             })
         })
+        .and_then(|value| self.files.check_in_place().map(|()| value))
     }
 
     fn with<T>(&self, call: impl FnOnce(&Database) -> io::Result<T>) -> io::Result<T> {

@@ -49,9 +49,8 @@ impl ShardStore {
 
     fn most_wasteful(&self, writer: &Writer) -> io::Result<Option<u32>> {
         let active = writer.active.as_ref().map(|active| active.segment);
-        let room = self.config.quota_bytes.saturating_sub(
-            self.with_index(super::Index::disk_bytes)?.saturating_add(writer.segment_bytes()),
-        );
+        let taken = self.with_index(super::Index::disk_bytes)?.saturating_add(writer.segment_bytes());
+        let room = self.config.quota_bytes.saturating_sub(taken).min(self.room()?);
         let closed = writer.segments.iter().filter(|(segment, _)| Some(**segment) != active);
         let waste = closed.map(|(segment, stats)| {
             let waste = stats.disk_bytes().saturating_sub(stats.live);

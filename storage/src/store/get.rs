@@ -56,8 +56,10 @@ impl ShardStore {
         Ok(None)
     }
 
-    /// For each chunk, the indices of the shards held of it, in order. This asks the index only.
+    /// For each chunk, the indices of the shards held of it, in order. This asks the index only. Others
+    /// rely on the answer, so that a store whose directory was removed gives none.
     pub fn has(&self, chunks: &[ChunkId]) -> Result<Vec<Vec<u8>>, GetError> {
+        self.check_in_place()?;
         let found = self.read_index(|index| index.locations(chunks))?;
         let mut held = Vec::with_capacity(chunks.len());
         for (chunk, shards) in chunks.iter().zip(found) {
@@ -115,7 +117,10 @@ impl ShardStore {
             let now = self.locations(key.chunk)?.into_iter().find(|(index, _)| *index == key.index);
             match now {
                 None => return Ok(Read::Gone),
-                Some((_, same)) if same == location => return Ok(Read::Corrupt),
+                Some((_, same)) if same == location => {
+                    // A file that is not there any more says nothing about the shard that was in it.
+                    return self.check_in_place().map(|()| Read::Corrupt);
+                }
                 Some((_, moved)) => location = moved,
             }
         }

@@ -25,6 +25,7 @@ mod os_files;
 mod put;
 mod record;
 mod recover;
+mod reserve;
 mod scan;
 mod scrub;
 mod types;
@@ -35,8 +36,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-pub use files::{Files, StoreFile};
+pub use files::{Files, Removed, StoreFile, is_removed};
 pub use os_files::OsFiles;
+pub use reserve::Reserve;
 pub use scrub::Scrubbed;
 pub use types::{
     ChangeError, Compacted, GetError, Held, InvalidShard, OpenError, PutError, PutOutcome, ShardKey,
@@ -157,7 +159,21 @@ impl ShardStore {
 
     /// What is held and what it takes.
     pub fn usage(&self) -> Usage {
-        Usage { syncs: self.files.syncs(), ..*locked(&self.usage) }
+        let usage = *locked(&self.usage);
+        let quota_bytes =
+            usage.quota_bytes.min(usage.disk_bytes.saturating_add(self.room().unwrap_or(u64::MAX)));
+        Usage { syncs: self.files.syncs(), quota_bytes, ..usage }
+    }
+
+    /// Bytes that the disk has room for, whatever the quota is: see [`Files::room`].
+    pub fn room(&self) -> io::Result<u64> {
+        self.files.room()
+    }
+
+    /// Whether the store still is where it was opened. If not, what it has open can be read until it is closed,
+    /// but nothing of it lasts: see [`Files::check_in_place`].
+    pub fn check_in_place(&self) -> io::Result<()> {
+        self.files.check_in_place()
     }
 
     /// Makes the index durable, so that the next start has nothing to read again. Dropping the store does this
@@ -211,8 +227,10 @@ impl ShardStore {
         result
     }
 
-    /// Puts right what went wrong: opens the index anew if need be, and drops what was found damaged.
+    /// Puts right what went wrong: opens the index anew if need be, and drops what was found damaged. A directory that
+    /// was replaced is not put right: what is there now is another's.
     fn mend(&self, writer: &mut Writer) -> io::Result<()> {
+        self.check_in_place()?;
         self.reopen(writer)?;
         if self.any_quarantined.load(Ordering::Acquire) {
             let damaged = locked(&self.quarantine).clone();

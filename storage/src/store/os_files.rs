@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::files::{Files, StoreFile};
+use super::files::{Files, Removed, StoreFile};
+use super::reserve;
 
 /// Name of the file whose lock shows that the directory is in use.
 const LOCK: &str = "lock";
@@ -18,8 +19,10 @@ const MAX_SLICES: usize = 1024;
 #[derive(Debug)]
 pub struct OsFiles {
     directory: PathBuf,
-    _lock: File,
+    lock: File,
     syncs: Arc<AtomicU64>,
+    /// The file that is removed when a book needs room.
+    reserve: Arc<Path>,
 }
 
 impl OsFiles {
@@ -29,14 +32,17 @@ impl OsFiles {
         std::fs::create_dir_all(directory)?;
         let lock = OpenOptions::new().write(true).create(true).truncate(false).open(directory.join(LOCK))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Some(Self { directory: directory.to_owned(), _lock: lock, syncs: Arc::default() })),
+            Ok(()) => {
+                let reserve = reserve::beside(directory).into();
+                Ok(Some(Self { directory: directory.to_owned(), lock, syncs: Arc::default(), reserve }))
+            }
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
 
     fn file(&self, file: File) -> Arc<dyn StoreFile> {
-        Arc::new(OsFile { file, syncs: self.syncs.clone() })
+        Arc::new(OsFile { file, syncs: self.syncs.clone(), reserve: self.reserve.clone() })
     }
 }
 
@@ -78,6 +84,22 @@ impl Files for OsFiles {
         File::open(&self.directory)?.sync_all()
     }
 
+    fn check_in_place(&self) -> io::Result<()> {
+        // The lock is open, so that no other file has its inode, and it is in the directory: it goes with all of it.
+        let ours = self.lock.metadata()?;
+        match std::fs::metadata(self.directory.join(LOCK)) {
+            Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => Ok(()),
+            Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                Err(error)
+            }
+            _ => Err(Removed { directory: self.directory.clone() }.into()),
+        }
+    }
+
+    fn room(&self) -> io::Result<u64> {
+        reserve::room(&self.directory)
+    }
+
     fn syncs(&self) -> u64 {
         self.syncs.load(Ordering::Relaxed)
     }
@@ -87,6 +109,7 @@ impl Files for OsFiles {
 struct OsFile {
     file: File,
     syncs: Arc<AtomicU64>,
+    reserve: Arc<Path>,
 }
 
 impl StoreFile for OsFile {
@@ -129,6 +152,10 @@ impl StoreFile for OsFile {
     fn sync(&self) -> io::Result<()> {
         self.syncs.fetch_add(1, Ordering::Relaxed);
         self.file.sync_data()
+    }
+
+    fn give_reserve_back(&self) -> bool {
+        reserve::give_back(&self.reserve)
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -86,8 +86,16 @@ impl ShardStore {
         let mut results: Vec<Option<Result<PutOutcome, PutError>>> =
             puts.iter().map(|put| verify(put).err().map(|invalid| Err(invalid.into()))).collect();
         let mut writer = self.lock_writer();
-        let failure = self.put_verified(&mut writer, puts, &mut results).err().map(PutError::from);
+        let mut failure = self.put_verified(&mut writer, puts, &mut results).err().map(PutError::from);
         drop(writer);
+        // Last of all, since the directory may go while the batch is written.
+        if let Err(removed) = self.check_in_place().map_err(PutError::from) {
+            results
+                .iter_mut()
+                .filter(|result| matches!(result, Some(Ok(_))))
+                .for_each(|result| *result = None);
+            failure = Some(removed);
+        }
         let unless_done = failure.map_or(Ok(PutOutcome::AlreadyHeld), Err);
         results.into_iter().map(|result| result.unwrap_or_else(|| unless_done.clone())).collect()
     }
@@ -112,6 +120,9 @@ impl ShardStore {
         };
         let mut segment_bytes = writer.segment_bytes().saturating_add(reserve);
 
+        // What the store and the disk have room for together. It is asked for once: the batch is small.
+        let disk = writer.segment_bytes().saturating_add(reserve + index_bytes).saturating_add(self.room()?);
+
         let mut accepted = Vec::new();
         let mut keys = BTreeSet::new();
         for (i, put) in puts.iter().enumerate() {
@@ -130,6 +141,8 @@ impl ShardStore {
                 let used = segment_bytes.saturating_add(index_after(accepted.len() as u64 + 1));
                 if used.saturating_add(needed) > quota {
                     results[i] = Some(Err(PutError::Quota { needed, used: used.min(quota), quota }));
+                } else if used.saturating_add(needed) > disk {
+                    results[i] = Some(Err(PutError::NoSpace));
                 } else {
                     segment_bytes += needed;
                     keys.insert(key);

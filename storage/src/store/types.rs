@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::files::is_removed;
 use crate::descriptor::{DescriptorError, ShardError};
 use crate::ids::ChunkId;
 
 /// How a store behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreConfig {
-    /// The store never takes more space than this on disk, index included. What would exceed it is refused.
+    /// The store never takes more space than this on disk, index included. What would exceed it is refused, and so is
+    /// what would take the room on the disk that has to stay free: see [`Files::room`](super::Files::room).
     pub quota_bytes: u64,
     /// A segment file is closed when it would exceed this; between 64 KiB and 1 GiB (values outside are brought
     /// inside). Whole files are given back when nothing in them lives; small ones sooner, but there are more.
@@ -70,12 +72,15 @@ pub enum PutError {
         /// Bytes allowed.
         quota: u64,
     },
-    /// The disk is full, though the quota is not.
+    /// The disk is full, or as full as shards may make it, though the quota is not.
     #[error("no space left on the disk")]
     NoSpace,
     /// It is not the shard that it is said to be.
     #[error(transparent)]
     Invalid(#[from] InvalidShard),
+    /// The store's directory was removed or replaced: nothing that is written now would last.
+    #[error("{0}")]
+    Removed(Arc<io::Error>),
     /// Reading or writing failed.
     #[error("the shard could not be written: {0}")]
     Io(Arc<io::Error>),
@@ -85,6 +90,7 @@ impl From<io::Error> for PutError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace,
+            _ if is_removed(&error) => Self::Removed(Arc::new(error)),
             _ => Self::Io(Arc::new(error)),
         }
     }
@@ -190,7 +196,7 @@ pub struct Usage {
     pub payload_bytes: u64,
     /// Bytes taken on disk: segments without their holes, and the index.
     pub disk_bytes: u64,
-    /// Bytes allowed on disk.
+    /// Bytes allowed on disk: the quota, or less where the disk has no room for it now.
     pub quota_bytes: u64,
     /// Times that files or the directory were made durable since the store was opened.
     pub syncs: u64,

@@ -33,6 +33,8 @@ struct State {
     power_fails_at: Option<u64>,
     error_at: Option<u64>,
     capacity: u64,
+    reserve: u64,
+    room: u64,
     off: bool,
     holes: bool,
 }
@@ -63,6 +65,8 @@ impl Disk {
             power_fails_at: None,
             error_at: None,
             capacity: u64::MAX,
+            reserve: 0,
+            room: u64::MAX,
             off: false,
             holes: true,
         })))
@@ -97,6 +101,20 @@ impl Disk {
 
     pub fn set_capacity(&self, bytes: u64) {
         self.state().capacity = bytes;
+    }
+
+    /// Bytes by which the capacity grows when a book needs room.
+    pub fn set_reserve(&self, bytes: u64) {
+        self.state().reserve = bytes;
+    }
+
+    pub fn reserve(&self) -> u64 {
+        self.state().reserve
+    }
+
+    /// Bytes that shards may take.
+    pub fn set_room(&self, bytes: u64) {
+        self.state().room = bytes;
     }
 
     pub fn set_holes(&self, possible: bool) {
@@ -270,6 +288,10 @@ impl std::fmt::Debug for OpenFile {
 }
 
 impl Files for Disk {
+    fn room(&self) -> io::Result<u64> {
+        Ok(self.state().room)
+    }
+
     fn open(&self, name: &str) -> io::Result<Option<Arc<dyn StoreFile>>> {
         let mut state = self.state();
         state.operate()?;
@@ -309,6 +331,13 @@ impl Files for Disk {
 }
 
 impl StoreFile for OpenFile {
+    fn give_reserve_back(&self) -> bool {
+        let mut state = self.disk.state();
+        let reserve = std::mem::take(&mut state.reserve);
+        state.capacity = state.capacity.saturating_add(reserve);
+        reserve > 0
+    }
+
     fn size(&self) -> io::Result<u64> {
         let mut state = self.disk.state();
         state.operate()?;

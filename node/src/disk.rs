@@ -1,0 +1,74 @@
+//! What is wrong with the disk under the store, said once in the log and as long as it lasts in the status; and the room
+//! that is kept in reserve for the books.
+
+use std::time::Duration;
+
+use chordage_storage::ShardStore;
+use chordage_storage::store::Reserve;
+use tokio_util::sync::CancellationToken;
+
+use crate::store::Store;
+
+/// How often the disk is looked at. A put looks for itself.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Part of the quota that is kept in reserve for the books, within the bounds below. A step of forgetting or freeing
+/// changes some hundred rows, each in a page of 4 KiB or two.
+const RESERVE_PART: u64 = 64;
+const RESERVE_MIN: u64 = 1 << 20;
+const RESERVE_MAX: u64 = 8 << 20;
+
+/// Bytes kept in reserve beside a store with this quota.
+pub(crate) fn reserve_bytes(quota_bytes: u64) -> u64 {
+    (quota_bytes / RESERVE_PART).clamp(RESERVE_MIN, RESERVE_MAX)
+}
+
+/// What is wrong with the disk under `shards` now; `None` if nothing is.
+pub(crate) fn problem(shards: &ShardStore) -> Option<String> {
+    if let Err(removed) = shards.check_in_place() {
+        return Some(format!(
+            "{removed}; nothing is kept here any more, and what was is lost when this daemon ends: restart it"
+        ));
+    }
+    match shards.room() {
+        Ok(0) => Some(
+            "the disk is full; no more shards are taken, and what is held stays and is served: free space on it, or \
+             forget what is not needed"
+                .to_owned(),
+        ),
+        Ok(_) => None,
+        Err(error) => Some(format!("it is not known how full the disk is: {error}")),
+    }
+}
+
+/// Looks at the disk now and then, and logs when something is wrong with it, and when that is over. Fills the reserve
+/// again when there is room.
+pub(crate) fn watch_in_background(store: Store, reserve: Reserve, leaving: CancellationToken) {
+    tokio::spawn(async move {
+        let mut logged = None;
+        while !leaving.is_cancelled() {
+            let (shards, reserve) = (store.clone(), reserve.clone());
+            let look = move || {
+                let problem = problem(shards.shards());
+                if problem.is_none()
+                    && let Err(error) = reserve.fill()
+                {
+                    // The next look tries again; until then a full disk may keep books from being written.
+                    tracing::debug!(%error, "the reserve cannot be filled");
+                }
+                problem
+            };
+            let now = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+            if now != logged {
+                match &now {
+                    Some(problem) => tracing::error!("{problem}"),
+                    None => tracing::info!("the disk is well again"),
+                }
+                logged = now;
+            }
+            tokio::select! {
+                () = leaving.cancelled() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    });
+}
