@@ -17,8 +17,8 @@ const SETTLE_WAIT: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit code 0: nothing that was acknowledged was lost or altered, and every put and get ended in time with a success or an error that says why. \
-1: something was; the report says what, and the network stays in --dir to be looked at.
+Exit code 0: nothing that was acknowledged was lost or altered, every operation ended in time with a success or an error that says why, and \
+when everything was forgotten nothing was stored any more. 1: something was; the report says what, and the network stays in --dir to be looked at.
 
 Examples:
   chordage testnet chaos --seed 3 --minutes 5
@@ -31,7 +31,7 @@ pub(crate) struct ChaosArgs {
     #[arg(long, value_name = "M", default_value_t = 1.0)]
     minutes: f64,
     /// What happens to daemons
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values = ["kill", "stop", "corrupt"])]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values = ["kill", "stop", "corrupt", "blackout", "books", "drain"])]
     faults: Vec<FaultName>,
     /// How many daemons
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u16).range(2..=200))]
@@ -58,6 +58,12 @@ enum FaultName {
     Stop,
     /// Flipped bytes on disk
     Corrupt,
+    /// SIGKILL to everybody at once, and all are started again
+    Blackout,
+    /// A book (what is kept, claimed, held, looked after, known) removed, cut short or flipped
+    Books,
+    /// Handing on what it holds, and leaving for good
+    Drain,
 }
 
 /// Runs the command. The network ends with it.
@@ -130,6 +136,9 @@ impl From<FaultName> for Fault {
             FaultName::Kill => Fault::Kill,
             FaultName::Stop => Fault::Stop,
             FaultName::Corrupt => Fault::Corrupt,
+            FaultName::Blackout => Fault::Blackout,
+            FaultName::Books => Fault::Books,
+            FaultName::Drain => Fault::Drain,
         }
     }
 }
@@ -151,15 +160,20 @@ fn describe(report: &ChaosReport) -> Vec<String> {
             human::seconds(report.heal_seconds_max)
         ),
         format!(
-            "clients    {} acknowledged ({}), {} brought every byte; the slowest took {}",
+            "clients    {} acknowledged ({}), {} of them forgotten; {} brought every byte; the slowest took {}",
             human::count(report.objects, "object", "objects"),
             human::bytes(report.object_bytes),
+            report.forgotten,
             human::count(report.gets, "get", "gets"),
             human::seconds(report.operation_seconds_max)
         ),
         format!(
-            "wrong      {} altered, {} lost, {} late, {} without a reason",
-            report.altered, report.lost, report.late, report.unexplained
+            "wrong      {} altered, {} lost, {} late, {} without a reason; {} at the end",
+            report.altered,
+            report.lost,
+            report.late,
+            report.unexplained,
+            if report.left == 0 { "nothing is stored" } else { "SOMETHING IS STORED THAT NOBODY KEEPS" }
         ),
     ];
     if !refused.is_empty() {

@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::Instant;
 
-use super::{Object, World, below};
+use super::{Object, World, below, keepers};
 
 /// Every operation has to end within this, with a success or an error that says why.
 const OPERATION_DEADLINE: Duration = Duration::from_secs(120);
@@ -20,7 +20,7 @@ const OPERATION_DEADLINE: Duration = Duration::from_secs(120);
 const NUMBERS_PER_CLIENT: u64 = 1 << 32;
 
 /// How an operation ended.
-enum Ended {
+pub(super) enum Ended {
     Well(Vec<u8>),
     /// With the code of its error.
     Refused(String),
@@ -28,7 +28,10 @@ enum Ended {
     Unexplained(String),
 }
 
-/// Puts and gets by turns until the storms are over.
+/// Objects that are not forgotten, so that there is something to get.
+const LEFT_MIN: usize = 6;
+
+/// Puts, gets, keeps and forgets by turns until the storms are over.
 pub(super) async fn work(world: Arc<World>, client: u64) {
     let mut random =
         ChaCha8Rng::seed_from_u64(world.plan.seed ^ (client + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -46,10 +49,54 @@ pub(super) async fn work(world: Arc<World>, client: u64) {
             let bytes = 1 + below(&mut random, world.plan.object_bytes_max.max(1));
             put(&world, through, next, bytes).await;
             next += 1;
-        } else {
-            let object = &known[below(&mut random, known.len())];
-            get(&world, through, object, false).await;
+            continue;
         }
+        let object = &known[below(&mut random, known.len())];
+        match below(&mut random, 8) {
+            0 if known.len() > LEFT_MIN => forget(&world, object.number).await,
+            1 => keep_at(&world, through, object).await,
+            _ => get(&world, through, object, false).await,
+        }
+    }
+}
+
+async fn forget(world: &World, number: u64) {
+    let object = {
+        let mut state = world.state();
+        let Some(position) = state.objects.iter().position(|object| object.number == number) else { return };
+        state.report.forgotten += 1;
+        state.objects.swap_remove(position)
+    };
+    keepers::forget(world, object).await;
+}
+
+/// Has a daemon stop keeping an object.
+pub(super) async fn forget_at(world: &World, keeper: &Path, object: &Object) -> Ended {
+    let args = ["forget", "--json", &object.link].map(OsStr::new);
+    let ended = operate(world, keeper, &args, Vec::new()).await;
+    if !matches!(&ended, Ended::Refused(code) if code == "not_kept") {
+        note(&mut world.state().report, "forget", object.number, &ended);
+    }
+    ended
+}
+
+/// Has a daemon keep an object.
+pub(super) async fn keep_at(world: &World, keeper: &Path, object: &Object) {
+    let args = ["keep", "--json", &object.link].map(OsStr::new);
+    let ended = operate(world, keeper, &args, Vec::new()).await;
+    let mut state = world.state();
+    note(&mut state.report, "keep", object.number, &ended);
+    if !matches!(ended, Ended::Well(_)) {
+        return;
+    }
+    let number = object.number;
+    match state.objects.iter_mut().find(|object| object.number == number) {
+        Some(object) if !object.keepers.iter().any(|known| known == keeper) => {
+            object.keepers.push(keeper.to_owned());
+        }
+        Some(_) => {}
+        // It was forgotten meanwhile, and this keeper has to hear of it too.
+        None => state.to_forget.push(Object { keepers: vec![keeper.to_owned()], ..object.clone() }),
     }
 }
 
@@ -70,7 +117,7 @@ async fn put(world: &World, through: &Path, number: u64, bytes: usize) {
     let ended = operate(world, through, &args, content(world.plan.seed, number, bytes)).await;
     let mut state = world.state();
     let Ended::Well(output) = &ended else {
-        note(&mut state.report, "put", number, ended);
+        note(&mut state.report, "put", number, &ended);
         return;
     };
     let link = serde_json::from_slice::<serde_json::Value>(output).ok();
@@ -78,9 +125,9 @@ async fn put(world: &World, through: &Path, number: u64, bytes: usize) {
         Some(link) => {
             state.report.objects += 1;
             state.report.object_bytes += bytes as u64;
-            state.objects.push(Object { number, bytes, link });
+            state.objects.push(Object { number, bytes, link, keepers: vec![through.to_owned()] });
         }
-        None => note(&mut state.report, "put", number, Ended::Unexplained("no link came".to_owned())),
+        None => note(&mut state.report, "put", number, &Ended::Unexplained("no link came".to_owned())),
     }
 }
 
@@ -106,15 +153,15 @@ async fn get(world: &World, through: &Path, object: &Object, must: bool) {
                 state.report.lost += 1;
                 state.report.findings.push(format!("object {} cannot be read any more", object.number));
             }
-            note(&mut state.report, "get", object.number, ended);
+            note(&mut state.report, "get", object.number, &ended);
         }
     }
 }
 
-fn note(report: &mut super::ChaosReport, what: &str, number: u64, ended: Ended) {
+fn note(report: &mut super::ChaosReport, what: &str, number: u64, ended: &Ended) {
     match ended {
         Ended::Well(_) => {}
-        Ended::Refused(code) => *report.refused.entry(code).or_default() += 1,
+        Ended::Refused(code) => *report.refused.entry(code.clone()).or_default() += 1,
         Ended::Late => {
             report.late += 1;
             report

@@ -12,6 +12,32 @@ use super::below;
 /// The beginning of a segment is left alone: what it says is needed to find what else is damaged.
 const BEGINNING: u64 = 4096;
 
+/// The books of a daemon: what it keeps, who claims what it holds, where its shards lie, who looks after which chunk, what was
+/// put before.
+const BOOKS: [&str; 5] =
+    ["keeps/keeps.redb", "claims/claims.redb", "shards/index.redb", "holders.redb", "catalog/catalog.redb"];
+
+/// Removes, cuts short or flips a byte of one of the books in a data directory whose daemon does not run. Returns which.
+pub(super) fn book(data_dir: &Path, random: &mut ChaCha8Rng) -> io::Result<&'static str> {
+    let name = BOOKS[below(random, BOOKS.len())];
+    let path = data_dir.join(name);
+    match below(random, 3) {
+        0 => fs::remove_file(path)?,
+        1 => {
+            let file = File::options().write(true).open(path)?;
+            file.set_len(file.metadata()?.len() / 2)?;
+        }
+        _ => {
+            let file = File::options().read(true).write(true).open(path)?;
+            let place = below(random, file.metadata()?.len().max(1) as usize) as u64;
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, place)?;
+            file.write_all_at(&[byte[0] ^ 0x5a], place)?;
+        }
+    }
+    Ok(name)
+}
+
 /// Flips a byte at up to `count` places of the segment files below a shard store, while its daemon may use them. Returns
 /// how many were flipped.
 pub(super) fn flip(shards: &Path, count: usize, random: &mut ChaCha8Rng) -> io::Result<u64> {

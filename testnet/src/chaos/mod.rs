@@ -1,17 +1,21 @@
-//! Chaos: daemons are killed, frozen and their disks damaged while clients put and get, and a checker knows every byte
-//! that was acknowledged.
+//! Chaos: daemons are killed, frozen, drained and their disks damaged while clients put, get, keep and forget, and a checker
+//! knows every byte that was acknowledged, and what must be gone.
 //!
 //! A run is a sequence of storms. In each, faults hit random daemons, but no more of them than every acknowledged object
 //! can bear: one that was acknowledged has a write quorum of shards, so that all but k of these may be hit. Then what was
 //! frozen goes on, what was killed is started again or replaced by a new and empty daemon, and the network has to make
-//! every object whole without being told. Last, every object is read and compared.
+//! every object whole without being told; what only daemons kept that are gone for good, another is told to keep. Last, every
+//! object is read and compared, everything is forgotten, and then nothing may be stored any more.
 //!
 //! The seed decides which faults hit whom, in which order, and what clients store and read; how these meet is left to the
 //! machine.
 
 mod client;
 mod damage;
+mod end;
+mod keepers;
 mod report;
+mod storm;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +27,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 pub use self::report::ChaosReport;
 use crate::network::{STATUS_TIMEOUTS, Testnet};
@@ -44,7 +48,16 @@ brake_percent = 100
 
 [scrub]
 period_seconds = 5
+
+[leases]
+lease_seconds = 90
+unfinished_seconds = 15
+renew_seconds = 3
+orphan_seconds = 90
 ";
+
+/// The longest lease under [`IMPATIENT`]: what was kept by a daemon that is gone for good ends after so long.
+const LEASE: Duration = Duration::from_secs(90);
 
 /// How long a network may take to make everything whole after a storm.
 const HEAL_WAIT: Duration = Duration::from_secs(180);
@@ -59,6 +72,12 @@ pub enum Fault {
     Stop,
     /// Bytes of its segment files are flipped while it runs.
     Corrupt,
+    /// Everybody is killed at once, and started again.
+    Blackout,
+    /// It is killed, one of its books is removed, cut short or flipped, and it is started again.
+    Books,
+    /// It hands on what it holds, leaves for good, and a new one takes its place.
+    Drain,
 }
 
 /// What to do to a network, and for how long.
@@ -92,6 +111,14 @@ pub enum ChaosError {
     /// The network did not become whole in time.
     #[error("the network did not heal: {0}")]
     NotHealed(#[from] WaitError),
+    /// A daemon did not hand on what it holds.
+    #[error("daemon {index} could not be drained: {problem}")]
+    NotDrained {
+        /// Which.
+        index: usize,
+        /// Why.
+        problem: String,
+    },
     /// A disk could not be damaged.
     #[error("cannot damage {}: {error}", path.display())]
     Damage {
@@ -114,6 +141,8 @@ struct Shared {
     /// Data directories of daemons that should answer.
     usable: Vec<PathBuf>,
     objects: Vec<Object>,
+    /// Those that were forgotten, with the keepers that could not be told yet.
+    to_forget: Vec<Object>,
     report: ChaosReport,
     over: bool,
 }
@@ -124,6 +153,8 @@ struct Object {
     number: u64,
     bytes: usize,
     link: String,
+    /// Data directories of the daemons that keep it.
+    keepers: Vec<PathBuf>,
 }
 
 impl World {
@@ -131,6 +162,19 @@ impl World {
         // Each change is one step, so that a thread that panicked left it whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Whether an object was not forgotten.
+    fn keeps(&self, number: u64) -> bool {
+        self.state().objects.iter().any(|object| object.number == number)
+    }
+}
+
+/// Daemons that ended in a storm.
+#[derive(Default)]
+struct Gone {
+    killed: Vec<usize>,
+    /// These are not started again.
+    drained: Vec<usize>,
 }
 
 /// Lets chaos loose on a network that has settled and whose daemons have settings like [`IMPATIENT`].
@@ -147,8 +191,8 @@ pub async fn run(net: &mut Testnet, program: &Path, plan: ChaosPlan) -> Result<C
         working.spawn(client::work(world.clone(), number as u64));
     }
     while started.elapsed() < duration {
-        let killed = storm(net, &world, &mut random).await?;
-        heal(net, &world, &mut random, &killed).await?;
+        let gone = storm::storm(net, &world, &mut random).await?;
+        heal(net, &world, &mut random, &gone).await?;
         world.state().report.storms += 1;
     }
     world.state().over = true;
@@ -158,6 +202,7 @@ pub async fn run(net: &mut Testnet, program: &Path, plan: ChaosPlan) -> Result<C
         }
     }
     client::read_everything(&world).await;
+    end::forget_everything(net, &world).await;
     let mut report = std::mem::take(&mut world.state().report);
     report.seconds = started.elapsed().as_secs_f64();
     Ok(report)
@@ -168,49 +213,19 @@ fn note_usable(net: &Testnet, world: &World) {
     world.state().usable = usable.map(|index| net.data_dir(index)).collect();
 }
 
-/// Hits daemons, each at most once, with pauses in between. Returns those that were killed.
-async fn storm(net: &mut Testnet, world: &World, random: &mut ChaCha8Rng) -> Result<Vec<usize>, ChaosError> {
-    let hits = 1 + below(random, world.plan.hits_max.max(1));
-    let mut untouched = net.living();
-    let mut killed = Vec::new();
-    for _ in 0..hits {
-        sleep(Duration::from_millis(200 + below(random, 2000) as u64)).await;
-        // Somebody has to be there to talk to.
-        if untouched.len() <= 1 {
-            break;
-        }
-        let victim = untouched.swap_remove(below(random, untouched.len()));
-        let fault = world.plan.faults[below(random, world.plan.faults.len())];
-        match fault {
-            Fault::Kill => {
-                net.kill(&[victim])?;
-                killed.push(victim);
-            }
-            Fault::Stop => net.freeze(victim)?,
-            Fault::Corrupt => {
-                let shards = net.data_dir(victim).join("shards");
-                let flipped = damage::flip(&shards, 3, random)
-                    .map_err(|error| ChaosError::Damage { path: shards, error })?;
-                world.state().report.flipped_bytes += flipped;
-            }
-        }
-        *world.state().report.faults.entry(fault).or_default() += 1;
-        note_usable(net, world);
-    }
-    Ok(killed)
-}
-
 /// Ends the storm, and waits until every acknowledged object is whole.
 async fn heal(
     net: &mut Testnet,
     world: &World,
     random: &mut ChaCha8Rng,
-    killed: &[usize],
+    gone: &Gone,
 ) -> Result<(), ChaosError> {
     for index in net.living() {
         net.thaw(index)?;
     }
-    let (replaced, restarted): (Vec<usize>, Vec<usize>) = killed.iter().partition(|_| below(random, 2) == 0);
+    let (mut replaced, restarted): (Vec<usize>, Vec<usize>) =
+        gone.killed.iter().partition(|_| below(random, 2) == 0);
+    replaced.extend(&gone.drained);
     net.restart(&restarted).await?;
     if !replaced.is_empty() {
         net.grow(net.len() + replaced.len()).await?;
@@ -218,6 +233,8 @@ async fn heal(
     }
     net.wait_settled(HEAL_WAIT).await?;
     note_usable(net, world);
+    keepers::find_new_ones(net, world, random).await;
+    keepers::forget_again(net, world).await;
     let began = Instant::now();
     let (objects, through) = {
         let state = world.state();
@@ -226,7 +243,12 @@ async fn heal(
     for (position, object) in objects.iter().enumerate() {
         let through = &through[position % through.len()];
         let left = HEAL_WAIT.saturating_sub(began.elapsed());
-        wait_until("every object is whole", left, || whole(through, object)).await?;
+        let is_whole = async || match world.keeps(object.number) {
+            true => whole(through, object).await,
+            // A client has forgotten it.
+            false => Ok(()),
+        };
+        wait_until("every object is whole", left, is_whole).await?;
     }
     let mut state = world.state();
     state.report.heal_seconds_max = state.report.heal_seconds_max.max(began.elapsed().as_secs_f64());

@@ -19,7 +19,9 @@ pub struct ChaosReport {
     pub faults: BTreeMap<Fault, u64>,
     /// Bytes flipped on disks.
     pub flipped_bytes: u64,
-    /// Killed daemons that were replaced by new ones instead of being started again.
+    /// Books that were damaged, by name.
+    pub damaged_books: BTreeMap<&'static str, u64>,
+    /// Daemons that were killed or drained and replaced by new ones.
     pub replaced: u64,
     /// The longest time from the end of a storm until every object was whole.
     pub heal_seconds_max: f64,
@@ -27,9 +29,11 @@ pub struct ChaosReport {
     pub objects: u64,
     /// Their bytes.
     pub object_bytes: u64,
+    /// Objects forgotten before the end.
+    pub forgotten: u64,
     /// Gets that brought every byte.
     pub gets: u64,
-    /// Puts and gets that ended with an error that says why, by its code. In a storm that may be.
+    /// Operations of clients that ended with an error that says why, by its code. In a storm that may be.
     pub refused: BTreeMap<String, u64>,
     /// The slowest put or get.
     pub operation_seconds_max: f64,
@@ -41,6 +45,8 @@ pub struct ChaosReport {
     pub late: u64,
     /// Puts and gets that ended without saying why.
     pub unexplained: u64,
+    /// 1 if shards were stored when everything had been forgotten and every lease had ended.
+    pub left: u64,
     /// What is needed to look into what went wrong.
     pub findings: Vec<String>,
 }
@@ -48,6 +54,6 @@ pub struct ChaosReport {
 impl ChaosReport {
     /// Whether everything was as it has to be.
     pub fn is_good(&self) -> bool {
-        self.altered + self.lost + self.late + self.unexplained == 0
+        self.altered + self.lost + self.late + self.unexplained + self.left == 0
     }
 }

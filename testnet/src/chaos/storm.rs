@@ -1,0 +1,89 @@
+//! A storm: what happens to daemons.
+
+use std::time::Duration;
+
+use chordage_node::api::client::Client;
+use rand_chacha::ChaCha8Rng;
+use tokio::time::sleep;
+
+use super::{ChaosError, Fault, Gone, World, below, damage, note_usable};
+use crate::network::{STATUS_TIMEOUTS, Testnet};
+use crate::wait::wait_until;
+
+/// How long a daemon may take to hand on what it holds. What is left then has to be made again from the others.
+const DRAIN_WAIT: Duration = Duration::from_secs(60);
+/// How long it may take to leave.
+const LEAVE_WAIT: Duration = Duration::from_secs(20);
+
+/// Hits daemons, each at most once, with pauses in between. Returns those that are gone.
+pub(super) async fn storm(
+    net: &mut Testnet,
+    world: &World,
+    random: &mut ChaCha8Rng,
+) -> Result<Gone, ChaosError> {
+    let hits = 1 + below(random, world.plan.hits_max.max(1));
+    let mut untouched = net.living();
+    let mut gone = Gone::default();
+    for _ in 0..hits {
+        sleep(Duration::from_millis(200 + below(random, 2000) as u64)).await;
+        // Somebody has to be there to talk to.
+        if untouched.len() <= 1 {
+            break;
+        }
+        let victim = untouched.swap_remove(below(random, untouched.len()));
+        let fault = world.plan.faults[below(random, world.plan.faults.len())];
+        match fault {
+            Fault::Kill => {
+                net.kill(&[victim])?;
+                gone.killed.push(victim);
+            }
+            Fault::Stop => net.freeze(victim)?,
+            Fault::Corrupt => {
+                let shards = net.data_dir(victim).join("shards");
+                let flipped = damage::flip(&shards, 3, random)
+                    .map_err(|error| ChaosError::Damage { path: shards, error })?;
+                world.state().report.flipped_bytes += flipped;
+            }
+            Fault::Blackout => {
+                let all = net.living();
+                world.state().usable.clear();
+                net.kill(&all)?;
+                net.restart(&all).await?;
+                // Whoever was frozen or untouched is as everybody else now.
+                untouched.clear();
+            }
+            Fault::Books => {
+                net.kill(&[victim])?;
+                note_usable(net, world);
+                let dir = net.data_dir(victim);
+                let damaged =
+                    damage::book(&dir, random).map_err(|error| ChaosError::Damage { path: dir, error })?;
+                *world.state().report.damaged_books.entry(damaged).or_default() += 1;
+                net.restart(&[victim]).await?;
+            }
+            Fault::Drain => {
+                drain(net, victim).await?;
+                gone.drained.push(victim);
+            }
+        }
+        *world.state().report.faults.entry(fault).or_default() += 1;
+        note_usable(net, world);
+    }
+    Ok(gone)
+}
+
+/// Has a daemon hand on what it holds, and leave.
+async fn drain(net: &mut Testnet, index: usize) -> Result<(), ChaosError> {
+    let failed = |problem: String| ChaosError::NotDrained { index, problem };
+    let client: Client = net.client(index).map_err(|error| failed(error.to_string()))?;
+    let client = client.with_timeouts(STATUS_TIMEOUTS);
+    client.drain().await.map_err(|error| failed(error.to_string()))?;
+    let drained = async || {
+        let status = client.status().await.map_err(|error| error.to_string())?;
+        if status.drain.is_some_and(|drain| drain.done) { Ok(()) } else { Err("it goes on".to_owned()) }
+    };
+    // Others may be frozen now, so that there is nobody to take what is left: then it leaves all the same.
+    let _ = wait_until("a daemon has handed on what it holds", DRAIN_WAIT, drained).await;
+    net.stop(&[index], LEAVE_WAIT).await?;
+    Ok(())
+}
