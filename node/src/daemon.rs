@@ -102,7 +102,10 @@ impl Daemon {
         }
         let dir = Arc::new(DataDir::open(path)?);
         let identity = Identity::load(&dir)?;
-        let secret = ConvergenceSecret::new(dir.secret("secret")?);
+        let secret = ConvergenceSecret::new(dir.secret("secret")?.bytes);
+        if identity.is_new {
+            tracing::info!(path = %dir.join("key").display(), "made a new key: to all others this daemon is a new one");
+        }
         let (store, damage) = open_store(&dir, &config)?;
         let keeps = open_keeps(&dir)?;
         let ledger =
