@@ -8,8 +8,10 @@
 //! api          address of the running API      api.sock, api.token
 //! catalog/     what was put before, a cache  keeps/     what is kept in the network
 //! claims/      who wants what is held here    renewed    how far renewing is
+//! opened       which files the last start had
 //! ```
 
+mod opened;
 mod secret;
 
 use std::fs::{self, File, OpenOptions, TryLockError};

@@ -17,6 +17,7 @@ mod config;
 mod daemon;
 mod datadir;
 mod driver;
+mod found;
 mod get;
 mod handle;
 mod identity;
