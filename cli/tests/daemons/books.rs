@@ -53,6 +53,9 @@ async fn found(net: &Net, node: usize) -> Vec<(StartedWith, StartState)> {
     found.into_iter().map(|found| (found.what, found.state)).collect()
 }
 
+/// What happens to a file while the daemon does not run.
+type Harm = fn(&Path);
+
 fn cut(path: &Path, len: impl FnOnce(u64) -> u64) {
     let file = fs::File::options().write(true).open(path).unwrap();
     file.set_len(len(file.metadata().unwrap().len())).unwrap();
@@ -65,7 +68,6 @@ async fn a_book_that_is_cut_off_damaged_or_gone_is_told_of() {
     net.put(0, "1/1", &net.random_file("file", 100_000, 1)).await;
     let data_dir = net.net.data_dir(0);
     let book = |name: &str| data_dir.join(name);
-    type Harm = fn(&Path);
     let harms: [(Harm, StartState); 4] = [
         (|path| cut(path, |_| 0), StartState::Missing),
         (|path| cut(path, |len| len / 2), StartState::Damaged),
@@ -102,7 +104,7 @@ async fn a_segment_that_is_cut_off_or_gone_is_told_of_at_once_and_its_shards_are
     net.wait_whole(0, &link).await;
     let held = net.net.status(1).await.unwrap().shards;
     assert!(held > 0);
-    let harms: [(fn(&Path), StartState); 2] = [
+    let harms: [(Harm, StartState); 2] = [
         (|path| cut(path, |len| len / 2), StartState::Damaged),
         (|path| fs::remove_file(path).unwrap(), StartState::Missing),
     ];
