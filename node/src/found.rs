@@ -32,39 +32,39 @@ impl Found {
         let (what, consequence) = match name {
             "key" => (
                 StartedWith::Key,
-                "The daemon made a new key and is a new one to all others. To be the old one again, stop it and restore the \
-                 file from a copy",
+                "The daemon made a new key and is a new one to all others. To be the old one again, stop it and \
+                 restore the file from a copy",
             ),
             "secret" => (
                 StartedWith::Secret,
-                "The daemon made a new secret. All links still read, but puts share nothing with earlier ones until the file \
-                 is restored from a copy",
+                "The daemon made a new secret. All links still read, but puts share nothing with earlier ones until \
+                 the file is restored from a copy",
             ),
             "shards/format" => (
                 StartedWith::Shards,
-                "The daemon began an empty store of shards. Others make again what they lost, as long as they have enough \
-                 shards; if a disk is not mounted, stop the daemon and mount it",
+                "The daemon began an empty store of shards. Others make again what they lost, as long as they have \
+                 enough shards; if a disk is not mounted, stop the daemon and mount it",
             ),
             "claims/claims.redb" => (
                 StartedWith::Claims,
-                "The daemon began an empty book of claims. It keeps every shard it holds for a while, in which those who \
-                 want them renew their claims",
+                "The daemon began an empty book of claims. It keeps every shard it holds for a while, in which those \
+                 who want them renew their claims",
             ),
             "keeps/keeps.redb" => (
                 StartedWith::Keeps,
-                "The daemon began an empty book of kept objects and renews none of the earlier ones: their holders may free \
-                 them when their leases end. Run `chordage keep LINK` for each object that is still wanted, or stop the \
-                 daemon and restore the file from a copy",
+                "The daemon began an empty book of kept objects and renews none of the earlier ones: their holders \
+                 may free them when their leases end. Run `chordage keep LINK` for each object that is still wanted, \
+                 or stop the daemon and restore the file from a copy",
             ),
             "catalog/catalog.redb" => (
                 StartedWith::Catalog,
-                "The daemon began an empty catalog of earlier puts. Nothing is lost, but the next put sends again what it \
-                 would have known to be stored",
+                "The daemon began an empty catalog of earlier puts. Nothing is lost, but the next put sends again \
+                 what it would have known to be stored",
             ),
             _ => (
                 StartedWith::Ledger,
-                "The daemon began an empty ledger of other holders. It learns again who they are, and waits anew before it \
-                 takes a holder for lost",
+                "The daemon began an empty ledger of other holders. It learns again who they are, and waits anew \
+                 before it takes a holder for lost",
             ),
         };
         let was = match state {
@@ -77,8 +77,8 @@ impl Found {
     /// Says what the store of shards had to make again, and what it lost.
     pub(crate) fn recovered(&mut self, recovered: &Recovered) {
         if recovered.index_rebuilt {
-            let message = "shards/index.redb was damaged or missing. It was made again from the segments, and no shard that \
-                           they hold is lost.";
+            let message = "shards/index.redb was damaged or missing. It was made again from the segments, and no \
+                           shard that they hold is lost.";
             self.say(StartedWith::Index, StartState::Damaged, message.to_owned());
         }
         let (missing, short) = (&recovered.missing, &recovered.short);
@@ -95,8 +95,8 @@ impl Found {
         }
         let state = if missing.is_empty() { StartState::Damaged } else { StartState::Missing };
         let message = format!(
-            "The store of shards has lost {} of its shards: {}. They are no longer counted as held, and repair makes them \
-             again from the shards of others. Check the disk.",
+            "The store of shards has lost {} of its shards: {}. They are no longer counted as held, and repair makes \
+             them again from the shards of others. Check the disk.",
             recovered.shards,
             parts.join(", ")
         );

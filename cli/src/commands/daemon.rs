@@ -286,12 +286,12 @@ fn cannot_start(error: &StartError, dir: &Path) -> CliError {
 fn damaged_hint(path: &Path) -> &'static str {
     match path.file_name().and_then(|name| name.to_str()) {
         Some("key") => {
-            "restore this file from a copy. If there is none, move it away: the next start makes a new key, and the daemon is \
-             a new one to all others. It still has its shards, but the claims of the old one end with their leases"
+            "restore this file from a copy. If there is none, move it away: the next start makes a new key, and the \
+             daemon is a new one to all others. It still has its shards, but the claims of the old one end with their leases"
         }
         Some("secret") => {
-            "restore this file from a copy. If there is none, move it away: the next start makes a new secret. All links still \
-             read, but what is put from then on shares nothing with what was put before"
+            "restore this file from a copy. If there is none, move it away: the next start makes a new secret. All \
+             links still read, but what is put from then on shares nothing with what was put before"
         }
         _ => "restore this file from a copy, or take another --data-dir",
     }

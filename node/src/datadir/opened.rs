@@ -22,7 +22,7 @@ const FILES: [&str; 7] = [
 ];
 
 impl DataDir {
-    /// The files that the last start had, and that are gone now or empty. Ask before they are opened: that makes new ones.
+    /// The files that the last start had, and that are gone or empty now. Ask before they are opened and made anew.
     pub(crate) fn lost(&self) -> BTreeSet<&'static str> {
         // Who cannot read it does not know what there was.
         let text = self.read(OPENED_FILE).ok().flatten().unwrap_or_default();
@@ -39,7 +39,7 @@ impl DataDir {
             return;
         }
         if let Err(error) = self.write(OPENED_FILE, there.as_bytes(), 0o644) {
-            tracing::warn!(%error, "cannot write down which files there are; the next start may not notice that one is lost");
+            tracing::warn!(%error, "cannot write down which files there are; the next start may not miss one");
         }
     }
 

@@ -36,7 +36,7 @@ impl Book {
         Ok(book)
     }
 
-    /// How often it was found damaged, or of another version, and begun anew since it was opened: all in it was lost then.
+    /// How often it was found damaged, or of another version, and begun anew since it was opened.
     pub(super) fn begun_anew(&self) -> u64 {
         self.begun_anew.load(Ordering::Relaxed)
     }

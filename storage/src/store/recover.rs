@@ -108,8 +108,8 @@ fn read_everything(files: &dyn Files, config: &StoreConfig) -> io::Result<Opened
         let Some(file) = files.open(&segment_name(segment))? else { continue };
         writer.next_segment = writer.next_segment.max(segment.saturating_add(1));
         if file.size()? < from {
-            // It has lost its end, and the index has the shards that lay there until they are dropped. What was appended
-            // now would lie where they did.
+            // It has lost its end, and the index has the shards that lay there until they are dropped. What was
+            // appended now would lie where they did.
             writer.active = None;
             continue;
         }
