@@ -20,6 +20,7 @@ use crate::config::{Config, ConfigError, Role};
 use crate::datadir::{DataDir, DataDirError};
 use crate::disk::{reserve_bytes, watch_in_background};
 use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, Signer};
+use crate::found::Found;
 use crate::handle::{Inner, NodeHandle};
 use crate::identity::Identity;
 use crate::leases::{
@@ -110,13 +111,24 @@ impl Daemon {
         if reserve.give_back_if_full() {
             tracing::warn!("the disk is full: the books are written into the room that was kept in reserve");
         }
+        let mut found = Found::new(dir.lost());
         let identity = Identity::load(&dir)?;
-        let secret = ConvergenceSecret::new(dir.secret("secret")?);
-        let (store, damage) = open_store(&dir, &config)?;
+        found.opened("key", false);
+        let secret = ConvergenceSecret::new(dir.secret("secret")?.bytes);
+        found.opened("secret", false);
+        if identity.is_new {
+            tracing::info!(path = %dir.join("key").display(), "made a new key: to all others this daemon is a new one");
+        }
+        let (store, damage) = open_store(&dir, &config, &mut found)?;
         let keeps = open_keeps(&dir)?;
+        found.opened("keeps/keeps.redb", keeps.begun_anew() > 0);
         let ledger =
             Ledger::open(&dir.join(LEDGER_FILE)).map_err(|error| StartError::System(error.to_string()))?;
+        found.opened(LEDGER_FILE, ledger.begun_anew());
         let ledger = Arc::new(ledger);
+        let catalog = open_catalog(&dir, &secret);
+        found
+            .opened("catalog/catalog.redb", catalog.as_ref().is_some_and(|catalog| catalog.begun_anew() > 0));
 
         let metric = config.metric;
         let protocols = Protocols::new(&config.network, &metric.to_string());
@@ -184,7 +196,7 @@ impl Daemon {
             read_totals: Default::default(),
             traffic,
             local: local_id,
-            catalog: open_catalog(&dir, &secret),
+            catalog,
             keeping: Keeping::new(keeps, local_id, metric, config.leases),
             standing: Standing::default(),
             planned: Planned::default(),
@@ -211,11 +223,13 @@ impl Daemon {
                 started: Instant::now(),
                 leaving: leaving.clone(),
                 connections_max: config.connections.max,
+                found_at_start: found.into_all(),
             }),
         };
         let api =
             ApiServer::start(handle.clone(), &dir, config.api_listen, config.api_connections_max as usize)
                 .await?;
+        dir.remember_opened();
         let running = tokio::spawn(driver.run());
         Ok(Daemon { handle, driver: driver_handle, running, api, leaving })
     }
@@ -248,16 +262,7 @@ impl Daemon {
 fn open_catalog(dir: &DataDir, secret: &ConvergenceSecret) -> Option<Arc<Catalog>> {
     let path = dir.join("catalog");
     match Catalog::open(&path, secret) {
-        Ok(Some(catalog)) => {
-            if catalog.begun_anew() > 0 {
-                tracing::warn!(
-                    path = %path.display(),
-                    "the catalog of earlier puts was damaged and is begun anew: nothing is lost, and the next put sends \
-                     again what it would have known to be stored"
-                );
-            }
-            Some(Arc::new(catalog))
-        }
+        Ok(Some(catalog)) => Some(Arc::new(catalog)),
         Ok(None) => {
             tracing::warn!(path = %path.display(), "the catalog of earlier puts is in use; puts will send everything");
             None
@@ -279,14 +284,24 @@ fn book<T>(path: &Path, opened: std::io::Result<Option<T>>) -> Result<T, StartEr
     opened.map_err(|error| failed(error.to_string()))?.ok_or_else(|| failed("it is in use".to_owned()))
 }
 
-fn open_store(dir: &DataDir, config: &Config) -> Result<(Store, mpsc::Receiver<ShardKey>), StartError> {
+fn open_store(
+    dir: &DataDir,
+    config: &Config,
+    found: &mut Found,
+) -> Result<(Store, mpsc::Receiver<ShardKey>), StartError> {
     let path = dir.join("shards");
     let shards = ShardStore::open(&path, StoreConfig::with_quota(config.quota_bytes))
         .map_err(|source| StartError::Store { path, source })?;
+    let recovered = shards.take_recovered();
+    found.opened("shards/format", false);
+    found.recovered(&recovered);
     let path = dir.join("claims");
     let leases = book(&path, HeldLeases::open(&path, &config.leases))?;
-    Store::start(shards, leases)
-        .map_err(|error| StartError::System(format!("cannot start a thread: {error}")))
+    found.opened("claims/claims.redb", leases.begun_anew());
+    let (store, damage) = Store::start(shards, leases)
+        .map_err(|error| StartError::System(format!("cannot start a thread: {error}")))?;
+    store.lost_before(recovered.shards, recovered.lost);
+    Ok((store, damage))
 }
 
 /// Records of later starts replace those of earlier ones, and the clock is what every start has in common.

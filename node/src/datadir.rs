@@ -9,7 +9,11 @@
 //! catalog/     what was put before, a cache  keeps/     what is kept in the network
 //! claims/      who wants what is held here    renewed    how far renewing is
 //! reserve      room for the books, given back when the disk is full
+//! opened       which files the last start had
 //! ```
+
+mod opened;
+mod secret;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -158,23 +162,6 @@ impl DataDir {
             .map_err(|source| DataDirError::Io { path, source })
     }
 
-    /// Reads a secret of 32 bytes, or makes it from the system's randomness on first use.
-    pub(crate) fn secret(&self, name: &str) -> Result<[u8; 32], DataDirError> {
-        if let Some(bytes) = self.read(name)? {
-            return bytes.try_into().map_err(|_| DataDirError::Damaged {
-                path: self.join(name),
-                problem: "a secret has 32 bytes",
-            });
-        }
-        let mut secret = [0; 32];
-        getrandom::fill(&mut secret).map_err(|error| DataDirError::Io {
-            path: self.join(name),
-            source: io::Error::other(error.to_string()),
-        })?;
-        self.write(name, &secret, 0o600)?;
-        Ok(secret)
-    }
-
     /// Removes a file if it is there.
     pub(crate) fn remove(&self, name: &str) {
         // A file that cannot be removed is one that the next start replaces.
@@ -204,15 +191,5 @@ mod tests {
         fs::write(dir.path().join("format"), "2\n").expect("writable");
         assert!(matches!(DataDir::open(dir.path()), Err(DataDirError::Newer { found: 2, .. })));
         assert_eq!(fs::read(dir.path().join("format")).expect("there"), b"2\n");
-    }
-
-    #[test]
-    fn secrets_stay_the_same_and_a_damaged_one_is_not_replaced() {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let data = DataDir::open(dir.path()).expect("new");
-        let first = data.secret("secret").expect("made");
-        assert_eq!(data.secret("secret").expect("read"), first);
-        fs::write(data.join("secret"), b"short").expect("writable");
-        assert!(matches!(data.secret("secret"), Err(DataDirError::Damaged { .. })));
     }
 }

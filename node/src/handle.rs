@@ -10,8 +10,8 @@ use chordage_storage::{ChunkId, ConvergenceSecret, Fingerprint, Link, Redundancy
 use tokio_util::sync::CancellationToken;
 
 use crate::api::types::{
-    DrainStatus, Explanation, Health, KeptObject, LeaseStatus, MemberStatus, PeerStatus, Problem, PutReport,
-    ScrubStatus, Status, SuperPeerStatus, TraceHop, TraceReport,
+    DrainStatus, Explanation, FoundAtStart, Health, KeptObject, LeaseStatus, MemberStatus, PeerStatus,
+    Problem, PutReport, ScrubStatus, Status, SuperPeerStatus, TraceHop, TraceReport,
 };
 use crate::config::Role;
 use crate::disk;
@@ -42,6 +42,7 @@ pub(crate) struct Inner {
     pub(crate) started: Instant,
     pub(crate) leaving: CancellationToken,
     pub(crate) connections_max: u32,
+    pub(crate) found_at_start: Vec<FoundAtStart>,
 }
 
 impl NodeHandle {
@@ -250,6 +251,7 @@ impl NodeHandle {
             cpu_seconds: usage.cpu_seconds,
             disk_problem: disk::problem(self.inner.transfer.store.shards()),
             damaged_shards: self.inner.transfer.store.damaged(),
+            found_at_start: self.inner.found_at_start.clone(),
             repair: self.inner.repairer.status(),
             drain: self.inner.repairer.drain_status(),
             scrub: self.inner.scrubber.status(),

@@ -8,16 +8,19 @@ use crate::datadir::{DataDir, DataDirError};
 pub(crate) struct Identity {
     pub(crate) keypair: Keypair,
     pub(crate) public_key: [u8; 32],
+    /// There was no key, so that nobody knows this daemon yet.
+    pub(crate) is_new: bool,
 }
 
 impl Identity {
     pub(crate) fn load(dir: &DataDir) -> Result<Identity, DataDirError> {
         let mut secret = dir.secret("key")?;
-        let secret = ed25519::SecretKey::try_from_bytes(&mut secret)
+        let is_new = secret.is_new;
+        let secret = ed25519::SecretKey::try_from_bytes(&mut secret.bytes)
             .map_err(|_| DataDirError::Damaged { path: dir.join("key"), problem: "not an Ed25519 key" })?;
         let pair = ed25519::Keypair::from(secret);
         let public_key = pair.public().to_bytes();
-        Ok(Identity { keypair: pair.into(), public_key })
+        Ok(Identity { keypair: pair.into(), public_key, is_new })
     }
 }
 

@@ -18,6 +18,7 @@ mod daemon;
 mod datadir;
 mod disk;
 mod driver;
+mod found;
 mod get;
 mod handle;
 mod identity;

@@ -296,6 +296,19 @@ impl Store {
         &self.shards
     }
 
+    /// Counts shards that were lost before the start, and tells repair as it comes to them.
+    pub(crate) fn lost_before(&self, shards: u64, lost: Vec<ShardKey>) {
+        self.damaged.fetch_add(shards, Ordering::Relaxed);
+        let damage = self.damage.clone();
+        tokio::spawn(async move {
+            for shard in lost {
+                if damage.send(shard).await.is_err() {
+                    return; // nothing is repaired here
+                }
+            }
+        });
+    }
+
     /// Counts shards that were found damaged, and tells repair.
     fn noting_damage(&self) -> impl Fn(ChunkId, &[u8]) + Send + 'static {
         let (damaged, damage) = (self.damaged.clone(), self.damage.clone());

@@ -11,9 +11,17 @@ use crate::store::StoreFile;
 /// redb's errors, with the kind kept where it is an I/O error; `InvalidData` says that the file is damaged.
 pub(crate) fn failed(error: impl Into<redb::Error>) -> io::Error {
     match error.into() {
-        redb::Error::Io(error) => error,
+        redb::Error::Io(error) => cut_off(error),
         error @ redb::Error::Corrupted(_) => io::Error::new(io::ErrorKind::InvalidData, error),
         other => io::Error::other(other),
+    }
+}
+
+/// A file that ends before its own pages do is damaged.
+fn cut_off(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => io::Error::new(io::ErrorKind::InvalidData, error),
+        _ => error,
     }
 }
 
@@ -34,7 +42,7 @@ pub(crate) fn open(file: Arc<dyn StoreFile>, cache_bytes: usize, check: bool) ->
             .set_check_integrity_on_open(check)
             .create_with_backend(Backend(file));
         db.map_err(|error| match error.into() {
-            redb::Error::Io(error) => error,
+            redb::Error::Io(error) => cut_off(error),
             other => io::Error::new(io::ErrorKind::InvalidData, other),
         })
     })

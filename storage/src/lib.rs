@@ -67,8 +67,8 @@ pub use reed_solomon::ReedSolomon;
 pub use seal::Cipher;
 pub use secret::ConvergenceSecret;
 pub use store::{
-    ChangeError, Compacted, GetError, Held, InvalidShard, OpenError, PutError, PutOutcome, Scrubbed,
-    ShardKey, ShardPut, ShardStore, StoreConfig, StoredShard, Usage,
+    ChangeError, Compacted, GetError, Held, InvalidShard, OpenError, PutError, PutOutcome, Recovered,
+    Scrubbed, ShardKey, ShardPut, ShardStore, StoreConfig, StoredShard, Usage,
 };
 pub use table::Scatter;
 pub use writer::{ChunkSink, ObjectWriter, WriteError, Written};

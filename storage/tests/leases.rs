@@ -248,10 +248,17 @@ fn the_clock_is_written_down_and_a_damaged_book_is_begun_anew() {
     claims.flush(reading).unwrap();
     drop(claims);
     let claims = Claims::open(dir.path()).unwrap().unwrap();
-    assert_eq!(claims.reading().unwrap(), reading);
+    assert_eq!((claims.reading().unwrap(), claims.begun_anew()), (reading, 0));
     drop(claims);
     std::fs::write(dir.path().join("claims.redb"), [0x5a; 9000]).unwrap();
-    assert_eq!(Claims::open(dir.path()).unwrap().unwrap().reading().unwrap(), Reading::default());
+    let claims = Claims::open(dir.path()).unwrap().unwrap();
+    assert_eq!((claims.reading().unwrap(), claims.begun_anew()), (Reading::default(), 1));
+    claims.flush(reading).unwrap();
+    drop(claims);
+    let file = std::fs::File::options().write(true).open(dir.path().join("claims.redb")).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+    let claims = Claims::open(dir.path()).unwrap().unwrap();
+    assert_eq!((claims.reading().unwrap(), claims.begun_anew()), (Reading::default(), 1));
 }
 
 #[derive(Clone, Debug)]

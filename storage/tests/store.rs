@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chordage_storage::{
-    ChunkId, Coder, EncodeParams, Held, InvalidShard, OpenError, Pack, PutError, PutOutcome, Redundancy,
-    ShardError, ShardKey, ShardPut, ShardStore, StoreConfig, encode_chunk,
+    ChunkId, Coder, EncodeParams, Held, InvalidShard, OpenError, Pack, PutError, PutOutcome, Recovered,
+    Redundancy, ShardError, ShardKey, ShardPut, ShardStore, StoreConfig, encode_chunk,
 };
 use harness::{noise, secret};
 
@@ -86,15 +86,22 @@ fn a_segment_that_lost_its_end_is_not_appended_to() {
     let file = fs::File::options().write(true).open(segment).unwrap();
     file.set_len(file.metadata().unwrap().len() / 2).unwrap();
 
-    // Twice, because the first start must not forget what is missing.
-    drop(open(directory.path()));
+    // It is told once, and what is lost is not held from the start.
     let store = open(directory.path());
+    let told = store.take_recovered();
+    assert_eq!(told.short, [segment.file_name().unwrap().to_str().unwrap()]);
+    assert_eq!((told.shards, told.missing.len()), (told.lost.len() as u64, 0));
+    assert_eq!(store.usage().shards + told.shards, 8);
+    drop(store);
+    let store = open(directory.path());
+    assert_eq!(store.take_recovered(), Recovered::default());
     let new: Vec<ShardPut> = (20..28).map(|seed| shards(70_000, seed, "1/1").remove(0)).collect();
     put_all(&store, &new);
-    let lost = |put: &&ShardPut| !store.get(&put.chunk).unwrap().corrupt.is_empty();
+    let lost = |put: &&ShardPut| store.has(&[put.chunk]).unwrap()[0].is_empty();
     let lost: Vec<&ShardPut> = old.iter().filter(lost).collect();
     assert!((3..=5).contains(&lost.len()), "{} of {} are lost", lost.len(), old.len());
-    // They are dropped with the next change, and may come back.
+    assert_eq!(told.lost.len(), lost.len());
+    // They may come back.
     for put in lost {
         put_all(&store, std::slice::from_ref(put));
     }
@@ -103,6 +110,39 @@ fn a_segment_that_lost_its_end_is_not_appended_to() {
     for put in old.iter().chain(&new) {
         assert_holds(&store, put);
     }
+}
+
+/// One segment is gone, one is empty: the shards in them are told at once, each once, and may come back.
+#[test]
+fn a_segment_that_is_gone_is_told_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let puts = singles(100, 60_000);
+    put_all(&store, &puts);
+    drop(store);
+    let files = segments(directory.path());
+    assert!(files.len() > 3, "there are some that are not appended to");
+    fs::remove_file(&files[0]).unwrap();
+    fs::File::options().write(true).open(&files[1]).unwrap().set_len(0).unwrap();
+
+    let store = open(directory.path());
+    let told = store.take_recovered();
+    let name = |path: &std::path::PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+    assert_eq!((&told.missing[..], &told.short[..]), (&[name(&files[0])][..], &[name(&files[1])][..]));
+    let mut lost: Vec<ShardKey> =
+        puts.iter().filter(|put| store.has(&[put.chunk]).unwrap()[0].is_empty()).map(key).collect();
+    lost.sort();
+    assert!(!lost.is_empty() && lost.len() < puts.len());
+    assert_eq!(told.lost, lost);
+    assert_eq!(store.usage().shards, (puts.len() - lost.len()) as u64);
+    drop(store);
+
+    let store = open(directory.path());
+    assert_eq!(store.take_recovered(), Recovered::default(), "the next start does not tell it again");
+    for put in puts.iter().filter(|put| lost.contains(&key(put))) {
+        put_all(&store, std::slice::from_ref(put));
+    }
+    puts.iter().for_each(|put| assert_holds(&store, put));
 }
 
 #[test]
@@ -279,6 +319,7 @@ fn a_lost_or_damaged_index_is_built_again_from_the_segments() {
             fs::remove_file(&index).unwrap();
         }
         let store = open(directory.path());
+        assert!(store.take_recovered().index_rebuilt);
         puts[30..].iter().for_each(|put| assert_holds(&store, put));
         assert_eq!(store.usage().shards, 70, "deleted shards must not come back");
     }

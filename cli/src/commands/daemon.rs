@@ -256,6 +256,9 @@ fn cannot_start(error: &StartError, dir: &Path) -> CliError {
         | StartError::Store { source: OpenError::NewerFormat { .. }, .. } => {
             failed(ExitStatus::InUse, "newer_version", newer)
         }
+        StartError::DataDir(DataDirError::Damaged { path, .. }) => {
+            failed(ExitStatus::LocalFile, "data_dir", damaged_hint(path))
+        }
         StartError::DataDir(_)
         | StartError::Store { .. }
         | StartError::Leases { .. }
@@ -276,6 +279,21 @@ fn cannot_start(error: &StartError, dir: &Path) -> CliError {
             "give --api-listen 127.0.0.1:0; to reach it from elsewhere, tunnel through SSH",
         ),
         StartError::System(_) => failed(ExitStatus::Internal, "internal", "see the message"),
+    }
+}
+
+/// What to do about a damaged file of the data directory, and what starting without it would cost.
+fn damaged_hint(path: &Path) -> &'static str {
+    match path.file_name().and_then(|name| name.to_str()) {
+        Some("key") => {
+            "restore this file from a copy. If there is none, move it away: the next start makes a new key, and the \
+             daemon is a new one to all others. It still has its shards, but the claims of the old one end with their leases"
+        }
+        Some("secret") => {
+            "restore this file from a copy. If there is none, move it away: the next start makes a new secret. All \
+             links still read, but what is put from then on shares nothing with what was put before"
+        }
+        _ => "restore this file from a copy, or take another --data-dir",
     }
 }
 

@@ -80,6 +80,7 @@ fn describe(status: &Status) -> String {
             human::count(status.damaged_shards, "shard", "shards")
         ));
     }
+    lines.extend(status.found_at_start.iter().map(|found| format!("at start   {}", found.message)));
     if status.role != "client" {
         lines.push(describe_repair(&status.repair));
     }

@@ -1,9 +1,6 @@
 //! Disks that lie.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use crate::harness::{Net, PATIENCE, last_json, random_bytes, shown};
+use crate::harness::{Net, PATIENCE, flip_bytes, last_json, random_bytes, shown};
 
 #[tokio::test]
 async fn flipped_bytes_are_detected_covered_and_reported() {
@@ -28,35 +25,4 @@ async fn flipped_bytes_are_detected_covered_and_reported() {
     net.net.restart(&[0]).await.unwrap();
     net.net.wait_settled(PATIENCE).await.unwrap();
     assert!(net.get(1, &link, "again").await == random_bytes(BYTES, 4));
-}
-
-/// Flips a byte in so many of the larger files below a directory, the beginnings left alone.
-pub(crate) fn flip_bytes(dir: &Path, every: usize) -> usize {
-    let mut flipped = 0;
-    for path in files_below(dir) {
-        let mut bytes = fs::read(&path).unwrap();
-        // The index is small, and rebuilt from the segments if it is damaged; the segments hold the shards.
-        if path.extension().is_some_and(|extension| extension == "redb") || bytes.len() < 100_000 {
-            continue;
-        }
-        for position in (25_000..bytes.len()).step_by(every) {
-            bytes[position] ^= 0x40;
-            flipped += 1;
-        }
-        fs::write(&path, bytes).unwrap();
-    }
-    flipped
-}
-
-pub(crate) fn files_below(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files_below(&path));
-        } else {
-            found.push(path);
-        }
-    }
-    found
 }

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use chordage_testnet::wait_until;
 
-use crate::damage::{files_below, flip_bytes};
-use crate::harness::{IMPATIENT, Net, PATIENCE, json_of, random_bytes};
+use crate::harness::{IMPATIENT, Net, PATIENCE, files_below, flip_bytes, json_of, random_bytes};
 
 impl Net {
     /// Shards that living daemons have made again.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod addresses;
+mod books;
 #[allow(dead_code, reason = "shared with the other stories, of which each uses a part")]
 #[path = "../daemons/harness.rs"]
 mod harness;

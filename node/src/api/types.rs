@@ -8,11 +8,13 @@ mod explain;
 mod leases;
 mod members;
 mod repair;
+mod start;
 
 pub use explain::{ChunkExplained, Explanation, ShardExplained};
 pub use leases::{KeptObject, LeaseStatus};
 pub use members::{MemberStatus, SuperPeerStatus};
 pub use repair::{DrainStatus, RepairStatus, ScrubStatus};
+pub use start::{FoundAtStart, StartState, StartedWith};
 
 /// How a put should be stored; the query string of `POST /v1/objects`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -221,6 +223,9 @@ pub struct Status {
     pub disk_problem: Option<String>,
     /// Shards found damaged on this disk since the daemon started.
     pub damaged_shards: u64,
+    /// What was damaged or missing in its data directory when the daemon started. Empty is how it should be.
+    #[serde(default)]
+    pub found_at_start: Vec<FoundAtStart>,
     /// The redundancy a put gets when it does not ask, `K/N`.
     pub default_redundancy: String,
     /// What it does about shards that others lost.

@@ -101,6 +101,11 @@ impl HeldLeases {
         Ok(Some(held))
     }
 
+    /// Whether the book was found damaged and begun anew.
+    pub(crate) fn begun_anew(&self) -> bool {
+        self.claims.begun_anew() > 0
+    }
+
     /// What is granted to others.
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits

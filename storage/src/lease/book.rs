@@ -1,6 +1,7 @@
 //! A redb database that is opened again after an error, and begun anew when it is damaged.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use redb::{Database, WriteTransaction};
@@ -20,6 +21,7 @@ pub(super) struct Book {
     prepare: fn(&WriteTransaction) -> io::Result<()>,
     /// `None` after a failure, until the next call opens it again.
     db: RwLock<Option<Database>>,
+    begun_anew: AtomicU64,
 }
 
 impl Book {
@@ -29,9 +31,14 @@ impl Book {
         name: &'static str,
         prepare: fn(&WriteTransaction) -> io::Result<()>,
     ) -> io::Result<Self> {
-        let book = Self { files, name, prepare, db: RwLock::new(None) };
+        let book = Self { files, name, prepare, db: RwLock::new(None), begun_anew: AtomicU64::new(0) };
         book.with(|_| Ok(()))?;
         Ok(book)
+    }
+
+    /// How often it was found damaged, or of another version, and begun anew since it was opened.
+    pub(super) fn begun_anew(&self) -> u64 {
+        self.begun_anew.load(Ordering::Relaxed)
     }
 
     /// Reads.
@@ -81,7 +88,7 @@ impl Book {
                 Ok(())
             });
             if error.kind() == io::ErrorKind::InvalidData {
-                self.files.remove(self.name)?;
+                self.begin_anew()?;
             }
         }
         result
@@ -97,12 +104,17 @@ impl Book {
         }
         *slot = match self.open_once() {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                self.files.remove(self.name)?;
+                self.begin_anew()?;
                 Some(self.open_once()?)
             }
             db => Some(db?),
         };
         Ok(())
+    }
+
+    fn begin_anew(&self) -> io::Result<()> {
+        self.begun_anew.fetch_add(1, Ordering::Relaxed);
+        self.files.remove(self.name)
     }
 
     fn open_once(&self) -> io::Result<Database> {

@@ -43,6 +43,11 @@ impl Claims {
         Ok(Self { book: Book::open(files, FILE, prepare)? })
     }
 
+    /// How often the book was found damaged and begun anew since it was opened: then nothing of it was left.
+    pub fn begun_anew(&self) -> u64 {
+        self.book.begun_anew()
+    }
+
     /// What was last written down of the clock.
     pub fn reading(&self) -> io::Result<Reading> {
         self.book.read(|txn| {

@@ -155,6 +155,11 @@ impl Keeps {
         Ok(Self { book: Book::open(files, FILE, prepare)? })
     }
 
+    /// How often the book was found damaged and begun anew since it was opened: then nothing of it was left.
+    pub fn begun_anew(&self) -> u64 {
+        self.book.begun_anew()
+    }
+
     /// Enters an object with all its chunks and how many shards each has, durably. One that is kept already stays so at
     /// least as long as before; one that is being forgotten is kept again. Unless it says so itself, it is not confirmed
     /// until [`confirmed`](Self::confirmed) is called.

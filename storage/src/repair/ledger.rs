@@ -24,6 +24,7 @@ pub struct LedgerError(#[from] io::Error);
 #[derive(Debug)]
 pub struct Ledger {
     db: Database,
+    begun_anew: bool,
 }
 
 impl Ledger {
@@ -39,15 +40,20 @@ impl Ledger {
                 let txn = begin_write(&db, true)?;
                 txn.open_table(CHUNKS).map_err(failed)?;
                 txn.commit().map_err(failed)?;
-                Ok(Self { db })
+                Ok(Self { db, begun_anew: false })
             })
         };
         open().or_else(|_| {
             // The directory is locked, so that nobody else has it open. What cannot be removed cannot be created either,
             // and that error says why.
             let _ = std::fs::remove_file(path);
-            Ok(open()?)
+            Ok(Self { begun_anew: true, ..open()? })
         })
+    }
+
+    /// Whether it could not be read when it was opened, and was replaced by an empty one.
+    pub fn begun_anew(&self) -> bool {
+        self.begun_anew
     }
 
     /// The record of one chunk.
@@ -125,6 +131,7 @@ mod tests {
         ledger.flush().unwrap();
         drop(ledger);
         let ledger = Ledger::open(&path).unwrap();
+        assert!(!ledger.begun_anew());
         let found = ledger.range(&ids[3], &ids[6]).unwrap();
         assert_eq!(found.into_keys().collect::<Vec<_>>(), [ids[3], ids[5], ids[6]]);
         assert_eq!(ledger.get(&ids[5]).unwrap(), Some(record(5)));
@@ -137,6 +144,7 @@ mod tests {
         let path = dir.path().join("holders.redb");
         std::fs::write(&path, [0x5a; 9000]).unwrap();
         let ledger = Ledger::open(&path).unwrap();
+        assert!(ledger.begun_anew());
         assert_eq!(ledger.get(&ChunkId([0; 32])).unwrap(), None);
         ledger.write([(&ChunkId([0; 32]), Some(&record(1)))]).unwrap();
     }

@@ -151,7 +151,11 @@ impl ShardStore {
 /// Marks records as dead for whoever has to rebuild the index, since something of them may remain: when their space
 /// does not end at a block, or the file system has no holes.
 fn mark_dead(file: &dyn StoreFile, records: &[(u32, u64)]) -> io::Result<()> {
-    records.iter().try_for_each(|(offset, _)| file.write_all_at(&[&DEAD], u64::from(*offset) + STATE_AT))
+    // A segment that has lost its end must not grow again: nothing is there to be marked.
+    let size = file.size()?;
+    let states = records.iter().map(|(offset, _)| u64::from(*offset) + STATE_AT);
+    let mut there = states.filter(|at| at + DEAD.len() as u64 <= size);
+    there.try_for_each(|at| file.write_all_at(&[&DEAD], at))
 }
 
 /// Gives the space of dead records back; returns how many bytes that was.

@@ -21,6 +21,7 @@ mod delete;
 mod files;
 mod get;
 mod index;
+mod lost;
 mod os_files;
 mod put;
 mod record;
@@ -37,6 +38,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 pub use files::{Files, Removed, StoreFile, is_removed};
+pub use lost::Recovered;
 pub use os_files::OsFiles;
 pub use reserve::Reserve;
 pub use scrub::Scrubbed;
@@ -69,6 +71,8 @@ pub struct ShardStore {
     /// The index was found damaged: it must be built again.
     damaged: AtomicBool,
     usage: Mutex<Usage>,
+    /// What opening found, until somebody asks.
+    recovered: Mutex<Recovered>,
 }
 
 /// What a writer needs to know, changed only after the index was.
@@ -138,7 +142,7 @@ impl ShardStore {
         let segment_bytes = config.segment_bytes.clamp(64 << 10, 1 << 30);
         let config = StoreConfig { segment_bytes, ..config };
         recover::check_format(&*files)?;
-        let (index, writer) = recover::recover(&*files, &config)?;
+        let recover::Opened { index, writer, suspects, rebuilt } = recover::recover(&*files, &config)?;
         let store = Self {
             files,
             config,
@@ -149,8 +153,10 @@ impl ShardStore {
             any_quarantined: AtomicBool::new(false),
             damaged: AtomicBool::new(false),
             usage: Mutex::default(),
+            recovered: Mutex::new(Recovered { index_rebuilt: rebuilt, ..Recovered::default() }),
         };
         let mut writer = store.lock_writer();
+        store.drop_lost(&mut writer, &suspects)?;
         store.give_space_back(&mut writer)?;
         store.update_usage(&writer)?;
         drop(writer);
@@ -253,9 +259,10 @@ impl ShardStore {
                 recover::remove_index(&*self.files)?;
                 self.damaged.store(false, Ordering::Release);
             }
-            let (index, recovered) = recover::recover(&*self.files, &self.config)?;
-            *slot = Some(index);
-            *writer = recovered;
+            // Shards that were lost meanwhile are found when they are read, or by the next start.
+            let opened = recover::recover(&*self.files, &self.config)?;
+            *slot = Some(opened.index);
+            *writer = opened.writer;
             locked(&self.open_segments).clear();
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::files::{Files, StoreFile};
 use super::index::{Index, SegmentStats, State};
+use super::lost::Suspects;
 use super::record::{Location, RecordHeader, SEGMENT_HEADER_LEN, segment_name, segment_of};
 use super::scan::{Visit, read_verified, scan};
 use super::types::{OpenError, ShardKey, StoreConfig};
@@ -55,13 +56,22 @@ fn read_text(file: &dyn StoreFile) -> Result<String, OpenError> {
     Ok(text.trim_matches('\0').to_owned())
 }
 
+/// A store's index and counters, as they are after opening it.
+pub(super) struct Opened {
+    pub(super) index: Index,
+    pub(super) writer: Writer,
+    pub(super) suspects: Suspects,
+    /// The index was made again from the segments.
+    pub(super) rebuilt: bool,
+}
+
 /// Opens the index and brings it up to the end of the log. If the index is damaged, a new one takes its place:
 /// everything in it is in the segments too.
-pub(super) fn recover(files: &dyn Files, config: &StoreConfig) -> io::Result<(Index, Writer)> {
+pub(super) fn recover(files: &dyn Files, config: &StoreConfig) -> io::Result<Opened> {
     match read_everything(files, config) {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             remove_index(files)?;
-            read_everything(files, config)
+            Ok(Opened { rebuilt: true, ..read_everything(files, config)? })
         }
         result => result,
     }
@@ -72,7 +82,7 @@ pub(super) fn remove_index(files: &dyn Files) -> io::Result<()> {
     files.remove(INDEX_FILE)
 }
 
-fn read_everything(files: &dyn Files, config: &StoreConfig) -> io::Result<(Index, Writer)> {
+fn read_everything(files: &dyn Files, config: &StoreConfig) -> io::Result<Opened> {
     let file = match files.open(INDEX_FILE)? {
         Some(file) => file,
         None => create_index_file(files)?,
@@ -85,6 +95,7 @@ fn read_everything(files: &dyn Files, config: &StoreConfig) -> io::Result<(Index
     // Without a state the index is new: all segments there are have to be read.
     let rebuilding = known.is_none();
     let (state, segments) = known.unwrap_or_default();
+    let suspects = Suspects::find(files, &segments, &on_disk)?;
     let mut writer = Writer {
         next_segment: state.next_segment,
         segments: segments.into_iter().filter(|(id, _)| on_disk.binary_search(id).is_ok()).collect(),
@@ -92,13 +103,13 @@ fn read_everything(files: &dyn Files, config: &StoreConfig) -> io::Result<(Index
         payload_bytes: state.payload_bytes,
         ..Writer::default()
     };
-    for segment in on_disk.into_iter().filter(|segment| *segment >= state.checkpoint_segment) {
+    for segment in on_disk.iter().copied().filter(|segment| *segment >= state.checkpoint_segment) {
         let from = if segment == state.checkpoint_segment { state.checkpoint_offset } else { 0 };
         let Some(file) = files.open(&segment_name(segment))? else { continue };
         writer.next_segment = writer.next_segment.max(segment.saturating_add(1));
         if file.size()? < from {
-            // It has lost its end, and the index still has the shards that lay there until somebody reads them. What was
-            // appended now would lie where they did, and be marked as dead when they are dropped.
+            // It has lost its end, and the index has the shards that lay there until they are dropped. What was
+            // appended now would lie where they did.
             writer.active = None;
             continue;
         }
@@ -106,7 +117,9 @@ fn read_everything(files: &dyn Files, config: &StoreConfig) -> io::Result<(Index
         let tail = read_log(&index, &mut writer, segment, &file, from, rebuilding)?;
         writer.active = (tail < config.segment_bytes).then_some(Active { segment, file, tail });
     }
-    Ok((index, writer))
+    // A store without segments has nothing that an index could be made of: it is new.
+    let rebuilt = rebuilding && !on_disk.is_empty();
+    Ok(Opened { index, writer, suspects, rebuilt })
 }
 
 fn create_index_file(files: &dyn Files) -> io::Result<Arc<dyn StoreFile>> {

@@ -4,9 +4,9 @@ use axum::response::Json;
 use utoipa::OpenApi;
 
 use super::super::types::{
-    ChunkExplained, DrainStatus, EntryInfo, Explanation, Health, HolderCount, KeptObject, LeaseStatus,
-    MemberStatus, ObjectStat, PeerStatus, Problem, ProblemCode, PutReport, RepairStatus, RowStatus,
-    ScrubStatus, ShardExplained, Status, SuperPeerStatus, TraceHop, TraceReport,
+    ChunkExplained, DrainStatus, EntryInfo, Explanation, FoundAtStart, Health, HolderCount, KeptObject,
+    LeaseStatus, MemberStatus, ObjectStat, PeerStatus, Problem, ProblemCode, PutReport, RepairStatus,
+    RowStatus, ScrubStatus, ShardExplained, Status, SuperPeerStatus, TraceHop, TraceReport,
 };
 use super::{content, keeps, listing, objects, operations, overlay};
 
@@ -48,6 +48,7 @@ use super::{content, keeps, listing, objects, operations, overlay};
         HolderCount,
         KeptObject,
         LeaseStatus,
+        FoundAtStart,
         MemberStatus,
         ObjectStat,
         PeerStatus,
