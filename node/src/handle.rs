@@ -85,7 +85,8 @@ impl NodeHandle {
         let explanation = explained.await?;
         // The log says why the book cannot be read.
         let kept = self.inner.transfer.keeping.get(link.id()).await.ok().flatten();
-        Ok(Explanation { kept: kept.map(|kept| self.describe(kept)), ..explanation })
+        let kept = kept.map(|kept| self.describe(kept));
+        Ok(Explanation { kept, found_at_start: self.inner.found_at_start.clone(), ..explanation })
     }
 
     /// Has the holders of an object keep it for this daemon, from now on until it is forgotten.

@@ -84,6 +84,7 @@ fn describe(explanation: &Explanation) -> Vec<String> {
             human::count(*hang_on_one_zone, "chunk could not be read", "chunks could not be read")
         ));
     }
+    lines.extend(explanation.found_at_start.iter().map(|found| format!("at start   {}", found.message)));
     lines.push(match &explanation.kept {
         Some(kept) if kept.state == "kept" => {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();

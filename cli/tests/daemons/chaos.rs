@@ -11,7 +11,7 @@ async fn nothing_acknowledged_is_lost_or_altered_in_a_storm() {
     let report = json_of(&output);
     assert!(report["storms"].as_u64().unwrap() >= 1, "{report}");
     assert!(report["gets"].as_u64().unwrap() > 0 && report["objects"].as_u64().unwrap() > 0, "{report}");
-    for wrong in ["altered", "lost", "late", "unexplained"] {
+    for wrong in ["altered", "lost", "late", "unexplained", "left"] {
         assert_eq!(report[wrong], 0, "replay: chordage testnet chaos --seed 11 ...: {report}");
     }
     assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 0, "nothing is left behind");

@@ -49,6 +49,9 @@ async fn what_a_lost_book_kept_stays_and_can_be_forgotten() {
     net.net.restart(&[0]).await.unwrap();
     net.net.wait_settled(PATIENCE).await.unwrap();
     let recovered = net.wait_recovered(0, chunks).await;
+    let explained = net.explain(0, &link).await;
+    let found = explained["found_at_start"].as_array().unwrap();
+    assert_eq!((found.len(), &found[0]["what"]), (1, &"keeps".into()), "a kill damages nothing: {explained}");
     // Whoever has the link makes an object of it again, and then what was recovered is not needed.
     json_of(&net.run(0, ["keep", "--json"], [&link]).await);
     net.forget(0, &recovered).await;

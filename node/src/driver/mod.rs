@@ -467,6 +467,10 @@ impl Driver {
     }
 
     async fn leave(&mut self) {
+        // The last state has to land last.
+        if let Some(task) = self.remembering.take() {
+            let _ = task.await;
+        }
         self.remember();
         self.input(Input::Leave);
         // The goodbyes are in the links' queues: let the swarm carry them out.

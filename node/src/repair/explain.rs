@@ -58,6 +58,7 @@ impl Repairer {
             observed_node_hours: churn.node_hours,
             observed_losses: churn.losses,
             kept: None,
+            found_at_start: Vec::new(),
             worst: Vec::new(),
         };
         // ln of the probability that everything survives the year.

@@ -83,10 +83,10 @@ pub(super) fn remove_index(files: &dyn Files) -> io::Result<()> {
 }
 
 fn read_everything(files: &dyn Files, config: &StoreConfig) -> io::Result<Opened> {
-    let file = match files.open(INDEX_FILE)? {
-        Some(file) => file,
-        None => create_index_file(files)?,
-    };
+    let file = files.open(INDEX_FILE)?;
+    // One without a state is whole: it was killed before its first checkpoint.
+    let was_there = file.as_ref().map_or(Ok(0), |file| file.size())? > 0;
+    let file = file.map_or_else(|| create_index_file(files), Ok)?;
     let index = Index::open(file, config.index_cache_bytes)?;
     let mut on_disk: Vec<u32> = files.names()?.iter().filter_map(|name| segment_of(name)).collect();
     on_disk.sort_unstable();
@@ -118,7 +118,7 @@ fn read_everything(files: &dyn Files, config: &StoreConfig) -> io::Result<Opened
         writer.active = (tail < config.segment_bytes).then_some(Active { segment, file, tail });
     }
     // A store without segments has nothing that an index could be made of: it is new.
-    let rebuilt = rebuilding && !on_disk.is_empty();
+    let rebuilt = !was_there && !on_disk.is_empty();
     Ok(Opened { index, writer, suspects, rebuilt })
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::KeptObject;
+use super::{FoundAtStart, KeptObject};
 
 /// How safe an object is, and what will be done about it. Answer of `GET /v1/objects/{link}/explain`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -36,6 +36,9 @@ pub struct Explanation {
     /// without hearing of that daemon again. Other daemons may keep it too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<KeptObject>,
+    /// What the daemon that was asked found damaged or lost when it started: it may be why something is missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found_at_start: Vec<FoundAtStart>,
     /// Chunks in detail, those with the fewest shards to spare first; as many as were asked for.
     pub worst: Vec<ChunkExplained>,
 }
