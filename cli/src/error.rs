@@ -126,6 +126,7 @@ impl From<Problem> for CliError {
             | ProblemCode::NotJoined
             | ProblemCode::ShuttingDown
             | ProblemCode::Unauthorized => ExitStatus::NoDaemon,
+            ProblemCode::DiskFull | ProblemCode::DiskFailed => ExitStatus::LocalFile,
             ProblemCode::NotFound | ProblemCode::Internal => ExitStatus::Internal,
         };
         let code = match serde_json::to_value(problem.code) {

@@ -18,7 +18,7 @@ pub(crate) enum ExitStatus {
     BadLink = 5,
     /// Too few nodes, or too few of them acknowledged.
     NotDurable = 6,
-    /// A local file or directory: missing, in the way, unreadable, disk full.
+    /// A local file or directory, also the data directory of the daemon: missing, in the way, unreadable, disk full.
     LocalFile = 7,
     /// A deadline passed.
     Deadline = 8,
@@ -38,7 +38,7 @@ Exit codes:
     4  the data is not in the network now, or no such path in the object
     5  bad link (not a link, truncated, mistyped, of another version, or it cannot read)
     6  too few nodes, or too few of them stored the data durably
-    7  local file problem (missing, exists, unreadable, disk full)
+    7  local file problem, also on the daemon's disk (missing, exists, unreadable, disk full)
     8  a deadline passed
     9  data directory locked or written by a newer version, or port in use
   130  interrupted";

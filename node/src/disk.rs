@@ -1,5 +1,5 @@
-//! What is wrong with the disk under the store, said once in the log and as long as it lasts in the status; and the room
-//! that is kept in reserve for the books.
+//! What is wrong with the disk under the store, said once in the log and as long as it lasts in the status; and the
+//! room that is kept in reserve for the books.
 
 use std::time::Duration;
 

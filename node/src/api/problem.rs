@@ -1,6 +1,9 @@
 //! From the errors of the daemon's operations to what the API says: which kind, what is true now, what to do next.
 
+use std::io;
+
 use chordage_dht::LookupError;
+use chordage_storage::store::is_removed;
 use hyper::StatusCode;
 
 use super::range::Unsatisfiable;
@@ -59,10 +62,10 @@ impl ProblemCode {
             | ProblemCode::NotJoined
             | ProblemCode::Busy
             | ProblemCode::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
-            ProblemCode::NotDurable => StatusCode::INSUFFICIENT_STORAGE,
+            ProblemCode::NotDurable | ProblemCode::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
             ProblemCode::Forgotten | ProblemCode::Retained => StatusCode::CONFLICT,
             ProblemCode::TimedOut => StatusCode::GATEWAY_TIMEOUT,
-            ProblemCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            ProblemCode::DiskFailed | ProblemCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }
@@ -122,12 +125,7 @@ impl From<&PutError> for Problem {
                 NOT_STORED,
                 "send the content of all files: `chordage put --reread` does",
             ),
-            PutError::NotKept(_) => Problem::new(
-                ProblemCode::Internal,
-                error,
-                NOT_STORED,
-                "see that the daemon can write to its data directory, then store it again",
-            ),
+            PutError::NotKept(source) => disk(error, source, NOT_STORED),
             PutError::Interrupted => Problem { state: NOT_STORED.to_owned(), ..Problem::shutting_down() },
         }
     }
@@ -188,7 +186,7 @@ impl From<&ForgetError> for Problem {
                 NOTHING_CHANGED,
                 "forget it after that; until then its holders would not let go of it",
             ),
-            ForgetError::Book(_) => book(error),
+            ForgetError::Book(source) => book(error, source),
         }
     }
 }
@@ -208,14 +206,38 @@ impl From<&KeepError> for Problem {
                 NOTHING_CHANGED,
                 "see with `chordage peers` who answers, then try again",
             ),
-            KeepError::Book(_) => book(error),
+            KeepError::Book(source) => book(error, source),
         }
     }
 }
 
-fn book(error: impl ToString) -> Problem {
-    let hint = "see that the daemon can write to its data directory, then try again";
-    Problem::new(ProblemCode::Internal, error, "it is not known whether anything was changed", hint)
+fn book(error: impl ToString, source: &io::Error) -> Problem {
+    disk(error, source, "it is not known whether anything was changed")
+}
+
+/// What this daemon could not read or write on its own disk.
+fn disk(error: impl ToString, source: &io::Error, state: &str) -> Problem {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Problem::new(
+            ProblemCode::DiskFull,
+            error,
+            state,
+            "free some space on the disk of the daemon's data directory, then try again",
+        ),
+        _ if is_removed(source) => Problem::new(
+            ProblemCode::DiskFailed,
+            error,
+            state,
+            "stop the daemon and start it again: it begins with an empty data directory, unless you put the old one back",
+        ),
+        _ => Problem::new(
+            ProblemCode::DiskFailed,
+            error,
+            state,
+            "see that the daemon can read and write its data directory, then try again; its log and `chordage status` \
+             say more",
+        ),
+    }
 }
 
 fn problem_with_message(message: &str, hint: &str) -> Problem {
@@ -254,5 +276,31 @@ impl From<&Unsatisfiable> for Problem {
             NOTHING_CHANGED,
             format!("ask for bytes between 0 and {}", error.size.saturating_sub(1)),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chordage_storage::store::Removed;
+
+    use super::*;
+
+    #[test]
+    fn errors_of_the_own_disk_have_codes_of_their_own() {
+        let removed = Removed { directory: "/data/keeps".into() };
+        let cases = [
+            (io::Error::from(io::ErrorKind::StorageFull), ProblemCode::DiskFull),
+            (io::Error::from(io::ErrorKind::QuotaExceeded), ProblemCode::DiskFull),
+            (io::Error::from(removed), ProblemCode::DiskFailed),
+            (io::Error::other("input/output error"), ProblemCode::DiskFailed),
+        ];
+        for (error, code) in cases {
+            let text = error.to_string();
+            let problem = Problem::from(&ForgetError::Book(error));
+            assert_eq!(problem.code, code, "{text}");
+            assert!(problem.message.contains(&text) && !problem.hint.is_empty(), "{problem:?}");
+        }
+        let error = PutError::NotKept(io::ErrorKind::StorageFull.into());
+        assert_eq!(Problem::from(&error).code, ProblemCode::DiskFull);
     }
 }

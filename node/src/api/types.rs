@@ -412,6 +412,10 @@ pub enum ProblemCode {
     NotFound,
     /// The token is missing or wrong (TCP only).
     Unauthorized,
+    /// The disk of this daemon is full, so that it could not write down what it was told.
+    DiskFull,
+    /// The disk of this daemon failed, or its data directory was removed.
+    DiskFailed,
     /// Something that should not happen; the daemon's log says more.
     Internal,
 }
