@@ -8,7 +8,6 @@ mod clients;
 mod crash;
 mod damage;
 mod demo;
-mod disk;
 mod full;
 #[allow(dead_code, reason = "shared with the faults, and each uses a part")]
 mod harness;
