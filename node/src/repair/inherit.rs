@@ -26,18 +26,23 @@ pub(super) async fn inherited(
     holders: impl Iterator<Item = &Peer>,
 ) -> Option<Asked> {
     let own = transfer.store.claims(chunk).await.unwrap_or(Some(Vec::new()));
-    // Here all claims have ended; but a crash may have taken one that others still have.
-    let ended = own.is_none();
     let deadline = Instant::now() + TIMEOUT;
     let asked = holders
         .filter(|peer| !transfer.is_local(peer))
         .take(ASKED_MAX)
         .map(|peer| transfer.client.claims(peer, chunk, deadline));
     let heard: Vec<Vec<Claim>> = futures::future::join_all(asked).await.into_iter().flatten().collect();
+    wanted(own, heard).map(Asked::heard)
+}
+
+/// The claims to hand on, of those that this daemon has (`None`: all that it had have ended) and of those that each other
+/// holder that answered has; `None` if the chunk is not to be made again.
+fn wanted(own: Option<Vec<Claim>>, heard: Vec<Vec<Claim>>) -> Option<Vec<Claim>> {
     // Where nobody answers nothing is known, and what may be wanted is kept.
-    let known = ended || !heard.is_empty();
+    let known = own.is_none() || !heard.is_empty();
+    // Here all claims may have ended, and others may still have one that a crash has taken here.
     let claims = together(own.unwrap_or_default(), heard);
-    (!known || !claims.is_empty()).then(|| Asked::heard(claims))
+    (!known || !claims.is_empty()).then_some(claims)
 }
 
 /// What is known here comes first and stands as it is. Of what others say, that of most of them comes first, so that one who
@@ -70,6 +75,15 @@ mod tests {
     fn what_a_crash_took_here_is_heard_of_elsewhere() {
         let heard = vec![vec![claim(1, 99, 99), claim(2, 5, 0)], vec![claim(2, 4, 7)]];
         assert_eq!(together(vec![claim(1, 10, 0)], heard), [claim(1, 10, 0), claim(2, 5, 7)]);
+    }
+
+    #[test]
+    fn what_no_live_claim_covers_is_not_made_again() {
+        assert_eq!(wanted(Some(Vec::new()), vec![Vec::new()]), None, "a holder has no claim on it");
+        assert_eq!(wanted(None, Vec::new()), None, "the claims have ended here");
+        assert_eq!(wanted(Some(Vec::new()), Vec::new()), Some(Vec::new()), "nothing is known");
+        assert_eq!(wanted(None, vec![vec![claim(1, 5, 0)]]), Some(vec![claim(1, 5, 0)]));
+        assert_eq!(wanted(Some(vec![claim(2, 5, 0)]), vec![Vec::new()]), Some(vec![claim(2, 5, 0)]));
     }
 
     #[test]
