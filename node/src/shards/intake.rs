@@ -92,6 +92,12 @@ impl Intake {
         counted.streams += 1;
         PeerIntake { intake: self.clone(), peer, share: counted.share.clone() }
     }
+
+    /// Bytes that a peer which holds nothing could take for a shard now.
+    #[cfg(test)]
+    pub(super) fn free_for_shards(&self) -> usize {
+        self.common.available_permits().max(self.reserve.available_permits())
+    }
 }
 
 impl PeerIntake {
