@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use chordage_dht::PeerInfo;
 use chordage_storage::catalog::Catalog;
@@ -26,6 +26,7 @@ use crate::leases::{
 };
 use crate::listen::{LISTEN_FILE, ListenError, listen, remember};
 use crate::put::{Planned, Standing};
+use crate::record::Versions;
 use crate::repair::{LEDGER_FILE, RepairConfig, Repairer};
 use crate::scrub::Scrubber;
 use crate::shards::{ShardClient, ShardServer, TrafficCounters};
@@ -136,7 +137,8 @@ impl Daemon {
         }
         // A record without addresses is what makes a client.
         let addrs = announced.iter().filter_map(to_address).take(8).collect();
-        let local = PeerInfo::new(identity.public_key, addrs, record_sequence())
+        let (version, versions) = Versions::begin(dir.clone(), SystemTime::now())?;
+        let local = PeerInfo::new(identity.public_key, addrs, version)
             .map_err(|error| StartError::System(error.to_string()))?
             .in_zone(config.zone.clone());
         let local_id = local.id();
@@ -152,6 +154,7 @@ impl Daemon {
             DriverParts {
                 swarm,
                 local,
+                versions,
                 signer,
                 metric,
                 seed,
@@ -280,10 +283,4 @@ fn open_store(dir: &DataDir, config: &Config) -> Result<(Store, mpsc::Receiver<S
     let leases = book(&path, HeldLeases::open(&path, &config.leases))?;
     Store::start(shards, leases)
         .map_err(|error| StartError::System(format!("cannot start a thread: {error}")))
-}
-
-/// Records of later starts replace those of earlier ones, and the clock is what every start has in common.
-fn record_sequence() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

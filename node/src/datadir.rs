@@ -8,6 +8,7 @@
 //! api          address of the running API      api.sock, api.token
 //! catalog/     what was put before, a cache  keeps/     what is kept in the network
 //! claims/      who wants what is held here    renewed    how far renewing is
+//! record       versions of the own record
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};

@@ -44,6 +44,7 @@ pub(crate) use self::view::View;
 use self::warmth::Warmth;
 use crate::config::{ConnectionConfig, OverlayConfig, Role};
 use crate::datadir::DataDir;
+use crate::record::Versions;
 use crate::shards::ShardServer;
 use crate::wire::peer::{dial_order, net_group, peer_id, public_key, split, to_address};
 use crate::wire::{Class, Inbound, MakesWay, NetworkSwarm, WireEvent, listening};
@@ -77,6 +78,7 @@ pub(crate) struct Driver {
     latest: Instant,
     outputs: Vec<Output>,
     links: Links,
+    versions: Versions,
     /// How fast others may talk to us.
     paces: Paces,
     signer: Signer,
@@ -107,6 +109,8 @@ pub(crate) struct Driver {
 pub(crate) struct DriverParts {
     pub(crate) swarm: NetworkSwarm,
     pub(crate) local: PeerInfo,
+    /// Those of our record.
+    pub(crate) versions: Versions,
     pub(crate) signer: Signer,
     pub(crate) metric: AnyMetric,
     pub(crate) seed: [u8; 32],
@@ -143,6 +147,7 @@ impl Driver {
         let started = Instant::now();
         let driver = Driver {
             links: Links::new(dht.local(), link_events_in.clone(), parts.delay),
+            versions: parts.versions,
             paces: Paces::default(),
             signer: parts.signer,
             signed: None,
@@ -246,6 +251,7 @@ impl Driver {
             self.output(output);
         }
         self.outputs = outputs;
+        self.versions.used(self.dht.local().seq());
         if let Some((seq, signature)) = self.signed.take() {
             // A record that is to be signed may be a new one.
             self.links.set_local(self.dht.local());
@@ -472,6 +478,7 @@ impl Driver {
         // The goodbyes are in the links' queues: let the swarm carry them out.
         let until = Instant::now() + GOODBYE;
         while tokio::time::timeout_at(until, self.swarm.select_next_some()).await.is_ok() {}
+        self.versions.close().await;
         if let Some(task) = self.remembering.take() {
             // It reports its own failure.
             let _ = task.await;
