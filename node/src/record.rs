@@ -1,8 +1,8 @@
-//! The versions of this daemon's own record. They are counted on disk, because of two records of a daemon others believe the
-//! one with the higher version: by a clock that was ahead once, they would believe the old one for ever.
+//! The versions of this daemon's own record. They are counted on disk, because of two records of a daemon others
+//! believe the one with the higher version: by a clock that was ahead once, they would believe the old one for ever.
 //!
-//! They are reserved in blocks, so that a version that was used is never used again, and hardly anything is written. Who has
-//! lost the file begins at the clock, and others show it how far it had counted (`chordage_dht`).
+//! They are reserved in blocks, so that a version that was used is never used again, and hardly anything is written.
+//! Who has lost the file begins at the clock, and others show it how far it had counted (`chordage_dht`).
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,8 +13,8 @@ use crate::datadir::{DataDir, DataDirError};
 
 /// The last version that is reserved, as a line of text.
 pub(crate) const RECORD_FILE: &str = "record";
-/// Versions that are reserved at a time. A start uses up one block, which is a second of the clock: so a count goes ahead of
-/// the clock only where a daemon starts more often than that for ever.
+/// Versions that are reserved at a time. A start uses up one block, which is a second of the clock: so a count goes
+/// ahead of the clock only where a daemon starts more often than that for ever.
 const BLOCK: u64 = 1000;
 /// No count gets here; a file that says so is damaged.
 const LAST: u64 = 1 << 62;

@@ -1,10 +1,10 @@
-//! The version of this node's own record. It grows with every change, also from one life to the next; a node that has lost
-//! count is helped by others.
+//! The version of this node's own record. It grows with every change, also from one life to the next; a node that has
+//! lost count is helped by others.
 //!
-//! Who begins with too low a version (its data directory is an old copy, say) would be listed under its former addresses for
-//! as long as somebody remembers those. So whoever hears of such a version from the node itself answers with the later
-//! record, and the node goes on above that. Only a record that the node itself has signed counts: nobody else can drive its
-//! versions up.
+//! Who begins with too low a version (its data directory is an old copy, say) would be listed under its former
+//! addresses for as long as somebody remembers those. So whoever hears of such a version from the node itself answers
+//! with the later record, and the node goes on above that. Only a record that the node itself has signed counts: nobody
+//! else can drive its versions up.
 
 use alloc::{sync::Arc, vec};
 

@@ -1,8 +1,9 @@
-//! How much of others' requests may lie in memory: what strangers can make a daemon hold has a limit, in all and for each.
+//! How much of others' requests may lie in memory: what strangers can make a daemon hold has a limit, in all and for
+//! each.
 //!
-//! Shards and all other requests have memory of their own, so that a small request never waits for the memory of shards. Of
-//! that of shards, a part is kept back for peers that hold nothing there: those who fill their shares and then stand still
-//! slow others down, but nobody has to wait for them.
+//! Shards and all other requests have memory of their own, so that a small request never waits for the memory of
+//! shards. Of that of shards, a part is kept back for peers that hold nothing there: those who fill their shares and
+//! then stand still slow others down, but nobody has to wait for them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,19 +13,21 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bytes of shards that any peer may take within its share: four peers that stand still fill them.
 const SHARDS_COMMON: usize = 32 << 20;
-/// Bytes of shards that are kept back for peers that hold no other: seven of the largest, some sixty of usual size. So it
-/// takes eleven peers that stand still, seven of them with the largest shards, to make another one wait.
+/// Bytes of shards that are kept back for peers that hold no other: seven of the largest, some sixty of usual size. So
+/// it takes eleven peers that stand still, seven of them with the largest shards, to make another one wait.
 const SHARDS_RESERVE: usize = 32 << 20;
 /// Bytes of shards of one peer, an eighth of all: about fifteen of usual size on their way, and one of the largest.
 const SHARDS_PEER_MAX: usize = 8 << 20;
-/// What an answer with a shard counts until it has been read from disk; a longer one counts no more. Usual ones are smaller.
+/// What an answer with a shard counts until it has been read from disk; a longer one counts no more. Usual ones are
+/// smaller.
 const SHARD_GUESS: usize = 1 << 20;
 
 /// Bytes of all other requests and their answers: more than all strangers who have a seat by default may take together.
 const SMALL_ALL: usize = 32 << 20;
 /// The same of one peer: four lists, or fifty questions of usual length.
 const SMALL_PEER_MAX: usize = SMALL_ALL / 128;
-/// What a small request counts for its answer, beside its length twice: longer answers are in proportion to their questions.
+/// What a small request counts for its answer, beside its length twice: longer answers are in proportion to their
+/// questions.
 const SMALL_ANSWER: usize = 4 << 10;
 /// What the answer to a short question for a long list counts: a thousand chunks, or a hundred records.
 const LIST_ANSWER: usize = 64 << 10;

@@ -78,8 +78,8 @@ impl ShardServer {
         ShardServer { role, ..self }
     }
 
-    /// Serves one stream until the peer closes it or misbehaves. `peer` is who has proven its key on this connection: in
-    /// its own name it may claim and drop.
+    /// Serves one stream until the peer closes it or misbehaves. `peer` is who has proven its key on this connection:
+    /// in its own name it may claim and drop.
     pub(crate) async fn serve(self, peer: NodeId, stream: GuardedStream) {
         let (stream, _place) = stream.into_parts();
         self.serve_on(peer, stream).await;
@@ -250,8 +250,8 @@ impl ShardServer {
     }
 }
 
-/// The next request, with its payload and the memory that it takes. `None` once there are no more, or the peer breaks the
-/// rules: only a put has a payload.
+/// The next request, with its payload and the memory that it takes. `None` once there are no more, or the peer breaks
+/// the rules: only a put has a payload.
 async fn received<R: AsyncRead + Unpin>(reader: &mut R, intake: &PeerIntake) -> Option<(Call, Bytes, Held)> {
     let lengths = read_shard_lengths(reader).await.ok()??;
     let small = intake.head(lengths.head()).await;
