@@ -13,6 +13,7 @@ mod probe;
 mod query;
 mod refresh;
 mod superpeer;
+mod version;
 mod views;
 
 use alloc::{
@@ -256,6 +257,7 @@ impl<M: Metric> Dht<M> {
         if self.phase == Phase::Left || from.id_ref() == self.local.id_ref() {
             return;
         }
+        self.overtake_former_life(turn, &message);
         match message {
             Message::Request(call, request) => {
                 self.heard(turn, from, None);
@@ -330,15 +332,13 @@ impl<M: Metric> Dht<M> {
         if addrs.is_empty() != self.is_client() {
             return self.change_role(turn, addrs);
         }
-        if let Ok(local) = self.local.with_addresses(addrs, self.local.seq() + 1) {
+        if let Ok(local) = self.local.with_addresses(addrs, self.next_version()) {
             self.local = Arc::new(local);
         }
         if self.phase == Phase::Left || self.is_client() {
             return;
         }
-        for leaf in self.leaves.as_slice() {
-            turn.send(&leaf.peer, Message::Notice(Notice::Record((*self.local).clone())));
-        }
+        self.tell_neighbours_record(turn);
         if let Some(members) = &mut self.members {
             members.record_changed(turn.now);
         }

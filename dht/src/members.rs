@@ -216,6 +216,13 @@ impl Members {
         }
     }
 
+    /// This node's record is out of date everywhere, and nobody has taken notice of what it said before.
+    pub(crate) fn record_overtaken(&mut self) {
+        if self.announced.take().is_some() || self.asked.is_some() {
+            self.announce_at = Time::ZERO;
+        }
+    }
+
     /// Spreads news of this node's own, or has super-peers do it.
     fn tell(&mut self, news: News, now: Time) {
         if self.lists_everybody() {

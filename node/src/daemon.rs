@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use chordage_dht::PeerInfo;
 use chordage_storage::catalog::Catalog;
@@ -29,6 +29,7 @@ use crate::leases::{
 };
 use crate::listen::{LISTEN_FILE, ListenError, listen, remember};
 use crate::put::{Planned, Standing};
+use crate::record::Versions;
 use crate::repair::{LEDGER_FILE, RepairConfig, Repairer};
 use crate::scrub::Scrubber;
 use crate::shards::{ShardClient, ShardServer, TrafficCounters};
@@ -154,7 +155,8 @@ impl Daemon {
         }
         // A record without addresses is what makes a client.
         let addrs = announced.iter().filter_map(to_address).take(8).collect();
-        let local = PeerInfo::new(identity.public_key, addrs, record_sequence())
+        let (version, versions) = Versions::begin(dir.clone(), SystemTime::now())?;
+        let local = PeerInfo::new(identity.public_key, addrs, version)
             .map_err(|error| StartError::System(error.to_string()))?
             .in_zone(config.zone.clone());
         let local_id = local.id();
@@ -170,6 +172,7 @@ impl Daemon {
             DriverParts {
                 swarm,
                 local,
+                versions,
                 signer,
                 metric,
                 seed,
@@ -302,10 +305,4 @@ fn open_store(
         .map_err(|error| StartError::System(format!("cannot start a thread: {error}")))?;
     store.lost_before(recovered.shards, recovered.lost);
     Ok((store, damage))
-}
-
-/// Records of later starts replace those of earlier ones, and the clock is what every start has in common.
-fn record_sequence() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -29,6 +29,7 @@ mod neighbourhood;
 mod pool;
 mod process;
 mod put;
+mod record;
 mod repair;
 mod scrub;
 mod shards;

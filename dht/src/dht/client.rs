@@ -41,7 +41,7 @@ impl<M: Metric> Dht<M> {
 
     /// Becomes a client, or a member again.
     pub(super) fn change_role(&mut self, turn: &mut Turn<'_>, addrs: Vec<Address>) {
-        let Ok(local) = self.local.with_addresses(addrs, self.local.seq() + 1) else { return };
+        let Ok(local) = self.local.with_addresses(addrs, self.next_version()) else { return };
         self.local = Arc::new(local);
         if self.is_client() {
             // Whoever hears it drops us from its tables.

@@ -172,6 +172,7 @@ impl<M: Metric> Dht<M> {
     }
 
     pub(super) fn gossip(&mut self, turn: &mut Turn<'_>, from: &Peer, gossip: Gossip) {
+        self.show_later_record(turn, from, &gossip);
         let Some(members) = &mut self.members else {
             // It does not know that nobody listens here.
             if matches!(gossip, Gossip::News(_) | Gossip::Graft(_)) {
@@ -230,20 +231,12 @@ impl<M: Metric> Dht<M> {
         }
     }
 
-    /// Announces this node with a newer version of its record.
-    pub(super) fn announce_anew(&mut self) {
-        let addrs = self.local.addrs().to_vec();
-        if let Ok(local) = self.local.with_addresses(addrs, self.local.seq() + 1) {
-            self.local = Arc::new(local);
-        }
-        if let Some(members) = &mut self.members {
-            members.announce_at = Time::ZERO;
-        }
-    }
-
     /// A neighbour has come back that is said to be gone, as after a partition: it is told, so that it contradicts.
     pub(super) fn tell_that_it_was_gone(&self, turn: &mut Turn<'_>, peer: &Peer) {
         let prefix = IdPrefix::from(peer.id_ref());
+        if self.show_record_above(turn, peer, peer.seq()) {
+            return;
+        }
         let gone = self.members.as_ref().and_then(|members| members.lists.widest().gone(&prefix));
         if gone.is_some_and(|seq| seq >= peer.seq()) {
             let news = alloc::vec![News::Gone { peer: prefix, seq: peer.seq() }];

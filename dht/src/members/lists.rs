@@ -3,12 +3,12 @@
 //! In a network that every node can list there are no super-peers and the second is empty. In a larger one only
 //! super-peers keep the first, and the second is how they are found.
 
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    IdPrefix, News,
+    Announcement, IdPrefix, News,
     lottery::Lottery,
     view::{Entry, Taken, View},
 };
@@ -77,6 +77,12 @@ impl Lists {
 
     pub(crate) fn get(&self, prefix: &IdPrefix) -> Option<&Entry> {
         self.widest().get(prefix).or_else(|| self.super_peers.get(prefix))
+    }
+
+    /// The latest record of a member that is known, whether it is listed or gone.
+    pub(crate) fn latest(&self, prefix: &IdPrefix) -> Option<&Arc<Announcement>> {
+        let known = [self.all.latest(prefix), self.super_peers.latest(prefix)];
+        known.into_iter().flatten().max_by_key(|known| known.record().seq())
     }
 
     /// Takes in a piece of news. What became of it is said of the widest list.

@@ -69,10 +69,17 @@ pub(crate) struct View {
     capacity: usize,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Grave {
-    seq: u64,
+    /// The record that is gone. If its owner comes back with an older one, this shows it how far it had counted.
+    last: Arc<Announcement>,
     since: u32,
+}
+
+impl Grave {
+    fn seq(&self) -> u64 {
+        self.last.record().seq()
+    }
 }
 
 fn arc_of(prefix: &IdPrefix) -> usize {
@@ -117,7 +124,13 @@ impl View {
 
     /// The version of a member's record that is gone, if it is remembered.
     pub(crate) fn gone(&self, prefix: &IdPrefix) -> Option<u64> {
-        self.gone.get(prefix).map(|grave| grave.seq)
+        self.gone.get(prefix).map(Grave::seq)
+    }
+
+    /// The latest record of a member that is known: of one that is listed, or is remembered as gone.
+    pub(crate) fn latest(&self, prefix: &IdPrefix) -> Option<&Arc<Announcement>> {
+        let listed = self.get(prefix).map(|entry| &entry.announcement);
+        listed.or_else(|| self.gone.get(prefix).map(|grave| &grave.last))
     }
 
     /// Takes in a piece of news. `hurried`: it came by gossip, so that its author's pace matters.
@@ -131,7 +144,7 @@ impl View {
     fn take_member(&mut self, announcement: &Arc<Announcement>, now: u32, hurried: bool) -> Taken {
         let record = announcement.record();
         let prefix = IdPrefix::from(record.id_ref());
-        if !record.is_reachable() || self.gone.get(&prefix).is_some_and(|grave| grave.seq >= record.seq()) {
+        if !record.is_reachable() || self.gone.get(&prefix).is_some_and(|grave| grave.seq() >= record.seq()) {
             return Taken::Old;
         }
         let entry = Entry { announcement: announcement.clone(), since: now, missed: 0 };
@@ -164,7 +177,7 @@ impl View {
 
     fn take_gone(&mut self, prefix: &IdPrefix, seq: u64, now: u32) -> Taken {
         match self.gone.get(prefix) {
-            Some(grave) if grave.seq == seq => return known(grave.since, now),
+            Some(grave) if grave.seq() == seq => return known(grave.since, now),
             Some(_) => return Taken::Old,
             None => {}
         }
@@ -174,17 +187,17 @@ impl View {
         if self.entries[index].peer().seq() != seq {
             return Taken::Old;
         }
-        self.remove(index);
-        self.bury(prefix, seq, now);
+        let last = self.remove(index).announcement;
+        self.bury(prefix, last, now);
         Taken::New
     }
 
-    fn bury(&mut self, prefix: &IdPrefix, seq: u64, now: u32) {
+    fn bury(&mut self, prefix: &IdPrefix, last: Arc<Announcement>, now: u32) {
         if self.gone.len() >= GONE_MAX {
             self.forget_gone(now);
         }
         if self.gone.len() < GONE_MAX {
-            self.gone.insert(*prefix, Grave { seq, since: now });
+            self.gone.insert(*prefix, Grave { last, since: now });
         }
     }
 
@@ -195,7 +208,7 @@ impl View {
         {
             let old = self.remove(index);
             // Others who have not heard it may still name the old version.
-            self.bury(prefix, old.peer().seq(), now.seconds());
+            self.bury(prefix, old.announcement, now.seconds());
         }
     }
 

@@ -10,4 +10,5 @@ mod members;
 mod preload;
 mod replay;
 mod superpeers;
+mod versions;
 mod world;

@@ -135,9 +135,13 @@ impl World {
 
     /// The node starts over with empty tables, at another address.
     pub(crate) fn restart(&mut self, node: usize, seeds: &[usize]) {
-        let old = self.peer(node);
-        let life = old.seq() as u32;
-        let local = old.with_addresses(vec![self.address(node, life)], old.seq() + 1).unwrap();
+        let seq = self.peer(node).seq();
+        self.restart_as(node, seeds, seq + 1, seq as u32);
+    }
+
+    /// The same with a version of its record and an address of the test's choice.
+    pub(crate) fn restart_as(&mut self, node: usize, seeds: &[usize], seq: u64, life: u32) {
+        let local = self.peer(node).with_addresses(vec![self.address(node, life)], seq).unwrap();
         self.nodes[node].dht = Dht::new(local, self.metric, self.config.clone());
         self.nodes[node].alive = true;
         self.join(node, seeds);

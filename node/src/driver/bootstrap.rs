@@ -8,8 +8,6 @@ use libp2p::{Multiaddr, PeerId};
 
 use crate::wire::peer::{dial_order, public_key, split, to_address};
 
-/// The file in the data directory with the neighbours of the last run.
-pub(crate) const PEERS_FILE: &str = "peers";
 /// Peers remembered for the next start.
 pub(super) const REMEMBERED_MAX: usize = 64;
 

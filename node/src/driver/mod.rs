@@ -5,6 +5,7 @@ mod bootstrap;
 mod command;
 mod connections;
 mod links;
+mod neighbours;
 mod pace;
 mod roster;
 mod signature;
@@ -28,15 +29,15 @@ use libp2p::{Multiaddr, PeerId};
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
-pub(crate) use self::bootstrap::PEERS_FILE;
-use self::bootstrap::{Bootstrap, remember};
+use self::bootstrap::Bootstrap;
 pub use self::command::FindError;
 use self::command::{COMMANDS_MAX, Command};
 pub(crate) use self::command::{DriverHandle, Membership};
 use self::links::{LinkEvent, LinkNews, Links, read_link};
+use self::neighbours::Neighbours;
+pub(crate) use self::neighbours::PEERS_FILE;
 use self::pace::Paces;
 pub(crate) use self::roster::{Departed, Roster};
 pub(crate) use self::signature::Signer;
@@ -44,6 +45,7 @@ pub(crate) use self::view::View;
 use self::warmth::Warmth;
 use crate::config::{ConnectionConfig, OverlayConfig, Role};
 use crate::datadir::DataDir;
+use crate::record::Versions;
 use crate::shards::ShardServer;
 use crate::wire::peer::{dial_order, net_group, peer_id, public_key, split, to_address};
 use crate::wire::{Class, Inbound, MakesWay, NetworkSwarm, WireEvent, listening};
@@ -77,6 +79,7 @@ pub(crate) struct Driver {
     latest: Instant,
     outputs: Vec<Output>,
     links: Links,
+    versions: Versions,
     /// How fast others may talk to us.
     paces: Paces,
     signer: Signer,
@@ -96,9 +99,7 @@ pub(crate) struct Driver {
     news: broadcast::Sender<Event>,
     join_problem: Option<String>,
     shards: ShardServer,
-    dir: Arc<DataDir>,
-    remembered: String,
-    remembering: Option<JoinHandle<()>>,
+    neighbours: Neighbours,
     announce: Vec<Multiaddr>,
     local_peer: PeerId,
 }
@@ -107,6 +108,8 @@ pub(crate) struct Driver {
 pub(crate) struct DriverParts {
     pub(crate) swarm: NetworkSwarm,
     pub(crate) local: PeerInfo,
+    /// Those of our record.
+    pub(crate) versions: Versions,
     pub(crate) signer: Signer,
     pub(crate) metric: AnyMetric,
     pub(crate) seed: [u8; 32],
@@ -128,9 +131,7 @@ impl Driver {
         let (membership, watched) = watch::channel(Membership::Joining);
         let (news, _) = broadcast::channel(NEWS_MAX);
         let handle = DriverHandle::new(commands_in, watched, news.clone());
-        // A damaged list of old peers is a missing one.
-        let remembered = parts.dir.read(PEERS_FILE).ok().flatten().unwrap_or_default();
-        let remembered = String::from_utf8_lossy(&remembered).into_owned();
+        let neighbours = Neighbours::of_the_last_run(parts.dir);
         let config = Config {
             members: parts.overlay.members_max,
             superpeer: parts.overlay.superpeer,
@@ -143,6 +144,7 @@ impl Driver {
         let started = Instant::now();
         let driver = Driver {
             links: Links::new(dht.local(), link_events_in.clone(), parts.delay),
+            versions: parts.versions,
             paces: Paces::default(),
             signer: parts.signer,
             signed: None,
@@ -169,14 +171,12 @@ impl Driver {
             commands,
             lookups: BTreeMap::new(),
             next_lookup: 0,
-            bootstrap: Bootstrap::new(&parts.bootstrap, &remembered),
+            bootstrap: Bootstrap::new(&parts.bootstrap, neighbours.text()),
             membership,
             news,
             join_problem: None,
             shards,
-            dir: parts.dir,
-            remembered,
-            remembering: None,
+            neighbours,
             announce: parts.announce,
         };
         (driver, handle)
@@ -212,7 +212,7 @@ impl Driver {
                     self.input(Input::Timeout);
                 }
                 () = sleep_until(remember_at) => {
-                    self.remember();
+                    self.neighbours.remember(self.dht.leaf_set());
                     remember_after = (remember_after * 2).min(REMEMBER_EVERY);
                     remember_at = Instant::now() + remember_after;
                 }
@@ -246,6 +246,7 @@ impl Driver {
             self.output(output);
         }
         self.outputs = outputs;
+        self.versions.used(self.dht.local().seq());
         if let Some((seq, signature)) = self.signed.take() {
             // A record that is to be signed may be a new one.
             self.links.set_local(self.dht.local());
@@ -450,36 +451,13 @@ impl Driver {
         }
     }
 
-    fn remember(&mut self) {
-        let text = remember(self.dht.leaf_set());
-        let writing = self.remembering.as_ref().is_some_and(|task| !task.is_finished());
-        if writing || text.is_empty() || text == self.remembered {
-            return;
-        }
-        self.remembered.clone_from(&text);
-        let dir = self.dir.clone();
-        // Off the loop, because it syncs.
-        self.remembering = Some(tokio::task::spawn_blocking(move || {
-            if let Err(error) = dir.write(PEERS_FILE, text.as_bytes(), 0o644) {
-                tracing::warn!(%error, "the neighbours cannot be remembered");
-            }
-        }));
-    }
-
     async fn leave(&mut self) {
-        // The last state has to land last.
-        if let Some(task) = self.remembering.take() {
-            let _ = task.await;
-        }
-        self.remember();
+        self.neighbours.remember_last(self.dht.leaf_set()).await;
         self.input(Input::Leave);
         // The goodbyes are in the links' queues: let the swarm carry them out.
         let until = Instant::now() + GOODBYE;
         while tokio::time::timeout_at(until, self.swarm.select_next_some()).await.is_ok() {}
-        if let Some(task) = self.remembering.take() {
-            // It reports its own failure.
-            let _ = task.await;
-        }
+        self.versions.close().await;
     }
 }
 

@@ -34,10 +34,12 @@ async fn start(network: &str, bootstrap: Vec<Multiaddr>) -> Running {
     let addr = named(swarm.listeners().next().expect("bound"), *swarm.local_peer_id());
     let shards = ShardStore::open(&dir.join("shards"), StoreConfig::with_quota(1 << 30)).expect("new");
     let leases = HeldLeases::open(&dir.join("claims"), &LeaseConfig::default()).expect("new").expect("ours");
+    let (version, versions) = Versions::begin(dir.clone(), SystemTime::now()).expect("writable");
     let (driver, handle) = Driver::new(
         DriverParts {
             swarm,
-            local: PeerInfo::new(identity.public_key, addrs, 1).expect("valid"),
+            local: PeerInfo::new(identity.public_key, addrs, version).expect("valid"),
+            versions,
             signer,
             metric: AnyMetric::Ring,
             seed: identity.public_key,

@@ -21,7 +21,7 @@ use super::traffic::TrafficCounters;
 use crate::driver::DriverHandle;
 use crate::leases::Asked;
 
-/// Calls in flight to one peer; further ones wait for a place until their deadline.
+/// Calls of a kind in flight to one peer; further ones wait for a place until their deadline.
 const IN_FLIGHT_MAX: usize = 32;
 /// How long opening a stream may take, dialling included.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -66,8 +66,24 @@ pub(crate) enum Fetched {
 #[derive(Clone)]
 pub(crate) struct ShardClient {
     driver: DriverHandle,
-    links: Arc<Mutex<BTreeMap<NodeId, PeerLink>>>,
+    links: Arc<Mutex<BTreeMap<(NodeId, Lane), PeerLink>>>,
     traffic: Arc<TrafficCounters>,
+}
+
+/// Shards have a stream of their own, so that a small request does not stand behind one that the peer has no room for yet.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Lane {
+    Small,
+    Shards,
+}
+
+impl Lane {
+    fn of(request: &Request) -> Lane {
+        match request {
+            Request::Put { .. } | Request::Fetch { .. } => Lane::Shards,
+            _ => Lane::Small,
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -242,7 +258,7 @@ impl ShardClient {
         payload: Vec<Bytes>,
         deadline: Instant,
     ) -> Result<(Reply, Bytes), CallError> {
-        let link = self.link(peer);
+        let link = self.link(peer, Lane::of(&request));
         let exchange = async {
             let _place = link.places.acquire().await.map_err(|_| CallError::Broken)?;
             let (reply, answer) = oneshot::channel();
@@ -253,10 +269,10 @@ impl ShardClient {
         timeout_at(deadline, exchange).await.unwrap_or(Err(CallError::TimedOut))
     }
 
-    /// The link to `peer`, opened in the background if there is none.
-    fn link(&self, peer: &Peer) -> PeerLink {
+    /// The link to `peer` for requests of this kind, opened in the background if there is none.
+    fn link(&self, peer: &Peer, lane: Lane) -> PeerLink {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(link) = links.get(&peer.id())
+        if let Some(link) = links.get(&(peer.id(), lane))
             && !link.calls.is_closed()
         {
             return link.clone();
@@ -264,7 +280,7 @@ impl ShardClient {
         links.retain(|_, link| !link.calls.is_closed());
         let (calls, queue) = mpsc::channel(IN_FLIGHT_MAX);
         let link = PeerLink { calls, places: Arc::new(Semaphore::new(IN_FLIGHT_MAX)) };
-        links.insert(peer.id(), link.clone());
+        links.insert((peer.id(), lane), link.clone());
         let (driver, peer, traffic) = (self.driver.clone(), peer.clone(), self.traffic.clone());
         tokio::spawn(async move {
             // Dropping the queue on failure tells every waiting call at once.

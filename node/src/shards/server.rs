@@ -8,12 +8,12 @@ use chordage_dht::NodeId;
 use chordage_storage::lease::Claim;
 use chordage_storage::repair::Ledger;
 use chordage_storage::{ChunkId, ShardKey, Writer};
-use futures::{AsyncReadExt, AsyncWriteExt};
+use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::intake::{Held, Intake};
+use super::intake::{Held, Intake, PeerIntake};
 use super::link::WRITE_TIMEOUT;
 use super::parcel::Parcel;
 use super::protocol::{Answer, Call, HAS_MAX, RECORDS_MAX, Refusal, Reply, Request, ShardSet, split_payload};
@@ -23,12 +23,14 @@ use crate::leases::Asked;
 use crate::repair::wall_clock;
 use crate::store::{Store, StoreError};
 use crate::wire::GuardedStream;
-use crate::wire::frame::{ShardFrame, read_shard_lengths, read_shard_rest, write_shard};
+use crate::wire::frame::{ShardFrame, read_shard_head, read_shard_lengths, read_shard_payload, write_shard};
 
 /// Requests of one stream that are worked on at a time; the stream is not read further meanwhile.
 const CONCURRENT_MAX: usize = 16;
 /// A request that has begun to come must be there after so long: until then it holds memory that others wait for.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// What the answer to a put takes, and that to a fetch beside the shard.
+const SHORT_ANSWER: usize = 256;
 
 /// Serves shard streams from the local store. Cheap to clone.
 #[derive(Clone)]
@@ -76,34 +78,45 @@ impl ShardServer {
         ShardServer { role, ..self }
     }
 
-    /// Serves one stream until the peer closes it or misbehaves. `peer` is who has proven its key on this connection: in
-    /// its own name it may claim and drop.
+    /// Serves one stream until the peer closes it or misbehaves. `peer` is who has proven its key on this connection:
+    /// in its own name it may claim and drop.
     pub(crate) async fn serve(self, peer: NodeId, stream: GuardedStream) {
+        let (stream, _place) = stream.into_parts();
+        self.serve_on(peer, stream).await;
+    }
+
+    async fn serve_on<S: AsyncRead + AsyncWrite>(self, peer: NodeId, stream: S) {
         let by = Writer(*peer.as_bytes());
         let intake = Arc::new(self.intake.of(peer));
-        let (stream, _place) = stream.into_parts();
         let (mut reader, mut writer) = stream.split();
         let (answers, mut outbox) = mpsc::channel::<(ShardFrame<Answer>, Held)>(CONCURRENT_MAX);
         let places = Arc::new(Semaphore::new(CONCURRENT_MAX));
         let traffic = self.traffic.clone();
         let reading = async move {
             while let Ok(place) = places.clone().acquire_owned().await {
-                let Ok(Some(lengths)) = read_shard_lengths(&mut reader).await else { break };
-                let held = intake.request(lengths.total()).await;
-                let rest = timeout(READ_TIMEOUT, read_shard_rest(&mut reader, lengths)).await;
-                let Ok(Ok((Call { id, request }, payload))) = rest else { break };
+                let Some((Call { id, request }, payload, held)) = received(&mut reader, &intake).await else {
+                    break;
+                };
                 self.traffic.received(payload.len());
                 let (server, answers, intake) = (self.clone(), answers.clone(), intake.clone());
                 tokio::spawn(async move {
-                    // An answer that carries a shard takes memory too, until it is written.
-                    let held = match request {
+                    let with_shard = matches!(request, Request::Put { .. } | Request::Fetch { .. });
+                    // An answer may take more memory than its question, until it is written.
+                    let mut held = match request {
                         Request::Fetch { .. } => {
                             drop(held);
-                            intake.answer().await
+                            intake.unread_shard().await
+                        }
+                        Request::Records { .. } | Request::Mine { .. } => {
+                            drop(held);
+                            intake.list().await
                         }
                         _ => held,
                     };
                     let (reply, payload) = server.answer(by, request, payload).await;
+                    if with_shard {
+                        held.shrink_to(SHORT_ANSWER + payload.iter().map(Bytes::len).sum::<usize>());
+                    }
                     #[cfg(test)]
                     let Some((reply, payload)) = super::lies::told(server.lie, reply, payload) else {
                         return;
@@ -237,6 +250,28 @@ impl ShardServer {
     }
 }
 
+/// The next request, with its payload and the memory that it takes. `None` once there are no more, or the peer breaks
+/// the rules: only a put has a payload.
+async fn received<R: AsyncRead + Unpin>(reader: &mut R, intake: &PeerIntake) -> Option<(Call, Bytes, Held)> {
+    let lengths = read_shard_lengths(reader).await.ok()??;
+    let small = intake.head(lengths.head()).await;
+    let head = timeout(READ_TIMEOUT, read_shard_head(reader, lengths)).await;
+    let call: Call = head.ok()?.ok()?;
+    match &call.request {
+        Request::Put { .. } => {
+            // What waits for the memory of shards takes none of what others need.
+            drop(small);
+            let held = intake.shard(lengths.head() + lengths.payload()).await;
+            let payload = timeout(READ_TIMEOUT, read_shard_payload(reader, lengths)).await;
+            Some((call, payload.ok()?.ok()?, held))
+        }
+        // Nobody asks for more, and more would take memory while it waits for that of the answer.
+        Request::Records { chunks } if chunks.len() > RECORDS_MAX => None,
+        _ if lengths.payload() > 0 => None,
+        _ => Some((call, Bytes::new(), small)),
+    }
+}
+
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
@@ -247,3 +282,6 @@ impl From<StoreError> for Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

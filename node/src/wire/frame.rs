@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 /// The largest body of a dht frame.
 const DHT_BODY_MAX: usize = 16 * 1024;
 /// The largest head of a shard frame.
-const HEAD_MAX: usize = 48 * 1024;
+pub(crate) const HEAD_MAX: usize = 48 * 1024;
 /// The largest payload of a shard frame: the largest shard with its descriptor.
 pub(crate) const PAYLOAD_MAX: usize = (4 << 20) + 64 * 1024;
 
@@ -98,9 +98,14 @@ pub(crate) struct ShardLengths {
 }
 
 impl ShardLengths {
-    /// Bytes that reading the rest takes.
-    pub(crate) fn total(self) -> usize {
-        self.head + self.payload
+    /// Bytes of the head.
+    pub(crate) fn head(self) -> usize {
+        self.head
+    }
+
+    /// Bytes of the payload.
+    pub(crate) fn payload(self) -> usize {
+        self.payload
     }
 }
 
@@ -111,7 +116,10 @@ where
     H: DeserializeOwned,
 {
     match read_shard_lengths(reader).await? {
-        Some(lengths) => Ok(Some(read_shard_rest(reader, lengths).await?)),
+        Some(lengths) => {
+            let head = read_shard_head(reader, lengths).await?;
+            Ok(Some((head, read_shard_payload(reader, lengths).await?)))
+        }
         None => Ok(None),
     }
 }
@@ -138,23 +146,27 @@ where
     Ok(Some(ShardLengths { head: head_len, payload: total - head_len }))
 }
 
-/// Reads what comes behind the lengths.
-pub(crate) async fn read_shard_rest<R, H>(
-    reader: &mut R,
-    lengths: ShardLengths,
-) -> Result<(H, Bytes), FrameError>
+/// Reads the head, which comes behind the lengths.
+pub(crate) async fn read_shard_head<R, H>(reader: &mut R, lengths: ShardLengths) -> Result<H, FrameError>
 where
     R: AsyncRead + Unpin,
     H: DeserializeOwned,
 {
     let mut head = vec![0; lengths.head];
     reader.read_exact(&mut head).await?;
-    let head = postcard::from_bytes(&head).map_err(|_| FrameError::Malformed)?;
+    postcard::from_bytes(&head).map_err(|_| FrameError::Malformed)
+}
+
+/// Reads the payload, which comes behind the head.
+pub(crate) async fn read_shard_payload<R>(reader: &mut R, lengths: ShardLengths) -> Result<Bytes, FrameError>
+where
+    R: AsyncRead + Unpin,
+{
     // Zeroed memory of this size comes untouched from the system: a peer that claims a long payload and
     // sends none costs address space, not memory.
     let mut payload = vec![0; lengths.payload];
     reader.read_exact(&mut payload).await?;
-    Ok((head, payload.into()))
+    Ok(payload.into())
 }
 
 /// Writes one shard frame without flushing.
