@@ -48,6 +48,8 @@ pub struct Config {
     /// For experiments: every overlay message waits so many milliseconds before it is sent, at most 2000. A round trip
     /// between two daemons of one machine then takes the sum of theirs. 0, no delay, otherwise.
     pub debug_delay_ms: u16,
+    /// For experiments: the daemon takes its clock to be off by so many seconds, ahead or (negative) behind.
+    pub debug_clock_seconds: i64,
     /// Connections to other daemons: how many there may be, and which are kept.
     pub connections: ConnectionConfig,
     /// What is known of the network beyond the tables.
@@ -108,6 +110,7 @@ impl Default for Config {
             transfer_memory_bytes: 48 << 20,
             runtime_threads: 1,
             debug_delay_ms: 0,
+            debug_clock_seconds: 0,
             overlay: OverlayConfig::default(),
             repair: RepairConfig::default(),
             scrub: ScrubConfig::default(),

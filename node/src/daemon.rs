@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use chordage_dht::PeerInfo;
 use chordage_storage::catalog::Catalog;
@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::server::{ApiServer, ServeError};
+use crate::clock::{set_off_by, wall_time};
 use crate::coding::{Budget, coders};
 use crate::config::{Config, ConfigError, Role};
 use crate::datadir::{DataDir, DataDirError};
@@ -100,6 +101,7 @@ impl Daemon {
         serving: impl FnOnce(ShardServer) -> ShardServer,
     ) -> Result<Daemon, StartError> {
         config.check()?;
+        set_off_by(config.debug_clock_seconds);
         if std::env::var_os("SSLKEYLOGFILE").is_some() {
             // QUIC's TLS would write the session keys of every connection there.
             return Err(StartError::System(
@@ -155,7 +157,7 @@ impl Daemon {
         }
         // A record without addresses is what makes a client.
         let addrs = announced.iter().filter_map(to_address).take(8).collect();
-        let (version, versions) = Versions::begin(dir.clone(), SystemTime::now())?;
+        let (version, versions) = Versions::begin(dir.clone(), wall_time())?;
         let local = PeerInfo::new(identity.public_key, addrs, version)
             .map_err(|error| StartError::System(error.to_string()))?
             .in_zone(config.zone.clone());

@@ -2,7 +2,7 @@
 //! to repair, before anybody asks for it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use chordage_storage::{ChunkId, ShardKey};
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::types::ScrubStatus;
+use crate::clock::wall_clock;
 use crate::datadir::DataDir;
 use crate::store::Store;
 
@@ -214,7 +215,7 @@ async fn run(inner: Arc<Inner>) {
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    wall_clock().0 / 1000
 }
 
 /// The place as the file has it: the last shard that was read, and when the last pass ended.

@@ -31,7 +31,7 @@ pub(crate) struct ChaosArgs {
     #[arg(long, value_name = "M", default_value_t = 1.0)]
     minutes: f64,
     /// What happens to daemons
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values = ["kill", "stop", "corrupt", "blackout", "books", "drain"])]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values = ["kill", "stop", "corrupt", "blackout", "books", "clock", "drain"])]
     faults: Vec<FaultName>,
     /// How many daemons
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u16).range(2..=200))]
@@ -62,6 +62,8 @@ enum FaultName {
     Blackout,
     /// A book (what is kept, claimed, held, looked after, known) removed, cut short or flipped
     Books,
+    /// A clock that is off by up to five years
+    Clock,
     /// Handing on what it holds, and leaving for good
     Drain,
 }
@@ -96,6 +98,7 @@ pub(crate) async fn run(
         redundancy: args.redundancy.clone(),
         hits_max: args.hits.min(usize::from(args.nodes) - 1),
         clients: args.clients.clamp(1, 64),
+        settings,
         object_bytes_max: 3 << 20,
     };
     let outcome = chaos::run(&mut net, &program, chaos).await;
@@ -138,6 +141,7 @@ impl From<FaultName> for Fault {
             FaultName::Corrupt => Fault::Corrupt,
             FaultName::Blackout => Fault::Blackout,
             FaultName::Books => Fault::Books,
+            FaultName::Clock => Fault::Clock,
             FaultName::Drain => Fault::Drain,
         }
     }

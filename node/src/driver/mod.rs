@@ -16,7 +16,7 @@ mod warmth;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use chordage_dht::{
     AnyMetric, Config, Dht, DownReason, Event, Input, Lookup, LookupError, LookupId, NodeId, Output, Peer,
@@ -43,6 +43,7 @@ pub(crate) use self::roster::{Departed, Roster};
 pub(crate) use self::signature::Signer;
 pub(crate) use self::view::View;
 use self::warmth::Warmth;
+use crate::clock::wall_time;
 use crate::config::{ConnectionConfig, OverlayConfig, Role};
 use crate::datadir::DataDir;
 use crate::record::Versions;
@@ -139,7 +140,7 @@ impl Driver {
         };
         let mut dht = Dht::new(parts.local, parts.metric, config);
         // A clock before 1970 draws other super-peers than everybody else's, and is believed by nobody.
-        dht.set_unix_time(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
+        dht.set_unix_time(wall_time().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
         dht.set_grouping(net_group);
         let started = Instant::now();
         let driver = Driver {

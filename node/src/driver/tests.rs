@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::clock::wall_time;
 use crate::identity::Identity;
 use crate::leases::{HeldLeases, LeaseConfig};
 use crate::listen::listen;
@@ -34,7 +35,7 @@ async fn start(network: &str, bootstrap: Vec<Multiaddr>) -> Running {
     let addr = named(swarm.listeners().next().expect("bound"), *swarm.local_peer_id());
     let shards = ShardStore::open(&dir.join("shards"), StoreConfig::with_quota(1 << 30)).expect("new");
     let leases = HeldLeases::open(&dir.join("claims"), &LeaseConfig::default()).expect("new").expect("ours");
-    let (version, versions) = Versions::begin(dir.clone(), SystemTime::now()).expect("writable");
+    let (version, versions) = Versions::begin(dir.clone(), wall_time()).expect("writable");
     let (driver, handle) = Driver::new(
         DriverParts {
             swarm,

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::ask::enough;
 use super::renewal::left;
 use super::{Question, Windows, ask_holders};
-use crate::repair::wall_clock;
+use crate::clock::wall_clock;
 use crate::shards::HAS_MAX;
 use crate::transfer::Transfer;
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Windows;
-use crate::repair::wall_clock;
+use crate::clock::wall_clock;
 use crate::shards::HAS_MAX;
 use crate::transfer::Transfer;
 

@@ -13,7 +13,7 @@ use chordage_storage::repair::Moment;
 use chordage_storage::{ChunkId, ShardKey, ShardStore, Writer};
 
 use super::{Asked, LeaseConfig};
-use crate::repair::wall_clock;
+use crate::clock::wall_clock;
 use crate::shards::{HAS_MAX, Mine};
 
 /// Claims that one step ends, and chunks whose shards one step deletes. The writer of shards does nothing else meanwhile.

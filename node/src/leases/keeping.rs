@@ -11,7 +11,7 @@ use chordage_storage::{ChunkId, Writer};
 use tokio::sync::Notify;
 
 use super::{LeaseConfig, Promise};
-use crate::repair::wall_clock;
+use crate::clock::wall_clock;
 
 /// Objects that are listed at a time.
 const PAGE: usize = 1000;

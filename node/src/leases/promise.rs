@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use super::confirming::{claim, confirm};
 use super::{Asked, Keeping};
-use crate::repair::wall_clock;
+use crate::clock::wall_clock;
 use crate::transfer::Transfer;
 
 /// Why something is not kept. What was claimed for it ends by itself.

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{Question, Windows, ask_holders};
-use crate::repair::wall_clock;
+use crate::clock::wall_clock;
 use crate::shards::Mine;
 use crate::transfer::Transfer;
 

@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{Question, Windows, ask_holders};
+use crate::clock::wall_clock;
 use crate::datadir::DataDir;
-use crate::repair::wall_clock;
 use crate::shards::HAS_MAX;
 use crate::transfer::Transfer;
 

@@ -27,7 +27,7 @@ mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use chordage_dht::AnyMetric;
 use chordage_storage::repair::{
@@ -39,9 +39,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::settings::RepairConfig;
 use self::stats::Stats;
-use self::wall_clock as now;
 pub(crate) use self::window::Arcs;
 use crate::api::types::RepairStatus;
+use crate::clock::wall_clock as now;
 use crate::transfer::Transfer;
 
 /// Repairs that wait at most; the least pressing are found again by a later round.
@@ -219,10 +219,4 @@ impl Inner {
             Err(_) => None,
         }
     }
-}
-
-/// Milliseconds since 1970: records outlive the process.
-pub(crate) fn wall_clock() -> Moment {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Moment(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

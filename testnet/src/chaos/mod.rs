@@ -76,6 +76,8 @@ pub enum Fault {
     Blackout,
     /// It is killed, one of its books is removed, cut short or flipped, and it is started again.
     Books,
+    /// It is killed, and started again with a clock that is off by up to some years.
+    Clock,
     /// It hands on what it holds, leaves for good, and a new one takes its place.
     Drain,
 }
@@ -95,6 +97,8 @@ pub struct ChaosPlan {
     pub hits_max: usize,
     /// Clients that put and get at the same time.
     pub clients: usize,
+    /// The daemons' settings, as [`IMPATIENT`], which a daemon reads when it starts.
+    pub settings: PathBuf,
     /// Bytes of the largest object.
     pub object_bytes_max: usize,
 }
@@ -118,6 +122,14 @@ pub enum ChaosError {
         index: usize,
         /// Why.
         problem: String,
+    },
+    /// The settings could not be written.
+    #[error("cannot write {}: {error}", path.display())]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
     },
     /// A disk could not be damaged.
     #[error("cannot damage {}: {error}", path.display())]

@@ -6,12 +6,15 @@ use chordage_node::api::client::Client;
 use rand_chacha::ChaCha8Rng;
 use tokio::time::sleep;
 
-use super::{ChaosError, Fault, Gone, World, below, damage, note_usable};
+use super::{ChaosError, Fault, Gone, IMPATIENT, World, below, damage, note_usable};
 use crate::network::{STATUS_TIMEOUTS, Testnet};
 use crate::wait::wait_until;
 
 /// How long a daemon may take to hand on what it holds. What is left then has to be made again from the others.
 const DRAIN_WAIT: Duration = Duration::from_secs(60);
+/// How far a clock may be off, and the seconds of a year.
+const CLOCK_YEARS_MAX: usize = 5;
+const YEAR: i64 = 365 * 24 * 60 * 60;
 /// How long it may take to leave.
 const LEAVE_WAIT: Duration = Duration::from_secs(20);
 
@@ -60,6 +63,20 @@ pub(super) async fn storm(
                     damage::book(&dir, random).map_err(|error| ChaosError::Damage { path: dir, error })?;
                 *world.state().report.damaged_books.entry(damaged).or_default() += 1;
                 net.restart(&[victim]).await?;
+            }
+            Fault::Clock => {
+                let years = below(random, 2 * CLOCK_YEARS_MAX + 1) as i64 - CLOCK_YEARS_MAX as i64;
+                net.kill(&[victim])?;
+                note_usable(net, world);
+                let settings = |text: String| {
+                    let path = &world.plan.settings;
+                    std::fs::write(path, text)
+                        .map_err(|error| ChaosError::Settings { path: path.clone(), error })
+                };
+                settings(format!("debug_clock_seconds = {}\n{IMPATIENT}", years * YEAR))?;
+                let started = net.restart(&[victim]).await;
+                settings(IMPATIENT.to_owned())?;
+                started?;
             }
             Fault::Drain => {
                 drain(net, victim).await?;
