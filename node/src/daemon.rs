@@ -301,7 +301,7 @@ fn open_store(
     found.opened("shards/format", false);
     found.recovered(&recovered);
     let path = dir.join("claims");
-    let leases = book(&path, HeldLeases::open(&path, &config.leases))?;
+    let leases = book(&path, HeldLeases::open(&path, &config.leases, shards.usage().shards))?;
     found.opened("claims/claims.redb", leases.begun_anew());
     let (store, damage) = Store::start(shards, leases)
         .map_err(|error| StartError::System(format!("cannot start a thread: {error}")))?;

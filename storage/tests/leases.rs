@@ -186,9 +186,16 @@ fn what_is_nobodys_ends_soon_after_anybody_has_dropped_it() {
 
 #[test]
 fn a_book_from_before_claims_ended_is_lengthened_once_and_a_new_one_never() {
-    let claims = Claims::open_files(Box::new(Disk::new(1))).unwrap();
+    let disk = Disk::new(1);
+    let claims = Claims::open_files(Box::new(disk.clone())).unwrap();
     claims.enter(seconds(0), &[claim(1, 1, 10, 0)], GRACE).unwrap();
     assert_eq!(claims.lengthen_all(seconds(99)).unwrap(), 0);
+    assert_eq!(claims.anew_until().unwrap(), seconds(0));
+    claims.begin_anew(seconds(77)).unwrap();
+    drop(claims);
+    disk.power_cycle();
+    let claims = Claims::open_files(Box::new(disk)).unwrap();
+    assert_eq!(claims.anew_until().unwrap(), seconds(77));
     assert_eq!(claims.of(&[chunk(1)]).unwrap()[0][0].until, seconds(10));
 
     // Two chunks were claimed for 30 days.

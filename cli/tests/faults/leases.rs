@@ -182,6 +182,23 @@ async fn what_was_never_finished_is_freed_by_itself() {
     assert!(net.explain(0, &finished).await["kept"].is_null());
 }
 
+/// Everybody is killed in the middle of a put, with claims that were not durable yet: what was sent is freed by itself, and
+/// nobody has to know of it.
+#[tokio::test]
+async fn what_was_sent_before_everybody_was_killed_is_freed_by_itself() {
+    let mut net = Net::with_settings(5, LONG).await;
+    let file = net.random_file("broken off", 200 * MB, 1);
+    let mut put = chordage(["put", "--redundancy", "2/4"]);
+    let mut put = put.arg(&file).arg("--api").arg(net.net.data_dir(0)).stderr(Stdio::null()).spawn().unwrap();
+    net.wait_stored("some of it is stored", |bytes| bytes > 20 * MB as u64).await;
+    let all = [0, 1, 2, 3, 4];
+    net.net.kill(&all).unwrap();
+    assert!(!put.wait().await.unwrap().success());
+    net.net.restart(&all).await.unwrap();
+    net.net.wait_settled(PATIENCE).await.unwrap();
+    net.wait_stored("it is freed", |bytes| bytes == 0).await;
+}
+
 /// A put from standard input that waits for its end.
 struct SlowPut {
     put: Child,

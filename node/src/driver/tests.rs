@@ -34,7 +34,8 @@ async fn start(network: &str, bootstrap: Vec<Multiaddr>) -> Running {
     let addrs = swarm.listeners().filter_map(to_address).collect();
     let addr = named(swarm.listeners().next().expect("bound"), *swarm.local_peer_id());
     let shards = ShardStore::open(&dir.join("shards"), StoreConfig::with_quota(1 << 30)).expect("new");
-    let leases = HeldLeases::open(&dir.join("claims"), &LeaseConfig::default()).expect("new").expect("ours");
+    let leases =
+        HeldLeases::open(&dir.join("claims"), &LeaseConfig::default(), 0).expect("new").expect("ours");
     let (version, versions) = Versions::begin(dir.clone(), wall_time()).expect("writable");
     let (driver, handle) = Driver::new(
         DriverParts {

@@ -58,8 +58,10 @@ pub(crate) struct HeldLeases {
     clock: LeaseClock,
     counted: Mutex<Counted>,
     limits: Limits,
-    grace: Duration,
+    /// How long what nobody claims is kept where all claims were lost, and where only a crash can have taken some.
+    orphans: Duration,
     nobodys: Duration,
+    anew_until: Moment,
     expire: bool,
 }
 
@@ -81,15 +83,21 @@ impl Counted {
 }
 
 impl HeldLeases {
-    /// Opens the book in `directory`; `None` if another process has it open.
-    pub(crate) fn open(directory: &Path, config: &LeaseConfig) -> io::Result<Option<Self>> {
+    /// Opens the book in `directory`, beside so many shards; `None` if another process has it open.
+    pub(crate) fn open(directory: &Path, config: &LeaseConfig, shards: u64) -> io::Result<Option<Self>> {
         let Some(claims) = Claims::open(directory)? else { return Ok(None) };
-        let clock = LeaseClock::resume(claims.reading()?);
-        let grace = Duration::from_secs(config.orphan_seconds.into());
+        let last = claims.reading()?;
+        let clock = LeaseClock::resume(last);
+        let orphans = Duration::from_secs(config.orphan_seconds.into());
         let (limits, expire) = (config.limits(), config.expire);
         let (counted, nobodys) = (Mutex::default(), config.nobodys());
-        let held = Self { claims, clock, counted, limits, grace, nobodys, expire };
-        let lengthened = held.claims.lengthen_all(held.now().after(grace))?;
+        // One that was never written down is new.
+        if last == Reading::default() && shards > 0 {
+            claims.begin_anew(clock.now(Duration::ZERO).after(orphans))?;
+        }
+        let anew_until = claims.anew_until()?;
+        let held = Self { claims, clock, counted, limits, orphans, nobodys, anew_until, expire };
+        let lengthened = held.claims.lengthen_all(held.now().after(orphans))?;
         if lengthened > 0 {
             tracing::info!(
                 claims = lengthened,
@@ -113,6 +121,13 @@ impl HeldLeases {
 
     fn now(&self) -> Moment {
         self.clock.now(self.counted().at(Instant::now()))
+    }
+
+    /// How long what nobody claims is kept, from now on. A finished put has seen its claims durable, so that a crash takes only
+    /// those of what is not finished, and of what a repair has just made: whoever needs it renews soon. Where the book was
+    /// lost, it may be anybody's.
+    fn grace(&self) -> Duration {
+        if self.begun_anew() { self.orphans } else { self.nobodys.max(self.anew_until.since(self.now())) }
     }
 
     fn counted(&self) -> MutexGuard<'_, Counted> {
@@ -151,12 +166,12 @@ impl HeldLeases {
             }
             if put.asked.claims.is_empty() {
                 // Who wants it is not known: when in doubt, it is kept until its writer renews.
-                let lease_seconds = u32::try_from(self.grace.as_secs()).unwrap_or(u32::MAX);
+                let lease_seconds = u32::try_from(self.orphans.as_secs()).unwrap_or(u32::MAX);
                 claims.push(new(Claim { writer: ORPHAN, lease_seconds, retain_seconds: 0 }, false));
             }
             counts.push(claims.len() - before);
         }
-        let entered = self.claims.enter(self.now(), &claims, self.grace)?;
+        let entered = self.claims.enter(self.now(), &claims, self.grace())?;
         let mut entered = entered.into_iter();
         Ok(counts
             .into_iter()
@@ -197,7 +212,7 @@ impl HeldLeases {
                 said,
             });
         }
-        let mut entered = self.claims.enter(self.now(), &claims, self.grace)?.into_iter();
+        let mut entered = self.claims.enter(self.now(), &claims, self.grace())?.into_iter();
         for held in held.iter_mut().filter(|held| !held.is_empty()) {
             if !entered.next().unwrap_or(false) {
                 held.clear();
@@ -244,7 +259,7 @@ impl HeldLeases {
 
     /// Gives what nobody claims a claim that is nobody's; returns how many chunks that were.
     pub(crate) fn adopt(&self, chunks: &[(ChunkId, u64)]) -> io::Result<usize> {
-        self.claims.adopt(self.now(), chunks, self.grace)
+        self.claims.adopt(self.now(), chunks, self.grace())
     }
 
     /// Ends some claims whose time has come, and deletes the shards of some chunks on which none is left.
@@ -306,5 +321,23 @@ mod tests {
         assert_eq!(counted.at(at(1000)), Duration::from_secs(10));
         counted.set(true, at(1000));
         assert_eq!(counted.at(at(1001)), Duration::from_secs(11));
+    }
+
+    #[test]
+    fn what_nobody_claims_is_kept_for_long_only_where_the_book_was_lost() {
+        let config = LeaseConfig::default();
+        let [fortnight, year] = [config.nobodys(), Duration::from_secs(config.orphan_seconds.into())];
+        for (shards, grace) in [(0, fortnight), (7, year)] {
+            let dir = tempfile::tempdir().expect("a temporary directory");
+            for _ in 0..2 {
+                let held = HeldLeases::open(dir.path(), &config, shards).expect("opened").expect("ours");
+                assert_eq!(held.grace(), grace, "with {shards} shards, also at the next start");
+            }
+        }
+        // A start that finds shards beside a book that was there has lost nothing.
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        drop(HeldLeases::open(dir.path(), &config, 0));
+        let held = HeldLeases::open(dir.path(), &config, 7).expect("opened").expect("ours");
+        assert_eq!(held.grace(), fortnight);
     }
 }

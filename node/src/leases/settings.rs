@@ -22,9 +22,9 @@ pub struct LeaseConfig {
     pub lease_max_seconds: u32,
     /// The longest time before which even its writer cannot drop something, as far as it is granted to others.
     pub retain_max_seconds: u32,
-    /// Shards that nobody claims are kept for so long: those from before there were leases, and those whose claims a crash
-    /// took. Long enough for their writers to renew them. Once anybody has dropped such a chunk, two times `renew_seconds`
-    /// are enough.
+    /// Shards that nobody claims because the book of claims was lost are kept for so long: long enough for their writers to
+    /// renew them. Where a crash can have taken some claims only, or somebody has dropped the chunk, two times
+    /// `renew_seconds` are enough.
     pub orphan_seconds: u32,
     /// Whether a claim that was not renewed in time ends. Without it, shards are freed only when all their writers have said
     /// that they do not need them, and what a put has left behind that broke off stays for ever.

@@ -10,8 +10,8 @@ use super::book::Book;
 use super::claim::{ClaimState, Dropped, Listed, NewClaim, Totals};
 use super::clock::Reading;
 use super::tables::{
-    CLAIMS, ENDS, EndKey, FREEING, Key, LENGTHENED, STATE, Tables, VERSION, WRITERS, end_key, key, of, parts,
-    prepare,
+    ANEW, CLAIMS, ENDS, EndKey, FREEING, Key, LENGTHENED, STATE, Tables, VERSION, WRITERS, end_key, key, of,
+    parts, prepare,
 };
 use crate::database::failed;
 use crate::ids::{ChunkId, Writer};
@@ -159,6 +159,23 @@ impl Claims {
                 }
             }
             Ok(due.len())
+        })
+    }
+
+    /// Notes, durably, that the book was begun anew beside shards, whose claims are lost: what nobody claims is to be kept
+    /// until `until`.
+    pub fn begin_anew(&self, until: Moment) -> io::Result<()> {
+        self.book.change(true, |txn| {
+            txn.open_table(ANEW).map_err(failed)?.insert((), until.0).map_err(failed)?;
+            Ok(())
+        })
+    }
+
+    /// Until when what nobody claims is to be kept, because the book was begun anew beside shards; `Moment(0)` if it was not.
+    pub fn anew_until(&self) -> io::Result<Moment> {
+        self.book.read(|txn| {
+            let until = txn.open_table(ANEW).map_err(failed)?.get(()).map_err(failed)?.map(|row| row.value());
+            Ok(Moment(until.unwrap_or(0)))
         })
     }
 

@@ -7,6 +7,7 @@
 //! | `freeing` | chunk id | bytes u64 |
 //! | `writers` | writer | claims u64, bytes u64 |
 //! | `state` | nothing | version u32, lease time u64, wall time u64 |
+//! | `anew` | nothing | lease time u64; there if the book was begun anew beside shards: what nobody claims is kept until then |
 //! | `lengthened` | nothing | nothing; its row is there once [`Claims::lengthen_all`] needs not be called |
 //!
 //! The end of a claim is the later one of its two times. `ends` is an index of it, `writers` a sum, both changed in the
@@ -32,6 +33,7 @@ pub(super) const ENDS: TableDefinition<'static, &EndKey, ()> = TableDefinition::
 pub(super) const FREEING: TableDefinition<'static, &[u8; 32], u64> = TableDefinition::new("freeing");
 pub(super) const WRITERS: TableDefinition<'static, &[u8; 32], (u64, u64)> = TableDefinition::new("writers");
 pub(super) const STATE: TableDefinition<'static, (), (u32, u64, u64)> = TableDefinition::new("state");
+pub(super) const ANEW: TableDefinition<'static, (), u64> = TableDefinition::new("anew");
 pub(super) const LENGTHENED: TableDefinition<'static, (), ()> = TableDefinition::new("lengthened");
 
 pub(super) type ClaimTable<'txn> = redb::Table<'txn, &'static Key, &'static [u8; 32]>;
@@ -51,6 +53,7 @@ pub(super) fn prepare(txn: &WriteTransaction) -> io::Result<()> {
         }
     }
     txn.open_table(LENGTHENED).map_err(failed)?;
+    txn.open_table(ANEW).map_err(failed)?;
     Tables::open(txn).map(drop)
 }
 
