@@ -11,3 +11,4 @@ mod harness;
 mod leases;
 mod recovered;
 mod slow;
+mod twins;

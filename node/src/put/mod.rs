@@ -66,6 +66,9 @@ pub enum PutError {
     /// The daemon is not part of a network.
     #[error("the daemon has not joined its network")]
     NotJoined,
+    /// Another daemon with the same key has this one's place in the network.
+    #[error("{0}")]
+    Twin(String),
     /// Fewer live nodes than shards. Nothing was stored.
     #[error("{asked} needs {} live nodes, and the network has {nodes}", asked.n())]
     TooFewNodes {
@@ -141,7 +144,11 @@ fn choose(request: PutRequest, nodes: usize, exact: bool) -> Result<(Redundancy,
 
 /// The redundancy that a put would use now, and whether it is less than what was wanted.
 async fn redundancy(transfer: &Transfer, request: PutRequest) -> Result<(Redundancy, bool), PutError> {
-    if !transfer.driver.joined_within(JOIN_PATIENCE).await {
+    let joined = transfer.driver.joined_within(JOIN_PATIENCE).await;
+    if let Some(twin) = transfer.driver.cut_off_by() {
+        return Err(PutError::Twin(twin.message()));
+    }
+    if !joined {
         return Err(PutError::NotJoined);
     }
     let view = transfer.driver.view().await.ok_or(PutError::Interrupted)?;
