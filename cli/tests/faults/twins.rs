@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use chordage_testnet::{Plan, ProcessId, Signal, Testnet, wait_until};
+use chordage_testnet::{Plan, ProcessId, Testnet, wait_until};
+use rustix::process::Signal;
 use serde_json::Value;
 use tokio::process::Child;
 
@@ -50,7 +51,7 @@ impl Twins {
     /// Ends the copy, which says goodbye.
     async fn stop_copy(&mut self) {
         let process = ProcessId::of(self.daemon.id().unwrap()).unwrap();
-        process.signal(Signal::SIGTERM).unwrap();
+        process.signal(Signal::TERM).unwrap();
         tokio::time::timeout(PATIENCE, self.daemon.wait()).await.unwrap().unwrap();
     }
 
@@ -91,6 +92,8 @@ async fn run<'a>(data: &Path, args: impl IntoIterator<Item = &'a str>) -> Output
 async fn both_say_that_a_copy_runs_and_the_original_outlives_it() {
     let mut twins = Twins::start(5).await;
     let (original, copy) = (twins.original(), twins.copy.clone());
+    let said_by_copy = twins.wait_twin(&copy, true).await;
+    assert_eq!(said_by_copy["has_place"], false, "{said_by_copy}");
     let own: Value = json_of(&run(&copy, ["status", "--json"]).await)["listen"][0].clone();
     let said = twins.wait_twin(&original, true).await;
     assert_eq!(said["has_place"], true, "{said}");
@@ -99,8 +102,6 @@ async fn both_say_that_a_copy_runs_and_the_original_outlives_it() {
     for part in [name.as_str().unwrap(), said["addresses"][0].as_str().unwrap(), "remove `key`"] {
         assert!(said["message"].as_str().unwrap().contains(part), "{said}");
     }
-    let said_by_copy = twins.wait_twin(&copy, true).await;
-    assert_eq!(said_by_copy["has_place"], false, "{said_by_copy}");
 
     let shows = run(&original, ["status"]).await;
     assert!(shown(&shows).contains("problem    A second daemon with the same key"), "{}", shown(&shows));
