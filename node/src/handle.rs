@@ -55,7 +55,7 @@ impl NodeHandle {
     ) -> Result<PutReport, PutError> {
         let put = put::put(self.inner.transfer.clone(), self.inner.secret.clone(), body, format, request);
         // Leaving waits a while for transfers, then cuts them off: see the daemon's shutdown.
-        put.await
+        put.await.map_err(|error| error.beside(self.inner.transfer.driver.twin().as_ref()))
     }
 
     /// For each file whether a put like `request` can do without its content: it was put with that fingerprint, and all

@@ -15,7 +15,7 @@ pub(crate) struct Twin {
     pub(crate) addresses: Vec<String>,
     /// When it was found, seconds since 1970.
     pub(crate) since: u64,
-    /// Whether all others know that one and not this one, because its record has the higher number.
+    /// Whether all others know that one and not this one, and it can neither store nor fetch.
     pub(crate) has_place: bool,
 }
 
@@ -24,9 +24,9 @@ impl Twin {
     pub(crate) fn message(&self) -> String {
         let address = self.addresses.first().map_or("an unknown address", String::as_str);
         let consequence = if self.has_place {
-            "All others speak with that one, because it was started later, and no longer with this one."
+            "All others speak with that one, and no longer with this one."
         } else {
-            "All others speak with this one, because it was started later, and no longer with that one."
+            "All others speak with this one, and no longer with that one."
         };
         format!(
             "A second daemon with the same key, {}, runs at {address}: the data directory of one is a copy of the other's. \

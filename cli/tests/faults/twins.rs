@@ -119,6 +119,14 @@ async fn both_say_that_a_copy_runs_and_the_original_outlives_it() {
         assert!(refused_text.contains(part), "{refused_text}");
     }
 
+    // The copy has the place and can put; if something else is wrong, it says this as well.
+    let mut put = chordage(["put", "--redundancy", "1/100"]);
+    put.arg(&file).arg("--api").arg(&copy);
+    let failed = shown(&finish(put).await);
+    for part in ["needs 100 live nodes", "A second daemon with the same key", "remove `key`"] {
+        assert!(failed.contains(part), "{failed}");
+    }
+
     twins.stop_copy().await;
     let back = async || match twins.listed().await {
         states if states.iter().all(|state| state == "alive") => Ok(()),

@@ -82,6 +82,11 @@ impl From<&PutError> for Problem {
         match error {
             PutError::NotJoined => not_joined(NOTHING_STORED),
             PutError::Twin(_) => Problem::new(ProblemCode::NotJoined, error, NOTHING_STORED, NEXT_STEP),
+            PutError::BesideTwin { error: inner, .. } => {
+                let problem = Problem::from(&**inner);
+                let hint = format!("{}; and {NEXT_STEP}", problem.hint);
+                Problem { message: error.to_string(), hint, ..problem }
+            }
             PutError::TooFewNodes { possible, .. } => Problem::new(
                 ProblemCode::TooFewNodes,
                 error,

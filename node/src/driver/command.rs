@@ -101,7 +101,7 @@ impl DriverHandle {
 
     /// A second daemon with this one's key that leaves this one no part in the network.
     pub(crate) fn cut_off_by(&self) -> Option<Twin> {
-        self.twin().filter(|twin| twin.has_place || self.membership() != Membership::Joined)
+        self.twin().filter(|twin| twin.has_place)
     }
 
     /// How far joining is.

@@ -2,6 +2,7 @@
 //! address that is not its own. As long as there is one it is dialled again and again, so that this node takes the place when it
 //! is gone.
 
+use std::cmp::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chordage_dht::{Address, Input, Message, Notice, Peer};
@@ -10,7 +11,7 @@ use libp2p::swarm::{ConnectionId, DialError, dial_opts::DialOpts};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::Driver;
+use super::{Driver, Membership};
 use crate::twin::{NEXT_STEP, Twin};
 use crate::wire::Class;
 use crate::wire::peer::{dial_order, peer_id};
@@ -123,6 +124,7 @@ impl Driver {
             Found::Twin => {
                 suspicion.failures = 0;
                 suspicion.answered = Some(address.clone());
+                self.settle_with(&record);
                 self.there_is_a_twin(&record, &address);
             }
             Found::Nobody => {
@@ -145,7 +147,7 @@ impl Driver {
             name: self.local_peer.to_string(),
             addresses: std::iter::once(address.clone()).chain(others).map(|a| a.to_string()).collect(),
             since: before.as_ref().map_or_else(unix_seconds, |before| before.since),
-            has_place: record.seq() > self.dht.local().seq(),
+            has_place: self.has_place(record),
         };
         if before.is_none_or(|before| before.has_place != twin.has_place) {
             tracing::error!("{} What to do: {NEXT_STEP}", twin.message());
@@ -153,11 +155,33 @@ impl Driver {
         self.twin.send_replace(Some(twin));
     }
 
+    /// Whether others speak with the twin and not with this node. Of equal numbers they stay with the one they knew.
+    fn has_place(&self, twin: &Peer) -> bool {
+        match twin.seq().cmp(&self.dht.local().seq()) {
+            Ordering::Greater => true,
+            Ordering::Equal => *self.membership.borrow() != Membership::Joined,
+            Ordering::Less => false,
+        }
+    }
+
+    /// Two that are members with the same number are known to some each: one of them takes the place for all.
+    fn settle_with(&mut self, twin: &Peer) {
+        let local = self.dht.local();
+        let equal = twin.seq() == local.seq() && local.addrs() > twin.addrs();
+        if equal && *self.membership.borrow() == Membership::Joined {
+            self.outlive(twin.seq());
+        }
+    }
+
+    fn outlive(&mut self, seq: u64) {
+        self.input(Input::Outlive { above: seq });
+        self.links.set_local(self.dht.local());
+    }
+
     fn twin_is_gone(&mut self, seq: u64) {
         tracing::info!("the second daemon with this daemon's key is gone");
         self.twin.send_replace(None);
-        self.input(Input::Outlive { above: seq });
-        self.links.set_local(self.dht.local());
+        self.outlive(seq);
     }
 }
 

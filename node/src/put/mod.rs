@@ -30,6 +30,7 @@ use crate::driver::FindError;
 use crate::leases::{KeepError, Promise, Promised};
 use crate::shards::Refusal;
 use crate::transfer::Transfer;
+use crate::twin::Twin;
 
 /// How long a put waits for a daemon that has just started to be part of its network.
 const JOIN_PATIENCE: Duration = Duration::from_secs(10);
@@ -69,6 +70,14 @@ pub enum PutError {
     /// Another daemon with the same key has this one's place in the network.
     #[error("{0}")]
     Twin(String),
+    /// Another daemon with the same key runs beside this one, which may be why.
+    #[error("{error}. {twin}")]
+    BesideTwin {
+        /// What failed.
+        error: Box<PutError>,
+        /// What is true of the other.
+        twin: String,
+    },
     /// Fewer live nodes than shards. Nothing was stored.
     #[error("{asked} needs {} live nodes, and the network has {nodes}", asked.n())]
     TooFewNodes {
@@ -114,6 +123,19 @@ pub enum PutError {
     /// The put was cancelled or the daemon is shutting down.
     #[error("the put was interrupted")]
     Interrupted,
+}
+
+impl PutError {
+    /// The same, if it may be the doing of another daemon with this one's key, of which it tells.
+    pub(crate) fn beside(self, twin: Option<&Twin>) -> PutError {
+        match (twin, self) {
+            (
+                Some(twin),
+                error @ (PutError::TooFewNodes { .. } | PutError::NotDurable { .. } | PutError::Find(_)),
+            ) => PutError::BesideTwin { error: Box::new(error), twin: twin.message() },
+            (_, error) => error,
+        }
+    }
 }
 
 fn shown(path: &[u8]) -> String {
