@@ -13,6 +13,7 @@ mod probe;
 mod query;
 mod refresh;
 mod superpeer;
+mod twin;
 mod version;
 mod views;
 
@@ -211,6 +212,7 @@ impl<M: Metric> Dht<M> {
             Input::CancelLookup(id) => self.cancel_lookup(id),
             Input::SetAddresses(addrs) => self.set_addresses(turn, addrs),
             Input::Signed { seq, signature } => self.signed(turn, seq, signature),
+            Input::Outlive { above } => self.outlive(turn, above),
             Input::Leave => self.leave(turn),
         }
         self.run_timers(turn);
@@ -282,12 +284,16 @@ impl<M: Metric> Dht<M> {
                 // Nobody speaks for another.
                 if record.id_ref() == from.id_ref() {
                     self.heard(turn, &Arc::new(record), None);
+                } else if record.id_ref() == self.local.id_ref() {
+                    self.heard(turn, from, None);
+                    self.told_of_twin(turn, record);
                 }
             }
             // Who is in no table cannot leave, nor has it neighbours that it could have lost.
             Notice::Leaving | Notice::Gossip(_) | Notice::Down(_) if !from.is_reachable() => {
                 self.heard(turn, from, None);
             }
+            Notice::Leaving if self.is_outdated(from) => {}
             Notice::Leaving => self.goodbye_from(turn, from),
             Notice::Gossip(gossip) => {
                 self.heard(turn, from, None);

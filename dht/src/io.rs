@@ -57,6 +57,12 @@ pub enum Input {
         /// The signature.
         signature: Signature,
     },
+    /// Another node with this node's key, of which [`Event::Twin`] or [`Event::FormerLife`] told, is gone: this one takes its place with a record of a
+    /// higher number, and everybody is told.
+    Outlive {
+        /// The number of the other's record.
+        above: u64,
+    },
     /// Say goodbye to the neighbours and stop.
     Leave,
 }
@@ -111,6 +117,11 @@ pub enum Event {
         /// Why.
         why: DownReason,
     },
+    /// Somebody says that it hears this node's key from elsewhere too. It may err or lie: see whether that is so.
+    Twin(Peer),
+    /// This node's key has signed a record that is not older than its own, with other addresses: in a former life of which it
+    /// has lost count, or a twin does so now. If nobody is there, [`Input::Outlive`] goes on above it.
+    FormerLife(Peer),
     /// This node has left; it does nothing more until the next [`Input::Join`].
     Left,
 }

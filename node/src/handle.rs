@@ -55,7 +55,7 @@ impl NodeHandle {
     ) -> Result<PutReport, PutError> {
         let put = put::put(self.inner.transfer.clone(), self.inner.secret.clone(), body, format, request);
         // Leaving waits a while for transfers, then cuts them off: see the daemon's shutdown.
-        put.await
+        put.await.map_err(|error| error.beside(self.inner.transfer.driver.twin().as_ref()))
     }
 
     /// For each file whether a put like `request` can do without its content: it was put with that fingerprint, and all
@@ -70,7 +70,11 @@ impl NodeHandle {
 
     /// Fetches the manifest of `link`.
     pub async fn open(&self, link: &Link) -> Result<OpenObject, GetError> {
-        get::open(self.inner.transfer.clone(), link).await
+        let opened = get::open(self.inner.transfer.clone(), link).await;
+        opened.map_err(|error| match (error, self.inner.transfer.driver.cut_off_by()) {
+            (error @ (GetError::NotReadable | GetError::Manifest(_)), _) | (error, None) => error,
+            (_, Some(twin)) => GetError::Twin(twin.message()),
+        })
     }
 
     /// Asks who holds what of the object right now.
@@ -230,6 +234,7 @@ impl NodeHandle {
             role: if view.status.client { Role::Client } else { Role::Member }.to_string(),
             zone: view.local.zone().map(ToString::to_string),
             join_problem: view.join_problem,
+            twin: self.inner.transfer.driver.twin().map(|twin| twin.status()),
             listen: view.listen.iter().map(ToString::to_string).collect(),
             metric: self.inner.metric.to_string(),
             uptime_seconds: self.inner.started.elapsed().as_secs_f64(),

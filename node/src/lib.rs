@@ -36,6 +36,7 @@ mod scrub;
 mod shards;
 mod store;
 mod transfer;
+mod twin;
 mod wire;
 
 pub use config::{Config, ConfigError, ConnectionConfig, OverlayConfig, ParseRoleError, Role};

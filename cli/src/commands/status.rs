@@ -71,6 +71,9 @@ fn describe(status: &Status) -> String {
     if let Some(problem) = &status.join_problem {
         lines.insert(1, format!("problem    {problem}"));
     }
+    if let Some(twin) = &status.twin {
+        lines.insert(1, format!("problem    {}", twin.message));
+    }
     if let Some(problem) = &status.disk_problem {
         lines.insert(1, format!("problem    {problem}"));
     }

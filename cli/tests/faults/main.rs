@@ -13,3 +13,4 @@ mod harness;
 mod leases;
 mod recovered;
 mod slow;
+mod twins;

@@ -49,6 +49,11 @@ impl<M: Metric> Dht<M> {
         self.former.iter().filter(late).map(|former| former.peer.clone()).collect()
     }
 
+    /// All of them.
+    pub(super) fn all_former(&self) -> Vec<Peer> {
+        self.former.iter().map(|former| former.peer.clone()).collect()
+    }
+
     /// Pings the one that has waited longest.
     pub(super) fn try_former(&mut self, turn: &mut Turn<'_>) {
         let me = self.local.id_ref().key();

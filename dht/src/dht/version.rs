@@ -3,14 +3,16 @@
 //!
 //! Who begins with too low a version (its data directory is an old copy, say) would be listed under its former
 //! addresses for as long as somebody remembers those. So whoever hears of such a version from the node itself answers
-//! with the later record, and the node goes on above that. Only a record that the node itself has signed counts: nobody
-//! else can drive its versions up.
+//! with the later record, and the node goes on above that, once it is sure that no twin lives there: two that overtook
+//! each other would never end. Only a record that the node itself has signed counts: nobody else can drive its versions
+//! up.
 
 use alloc::{sync::Arc, vec};
 
 use super::{Dht, Phase, Turn};
 use crate::{
     Time,
+    io::Event,
     members::{Gossip, IdPrefix, News},
     message::{Message, Notice},
     metric::Metric,
@@ -23,12 +25,17 @@ impl<M: Metric> Dht<M> {
         self.local.seq().saturating_add(1)
     }
 
-    /// If this node has signed a later record in a former life, it goes on above that and tells everybody.
+    /// If this node has signed a later record in a former life, it goes on above that and tells everybody; where that has
+    /// other addresses, it asks to see first whether a twin is there.
     pub(super) fn overtake_former_life(&mut self, turn: &mut Turn<'_>, message: &Message) {
         let records = message.announcements().map(|announcement| announcement.record());
         let own = records.filter(|record| record.id_ref() == self.local.id_ref());
         let Some(latest) = own.max_by_key(|record| record.seq()) else { return };
         if latest.seq() < self.local.seq() || **latest == *self.local {
+            return;
+        }
+        if !latest.addrs().iter().all(|address| self.local.addrs().contains(address)) {
+            turn.event(Event::FormerLife(Arc::clone(latest)));
             return;
         }
         // Above the last version there is none: nobody counts so far.

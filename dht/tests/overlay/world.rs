@@ -190,6 +190,7 @@ impl World {
         let mut out = Vec::new();
         self.nodes[node].dht.handle(self.now, &mut self.rng, input, &mut out);
         let mut signed = None;
+        let mut outlived = None;
         for output in out {
             match output {
                 Output::Sign { record, seat } => signed = Some((record.seq(), signature(&record, seat))),
@@ -201,10 +202,15 @@ impl World {
                         self.seed
                     );
                 }
+                // Nobody lives twice here.
+                Output::Event(Event::FormerLife(record)) => outlived = Some(record.seq()),
                 Output::Event(event) => self.nodes[node].events.push((self.now, event)),
             }
         }
         self.plan_wake(node);
+        if let Some(above) = outlived {
+            self.input(node, Input::Outlive { above });
+        }
         if let Some((seq, signature)) = signed {
             self.input(node, Input::Signed { seq, signature });
         }

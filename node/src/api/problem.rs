@@ -13,6 +13,7 @@ use crate::get::GetError;
 use crate::leases::{ForgetError, KeepError};
 use crate::put::PutError;
 use crate::shards::Refusal;
+use crate::twin::NEXT_STEP;
 
 /// No link exists. Chunks that did get stored are found again by the next attempt.
 const NOT_STORED: &str = "the object is not stored and has no link; a retry reuses the chunks that were";
@@ -83,6 +84,12 @@ impl From<&PutError> for Problem {
     fn from(error: &PutError) -> Self {
         match error {
             PutError::NotJoined => not_joined(NOTHING_STORED),
+            PutError::Twin(_) => Problem::new(ProblemCode::NotJoined, error, NOTHING_STORED, NEXT_STEP),
+            PutError::BesideTwin { error: inner, .. } => {
+                let problem = Problem::from(&**inner);
+                let hint = format!("{}; and {NEXT_STEP}", problem.hint);
+                Problem { message: error.to_string(), hint, ..problem }
+            }
             PutError::TooFewNodes { possible, .. } => Problem::new(
                 ProblemCode::TooFewNodes,
                 error,
@@ -136,6 +143,7 @@ impl From<&GetError> for Problem {
         let problem = |code, hint: &str| Problem::new(code, error, NOTHING_CHANGED, hint);
         match error {
             GetError::NotJoined => not_joined(NOTHING_CHANGED),
+            GetError::Twin(_) => problem(ProblemCode::NotJoined, NEXT_STEP),
             GetError::NotReadable => problem(
                 ProblemCode::NotReadable,
                 "ask its owner for the read link, which begins with chord1r",

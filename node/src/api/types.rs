@@ -9,12 +9,14 @@ mod leases;
 mod members;
 mod repair;
 mod start;
+mod twin;
 
 pub use explain::{ChunkExplained, Explanation, ShardExplained};
 pub use leases::{KeptObject, LeaseStatus};
 pub use members::{MemberStatus, SuperPeerStatus};
 pub use repair::{DrainStatus, RepairStatus, ScrubStatus};
 pub use start::{FoundAtStart, StartState, StartedWith};
+pub use twin::TwinStatus;
 
 /// How a put should be stored; the query string of `POST /v1/objects`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,6 +179,9 @@ pub struct Status {
     /// Why joining has not succeeded yet, when it has not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join_problem: Option<String>,
+    /// Present as long as a second daemon with the same key runs elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub twin: Option<TwinStatus>,
     /// Addresses it listens on (multiaddr with its peer id: what others give to `--bootstrap`).
     pub listen: Vec<String>,
     /// Metric of the network: `ring` or `xor`.

@@ -7,6 +7,7 @@ use libp2p::Stream;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::view::View;
+use crate::twin::Twin;
 use crate::wire::{OpenError, OpenReply};
 
 /// Commands that may wait for the driver.
@@ -44,6 +45,7 @@ pub(crate) enum Membership {
 pub(crate) struct DriverHandle {
     commands: mpsc::Sender<Command>,
     membership: watch::Receiver<Membership>,
+    twin: watch::Receiver<Option<Twin>>,
     news: broadcast::Sender<Event>,
 }
 
@@ -51,9 +53,10 @@ impl DriverHandle {
     pub(super) fn new(
         commands: mpsc::Sender<Command>,
         membership: watch::Receiver<Membership>,
+        twin: watch::Receiver<Option<Twin>>,
         news: broadcast::Sender<Event>,
     ) -> Self {
-        DriverHandle { commands, membership, news }
+        DriverHandle { commands, membership, twin, news }
     }
 
     /// What happens to the neighbourhood from now on.
@@ -89,6 +92,16 @@ impl DriverHandle {
             // A driver that stopped by itself has nobody left to say goodbye to.
             let _ = answer.await;
         }
+    }
+
+    /// A second daemon with this one's key, as long as there is one.
+    pub(crate) fn twin(&self) -> Option<Twin> {
+        self.twin.borrow().clone()
+    }
+
+    /// A second daemon with this one's key that leaves this one no part in the network.
+    pub(crate) fn cut_off_by(&self) -> Option<Twin> {
+        self.twin().filter(|twin| twin.has_place)
     }
 
     /// How far joining is.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chordage_dht::{Message, NodeId, Peer, PeerInfo};
 use futures::{AsyncReadExt, AsyncWriteExt};
+use libp2p::swarm::ConnectionId;
 use libp2p::{PeerId, Stream};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -32,7 +33,7 @@ pub(super) type LinkNews = (Instant, LinkEvent);
 #[derive(Debug)]
 pub(super) enum LinkEvent {
     /// A message came in.
-    Received { from: Peer, message: Message },
+    Received { from: Peer, connection: ConnectionId, message: Message },
     /// This link is over.
     Over {
         peer: NodeId,
@@ -120,6 +121,21 @@ impl Links {
     pub(super) fn last_used(&self) -> BTreeMap<NodeId, Instant> {
         let open = self.links.iter().filter(|(_, link)| !link.frames.is_closed());
         open.map(|(id, link)| (*id, link.used)).collect()
+    }
+
+    /// Says one thing on a stream of its own, which is being opened.
+    pub(super) fn say(&self, message: &Message, opening: oneshot::Receiver<Result<Stream, OpenError>>) {
+        let (mut body, record) = (Vec::new(), self.record.to_vec());
+        message.encode(&mut body);
+        drop(tokio::spawn(async move {
+            let Ok(Ok(Ok(mut stream))) = timeout(OPEN_TIMEOUT, opening).await else { return };
+            for frame in [DhtFrame::Record(record), DhtFrame::Message(body)] {
+                if !written(&mut stream, &frame).await {
+                    return;
+                }
+            }
+            let _ = timeout(WRITE_TIMEOUT, stream.close()).await;
+        }));
     }
 
     /// Sends `message` to `to`; `open` is called if a stream has to be opened first.
@@ -248,7 +264,7 @@ async fn flushed<W: futures::AsyncWrite + Unpin>(writer: &mut W) -> bool {
 /// Reads an incoming link until it ends or its peer breaks the rules. The first frame is the peer's record, and
 /// it has to be that of the key the connection was authenticated with.
 pub(super) async fn read_link(
-    peer: PeerId,
+    (peer, connection): (PeerId, ConnectionId),
     pace: Pace,
     stream: GuardedStream,
     events: mpsc::Sender<LinkNews>,
@@ -273,7 +289,7 @@ pub(super) async fn read_link(
                     return;
                 }
                 // Waiting here is the back-pressure: a flooding peer waits for the driver, not the other way.
-                let received = LinkEvent::Received { from: from.clone(), message };
+                let received = LinkEvent::Received { from: from.clone(), connection, message };
                 if events.send((Instant::now(), received)).await.is_err() {
                     return;
                 }

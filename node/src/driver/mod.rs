@@ -4,13 +4,16 @@
 mod bootstrap;
 mod command;
 mod connections;
+mod joining;
 mod links;
+mod namesakes;
 mod neighbours;
 mod pace;
 mod roster;
 mod signature;
 #[cfg(test)]
 mod tests;
+mod twin;
 mod view;
 mod warmth;
 
@@ -24,7 +27,7 @@ use chordage_dht::{
 };
 use futures::StreamExt;
 use libp2p::core::ConnectedPoint;
-use libp2p::swarm::{SwarmEvent, dial_opts::DialOpts};
+use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, PeerId};
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
@@ -36,11 +39,13 @@ pub use self::command::FindError;
 use self::command::{COMMANDS_MAX, Command};
 pub(crate) use self::command::{DriverHandle, Membership};
 use self::links::{LinkEvent, LinkNews, Links, read_link};
+use self::namesakes::Namesakes;
 use self::neighbours::Neighbours;
 pub(crate) use self::neighbours::PEERS_FILE;
 use self::pace::Paces;
 pub(crate) use self::roster::{Departed, Roster};
 pub(crate) use self::signature::Signer;
+use self::twin::Suspicion;
 pub(crate) use self::view::View;
 use self::warmth::Warmth;
 use crate::clock::wall_time;
@@ -48,6 +53,7 @@ use crate::config::{ConnectionConfig, OverlayConfig, Role};
 use crate::datadir::DataDir;
 use crate::record::Versions;
 use crate::shards::ShardServer;
+use crate::twin::Twin;
 use crate::wire::peer::{dial_order, net_group, peer_id, public_key, split, to_address};
 use crate::wire::{Class, Inbound, MakesWay, NetworkSwarm, WireEvent, listening};
 
@@ -97,6 +103,10 @@ pub(crate) struct Driver {
     next_lookup: u64,
     bootstrap: Bootstrap,
     membership: watch::Sender<Membership>,
+    namesakes: Namesakes,
+    suspicion: Suspicion,
+    /// A second node with this node's key.
+    twin: watch::Sender<Option<Twin>>,
     news: broadcast::Sender<Event>,
     join_problem: Option<String>,
     shards: ShardServer,
@@ -131,7 +141,8 @@ impl Driver {
         let (link_events_in, link_events) = mpsc::channel(EVENTS_MAX);
         let (membership, watched) = watch::channel(Membership::Joining);
         let (news, _) = broadcast::channel(NEWS_MAX);
-        let handle = DriverHandle::new(commands_in, watched, news.clone());
+        let (twin, watched_twin) = watch::channel(None);
+        let handle = DriverHandle::new(commands_in, watched, watched_twin, news.clone());
         let neighbours = Neighbours::of_the_last_run(parts.dir);
         let config = Config {
             members: parts.overlay.members_max,
@@ -174,6 +185,9 @@ impl Driver {
             next_lookup: 0,
             bootstrap: Bootstrap::new(&parts.bootstrap, neighbours.text()),
             membership,
+            namesakes: Namesakes::default(),
+            suspicion: Suspicion::default(),
+            twin,
             news,
             join_problem: None,
             shards,
@@ -218,7 +232,10 @@ impl Driver {
                     remember_at = Instant::now() + remember_after;
                 }
                 _ = redial.tick() => self.redial(),
-                _ = review.tick() => self.review_connections(),
+                _ = review.tick() => {
+                    self.review_connections();
+                    self.look_for_twin();
+                }
             }
         }
     }
@@ -321,6 +338,8 @@ impl Driver {
                     self.swarm.behaviour_mut().streams.distrust(peer);
                 }
             }
+            Event::Twin(record) => self.told_of_twin(record, false),
+            Event::FormerLife(record) => self.told_of_twin(record, true),
             Event::Left => {
                 self.membership.send_replace(Membership::Leaving);
             }
@@ -329,7 +348,10 @@ impl Driver {
 
     fn link_event(&mut self, (at, event): LinkNews) {
         match event {
-            LinkEvent::Received { from, message } => {
+            LinkEvent::Received { from, connection, message } => {
+                if let Some(other) = self.namesakes.heard(at, &from) {
+                    self.tell_of_twin(&from, connection, &other);
+                }
                 if self.links.heard(&from)
                     && let Some(peer) = peer_id(from.public_key())
                 {
@@ -371,19 +393,26 @@ impl Driver {
 
     fn swarm_event(&mut self, event: SwarmEvent<WireEvent>) {
         match event {
-            SwarmEvent::Behaviour(WireEvent::Streams(Inbound { peer, class, stream })) => match class {
-                Class::Dht => {
-                    let pace = self.paces.of(peer);
-                    drop(tokio::spawn(read_link(peer, pace, stream, self.link_events_in.clone())));
-                }
-                Class::Shard => {
-                    // Every peer has a key that makes its id; one that had not could claim nothing.
-                    if let Some(key) = public_key(&peer) {
-                        let peer = NodeId::from_public_key(&key);
-                        drop(tokio::spawn(self.shards.clone().serve(peer, stream)));
+            SwarmEvent::Behaviour(WireEvent::Streams(Inbound { peer, connection, class, stream })) => {
+                match class {
+                    Class::Dht => {
+                        let pace = self.paces.of(peer);
+                        drop(tokio::spawn(read_link(
+                            (peer, connection),
+                            pace,
+                            stream,
+                            self.link_events_in.clone(),
+                        )));
+                    }
+                    Class::Shard => {
+                        // Every peer has a key that makes its id; one that had not could claim nothing.
+                        if let Some(key) = public_key(&peer) {
+                            let peer = NodeId::from_public_key(&key);
+                            drop(tokio::spawn(self.shards.clone().serve(peer, stream)));
+                        }
                     }
                 }
-            },
+            }
             SwarmEvent::Behaviour(WireEvent::Admission(MakesWay(peer))) => {
                 // Ended by us: that the stream breaks says nothing about the peer.
                 if let Some(key) = public_key(&peer) {
@@ -395,13 +424,18 @@ impl Driver {
             }
             SwarmEvent::ConnectionEstablished {
                 peer_id,
+                connection_id,
                 endpoint: ConnectedPoint::Dialer { address, .. },
                 ..
             } => {
+                self.dial_answered(connection_id);
                 let address = split(address).0;
                 if self.bootstrap.anonymous().contains(&address) && self.bootstrap.add(peer_id, &[address]) {
                     self.join();
                 }
+            }
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+                self.dial_failed(connection_id, &error);
             }
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "listener"),
             SwarmEvent::ListenerClosed { addresses, reason, .. } => {
@@ -416,40 +450,12 @@ impl Driver {
         let announced = if self.announce.is_empty() { &listened } else { &self.announce };
         let addrs = announced.iter().filter_map(to_address).take(8).collect();
         self.input(Input::SetAddresses(addrs));
+        self.remember_own_addresses();
         self.links.set_local(self.dht.local());
     }
 
     fn is_client(&self) -> bool {
         self.dht.status().client
-    }
-
-    /// Joins, or joins again, through everybody known.
-    fn join(&mut self) {
-        self.bootstrap.forget(self.dht.local().id());
-        let seeds = self.bootstrap.seeds();
-        self.dial_anonymous();
-        if !seeds.is_empty() || self.bootstrap.anonymous().is_empty() {
-            self.input(Input::Join { seeds });
-        }
-    }
-
-    /// Until somebody is known by name there is nothing the overlay could retry, so it happens here.
-    fn redial(&mut self) {
-        if *self.membership.borrow() == Membership::Joining && self.bootstrap.seeds().is_empty() {
-            let count = self.bootstrap.anonymous().len();
-            self.join_problem = Some(format!("none of the {count} addresses to join through answers"));
-            self.dial_anonymous();
-        }
-    }
-
-    fn dial_anonymous(&mut self) {
-        for address in self.bootstrap.anonymous().to_vec() {
-            // One that fails at once is dialled again with the next attempt.
-            let dialled = self.swarm.dial(DialOpts::unknown_peer_id().address(address.clone()).build());
-            if let Err(error) = dialled {
-                tracing::debug!(%address, %error, "cannot dial");
-            }
-        }
     }
 
     async fn leave(&mut self) {

@@ -32,6 +32,9 @@ pub enum GetError {
     /// The daemon is not part of a network.
     #[error("the daemon has not joined its network")]
     NotJoined,
+    /// Another daemon with the same key has this one's place in the network, so that it can read only what it holds itself.
+    #[error("{0}")]
+    Twin(String),
     /// A verify link names an object without the power to read it.
     #[error("this is a verify link: it names the object but cannot decrypt it")]
     NotReadable,

@@ -30,6 +30,7 @@ use crate::driver::FindError;
 use crate::leases::{KeepError, Promise, Promised};
 use crate::shards::Refusal;
 use crate::transfer::Transfer;
+use crate::twin::Twin;
 
 /// How long a put waits for a daemon that has just started to be part of its network.
 const JOIN_PATIENCE: Duration = Duration::from_secs(10);
@@ -66,6 +67,17 @@ pub enum PutError {
     /// The daemon is not part of a network.
     #[error("the daemon has not joined its network")]
     NotJoined,
+    /// Another daemon with the same key has this one's place in the network.
+    #[error("{0}")]
+    Twin(String),
+    /// Another daemon with the same key runs beside this one, which may be why.
+    #[error("{error}. {twin}")]
+    BesideTwin {
+        /// What failed.
+        error: Box<PutError>,
+        /// What is true of the other.
+        twin: String,
+    },
     /// Fewer live nodes than shards. Nothing was stored.
     #[error("{asked} needs {} live nodes, and the network has {nodes}", asked.n())]
     TooFewNodes {
@@ -113,6 +125,19 @@ pub enum PutError {
     Interrupted,
 }
 
+impl PutError {
+    /// The same, if it may be the doing of another daemon with this one's key, of which it tells.
+    pub(crate) fn beside(self, twin: Option<&Twin>) -> PutError {
+        match (twin, self) {
+            (
+                Some(twin),
+                error @ (PutError::TooFewNodes { .. } | PutError::NotDurable { .. } | PutError::Find(_)),
+            ) => PutError::BesideTwin { error: Box::new(error), twin: twin.message() },
+            (_, error) => error,
+        }
+    }
+}
+
 fn shown(path: &[u8]) -> String {
     if path.is_empty() { "the file ".to_owned() } else { format!("\"{}\" ", path.escape_ascii()) }
 }
@@ -141,7 +166,11 @@ fn choose(request: PutRequest, nodes: usize, exact: bool) -> Result<(Redundancy,
 
 /// The redundancy that a put would use now, and whether it is less than what was wanted.
 async fn redundancy(transfer: &Transfer, request: PutRequest) -> Result<(Redundancy, bool), PutError> {
-    if !transfer.driver.joined_within(JOIN_PATIENCE).await {
+    let joined = transfer.driver.joined_within(JOIN_PATIENCE).await;
+    if let Some(twin) = transfer.driver.cut_off_by() {
+        return Err(PutError::Twin(twin.message()));
+    }
+    if !joined {
         return Err(PutError::NotJoined);
     }
     let view = transfer.driver.view().await.ok_or(PutError::Interrupted)?;

@@ -48,6 +48,8 @@ pub(crate) enum OpenError {
 #[derive(Debug)]
 pub(crate) struct Inbound {
     pub(crate) peer: PeerId,
+    /// The connection by which it came.
+    pub(crate) connection: ConnectionId,
     pub(crate) class: Class,
     pub(crate) stream: GuardedStream,
 }
@@ -114,6 +116,13 @@ impl Behaviour {
                 .override_dial_concurrency_factor(NonZeroU8::MIN)
                 .build(),
         });
+    }
+
+    /// Opens a stream on this very connection, if it is still there: of two peers with one key it leads to the right one.
+    pub(crate) fn open_on(&mut self, peer: PeerId, connection: ConnectionId, class: Class, reply: OpenReply) {
+        if self.connected.get(&peer).is_some_and(|open| open.contains(&connection)) {
+            self.ask(peer, connection, Open { class, reply });
+        }
     }
 
     /// The peer has started anew: connections older than its newest lead to a process that is gone. Over QUIC
@@ -235,10 +244,10 @@ impl NetworkBehaviour for Behaviour {
     fn on_connection_handler_event(
         &mut self,
         peer: PeerId,
-        _: ConnectionId,
+        connection: ConnectionId,
         (class, stream): THandlerOutEvent<Self>,
     ) {
-        self.queue.push_back(ToSwarm::GenerateEvent(Inbound { peer, class, stream }));
+        self.queue.push_back(ToSwarm::GenerateEvent(Inbound { peer, connection, class, stream }));
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
