@@ -1,7 +1,7 @@
 //! The part of the wire that belongs to the swarm: opens streams to peers, dialling first where needed.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::num::NonZeroU8;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -15,11 +15,16 @@ use libp2p::swarm::{
 };
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::oneshot;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::handler::{Class, GuardedStream, Handler, Open, Protocols};
+use super::paths::{Transport, is_stalled};
+use super::race::{Failed, Races};
 
 /// Streams that may wait for one dial to succeed.
 const WAITING_PER_PEER_MAX: usize = 16;
+/// Dials under way for each peer that may be being dialled: one goes on while the next address is tried.
+pub(super) const DIALS_PER_PEER: usize = 2;
 
 /// Where an opened stream, or the reason why there is none, goes.
 pub(crate) type OpenReply = oneshot::Sender<Result<Stream, OpenError>>;
@@ -44,6 +49,11 @@ pub(crate) enum OpenError {
     Overloaded,
 }
 
+/// Another address of the peer answered earlier.
+#[derive(Debug, thiserror::Error)]
+#[error("another address of the peer answered earlier")]
+struct TooLate;
+
 /// A stream somebody opened to us.
 #[derive(Debug)]
 pub(crate) struct Inbound {
@@ -59,7 +69,9 @@ pub(crate) struct Behaviour {
     connected: BTreeMap<PeerId, Vec<ConnectionId>>,
     /// The newest connections of peers that had fallen silent: nothing new is begun on these.
     distrusted: BTreeMap<PeerId, ConnectionId>,
-    waiting: BTreeMap<PeerId, Vec<Open>>,
+    races: Races,
+    /// Runs until the next address of somebody is to be dialled.
+    timer: Option<Pin<Box<Sleep>>>,
     /// Peers that may be being dialled at a time.
     dialling_max: usize,
     queue: VecDeque<ToSwarm<Inbound, Open>>,
@@ -71,13 +83,14 @@ impl Behaviour {
             protocols: Arc::new(protocols),
             connected: BTreeMap::new(),
             distrusted: BTreeMap::new(),
-            waiting: BTreeMap::new(),
+            races: Races::default(),
+            timer: None,
             dialling_max,
             queue: VecDeque::new(),
         }
     }
 
-    /// Opens a stream to `peer`, dialling `addrs` one after the other if there is no connection.
+    /// Opens a stream to `peer`; if there is no connection, `addrs` are dialled, each with a head start on the next.
     ///
     /// The swarm has to be polled afterwards; the driver's loop does that anyway, so no waker is kept.
     pub(crate) fn open(&mut self, peer: PeerId, addrs: Vec<Multiaddr>, class: Class, reply: OpenReply) {
@@ -86,12 +99,12 @@ impl Behaviour {
             self.ask(peer, newest, open);
             return;
         }
-        let dialling = self.waiting.len();
-        if let Some(waiting) = self.waiting.get_mut(&peer) {
-            if waiting.len() >= WAITING_PER_PEER_MAX {
+        let dialling = self.races.len();
+        if let Some(race) = self.races.get(&peer) {
+            if race.waiting.len() >= WAITING_PER_PEER_MAX {
                 let _ = open.reply.send(Err(OpenError::Overloaded));
             } else {
-                waiting.push(open);
+                race.waiting.push(open);
             }
             return;
         }
@@ -100,20 +113,29 @@ impl Behaviour {
             let _ = open.reply.send(Err(why));
             return;
         }
-        // Whom we are connected to by a connection that we do not trust is dialled all the same.
-        let condition = match self.connected.contains_key(&peer) {
-            true => PeerCondition::NotDialing,
-            false => PeerCondition::DisconnectedAndNotDialing,
-        };
-        self.waiting.insert(peer, vec![open]);
-        self.queue.push_back(ToSwarm::Dial {
-            opts: DialOpts::peer_id(peer)
-                .condition(condition)
-                .addresses(addrs)
-                // Addresses come best first; racing TCP against QUIC would pay for two handshakes each time.
-                .override_dial_concurrency_factor(NonZeroU8::MIN)
-                .build(),
-        });
+        let now = Instant::now();
+        self.races.begin(peer, addrs, open, now);
+        self.dial_next(peer, now);
+    }
+
+    fn dial_next(&mut self, peer: PeerId, now: Instant) {
+        let Some(addr) = self.races.next(&peer, now) else { return };
+        // Who is connected or being dialled by a way that we do not trust is dialled all the same.
+        let opts =
+            DialOpts::peer_id(peer).condition(PeerCondition::Always).addresses(vec![addr.clone()]).build();
+        self.races.dialled(opts.connection_id(), peer, &addr);
+        self.queue.push_back(ToSwarm::Dial { opts });
+    }
+
+    /// Dials the next address of everybody whose former ones have had their head start.
+    fn dial_those_due(&mut self, now: Instant) {
+        for peer in self.races.due(now) {
+            if self.races.dials() < self.dialling_max * DIALS_PER_PEER {
+                self.dial_next(peer, now);
+            } else {
+                self.races.postpone(&peer, now);
+            }
+        }
     }
 
     /// The peer has started anew: connections older than its newest lead to a process that is gone. Over QUIC
@@ -146,7 +168,7 @@ impl Behaviour {
 
     /// Peers that are being dialled.
     pub(crate) fn dialling(&self) -> usize {
-        self.waiting.len()
+        self.races.len()
     }
 
     fn ask(&mut self, peer: PeerId, connection: ConnectionId, open: Open) {
@@ -159,7 +181,7 @@ impl Behaviour {
 
     fn connection_established(&mut self, peer: PeerId, connection: ConnectionId) {
         self.connected.entry(peer).or_default().push(connection);
-        for open in self.waiting.remove(&peer).unwrap_or_default() {
+        for open in self.races.won(peer, connection, Instant::now()) {
             self.ask(peer, connection, open);
         }
     }
@@ -176,18 +198,20 @@ impl Behaviour {
         }
     }
 
-    fn dial_failed(&mut self, peer: PeerId, error: &DialError) {
-        // A second dial may fail because the first has just succeeded.
-        if self.newest(peer).is_some() {
-            return;
-        }
-        let why = match error {
-            // By our own limits.
-            DialError::Denied { .. } => OpenError::Overloaded,
-            _ => OpenError::Unreachable,
-        };
-        for open in self.waiting.remove(&peer).unwrap_or_default() {
-            let _ = open.reply.send(Err(why));
+    fn dial_failed(&mut self, connection: ConnectionId, error: &DialError) {
+        let now = Instant::now();
+        let ours = matches!(error, DialError::Denied { .. } | DialError::Aborted);
+        // When all fail, the last one tells why.
+        let why = if ours { OpenError::Overloaded } else { OpenError::Unreachable };
+        let Some(peer) = self.races.peer_of(connection) else { return };
+        match self.races.failed(connection, ours, now) {
+            Failed::Nothing => {}
+            Failed::Next => self.dial_next(peer, now),
+            Failed::Over(waiting) => {
+                for open in waiting {
+                    let _ = open.reply.send(Err(why));
+                }
+            }
         }
     }
 }
@@ -208,12 +232,19 @@ impl NetworkBehaviour for Behaviour {
 
     fn handle_established_outbound_connection(
         &mut self,
-        _: ConnectionId,
-        _: PeerId,
+        connection: ConnectionId,
+        peer: PeerId,
         _: &Multiaddr,
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
+        // The peer has the one that was faster, too, so that nobody loses the last connection by this.
+        if let Some(faster) = self.races.lost_to(connection)
+            && self.connected.get(&peer).is_some_and(|open| open.contains(&faster))
+            && self.distrusted.get(&peer) != Some(&faster)
+        {
+            return Err(ConnectionDenied::new(TooLate));
+        }
         Ok(Handler::new(self.protocols.clone()))
     }
 
@@ -222,11 +253,18 @@ impl NetworkBehaviour for Behaviour {
             FromSwarm::ConnectionEstablished(ConnectionEstablished { peer_id, connection_id, .. }) => {
                 self.connection_established(peer_id, connection_id);
             }
-            FromSwarm::ConnectionClosed(ConnectionClosed { peer_id, connection_id, .. }) => {
+            FromSwarm::ConnectionClosed(ConnectionClosed {
+                peer_id, connection_id, endpoint, cause, ..
+            }) => {
+                if cause.is_some_and(is_stalled) {
+                    let transport = Transport::of(endpoint.get_remote_address());
+                    tracing::debug!(peer = %peer_id, ?transport, "nothing gets through any more");
+                    self.races.stalled(peer_id, transport, Instant::now());
+                }
                 self.connection_closed(peer_id, connection_id);
             }
-            FromSwarm::DialFailure(DialFailure { peer_id: Some(peer), error, .. }) => {
-                self.dial_failed(peer, error);
+            FromSwarm::DialFailure(DialFailure { connection_id, error, .. }) => {
+                self.dial_failed(connection_id, error);
             }
             _ => {}
         }
@@ -241,10 +279,27 @@ impl NetworkBehaviour for Behaviour {
         self.queue.push_back(ToSwarm::GenerateEvent(Inbound { peer, class, stream }));
     }
 
-    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        match self.queue.pop_front() {
-            Some(action) => Poll::Ready(action),
-            None => Poll::Pending,
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        loop {
+            if let Some(action) = self.queue.pop_front() {
+                return Poll::Ready(action);
+            }
+            let Some(at) = self.races.next_due() else {
+                self.timer = None;
+                return Poll::Pending;
+            };
+            match &mut self.timer {
+                Some(timer) if timer.deadline() == at => {}
+                Some(timer) => timer.as_mut().reset(at),
+                None => self.timer = Some(Box::pin(sleep_until(at))),
+            }
+            if let Some(timer) = &mut self.timer
+                && timer.as_mut().poll(cx).is_pending()
+            {
+                return Poll::Pending;
+            }
+            self.timer = None;
+            self.dial_those_due(Instant::now());
         }
     }
 }

@@ -9,8 +9,11 @@ mod batching;
 mod behaviour;
 pub(crate) mod frame;
 mod handler;
+mod paths;
 pub(crate) mod peer;
+mod race;
 mod seats;
+mod socket;
 mod transport;
 
 pub(crate) use admission::MakesWay;
