@@ -188,7 +188,7 @@ impl Drop for Halves {
     fn drop(&mut self) {
         if std::thread::panicking() {
             for net in &self.nets {
-                eprintln!("{}", net.log_tails(20));
+                eprintln!("{}", net.log_tails(400));
             }
         }
     }

@@ -66,7 +66,7 @@ pub(crate) struct Inbound {
 pub(crate) struct Behaviour {
     protocols: Arc<Protocols>,
     /// Open connections, the newest last.
-    connected: BTreeMap<PeerId, Vec<ConnectionId>>,
+    connected: BTreeMap<PeerId, Vec<(ConnectionId, Transport)>>,
     /// The newest connections of peers that had fallen silent: nothing new is begun on these.
     distrusted: BTreeMap<PeerId, ConnectionId>,
     races: Races,
@@ -95,8 +95,9 @@ impl Behaviour {
     /// The swarm has to be polled afterwards; the driver's loop does that anyway, so no waker is kept.
     pub(crate) fn open(&mut self, peer: PeerId, addrs: Vec<Multiaddr>, class: Class, reply: OpenReply) {
         let open = Open { class, reply };
-        if let Some(newest) = self.newest(peer) {
-            self.ask(peer, newest, open);
+        let now = Instant::now();
+        if let Some(connection) = self.best(peer, &addrs, now) {
+            self.ask(peer, connection, open);
             return;
         }
         let dialling = self.races.len();
@@ -113,7 +114,6 @@ impl Behaviour {
             let _ = open.reply.send(Err(why));
             return;
         }
-        let now = Instant::now();
         self.races.begin(peer, addrs, open, now);
         self.dial_next(peer, now);
     }
@@ -142,7 +142,7 @@ impl Behaviour {
     /// that would be noticed only after its idle time-out.
     pub(crate) fn retire_older(&mut self, peer: PeerId) {
         let Some(connections) = self.connected.get(&peer) else { return };
-        for old in connections.iter().rev().skip(1) {
+        for (old, _) in connections.iter().rev().skip(1) {
             self.queue.push_back(ToSwarm::CloseConnection {
                 peer_id: peer,
                 connection: CloseConnection::One(*old),
@@ -155,15 +155,28 @@ impl Behaviour {
     /// finish, but whoever wants the peer again dials.
     pub(crate) fn distrust(&mut self, peer: PeerId) {
         self.retire_older(peer);
-        if let Some(newest) = self.connected.get(&peer).and_then(|connections| connections.last()) {
+        if let Some((newest, _)) = self.connected.get(&peer).and_then(|connections| connections.last()) {
             self.distrusted.insert(peer, *newest);
         }
     }
 
-    /// The newest connection is the one that is most surely alive.
+    /// The newest connection, as the one that is most surely alive, unless nothing may be begun on it.
     fn newest(&self, peer: PeerId) -> Option<ConnectionId> {
-        let newest = self.connected.get(&peer)?.last().copied()?;
+        let (newest, _) = self.connected.get(&peer)?.last().copied()?;
         (self.distrusted.get(&peer) != Some(&newest)).then_some(newest)
+    }
+
+    /// The newest connection by a transport that is not doubted, or by any if `addrs` have no better: a peer that knows
+    /// nothing of our doubt connects by the one that fails us, too.
+    fn best(&self, peer: PeerId, addrs: &[Multiaddr], now: Instant) -> Option<ConnectionId> {
+        let newest = self.newest(peer)?;
+        let good = |transport| !self.races.doubts(&peer, transport, now);
+        let mut connections = self.connected.get(&peer)?.iter().rev();
+        match connections.find(|(_, transport)| good(*transport)) {
+            Some((connection, _)) => Some(*connection),
+            None if addrs.iter().any(|addr| good(Transport::of(addr))) => None,
+            None => Some(newest),
+        }
     }
 
     /// Peers that are being dialled.
@@ -179,9 +192,14 @@ impl Behaviour {
         });
     }
 
-    fn connection_established(&mut self, peer: PeerId, connection: ConnectionId) {
-        self.connected.entry(peer).or_default().push(connection);
-        for open in self.races.won(peer, connection, Instant::now()) {
+    fn connection_established(&mut self, peer: PeerId, connection: ConnectionId, transport: Transport) {
+        let now = Instant::now();
+        self.connected.entry(peer).or_default().push((connection, transport));
+        if self.races.peer_of(connection).is_none() && self.races.doubts(&peer, transport, now) {
+            // The peer's own, by what fails us. Our dials go on.
+            return;
+        }
+        for open in self.races.won(peer, connection, now) {
             self.ask(peer, connection, open);
         }
     }
@@ -191,7 +209,7 @@ impl Behaviour {
             self.distrusted.remove(&peer);
         }
         if let Some(connections) = self.connected.get_mut(&peer) {
-            connections.retain(|open| *open != connection);
+            connections.retain(|(open, _)| *open != connection);
             if connections.is_empty() {
                 self.connected.remove(&peer);
             }
@@ -208,8 +226,12 @@ impl Behaviour {
             Failed::Nothing => {}
             Failed::Next => self.dial_next(peer, now),
             Failed::Over(waiting) => {
+                let other = self.newest(peer);
                 for open in waiting {
-                    let _ = open.reply.send(Err(why));
+                    match other {
+                        Some(connection) => self.ask(peer, connection, open),
+                        None => drop(open.reply.send(Err(why))),
+                    }
                 }
             }
         }
@@ -240,7 +262,7 @@ impl NetworkBehaviour for Behaviour {
     ) -> Result<THandler<Self>, ConnectionDenied> {
         // The peer has the one that was faster, too, so that nobody loses the last connection by this.
         if let Some(faster) = self.races.lost_to(connection)
-            && self.connected.get(&peer).is_some_and(|open| open.contains(&faster))
+            && self.connected.get(&peer).is_some_and(|open| open.iter().any(|(id, _)| *id == faster))
             && self.distrusted.get(&peer) != Some(&faster)
         {
             return Err(ConnectionDenied::new(TooLate));
@@ -250,8 +272,14 @@ impl NetworkBehaviour for Behaviour {
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
-            FromSwarm::ConnectionEstablished(ConnectionEstablished { peer_id, connection_id, .. }) => {
-                self.connection_established(peer_id, connection_id);
+            FromSwarm::ConnectionEstablished(ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                ..
+            }) => {
+                let transport = Transport::of(endpoint.get_remote_address());
+                self.connection_established(peer_id, connection_id, transport);
             }
             FromSwarm::ConnectionClosed(ConnectionClosed {
                 peer_id, connection_id, endpoint, cause, ..

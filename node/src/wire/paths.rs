@@ -78,6 +78,12 @@ impl Paths {
         }
     }
 
+    /// Whether the transport has failed of late with this peer.
+    pub(super) fn doubts(&self, peer: &PeerId, transport: Transport, now: Instant) -> bool {
+        let mut doubts = self.doubts.get(peer).copied().unwrap_or_default();
+        doubts.until(transport).is_some_and(|until| now < until)
+    }
+
     /// Nothing gets through to the peer by this transport any more, or another was faster by far.
     pub(super) fn failed(&mut self, peer: PeerId, transport: Transport, now: Instant) {
         self.doubts.retain(|_, doubts| [doubts.tcp, doubts.quic].iter().flatten().any(|until| now < *until));

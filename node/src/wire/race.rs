@@ -154,6 +154,11 @@ impl Races {
         Failed::Over(self.races.remove(&peer).map(|race| race.waiting).unwrap_or_default())
     }
 
+    /// Whether the transport has failed of late with this peer.
+    pub(super) fn doubts(&self, peer: &PeerId, transport: Transport, now: Instant) -> bool {
+        self.paths.doubts(peer, transport, now)
+    }
+
     /// A connection has ended because nothing got through any more.
     pub(super) fn stalled(&mut self, peer: PeerId, transport: Transport, now: Instant) {
         self.paths.failed(peer, transport, now);
