@@ -401,6 +401,7 @@ impl Driver {
                     self.join();
                 }
             }
+            SwarmEvent::ConnectionEstablished { peer_id, .. } => self.connected_by_peer(peer_id),
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "listener"),
             SwarmEvent::ListenerClosed { addresses, reason, .. } => {
                 tracing::warn!(?addresses, ?reason, "no longer listening");

@@ -20,7 +20,7 @@ use super::protocol::{
 use super::traffic::TrafficCounters;
 use crate::driver::DriverHandle;
 use crate::leases::Asked;
-use crate::wire::OpenError;
+use crate::wire::{CLOSING, OpenError};
 
 /// Calls in flight to one peer; further ones wait for a place until their deadline.
 const IN_FLIGHT_MAX: usize = 32;
@@ -28,8 +28,6 @@ const IN_FLIGHT_MAX: usize = 32;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same to a peer whose connection has just broken: either another way leads to it at once, or it is gone.
 const REOPEN_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long until the driver has surely noticed that a connection broke.
-const NOTICED: Duration = Duration::from_millis(50);
 
 /// Why a call brought no answer. For a put: the shard may or may not be stored there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -287,7 +285,7 @@ impl ShardClient {
                 match driver.open_shard_stream(peer.clone()).await {
                     // It was asked for on a connection that broke just then.
                     Err(OpenError::Closed) => {
-                        sleep(NOTICED).await;
+                        sleep(CLOSING).await;
                         driver.open_shard_stream(peer).await
                     }
                     outcome => outcome,

@@ -179,6 +179,12 @@ impl Behaviour {
         }
     }
 
+    /// Whether the peer's newest connection is by another transport than the one before.
+    pub(crate) fn has_moved(&self, peer: &PeerId) -> bool {
+        let connections = self.connected.get(peer).map(Vec::as_slice).unwrap_or_default();
+        matches!(connections, [.., (_, before), (_, newest)] if before != newest)
+    }
+
     /// Peers that are being dialled.
     pub(crate) fn dialling(&self) -> usize {
         self.races.len()
