@@ -18,9 +18,9 @@ use crate::{PATIENCE, PROGRAM, alone};
 
 /// Daemons in each half.
 const HALF: usize = 3;
-/// How long one half may take to find the other if TCP never worked. Measured alone: 2 s.
+/// How long one half may take to find the other if TCP never worked. Measured alone: 3 s.
 const FIND: Duration = Duration::from_secs(20);
-/// How long a put or a get may take while half the ways fail. Measured alone: up to 6 s, just after they began to.
+/// How long a put or a get may take while half the ways fail. Measured alone: up to 5 s, just after they began to.
 const WORK: Duration = Duration::from_secs(15);
 const BYTES: usize = 300_000;
 /// Larger than what QUIC begins with.
@@ -188,7 +188,7 @@ impl Drop for Halves {
     fn drop(&mut self) {
         if std::thread::panicking() {
             for net in &self.nets {
-                eprintln!("{}", net.log_tails(400));
+                eprintln!("{}", net.log_tails(20));
             }
         }
     }
