@@ -5,7 +5,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod connections;
+#[allow(dead_code, reason = "shared with the other stories, of which each uses a part")]
+#[path = "../daemons/harness.rs"]
+mod harness;
 mod partition;
+mod paths;
 mod prediction;
 
 use std::time::Duration;

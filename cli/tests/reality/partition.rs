@@ -79,7 +79,7 @@ fn address(side: usize) -> String {
     format!("10.77.0.{}", side + 1)
 }
 
-fn ip(args: &[&str]) -> Result<(), String> {
+pub(crate) fn ip(args: &[&str]) -> Result<(), String> {
     let output = Command::new("ip")
         .args(args)
         .stdin(Stdio::null())
@@ -100,12 +100,12 @@ async fn start(cable: &Cable, side: usize, dir: &Path, more: &[String]) -> Testn
     Testnet::start(plan).await.unwrap()
 }
 
-fn ids(net: &Testnet) -> BTreeSet<String> {
+pub(crate) fn ids(net: &Testnet) -> BTreeSet<String> {
     (0..net.len()).map(|index| net.id(index).unwrap().to_owned()).collect()
 }
 
 /// Whether every leaf set of `net` is `expected` without the daemon itself.
-async fn sees(net: &Testnet, expected: &BTreeSet<String>) -> Result<(), String> {
+pub(crate) async fn sees(net: &Testnet, expected: &BTreeSet<String>) -> Result<(), String> {
     for index in 0..net.len() {
         let me = net.id(index).unwrap();
         let peers = net.peers(index).await.map_err(|error| format!("node {index}: {error}"))?;

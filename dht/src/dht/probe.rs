@@ -97,8 +97,9 @@ impl<M: Metric> Dht<M> {
         if first && !refused && !announced && !self.is_client() {
             self.ask_helpers(turn, peer.id_ref());
         }
-        // Once more at once, in case a message was lost, and from then on in steps.
-        if first {
+        // Once more at once, in case a message was lost, and from then on in steps. Also when the transport has just lost its
+        // connection: the suspicion may be that connection's fault, and the probe goes by another.
+        if first || refused {
             self.probe(turn, peer.id_ref());
         }
         self.timers.set_no_later(Timer::Suspects, turn.now + self.suspicion_step(announced));

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use chordage_dht::PeerInfo;
+use chordage_dht::{NodeId, PeerInfo};
 use libp2p::PeerId;
 use tokio::time::Instant;
 
 use super::{Driver, open};
-use crate::wire::peer::peer_id;
+use crate::wire::peer::{peer_id, public_key};
 use crate::wire::{Class, Standing, Taken};
 
 /// Connections to other daemons, at one moment.
@@ -59,6 +59,16 @@ impl Driver {
     pub(super) fn keep_connected(&mut self, peer: &PeerInfo) {
         if let Some(name) = peer_id(peer.public_key()) {
             self.swarm.behaviour_mut().admission.keep(name);
+        }
+    }
+
+    /// A peer that connects by another transport than before does so because the former fails it. What we say goes by the
+    /// new connection from now on, or our answers would wait until we notice, too.
+    pub(super) fn connected_by_peer(&mut self, peer: PeerId) {
+        if self.swarm.behaviour().streams.has_moved(&peer)
+            && let Some(key) = public_key(&peer)
+        {
+            self.links.end(&NodeId::from_public_key(&key));
         }
     }
 

@@ -11,13 +11,13 @@ use libp2p::swarm::ConnectionId;
 use libp2p::{PeerId, Stream};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::pace::Pace;
 use super::signature::is_genuine;
 use crate::wire::frame::{DhtFrame, read_dht, write_dht};
 use crate::wire::peer::public_key;
-use crate::wire::{GuardedStream, OpenError, OpenReply};
+use crate::wire::{CLOSING, GuardedStream, OpenError, OpenReply};
 
 /// Messages that may wait for one peer's stream; beyond that they are dropped, and time out at the sender.
 const QUEUE_MAX: usize = 64;
@@ -198,7 +198,14 @@ async fn write_link(
     events: mpsc::Sender<LinkNews>,
 ) {
     let alive = match timeout(OPEN_TIMEOUT, opening).await {
-        Ok(Ok(Ok(stream))) => write_stream(stream, record, &mut queue).await,
+        Ok(Ok(Ok(stream))) => {
+            let alive = write_stream(stream, record, &mut queue).await;
+            if !alive {
+                // The overlay asks again at once, which has to go by another connection.
+                sleep(CLOSING).await;
+            }
+            alive
+        }
         // It has answered the dial, so it lives; perhaps it has no seat for us, or we had none. What was to be said
         // times out.
         Ok(Err(_) | Ok(Err(OpenError::Closed | OpenError::Overloaded))) => true,

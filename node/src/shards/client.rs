@@ -10,7 +10,7 @@ use chordage_storage::lease::{Claim, Dropped, MAX_WRITERS};
 use chordage_storage::repair::Moment;
 use chordage_storage::{ChunkId, ShardKey};
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::link::{self, Outgoing};
 use super::parcel::Parcel;
@@ -20,11 +20,14 @@ use super::protocol::{
 use super::traffic::TrafficCounters;
 use crate::driver::DriverHandle;
 use crate::leases::Asked;
+use crate::wire::{CLOSING, OpenError};
 
 /// Calls of a kind in flight to one peer; further ones wait for a place until their deadline.
 const IN_FLIGHT_MAX: usize = 32;
 /// How long opening a stream may take, dialling included.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same to a peer whose connection has just broken: either another way leads to it at once, or it is gone.
+const REOPEN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a call brought no answer. For a put: the shard may or may not be stored there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -107,7 +110,7 @@ impl ShardClient {
         let Parcel { chunk, index, descriptor, payload, asked: Asked { said, claims } } = parcel;
         let descriptor_len = u32::try_from(descriptor.len()).map_err(|_| CallError::Nonsense)?;
         let request = Request::Put { chunk, index, descriptor_len, said, claims };
-        match self.call(peer, request, vec![descriptor, payload], deadline).await? {
+        match self.call_twice(peer, request, vec![descriptor, payload], deadline).await? {
             (Reply::Stored { already }, _) => Ok(Ok(already)),
             (Reply::Refused(refusal), _) => Ok(Err(refusal)),
             _ => Err(CallError::Nonsense),
@@ -122,7 +125,7 @@ impl ShardClient {
         skip: ShardSet,
         deadline: Instant,
     ) -> Result<Fetched, CallError> {
-        match self.call(peer, Request::Fetch { chunk, skip }, Vec::new(), deadline).await? {
+        match self.call_twice(peer, Request::Fetch { chunk, skip }, Vec::new(), deadline).await? {
             (Reply::Shard { index, descriptor_len }, payload) => {
                 let (descriptor, payload) =
                     split_payload(payload, descriptor_len).ok_or(CallError::Nonsense)?;
@@ -251,6 +254,26 @@ impl ShardClient {
         }
     }
 
+    /// Calls again when the connection breaks: it may have been one that let nothing through any more, and then another way
+    /// leads to the peer. Only for requests that do no harm twice.
+    async fn call_twice(
+        &self,
+        peer: &Peer,
+        request: Request,
+        payload: Vec<Bytes>,
+        deadline: Instant,
+    ) -> Result<(Reply, Bytes), CallError> {
+        let lane = Lane::of(&request);
+        let link = self.link(peer, lane, OPEN_TIMEOUT);
+        match exchange(&link, request.clone(), payload.clone(), deadline).await {
+            Err(CallError::Broken) => {
+                self.forget(peer, lane, &link);
+                exchange(&self.link(peer, lane, REOPEN_TIMEOUT), request, payload, deadline).await
+            }
+            outcome => outcome,
+        }
+    }
+
     async fn call(
         &self,
         peer: &Peer,
@@ -258,19 +281,12 @@ impl ShardClient {
         payload: Vec<Bytes>,
         deadline: Instant,
     ) -> Result<(Reply, Bytes), CallError> {
-        let link = self.link(peer, Lane::of(&request));
-        let exchange = async {
-            let _place = link.places.acquire().await.map_err(|_| CallError::Broken)?;
-            let (reply, answer) = oneshot::channel();
-            let outgoing = Outgoing { request, payload, reply };
-            link.calls.send(outgoing).await.map_err(|_| CallError::Unreachable)?;
-            answer.await.map_err(|_| CallError::Broken)
-        };
-        timeout_at(deadline, exchange).await.unwrap_or(Err(CallError::TimedOut))
+        let link = self.link(peer, Lane::of(&request), OPEN_TIMEOUT);
+        exchange(&link, request, payload, deadline).await
     }
 
     /// The link to `peer` for requests of this kind, opened in the background if there is none.
-    fn link(&self, peer: &Peer, lane: Lane) -> PeerLink {
+    fn link(&self, peer: &Peer, lane: Lane, open_within: Duration) -> PeerLink {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(link) = links.get(&(peer.id(), lane))
             && !link.calls.is_closed()
@@ -283,11 +299,46 @@ impl ShardClient {
         links.insert((peer.id(), lane), link.clone());
         let (driver, peer, traffic) = (self.driver.clone(), peer.clone(), self.traffic.clone());
         tokio::spawn(async move {
+            let open = async {
+                match driver.open_shard_stream(peer.clone()).await {
+                    // It was asked for on a connection that broke just then.
+                    Err(OpenError::Closed) => {
+                        sleep(CLOSING).await;
+                        driver.open_shard_stream(peer).await
+                    }
+                    outcome => outcome,
+                }
+            };
             // Dropping the queue on failure tells every waiting call at once.
-            if let Ok(Ok(stream)) = tokio::time::timeout(OPEN_TIMEOUT, driver.open_shard_stream(peer)).await {
+            if let Ok(Ok(stream)) = tokio::time::timeout(open_within, open).await {
                 link::run(stream, queue, traffic, link::WRITE_TIMEOUT).await;
             }
         });
         link
     }
+
+    /// `broken` is the link to `peer` no longer, also if that is still about to be noticed.
+    fn forget(&self, peer: &Peer, lane: Lane, broken: &PeerLink) {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (peer.id(), lane);
+        if links.get(&key).is_some_and(|link| link.calls.same_channel(&broken.calls)) {
+            links.remove(&key);
+        }
+    }
+}
+
+async fn exchange(
+    link: &PeerLink,
+    request: Request,
+    payload: Vec<Bytes>,
+    deadline: Instant,
+) -> Result<(Reply, Bytes), CallError> {
+    let exchange = async {
+        let _place = link.places.acquire().await.map_err(|_| CallError::Broken)?;
+        let (reply, answer) = oneshot::channel();
+        let outgoing = Outgoing { request, payload, reply };
+        link.calls.send(outgoing).await.map_err(|_| CallError::Unreachable)?;
+        answer.await.map_err(|_| CallError::Broken)
+    };
+    timeout_at(deadline, exchange).await.unwrap_or(Err(CallError::TimedOut))
 }

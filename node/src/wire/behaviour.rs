@@ -1,7 +1,7 @@
 //! The part of the wire that belongs to the swarm: opens streams to peers, dialling first where needed.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::num::NonZeroU8;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -15,11 +15,16 @@ use libp2p::swarm::{
 };
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::oneshot;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::handler::{Class, GuardedStream, Handler, Open, Protocols};
+use super::paths::{Transport, is_stalled};
+use super::race::{Failed, Races};
 
 /// Streams that may wait for one dial to succeed.
 const WAITING_PER_PEER_MAX: usize = 16;
+/// Dials under way for each peer that may be being dialled: one goes on while the next address is tried.
+pub(super) const DIALS_PER_PEER: usize = 2;
 
 /// Where an opened stream, or the reason why there is none, goes.
 pub(crate) type OpenReply = oneshot::Sender<Result<Stream, OpenError>>;
@@ -44,6 +49,11 @@ pub(crate) enum OpenError {
     Overloaded,
 }
 
+/// Another address of the peer answered earlier.
+#[derive(Debug, thiserror::Error)]
+#[error("another address of the peer answered earlier")]
+struct TooLate;
+
 /// A stream somebody opened to us.
 #[derive(Debug)]
 pub(crate) struct Inbound {
@@ -58,10 +68,12 @@ pub(crate) struct Inbound {
 pub(crate) struct Behaviour {
     protocols: Arc<Protocols>,
     /// Open connections, the newest last.
-    connected: BTreeMap<PeerId, Vec<ConnectionId>>,
+    connected: BTreeMap<PeerId, Vec<(ConnectionId, Transport)>>,
     /// The newest connections of peers that had fallen silent: nothing new is begun on these.
     distrusted: BTreeMap<PeerId, ConnectionId>,
-    waiting: BTreeMap<PeerId, Vec<Open>>,
+    races: Races,
+    /// Runs until the next address of somebody is to be dialled.
+    timer: Option<Pin<Box<Sleep>>>,
     /// Peers that may be being dialled at a time.
     dialling_max: usize,
     queue: VecDeque<ToSwarm<Inbound, Open>>,
@@ -73,27 +85,29 @@ impl Behaviour {
             protocols: Arc::new(protocols),
             connected: BTreeMap::new(),
             distrusted: BTreeMap::new(),
-            waiting: BTreeMap::new(),
+            races: Races::default(),
+            timer: None,
             dialling_max,
             queue: VecDeque::new(),
         }
     }
 
-    /// Opens a stream to `peer`, dialling `addrs` one after the other if there is no connection.
+    /// Opens a stream to `peer`; if there is no connection, `addrs` are dialled, each with a head start on the next.
     ///
     /// The swarm has to be polled afterwards; the driver's loop does that anyway, so no waker is kept.
     pub(crate) fn open(&mut self, peer: PeerId, addrs: Vec<Multiaddr>, class: Class, reply: OpenReply) {
         let open = Open { class, reply };
-        if let Some(newest) = self.newest(peer) {
-            self.ask(peer, newest, open);
+        let now = Instant::now();
+        if let Some(connection) = self.best(peer, &addrs, now) {
+            self.ask(peer, connection, open);
             return;
         }
-        let dialling = self.waiting.len();
-        if let Some(waiting) = self.waiting.get_mut(&peer) {
-            if waiting.len() >= WAITING_PER_PEER_MAX {
+        let dialling = self.races.len();
+        if let Some(race) = self.races.get(&peer) {
+            if race.waiting.len() >= WAITING_PER_PEER_MAX {
                 let _ = open.reply.send(Err(OpenError::Overloaded));
             } else {
-                waiting.push(open);
+                race.waiting.push(open);
             }
             return;
         }
@@ -102,25 +116,33 @@ impl Behaviour {
             let _ = open.reply.send(Err(why));
             return;
         }
-        // Whom we are connected to by a connection that we do not trust is dialled all the same.
-        let condition = match self.connected.contains_key(&peer) {
-            true => PeerCondition::NotDialing,
-            false => PeerCondition::DisconnectedAndNotDialing,
-        };
-        self.waiting.insert(peer, vec![open]);
-        self.queue.push_back(ToSwarm::Dial {
-            opts: DialOpts::peer_id(peer)
-                .condition(condition)
-                .addresses(addrs)
-                // Addresses come best first; racing TCP against QUIC would pay for two handshakes each time.
-                .override_dial_concurrency_factor(NonZeroU8::MIN)
-                .build(),
-        });
+        self.races.begin(peer, addrs, open, now);
+        self.dial_next(peer, now);
+    }
+
+    fn dial_next(&mut self, peer: PeerId, now: Instant) {
+        let Some(addr) = self.races.next(&peer, now) else { return };
+        // Who is connected or being dialled by a way that we do not trust is dialled all the same.
+        let opts =
+            DialOpts::peer_id(peer).condition(PeerCondition::Always).addresses(vec![addr.clone()]).build();
+        self.races.dialled(opts.connection_id(), peer, &addr);
+        self.queue.push_back(ToSwarm::Dial { opts });
+    }
+
+    /// Dials the next address of everybody whose former ones have had their head start.
+    fn dial_those_due(&mut self, now: Instant) {
+        for peer in self.races.due(now) {
+            if self.races.dials() < self.dialling_max * DIALS_PER_PEER {
+                self.dial_next(peer, now);
+            } else {
+                self.races.postpone(&peer, now);
+            }
+        }
     }
 
     /// Opens a stream on this very connection, if it is still there: of two peers with one key it leads to the right one.
     pub(crate) fn open_on(&mut self, peer: PeerId, connection: ConnectionId, class: Class, reply: OpenReply) {
-        if self.connected.get(&peer).is_some_and(|open| open.contains(&connection)) {
+        if self.connected.get(&peer).is_some_and(|open| open.iter().any(|(open, _)| *open == connection)) {
             self.ask(peer, connection, Open { class, reply });
         }
     }
@@ -129,7 +151,7 @@ impl Behaviour {
     /// that would be noticed only after its idle time-out.
     pub(crate) fn retire_older(&mut self, peer: PeerId) {
         let Some(connections) = self.connected.get(&peer) else { return };
-        for old in connections.iter().rev().skip(1) {
+        for (old, _) in connections.iter().rev().skip(1) {
             self.queue.push_back(ToSwarm::CloseConnection {
                 peer_id: peer,
                 connection: CloseConnection::One(*old),
@@ -142,20 +164,39 @@ impl Behaviour {
     /// finish, but whoever wants the peer again dials.
     pub(crate) fn distrust(&mut self, peer: PeerId) {
         self.retire_older(peer);
-        if let Some(newest) = self.connected.get(&peer).and_then(|connections| connections.last()) {
+        if let Some((newest, _)) = self.connected.get(&peer).and_then(|connections| connections.last()) {
             self.distrusted.insert(peer, *newest);
         }
     }
 
-    /// The newest connection is the one that is most surely alive.
+    /// The newest connection, as the one that is most surely alive, unless nothing may be begun on it.
     fn newest(&self, peer: PeerId) -> Option<ConnectionId> {
-        let newest = self.connected.get(&peer)?.last().copied()?;
+        let (newest, _) = self.connected.get(&peer)?.last().copied()?;
         (self.distrusted.get(&peer) != Some(&newest)).then_some(newest)
+    }
+
+    /// The newest connection by a transport that is not doubted, or by any if `addrs` have no better: a peer that knows
+    /// nothing of our doubt connects by the one that fails us, too.
+    fn best(&self, peer: PeerId, addrs: &[Multiaddr], now: Instant) -> Option<ConnectionId> {
+        let newest = self.newest(peer)?;
+        let good = |transport| !self.races.doubts(&peer, transport, now);
+        let mut connections = self.connected.get(&peer)?.iter().rev();
+        match connections.find(|(_, transport)| good(*transport)) {
+            Some((connection, _)) => Some(*connection),
+            None if addrs.iter().any(|addr| good(Transport::of(addr))) => None,
+            None => Some(newest),
+        }
+    }
+
+    /// Whether the peer's newest connection is by another transport than the one before.
+    pub(crate) fn has_moved(&self, peer: &PeerId) -> bool {
+        let connections = self.connected.get(peer).map(Vec::as_slice).unwrap_or_default();
+        matches!(connections, [.., (_, before), (_, newest)] if before != newest)
     }
 
     /// Peers that are being dialled.
     pub(crate) fn dialling(&self) -> usize {
-        self.waiting.len()
+        self.races.len()
     }
 
     fn ask(&mut self, peer: PeerId, connection: ConnectionId, open: Open) {
@@ -166,9 +207,14 @@ impl Behaviour {
         });
     }
 
-    fn connection_established(&mut self, peer: PeerId, connection: ConnectionId) {
-        self.connected.entry(peer).or_default().push(connection);
-        for open in self.waiting.remove(&peer).unwrap_or_default() {
+    fn connection_established(&mut self, peer: PeerId, connection: ConnectionId, transport: Transport) {
+        let now = Instant::now();
+        self.connected.entry(peer).or_default().push((connection, transport));
+        if self.races.peer_of(connection).is_none() && self.races.doubts(&peer, transport, now) {
+            // The peer's own, by what fails us. Our dials go on.
+            return;
+        }
+        for open in self.races.won(peer, connection, now) {
             self.ask(peer, connection, open);
         }
     }
@@ -178,25 +224,31 @@ impl Behaviour {
             self.distrusted.remove(&peer);
         }
         if let Some(connections) = self.connected.get_mut(&peer) {
-            connections.retain(|open| *open != connection);
+            connections.retain(|(open, _)| *open != connection);
             if connections.is_empty() {
                 self.connected.remove(&peer);
             }
         }
     }
 
-    fn dial_failed(&mut self, peer: PeerId, error: &DialError) {
-        // A second dial may fail because the first has just succeeded.
-        if self.newest(peer).is_some() {
-            return;
-        }
-        let why = match error {
-            // By our own limits.
-            DialError::Denied { .. } => OpenError::Overloaded,
-            _ => OpenError::Unreachable,
-        };
-        for open in self.waiting.remove(&peer).unwrap_or_default() {
-            let _ = open.reply.send(Err(why));
+    fn dial_failed(&mut self, connection: ConnectionId, error: &DialError) {
+        let now = Instant::now();
+        let ours = matches!(error, DialError::Denied { .. } | DialError::Aborted);
+        // When all fail, the last one tells why.
+        let why = if ours { OpenError::Overloaded } else { OpenError::Unreachable };
+        let Some(peer) = self.races.peer_of(connection) else { return };
+        match self.races.failed(connection, ours, now) {
+            Failed::Nothing => {}
+            Failed::Next => self.dial_next(peer, now),
+            Failed::Over(waiting) => {
+                let other = self.newest(peer);
+                for open in waiting {
+                    match other {
+                        Some(connection) => self.ask(peer, connection, open),
+                        None => drop(open.reply.send(Err(why))),
+                    }
+                }
+            }
         }
     }
 }
@@ -217,25 +269,45 @@ impl NetworkBehaviour for Behaviour {
 
     fn handle_established_outbound_connection(
         &mut self,
-        _: ConnectionId,
-        _: PeerId,
+        connection: ConnectionId,
+        peer: PeerId,
         _: &Multiaddr,
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
+        // The peer has the one that was faster, too, so that nobody loses the last connection by this.
+        if let Some(faster) = self.races.lost_to(connection)
+            && self.connected.get(&peer).is_some_and(|open| open.iter().any(|(id, _)| *id == faster))
+            && self.distrusted.get(&peer) != Some(&faster)
+        {
+            return Err(ConnectionDenied::new(TooLate));
+        }
         Ok(Handler::new(self.protocols.clone()))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
-            FromSwarm::ConnectionEstablished(ConnectionEstablished { peer_id, connection_id, .. }) => {
-                self.connection_established(peer_id, connection_id);
+            FromSwarm::ConnectionEstablished(ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                ..
+            }) => {
+                let transport = Transport::of(endpoint.get_remote_address());
+                self.connection_established(peer_id, connection_id, transport);
             }
-            FromSwarm::ConnectionClosed(ConnectionClosed { peer_id, connection_id, .. }) => {
+            FromSwarm::ConnectionClosed(ConnectionClosed {
+                peer_id, connection_id, endpoint, cause, ..
+            }) => {
+                if cause.is_some_and(is_stalled) {
+                    let transport = Transport::of(endpoint.get_remote_address());
+                    tracing::debug!(peer = %peer_id, ?transport, "nothing gets through any more");
+                    self.races.stalled(peer_id, transport, Instant::now());
+                }
                 self.connection_closed(peer_id, connection_id);
             }
-            FromSwarm::DialFailure(DialFailure { peer_id: Some(peer), error, .. }) => {
-                self.dial_failed(peer, error);
+            FromSwarm::DialFailure(DialFailure { connection_id, error, .. }) => {
+                self.dial_failed(connection_id, error);
             }
             _ => {}
         }
@@ -250,10 +322,27 @@ impl NetworkBehaviour for Behaviour {
         self.queue.push_back(ToSwarm::GenerateEvent(Inbound { peer, connection, class, stream }));
     }
 
-    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        match self.queue.pop_front() {
-            Some(action) => Poll::Ready(action),
-            None => Poll::Pending,
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        loop {
+            if let Some(action) = self.queue.pop_front() {
+                return Poll::Ready(action);
+            }
+            let Some(at) = self.races.next_due() else {
+                self.timer = None;
+                return Poll::Pending;
+            };
+            match &mut self.timer {
+                Some(timer) if timer.deadline() == at => {}
+                Some(timer) => timer.as_mut().reset(at),
+                None => self.timer = Some(Box::pin(sleep_until(at))),
+            }
+            if let Some(timer) = &mut self.timer
+                && timer.as_mut().poll(cx).is_pending()
+            {
+                return Poll::Pending;
+            }
+            self.timer = None;
+            self.dial_those_due(Instant::now());
         }
     }
 }

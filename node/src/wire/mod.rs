@@ -9,8 +9,11 @@ mod batching;
 mod behaviour;
 pub(crate) mod frame;
 mod handler;
+mod paths;
 pub(crate) mod peer;
+mod race;
 mod seats;
+mod socket;
 mod transport;
 
 pub(crate) use admission::MakesWay;
@@ -18,3 +21,6 @@ pub(crate) use behaviour::{Behaviour, Inbound, OpenError, OpenReply};
 pub(crate) use handler::{Class, GuardedStream, Protocols};
 pub(crate) use seats::{Standing, Taken};
 pub(crate) use transport::{NetworkSwarm, WireEvent, build, listening};
+
+/// How long after its streams a broken connection is surely noticed by the driver, which would open others on it until then.
+pub(crate) const CLOSING: std::time::Duration = std::time::Duration::from_millis(50);

@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::swarm::{NetworkBehaviour, Swarm};
-use libp2p::{Multiaddr, noise, tcp, yamux};
+use libp2p::{Multiaddr, Transport, noise, yamux};
 
 use super::admission::Admission;
 use super::batching::{ReadAhead, Together};
-use super::behaviour::Behaviour;
+use super::behaviour::{Behaviour, DIALS_PER_PEER};
 use super::handler::Protocols;
 use super::peer::in_dial_order;
 use super::seats::SeatLimits;
+use super::socket;
 use crate::config::ConnectionConfig;
 
 /// Connections without streams close after this: long enough for the next stream of somebody who opens one after another.
@@ -58,7 +60,7 @@ pub(crate) fn build(
 ) -> Result<NetworkSwarm, BuildError> {
     let limits = ConnectionLimits::default()
         .with_max_pending_incoming(Some(connections.dialling_max))
-        .with_max_pending_outgoing(Some(connections.dialling_max))
+        .with_max_pending_outgoing(Some(connections.dialling_max.saturating_mul(DIALS_PER_PEER as u32)))
         .with_max_established_per_peer(Some(PER_PEER_MAX));
     let wire = Wire {
         limits: connection_limits::Behaviour::new(limits),
@@ -69,18 +71,19 @@ pub(crate) fn build(
         }),
         streams: Behaviour::new(protocols, connections.dialling_max as usize),
     };
+    let noise = ReadAhead(noise::Config::new(&key)?);
+    let tcp = socket::tcp()
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise)
+        .multiplex(Together(yamux::Config::default()));
     let Ok(builder) = libp2p::SwarmBuilder::with_existing_identity(key)
         .with_tokio()
-        .with_tcp(
-            tcp::Config::default(),
-            |key: &Keypair| noise::Config::new(key).map(ReadAhead),
-            || Together(yamux::Config::default()),
-        )?
         .with_quic_config(|mut config| {
             config.max_stream_data = QUIC_STREAM_WINDOW;
             config.max_connection_data = QUIC_CONNECTION_WINDOW;
             config
         })
-        .with_behaviour(|_| wire);
+        .with_other_transport(|_| tcp);
+    let Ok(builder) = builder.with_behaviour(|_| wire);
     Ok(builder.with_swarm_config(|config| config.with_idle_connection_timeout(IDLE)).build())
 }

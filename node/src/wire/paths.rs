@@ -1,0 +1,198 @@
+//! Which ways to talk to a peer have failed of late, so that those that work are tried first.
+//!
+//! A network may drop one transport, or large packets, without a word, and only between some. So what is remembered is
+//! remembered of each peer. It is a doubt for some minutes and no verdict: after that the usual order counts again.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use libp2p::multiaddr::Protocol;
+use libp2p::swarm::ConnectionError;
+use libp2p::{Multiaddr, PeerId};
+use tokio::time::Instant;
+
+/// How long a transport comes behind the other after it has failed.
+pub(super) const DOUBT: Duration = Duration::from_secs(180);
+/// Peers remembered; the doubt that ends first makes way.
+const PEERS_MAX: usize = 1024;
+
+/// What carries a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transport {
+    Tcp,
+    Quic,
+}
+
+impl Transport {
+    pub(super) fn of(addr: &Multiaddr) -> Self {
+        let tcp = addr.iter().any(|part| matches!(part, Protocol::Tcp(_)));
+        if tcp { Transport::Tcp } else { Transport::Quic }
+    }
+}
+
+/// See the module's description.
+#[derive(Debug, Default)]
+pub(super) struct Paths {
+    doubts: BTreeMap<PeerId, Doubts>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Doubts {
+    tcp: Option<Instant>,
+    quic: Option<Instant>,
+}
+
+impl Doubts {
+    fn until(&mut self, transport: Transport) -> &mut Option<Instant> {
+        match transport {
+            Transport::Tcp => &mut self.tcp,
+            Transport::Quic => &mut self.quic,
+        }
+    }
+}
+
+impl Paths {
+    /// Puts addresses, which come in the usual order, into the order in which to dial them now: transports that are not
+    /// doubted first, and of several addresses no two in turn by the same transport, so that no long list of one keeps
+    /// the other waiting.
+    pub(super) fn order(&self, peer: &PeerId, addrs: Vec<Multiaddr>, now: Instant) -> Vec<Multiaddr> {
+        let mut doubts = self.doubts.get(peer).copied().unwrap_or_default();
+        let mut doubted =
+            |addr: &Multiaddr| doubts.until(Transport::of(addr)).is_some_and(|until| now < until);
+        let Some(first) = addrs.iter().find(|addr| !doubted(addr)).or(addrs.first()).map(Transport::of)
+        else {
+            return addrs;
+        };
+        let (preferred, others): (Vec<_>, Vec<_>) =
+            addrs.into_iter().partition(|addr| Transport::of(addr) == first);
+        let mut order = Vec::with_capacity(preferred.len() + others.len());
+        let (mut preferred, mut others) = (preferred.into_iter(), others.into_iter());
+        loop {
+            let turn = [preferred.next(), others.next()];
+            if turn.iter().all(Option::is_none) {
+                return order;
+            }
+            order.extend(turn.into_iter().flatten());
+        }
+    }
+
+    /// Whether the transport has failed of late with this peer.
+    pub(super) fn doubts(&self, peer: &PeerId, transport: Transport, now: Instant) -> bool {
+        let mut doubts = self.doubts.get(peer).copied().unwrap_or_default();
+        doubts.until(transport).is_some_and(|until| now < until)
+    }
+
+    /// Nothing gets through to the peer by this transport any more, or another was faster by far.
+    pub(super) fn failed(&mut self, peer: PeerId, transport: Transport, now: Instant) {
+        self.doubts.retain(|_, doubts| [doubts.tcp, doubts.quic].iter().flatten().any(|until| now < *until));
+        if self.doubts.len() >= PEERS_MAX
+            && !self.doubts.contains_key(&peer)
+            && let Some(first) = self.doubts.iter().min_by_key(|(_, doubts)| doubts.tcp.max(doubts.quic))
+        {
+            let first = *first.0;
+            self.doubts.remove(&first);
+        }
+        *self.doubts.entry(peer).or_default().until(transport) = Some(now + DOUBT);
+    }
+
+    /// The peer answers by no transport at all: then it is the peer or the network, and none of them is worse.
+    pub(super) fn forget(&mut self, peer: &PeerId) {
+        self.doubts.remove(peer);
+    }
+}
+
+/// Whether a connection ended because nothing got through any more, and not by the will of either end.
+pub(super) fn is_stalled(cause: &ConnectionError) -> bool {
+    let ConnectionError::IO(error) = cause else { return false };
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        let timed_out = match error.downcast_ref::<io::Error>() {
+            Some(error) => error.kind() == io::ErrorKind::TimedOut,
+            None => matches!(
+                error.downcast_ref::<libp2p::quic::Error>(),
+                Some(libp2p::quic::Error::Connection(lost)) if lost.to_string() == QUIC_TIMED_OUT
+            ),
+        };
+        if timed_out {
+            return true;
+        }
+        // The error inside of an error of the system's kind is not its source, but what it wraps.
+        let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match inside {
+            Some(inside) => Some(inside),
+            None => error.source(),
+        };
+    }
+    false
+}
+
+/// What QUIC says of a connection that has been silent for too long; its own type for this is private.
+const QUIC_TIMED_OUT: &str = "timed out";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TCP: &str = "/ip4/10.0.0.1/tcp/1";
+    const TCP_TOO: &str = "/ip4/10.0.1.1/tcp/1";
+    const QUIC: &str = "/ip4/10.0.0.1/udp/1/quic-v1";
+
+    fn order(paths: &Paths, peer: &PeerId, addrs: &[&str], now: Instant) -> Vec<String> {
+        let addrs = addrs.iter().map(|addr| addr.parse().expect("valid")).collect();
+        paths.order(peer, addrs, now).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_failed_comes_behind_what_did_not_for_some_minutes() {
+        let (mut paths, peer, now) = (Paths::default(), PeerId::random(), Instant::now());
+        assert_eq!(order(&paths, &peer, &[TCP, QUIC], now), [TCP, QUIC]);
+        paths.failed(peer, Transport::Tcp, now);
+        assert_eq!(order(&paths, &peer, &[TCP, QUIC], now), [QUIC, TCP]);
+        assert_eq!(order(&paths, &PeerId::random(), &[TCP, QUIC], now), [TCP, QUIC], "another peer");
+        assert_eq!(order(&paths, &peer, &[TCP], now), [TCP], "there is nothing else");
+        assert_eq!(order(&paths, &peer, &[TCP, QUIC], now + DOUBT), [TCP, QUIC], "tried again");
+        paths.failed(peer, Transport::Quic, now);
+        assert_eq!(order(&paths, &peer, &[TCP, QUIC], now), [TCP, QUIC], "neither is better");
+    }
+
+    #[test]
+    fn a_peer_that_answers_by_nothing_tells_nothing() {
+        let (mut paths, peer, now) = (Paths::default(), PeerId::random(), Instant::now());
+        paths.failed(peer, Transport::Tcp, now);
+        paths.forget(&peer);
+        assert_eq!(order(&paths, &peer, &[TCP, QUIC], now), [TCP, QUIC]);
+    }
+
+    #[test]
+    fn transports_take_turns() {
+        let (paths, peer, now) = (Paths::default(), PeerId::random(), Instant::now());
+        assert_eq!(order(&paths, &peer, &[TCP, TCP_TOO, QUIC], now), [TCP, QUIC, TCP_TOO]);
+        assert!(order(&paths, &peer, &[], now).is_empty());
+    }
+
+    #[test]
+    fn no_more_peers_are_remembered_than_there_is_room_for() {
+        let (mut paths, now) = (Paths::default(), Instant::now());
+        let first = PeerId::random();
+        paths.failed(first, Transport::Tcp, now);
+        for _ in 0..PEERS_MAX {
+            paths.failed(PeerId::random(), Transport::Tcp, now + Duration::from_secs(1));
+        }
+        assert_eq!(paths.doubts.len(), PEERS_MAX);
+        assert!(!paths.doubts.contains_key(&first));
+        paths.failed(first, Transport::Quic, now + Duration::from_secs(1) + DOUBT);
+        assert_eq!(paths.doubts.len(), 1, "what is over is forgotten");
+    }
+
+    #[test]
+    fn only_silence_is_a_stall() {
+        let io = |kind: io::ErrorKind| ConnectionError::IO(io::Error::from(kind));
+        assert!(is_stalled(&io(io::ErrorKind::TimedOut)));
+        let wrapped = io::Error::other(io::Error::other(io::Error::from(io::ErrorKind::TimedOut)));
+        assert!(is_stalled(&ConnectionError::IO(wrapped)));
+        assert!(!is_stalled(&io(io::ErrorKind::ConnectionReset)));
+        assert!(!is_stalled(&ConnectionError::KeepAliveTimeout));
+    }
+}
