@@ -127,6 +127,17 @@ async fn both_say_that_a_copy_runs_and_the_original_outlives_it() {
         assert!(failed.contains(part), "{failed}");
     }
 
+    // The original may still read, or says why it cannot.
+    let mut put = chordage(["put", "--json", "--redundancy", "1/3"]);
+    put.arg(&file).arg("--api").arg(&copy);
+    let link = json_of(&finish(put).await)["link"].as_str().unwrap().to_owned();
+    let read = twins.net.run(0, ["cat", &link], [] as [&str; 0]).await;
+    assert!(
+        read.stdout == random_bytes(300_000, 1) || shown(&read).contains("A second daemon with the same key"),
+        "{}",
+        shown(&read)
+    );
+
     twins.stop_copy().await;
     let back = async || match twins.listed().await {
         states if states.iter().all(|state| state == "alive") => Ok(()),
