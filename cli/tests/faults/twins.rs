@@ -86,8 +86,8 @@ async fn run<'a>(data: &Path, args: impl IntoIterator<Item = &'a str>) -> Output
     finish(command).await
 }
 
-/// The original hears nothing more: it says why, in the log, in its status and when it is to store something. The copy says it
-/// too. When the copy has said goodbye, nobody takes the original for gone, and it is a member as before.
+/// The original hears nothing more: it says why, in the log, in its status and when it is to store something. The copy
+/// says it too. When the copy has said goodbye, nobody takes the original for gone, and it is a member as before.
 #[tokio::test]
 async fn both_say_that_a_copy_runs_and_the_original_outlives_it() {
     let mut twins = Twins::start(5).await;

@@ -1,6 +1,6 @@
-//! Another node with this node's key. Others only say that there is one; the proof is that this node's own key answers at an
-//! address that is not its own. As long as there is one it is dialled again and again, so that this node takes the place when it
-//! is gone.
+//! Another node with this node's key. Others only say that there is one; the proof is that this node's own key answers
+//! at an address that is not its own. As long as there is one it is dialled again and again, so that this node takes
+//! the place when it is gone.
 
 use std::cmp::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -39,7 +39,8 @@ pub(super) struct Suspicion {
 }
 
 impl Suspicion {
-    /// Where a record leads that was never this node's own. Two on different machines may both name the same private address.
+    /// Where a record leads that was never this node's own. Two on different machines may both name the same private
+    /// address.
     fn elsewhere(&self, record: &Peer) -> Vec<Multiaddr> {
         let is_own =
             |address: &Multiaddr| to_address(address).is_none_or(|address| self.own.contains(&address));
