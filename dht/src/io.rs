@@ -57,8 +57,8 @@ pub enum Input {
         /// The signature.
         signature: Signature,
     },
-    /// Another node with this node's key, of which [`Event::Twin`] or [`Event::FormerLife`] told, is gone: this one takes its place with a record of a
-    /// higher number, and everybody is told.
+    /// Another node with this node's key, of which [`Event::Twin`] or [`Event::FormerLife`] told, is gone: this one
+    /// takes its place with a record of a higher number, and everybody is told.
     Outlive {
         /// The number of the other's record.
         above: u64,

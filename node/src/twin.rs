@@ -29,8 +29,8 @@ impl Twin {
             "All others speak with this one, and no longer with that one."
         };
         format!(
-            "A second daemon with the same key, {}, runs at {address}: the data directory of one is a copy of the other's. \
-             {consequence}",
+            "A second daemon with the same key, {}, runs at {address}: the data directory of one is a copy of the \
+             other's. {consequence}",
             self.name
         )
     }

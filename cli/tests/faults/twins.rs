@@ -88,8 +88,8 @@ async fn run<'a>(data: &Path, args: impl IntoIterator<Item = &'a str>) -> Output
     finish(command).await
 }
 
-/// The original hears nothing more: it says why, in the log, in its status and when it is to store something. The copy says it
-/// too. When the copy has said goodbye, nobody takes the original for gone, and it is a member as before.
+/// The original hears nothing more: it says why, in the log, in its status and when it is to store something. The copy
+/// says it too. When the copy has said goodbye, nobody takes the original for gone, and it is a member as before.
 #[tokio::test]
 async fn both_say_that_a_copy_runs_and_the_original_outlives_it() {
     let mut twins = Twins::start(5).await;
@@ -128,6 +128,17 @@ async fn both_say_that_a_copy_runs_and_the_original_outlives_it() {
     for part in ["needs 100 live nodes", "A second daemon with the same key", "remove `key`"] {
         assert!(failed.contains(part), "{failed}");
     }
+
+    // The original may still read, or says why it cannot.
+    let mut put = chordage(["put", "--json", "--redundancy", "1/3"]);
+    put.arg(&file).arg("--api").arg(&copy);
+    let link = json_of(&finish(put).await)["link"].as_str().unwrap().to_owned();
+    let read = twins.net.run(0, ["cat", &link], [] as [&str; 0]).await;
+    assert!(
+        read.stdout == random_bytes(300_000, 1) || shown(&read).contains("A second daemon with the same key"),
+        "{}",
+        shown(&read)
+    );
 
     twins.stop_copy().await;
     let back = async || match twins.listed().await {

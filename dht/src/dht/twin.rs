@@ -1,7 +1,7 @@
 //! Another node with this node's key: a copy of its data directory that runs somewhere else.
 //!
-//! Nodes know one record of an id, the one with the highest number, and answer whoever has that. So of two nodes with one key
-//! the later one has the place, and the earlier one hears nothing any more. Whoever hears both tells them.
+//! Nodes know one record of an id, the one with the highest number, and answer whoever has that. So of two nodes with
+//! one key the later one has the place, and the earlier one hears nothing any more. Whoever hears both tells them.
 
 use alloc::sync::Arc;
 
@@ -15,7 +15,8 @@ use crate::{
 };
 
 impl<M: Metric> Dht<M> {
-    /// Somebody says from where else this node's key speaks. Nothing here depends on it; whoever drives the node can look.
+    /// Somebody says from where else this node's key speaks. Nothing here depends on it; whoever drives the node can
+    /// look.
     pub(super) fn told_of_twin(&self, turn: &mut Turn<'_>, record: PeerInfo) {
         if record.is_reachable() && record.addrs() != self.local.addrs() {
             turn.event(Event::Twin(Arc::new(record)));
@@ -27,8 +28,8 @@ impl<M: Metric> Dht<M> {
         self.known(peer.id_ref()).is_some_and(|known| known.seq() > peer.seq())
     }
 
-    /// The other node is gone, and its last record had the number `above`: this node takes the place with a newer one, and asks
-    /// everybody that it seemed to have lost.
+    /// The other node is gone, and its last record had the number `above`: this node takes the place with a newer one,
+    /// and asks everybody that it seemed to have lost.
     pub(super) fn outlive(&mut self, turn: &mut Turn<'_>, above: u64) {
         let seq = self.local.seq().max(above).saturating_add(1);
         if let Ok(local) = self.local.with_addresses(self.local.addrs().to_vec(), seq) {

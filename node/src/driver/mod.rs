@@ -450,6 +450,7 @@ impl Driver {
         let listened = listening(&self.swarm);
         let announced = if self.announce.is_empty() { &listened } else { &self.announce };
         let addrs = announced.iter().filter_map(to_address).take(8).collect();
+        self.remember_own_addresses();
         self.input(Input::SetAddresses(addrs));
         self.remember_own_addresses();
         self.links.set_local(self.dht.local());

@@ -1,5 +1,5 @@
-//! Peers with whose key two nodes speak: a copy of a data directory runs beside the original. Answers go to one of them only,
-//! so neither could find out by itself; whoever hears both tells each of the other.
+//! Peers with whose key two nodes speak: a copy of a data directory runs beside the original. Answers go to one of them
+//! only, so neither could find out by itself; whoever hears both tells each of the other.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,8 @@ use std::time::Duration;
 use chordage_dht::{NodeId, Peer};
 use tokio::time::Instant;
 
-/// A node that has started anew elsewhere may be heard twice for a moment, because what it said before was still under way.
+/// A node that has started anew elsewhere may be heard twice for a moment, because what it said before was still under
+/// way.
 const UNDER_WAY: Duration = Duration::from_secs(1);
 /// Who has been silent for so long may be gone.
 const RECENT: Duration = Duration::from_secs(15);
@@ -38,7 +39,8 @@ struct Voices {
 pub(super) struct Namesakes(BTreeMap<NodeId, Voices>);
 
 impl Namesakes {
-    /// Notes that somebody speaks. If another does so with the same key, and it is time to say so, returns the other's record.
+    /// Notes that somebody speaks. If another does so with the same key, and it is time to say so, returns the other's
+    /// record.
     pub(super) fn heard(&mut self, now: Instant, from: &Peer) -> Option<Peer> {
         if !from.is_reachable() {
             return None;

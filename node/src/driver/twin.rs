@@ -1,6 +1,6 @@
-//! Another node with this node's key. Others only say that there is one; the proof is that this node's own key answers at an
-//! address that is not its own. As long as there is one it is dialled again and again, so that this node takes the place when it
-//! is gone.
+//! Another node with this node's key. Others only say that there is one; the proof is that this node's own key answers
+//! at an address that is not its own. As long as there is one it is dialled again and again, so that this node takes
+//! the place when it is gone.
 
 use std::cmp::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{Driver, Membership};
 use crate::twin::{NEXT_STEP, Twin};
 use crate::wire::Class;
-use crate::wire::peer::{dial_order, peer_id};
+use crate::wire::peer::{dial_order, peer_id, to_address};
 
 /// Dials in a row that fail until a twin counts as gone.
 const FAILURES_MAX: usize = 2;
@@ -38,6 +38,16 @@ pub(super) struct Suspicion {
     failures: usize,
     /// Addresses that this node has announced since it started: who answers there is itself.
     own: Vec<Address>,
+}
+
+impl Suspicion {
+    /// Where a record leads that was never this node's own. Two on different machines may both name the same private
+    /// address.
+    fn elsewhere(&self, record: &Peer) -> Vec<Multiaddr> {
+        let is_own =
+            |address: &Multiaddr| to_address(address).is_none_or(|address| self.own.contains(&address));
+        dial_order(record).into_iter().filter(|address| !is_own(address)).collect()
+    }
 }
 
 /// What a dial found out.
@@ -71,7 +81,7 @@ impl Driver {
     pub(super) fn told_of_twin(&mut self, record: Peer, signed: bool) {
         self.remember_own_addresses();
         let suspicion = &mut self.suspicion;
-        if record.addrs().iter().any(|address| suspicion.own.contains(address)) {
+        if suspicion.elsewhere(&record).is_empty() {
             return;
         }
         // One that answers is not forgotten for another that is only talked about.
@@ -92,7 +102,7 @@ impl Driver {
             return;
         }
         let Some(record) = &self.suspicion.record else { return };
-        let addresses = dial_order(record);
+        let addresses = self.suspicion.elsewhere(record);
         if addresses.is_empty() {
             return;
         }
@@ -147,7 +157,7 @@ impl Driver {
     }
 
     fn there_is_a_twin(&mut self, record: &Peer, address: &Multiaddr) {
-        let others = dial_order(record).into_iter().filter(|other| other != address);
+        let others = self.suspicion.elsewhere(record).into_iter().filter(|other| other != address);
         let before = self.twin.borrow().clone();
         let twin = Twin {
             name: self.local_peer.to_string(),
@@ -193,4 +203,29 @@ impl Driver {
 
 fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use chordage_dht::PeerInfo;
+
+    use super::*;
+
+    #[test]
+    fn what_was_ever_this_nodes_own_address_is_not_dialled() {
+        let parse = |text: &str| text.parse::<Multiaddr>().expect("valid");
+        let [loopback, before, theirs] =
+            ["/ip4/127.0.0.1/tcp/4700", "/ip4/192.168.1.5/tcp/4700", "/ip4/192.168.1.6/tcp/4700"].map(parse);
+        let address = |addr: &Multiaddr| to_address(addr).expect("short");
+        let record = |addrs: &[&Multiaddr]| -> Peer {
+            let addrs = addrs.iter().map(|addr| address(addr)).collect();
+            Arc::new(PeerInfo::new([1; 32], addrs, 1).expect("few addresses"))
+        };
+        let own = vec![address(&loopback), address(&before)];
+        let suspicion = Suspicion { own, ..Suspicion::default() };
+        assert_eq!(suspicion.elsewhere(&record(&[&loopback, &before])), []);
+        assert_eq!(suspicion.elsewhere(&record(&[&loopback, &theirs])), [theirs]);
+    }
 }

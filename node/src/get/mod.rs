@@ -32,7 +32,8 @@ pub enum GetError {
     /// The daemon is not part of a network.
     #[error("the daemon has not joined its network")]
     NotJoined,
-    /// Another daemon with the same key has this one's place in the network, so that it can read only what it holds itself.
+    /// Another daemon with the same key has this one's place in the network, so that few questions of this one are
+    /// answered.
     #[error("{0}")]
     Twin(String),
     /// A verify link names an object without the power to read it.

@@ -140,7 +140,8 @@ impl Behaviour {
         }
     }
 
-    /// Opens a stream on this very connection, if it is still there: of two peers with one key it leads to the right one.
+    /// Opens a stream on this very connection, if it is still there: of two peers with one key it leads to the right
+    /// one.
     pub(crate) fn open_on(&mut self, peer: PeerId, connection: ConnectionId, class: Class, reply: OpenReply) {
         if self.connected.get(&peer).is_some_and(|open| open.iter().any(|(open, _)| *open == connection)) {
             self.ask(peer, connection, Open { class, reply });

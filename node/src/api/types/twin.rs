@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A daemon with this daemon's key that runs elsewhere, as the copy of a data directory does. `twin` in `GET /v1/status`.
+/// A daemon with this daemon's key that runs elsewhere, as the copy of a data directory does. `twin` in `GET
+/// /v1/status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TwinStatus {
     /// Where it runs; the first is where it answers.
