@@ -31,7 +31,7 @@ pub(crate) struct ChaosArgs {
     #[arg(long, value_name = "M", default_value_t = 1.0)]
     minutes: f64,
     /// What happens to daemons
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values = ["kill", "stop", "corrupt", "blackout", "books", "clock", "drain"])]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values = ["kill", "stop", "corrupt", "blackout", "books", "clock", "twin", "drain"])]
     faults: Vec<FaultName>,
     /// How many daemons
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u16).range(2..=200))]
@@ -64,6 +64,8 @@ enum FaultName {
     Books,
     /// A clock that is off by up to five years
     Clock,
+    /// A copy of its data directory, run beside it for some seconds
+    Twin,
     /// Handing on what it holds, and leaving for good
     Drain,
 }
@@ -142,6 +144,7 @@ impl From<FaultName> for Fault {
             FaultName::Blackout => Fault::Blackout,
             FaultName::Books => Fault::Books,
             FaultName::Clock => Fault::Clock,
+            FaultName::Twin => Fault::Twin,
             FaultName::Drain => Fault::Drain,
         }
     }

@@ -16,6 +16,7 @@ mod end;
 mod keepers;
 mod report;
 mod storm;
+mod twin;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -78,6 +79,8 @@ pub enum Fault {
     Books,
     /// It is killed, and started again with a clock that is off by up to some years.
     Clock,
+    /// A copy of its data directory runs beside it for some seconds.
+    Twin,
     /// It hands on what it holds, leaves for good, and a new one takes its place.
     Drain,
 }

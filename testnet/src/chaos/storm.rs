@@ -6,6 +6,7 @@ use chordage_node::api::client::Client;
 use rand_chacha::ChaCha8Rng;
 use tokio::time::sleep;
 
+use super::twin::twin;
 use super::{ChaosError, Fault, Gone, IMPATIENT, World, below, damage, note_usable};
 use crate::network::{STATUS_TIMEOUTS, Testnet};
 use crate::wait::wait_until;
@@ -78,6 +79,7 @@ pub(super) async fn storm(
                 settings(IMPATIENT.to_owned())?;
                 started?;
             }
+            Fault::Twin => twin(net, world, victim).await?,
             Fault::Drain => {
                 drain(net, victim).await?;
                 gone.drained.push(victim);
