@@ -44,6 +44,16 @@ fn take(inner: &Inner) -> Result<Job, Duration> {
     Ok(job)
 }
 
+/// When to try again to make good what was damaged here; `None`: never.
+fn again_after(reason: &Unrepaired) -> Option<Duration> {
+    match reason {
+        // This daemon has just started, and does not know its neighbours yet.
+        Unrepaired::NobodyToAsk => Some(Duration::from_secs(2)),
+        Unrepaired::TooFewShards | Unrepaired::NoPlace => Some(Duration::from_secs(30)),
+        Unrepaired::NotNeeded | Unrepaired::Inconsistent | Unrepaired::Interrupted => None,
+    }
+}
+
 async fn work(inner: &Inner, job: Job) {
     let outcome = rebuild(inner, &job).await;
     let mut state = inner.state();
@@ -65,6 +75,13 @@ async fn work(inner: &Inner, job: Job) {
             tracing::info!(chunk = %job.chunk, lane = ?job.lane, shards = done.shards, "repaired");
         }
         Err((Unrepaired::NotNeeded, moved)) => state.stats.fetched_bytes += moved,
+        // No survey may come by for long: only this node knows of its damage.
+        Err((reason, moved)) if job.damaged != 0 && again_after(&reason).is_some() => {
+            state.stats.fetched_bytes += moved;
+            tracing::debug!(chunk = %job.chunk, %reason, "what was damaged here is not repaired yet");
+            let not_before = now().after(again_after(&reason).unwrap_or_default());
+            state.queue.offer(Job { not_before, ..job });
+        }
         Err((reason, moved)) => {
             state.stats.fetched_bytes += moved;
             state.stats.failed += 1;
