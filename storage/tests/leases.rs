@@ -11,7 +11,9 @@ mod disk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use chordage_storage::lease::{Claim, Claims, Dropped, Limits, NewClaim, ORPHAN, Reading, Rejected, Totals};
+use chordage_storage::lease::{
+    Claim, Claims, Dropped, Limits, Listed, NewClaim, ORPHAN, Reading, Rejected, Totals,
+};
 use chordage_storage::repair::Moment;
 use chordage_storage::{ChunkId, Writer};
 use disk::Disk;
@@ -111,9 +113,11 @@ fn what_a_writer_has_claimed_is_listed_page_by_page() {
     }
     assert_eq!(found, (0..200).filter(|number| number % 2 == 1).map(chunk).collect::<Vec<_>>());
     assert_eq!(pages, 4);
-    // However few it has, no page looks through everything.
+    // However few it has, no page looks through everything; and nothing is looked through for who has none.
+    claims.enter(seconds(0), &[claim(199, 3, 10, 0)], GRACE).unwrap();
     let page = claims.listed(writer(3), None, 2).unwrap();
     assert_eq!((page.claims.len(), page.next), (0, Some(chunk(64))));
+    assert_eq!(claims.listed(writer(4), None, 2).unwrap(), Listed::default());
 }
 
 #[test]

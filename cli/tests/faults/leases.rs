@@ -4,6 +4,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use chordage_testnet::wait_until;
+use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin};
 
@@ -22,9 +23,15 @@ expire = true
 enabled = false
 ";
 
-/// Two seconds after a put, in which holders make the claims durable that came with its shards. Nothing outside shows it.
-async fn claims_are_durable() {
-    tokio::time::sleep(Duration::from_secs(2)).await;
+/// Waits until the holders of all that a daemon keeps were asked for a whole lease: then they have written their claims down.
+async fn claims_are_durable(net: &Net, node: usize) {
+    const LEASE: u64 = 400 * 24 * 60 * 60;
+    let seconds = |kept: &Value, field: &str| kept[field].as_u64().unwrap();
+    let look = async || match net.keeps(node).await {
+        all if all.iter().all(|kept| seconds(kept, "until") - seconds(kept, "since") >= LEASE) => Ok(()),
+        all => Err(format!("it keeps {all:?}")),
+    };
+    wait_until("a whole lease is given", PATIENCE, look).await.unwrap();
 }
 
 #[tokio::test]
@@ -133,7 +140,7 @@ async fn what_was_forgotten_while_holders_were_off_is_freed_when_they_return() {
     let mut net = Net::with_settings(8, IMPATIENT).await;
     let doomed = net.put(0, "1/8", &net.random_file("doomed", 2 * MB, 1)).await;
     let kept = net.put(0, "2/6", &net.random_file("kept", MB / 10, 2)).await;
-    claims_are_durable().await;
+    claims_are_durable(&net, 0).await;
     let absent = [4, 5, 6, 7];
     net.net.kill(&absent).unwrap();
     net.net.wait_settled(PATIENCE).await.unwrap();

@@ -15,8 +15,8 @@ use crate::store::Store;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Between two steps: the writer of shards and the disk belong to others meanwhile.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Claims that came with shards are durable after so long at most. A daemon that is killed sooner keeps the shards as
-/// nobody's, and their writer cannot drop them.
+/// Claims that came with shards are durable after so long at most; at the end of a put its holders make them durable at
+/// once. A daemon that is killed sooner keeps the shards as nobody's for two periods of renewal.
 const CLAIMS_FLUSHED_AFTER: Duration = Duration::from_millis(500);
 /// How often the clock is written down. A crash turns it back by so much, and everything is kept so much longer.
 const FLUSH_EVERY: Duration = Duration::from_secs(60);

@@ -21,6 +21,8 @@ use crate::transfer::Transfer;
 
 /// How often it is looked whether somebody is there who was not asked yet.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// After so long all are asked again, if some did not answer: earlier versions do not know the question, and end the stream.
+const TRY_AGAIN: Duration = Duration::from_secs(60);
 /// How long one may take to answer one question.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a daemon that has just started may take to be part of its network.
@@ -57,11 +59,10 @@ async fn run(transfer: &Transfer) {
         }
         let Some(members) = members(transfer).await else { return };
         for peer in members.into_iter().filter(|peer| !asked.contains(&peer.id())).collect::<Vec<_>>() {
-            match recover_from(transfer, &peer).await {
-                Ok(()) => drop(asked.insert(peer.id())),
-                Err(error) => {
-                    tracing::debug!(peer = %peer.id(), %error, "a holder did not say what it keeps for this daemon");
-                }
+            asked.insert(peer.id());
+            if let Err(error) = recover_from(transfer, &peer).await {
+                tracing::debug!(peer = %peer.id(), %error, "a holder did not say what it keeps for this daemon");
+                all_again = all_again.min(Instant::now() + TRY_AGAIN);
             }
         }
         sleep(LOOK_EVERY).await;

@@ -11,6 +11,9 @@ use super::{Inner, now};
 /// Looks at the queue again after this at the latest.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// How long a daemon that knows nobody yet waits before it tries again to make good what was damaged on its disk.
+const START_PATIENCE: Duration = Duration::from_secs(2);
+
 pub(super) async fn run(inner: Arc<Inner>) {
     loop {
         match take(&inner) {
@@ -44,16 +47,6 @@ fn take(inner: &Inner) -> Result<Job, Duration> {
     Ok(job)
 }
 
-/// When to try again to make good what was damaged here; `None`: never.
-fn again_after(reason: &Unrepaired) -> Option<Duration> {
-    match reason {
-        // This daemon has just started, and does not know its neighbours yet.
-        Unrepaired::NobodyToAsk => Some(Duration::from_secs(2)),
-        Unrepaired::TooFewShards | Unrepaired::NoPlace => Some(Duration::from_secs(30)),
-        Unrepaired::NotNeeded | Unrepaired::Inconsistent | Unrepaired::Interrupted => None,
-    }
-}
-
 async fn work(inner: &Inner, job: Job) {
     let outcome = rebuild(inner, &job).await;
     let mut state = inner.state();
@@ -75,12 +68,9 @@ async fn work(inner: &Inner, job: Job) {
             tracing::info!(chunk = %job.chunk, lane = ?job.lane, shards = done.shards, "repaired");
         }
         Err((Unrepaired::NotNeeded, moved)) => state.stats.fetched_bytes += moved,
-        // No survey may come by for long: only this node knows of its damage.
-        Err((reason, moved)) if job.damaged != 0 && again_after(&reason).is_some() => {
-            state.stats.fetched_bytes += moved;
-            tracing::debug!(chunk = %job.chunk, %reason, "what was damaged here is not repaired yet");
-            let not_before = now().after(again_after(&reason).unwrap_or_default());
-            state.queue.offer(Job { not_before, ..job });
+        // The daemon has just started, and no survey may come by for long: only this node knows of its damage.
+        Err((Unrepaired::NobodyToAsk, _)) if job.damaged != 0 => {
+            state.queue.offer(Job { not_before: now().after(START_PATIENCE), ..job });
         }
         Err((reason, moved)) => {
             state.stats.fetched_bytes += moved;

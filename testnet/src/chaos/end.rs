@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chordage_node::api::client::Client;
 
-use super::{LEASE, World, keepers};
+use super::{LEASE, World};
 use crate::network::{STATUS_TIMEOUTS, Testnet};
 use crate::wait::wait_until;
 
@@ -13,11 +13,6 @@ const FREE_WAIT: Duration = LEASE.saturating_add(Duration::from_secs(60));
 
 /// Forgets everything that any daemon keeps, and notes what is stored all the same when every lease has ended.
 pub(super) async fn forget_everything(net: &Testnet, world: &World) {
-    keepers::forget_again(net, world).await;
-    let objects = std::mem::take(&mut world.state().objects);
-    for object in objects {
-        keepers::forget(world, object).await;
-    }
     let nothing = async || {
         let mut left = Vec::new();
         for index in net.living() {
