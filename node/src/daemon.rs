@@ -24,10 +24,7 @@ use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, Signer};
 use crate::found::Found;
 use crate::handle::{Inner, NodeHandle};
 use crate::identity::Identity;
-use crate::leases::{
-    HeldLeases, Keeping, confirm_in_background, count_lease_time, forget_in_background, free_in_background,
-    recover_in_background, renew_in_background,
-};
+use crate::leases::{HeldLeases, Keeping, start as start_leases};
 use crate::listen::{LISTEN_FILE, ListenError, listen, remember};
 use crate::put::{Planned, Standing};
 use crate::record::Versions;
@@ -212,12 +209,7 @@ impl Daemon {
             Repairer::start(transfer.clone(), metric, repair, ledger, damage, leaving.clone(), draining);
         let scrubber = Scrubber::start(transfer.store.clone(), dir.clone(), config.scrub, leaving.clone());
         watch_in_background(transfer.store.clone(), reserve, leaving.clone());
-        free_in_background(transfer.store.clone(), leaving.clone());
-        count_lease_time(transfer.clone(), knows_others, leaving.clone());
-        confirm_in_background(transfer.clone(), leaving.clone());
-        forget_in_background(transfer.clone(), leaving.clone());
-        recover_in_background(transfer.clone(), leaving.clone());
-        renew_in_background(transfer.clone(), dir.clone(), leaving.clone());
+        start_leases(&transfer, &dir, knows_others, &leaving);
         let handle = NodeHandle {
             inner: Arc::new(Inner {
                 transfer,

@@ -34,10 +34,9 @@ pub(crate) enum Question {
     /// Which shards are held?
     Has,
     /// Keep what is held of them; which shards are that?
-    Claim { claim: Claim, said: u64 },
-    /// The same, for somebody who waits: once there are as many shards of each chunk as a put waits for, nobody is waited for
+    /// `soon`: somebody waits, so that once there are as many shards of each chunk as a put waits for, nobody is waited for
     /// longer than a moment.
-    ClaimSoon { claim: Claim, said: u64 },
+    Claim { claim: Claim, said: u64, soon: bool },
 }
 
 /// What was found of one chunk.
@@ -71,8 +70,8 @@ impl<'a> Windows<'a> {
     pub(crate) async fn of(&mut self, chunks: &[(ChunkId, u8)]) -> Option<Vec<Window>> {
         let mut windows = Vec::with_capacity(chunks.len());
         for (chunk, n) in chunks {
-            // The book knows n only. Another k changes no more than who is asked first where there are zones.
-            let code = Redundancy::new(n.saturating_mul(2).div_ceil(5).max(1), *n).ok()?;
+            // Another k changes no more than who is asked first where there are zones.
+            let code = likely_code(*n)?;
             windows.push((*chunk, *n, self.arcs.window(self.transfer, *chunk, code).await?));
         }
         Some(windows)
@@ -110,7 +109,7 @@ pub(crate) async fn ask_holders(
             })
             .buffer_unordered(PARALLEL);
         loop {
-            let soon = matches!(question, Question::ClaimSoon { .. })
+            let soon = matches!(question, Question::Claim { soon: true, .. })
                 && windows
                     .iter()
                     .all(|(chunk, n, _)| found.get(chunk).is_some_and(|it| it.shards() >= enough(*n)));
@@ -131,10 +130,14 @@ pub(crate) async fn ask_holders(
     found.into_iter().map(|(chunk, found)| (chunk, found.shards())).collect()
 }
 
-/// As many shards as a put waits for, by the code that suits so many: the book knows n only.
+/// The code that a put chooses by itself with so many shards: the book knows n only. `None` if there is none with that many.
+fn likely_code(n: u8) -> Option<Redundancy> {
+    Redundancy::new(n.saturating_mul(2).div_ceil(5).max(1), n).ok()
+}
+
+/// As many shards as a put waits for.
 pub(super) fn enough(n: u8) -> u8 {
-    let k = n.saturating_mul(2).div_ceil(5).max(1);
-    Redundancy::new(k, n).map_or(n, Redundancy::write_quorum)
+    likely_code(n).map_or(n, Redundancy::write_quorum)
 }
 
 /// What one node answers; nothing when it is silent or refuses.
@@ -143,10 +146,8 @@ async fn ask_one(transfer: &Transfer, peer: &Peer, chunks: &[ChunkId], question:
     let answer = match (question, transfer.is_local(peer)) {
         (Question::Has, true) => store.has(chunks.to_vec()).await.ok(),
         (Question::Has, false) => client.has(peer, chunks, Instant::now() + ANSWER_TIMEOUT).await.ok(),
-        (Question::Claim { claim, said } | Question::ClaimSoon { claim, said }, true) => {
-            store.claim(claim, said, chunks.to_vec()).await.ok()
-        }
-        (Question::Claim { claim, said } | Question::ClaimSoon { claim, said }, false) => {
+        (Question::Claim { claim, said, .. }, true) => store.claim(claim, said, chunks.to_vec()).await.ok(),
+        (Question::Claim { claim, said, .. }, false) => {
             let deadline = Instant::now() + WRITE_TIMEOUT;
             let mut granted = client.claim(peer, claim, said, chunks, deadline).await;
             if let Ok(Err(Refusal::Claim(Rejected::LeaseTooLong))) = granted

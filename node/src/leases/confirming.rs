@@ -4,13 +4,11 @@
 //! The book knows what is not confirmed yet, so that it is asked for again after a failure and after a restart.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use chordage_storage::ChunkId;
 use chordage_storage::lease::{Claim, KeptState};
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
 use super::ask::enough;
 use super::renewal::left;
@@ -37,8 +35,7 @@ pub(super) async fn claim(
     let mut held = BTreeMap::new();
     for some in chunks.chunks(HAS_MAX) {
         let said = transfer.keeping.said();
-        let question =
-            if soon { Question::ClaimSoon { claim, said } } else { Question::Claim { claim, said } };
+        let question = Question::Claim { claim, said, soon };
         let windows = Windows::new(transfer).await?.of(some).await?;
         held.extend(ask_holders(transfer, windows, question).await);
     }
@@ -63,18 +60,8 @@ pub(super) async fn confirm(
     held
 }
 
-/// Confirms what is not confirmed yet until the daemon leaves.
-pub(crate) fn confirm_in_background(transfer: Arc<Transfer>, leaving: CancellationToken) {
-    let task = async move {
-        tokio::select! {
-            () = leaving.cancelled() => {}
-            () = run(&transfer) => {}
-        }
-    };
-    tokio::spawn(task);
-}
-
-async fn run(transfer: &Transfer) {
+/// Confirms what is not confirmed yet, for ever.
+pub(super) async fn run(transfer: &Transfer) {
     let longest = Duration::from_secs(transfer.keeping.config().unfinished().into()) / 4;
     let mut wait = TRY_AGAIN;
     loop {

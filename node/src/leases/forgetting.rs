@@ -2,7 +2,6 @@
 //! whoever was absent is told when it is there again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use chordage_dht::{NodeId, Peer};
@@ -10,7 +9,6 @@ use chordage_storage::ChunkId;
 use chordage_storage::lease::{Keeps, KeptState};
 use futures::stream::{self, StreamExt};
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
 
 use super::Windows;
 use crate::clock::wall_clock;
@@ -32,17 +30,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// What is forgotten is remembered for so long: longer than any holder grants a lease by default.
 const REMEMBERED: Duration = Duration::from_secs(430 * 24 * 60 * 60);
 
-/// Forgets until the daemon leaves.
-pub(crate) fn forget_in_background(transfer: Arc<Transfer>, leaving: CancellationToken) {
-    let task = async move {
-        tokio::select! {
-            () = leaving.cancelled() => {}
-            () = run(&transfer) => {}
-        }
-    };
-    tokio::spawn(task);
-}
-
 /// Who has been told everything that is forgotten, in this run of the daemon.
 #[derive(Default)]
 struct Told {
@@ -60,7 +47,8 @@ struct Telling {
     unfound: bool,
 }
 
-async fn run(transfer: &Transfer) {
+/// Forgets, for ever.
+pub(super) async fn run(transfer: &Transfer) {
     let mut told = Told::default();
     let period = Duration::from_secs(transfer.keeping.config().renew_seconds.into());
     let mut all_again = Instant::now() + period;

@@ -7,7 +7,6 @@ use std::time::Duration;
 use chordage_storage::{ChunkId, ShardKey};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
 
 use crate::store::Store;
 
@@ -60,20 +59,8 @@ impl Freeing {
     }
 }
 
-/// Frees and adopts until the daemon leaves.
-pub(crate) fn free_in_background(store: Store, leaving: CancellationToken) {
-    let task = async move {
-        tokio::select! {
-            () = leaving.cancelled() => {}
-            () = adopt(&store) => {}
-            () = run(&store) => {}
-            () = make_durable(&store) => {}
-        }
-    };
-    tokio::spawn(task);
-}
-
-async fn run(store: &Store) {
+/// Frees, for ever.
+pub(super) async fn run(store: &Store) {
     let mut flushed = Instant::now();
     let mut freed_any = false;
     loop {
@@ -110,7 +97,7 @@ async fn run(store: &Store) {
 }
 
 /// Makes claims durable soon after they were entered, many with one sync: a put does not wait for it.
-async fn make_durable(store: &Store) {
+pub(super) async fn make_durable(store: &Store) {
     loop {
         store.freeing().inner.entered.notified().await;
         sleep(CLAIMS_FLUSHED_AFTER).await;
@@ -120,7 +107,7 @@ async fn make_durable(store: &Store) {
 
 /// Looks through everything held, now and once a day, and gives what nobody claims a claim that is nobody's. Until it
 /// has come by, nothing unclaimed is freed: only chunks whose last claim has ended are.
-async fn adopt(store: &Store) {
+pub(super) async fn adopt(store: &Store) {
     loop {
         let mut adopted = 0;
         let mut after: Option<ShardKey> = None;

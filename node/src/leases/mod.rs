@@ -15,6 +15,7 @@
 //! What it all means, and what is done when in doubt, is decided in [`chordage_storage::lease`].
 
 mod ask;
+mod background;
 mod confirming;
 mod forgetting;
 mod freeing;
@@ -30,15 +31,11 @@ use chordage_storage::Writer;
 use chordage_storage::lease::{Claim, Limits, MAX_WRITERS, Rejected};
 
 pub(crate) use self::ask::{Question, Window, Windows, ask_holders};
-pub(crate) use self::confirming::confirm_in_background;
-pub(crate) use self::forgetting::forget_in_background;
-pub(crate) use self::freeing::{Freeing, free_in_background};
+pub(crate) use self::background::start;
+pub(crate) use self::freeing::Freeing;
 pub(crate) use self::held::{Claimed, Freed, HeldLeases, Put};
 pub(crate) use self::keeping::{ForgetError, Keeping};
-pub(crate) use self::presence::count_lease_time;
 pub(crate) use self::promise::{KeepError, Promise, Promised};
-pub(crate) use self::recovering::recover_in_background;
-pub(crate) use self::renewal::renew_in_background;
 pub use self::settings::LeaseConfig;
 
 /// Who wants a shard kept, as whoever brings it says. With nobody's claim it is kept until its writer has had time to

@@ -5,14 +5,12 @@
 //! of its own, until its user has kept the objects again by their links.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use chordage_dht::{NodeId, Peer};
 use chordage_storage::lease::RECOVERED;
 use chordage_storage::{ChunkId, Writer};
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
 
 use super::{Question, Windows, ask_holders};
 use crate::clock::wall_clock;
@@ -34,18 +32,8 @@ const RECOVERED_MAX: u64 = 1 << 20;
 /// Holders, of this daemon's own choice, that have to show a shard of what is recovered. A single one may have made it up.
 const WITNESSES: u8 = 2;
 
-/// Recovers until the daemon leaves.
-pub(crate) fn recover_in_background(transfer: Arc<Transfer>, leaving: CancellationToken) {
-    let task = async move {
-        tokio::select! {
-            () = leaving.cancelled() => {}
-            () = run(&transfer) => {}
-        }
-    };
-    tokio::spawn(task);
-}
-
-async fn run(transfer: &Transfer) {
+/// Recovers as long as the daemon is there.
+pub(super) async fn run(transfer: &Transfer) {
     let period = Duration::from_secs(transfer.keeping.config().renew_seconds.into());
     let mut asked: BTreeSet<NodeId> = BTreeSet::new();
     let mut all_again = Instant::now() + period;

@@ -9,7 +9,6 @@ use chordage_storage::ChunkId;
 use chordage_storage::lease::{Claim, NeededChunk};
 use chordage_storage::repair::Moment;
 use tokio::time::{Instant, sleep, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 use super::{Question, Windows, ask_holders};
 use crate::clock::wall_clock;
@@ -36,18 +35,8 @@ struct Place {
     after: Option<ChunkId>,
 }
 
-/// Renews until the daemon leaves.
-pub(crate) fn renew_in_background(transfer: Arc<Transfer>, dir: Arc<DataDir>, leaving: CancellationToken) {
-    let task = async move {
-        tokio::select! {
-            () = leaving.cancelled() => {}
-            () = run(&transfer, &dir) => {}
-        }
-    };
-    tokio::spawn(task);
-}
-
-async fn run(transfer: &Transfer, dir: &Arc<DataDir>) {
+/// Renews, for ever.
+pub(super) async fn run(transfer: &Transfer, dir: &Arc<DataDir>) {
     let period = Duration::from_secs(transfer.keeping.config().renew_seconds.into());
     let place = dir.read(PLACE_FILE).ok().flatten().unwrap_or_default();
     let place = parse(&String::from_utf8_lossy(&place));
@@ -134,7 +123,7 @@ async fn renew(transfer: &Transfer, chunks: Vec<NeededChunk>) -> Option<u64> {
     for (retain_seconds, chunks) in by_retention {
         let (claim, said) = (keeping.claim(retain_seconds), keeping.said());
         let asked = windows.of(&chunks).await?;
-        let held = ask_holders(transfer, asked, Question::Claim { claim, said }).await;
+        let held = ask_holders(transfer, asked, Question::Claim { claim, said, soon: false }).await;
         let nobody: Vec<(ChunkId, u8)> = chunks
             .iter()
             .filter(|(chunk, _)| held.get(chunk).is_none_or(|held| *held == 0))
@@ -148,7 +137,7 @@ async fn renew(transfer: &Transfer, chunks: Vec<NeededChunk>) -> Option<u64> {
         // shortened by asking for less.
         let claim = Claim { retain_seconds: 0, ..claim };
         let asked = windows.of(&nobody).await?;
-        let held = ask_holders(transfer, asked, Question::Claim { claim, said }).await;
+        let held = ask_holders(transfer, asked, Question::Claim { claim, said, soon: false }).await;
         short += held.values().filter(|held| **held == 0).count() as u64;
     }
     Some(short)
