@@ -1,9 +1,10 @@
 //! `chordage testnet chaos`.
 
-use std::path::PathBuf;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use chordage_testnet::chaos::{self, ChaosPlan, ChaosReport, Fault, IMPATIENT};
+use chordage_testnet::chaos::{self, ChaosPlan, ChaosReport, Fault, IMPATIENT, seclusion};
 use chordage_testnet::{Plan, Testnet};
 use clap::{Args, ValueEnum};
 
@@ -30,8 +31,8 @@ pub(crate) struct ChaosArgs {
     /// No storm begins after so many minutes
     #[arg(long, value_name = "M", default_value_t = 1.0)]
     minutes: f64,
-    /// What happens to daemons
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values = ["kill", "stop", "corrupt", "blackout", "books", "clock", "twin", "drain"])]
+    /// What happens to daemons [default: everything that this system allows]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
     faults: Vec<FaultName>,
     /// How many daemons
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u16).range(2..=200))]
@@ -48,6 +49,9 @@ pub(crate) struct ChaosArgs {
     /// Directory for the network [default: a temporary one, removed unless something was wrong]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Says that this process runs in a network and a view of the file systems of its own
+    #[arg(long, hide = true)]
+    secluded: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -68,6 +72,24 @@ enum FaultName {
     Twin,
     /// Handing on what it holds, and leaving for good
     Drain,
+    /// A segment cut short while it runs
+    Cut,
+    /// Answers that come late: it stands still for most of the time
+    Slow,
+    /// A full disk
+    Fill,
+    /// No packet to it or from it
+    Isolate,
+    /// No packet to it, while what it says is heard
+    OneWay,
+    /// One in ten of its packets lost
+    Loss,
+    /// Its large packets lost
+    Narrow,
+    /// Its TCP lost
+    NoTcp,
+    /// Its QUIC lost
+    NoQuic,
 }
 
 /// Runs the command. The network ends with it.
@@ -76,6 +98,17 @@ pub(crate) async fn run(
     program: PathBuf,
     printer: &Printer,
 ) -> Result<ExitStatus, CliError> {
+    let faults = match choose(&args) {
+        Ok(Choice::Here(faults)) => faults,
+        Ok(Choice::Secluded) => return Err(seclude(&program)),
+        Err(error) => return Err(error),
+    };
+    if args.secluded {
+        let unable = |problem| CliError::new(ExitStatus::Internal, "no_seclusion", problem);
+        seclusion::prepare().map_err(unable)?;
+    } else if args.faults.is_empty() {
+        printer.tell("without full disks and lost packets, which this system does not let its users have");
+    }
     let place = |path: &std::path::Path, error: &std::io::Error| CliError::file("create", path, error);
     let temporary = tempfile::Builder::new().prefix("chordage-chaos-").tempdir();
     let temporary = temporary.map_err(|error| place(&std::env::temp_dir(), &error))?;
@@ -90,31 +123,30 @@ pub(crate) async fn run(
         args.seed,
         human::count(args.nodes.into(), "daemon", "daemons")
     ));
-    let mut net = Testnet::start(plan).await?;
+    let net = Testnet::start(plan).await?;
     let settled = net.wait_settled(SETTLE_WAIT).await;
     settled.map_err(|error| CliError::new(ExitStatus::Deadline, "not_settled", error))?;
     let chaos = ChaosPlan {
         seed: args.seed,
         duration: Duration::from_secs_f64((args.minutes * 60.0).clamp(0.0, 1e6)),
-        faults: args.faults.iter().map(|fault| Fault::from(*fault)).collect(),
+        faults,
         redundancy: args.redundancy.clone(),
         hits_max: args.hits.min(usize::from(args.nodes) - 1),
         clients: args.clients.clamp(1, 64),
         settings,
         object_bytes_max: 3 << 20,
+        secluded: args.secluded,
     };
-    let outcome = chaos::run(&mut net, &program, chaos).await;
+    let outcome = chaos::run(net, &program, chaos).await;
     let again = format!("chordage testnet chaos --seed {} (with the same flags)", args.seed);
     let kept = |error: CliError| error.state(format!("what is left is in {}", base.display())).hint(&again);
     let report = match outcome {
         Ok(report) => report,
         Err(error) => {
-            drop(net);
             keep(temporary, args.dir.is_none());
             return Err(kept(CliError::new(ExitStatus::Internal, "chaos", error)));
         }
     };
-    drop(net);
     if printer.is_json() {
         printer.json(&report)?;
     } else {
@@ -127,6 +159,42 @@ pub(crate) async fn run(
     }
     keep(temporary, args.dir.is_none());
     Err(kept(CliError::new(ExitStatus::Internal, "chaos", "not everything was as it has to be")))
+}
+
+/// Which faults to let loose, and where.
+enum Choice {
+    Here(Vec<Fault>),
+    /// By this command again, in a seclusion.
+    Secluded,
+}
+
+fn choose(args: &ChaosArgs) -> Result<Choice, CliError> {
+    let named = args.faults.iter().map(|fault| Fault::from(*fault));
+    let all = FaultName::value_variants().iter().map(|fault| Fault::from(*fault));
+    let faults: Vec<Fault> = if args.faults.is_empty() { all.collect() } else { named.collect() };
+    if args.secluded || !faults.iter().any(|fault| fault.needs_seclusion()) {
+        return Ok(Choice::Here(faults));
+    }
+    match seclusion::available() {
+        Ok(()) => Ok(Choice::Secluded),
+        Err(_) if args.faults.is_empty() => {
+            Ok(Choice::Here(faults.into_iter().filter(|fault| !fault.needs_seclusion()).collect()))
+        }
+        Err(problem) => Err(CliError::new(
+            ExitStatus::Usage,
+            "no_seclusion",
+            format!("some of these faults need a network and file systems of one's own: {problem}"),
+        )
+        .state("nothing was started")
+        .hint("install util-linux, iproute2 and nftables, allow user namespaces, or name other --faults")),
+    }
+}
+
+/// Becomes this command in a seclusion; returns why that failed.
+fn seclude(program: &Path) -> CliError {
+    let mut command = seclusion::unshare();
+    command.arg(program).args(std::env::args_os().skip(1)).arg("--secluded");
+    CliError::new(ExitStatus::Internal, "no_seclusion", command.exec())
 }
 
 fn keep(temporary: tempfile::TempDir, used: bool) {
@@ -146,6 +214,15 @@ impl From<FaultName> for Fault {
             FaultName::Clock => Fault::Clock,
             FaultName::Twin => Fault::Twin,
             FaultName::Drain => Fault::Drain,
+            FaultName::Cut => Fault::Cut,
+            FaultName::Slow => Fault::Slow,
+            FaultName::Fill => Fault::Fill,
+            FaultName::Isolate => Fault::Isolate,
+            FaultName::OneWay => Fault::OneWay,
+            FaultName::Loss => Fault::Loss,
+            FaultName::Narrow => Fault::Narrow,
+            FaultName::NoTcp => Fault::NoTcp,
+            FaultName::NoQuic => Fault::NoQuic,
         }
     }
 }
@@ -156,10 +233,11 @@ fn describe(report: &ChaosReport) -> Vec<String> {
     let refused: Vec<String> = report.refused.iter().map(|(code, count)| format!("{count} {code}")).collect();
     let mut lines = vec![
         format!(
-            "storms     {} in {}: {}; {} replaced by new ones",
+            "storms     {} in {}: {}; {} lost, {} replaced by new ones",
             report.storms,
             human::seconds(report.seconds),
             faults.join(", "),
+            human::count(report.lost_packets, "packet", "packets"),
             human::count(report.replaced, "daemon", "daemons")
         ),
         format!(

@@ -1,5 +1,5 @@
-//! Chaos: daemons are killed, frozen, drained and their disks damaged while clients put, get, keep and forget, and a checker
-//! knows every byte that was acknowledged, and what must be gone.
+//! Chaos: daemons are killed, frozen, drained, cut off and their disks filled and damaged while clients put, get, keep and
+//! forget, and a checker knows every byte that was acknowledged, and what must be gone.
 //!
 //! A run is a sequence of storms. In each, faults hit random daemons, but no more of them than every acknowledged object
 //! can bear: one that was acknowledged has a write quorum of shards, so that all but k of these may be hit. Then what was
@@ -12,12 +12,16 @@
 
 mod client;
 mod damage;
+mod disks;
 mod end;
 mod keepers;
+mod links;
 mod report;
+pub mod seclusion;
 mod storm;
 mod twin;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -83,6 +87,32 @@ pub enum Fault {
     Twin,
     /// It hands on what it holds, leaves for good, and a new one takes its place.
     Drain,
+    /// A segment file of it is cut short while it runs.
+    Cut,
+    /// Its answers come late: it stands still for most of the time.
+    Slow,
+    /// Its disk is full.
+    Fill,
+    /// No packet goes to it or comes from it.
+    Isolate,
+    /// No packet goes to it; what it says is heard.
+    OneWay,
+    /// One in ten of its packets is lost.
+    Loss,
+    /// Its packets are lost when they are large.
+    Narrow,
+    /// Its TCP is lost, and QUIC is not.
+    NoTcp,
+    /// Its QUIC is lost, and TCP is not.
+    NoQuic,
+}
+
+impl Fault {
+    /// Whether it needs a network and a view of the file systems of its own, see [`seclusion`].
+    pub fn needs_seclusion(self) -> bool {
+        use Fault::*;
+        matches!(self, Fill | Isolate | OneWay | Loss | Narrow | NoTcp | NoQuic)
+    }
 }
 
 /// What to do to a network, and for how long.
@@ -104,6 +134,8 @@ pub struct ChaosPlan {
     pub settings: PathBuf,
     /// Bytes of the largest object.
     pub object_bytes_max: usize,
+    /// Whether this process runs in a [`seclusion`], which some faults need.
+    pub secluded: bool,
 }
 
 /// Why a run could not be carried through. What was learnt until then is lost; the network's logs are kept.
@@ -134,6 +166,12 @@ pub enum ChaosError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// Packets could not be made to be lost.
+    #[error("cannot change which packets are lost: {problem}")]
+    Links {
+        /// What the system said.
+        problem: String,
+    },
     /// A disk could not be damaged.
     #[error("cannot damage {}: {error}", path.display())]
     Damage {
@@ -158,6 +196,8 @@ struct Shared {
     objects: Vec<Object>,
     /// Those that were forgotten, with the keepers that could not be told yet.
     to_forget: Vec<Object>,
+    /// Data directories of daemons whose disks are small.
+    small_disks: BTreeMap<usize, PathBuf>,
     report: ChaosReport,
     over: bool,
 }
@@ -184,30 +224,46 @@ impl World {
     }
 }
 
-/// Daemons that ended in a storm.
+/// What a storm leaves to be mended.
 #[derive(Default)]
-struct Gone {
+struct Harm {
     killed: Vec<usize>,
     /// These are not started again.
     drained: Vec<usize>,
+    slow: Vec<links::Slow>,
+    /// Those with full disks.
+    full: Vec<usize>,
+    /// Packets are lost.
+    links: bool,
 }
 
-/// Lets chaos loose on a network that has settled and whose daemons have settings like [`IMPATIENT`].
-pub async fn run(net: &mut Testnet, program: &Path, plan: ChaosPlan) -> Result<ChaosReport, ChaosError> {
-    let started = Instant::now();
-    let mut random = ChaCha8Rng::seed_from_u64(plan.seed);
-    let (duration, clients) = (plan.duration, plan.clients);
+/// Lets chaos loose on a network that has settled and whose daemons have settings like [`IMPATIENT`]. The network ends with
+/// it; its directory stays.
+pub async fn run(mut net: Testnet, program: &Path, plan: ChaosPlan) -> Result<ChaosReport, ChaosError> {
     let report = ChaosReport { seed: plan.seed, ..ChaosReport::default() };
     let state = Mutex::new(Shared { report, ..Shared::default() });
     let world = Arc::new(World { program: program.to_owned(), plan, state });
-    note_usable(net, &world);
+    let outcome = storms(&mut net, &world).await;
+    drop(net);
+    disks::take_back(world.state().small_disks.values())?;
+    outcome
+}
+
+async fn storms(net: &mut Testnet, world: &Arc<World>) -> Result<ChaosReport, ChaosError> {
+    let mut random = ChaCha8Rng::seed_from_u64(world.plan.seed);
+    if world.plan.secluded {
+        disks::give(net, world, &net.living()).await?;
+        net.wait_settled(HEAL_WAIT).await?;
+    }
+    let started = Instant::now();
+    note_usable(net, world);
     let mut working = JoinSet::new();
-    for number in 0..clients {
+    for number in 0..world.plan.clients {
         working.spawn(client::work(world.clone(), number as u64));
     }
-    while started.elapsed() < duration {
-        let gone = storm::storm(net, &world, &mut random).await?;
-        heal(net, &world, &mut random, &gone).await?;
+    while started.elapsed() < world.plan.duration {
+        let harm = storm::storm(net, world, &mut random).await?;
+        heal(net, world, &mut random, harm).await?;
         world.state().report.storms += 1;
     }
     world.state().over = true;
@@ -216,8 +272,8 @@ pub async fn run(net: &mut Testnet, program: &Path, plan: ChaosPlan) -> Result<C
             std::panic::resume_unwind(error.into_panic());
         }
     }
-    client::read_everything(&world).await;
-    end::forget_everything(net, &world).await;
+    client::read_everything(world).await;
+    end::forget_everything(net, world).await;
     let mut report = std::mem::take(&mut world.state().report);
     report.seconds = started.elapsed().as_secs_f64();
     Ok(report)
@@ -233,17 +289,33 @@ async fn heal(
     net: &mut Testnet,
     world: &World,
     random: &mut ChaCha8Rng,
-    gone: &Gone,
+    harm: Harm,
 ) -> Result<(), ChaosError> {
+    for slow in harm.slow {
+        slow.end().await;
+    }
     for index in net.living() {
         net.thaw(index)?;
     }
+    if harm.links {
+        let lost = seclusion::clear_rules().map_err(|problem| ChaosError::Links { problem })?;
+        world.state().report.lost_packets += lost;
+    }
+    for index in harm.full {
+        let dir = net.data_dir(index);
+        damage::make_room(&dir).map_err(|error| ChaosError::Damage { path: dir, error })?;
+    }
     let (mut replaced, restarted): (Vec<usize>, Vec<usize>) =
-        gone.killed.iter().partition(|_| below(random, 2) == 0);
-    replaced.extend(&gone.drained);
+        harm.killed.iter().partition(|_| below(random, 2) == 0);
+    replaced.extend(&harm.drained);
     net.restart(&restarted).await?;
     if !replaced.is_empty() {
-        net.grow(net.len() + replaced.len()).await?;
+        let first = net.len();
+        net.grow(first + replaced.len()).await?;
+        if world.plan.secluded {
+            let new: Vec<usize> = (first..net.len()).collect();
+            disks::give(net, world, &new).await?;
+        }
         world.state().report.replaced += replaced.len() as u64;
     }
     net.wait_settled(HEAL_WAIT).await?;

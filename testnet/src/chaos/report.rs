@@ -19,6 +19,8 @@ pub struct ChaosReport {
     pub faults: BTreeMap<Fault, u64>,
     /// Bytes flipped on disks.
     pub flipped_bytes: u64,
+    /// Packets that were lost.
+    pub lost_packets: u64,
     /// Books that were damaged, by name.
     pub damaged_books: BTreeMap<&'static str, u64>,
     /// Daemons that were killed or drained and replaced by new ones.

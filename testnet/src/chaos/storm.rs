@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use tokio::time::sleep;
 
 use super::twin::twin;
-use super::{ChaosError, Fault, Gone, IMPATIENT, World, below, damage, note_usable};
+use super::{ChaosError, Fault, Harm, IMPATIENT, World, below, damage, links, note_usable};
 use crate::network::{STATUS_TIMEOUTS, Testnet};
 use crate::wait::wait_until;
 
@@ -16,30 +16,32 @@ const DRAIN_WAIT: Duration = Duration::from_secs(60);
 /// How far a clock may be off, and the seconds of a year.
 const CLOCK_YEARS_MAX: usize = 5;
 const YEAR: i64 = 365 * 24 * 60 * 60;
+/// How long a storm lasts at most after its last hit: some of these are noticed after seconds only.
+const LASTS_MAX: Duration = Duration::from_secs(12);
 /// How long it may take to leave.
 const LEAVE_WAIT: Duration = Duration::from_secs(20);
 
-/// Hits daemons, each at most once, with pauses in between. Returns those that are gone.
+/// Hits daemons, each at most once, with pauses in between. Returns those that are harm.
 pub(super) async fn storm(
     net: &mut Testnet,
     world: &World,
     random: &mut ChaCha8Rng,
-) -> Result<Gone, ChaosError> {
+) -> Result<Harm, ChaosError> {
     let hits = 1 + below(random, world.plan.hits_max.max(1));
     let mut untouched = net.living();
-    let mut gone = Gone::default();
+    let mut harm = Harm::default();
     for _ in 0..hits {
         sleep(Duration::from_millis(200 + below(random, 2000) as u64)).await;
         // Somebody has to be there to talk to.
         if untouched.len() <= 1 {
             break;
         }
-        let victim = untouched.swap_remove(below(random, untouched.len()));
         let fault = world.plan.faults[below(random, world.plan.faults.len())];
+        let Some(victim) = choose(&mut untouched, world, fault, random) else { continue };
         match fault {
             Fault::Kill => {
                 net.kill(&[victim])?;
-                gone.killed.push(victim);
+                harm.killed.push(victim);
             }
             Fault::Stop => net.freeze(victim)?,
             Fault::Corrupt => {
@@ -82,13 +84,38 @@ pub(super) async fn storm(
             Fault::Twin => twin(net, world, victim).await?,
             Fault::Drain => {
                 drain(net, victim).await?;
-                gone.drained.push(victim);
+                harm.drained.push(victim);
+            }
+            Fault::Cut => {
+                let shards = net.data_dir(victim).join("shards");
+                damage::cut(&shards, random).map_err(|error| ChaosError::Damage { path: shards, error })?;
+            }
+            Fault::Slow => harm.slow.extend(net.process(victim).map(links::Slow::begin)),
+            Fault::Fill => {
+                let dir = net.data_dir(victim);
+                damage::fill(&dir).map_err(|error| ChaosError::Damage { path: dir, error })?;
+                harm.full.push(victim);
+            }
+            Fault::Isolate | Fault::OneWay | Fault::Loss | Fault::Narrow | Fault::NoTcp | Fault::NoQuic => {
+                harm.links = true;
+                links::hit(net, victim, fault).await?;
             }
         }
         *world.state().report.faults.entry(fault).or_default() += 1;
         note_usable(net, world);
     }
-    Ok(gone)
+    sleep(Duration::from_millis(below(random, LASTS_MAX.as_millis() as usize) as u64)).await;
+    Ok(harm)
+}
+
+/// Takes a daemon for a fault out of those that were not hit, if one of them is fit for it.
+fn choose(untouched: &mut Vec<usize>, world: &World, fault: Fault, random: &mut ChaCha8Rng) -> Option<usize> {
+    let small = &world.state().small_disks;
+    let fit = |index: &usize| fault != Fault::Fill || small.contains_key(index);
+    let fits: Vec<usize> = untouched.iter().copied().filter(fit).collect();
+    let victim = *fits.get(below(random, fits.len().max(1)))?;
+    untouched.retain(|index| *index != victim);
+    Some(victim)
 }
 
 /// Has a daemon hand on what it holds, and leave.
