@@ -9,8 +9,7 @@ use chordage_storage::catalog::Catalog;
 use chordage_storage::lease::Keeps;
 use chordage_storage::repair::Ledger;
 use chordage_storage::store::Reserve;
-use chordage_storage::{ConvergenceSecret, OpenError, ShardKey, ShardStore, StoreConfig};
-use tokio::sync::mpsc;
+use chordage_storage::{ConvergenceSecret, OpenError, ShardStore, StoreConfig};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -119,7 +118,7 @@ impl Daemon {
         if identity.is_new {
             tracing::info!(path = %dir.join("key").display(), "made a new key: to all others this daemon is a new one");
         }
-        let (store, damage) = open_store(&dir, &config, &mut found)?;
+        let store = open_store(&dir, &config, &mut found)?;
         let keeps = open_keeps(&dir)?;
         found.opened("keeps/keeps.redb", keeps.begun_anew() > 0);
         let ledger =
@@ -205,8 +204,7 @@ impl Daemon {
         });
         // Who holds nothing looks after nothing.
         let repair = RepairConfig { enabled: config.repair.enabled && !is_client, ..config.repair };
-        let repairer =
-            Repairer::start(transfer.clone(), metric, repair, ledger, damage, leaving.clone(), draining);
+        let repairer = Repairer::start(transfer.clone(), metric, repair, ledger, leaving.clone(), draining);
         let scrubber = Scrubber::start(transfer.store.clone(), dir.clone(), config.scrub, leaving.clone());
         watch_in_background(transfer.store.clone(), reserve, leaving.clone());
         start_leases(&transfer, &dir, knows_others, &leaving);
@@ -281,11 +279,7 @@ fn book<T>(path: &Path, opened: std::io::Result<Option<T>>) -> Result<T, StartEr
     opened.map_err(|error| failed(error.to_string()))?.ok_or_else(|| failed("it is in use".to_owned()))
 }
 
-fn open_store(
-    dir: &DataDir,
-    config: &Config,
-    found: &mut Found,
-) -> Result<(Store, mpsc::Receiver<ShardKey>), StartError> {
+fn open_store(dir: &DataDir, config: &Config, found: &mut Found) -> Result<Store, StartError> {
     let path = dir.join("shards");
     let shards = ShardStore::open(&path, StoreConfig::with_quota(config.quota_bytes))
         .map_err(|source| StartError::Store { path, source })?;
@@ -295,8 +289,8 @@ fn open_store(
     let path = dir.join("claims");
     let leases = book(&path, HeldLeases::open(&path, &config.leases, shards.usage().shards))?;
     found.opened("claims/claims.redb", leases.begun_anew());
-    let (store, damage) = Store::start(shards, leases)
+    let store = Store::start(shards, leases)
         .map_err(|error| StartError::System(format!("cannot start a thread: {error}")))?;
-    store.lost_before(recovered.shards, recovered.lost);
-    Ok((store, damage))
+    store.lost_before(recovered.shards);
+    Ok(store)
 }

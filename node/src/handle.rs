@@ -257,6 +257,8 @@ impl NodeHandle {
             cpu_seconds: usage.cpu_seconds,
             disk_problem: disk::problem(self.inner.transfer.store.shards()),
             damaged_shards: self.inner.transfer.store.damaged(),
+            // A disk that does not say it shows in `disk_problem`.
+            unmended_shards: self.inner.transfer.store.unmended().await.unwrap_or_default(),
             found_at_start: self.inner.found_at_start.clone(),
             repair: self.inner.repairer.status(),
             drain: self.inner.repairer.drain_status(),

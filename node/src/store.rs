@@ -7,9 +7,10 @@ use bytes::Bytes;
 use chordage_storage::lease::{Claim, Dropped, Limits};
 use chordage_storage::possession::prove;
 use chordage_storage::{
-    ChunkId, Descriptor, PutError, PutOutcome, Scrubbed, ShardKey, ShardPut, ShardStore, StoredShard, Writer,
+    ChangeError, ChunkId, Descriptor, PutError, PutOutcome, Scrubbed, ShardKey, ShardPut, ShardStore,
+    StoredShard, Writer,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::leases::{Asked, Claimed, Freed, Freeing, HeldLeases, Put};
 use crate::pool::Pool;
@@ -23,8 +24,6 @@ const BATCH_MAX: usize = 64;
 const BATCH_BYTES_MAX: usize = 16 << 20;
 /// Reads under way at a time.
 const READERS: usize = 4;
-/// Damaged shards that may wait for repair to hear of them; the next scrub finds further ones again.
-const DAMAGE_MAX: usize = 1024;
 
 /// Why the store did not do it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -71,25 +70,22 @@ pub(crate) struct Store {
     jobs: mpsc::Sender<Job>,
     readers: Pool<()>,
     damaged: Arc<AtomicU64>,
-    damage: mpsc::Sender<ShardKey>,
+    /// Shards were found damaged.
+    damage: Arc<Notify>,
 }
 
 impl Store {
-    /// Starts the writer thread. The receiver tells which shards are found damaged.
-    pub(crate) fn start(
-        shards: ShardStore,
-        leases: HeldLeases,
-    ) -> std::io::Result<(Store, mpsc::Receiver<ShardKey>)> {
+    /// Starts the writer thread.
+    pub(crate) fn start(shards: ShardStore, leases: HeldLeases) -> std::io::Result<Store> {
         let (shards, leases) = (Arc::new(shards), Arc::new(leases));
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
         let freeing = Freeing::default();
         let (writer, claims, entered) = (shards.clone(), leases.clone(), freeing.clone());
         let work = move || write(&writer, &claims, &entered, queue);
         std::thread::Builder::new().name("shard-writer".to_owned()).spawn(work)?;
-        let (damage, found) = mpsc::channel(DAMAGE_MAX);
         let readers = Pool::new("shard-reader", READERS);
-        let damaged = Arc::default();
-        Ok((Store { shards, leases, freeing, jobs, readers, damaged, damage }, found))
+        let (damaged, damage) = (Arc::default(), Arc::default());
+        Ok(Store { shards, leases, freeing, jobs, readers, damaged, damage })
     }
 
     /// Keeps a shard for those who want it, as `by` says; durable when it returns. Tells whether it was there before.
@@ -296,17 +292,49 @@ impl Store {
         &self.shards
     }
 
-    /// Counts shards that were lost before the start, and tells repair as it comes to them.
-    pub(crate) fn lost_before(&self, shards: u64, lost: Vec<ShardKey>) {
+    /// Counts shards that were lost before the start.
+    pub(crate) fn lost_before(&self, shards: u64) {
         self.damaged.fetch_add(shards, Ordering::Relaxed);
-        let damage = self.damage.clone();
-        tokio::spawn(async move {
-            for shard in lost {
-                if damage.send(shard).await.is_err() {
-                    return; // nothing is repaired here
-                }
-            }
-        });
+    }
+
+    /// Shards that were found damaged or lost, now or in an earlier run, and are not made good.
+    pub(crate) async fn unmended(&self) -> Result<u64, StoreError> {
+        self.read(|shards| shards.unmended().map_err(|error| failed(shards, &error))).await
+    }
+
+    /// At most `limit` of them behind `after`, in the order of their keys.
+    pub(crate) async fn list_unmended(
+        &self,
+        after: Option<ShardKey>,
+        limit: usize,
+    ) -> Result<Vec<ShardKey>, StoreError> {
+        // Not by a reader, since what was found lately is dropped first.
+        let (reply, answer) = oneshot::channel();
+        let list = move |shards: &ShardStore, _: &HeldLeases| {
+            let _ = reply.send(shards.list_unmended(after, limit).map_err(|error| unchanged(shards, &error)));
+        };
+        self.jobs.send(Job::Change(Box::new(list))).await.map_err(|_| StoreError::Disk)?;
+        answer.await.unwrap_or(Err(StoreError::Disk))
+    }
+
+    /// Others hold what these shards were needed for, or nobody needs them any more.
+    pub(crate) async fn made_good(&self, made_good: Vec<ShardKey>) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let note = move |shards: &ShardStore, _: &HeldLeases| {
+            let _ = reply.send(shards.made_good(&made_good).map_err(|error| unchanged(shards, &error)));
+        };
+        self.jobs.send(Job::Change(Box::new(note))).await.map_err(|_| StoreError::Disk)?;
+        answer.await.unwrap_or(Err(StoreError::Disk))
+    }
+
+    /// Returns when shards were found damaged, or whether they are made good is to be looked at again.
+    pub(crate) async fn found_damage(&self) {
+        self.damage.notified().await;
+    }
+
+    /// Whether everything is made good is to be looked at.
+    pub(crate) fn look_at_damage(&self) {
+        self.damage.notify_one();
     }
 
     /// Counts shards that were found damaged, and tells repair.
@@ -318,10 +346,7 @@ impl Store {
             }
             damaged.fetch_add(indices.len() as u64, Ordering::Relaxed);
             tracing::warn!(%chunk, ?indices, "found shards damaged");
-            for &index in indices {
-                // A full queue means that much is being repaired already.
-                let _ = damage.try_send(ShardKey { chunk, index });
-            }
+            damage.notify_one();
         }
     }
 
@@ -347,6 +372,13 @@ fn failed(shards: &ShardStore, error: &std::io::Error) -> StoreError {
         tracing::error!(%error, "the store or its book of claims failed");
     }
     StoreError::Disk
+}
+
+fn unchanged(shards: &ShardStore, error: &ChangeError) -> StoreError {
+    if let ChangeError::Io(error) = error {
+        return failed(shards, error);
+    }
+    StoreError::Full
 }
 
 /// Works off the queue in order, shards that wait one after the other (up to a limit) in one commit.

@@ -90,7 +90,7 @@ fn a_segment_that_lost_its_end_is_not_appended_to() {
     let store = open(directory.path());
     let told = store.take_recovered();
     assert_eq!(told.short, [segment.file_name().unwrap().to_str().unwrap()]);
-    assert_eq!((told.shards, told.missing.len()), (told.lost.len() as u64, 0));
+    assert_eq!((store.unmended().unwrap(), told.missing.len()), (told.shards, 0));
     assert_eq!(store.usage().shards + told.shards, 8);
     drop(store);
     let store = open(directory.path());
@@ -100,11 +100,14 @@ fn a_segment_that_lost_its_end_is_not_appended_to() {
     let lost = |put: &&ShardPut| store.has(&[put.chunk]).unwrap()[0].is_empty();
     let lost: Vec<&ShardPut> = old.iter().filter(lost).collect();
     assert!((3..=5).contains(&lost.len()), "{} of {} are lost", lost.len(), old.len());
-    assert_eq!(told.lost.len(), lost.len());
+    let mut missed: Vec<ShardKey> = lost.iter().map(|put| key(put)).collect();
+    missed.sort_unstable();
+    assert_eq!(store.list_unmended(None, 100).unwrap(), missed);
     // They may come back.
     for put in lost {
         put_all(&store, std::slice::from_ref(put));
     }
+    assert_eq!(store.unmended().unwrap(), 0);
     drop(store);
     let store = open(directory.path());
     for put in old.iter().chain(&new) {
@@ -133,7 +136,7 @@ fn a_segment_that_is_gone_is_told_at_once() {
         puts.iter().filter(|put| store.has(&[put.chunk]).unwrap()[0].is_empty()).map(key).collect();
     lost.sort();
     assert!(!lost.is_empty() && lost.len() < puts.len());
-    assert_eq!(told.lost, lost);
+    assert_eq!(store.list_unmended(None, 100).unwrap(), lost);
     assert_eq!(store.usage().shards, (puts.len() - lost.len()) as u64);
     drop(store);
 
@@ -219,11 +222,34 @@ fn a_flipped_byte_is_found_reported_and_can_be_put_right() {
     assert_eq!(held.shards.iter().map(|shard| shard.index).collect::<Vec<_>>(), vec![0, 2]);
     assert_eq!(store.has(&[chunk[0].chunk]).unwrap(), vec![vec![0, 2]]);
     assert_eq!(store.get(&chunk[0].chunk).unwrap().corrupt, vec![]);
+    assert_eq!(store.unmended().unwrap(), 1);
+    assert_eq!(store.list_unmended(None, 10).unwrap(), vec![key(&chunk[1])]);
+    assert_eq!(store.list_unmended(Some(key(&chunk[1])), 10).unwrap(), vec![]);
     assert_eq!(store.put_batch(&chunk[1..2])[0].clone().unwrap(), PutOutcome::Stored);
-    assert_eq!(store.usage().shards, 3);
+    assert_eq!((store.usage().shards, store.unmended().unwrap()), (3, 0));
     drop(store);
     let store = open(directory.path());
     chunk.iter().for_each(|put| assert_holds(&store, put));
+}
+
+#[test]
+fn what_was_lost_is_remembered_until_it_is_made_good() {
+    let directory = tempfile::tempdir().unwrap();
+    let chunk = shards(50_000, 1, "2/3");
+    let store = open(directory.path());
+    put_all(&store, &chunk);
+    let segment = fs::File::options().write(true).open(&segments(directory.path())[0]).unwrap();
+    segment.write_all_at(b"!", 30_000).unwrap(); // in the payload of shard 1
+    assert_eq!(store.scrub(None, u64::MAX).unwrap().damaged, vec![key(&chunk[1])]);
+    drop(store);
+    let store = open(directory.path());
+    assert_eq!(store.list_unmended(None, 10).unwrap(), vec![key(&chunk[1])]);
+    assert_eq!(store.scrub(None, u64::MAX).unwrap().damaged, vec![]);
+    // What is deleted because nobody wants it is not missed.
+    store.delete(&[key(&chunk[0])]).unwrap();
+    assert_eq!(store.unmended().unwrap(), 1);
+    store.made_good(&[key(&chunk[1])]).unwrap();
+    assert_eq!(store.unmended().unwrap(), 0);
 }
 
 #[test]

@@ -22,7 +22,8 @@ const STALL: Duration = Duration::from_secs(120);
 /// Read everything that the daemon holds against its hashes, now
 ///
 /// A daemon does this by itself, slowly, once in `scrub.period_seconds` of its settings (14 days). What is damaged is dropped and
-/// made again from what others hold; no reader ever gets it.
+/// made again from what others hold; no reader ever gets it. What is not made good yet is told at the end, whenever it was
+/// found.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -37,6 +38,8 @@ struct Outcome {
     shards: u64,
     bytes: u64,
     damaged: u64,
+    /// Shards that were found damaged or lost, by this scrub or before, and are not made good yet.
+    unmended: u64,
     seconds: f64,
 }
 
@@ -53,10 +56,11 @@ pub(crate) async fn run(
     let progress = printer.progress("scrub", Some(total));
     let mut shown = 0;
     let mut last_change = Instant::now();
-    let done: ScrubStatus = loop {
-        let now = client.status().await?.scrub;
+    let (done, unmended): (ScrubStatus, u64) = loop {
+        let status = client.status().await?;
+        let now = status.scrub;
         if now.passes > before.passes {
-            break now;
+            break (now, status.unmended_shards);
         }
         if now.bytes != shown {
             progress.advance(now.bytes.saturating_sub(shown));
@@ -75,14 +79,16 @@ pub(crate) async fn run(
         shards: done.shards,
         bytes: done.bytes,
         damaged: done.damaged,
+        unmended,
         seconds: started.elapsed().as_secs_f64(),
     };
     if printer.is_json() {
         printer.json(&outcome)?;
     } else {
-        let found = match outcome.damaged {
-            0 => "all are whole".to_owned(),
-            damaged => format!("{damaged} damaged: dropped, and made again from what others hold"),
+        let found = match (outcome.damaged, outcome.unmended) {
+            (0, 0) => "all are whole".to_owned(),
+            (0, _) => "these are whole".to_owned(),
+            (damaged, _) => format!("{damaged} damaged: dropped, to be made again from what others hold"),
         };
         printer.line(format!(
             "read {} ({}) in {}: {found}",
@@ -90,6 +96,12 @@ pub(crate) async fn run(
             human::bytes(outcome.bytes),
             human::seconds(outcome.seconds)
         ))?;
+        if outcome.unmended > 0 {
+            printer.line(format!(
+                "{} lost here and not made good yet; `chordage status` says how far repair is",
+                human::count(outcome.unmended, "shard was", "shards were")
+            ))?;
+        }
     }
     Ok(ExitStatus::Success)
 }

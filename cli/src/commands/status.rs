@@ -77,12 +77,7 @@ fn describe(status: &Status) -> String {
     if let Some(problem) = &status.disk_problem {
         lines.insert(1, format!("problem    {problem}"));
     }
-    if status.damaged_shards > 0 {
-        lines.push(format!(
-            "damaged    {} found on this disk since it started; others cover for them",
-            human::count(status.damaged_shards, "shard", "shards")
-        ));
-    }
+    lines.extend(damaged(status));
     lines.extend(status.found_at_start.iter().map(|found| format!("at start   {}", found.message)));
     if status.role != "client" {
         lines.push(describe_repair(&status.repair));
@@ -90,6 +85,18 @@ fn describe(status: &Status) -> String {
     lines.push(describe_leases(&status.leases));
     lines.extend(status.listen.iter().map(|address| format!("listens    {address}")));
     lines.join("\n")
+}
+
+fn damaged(status: &Status) -> Option<String> {
+    let found = human::count(status.damaged_shards, "shard", "shards");
+    match (status.damaged_shards, status.unmended_shards) {
+        (0, 0) => None,
+        (_, 0) => Some(format!("damaged    {found} found on this disk since it started; all were made good")),
+        (_, missing) => Some(format!(
+            "damaged    {found} found on this disk since it started; {} not made good yet",
+            human::count(missing, "shard is", "shards are")
+        )),
+    }
 }
 
 fn holds(status: &Status) -> String {

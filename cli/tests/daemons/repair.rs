@@ -106,6 +106,16 @@ async fn damage_on_a_disk_is_found_and_made_good() {
         repaired => Err(format!("{repaired} of {found} damaged ones were made again")),
     };
     wait_until("all repairs are counted", PATIENCE, counted).await.unwrap();
+    let made_good = async || {
+        for node in 0..6 {
+            let missing = net.net.status(node).await.map_err(|error| error.to_string())?.unmended_shards;
+            if missing > 0 {
+                return Err(format!("node {node} misses {missing}"));
+            }
+        }
+        Ok(())
+    };
+    wait_until("nothing is missed any more", PATIENCE, made_good).await.unwrap();
     // With nothing but the disks that lied, and one more: every byte is right.
     net.net.kill(&[0, 1, 5]).unwrap();
     assert!(net.get(2, &link, "from the mended").await == random_bytes(BYTES, 8));

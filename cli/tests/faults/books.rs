@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use chordage_node::api::types::{StartState, StartedWith};
+use chordage_testnet::wait_until;
 
 use crate::harness::{
-    IMPATIENT, Net, PATIENCE, chordage, files_below, finish, last_json, random_bytes, shown,
+    IMPATIENT, Net, PATIENCE, chordage, files_below, finish, flip_bytes, last_json, random_bytes, shown,
 };
 
 #[tokio::test]
@@ -124,4 +125,34 @@ async fn a_segment_that_is_cut_off_or_gone_is_told_of_at_once_and_its_shards_are
         assert_eq!(net.net.status(1).await.unwrap().shards, held);
     }
     assert!(net.get(2, &link, "again").await == random_bytes(BYTES, 2));
+}
+
+/// Nobody else has what this daemon lost.
+#[tokio::test]
+async fn a_loss_that_nobody_makes_good_is_told_of_until_it_is_not_missed() {
+    let mut net = Net::with_settings(1, IMPATIENT).await;
+    let link = net.put(0, "1/1", &net.random_file("file", 400_000, 3)).await;
+    net.net.stop(&[0], PATIENCE).await.unwrap();
+    assert!(flip_bytes(&net.net.data_dir(0).join("shards"), 100_000) > 0);
+    net.net.restart(&[0]).await.unwrap();
+    let get = net.run(0, ["get", "--json", "-o", "-"], [&link]).await;
+    assert_eq!(get.status.code(), Some(4), "{}", shown(&get));
+    // Once more after a restart.
+    for _ in 0..2 {
+        let told = net.run(0, ["scrub"], [] as [&str; 0]).await;
+        assert!(shown(&told).contains("lost here and not made good yet"), "{}", shown(&told));
+        assert!(!shown(&told).contains("all are whole"), "{}", shown(&told));
+        let status = net.run(0, ["status"], [] as [&str; 0]).await;
+        assert!(shown(&status).contains("not made good yet"), "{}", shown(&status));
+        net.net.restart(&[0]).await.unwrap();
+    }
+    net.forget(0, &link).await;
+    let unmissed = async || match net.net.status(0).await.map_err(|error| error.to_string())?.unmended_shards
+    {
+        0 => Ok(()),
+        missing => Err(format!("{missing} are missed")),
+    };
+    wait_until("what is forgotten is not missed", PATIENCE, unmissed).await.unwrap();
+    let scrub = net.run(0, ["scrub"], [] as [&str; 0]).await;
+    assert!(shown(&scrub).contains("all are whole"), "{}", shown(&scrub));
 }

@@ -228,6 +228,10 @@ pub struct Status {
     pub disk_problem: Option<String>,
     /// Shards found damaged on this disk since the daemon started.
     pub damaged_shards: u64,
+    /// Shards that were found damaged or lost on this disk, in this run of the daemon or an earlier one, and that nobody is
+    /// known to hold in their place yet.
+    #[serde(default)]
+    pub unmended_shards: u64,
     /// What was damaged or missing in its data directory when the daemon started. Empty is how it should be.
     #[serde(default)]
     pub found_at_start: Vec<FoundAtStart>,

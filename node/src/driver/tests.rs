@@ -53,7 +53,7 @@ async fn start(network: &str, bootstrap: Vec<Multiaddr>) -> Running {
             overlay: crate::config::OverlayConfig::default(),
         },
         ShardServer::new(
-            Store::start(shards, leases).expect("a thread").0,
+            Store::start(shards, leases).expect("a thread"),
             CancellationToken::new(),
             Default::default(),
         ),

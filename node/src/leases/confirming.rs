@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use super::ask::enough;
 use super::renewal::left;
-use super::{Question, Windows, ask_holders};
+use super::{Keeping, Question, Windows, ask_holders};
 use crate::clock::wall_clock;
 use crate::shards::HAS_MAX;
 use crate::transfer::Transfer;
@@ -54,7 +54,15 @@ pub(super) async fn confirm(
     let all = |held: &BTreeMap<ChunkId, u8>| {
         chunks.iter().all(|(chunk, n)| held.get(chunk).is_some_and(|held| held >= n))
     };
-    if !held.as_ref().is_some_and(all) || note(transfer, root).await.is_err() {
+    if held.as_ref().is_some_and(all) {
+        // Nobody has to wait for it: what a crash takes of it is only asked for once more.
+        let keeping = transfer.keeping.clone();
+        tokio::spawn(async move {
+            if note(&keeping, root).await.is_err() {
+                keeping.to_confirm().notify_one();
+            }
+        });
+    } else {
         transfer.keeping.to_confirm().notify_one();
     }
     held
@@ -92,7 +100,7 @@ async fn pass(transfer: &Transfer) -> std::io::Result<bool> {
                 tracing::debug!("waits for the network in order to have what was put kept for a whole lease");
             }
             if object_is_claimed(transfer, root).await? {
-                note(transfer, root).await?;
+                note(keeping, root).await?;
             } else {
                 all = false;
                 tracing::debug!(%root, "too few holders answered that they keep an object for a whole lease");
@@ -125,6 +133,6 @@ async fn is_claimed(transfer: &Transfer, retain_seconds: u32, chunks: &[(ChunkId
     chunks.iter().all(|(chunk, n)| held.get(chunk).is_some_and(|held| *held >= enough(*n)))
 }
 
-async fn note(transfer: &Transfer, root: ChunkId) -> std::io::Result<()> {
-    transfer.keeping.book(move |book| book.confirmed(root)).await
+async fn note(keeping: &Keeping, root: ChunkId) -> std::io::Result<()> {
+    keeping.book(move |book| book.confirmed(root)).await
 }

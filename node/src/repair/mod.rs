@@ -22,6 +22,7 @@ mod rounds;
 mod settings;
 mod stats;
 mod survey;
+mod unmended;
 mod window;
 mod worker;
 
@@ -30,11 +31,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chordage_dht::AnyMetric;
+use chordage_storage::ChunkId;
 use chordage_storage::repair::{
     Brake, Holder, Job, Lane, Ledger, LedgerError, Moment, Patience, Queue, Standings, TokenBucket,
 };
-use chordage_storage::{ChunkId, ShardKey};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use self::settings::RepairConfig;
@@ -90,13 +91,12 @@ struct State {
 }
 
 impl Repairer {
-    /// Starts looking after what the daemon holds. `damage` names shards that are found damaged on this disk.
+    /// Starts looking after what the daemon holds.
     pub(crate) fn start(
         transfer: Arc<Transfer>,
         metric: AnyMetric,
         config: RepairConfig,
         ledger: Arc<Ledger>,
-        damage: mpsc::Receiver<ShardKey>,
         leaving: CancellationToken,
         draining: CancellationToken,
     ) -> Repairer {
@@ -133,7 +133,7 @@ impl Repairer {
         if config.enabled {
             let Repairer { inner } = &repairer;
             inner.spawn(news::listen(inner.clone(), news));
-            inner.spawn(news::take_damage(inner.clone(), damage));
+            inner.spawn(unmended::run(inner.clone()));
             inner.spawn(rounds::run(inner.clone()));
             inner.spawn(audit::run(inner.clone()));
             for _ in 0..WORKERS {

@@ -1,11 +1,10 @@
-//! What repair hears without asking: neighbours that come and go, and damage found on this disk.
+//! What repair hears without asking: neighbours that come and go.
 
 use std::sync::Arc;
 
 use chordage_dht::{DownReason, Event, NodeId};
-use chordage_storage::ShardKey;
-use chordage_storage::repair::{Holder, Job, Lane};
-use tokio::sync::{broadcast, mpsc};
+use chordage_storage::repair::Holder;
+use tokio::sync::broadcast;
 
 use super::{GONE_MAX, Inner, now};
 
@@ -46,21 +45,6 @@ pub(super) async fn listen(inner: Arc<Inner>, mut news: broadcast::Receiver<Even
             Err(broadcast::error::RecvError::Lagged(_)) => {}
             Err(broadcast::error::RecvError::Closed) => return,
         }
-    }
-}
-
-/// Queues the repair of shards that were found damaged here. The node that lost them is the natural one to make them
-/// again, and it does not wait for others to be lost too: a damaged disk gives no warning.
-pub(super) async fn take_damage(inner: Arc<Inner>, mut damage: mpsc::Receiver<ShardKey>) {
-    while let Some(ShardKey { chunk, index }) = damage.recv().await {
-        inner.offer(Job {
-            chunk,
-            lane: Lane::Normal,
-            margin: 0,
-            not_before: now(),
-            bytes: 0,
-            damaged: 1u128.checked_shl(index.into()).unwrap_or(0),
-        });
     }
 }
 

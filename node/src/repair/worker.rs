@@ -6,6 +6,7 @@ use std::time::Duration;
 use chordage_storage::repair::{Job, Lane};
 
 use super::rebuild::{Unrepaired, rebuild};
+use super::unmended::made_good;
 use super::{Inner, now};
 
 /// Looks at the queue again after this at the latest.
@@ -49,6 +50,14 @@ fn take(inner: &Inner) -> Result<Job, Duration> {
 
 async fn work(inner: &Inner, job: Job) {
     let outcome = rebuild(inner, &job).await;
+    if job.damaged != 0 {
+        match &outcome {
+            Err((Unrepaired::NotNeeded, _)) => made_good(inner, job.chunk, job.damaged).await,
+            // Looking again tells whether all of it was.
+            Ok(_) => inner.transfer.store.look_at_damage(),
+            Err(_) => {}
+        }
+    }
     let mut state = inner.state();
     state.running.remove(&job.chunk);
     let moved = match &outcome {

@@ -4,6 +4,7 @@
 
 use std::io;
 
+use super::delete::Why;
 use super::put::NewRecord;
 use super::record::{RecordHeader, SEGMENT_HEADER_LEN, segment_name};
 use super::scan::{Visit, read_verified, scan};
@@ -104,7 +105,7 @@ impl ShardStore {
             self.enter(writer, appended)?;
         }
         if !damaged.is_empty() {
-            self.delete_locked(writer, &damaged)?;
+            self.delete_locked(writer, &damaged, Why::Damaged)?;
         }
         Ok((next, moved))
     }

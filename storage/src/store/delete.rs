@@ -15,25 +15,39 @@ const MAX_BATCH: usize = 512;
 /// Holes begin and end at multiples of this; it is the block size of the common file systems.
 const BLOCK: u64 = 4096;
 
+/// Why shards are deleted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Nobody wants them.
+    Unwanted,
+    /// They are damaged, and missed.
+    Damaged,
+}
+
 impl ShardStore {
     /// Deletes shards; returns how many of them were held. When this returns they stay deleted, whatever happens,
     /// and their space is given back as far as the file system can.
     pub fn delete(&self, shards: &[ShardKey]) -> Result<usize, ChangeError> {
         let mut writer = self.lock_writer();
         self.mend(&mut writer)?;
-        let deleted = self.delete_locked(&mut writer, shards)?;
+        let deleted = self.delete_locked(&mut writer, shards, Why::Unwanted)?;
         self.update_usage(&writer)?;
         Ok(deleted)
     }
 
-    pub(super) fn delete_locked(&self, writer: &mut Writer, shards: &[ShardKey]) -> io::Result<usize> {
+    pub(super) fn delete_locked(
+        &self,
+        writer: &mut Writer,
+        shards: &[ShardKey],
+        why: Why,
+    ) -> io::Result<usize> {
         let mut deleted = 0;
         for batch in shards.chunks(MAX_BATCH) {
-            deleted += match self.delete_batch(writer, batch) {
+            deleted += match self.delete_batch(writer, batch, why) {
                 Err(error) if error.kind() == io::ErrorKind::StorageFull => {
                     self.make_room(batch)?;
                     self.reopen(writer)?;
-                    self.delete_batch(writer, batch)?
+                    self.delete_batch(writer, batch, why)?
                 }
                 result => result?,
             };
@@ -44,7 +58,7 @@ impl ShardStore {
 
     /// Removes shards from the index, durably. The same transaction remembers which space is to be given back, and
     /// moves the checkpoint behind all records so far: none of them can come back by reading the log again.
-    fn delete_batch(&self, writer: &mut Writer, shards: &[ShardKey]) -> io::Result<usize> {
+    fn delete_batch(&self, writer: &mut Writer, shards: &[ShardKey], why: Why) -> io::Result<usize> {
         let chunks: Vec<_> = shards.iter().map(|shard| shard.chunk).collect();
         let held = self.with_index(|index| index.locations(&chunks))?;
         let any = shards.iter().zip(&held).any(|(shard, held)| held.iter().any(|(i, _)| *i == shard.index));
@@ -58,6 +72,9 @@ impl ShardStore {
             let mut count = 0;
             for shard in shards {
                 let Some(location) = tables.remove(*shard)? else { continue };
+                if why == Why::Damaged {
+                    tables.miss(*shard)?;
+                }
                 count += 1;
                 state.shards = state.shards.saturating_sub(1);
                 state.payload_bytes = state.payload_bytes.saturating_sub(location.payload_len.into());

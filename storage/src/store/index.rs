@@ -1,9 +1,9 @@
 //! The index: which shard lies where.
 //!
-//! A redb database with four tables. `shards`: chunk id and index (33 bytes) → location (14). `segments`: number →
+//! A redb database with five tables. `shards`: chunk id and index (33 bytes) → location (14). `segments`: number →
 //! length, bytes that live, bytes punched out. `pending`: records whose deletion is durable but whose space is
-//! not yet given back. `state`: counters, and the checkpoint: everything before it in the segments is in the
-//! durable index.
+//! not yet given back. `unmended`: shards that were found damaged or lost, until they are held again or not missed
+//! any more. `state`: counters, and the checkpoint: everything before it in the segments is in the durable index.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -27,6 +27,7 @@ const SHARDS: TableDefinition<'_, &[u8; KEY_LEN], &[u8; Location::ENCODED_LEN]> 
     TableDefinition::new("shards");
 const SEGMENTS: TableDefinition<'_, u32, (u64, u64, u64)> = TableDefinition::new("segments");
 const PENDING: TableDefinition<'_, (u32, u32), u64> = TableDefinition::new("pending");
+const UNMENDED: TableDefinition<'_, &[u8; KEY_LEN], ()> = TableDefinition::new("unmended");
 const STATE: TableDefinition<'_, (), (u32, u64, u32, u64, u64)> = TableDefinition::new("state");
 
 /// What a segment amounts to.
@@ -68,6 +69,7 @@ pub(super) struct Tables<'txn> {
     pub(super) shards: Table<'txn, &'static [u8; KEY_LEN], &'static [u8; Location::ENCODED_LEN]>,
     segments: Table<'txn, u32, (u64, u64, u64)>,
     pending: Table<'txn, (u32, u32), u64>,
+    unmended: Table<'txn, &'static [u8; KEY_LEN], ()>,
     state: Table<'txn, (), (u32, u64, u32, u64, u64)>,
 }
 
@@ -121,6 +123,7 @@ impl Index {
                 shards: txn.open_table(SHARDS).map_err(failed)?,
                 segments: txn.open_table(SEGMENTS).map_err(failed)?,
                 pending: txn.open_table(PENDING).map_err(failed)?,
+                unmended: txn.open_table(UNMENDED).map_err(failed)?,
                 state: txn.open_table(STATE).map_err(failed)?,
             };
             change(&mut tables)
@@ -181,6 +184,35 @@ impl Index {
         Ok(found)
     }
 
+    /// How many shards were found damaged or lost and are not made good.
+    pub(super) fn unmended(&self) -> io::Result<u64> {
+        guarded(|| {
+            let txn = self.db()?.begin_read().map_err(failed)?;
+            match txn.open_table(UNMENDED) {
+                Ok(table) => table.len().map_err(failed),
+                // An earlier version wrote this index, and nothing was changed since.
+                Err(redb::TableError::TableDoesNotExist(_)) => Ok(0),
+                Err(error) => Err(failed(error)),
+            }
+        })
+    }
+
+    /// At most `limit` of these behind `after`, in the order of their keys.
+    pub(super) fn list_unmended(&self, after: Option<ShardKey>, limit: usize) -> io::Result<Vec<ShardKey>> {
+        guarded(|| {
+            let txn = self.db()?.begin_read().map_err(failed)?;
+            let table = match txn.open_table(UNMENDED) {
+                Ok(table) => table,
+                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+                Err(error) => return Err(failed(error)),
+            };
+            let start = after.map(key);
+            let start = start.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let range = table.range::<&[u8; KEY_LEN]>((start, Bound::Unbounded)).map_err(failed)?;
+            range.take(limit).map(|row| Ok(parse_key(row.map_err(failed)?.0.value()))).collect()
+        })
+    }
+
     /// Counters and segments as of the last change; `None` for a new index.
     pub(super) fn state(&self) -> io::Result<Option<(State, BTreeMap<u32, SegmentStats>)>> {
         self.write(false, |tables| {
@@ -221,6 +253,18 @@ impl Tables<'_> {
 
     pub(super) fn insert(&mut self, shard: ShardKey, location: Location) -> io::Result<()> {
         self.shards.insert(&key(shard), &location.encode()).map_err(failed)?;
+        self.mended(shard)
+    }
+
+    /// Remembers that a shard was found damaged or lost.
+    pub(super) fn miss(&mut self, shard: ShardKey) -> io::Result<()> {
+        self.unmended.insert(&key(shard), ()).map_err(failed)?;
+        Ok(())
+    }
+
+    /// A shard that was found damaged or lost is held again, or not missed any more.
+    pub(super) fn mended(&mut self, shard: ShardKey) -> io::Result<()> {
+        self.unmended.remove(&key(shard)).map_err(failed)?;
         Ok(())
     }
 

@@ -14,8 +14,6 @@ use super::{ShardStore, Uncheckpointed, Writer};
 
 /// Shards that are looked at, and dropped, in one change of the index.
 const STEP_SHARDS: usize = 4096;
-/// Lost shards that are named; the others are only counted.
-const MAX_NAMED: usize = 1 << 16;
 
 /// What was damaged or lost when a store was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,10 +24,8 @@ pub struct Recovered {
     pub missing: Vec<String>,
     /// Names of segment files that have lost their ends.
     pub short: Vec<String>,
-    /// Shards that lay there. They are no longer held.
+    /// Shards that lay there. They are no longer held, and are listed as [unmended](ShardStore::list_unmended).
     pub shards: u64,
-    /// Which these are: the first 65,536 in the order of their keys.
-    pub lost: Vec<ShardKey>,
 }
 
 /// Segments that are not as the index says.
@@ -93,12 +89,7 @@ impl ShardStore {
             let listed = self.with_index(|index| index.list(after, STEP_SHARDS))?;
             let lost: Vec<(ShardKey, Location)> =
                 listed.iter().copied().filter(|(_, location)| suspects.have(*location)).collect();
-            {
-                let mut recovered = super::locked(&self.recovered);
-                recovered.shards += lost.len() as u64;
-                let room = MAX_NAMED.saturating_sub(recovered.lost.len());
-                recovered.lost.extend(lost.iter().take(room).map(|(key, _)| *key));
-            }
+            super::locked(&self.recovered).shards += lost.len() as u64;
             missing.extend(lost.iter().map(|(_, at)| at.segment).filter(|at| suspects.missing.contains(at)));
             if !full {
                 full = self.unless_full(writer, |store, writer| store.drop_step(writer, suspects, &lost))?;
@@ -157,6 +148,7 @@ impl ShardStore {
         self.change_index(&mut writer.broken, true, |tables| {
             for (key, _) in lost {
                 tables.remove(*key)?;
+                tables.miss(*key)?;
             }
             for (segment, stats) in &changed {
                 tables.set_segment(*segment, *stats)?;

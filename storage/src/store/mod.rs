@@ -30,6 +30,7 @@ mod reserve;
 mod scan;
 mod scrub;
 mod types;
+mod unmended;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -240,7 +241,7 @@ impl ShardStore {
         self.reopen(writer)?;
         if self.any_quarantined.load(Ordering::Acquire) {
             let damaged = locked(&self.quarantine).clone();
-            self.delete_locked(writer, &Vec::from_iter(damaged.iter().copied()))?;
+            self.delete_locked(writer, &Vec::from_iter(damaged.iter().copied()), delete::Why::Damaged)?;
             let mut quarantine = locked(&self.quarantine);
             quarantine.retain(|key| !damaged.contains(key));
             self.any_quarantined.store(!quarantine.is_empty(), Ordering::Release);

@@ -34,7 +34,7 @@ impl Serving {
         let config = StoreConfig::with_quota(1 << 30);
         let shards = ShardStore::open(&dir.path().join("shards"), config).expect("new");
         let leases = HeldLeases::open(&dir.path().join("claims"), &LeaseConfig::default(), 0);
-        let (store, _) = Store::start(shards, leases.expect("new").expect("ours")).expect("a thread");
+        let store = Store::start(shards, leases.expect("new").expect("ours")).expect("a thread");
         let ledger = Arc::new(Ledger::open(&dir.path().join("ledger")).expect("new"));
         let server = ShardServer::new(store, CancellationToken::new(), Arc::default())
             .with_repair(ledger, CancellationToken::new());
