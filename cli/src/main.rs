@@ -14,6 +14,7 @@ mod printer;
 mod progress;
 mod ring;
 mod staging;
+mod target;
 mod tree;
 mod unfinished;
 

@@ -7,6 +7,7 @@ mod bad_input;
 mod daemon;
 mod harness;
 mod interrupt;
+mod outputs;
 mod ring;
 mod round_trip;
 mod upgrade;
