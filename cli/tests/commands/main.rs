@@ -6,6 +6,7 @@ mod api;
 mod bad_input;
 mod daemon;
 mod harness;
+mod inputs;
 mod interrupt;
 mod outputs;
 mod ring;
