@@ -77,7 +77,7 @@ pub(super) fn path_bytes(path: Option<String>, path_hex: Option<String>) -> Resu
         ("link" = String, Path, description = "Read link"),
         ("path" = Option<String>, Query, description = "File inside a tree"),
         ("path_hex" = Option<String>, Query, description = "The same in hexadecimal, for names that are not UTF-8"),
-        ("Range" = Option<String>, Header, description = "`bytes=A-B`, `bytes=A-` or `bytes=-N`. Several ranges, or another unit, are ignored: everything comes"),
+        ("Range" = Option<String>, Header, description = "`bytes=A-B`, `bytes=A-` or `bytes=-N`; several ranges are ignored"),
         ("If-Range" = Option<String>, Header, description = "An `ETag`: of other content the range is ignored"),
         ("If-None-Match" = Option<String>, Header, description = "`ETag`s of content that the client has"),
         ("chordage-operation" = Option<String>, Header, description = "Id to ask `/v1/operations` for, chosen by the client")
