@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use chordage_node::api::client::Client;
-use chordage_node::api::endpoint::{Located, read_short};
+use chordage_node::api::endpoint::{EndpointError, Located, read_short};
 
 use crate::args::GlobalArgs;
 use crate::error::CliError;
@@ -28,7 +28,13 @@ pub(crate) fn client(args: &GlobalArgs) -> Result<Client, CliError> {
     };
     let client = Client::from(located);
     if let Some(path) = &args.api_token_file {
-        return Ok(client.with_token(read_short(path)?));
+        let token = read_short(path).map_err(|error| match error {
+            EndpointError::Unreadable { source, .. } => {
+                CliError::file("read the token in", path, &source).state("nothing was asked of the network")
+            }
+            other => other.into(),
+        })?;
+        return Ok(client.with_token(token));
     }
     match variable(TOKEN_VARIABLE) {
         Some(token) => Ok(client.with_token(token.to_string_lossy())),

@@ -179,9 +179,12 @@ impl From<EndpointError> for CliError {
     }
 }
 
-/// A path as one word of a command line to paste into a shell.
+/// A path as one word of a command line to paste into a shell, and that no command takes for a flag.
 pub(crate) fn shell_word(path: &Path) -> String {
-    let text = path.to_string_lossy();
+    let mut text = path.to_string_lossy();
+    if text.starts_with('-') {
+        text = format!("./{text}").into();
+    }
     let safe = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@,%".contains(c);
     if !text.is_empty() && text.chars().all(safe) {
         text.into_owned()

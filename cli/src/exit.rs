@@ -18,7 +18,8 @@ pub(crate) enum ExitStatus {
     BadLink = 5,
     /// Too few nodes, or too few of them acknowledged.
     NotDurable = 6,
-    /// A local file or directory, also the data directory of the daemon: missing, in the way, unreadable, disk full.
+    /// A local file or directory, also the data directory of the daemon: missing, in the way, unreadable, disk full. Or a
+    /// command whose output was to be stored.
     LocalFile = 7,
     /// A deadline passed.
     Deadline = 8,

@@ -1,9 +1,12 @@
 //! Links on the command line.
 
+use std::io::{BufRead, BufReader};
+
 use chordage_node::api::Link;
 
 use crate::error::CliError;
 use crate::exit::ExitStatus;
+use crate::input::Stdin;
 
 /// Reads a link; a damaged one is found here, before anybody is asked.
 pub(crate) fn parse(text: &str) -> Result<Link, CliError> {
@@ -30,7 +33,7 @@ pub(crate) fn argument(text: &str) -> Result<String, CliError> {
         return Ok(text.to_owned());
     }
     let mut line = String::new();
-    std::io::stdin().read_line(&mut line).map_err(|error| {
+    BufReader::new(Stdin::open()?).read_line(&mut line).map_err(|error| {
         CliError::new(
             ExitStatus::LocalFile,
             "input",

@@ -7,13 +7,16 @@ mod demo;
 mod error;
 mod exit;
 mod human;
+mod input;
 mod interrupt;
 mod link;
 mod picture;
 mod printer;
 mod progress;
 mod ring;
+mod source;
 mod staging;
+mod target;
 mod tree;
 mod unfinished;
 

@@ -2,30 +2,31 @@
 //! that the next get of the same thing to the same place finds.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{CWD, RenameFlags};
-use rustix::io::Errno;
+use rustix::fs::{Mode, OFlags};
 
-use crate::error::{CliError, quoted, shell_word};
+use crate::error::{CliError, quoted};
 use crate::exit::ExitStatus;
+use crate::human;
+use crate::target::Target;
 use crate::unfinished::{Journal, WORTH_KEEPING, remove};
 
-/// Longest part of the final name that goes into the temporary one; file systems allow 255 bytes.
+/// Longest final name that is a part of the temporary one; file systems allow 255 bytes.
 const NAME_PART_MAX: usize = 180;
 
-/// A temporary sibling of `target`. Dropping it removes what is there, unless it is worth going on with.
+/// A temporary sibling of its target. Dropping it removes what is there, unless it is worth going on with.
 #[derive(Debug)]
 pub(crate) struct Staging {
     path: PathBuf,
-    target: PathBuf,
-    force: bool,
-    /// `None` when another get of the same is under way.
+    target: Target,
+    /// `None` when it is elsewhere, or when there cannot be one.
     journal: Option<Journal>,
     journal_path: PathBuf,
     owns_journal: bool,
@@ -34,44 +35,50 @@ pub(crate) struct Staging {
 }
 
 impl Staging {
-    /// For what `id` stands for: where an earlier attempt to get it has left something, this is where. Fails early when
-    /// the target is in the way.
-    pub(crate) fn beside(target: &Path, force: bool, id: u64) -> Result<Self, CliError> {
-        let Some(name) = target.file_name() else {
-            return Err(CliError::new(
-                ExitStatus::Usage,
-                "bad_output",
-                format!("{} cannot be the name of an output", quoted(target)),
-            )
-            .hint("name a file or directory that does not exist yet: -o NAME"));
-        };
-        check_target(target, force)?;
-        let parent = match target.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        if let Err(error) = fs::read_dir(parent).map(drop)
-            && error.kind() == io::ErrorKind::NotFound
-        {
-            return Err(CliError::file("write into", parent, &error)
-                .state("nothing was fetched")
-                .hint(format!("mkdir -p {}", shell_word(parent))));
-        }
-        let mut part = OsString::from(".");
-        let bytes = name.as_bytes();
-        part.push(OsStr::from_bytes(&bytes[..bytes.len().min(NAME_PART_MAX)]));
+    /// For what `id` stands for: where an earlier attempt to get it has left something, this is where. Refused while
+    /// another get writes to the same target.
+    pub(crate) fn beside(target: Target, id: u64) -> Result<Self, CliError> {
+        let prefix = prefix(target.name());
         let named = |id: u64, kind: &str| {
-            let mut name = part.clone();
-            name.push(format!(".chordage-{id:016x}.{kind}"));
-            parent.join(name)
+            let mut name = prefix.clone();
+            name.push(format!("{id:016x}.{kind}"));
+            target.parent().join(name)
         };
         let journal_path = named(id, "journal");
-        let journal = Journal::open(&journal_path)
-            .map_err(|error| CliError::file("create", &journal_path, &error).state("nothing was fetched"))?;
-        let path = named(if journal.is_some() { id } else { random() }, "part");
-        let noted = journal.as_ref().map(Journal::noted).unwrap_or_default();
+        let journal = Journal::open(&journal_path).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => busy(&target),
+            _ => CliError::file("create", &journal_path, &error).state("nothing was fetched"),
+        })?;
         let owns_journal = journal.is_some();
-        Ok(Staging { path, target: target.to_owned(), force, journal, journal_path, owns_journal, noted })
+        let path = named(if owns_journal { id } else { random() }, "part");
+        let noted = journal.as_ref().map(Journal::noted).unwrap_or_default();
+        let staging = Staging { path, target, journal, journal_path, owns_journal, noted };
+        // Whoever held the journal until now may have made it.
+        staging.target.check()?;
+        if staging.other_is_writing(&prefix) {
+            return Err(busy(&staging.target));
+        }
+        Ok(staging)
+    }
+
+    /// Whether somebody gets something else to the same target: then its journal is locked.
+    fn other_is_writing(&self, prefix: &OsStr) -> bool {
+        let Ok(entries) = fs::read_dir(self.target.parent()) else { return false };
+        let names = entries.filter_map(|entry| entry.ok().map(|entry| entry.file_name()));
+        names
+            .filter(|name| Some(name.as_os_str()) != self.journal_path.file_name())
+            .filter(|name| is_journal(name.as_bytes(), prefix.as_bytes()))
+            .any(|name| {
+                let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+                let path = self.target.parent().join(name);
+                let file = File::options().read(true).custom_flags(flags).open(path);
+                file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+            })
+    }
+
+    /// What the result is to be.
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
     }
 
     /// The journal of what is written. Only once; without it nothing is gone on with.
@@ -80,8 +87,21 @@ impl Staging {
     }
 
     /// Bytes that the next attempt finds, if this one fails now.
-    pub(crate) fn kept_bytes(&self) -> Option<u64> {
+    fn kept_bytes(&self) -> Option<u64> {
         Some(self.noted.load(Ordering::Relaxed)).filter(|bytes| *bytes >= WORTH_KEEPING)
+    }
+
+    /// Adds to an error that ends the get what stays behind, and what it is good for.
+    pub(crate) fn tell_kept(&self, error: CliError) -> CliError {
+        let Some(bytes) = self.kept_bytes() else { return error };
+        let when = if error.code == "exists" { "once nothing is in its way, " } else { "" };
+        let kept = format!(
+            "{} of it are kept in {}; {when}the same command goes on from there",
+            human::bytes(bytes),
+            quoted(&self.path)
+        );
+        let state = if error.state.is_empty() { kept } else { format!("{}; {kept}", error.state) };
+        error.state(state)
     }
 
     /// Where to write.
@@ -91,19 +111,22 @@ impl Staging {
 
     /// Moves the result to its place in one step. `single` is a name inside the temporary directory when only that is the
     /// result.
-    pub(crate) fn publish(self, single: Option<&OsStr>) -> Result<(), CliError> {
+    pub(crate) fn publish(&mut self, single: Option<&OsStr>) -> Result<(), CliError> {
         let source = match single {
             Some(name) => self.path.join(name),
             None => self.path.clone(),
         };
-        check_target(&self.target, self.force)?;
-        let outcome = if self.force { replace(&source, &self.target) } else { place(&source, &self.target) };
-        outcome.map_err(|error| match error {
-            Errno::EXIST | Errno::NOTEMPTY => exists(&self.target),
-            error => CliError::file("write", &self.target, &error.into()),
-        })?;
+        let bare = fs::symlink_metadata(&self.path).is_ok_and(|data| data.is_file());
+        let opened = bare.then(|| File::open(&self.path)).transpose();
+        let opened = opened.map_err(|error| CliError::file("open", &self.path, &error))?;
+        self.target.take(&source)?;
         // What is left has no further use.
         self.noted.store(0, Ordering::Relaxed);
+        if let Some(file) = opened {
+            // An object that is a bare file carries no mode: it gets that of any new file, now that it is whole. Only
+            // file systems without modes refuse this, and there it has the mode of all others.
+            let _ = file.set_permissions(fs::Permissions::from_mode(0o666 & !umask()));
+        }
         Ok(())
     }
 }
@@ -121,62 +144,35 @@ impl Drop for Staging {
     }
 }
 
-fn check_target(target: &Path, force: bool) -> Result<(), CliError> {
-    match fs::symlink_metadata(target) {
-        Ok(_) if !force => Err(exists(target)),
-        // What else is in a directory is nobody's to delete.
-        Ok(metadata) if metadata.is_dir() => {
-            match fs::read_dir(target).map(|mut entries| entries.next().is_none()) {
-                Ok(true) => Ok(()),
-                _ => Err(CliError::new(
-                    ExitStatus::LocalFile,
-                    "exists",
-                    format!("{} is a directory that is not empty", quoted(target)),
-                )
-                .state("it was not touched; --force replaces files and empty directories only")
-                .hint("choose another name with -o, or remove it yourself")),
-            }
-        }
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(CliError::file("look at", target, &error)),
-    }
+fn busy(target: &Target) -> CliError {
+    let message = format!("another get is writing to {} already", quoted(target.path()));
+    CliError::new(ExitStatus::LocalFile, "being_written", message)
+        .state("nothing was fetched")
+        .hint("wait until it is done, or choose another name with -o")
 }
 
-fn exists(target: &Path) -> CliError {
-    CliError::new(ExitStatus::LocalFile, "exists", format!("{} exists already", quoted(target)))
-        .state("it was not touched")
-        .hint("choose another name with -o, or replace it with --force")
+/// How the temporary names of this target begin, and of no other in its directory.
+fn prefix(name: &OsStr) -> OsString {
+    let mut prefix = OsString::from(".");
+    if name.len() <= NAME_PART_MAX {
+        prefix.push(name);
+    } else {
+        prefix.push(blake3::hash(name.as_bytes()).to_hex().as_str());
+    }
+    prefix.push(".chordage-");
+    prefix
 }
 
-/// Renames to a name that is free.
-fn place(source: &Path, target: &Path) -> Result<(), Errno> {
-    match rustix::fs::renameat_with(CWD, source, CWD, target, RenameFlags::NOREPLACE) {
-        // File systems without this look first; somebody may be quicker in between.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-            if fs::symlink_metadata(target).is_ok() {
-                return Err(Errno::EXIST);
-            }
-            rustix::fs::rename(source, target)
-        }
-        other => other,
-    }
+fn is_journal(name: &[u8], prefix: &[u8]) -> bool {
+    let id = name.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(b".journal"));
+    id.is_some_and(|id| id.len() == 16)
 }
 
-/// Renames over a file or an empty directory.
-fn replace(source: &Path, target: &Path) -> Result<(), Errno> {
-    match rustix::fs::rename(source, target) {
-        // A file takes the place of a directory, or the other way round.
-        Err(Errno::ISDIR) => {
-            rustix::fs::rmdir(target)?;
-            rustix::fs::rename(source, target)
-        }
-        Err(Errno::NOTDIR) => {
-            rustix::fs::unlink(target)?;
-            rustix::fs::rename(source, target)
-        }
-        other => other,
-    }
+/// The bits that new files do not get. The system tells them only to whoever sets them; nobody else makes files now.
+fn umask() -> u32 {
+    let mask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    rustix::process::umask(mask);
+    mask.bits()
 }
 
 /// Enough to tell two gets apart that run at the same time.
@@ -188,6 +184,11 @@ fn random() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::unfinished::Blocks;
+
+    fn beside(target: &Path, force: bool, id: u64) -> Result<Staging, CliError> {
+        Staging::beside(Target::find(target, force)?, id)
+    }
 
     fn names(dir: &Path) -> Vec<String> {
         fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
@@ -197,15 +198,16 @@ mod tests {
     fn nothing_stays_behind_unless_it_is_published() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("out");
-        let staging = Staging::beside(&target, false, 7).unwrap();
+        let staging = beside(&target, false, 7).unwrap();
         fs::create_dir(staging.path()).unwrap();
         fs::write(staging.path().join("half"), b"x").unwrap();
         drop(staging);
         assert!(names(dir.path()).is_empty());
 
-        let staging = Staging::beside(&target, false, 7).unwrap();
+        let mut staging = beside(&target, false, 7).unwrap();
         fs::write(staging.path(), b"").unwrap();
         staging.publish(None).unwrap();
+        drop(staging);
         assert_eq!(names(dir.path()), ["out"]);
     }
 
@@ -213,21 +215,31 @@ mod tests {
     fn what_is_worth_it_stays_for_the_next_and_only_one_at_a_time_may_write_there() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("out");
-        let mut first = Staging::beside(&target, false, 7).unwrap();
-        let mut journal = first.take_journal().unwrap();
-        let mut other = Staging::beside(&target, false, 7).unwrap();
-        assert!(other.take_journal().is_none() && other.path() != first.path());
-        drop(other);
-        journal.note(b"", WORTH_KEEPING, &blake3::hash(b""));
-        drop(journal);
-        fs::write(first.path(), b"much").unwrap();
+        let mut first = beside(&target, false, 7).unwrap();
+        let journal = first.take_journal();
+        let (mut blocks, _) = Blocks::open(first.path(), journal).unwrap();
+        for id in [7, 8] {
+            assert_eq!(beside(&target, false, id).unwrap_err().code, "being_written", "{id}");
+        }
+        assert_eq!(names(dir.path()).len(), 2, "those of the first");
+        blocks.write(&vec![0; WORTH_KEEPING as usize]).unwrap();
+        drop(blocks);
         let part = first.path().to_owned();
         drop(first);
         assert_eq!(names(dir.path()).len(), 2, "the part and its journal");
 
-        let again = Staging::beside(&target, false, 7).unwrap();
+        // Before it is looked at again, it is there to be kept.
+        let again = beside(&target, false, 7).unwrap();
+        let told = again.tell_kept(CliError::interrupted("it was stopped"));
+        assert!(
+            told.state.contains("it was stopped; ") && told.state.contains(part.to_str().unwrap()),
+            "{told:?}"
+        );
+        drop(again);
+        let mut again = beside(&target, false, 7).unwrap();
         assert_eq!(again.path(), part);
         again.publish(None).unwrap();
+        drop(again);
         assert_eq!(names(dir.path()), ["out"]);
     }
 
@@ -235,11 +247,12 @@ mod tests {
     fn what_exists_is_not_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("out");
-        let late = Staging::beside(&target, false, 7).unwrap();
+        let mut late = beside(&target, false, 7).unwrap();
         fs::write(late.path(), b"").unwrap();
         fs::write(&target, b"precious").unwrap();
-        assert_eq!(Staging::beside(&target, false, 7).unwrap_err().code, "exists");
+        assert_eq!(beside(&target, false, 7).unwrap_err().code, "exists");
         assert_eq!(late.publish(None).unwrap_err().code, "exists", "it appeared meanwhile");
+        drop(late);
         assert_eq!(fs::read(&target).unwrap(), b"precious");
         assert_eq!(names(dir.path()), ["out"]);
     }
@@ -249,12 +262,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("out");
         let publish_file = || {
-            let staging = Staging::beside(&target, true, 7)?;
+            let mut staging = beside(&target, true, 7)?;
             fs::write(staging.path(), b"new").unwrap();
             staging.publish(None)
         };
         let publish_dir = || {
-            let staging = Staging::beside(&target, true, 7)?;
+            let mut staging = beside(&target, true, 7)?;
             fs::create_dir(staging.path()).unwrap();
             staging.publish(None)
         };

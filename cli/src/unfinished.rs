@@ -9,9 +9,9 @@
 //! record:   length of path u32 │ path (empty for a bare file) │ length u64 │ BLAKE3, 32           little endian
 //! ```
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -57,7 +57,8 @@ pub(crate) struct Resumed {
 }
 
 impl Journal {
-    /// Opens or creates it. `None` if another process has it, or if it is somebody else's.
+    /// Opens or creates it. `None` if it is somebody else's, or the file system cannot lock it; `WouldBlock` if another
+    /// process writes it.
     pub(crate) fn open(path: &Path) -> io::Result<Option<Self>> {
         let mut options = File::options();
         let flags = OFlags::NOFOLLOW.bits() as i32;
@@ -67,10 +68,18 @@ impl Journal {
             Err(error) if is_symlink(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        if !is_ours(&file.metadata()?) || file.try_lock().is_err() {
+        if !is_ours(&file.metadata()?) {
             return Ok(None);
         }
-        let noted = Arc::new(AtomicU64::new(0));
+        match file.try_lock() {
+            // Whoever had it was done with it after we opened it.
+            Ok(()) if file.metadata()?.nlink() == 0 => return Err(io::ErrorKind::WouldBlock.into()),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(_)) => return Ok(None),
+        }
+        // What it says to be there counts until it is looked at: a get that ends before must not remove it.
+        let noted = Arc::new(AtomicU64::new(claimed(&file)));
         Ok(Some(Journal { file, pending: Vec::new(), pending_bytes: 0, noted, broken: false }))
     }
 
@@ -137,6 +146,16 @@ impl Drop for Journal {
     }
 }
 
+/// Bytes that a journal says to be there.
+fn claimed(journal: &File) -> u64 {
+    let mut reader = BufReader::new(journal);
+    let mut magic = [0; MAGIC.len()];
+    if reader.read_exact(&mut magic).is_err() || magic != MAGIC {
+        return 0;
+    }
+    std::iter::from_fn(|| read_record(&mut reader)).fold(0, |sum, record| sum.saturating_add(record.len))
+}
+
 /// The next record; `None` at the end, also one that a crash made.
 fn read_record(reader: &mut impl Read) -> Option<Record> {
     let mut path_len = [0; 4];
@@ -177,8 +196,7 @@ impl Blocks {
             Some(old) => old,
             None => {
                 remove(path)?;
-                // With the user's own default mode: an object that is a bare file carries none.
-                File::options().read(true).write(true).create_new(true).open(path)?
+                File::options().read(true).write(true).create_new(true).mode(0o600).open(path)?
             }
         };
         if let Some(journal) = &mut journal {
@@ -189,6 +207,8 @@ impl Blocks {
                 Ok(holds)
             })?;
         }
+        // Nobody else reads what is not whole, whatever an earlier attempt made of it.
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
         file.set_len(good)?;
         file.seek(SeekFrom::Start(good))?;
         Ok((Blocks { file, journal, hasher: blake3::Hasher::new(), begun: 0 }, good))
@@ -225,6 +245,8 @@ pub(crate) fn resume_dir(
         remove(path)?;
         // Nobody else can enter it while it fills.
         fs::DirBuilder::new().mode(0o700).create(path)?;
+    } else {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
     }
     let mut resumed = Resumed::default();
     if let Some(journal) = journal {
@@ -294,7 +316,9 @@ mod tests {
         let (mut blocks, good) = Blocks::open(&part, journal(dir.path())).unwrap();
         assert_eq!(good, 0);
         content.chunks(300_001).for_each(|some| blocks.write(some).unwrap());
-        assert!(journal(dir.path()).is_none(), "one get at a time");
+        let second = Journal::open(&dir.path().join("journal"));
+        assert_eq!(second.unwrap_err().kind(), io::ErrorKind::WouldBlock, "one get at a time");
+        assert_eq!(fs::metadata(&part).unwrap().permissions().mode() & 0o777, 0o600);
         drop(blocks);
 
         let (blocks, good) = Blocks::open(&part, journal(dir.path())).unwrap();

@@ -1,6 +1,7 @@
 //! `chordage get`.
 
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io::{self, IsTerminal, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use crate::link;
 use crate::printer::{Printer, output_error};
 use crate::progress::Progress;
 use crate::staging::Staging;
+use crate::target::Target;
 use crate::tree::unpack::{UnpackError, Unpacked, open_below, unpack};
 use crate::unfinished::{Blocks, Journal, Resumed, resume_dir};
 
@@ -59,7 +61,10 @@ pub(crate) struct GetArgs {
     /// Get only this file or directory of a directory link
     #[arg(long, value_name = "PATH")]
     path: Option<OsString>,
-    /// Replace a file or an empty directory that is in the way
+    /// Replace a file, a symbolic link or an empty directory that is in the way
+    ///
+    /// Of a symbolic link, the link is replaced and not what it points to. Devices, named pipes and sockets stay: write into
+    /// them with `-o - > PATH`.
     #[arg(short, long)]
     force: bool,
 }
@@ -101,20 +106,16 @@ pub(crate) async fn run(
         };
     }
     let client = connect::client(global)?;
-    let mut staging = Staging::beside(&output, args.force, staging_id(&link, path))?;
+    let mut staging = Staging::beside(Target::find(&output, args.force)?, staging_id(&link, path))?;
     let progress = printer.progress("getting", None);
     let mut transfer = Transfer { interrupt, output: output.clone(), progress: progress.clone() };
     let fetched = fetch(&client, &link, path, &mut staging, &mut transfer).await;
     progress.clear();
-    if let (Err(_), Some(bytes), false) = (&fetched, staging.kept_bytes(), printer.is_json()) {
-        printer.tell(format!(
-            "{} of it are kept in {}; the same command goes on from there",
-            human::bytes(bytes),
-            staging.path().display()
-        ));
-    }
-    let fetched = fetched?;
-    staging.publish(fetched.single.as_deref().map(OsStr::from_bytes))?;
+    let published = fetched.and_then(|fetched| {
+        staging.publish(fetched.single.as_deref().map(OsStr::from_bytes))?;
+        Ok(fetched)
+    });
+    let fetched = published.map_err(|error| staging.tell_kept(error))?;
     let report = GetReport {
         output: output.to_string_lossy().into_owned(),
         kind: fetched.kind,
@@ -176,12 +177,25 @@ async fn fetch(
 ) -> Result<Fetched, CliError> {
     let text = link.to_string();
     let stat = transfer.unless_interrupted(client.stat(&text, false)).await??;
-    if path.is_none() {
-        transfer.progress.set_total(stat.bytes);
+    // What is known of it before it comes.
+    let (is_file, bytes) = match path {
+        None => (stat.kind == "file", Some(stat.bytes)),
+        Some(path) => transfer.unless_interrupted(find_file(client, &text, path)).await??,
+    };
+    if is_file {
+        staging.target().check_takes_a_file()?;
+    }
+    if let Some(bytes) = bytes {
+        transfer.progress.set_total(bytes);
+        // What lies there is looked at first, and may be as much as is to come.
+        if fs::symlink_metadata(staging.path()).is_err() {
+            staging.target().check_room(bytes)?;
+        }
     }
     if stat.kind == "file" && path.is_none() {
         let (blocks, begun) = transfer.blocking(staging, Blocks::open).await?;
         transfer.progress.advance(begun);
+        staging.target().check_room(stat.bytes.saturating_sub(begun))?;
         if begun < stat.bytes {
             let range = (begun > 0).then_some(ByteRange::From { start: begun });
             let download = transfer.unless_interrupted(client.content(&text, None, range)).await??;
@@ -201,6 +215,14 @@ async fn fetch(
     };
     let Unpacked { bytes, files, single, .. } = unpacked;
     Ok(Fetched { kind, bytes, resumed_bytes, files, single })
+}
+
+/// Whether `path` of a tree is no directory, and then its size.
+async fn find_file(client: &Client, link: &str, path: &[u8]) -> Result<(bool, Option<u64>), CliError> {
+    // Of a directory come the entries, of anything else comes itself.
+    let entry = client.entries(link, Some(path), false).await?.entry().await?;
+    let itself = entry.filter(|entry| entry.path == String::from_utf8_lossy(path));
+    Ok((itself.is_some(), itself.map(|entry| entry.bytes)))
 }
 
 /// Opens or creates the directory, and checks what is in it.

@@ -1,11 +1,10 @@
 //! `chordage put`.
 
+use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Read, Write};
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use chordage_node::api::client::{BodyFormat, Client, ClientError};
+use chordage_node::api::client::{Client, ClientError};
 use chordage_node::api::types::{PutQuery, PutReport};
 use chordage_node::api::upload::{UploadWriter, upload};
 use chordage_node::api::{Fingerprint, Redundancy, fingerprint};
@@ -19,15 +18,10 @@ use crate::error::{CliError, quoted, redundancy, shell_word};
 use crate::exit::ExitStatus;
 use crate::human;
 use crate::interrupt::Interrupt;
-use crate::printer::Printer;
+use crate::printer::{OUTPUT_CLOSED, Printer};
 use crate::progress::Progress;
-use crate::tree::pack::{self, Memory, PackError, Watcher};
-use crate::tree::walk;
-
-/// Bytes read at a time.
-const BUFFER: usize = 256 * 1024;
-/// There is a link or there is not; in between is nothing.
-const NOT_STORED: &str = "the object is not stored and has no link; a retry reuses the chunks that were sent";
+use crate::source::{Failed, NOT_STORED, Running, Source};
+use crate::tree::pack::{self, Memory, Watcher};
 
 /// Code of the error that a second attempt cures.
 const FORGOTTEN: &str = "forgotten";
@@ -44,14 +38,19 @@ devices are left out with a warning.
 Examples:
   chordage put holiday.mp4
   chordage put ~/notes
-  pg_dump shop | chordage put -
+  chordage put --stdin-from-command pg_dump -Fc shop
   link=$(chordage put --quiet file)
   chordage put --redundancy 4/10 file     any 4 of 10 daemons can give it back
   chordage put --json file | jq -r .link")]
 pub(crate) struct PutArgs {
     /// File or directory to store, or - for standard input
-    #[arg(value_name = "PATH")]
-    path: PathBuf,
+    #[arg(value_name = "PATH", required_unless_present = "stdin_from_command")]
+    path: Option<PathBuf>,
+    /// Run a command and store what it writes to standard output, if it succeeds; it takes all arguments that follow
+    ///
+    /// A shell's pipe (`CMD | chordage put -`) does not tell that CMD failed, and the part that it wrote would be stored.
+    #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true, conflicts_with = "path")]
+    stdin_from_command: Vec<OsString>,
     /// Make N shards of each chunk, of which any K are enough
     ///
     /// By default what the size of the network calls for; `chordage status` shows it.
@@ -75,6 +74,8 @@ pub(crate) async fn run(
     printer: &Printer,
 ) -> Result<ExitStatus, CliError> {
     let mut interrupt = Interrupt::listen()?;
+    // What cannot be read is said before anybody is looked for who would take it.
+    let found = args.path.as_deref().map(|path| Source::find(path, printer)).transpose()?;
     let client = connect::client(global)?;
     let mut query = PutQuery {
         redundancy: args.redundancy.map(|redundancy| redundancy.to_string()),
@@ -82,43 +83,54 @@ pub(crate) async fn run(
         reread: args.reread,
         ..PutQuery::default()
     };
-    let report = match put(&args.path, &client, query.clone(), printer, &mut interrupt).await {
+    let (source, _leash) = match found {
+        Some(source) => (source, None),
+        None => {
+            // `-- CMD` is the same, for those used to it.
+            let words = &args.stdin_from_command;
+            let words = words.strip_prefix(&[OsString::from("--")]).unwrap_or(words);
+            let (name, rest) = words.split_first().ok_or_else(|| {
+                CliError::new(ExitStatus::Usage, "usage", "--stdin-from-command needs a command")
+                    .state("nothing was stored")
+                    .hint("chordage put --stdin-from-command pg_dump shop")
+            })?;
+            let (running, leash) = Running::start(name, rest)?;
+            (Source::Command(running), Some(leash))
+        }
+    };
+    let again = source.can_be_read_again();
+    let report = match put(source, &client, query.clone(), printer, &mut interrupt).await {
         // What was sent once out of a pipe does not come again: a second attempt would store nothing, and say that all is well.
-        Err(error) if error.code == FORGOTTEN && !can_be_read_again(&args.path) => {
+        Err(error) if error.code == FORGOTTEN && !again => {
             Err(error.hint("pipe it again, and with `--reread` if it fails again"))
         }
         // Holders were lost between the question and the put: send everything, once.
         Err(error) if error.code == FORGOTTEN && !query.reread => {
             query.reread = true;
-            put(&args.path, &client, query, printer, &mut interrupt).await
+            let source = Source::find(args.path.as_deref().unwrap_or(Path::new("-")), printer)?;
+            put(source, &client, query, printer, &mut interrupt).await
         }
         outcome => outcome,
     };
-    tell(&report?, &args.path, global, printer)?;
+    tell(&report?, args.path.as_deref(), global, printer)?;
     Ok(ExitStatus::Success)
-}
-
-/// Whether a second attempt finds what the first has read.
-fn can_be_read_again(path: &Path) -> bool {
-    path != Path::new("-") && fs::metadata(path).is_ok_and(|metadata| !metadata.file_type().is_fifo())
 }
 
 /// Puts it once.
 async fn put(
-    path: &Path,
+    mut source: Source,
     client: &Client,
     mut query: PutQuery,
     printer: &Printer,
     interrupt: &mut Interrupt,
 ) -> Result<PutReport, CliError> {
-    let source = Source::find(path, printer)?;
-    if let Source::File { metadata, .. } = &source {
+    if let Source::File { metadata, unchanged, .. } = &mut source {
         let known = fingerprint(metadata);
         // Whatever this question fails for, the put fails for too, and says so.
-        let unchanged =
+        *unchanged =
             !query.reread && matches!(client.unchanged(&[known], &query).await.as_deref(), Ok([true]));
-        query.unchanged = unchanged;
-        query.fingerprint = if unchanged { Some(known) } else { pack::catalogued_as(metadata) }
+        query.unchanged = *unchanged;
+        query.fingerprint = if *unchanged { Some(known) } else { pack::catalogued_as(metadata) }
             .map(|known| known.to_string());
     }
     let progress = printer.progress("storing", source.size());
@@ -166,118 +178,6 @@ fn stored_not(error: ClientError) -> CliError {
     if typed { error } else { error.state(NOT_STORED) }
 }
 
-/// What is to be stored.
-enum Source {
-    Stdin,
-    /// A named pipe, such as `<(command)` in a shell.
-    Pipe(PathBuf),
-    File {
-        path: PathBuf,
-        file: fs::File,
-        metadata: fs::Metadata,
-    },
-    Dir {
-        path: PathBuf,
-        /// Bytes of all files, if somebody wants to know.
-        size: Option<u64>,
-    },
-}
-
-impl Source {
-    fn find(path: &Path, printer: &Printer) -> Result<Self, CliError> {
-        let nothing = |error: CliError| error.state("nothing was stored");
-        if path == Path::new("-") {
-            return Ok(Source::Stdin);
-        }
-        let metadata = fs::metadata(path).map_err(|error| {
-            nothing(CliError::file("store", path, &error)).hint(match error.kind() {
-                io::ErrorKind::NotFound => "check the path; a relative one starts at the current directory",
-                _ => "check the permissions of the path and of the directories above it",
-            })
-        })?;
-        let path = path.to_owned();
-        let kind = metadata.file_type();
-        if kind.is_dir() {
-            let size = printer.shows_progress().then(|| walk::measure(&path));
-            Ok(Source::Dir { path, size })
-        } else if kind.is_file() {
-            let (file, metadata) = pack::open(&path).map_err(|error| source_error(&error))?;
-            Ok(Source::File { path, file, metadata })
-        } else if kind.is_fifo() {
-            Ok(Source::Pipe(path))
-        } else {
-            Err(nothing(CliError::new(
-                ExitStatus::LocalFile,
-                "not_a_file",
-                format!("{} is neither a file nor a directory", quoted(&path)),
-            ))
-            .hint("to store what it gives, pipe it: chordage put - < PATH"))
-        }
-    }
-
-    fn size(&self) -> Option<u64> {
-        match self {
-            Source::Stdin | Source::Pipe(_) => None,
-            Source::File { metadata, .. } => Some(metadata.len()),
-            Source::Dir { size, .. } => *size,
-        }
-    }
-
-    fn format(&self) -> BodyFormat {
-        match self {
-            Source::Dir { .. } => BodyFormat::Tar,
-            _ => BodyFormat::File,
-        }
-    }
-
-    fn write(
-        self,
-        writer: &mut UploadWriter,
-        teller: &Teller,
-        memory: &mut DaemonMemory,
-    ) -> Result<(), PackError> {
-        let mut buffer = vec![0; BUFFER];
-        match self {
-            Source::Stdin => copy(io::stdin().lock(), Path::new("standard input"), writer, teller),
-            Source::Pipe(path) => {
-                let pipe = fs::File::open(&path).map_err(pack::failed("open", &path))?;
-                copy(pipe, &path, writer, teller)
-            }
-            Source::File { metadata, .. } if memory.query.unchanged => {
-                teller.advance(metadata.len());
-                Ok(())
-            }
-            Source::File { path, mut file, metadata } => {
-                pack::copy_exactly(&path, &mut file, metadata.len(), &mut buffer, teller, |bytes| {
-                    writer.write_all(bytes)
-                })
-            }
-            Source::Dir { path, .. } => pack::pack(&path, writer, teller, memory),
-        }
-    }
-}
-
-/// Copies a source without a size to its end.
-fn copy(
-    mut from: impl Read,
-    name: &Path,
-    writer: &mut UploadWriter,
-    teller: &Teller,
-) -> Result<(), PackError> {
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        match from.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(length) => {
-                writer.write_all(&buffer[..length]).map_err(|_| PackError::Gone)?;
-                teller.advance(length as u64);
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(pack::failed("read", name)(error)),
-        }
-    }
-}
-
 struct Teller {
     printer: Printer,
     progress: Progress,
@@ -307,30 +207,24 @@ fn send(
             // If nobody listens any more, the put has failed and says so.
             let _ = writer.finish();
         }
-        Err(PackError::Gone) => {}
-        Err(error) => {
-            let _ = failed.send(source_error(&error));
+        Err(Failed::Gone) => {}
+        Err(Failed::Why(error)) => {
+            let _ = failed.send(error);
         }
     }
 }
 
-fn source_error(error: &PackError) -> CliError {
-    let error = match error {
-        PackError::File { doing, path, error } => {
-            CliError::file(doing, path, error).hint("make it readable or leave it out, then put again")
-        }
-        PackError::Changed { .. } => CliError::new(ExitStatus::LocalFile, "changed", error)
-            .hint("put again when nothing writes to it, or put a snapshot"),
-        PackError::Gone => CliError::new(ExitStatus::NoDaemon, "connection_lost", error),
-    };
-    error.state(NOT_STORED)
-}
-
-fn tell(report: &PutReport, path: &Path, global: &GlobalArgs, printer: &Printer) -> Result<(), CliError> {
+fn tell(
+    report: &PutReport,
+    path: Option<&Path>,
+    global: &GlobalArgs,
+    printer: &Printer,
+) -> Result<(), CliError> {
+    let printed = if printer.is_json() { printer.json(report) } else { printer.line(&report.link) };
+    printed.map_err(|error| link_not_printed(&error, &report.link))?;
     if printer.is_json() {
-        return printer.json(report);
+        return Ok(());
     }
-    printer.line(&report.link)?;
     let ratio = if report.bytes == 0 { 1.0 } else { report.stored_bytes as f64 / report.bytes as f64 };
     printer.tell(format!(
         "stored {} ({}) in {}: {}, {} at {}",
@@ -375,9 +269,20 @@ fn tell(report: &PutReport, path: &Path, global: &GlobalArgs, printer: &Printer)
     Ok(())
 }
 
+/// Without its link nobody finds the object, so that here a reader who is gone is an error too.
+fn link_not_printed(error: &CliError, link: &str) -> CliError {
+    let message = match error.code.as_str() {
+        OUTPUT_CLOSED => "standard output was closed before the link was written to it",
+        _ => &error.message,
+    };
+    CliError::new(ExitStatus::LocalFile, "output", message)
+        .state(format!("the object is stored and kept, and its link is {link}"))
+        .hint("write the link down; `chordage forget LINK` lets go of the object")
+}
+
 /// A name like the source's that `get` may write to here.
-fn free_name(path: &Path) -> PathBuf {
-    let name = path.file_name().filter(|name| *name != "-").unwrap_or_else(|| "copy".as_ref());
+fn free_name(path: Option<&Path>) -> PathBuf {
+    let name = path.and_then(Path::file_name).filter(|name| *name != "-").unwrap_or_else(|| "copy".as_ref());
     let numbered = (1..).map(|number| {
         let mut candidate = name.to_os_string();
         match number {

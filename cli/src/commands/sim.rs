@@ -1,5 +1,6 @@
 //! `chordage sim`.
 
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,8 +8,9 @@ use std::time::Duration;
 use chordage_sim::experiments::churn::{self, Churn};
 use chordage_sim::experiments::lookups::{self, BuiltBy, Lookups};
 use chordage_sim::experiments::membership::{self, Membership};
+use chordage_sim::latency::RttTableError;
 use chordage_sim::report::Report;
-use chordage_sim::scenario::{NODES_MAX, Scenario};
+use chordage_sim::scenario::{NODES_MAX, Scenario, ScenarioError};
 use chordage_sim::sessions::{Sessions, Shape};
 use chordage_sim::world::Setup;
 use chordage_sim::{AnyMetric, Config, latency};
@@ -169,29 +171,32 @@ struct RunArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: SimArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
-    let (report, plots) = match args.action {
-        Action::Lookups(args) => {
-            let plan = args.plan()?;
-            (Report::lookups("lookups", lookups::run(&plan)), args.world.plots)
-        }
-        Action::Churn(args) => {
-            let plan = args.plan()?;
-            (Report::churn("churn", churn::run(plan)), args.world.plots)
-        }
-        Action::Membership(args) => {
-            let plan = args.plan()?;
-            (Report::membership("membership", membership::run(plan)), args.world.plots)
-        }
+    let plots = args.action.plots().map(Path::to_owned);
+    if let Some(directory) = &plots {
+        // A run may take hours, which are not to be lost for this.
+        fs::create_dir_all(directory)
+            .map_err(|error| CliError::file("create", directory, &error).state("nothing was simulated"))?;
+    }
+    let report = match args.action {
+        Action::Lookups(args) => Report::lookups("lookups", lookups::run(&args.plan()?)),
+        Action::Churn(args) => Report::churn("churn", churn::run(args.plan()?)),
+        Action::Membership(args) => Report::membership("membership", membership::run(args.plan()?)),
         Action::Run(args) => {
-            let wrong =
-                |error| CliError::new(ExitStatus::Usage, "scenario", error).state("nothing was simulated");
+            let wrong = |error: ScenarioError| {
+                let unreadable = matches!(
+                    error,
+                    ScenarioError::Unreadable { .. }
+                        | ScenarioError::Latency(RttTableError::Unreadable { .. })
+                );
+                refused(unreadable, "scenario", error)
+            };
             let mut scenario = Scenario::read(&args.scenario).map_err(wrong)?;
             scenario.seed = args.seed.unwrap_or(scenario.seed);
-            (scenario.run().map_err(wrong)?, args.plots)
+            scenario.run().map_err(wrong)?
         }
     };
-    if let Some(directory) = plots {
-        draw(&report, &directory, printer)?;
+    if let Some(directory) = &plots {
+        draw(&report, directory, printer)?;
     }
     if printer.is_json() {
         printer.json(&report.to_json())?;
@@ -210,7 +215,6 @@ pub(crate) fn run(args: SimArgs, printer: &Printer) -> Result<ExitStatus, CliErr
 }
 
 fn draw(report: &Report, directory: &Path, printer: &Printer) -> Result<(), CliError> {
-    fs::create_dir_all(directory).map_err(|error| CliError::file("create", directory, &error))?;
     for (name, plot) in &report.plots {
         let path = directory.join(format!("{name}.svg"));
         fs::write(&path, plot.to_svg()).map_err(|error| CliError::file("write", &path, &error))?;
@@ -219,12 +223,28 @@ fn draw(report: &Report, directory: &Path, printer: &Printer) -> Result<(), CliE
     Ok(())
 }
 
+/// A file that cannot be read, or one that says what makes no sense.
+fn refused(unreadable: bool, code: &str, error: impl Display) -> CliError {
+    let status = if unreadable { ExitStatus::LocalFile } else { ExitStatus::Usage };
+    CliError::new(status, code, error).state("nothing was simulated")
+}
+
+impl Action {
+    fn plots(&self) -> Option<&Path> {
+        match self {
+            Action::Lookups(args) => args.world.plots.as_deref(),
+            Action::Churn(args) => args.world.plots.as_deref(),
+            Action::Membership(args) => args.world.plots.as_deref(),
+            Action::Run(args) => args.plots.as_deref(),
+        }
+    }
+}
+
 impl WorldArgs {
     fn setup(&self) -> Result<Setup, CliError> {
         let mut setup = Setup::new(self.seed, self.metric);
-        setup.latency = latency::by_name(&self.latency, Path::new("")).map_err(|error| {
-            CliError::new(ExitStatus::Usage, "latency", error).state("nothing was simulated")
-        })?;
+        setup.latency = latency::by_name(&self.latency, Path::new(""))
+            .map_err(|error| refused(matches!(error, RttTableError::Unreadable { .. }), "latency", error))?;
         setup.faults.loss = self.loss;
         let defaults = setup.config;
         setup.config = Config {

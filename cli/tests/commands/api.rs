@@ -32,9 +32,8 @@ fn request(scene: &Scene, method: &str, path: &str, headers: &str, body: &[u8]) 
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let head =
         format!("{method} {path} HTTP/1.0\r\nHost: x\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
-    stream.write_all(head.as_bytes()).unwrap();
     // A daemon that refuses may close before it has read everything.
-    let _ = stream.write_all(body);
+    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a head");
@@ -73,14 +72,70 @@ fn ranges_are_those_of_http() {
     assert_eq!((outside.status, outside.header("content-range")), (416, Some("bytes */1000000")));
     assert_eq!(outside.json()["code"], "range_not_satisfiable");
     assert_eq!(get(&scene, &path, "Range: bytes=9-3\r\n").status, 400);
+    // What is ignored, as it may be: everything comes.
+    for ignored in ["bytes=0-9,20-29", "lines=0-9"] {
+        let whole = get(&scene, &path, &format!("Range: {ignored}\r\n"));
+        assert_eq!((whole.status, whole.body.len()), (200, content.len()), "{ignored}");
+    }
+    let head = request(&scene, "HEAD", &path, "Range: bytes=0-9\r\n", b"");
+    assert_eq!((head.status, head.header("content-length"), head.body.len()), (200, Some("1000000"), 0));
+}
+
+#[test]
+fn whoever_has_it_already_is_told_so() {
+    let scene = Scene::with_daemons(1);
+    let link = scene.put(&scene.file("file", b"content"));
+    let path = format!("/v1/objects/{link}/content");
+    let etag = get(&scene, &path, "").header("etag").unwrap().to_owned();
+    for known in [etag.clone(), format!("W/{etag}"), format!("\"other\", {etag}"), "*".to_owned()] {
+        let same = get(&scene, &path, &format!("If-None-Match: {known}\r\nRange: bytes=0-0\r\n"));
+        assert_eq!((same.status, same.header("etag"), same.body.len()), (304, Some(&*etag), 0), "{known}");
+    }
+    assert_eq!(get(&scene, &path, "If-None-Match: \"other\"\r\n").body, b"content");
+    assert_eq!(get(&scene, &format!("{path}?path=b"), "If-None-Match: *\r\n").status, 404);
+}
+
+#[test]
+fn a_file_without_bytes_has_ranges_too() {
+    let scene = Scene::with_daemons(1);
+    let empty = scene.put(&scene.file("empty", b""));
+    let five = scene.put(&scene.file("five", b"12345"));
+    let one = scene.put(&scene.file("one", b"1"));
+    for range in ["--range=-1", "--range=-1000"] {
+        assert_eq!(scene.run(["cat", &empty, range]).succeeds(), "", "{range}");
+    }
+    assert_eq!(scene.run(["cat", &five, "--range=-1000"]).succeeds(), "12345");
+    for range in ["--range=0-0", "--range=0-", "--range=-0"] {
+        let stderr = scene.run(["cat", &empty, range]).fails(2, &["has 0 bytes", "nothing in it"]);
+        assert!(!stderr.contains("between"), "{stderr}");
+    }
+    scene.run(["cat", &one, "--range=1-"]).fails(2, &["has 1 byte\n", "ask for byte 0"]);
+    scene.run(["cat", &five, "--range=5-"]).fails(2, &["has 5 bytes", "between 0 and 4"]);
+    let path = format!("/v1/objects/{empty}/content");
+    let last = get(&scene, &path, "Range: bytes=-5\r\n");
+    assert_eq!((last.status, last.header("content-length")), (200, Some("0")));
+    let outside = get(&scene, &path, "Range: bytes=0-0\r\n");
+    assert_eq!((outside.status, outside.header("content-range")), (416, Some("bytes */0")));
 }
 
 #[test]
 fn mistakes_are_problems_with_a_status() {
     let scene = Scene::with_daemons(1);
+    let too_long = format!("/v1/{}", "a".repeat(70_000));
+    let too_much = format!("x: {}\r\n", "a".repeat(700_000));
     let cases = [
         ("GET", "/v1/nothing", "", 404, "not_found"),
-        ("DELETE", "/v1/status", "", 400, "bad_request"),
+        ("DELETE", "/v1/status", "", 405, "bad_request"),
+        ("GET", "/v1/objects", "", 405, "bad_request"),
+        ("GET", "/v1/objects/%FF", "", 400, "bad_request"),
+        ("GET", "/v1/trace/%FF", "", 400, "bad_request"),
+        ("GET", "/v1/status^", "", 404, "not_found"),
+        ("GET", "/v1/a path", "", 400, "bad_request"),
+        ("GET", "/v1/objects/\u{fc}", "", 400, "bad_link"),
+        ("G=T", "/v1/status", "", 400, "bad_request"),
+        ("GET", "/v1/status", "no header\r\n", 400, "bad_request"),
+        ("GET", &too_long, "", 414, "bad_request"),
+        ("GET", "/v1/status", &too_much, 431, "bad_request"),
         ("GET", "/v1/objects/hello", "", 400, "bad_link"),
         ("GET", "/v1/objects/hello?chekc=true", "", 400, "bad_request"),
         ("GET", "/v1/trace/zz", "", 400, "bad_request"),
@@ -97,6 +152,9 @@ fn mistakes_are_problems_with_a_status() {
         for field in ["message", "state", "hint"] {
             assert!(problem[field].as_str().is_some_and(|text| !text.is_empty()), "{field} of {problem}");
         }
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{method}");
+        let allowed = (status == 405).then_some(if method == "DELETE" { "GET,HEAD" } else { "POST" });
+        assert_eq!(answer.header("allow"), allowed, "{method} {path}");
     }
 }
 
@@ -211,5 +269,6 @@ fn the_description_is_there() {
     let description = get(&scene, "/v1/openapi.json", "").json();
     assert!(description["openapi"].as_str().unwrap().starts_with("3."));
     assert!(description["paths"]["/v1/objects/{link}/content"]["get"]["responses"]["206"].is_object());
+    assert!(description["paths"]["/v1/objects/{link}/content"]["get"]["responses"]["304"].is_object());
     assert!(description["components"]["schemas"]["Problem"].is_object());
 }

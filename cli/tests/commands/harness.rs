@@ -67,6 +67,16 @@ impl Scene {
         names
     }
 
+    /// Starts daemons again.
+    pub(crate) fn restart(&mut self, nodes: &[usize]) {
+        self.runtime.block_on(self.net.restart(nodes)).unwrap();
+    }
+
+    /// A command line for the shell, in which `$0` is the program, in the test's directory.
+    pub(crate) fn shell(&self, script: &str) -> Run {
+        Run::program("sh", ["-c", script, PROGRAM]).dir(self.dir.path()).api(&self.net.data_dir(0))
+    }
+
     /// Runs async code of the library.
     pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
@@ -83,8 +93,12 @@ pub(crate) struct Run {
 impl Run {
     /// The program with arguments and nothing of the caller's environment.
     pub(crate) fn new<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Self {
+        Run::program(PROGRAM, args)
+    }
+
+    fn program<I: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = I>) -> Self {
         let args: Vec<OsString> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(program);
         for variable in ["CHORDAGE_API", "CHORDAGE_API_TOKEN", "CHORDAGE_DATA_DIR", "CHORDAGE_LOG"] {
             command.env_remove(variable);
         }
@@ -97,6 +111,10 @@ impl Run {
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.command.arg(arg);
         self
+    }
+
+    pub(crate) fn args<I: AsRef<OsStr>>(self, args: impl IntoIterator<Item = I>) -> Self {
+        args.into_iter().fold(self, Run::arg)
     }
 
     pub(crate) fn api(mut self, api: &Path) -> Self {

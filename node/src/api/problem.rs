@@ -278,12 +278,12 @@ fn find(error: &FindError, state: &str) -> Problem {
 
 impl From<&Unsatisfiable> for Problem {
     fn from(error: &Unsatisfiable) -> Self {
-        Problem::new(
-            ProblemCode::RangeNotSatisfiable,
-            error,
-            NOTHING_CHANGED,
-            format!("ask for bytes between 0 and {}", error.size.saturating_sub(1)),
-        )
+        let hint = match error.size {
+            0 => "there is nothing in it; without a range it is what it is".to_owned(),
+            1 => "ask for byte 0, or without a range".to_owned(),
+            size => format!("ask for bytes between 0 and {}", size - 1),
+        };
+        Problem::new(ProblemCode::RangeNotSatisfiable, error, NOTHING_CHANGED, hint)
     }
 }
 

@@ -44,7 +44,7 @@ pub enum RangeSyntaxError {
 
 /// The range has no byte in common with a file of this size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("bytes {range} lie outside the file, which has {size} bytes")]
+#[error("bytes {range} lie outside the file, which has {size} {}", if *.size == 1 { "byte" } else { "bytes" })]
 pub struct Unsatisfiable {
     /// What was asked for.
     pub range: ByteRange,
@@ -53,15 +53,31 @@ pub struct Unsatisfiable {
 }
 
 impl ByteRange {
-    /// The half-open range of positions within a file of `size` bytes. An end beyond the file is cut to it, as in HTTP;
-    /// a start beyond it is an error.
+    /// What the header `Range` asks for. `None` if it is to be ignored, and everything sent: units that are not ours, and
+    /// several ranges at once (RFC 9110, section 14.2).
+    pub fn from_header(text: &str) -> Result<Option<Self>, RangeSyntaxError> {
+        let Some((unit, ranges)) = text.split_once('=') else { return Ok(None) };
+        if !unit.trim().eq_ignore_ascii_case("bytes") {
+            return Ok(None);
+        }
+        let ranges = ranges.split(',').map(str::trim).filter(|range| !range.is_empty());
+        match ranges.map(str::parse).collect::<Result<Vec<Self>, _>>()?[..] {
+            [] => Err(RangeSyntaxError::Malformed(text.to_owned())),
+            [range] => Ok(Some(range)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The half-open range of positions within a file of `size` bytes. What goes beyond the file is cut to it, as in HTTP, so
+    /// that the last bytes of an empty file are none; a start beyond it is an error.
     pub fn resolve(self, size: u64) -> Result<Range<u64>, Unsatisfiable> {
         let range = match self {
             ByteRange::From { start } => start..size,
             ByteRange::Between { start, last } => start..last.saturating_add(1).min(size),
             ByteRange::Last { count } => size - count.min(size)..size,
         };
-        if range.start < range.end { Ok(range) } else { Err(Unsatisfiable { range: self, size }) }
+        let last = matches!(self, ByteRange::Last { count } if count > 0);
+        if range.start < range.end || last { Ok(range) } else { Err(Unsatisfiable { range: self, size }) }
     }
 }
 
@@ -134,6 +150,25 @@ mod tests {
         assert_eq!(ByteRange::From { start: 9 }.resolve(10), Ok(9..10));
         assert!(ByteRange::From { start: 10 }.resolve(10).is_err());
         assert!(ByteRange::Last { count: 0 }.resolve(10).is_err());
+        assert!(ByteRange::Last { count: 0 }.resolve(0).is_err());
         assert!(ByteRange::From { start: 0 }.resolve(0).is_err());
+        for count in [1, 1000, u64::MAX] {
+            assert_eq!(ByteRange::Last { count }.resolve(0), Ok(0..0));
+        }
+    }
+
+    #[test]
+    fn a_header_is_followed_ignored_or_wrong() {
+        let of = ByteRange::from_header;
+        let one = Ok(Some(ByteRange::Between { start: 0, last: 9 }));
+        for text in ["bytes=0-9", "Bytes=0-9", "bytes= 0-9 ", "bytes=0-9,", "bytes=,0-9"] {
+            assert_eq!(of(text), one, "{text}");
+        }
+        for text in ["bytes=0-9,20-29", "bytes=0-9, -1", "lines=0-9", "", "0-9"] {
+            assert_eq!(of(text), Ok(None), "{text}");
+        }
+        for text in ["bytes=", "bytes=,", "bytes=9-3", "bytes=a-b", "bytes=0-9,b-c"] {
+            assert!(of(text).is_err(), "{text}");
+        }
     }
 }

@@ -24,6 +24,7 @@ use super::bodies::discard;
 use super::patient::Patient;
 use super::reply::Failure;
 use super::slots::Patience;
+use super::unparsed::Explained;
 
 /// Connections that are being told that there is no place for them. Those beyond are closed without a word.
 const TURNED_AWAY_MAX: usize = 64;
@@ -90,7 +91,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     // The slot of a request ends before; this also ends connections that never take their answer.
-    let io = Patient::new(io, Patience::USUAL.ends);
+    let io = Explained::new(Patient::new(io, Patience::USUAL.ends));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
-use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, RANGE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::extract::State;
+use axum::http::header::{
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use chordage_storage::Link;
@@ -19,7 +21,7 @@ use super::super::uri::{hex, unhex};
 use super::bodies;
 use super::objects::{open, parse};
 use super::operations::operation_of;
-use super::reply::{Failure, Query};
+use super::reply::{Failure, Path, Query};
 use super::state::{ReadSlot, Shared};
 use crate::archive;
 
@@ -75,12 +77,15 @@ pub(super) fn path_bytes(path: Option<String>, path_hex: Option<String>) -> Resu
         ("link" = String, Path, description = "Read link"),
         ("path" = Option<String>, Query, description = "File inside a tree"),
         ("path_hex" = Option<String>, Query, description = "The same in hexadecimal, for names that are not UTF-8"),
-        ("Range" = Option<String>, Header, description = "`bytes=A-B`, `bytes=A-` or `bytes=-N`; one range"),
+        ("Range" = Option<String>, Header, description = "`bytes=A-B`, `bytes=A-` or `bytes=-N`; several ranges are ignored"),
+        ("If-Range" = Option<String>, Header, description = "An `ETag`: of other content the range is ignored"),
+        ("If-None-Match" = Option<String>, Header, description = "`ETag`s of content that the client has"),
         ("chordage-operation" = Option<String>, Header, description = "Id to ask `/v1/operations` for, chosen by the client")
     ),
     responses(
         (status = 200, content_type = "application/octet-stream"),
         (status = 206, content_type = "application/octet-stream"),
+        (status = 304, description = "The client has it already"),
         (status = 400, body = Problem),
         (status = 403, body = Problem),
         (status = 404, body = Problem),
@@ -91,8 +96,9 @@ pub(super) fn path_bytes(path: Option<String>, path_hex: Option<String>) -> Resu
 )]
 pub(super) async fn content(
     State(shared): State<Arc<Shared>>,
-    Path(link): Path<String>,
+    Path(link): Path,
     Query(query): Query<PathQuery>,
+    method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let operation = operation_of(&headers)?;
@@ -104,14 +110,21 @@ pub(super) async fn content(
     let size = file.size();
 
     let etag = etag(&link, path.as_deref());
+    if client_has(&headers, &etag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
+    }
     // With If-Range a range only counts when it is of the same content; ours never changes.
     let range = match headers.get(IF_RANGE) {
         Some(known) if *known != etag => None,
+        // A range is of what is sent, and the answer to HEAD has nothing.
+        _ if method == Method::HEAD => None,
         _ => range_of(&headers)?,
     };
     let (status, bytes, content_range) = match range {
         None => (StatusCode::OK, 0..size, None),
         Some(range) => match range.resolve(size) {
+            // A file without bytes has no position that could be named.
+            Ok(bytes) if bytes.is_empty() => (StatusCode::OK, bytes, None),
             Ok(bytes) => {
                 let shown = format!("bytes {}-{}/{size}", bytes.start, bytes.end - 1);
                 (StatusCode::PARTIAL_CONTENT, bytes, Some(shown))
@@ -165,7 +178,7 @@ pub(super) async fn content(
 )]
 pub(super) async fn archive(
     State(shared): State<Arc<Shared>>,
-    Path(link): Path<String>,
+    Path(link): Path,
     Query(query): Query<ArchiveQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
@@ -252,13 +265,17 @@ fn etag(link: &Link, path: Option<&[u8]>) -> HeaderValue {
     HeaderValue::from_str(&text).expect("hexadecimal in quotes is a header value")
 }
 
-/// The range asked for. Units other than bytes are ignored, as RFC 9110 wants; several ranges are refused.
+/// Whether one of the tags in `If-None-Match` is this one. That a tag is called weak makes no difference here.
+fn client_has(headers: &HeaderMap, etag: &HeaderValue) -> bool {
+    let values = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut tags = values.flat_map(|value| value.split(',')).map(str::trim);
+    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == etag.as_bytes())
+}
+
+/// The range asked for; `None` for everything.
 fn range_of(headers: &HeaderMap) -> Result<Option<ByteRange>, Problem> {
-    let Some(value) = headers.get(RANGE) else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default();
-    let Some(range) = text.strip_prefix("bytes=") else { return Ok(None) };
-    range
-        .parse()
-        .map(Some)
+    let mut values = headers.get_all(RANGE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return Ok(None) };
+    ByteRange::from_header(value.to_str().unwrap_or_default())
         .map_err(|error| Problem::bad_request(error, "ask for one range: `Range: bytes=0-99`"))
 }

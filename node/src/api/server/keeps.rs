@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
 use serde::Deserialize;
 
 use super::super::types::{KeptObject, Problem};
 use super::objects::parse;
-use super::reply::{Failure, Query};
+use super::reply::{Failure, Path, Query};
 use super::state::Shared;
 
 /// Objects in one answer.
@@ -55,7 +55,7 @@ pub(super) async fn keeps(
 )]
 pub(super) async fn keep(
     State(shared): State<Arc<Shared>>,
-    Path(link): Path<String>,
+    Path(link): Path,
 ) -> Result<Json<KeptObject>, Failure> {
     let _slot = shared.read_slot()?;
     let link = parse(&link)?;
@@ -82,7 +82,7 @@ pub(super) async fn keep(
 )]
 pub(super) async fn forget(
     State(shared): State<Arc<Shared>>,
-    Path(link): Path<String>,
+    Path(link): Path,
 ) -> Result<(StatusCode, Json<KeptObject>), Failure> {
     let link = parse(&link)?;
     let forgetting = shared.handle.forget(&link).await.map_err(|error| Problem::from(&error))?;

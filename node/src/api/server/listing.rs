@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
@@ -17,7 +17,7 @@ use super::super::uri::hex;
 use super::content::{path_bytes, stream_answer};
 use super::objects::{open, parse};
 use super::operations::operation_of;
-use super::reply::{Failure, Query};
+use super::reply::{Failure, Path, Query};
 use super::state::Shared;
 use crate::get::OpenObject;
 
@@ -58,7 +58,7 @@ pub(super) struct ListingQuery {
 )]
 pub(super) async fn entries(
     State(shared): State<Arc<Shared>>,
-    Path(link): Path<String>,
+    Path(link): Path,
     Query(query): Query<ListingQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {

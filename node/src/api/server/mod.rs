@@ -17,6 +17,7 @@ mod patient;
 mod reply;
 mod slots;
 mod state;
+mod unparsed;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,9 +25,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -161,9 +163,11 @@ async fn no_route(request: Request) -> Failure {
     Failure::from(Problem::new(ProblemCode::NotFound, message, "nothing was changed", "see /v1/openapi.json"))
 }
 
-async fn no_method(request: Request) -> Failure {
+/// The router adds `Allow`.
+async fn no_method(request: Request) -> (StatusCode, Json<Problem>) {
     let message = format!("{} does not go with {}", request.method(), request.uri().path());
-    Failure::from(Problem::bad_request(message, "see /v1/openapi.json"))
+    let hint = "the header `Allow` has the methods that do; see /v1/openapi.json";
+    (StatusCode::METHOD_NOT_ALLOWED, Json(Problem::bad_request(message, hint)))
 }
 
 async fn authorize(token: Arc<str>, request: Request, next: Next) -> Response {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json, Response};
@@ -16,7 +16,7 @@ use super::super::operation::OPERATION_HEADER;
 use super::super::types::{Explanation, ObjectStat, Problem, ProblemCode, PutQuery, PutReport};
 use super::bodies;
 use super::operations::operation_of;
-use super::reply::{Failure, Query};
+use super::reply::{Failure, Path, Query};
 use super::state::Shared;
 use crate::get::OpenObject;
 use crate::put::{FILES_MAX, ObjectFormat, PutRequest};
@@ -201,7 +201,7 @@ pub(super) struct StatQuery {
 )]
 pub(super) async fn stat(
     State(shared): State<Arc<Shared>>,
-    Path(link): Path<String>,
+    Path(link): Path,
     Query(query): Query<StatQuery>,
 ) -> Result<Json<ObjectStat>, Failure> {
     let _slot = shared.read_slot()?;
@@ -244,7 +244,7 @@ fn chunks_explained() -> u16 {
 )]
 pub(super) async fn explain(
     State(shared): State<Arc<Shared>>,
-    Path(link): Path<String>,
+    Path(link): Path,
     Query(query): Query<ExplainQuery>,
 ) -> Result<Json<Explanation>, Failure> {
     let _slot = shared.read_slot()?;

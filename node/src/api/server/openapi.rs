@@ -15,7 +15,8 @@ use super::{content, keeps, listing, objects, operations, overlay};
     info(
         title = "Chordage local API",
         description = "Storing and reading through a daemon on this machine. On a Unix socket file permissions decide who \
-                       may use it; on a loopback port a bearer token does. Every answer that is not 2xx is a `Problem`.",
+                       may use it; on a loopback port a bearer token does. Every answer that is neither 2xx nor 304 is a \
+                       `Problem`. A method that a path does not have is answered 405, with `Allow`.",
         license(name = "MIT")
     ),
     paths(

@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Json;
 
 use super::super::operation::{OPERATION_HEADER, OperationId};
 use super::super::types::{Problem, ProblemCode};
-use super::reply::Failure;
+use super::reply::{Failure, Path};
 use super::state::Shared;
 
 /// Failures that are remembered. A client asks at once, so this only has to outlast a burst.
@@ -61,7 +61,7 @@ pub(super) fn operation_of(headers: &HeaderMap) -> Result<OperationId, Problem> 
 )]
 pub(super) async fn operation(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    Path(id): Path,
 ) -> Result<Json<Problem>, Failure> {
     let unknown = || {
         Problem::new(

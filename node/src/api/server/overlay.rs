@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
 use chordage_dht::Key;
@@ -11,7 +11,7 @@ use chordage_storage::Link;
 use super::super::types::{
     DrainStatus, MemberStatus, PeerStatus, Problem, ScrubStatus, Status, SuperPeerStatus, TraceReport,
 };
-use super::reply::Failure;
+use super::reply::{Failure, Path};
 use super::state::Shared;
 use crate::transfer::ring_key;
 
@@ -78,7 +78,7 @@ pub(super) async fn super_peers(
 )]
 pub(super) async fn trace(
     State(shared): State<Arc<Shared>>,
-    Path(key): Path<String>,
+    Path(key): Path,
 ) -> Result<Json<TraceReport>, Failure> {
     let key = match key.parse::<Key>() {
         Ok(key) => key,

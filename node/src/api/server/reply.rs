@@ -1,7 +1,7 @@
 //! Failures as HTTP answers.
 
 use axum::extract::FromRequestParts;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::header::RETRY_AFTER;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Json, Response};
@@ -38,6 +38,20 @@ impl IntoResponse for Failure {
             response.headers_mut().insert(RETRY_AFTER, axum::http::HeaderValue::from_static(RETRY_SECONDS));
         }
         response
+    }
+}
+
+/// A part of the path, whose mistakes are answered like all others.
+pub(super) struct Path(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Path {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let path = axum::extract::Path::<String>::from_request_parts(parts, state).await;
+        path.map(|axum::extract::Path(path)| Path(path)).map_err(|error: PathRejection| {
+            Failure::from(Problem::bad_request(error.body_text(), "see /v1/openapi.json for the paths"))
+        })
     }
 }
 
