@@ -251,6 +251,7 @@ impl NodeHandle {
             dialling: view.connections.dialling as u64,
             shards: store.shards,
             stored_bytes: store.payload_bytes,
+            disk_bytes: store.disk_bytes,
             quota_bytes: store.quota_bytes,
             rss_bytes: usage.rss_bytes,
             rss_peak_bytes: usage.rss_peak_bytes,

@@ -215,6 +215,10 @@ pub struct Status {
     pub shards: u64,
     /// Payload bytes held.
     pub stored_bytes: u64,
+    /// Bytes that the store's files take on disk for them: also what was deleted and has not been given back yet, and the
+    /// index. The quota bounds this.
+    #[serde(default)]
+    pub disk_bytes: u64,
     /// Most bytes it will hold: its quota, or less where its disk has no room for that.
     pub quota_bytes: u64,
     /// Resident memory of the process, bytes (0 where unknown).
