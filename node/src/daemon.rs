@@ -173,6 +173,7 @@ impl Daemon {
                 local,
                 versions,
                 signer,
+                network: config.network.clone(),
                 metric,
                 seed,
                 bootstrap: config.bootstrap.clone(),

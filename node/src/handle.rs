@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chordage_dht::{Confirm, Key, Lookup, LookupOptions};
 use chordage_storage::lease::{Kept, KeptState, RECOVERED};
@@ -211,6 +211,11 @@ impl NodeHandle {
     /// Begins to hand over everything held, so that the daemon can be stopped for good.
     pub fn drain(&self) -> DrainStatus {
         self.inner.repairer.drain()
+    }
+
+    /// Waits up to `patience` for the daemon to be part of its network, or for it to know why it is not; whether it is.
+    pub async fn joined_within(&self, patience: Duration) -> bool {
+        self.inner.transfer.driver.joined_unless_problem(patience).await
     }
 
     /// What the daemon says of itself; `None` once it has stopped.

@@ -166,7 +166,7 @@ fn choose(request: PutRequest, nodes: usize, exact: bool) -> Result<(Redundancy,
 
 /// The redundancy that a put would use now, and whether it is less than what was wanted.
 async fn redundancy(transfer: &Transfer, request: PutRequest) -> Result<(Redundancy, bool), PutError> {
-    let joined = transfer.driver.joined_within(JOIN_PATIENCE).await;
+    let joined = transfer.driver.joined_unless_problem(JOIN_PATIENCE).await;
     if let Some(twin) = transfer.driver.cut_off_by() {
         return Err(PutError::Twin(twin.message()));
     }
