@@ -26,7 +26,7 @@ use crate::handle::{Inner, NodeHandle};
 use crate::identity::Identity;
 use crate::leases::{HeldLeases, Keeping, start as start_leases};
 use crate::listen::{LISTEN_FILE, ListenError, listen, remember};
-use crate::put::{Planned, Standing};
+use crate::put::{Planned, Standing, Usual};
 use crate::record::Versions;
 use crate::repair::{LEDGER_FILE, RepairConfig, Repairer};
 use crate::scrub::Scrubber;
@@ -203,6 +203,7 @@ impl Daemon {
             keeping: Keeping::new(keeps, local_id, metric, config.leases),
             standing: Standing::default(),
             planned: Planned::default(),
+            usual: Arc::new(Usual::load(dir.clone())),
         });
         // Who holds nothing looks after nothing.
         let repair = RepairConfig { enabled: config.repair.enabled && !is_client, ..config.repair };

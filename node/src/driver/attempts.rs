@@ -80,24 +80,18 @@ fn transport_failure(error: &TransportError<io::Error>) -> String {
 fn root_cause(error: &(dyn Error + 'static)) -> String {
     let mut error = error;
     loop {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            match io.kind() {
-                io::ErrorKind::ConnectionRefused => return "connection refused".to_owned(),
-                io::ErrorKind::TimedOut => return "no answer in time".to_owned(),
-                _ => {}
-            }
-            if let Some(inner) = io.get_ref() {
-                error = inner;
-                continue;
-            }
-        }
-        match error.source() {
-            Some(source) => error = source,
+        let inner = error.downcast_ref::<io::Error>().and_then(|io| io.get_ref());
+        match inner.map(|inner| inner as &(dyn Error + 'static)).or_else(|| error.source()) {
+            Some(inner) => error = inner,
             None => break,
         }
     }
+    // By its text: the transports wrap the system's error in types that do not show it.
     match error.to_string() {
-        text if text.contains("imeout") => "no answer in time".to_owned(),
+        text if text.to_lowercase().contains("connection refused") => "connection refused".to_owned(),
+        text if text.to_lowercase().contains("timeout") || text.contains("timed out") => {
+            "no answer in time".to_owned()
+        }
         text => text,
     }
 }
@@ -112,7 +106,8 @@ mod tests {
         assert_eq!(root_cause(&refused), "connection refused");
         let unknown = io::Error::other(io::Error::new(io::ErrorKind::NotFound, "unknown host x"));
         assert_eq!(root_cause(&unknown), "unknown host x");
-        let addrs = ["/ip4/192.0.2.7/tcp/1", "/ip4/192.0.2.8/tcp/1"].map(|addr| addr.parse().expect("valid"));
+        let addrs: [Multiaddr; 2] =
+            ["/ip4/192.0.2.7/tcp/1", "/ip4/192.0.2.8/tcp/1"].map(|addr| addr.parse().expect("valid"));
         let mut attempts = Attempts::default();
         let error = TransportError::Other(refused);
         attempts.failed(&DialError::Transport(vec![(addrs[0].clone(), error)]));
