@@ -108,7 +108,6 @@ fn port_of(scene: &Scene) -> String {
 
 fn status_of(dir: &Path) -> Option<Value> {
     let output = Run::new(["status", "--json"]).api(dir).output();
-    eprintln!("DEBUG {}", String::from_utf8_lossy(&output.stdout));
     serde_json::from_slice(&output.stdout).ok()
 }
 
