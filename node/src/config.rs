@@ -15,6 +15,7 @@ pub use self::overlay::{OverlayConfig, ParseRoleError, Role};
 use crate::leases::LeaseConfig;
 use crate::repair::RepairConfig;
 use crate::scrub::ScrubConfig;
+use crate::wire::{AddressError, Use, check_address};
 
 /// Settings of one daemon. Every field has a default; unknown fields are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,7 +30,7 @@ pub struct Config {
     pub listen: Vec<Multiaddr>,
     /// Addresses to announce instead of those listened on (behind a forwarded port, say).
     pub announce: Vec<Multiaddr>,
-    /// Daemons to join through, `/ip4/…/tcp/…` with or without `/p2p/…`. Empty: the first of a new network.
+    /// Daemons to join through, `/ip4/…/tcp/…` or `/dns4/…/tcp/…` with or without `/p2p/…`. Empty: the first of a new network.
     pub bootstrap: Vec<Multiaddr>,
     /// What this daemon fails together with, such as a house, a rack or a provider: 1 to 32 of `a-z`, `0-9` and `-`, the same
     /// for all daemons there. The shards of a chunk are spread over zones. None unless told otherwise.
@@ -80,6 +81,16 @@ pub enum ConfigError {
         path: PathBuf,
         /// Where and what.
         message: String,
+    },
+    /// An address that leads nowhere.
+    #[error("{field} = {addr}: {source}")]
+    Address {
+        /// Name of the setting.
+        field: &'static str,
+        /// What was given.
+        addr: Multiaddr,
+        /// Why it cannot be used.
+        source: AddressError,
     },
     /// A value outside its range.
     #[error("{field} = {value}: {rule}")]
@@ -144,6 +155,19 @@ impl Config {
         }
         if self.listen.is_empty() {
             return value("listen", "[]".to_owned(), "at least one address");
+        }
+        for (field, addrs, used) in [
+            ("listen", &self.listen, Use::Listen),
+            ("announce", &self.announce, Use::Announce),
+            ("bootstrap", &self.bootstrap, Use::Join),
+        ] {
+            for addr in addrs {
+                check_address(addr, used).map_err(|source| ConfigError::Address {
+                    field,
+                    addr: addr.clone(),
+                    source,
+                })?;
+            }
         }
         if self.overlay.role == Role::Client && !self.announce.is_empty() {
             return value(

@@ -25,7 +25,7 @@ use crate::handle::{Inner, NodeHandle};
 use crate::identity::Identity;
 use crate::leases::{HeldLeases, Keeping, start as start_leases};
 use crate::listen::{LISTEN_FILE, ListenError, listen, remember};
-use crate::put::{Planned, Standing};
+use crate::put::{Planned, Standing, Usual};
 use crate::record::Versions;
 use crate::repair::{LEDGER_FILE, RepairConfig, Repairer};
 use crate::scrub::Scrubber;
@@ -172,6 +172,7 @@ impl Daemon {
                 local,
                 versions,
                 signer,
+                network: config.network.clone(),
                 metric,
                 seed,
                 bootstrap: config.bootstrap.clone(),
@@ -201,6 +202,7 @@ impl Daemon {
             keeping: Keeping::new(keeps, local_id, metric, config.leases),
             standing: Standing::default(),
             planned: Planned::default(),
+            usual: Arc::new(Usual::load(dir.clone())),
         });
         // Who holds nothing looks after nothing.
         let repair = RepairConfig { enabled: config.repair.enabled && !is_client, ..config.repair };

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chordage_dht::{Confirm, Key, Lookup, LookupOptions};
 use chordage_storage::lease::{Kept, KeptState, RECOVERED};
@@ -213,6 +213,11 @@ impl NodeHandle {
         self.inner.repairer.drain()
     }
 
+    /// Waits up to `patience` for the daemon to be part of its network, or for it to know why it is not; whether it is.
+    pub async fn joined_within(&self, patience: Duration) -> bool {
+        self.inner.transfer.driver.joined_unless_problem(patience).await
+    }
+
     /// What the daemon says of itself; `None` once it has stopped.
     pub async fn status(&self) -> Option<Status> {
         let view = self.inner.transfer.driver.view().await?;
@@ -251,6 +256,7 @@ impl NodeHandle {
             dialling: view.connections.dialling as u64,
             shards: store.shards,
             stored_bytes: store.payload_bytes,
+            disk_bytes: store.disk_bytes,
             quota_bytes: store.quota_bytes,
             rss_bytes: usage.rss_bytes,
             rss_peak_bytes: usage.rss_peak_bytes,

@@ -50,3 +50,4 @@ pub use listen::ListenError;
 pub use put::{ObjectFormat, PutError, PutRequest};
 pub use repair::RepairConfig;
 pub use scrub::ScrubConfig;
+pub use wire::AddressError;

@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use chordage_node::api::OpenError;
 use chordage_node::api::server::ServeError;
@@ -26,6 +27,9 @@ use crate::printer::Printer;
 const LOG_VARIABLE: &str = "CHORDAGE_LOG";
 /// What is logged without it: our own decisions, and warnings of everybody else.
 const LOG_DEFAULT: &str = "warn,chordage_node=info";
+
+/// How long the line that says the daemon is ready waits for it to join, so that it can say so.
+const READY_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Run a daemon
 ///
@@ -51,7 +55,8 @@ pub(crate) struct DaemonArgs {
     /// Address to announce instead of those listened on, behind a forwarded port for example
     #[arg(long, value_name = "MULTIADDR")]
     announce: Vec<String>,
-    /// Daemon to join through, with or without /p2p/ID; may be given several times
+    /// Daemon to join through, by address or name (/dns4/home.example/tcp/4700), with or without /p2p/ID; may be given several
+    /// times
     #[arg(long, value_name = "MULTIADDR")]
     bootstrap: Vec<String>,
     /// What it is to others: member, or client for one that they cannot reach (behind NAT): that one stores and fetches, and holds
@@ -112,14 +117,15 @@ async fn serve(
 ) -> Result<ExitStatus, CliError> {
     // Before anything is opened: from here on a signal means an orderly end.
     let mut interrupt = Interrupt::listen()?;
-    let alone = config.bootstrap.is_empty();
+    let bootstrap = config.bootstrap.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let daemon = Box::pin(Daemon::start(dir, config)).await.map_err(|error| cannot_start(&error, dir))?;
+    daemon.handle().joined_within(READY_PATIENCE).await;
     if let Some(status) = daemon.handle().status().await {
         if printer.is_json() {
             printer.json(&status)?;
         } else if printer.tells() {
             // A standard output that is gone is no reason to stop.
-            let _ = printer.line(ready(&status, dir, alone));
+            let _ = printer.line(ready(&status, dir, &bootstrap));
         }
     }
     let stdin_closed = watch_stdin(exit_on_stdin_close);
@@ -136,20 +142,35 @@ async fn serve(
     }
 }
 
-fn ready(status: &Status, dir: &Path, alone: bool) -> String {
+/// One line: who it is, how far it is with its network, and what to do next. `bootstrap`: whom it was told to join through.
+fn ready(status: &Status, dir: &Path, bootstrap: &str) -> String {
     let data_dir = shell_word(dir);
-    if status.role == "client" {
-        let id = &status.id;
-        return format!(
-            "ready: {id} is a client and holds nothing; next: chordage put FILE --data-dir {data_dir}"
-        );
-    }
-    let listen = status.listen.join(" ");
-    let next = match status.listen.first() {
-        Some(address) if alone => format!("chordage daemon --data-dir OTHER_DIR --bootstrap {address}"),
-        _ => format!("chordage put FILE --data-dir {data_dir}"),
+    let id = &status.id;
+    let is_client = status.role == "client";
+    let does = if is_client {
+        "is a client and holds nothing".to_owned()
+    } else {
+        format!("listens on {}", status.listen.join(" "))
     };
-    format!("ready: {} listens on {listen}; next: {next}", status.id)
+    let alone = !is_client && status.network_nodes <= 1;
+    let (standing, next) = match (status.state.as_str(), status.listen.first()) {
+        ("joined", Some(address)) if alone => (
+            "alone in its network".to_owned(),
+            format!("chordage daemon --data-dir OTHER_DIR --bootstrap {address}"),
+        ),
+        ("joined", _) => {
+            ("joined its network".to_owned(), format!("chordage put FILE --data-dir {data_dir}"))
+        }
+        _ => {
+            let standing = match &status.join_problem {
+                Some(problem) => format!("not joined yet: {problem}"),
+                None if bootstrap.is_empty() => "still looking for the peers of its last run".to_owned(),
+                None => format!("still joining through {bootstrap}"),
+            };
+            (standing, format!("chordage status --data-dir {data_dir}"))
+        }
+    };
+    format!("ready: {id} {does}; {standing}; next: {next}")
 }
 
 /// Ready when standard input has ended; never when nobody asked for that.
@@ -230,7 +251,9 @@ fn parse<T: FromStr<Err: Display>>(flag: &str, text: &str) -> Result<T, CliError
 fn bad_config(error: &ConfigError) -> CliError {
     let status = match error {
         ConfigError::Read { .. } => ExitStatus::LocalFile,
-        ConfigError::Parse { .. } | ConfigError::Value { .. } => ExitStatus::Usage,
+        ConfigError::Parse { .. } | ConfigError::Value { .. } | ConfigError::Address { .. } => {
+            ExitStatus::Usage
+        }
     };
     CliError::new(status, "config", error).state("no daemon was started").hint("see `chordage daemon --help`")
 }

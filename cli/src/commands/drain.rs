@@ -36,8 +36,18 @@ pub(crate) async fn run(
     printer: &Printer,
 ) -> Result<ExitStatus, CliError> {
     let client = connect::client(global)?;
-    let total = client.status().await?.stored_bytes;
+    let status = client.status().await?;
+    let (total, joined) = (status.stored_bytes, status.state != "joining");
     let mut drain: DrainStatus = client.drain().await?;
+    if !joined && status.shards > 0 {
+        let message = format!(
+            "the daemon has not joined its network: nobody can take its {}",
+            human::count(status.shards, "shard", "shards")
+        );
+        return Err(CliError::new(ExitStatus::NoDaemon, "not_joined", message)
+            .state("what it holds may be nowhere else; it hands it over when it has joined, if it runs until then")
+            .hint("see with `chordage status` why it has not joined, then `chordage drain` again"));
+    }
     let progress = printer.progress("drain", Some(total));
     let (mut shown, mut last_change) = (0, Instant::now());
     while !drain.done {
@@ -67,6 +77,8 @@ pub(crate) async fn run(
     progress.clear();
     if printer.is_json() {
         printer.json(&drain)?;
+    } else if !joined {
+        printer.line("it holds nothing, and has not joined its network: nothing had to be handed over, and it can be stopped")?;
     } else {
         printer.line(format!(
             "{} have another holder; sent {} for it. The daemon can be stopped for good",

@@ -259,6 +259,18 @@ fn tell(
             report.k, report.n
         ));
     }
+    if let Some(before) = &report.less_than_before {
+        printer.warn(format!(
+            "stored as {}/{}, and puts through this daemon got {before} before: it takes its network for smaller now. If it is \
+             not, put it again when `chordage status` shows that, or with --redundancy {before}",
+            report.k, report.n
+        ));
+    }
+    if report.only_here {
+        printer.warn(
+            "the only copy is on this machine, because the daemon is alone in its network: start others, then put it again",
+        );
+    }
     let api =
         global.api.as_ref().map(|api| format!(" --api {}", shell_word(Path::new(api)))).unwrap_or_default();
     let output = shell_word(&free_name(path));

@@ -109,7 +109,11 @@ fn holds(status: &Status) -> String {
         ("client", _) => format!(
             "holds      {stored} in {shards} of its time as a member, of no use to others: drain it as a member first"
         ),
-        _ => format!("holds      {stored} of {}, in {shards}", human::bytes(status.quota_bytes)),
+        _ => format!(
+            "holds      {stored} in {shards}; its files take {} of {}",
+            human::bytes(status.disk_bytes),
+            human::bytes(status.quota_bytes)
+        ),
     }
 }
 

@@ -1,8 +1,12 @@
 //! `chordage daemon`: how it starts, refuses to start, and ends.
 
 use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::harness::{Run, Scene, end_of, eventually, signal};
 
@@ -74,4 +78,95 @@ fn a_loopback_port_asks_for_the_token() {
 
     signal(&child, Signal::TERM);
     end_of(child, "a daemon told to leave");
+}
+
+#[test]
+fn it_refuses_addresses_that_lead_nowhere_and_shows_one_that_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = |flag: &str, addr: &str, words: &[&str]| {
+        let words: Vec<&str> = [&[addr, "no daemon was started"], words].concat();
+        Run::new(["daemon", "--data-dir"]).arg(dir.path()).arg(flag).arg(addr).fails(2, &words);
+    };
+    refused("--bootstrap", "/ip4/192.0.2.7", &["port is missing", "/ip4/192.0.2.7/tcp/4700"]);
+    refused("--bootstrap", "/ip4/192.0.2.7/udp/4700", &["QUIC", "/ip4/192.0.2.7/udp/4700/quic-v1"]);
+    refused("--bootstrap", "/ip4/192.0.2.7/tcp/4700/ws", &["only TCP and QUIC", "/ip4/192.0.2.7/tcp/4700"]);
+    refused("--bootstrap", "/dnsaddr/home.example", &["not looked up", "/dns4/home.example/tcp/4700"]);
+    refused("--listen", "/dns4/localhost/tcp/4700", &["this machine", "/ip4/0.0.0.0/tcp/4700"]);
+    refused("--announce", "/ip4/0.0.0.0/tcp/4700", &["all interfaces", "/ip4/192.0.2.7/tcp/4700"]);
+    fs::write(dir.path().join("config.toml"), "bootstrap = [\"/ip6/::1\"]\n").unwrap();
+    Run::new(["daemon", "--data-dir"])
+        .arg(dir.path())
+        .fails(2, &["bootstrap", "/ip6/::1", "port is missing"]);
+}
+
+/// The TCP port of a scene's first daemon.
+fn port_of(scene: &Scene) -> String {
+    let status = scene.block_on(scene.net.status(0)).unwrap();
+    let address = status.listen.into_iter().find(|address| address.contains("/tcp/")).unwrap();
+    address.split('/').nth(4).unwrap().to_owned()
+}
+
+fn status_of(dir: &Path) -> Option<Value> {
+    let output = Run::new(["status", "--json"]).api(dir).output();
+    serde_json::from_slice(&output.stdout).ok()
+}
+
+#[test]
+fn it_joins_through_a_name() {
+    let scene = Scene::with_daemons(1);
+    let dir = scene.path("second");
+    let name = format!("/dns4/localhost/tcp/{}", port_of(&scene));
+    let child = Run::new(["daemon", "--bootstrap", &name, "--data-dir"]).arg(&dir).start();
+    eventually("it joins", || {
+        status_of(&dir).is_some_and(|status| status["state"] == "joined" && status["network_nodes"] == 2)
+    });
+    signal(&child, Signal::TERM);
+    let ready = String::from_utf8(end_of(child, "a daemon told to leave").stdout).unwrap();
+    assert!(ready.contains("joined its network; next: chordage put"), "{ready}");
+}
+
+#[test]
+fn it_says_why_it_cannot_join_and_keeps_nobody_waiting() {
+    let scene = Scene::with_daemons(1);
+    let dir = scene.path("second");
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let other = format!("/ip4/127.0.0.1/tcp/{}", port_of(&scene));
+    let closed = format!("/ip4/127.0.0.1/tcp/{closed}");
+    let began = Instant::now();
+    let mut daemon = Run::new(["daemon", "--network", "other", "--data-dir"]).arg(&dir);
+    for addr in [&other, &closed, "/dns4/nobody.invalid/tcp/4700"] {
+        daemon = daemon.arg("--bootstrap").arg(addr);
+    }
+    let child = daemon.start();
+    let words = [
+        format!("{other}: a daemon answered, but it does not belong to the network `other`"),
+        format!("{closed}: connection refused"),
+        "/dns4/nobody.invalid/tcp/4700: unknown host nobody.invalid".to_owned(),
+    ];
+    let says_all = |text: &str| words.iter().all(|word| text.contains(word));
+    eventually("the status says why", || {
+        status_of(&dir).is_some_and(|status| status["join_problem"].as_str().is_some_and(says_all))
+    });
+    assert!(began.elapsed() < Duration::from_secs(15), "it took {:?}", began.elapsed());
+
+    let began = Instant::now();
+    let link = scene.put(&scene.file("file", b"elsewhere"));
+    let run = |args: &[&str]| {
+        Run::new(args).dir(&dir).api(&dir).fails(3, &["has not joined its network", "chordage status"]);
+    };
+    run(&["put", "/etc/hostname"]);
+    run(&["get", &link]);
+    run(&["stat", &link]);
+    run(&["ls", &link]);
+    run(&["explain", &link]);
+    assert!(began.elapsed() < Duration::from_secs(8), "they took {:?}", began.elapsed());
+    let drained = Run::new(["drain"]).api(&dir).succeeds();
+    assert!(drained.contains("holds nothing") && drained.contains("has not joined"), "{drained}");
+
+    signal(&child, Signal::TERM);
+    let output = end_of(child, "a daemon told to leave");
+    let (ready, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(ready.starts_with("ready: ") && !ready.contains("chordage put"), "{ready}");
+    assert!(ready.contains("not joined yet") || ready.contains("still joining"), "{ready}");
+    assert!(says_all(&log), "{log}");
 }

@@ -1,6 +1,6 @@
 //! What a daemon has acknowledged survives it.
 
-use crate::harness::{Net, PATIENCE, random_bytes};
+use crate::harness::{Net, PATIENCE, json_of, random_bytes, shown};
 
 #[tokio::test]
 async fn daemons_killed_and_started_again_serve_their_old_shards() {
@@ -33,4 +33,40 @@ async fn a_frozen_daemon_does_not_hold_up_a_get() {
     assert!(net.get(0, &link, "while one sleeps").await == random_bytes(1_000_000, 3));
     net.net.thaw(3).unwrap();
     net.net.wait_settled(PATIENCE).await.unwrap();
+}
+
+/// Right after everybody has started again the lists and estimates of the network's size are young.
+#[tokio::test]
+async fn puts_after_a_restart_get_what_they_got_before_or_say_so() {
+    let mut net = Net::start(12).await;
+    net.net.wait_listed(PATIENCE).await.unwrap();
+    let all: Vec<usize> = (0..12).collect();
+    let file = net.random_file("file", 200_000, 4);
+    for node in 0..12 {
+        let report = json_of(&net.run(node, ["put", "--json"], [&file]).await);
+        assert_eq!((&report["k"], &report["n"]), (&4.into(), &10.into()), "daemon {node}: {report}");
+        assert!(report.get("less_than_before").is_none() && report["only_here"] == false, "{report}");
+    }
+    net.net.kill(&all).unwrap();
+    net.net.restart(&all).await.unwrap();
+    for node in 0..12 {
+        let report = json_of(&net.run(node, ["put", "--json"], [&file]).await);
+        let as_before = report["n"].as_u64().unwrap() >= 10;
+        assert!(as_before || report["less_than_before"] == "4/10", "daemon {node}: {report}");
+    }
+    // And where all are listed their number counts.
+    net.net.wait_listed(PATIENCE).await.unwrap();
+    for node in 0..12 {
+        let status = net.net.status(node).await.unwrap();
+        assert_eq!((status.network_nodes, status.default_redundancy.as_str()), (12, "4/10"), "daemon {node}");
+    }
+}
+
+#[tokio::test]
+async fn a_put_through_a_daemon_that_is_alone_says_so() {
+    let net = Net::start(1).await;
+    let file = net.random_file("file", 1000, 5);
+    let output = net.run(0, ["put"], [&file]).await;
+    assert!(output.status.success() && shown(&output).contains("the only copy is on this machine"));
+    assert_eq!(json_of(&net.run(0, ["put", "--json"], [&file]).await)["only_here"], true);
 }

@@ -11,6 +11,10 @@ use crate::{
     peer::Peer,
 };
 
+/// A list shorter than this part of the estimate is not complete: from the nearest few, estimates of more than twice the size
+/// are rare. Design.
+const LISTED_PART: f64 = 2.5;
+
 impl<M: Metric> Dht<M> {
     /// This node's own record.
     pub fn local(&self) -> &Peer {
@@ -87,6 +91,23 @@ impl<M: Metric> Dht<M> {
         SizeEstimate { nodes: (2.0 * inner as f64 - 1.0) / arc.max(f64::MIN_POSITIVE), exact: false }
     }
 
+    /// The same, as whoever chooses a redundancy should see it: where all members are listed, those suspected included, it is
+    /// their number. A list that has only just begun names far fewer than even a rough estimate, and does not count yet.
+    fn counted_size(&self) -> SizeEstimate {
+        let estimate = self.network_size();
+        let listed = match &self.members {
+            Some(members) if members.lists.scope() == Scope::Everybody => {
+                members.lists.of(Scope::Everybody).len() as f64
+            }
+            _ => return estimate,
+        };
+        if estimate.exact || listed < estimate.nodes / LISTED_PART {
+            return estimate;
+        }
+        let own = f64::from(u8::from(!self.is_client()));
+        SizeEstimate { nodes: listed.max(self.leaves.len() as f64 + own), exact: false }
+    }
+
     /// Bytes this node keeps in memory while nothing is under way: itself, its leaf set and its table. The records of
     /// peers are shared and not counted.
     pub fn memory_bytes(&self) -> usize {
@@ -99,7 +120,7 @@ impl<M: Metric> Dht<M> {
         Status {
             joined: self.phase == Phase::Joined,
             client: self.is_client(),
-            size: self.network_size(),
+            size: self.counted_size(),
             table_entries: self.table.as_slice().len(),
             cached: self.table.reserve_len(),
             leaf_set: self.leaves.len(),

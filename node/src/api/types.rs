@@ -75,6 +75,13 @@ pub struct PutReport {
     pub acks_min: u8,
     /// True when `n` is smaller than what was asked for or what the network profile wants.
     pub degraded: bool,
+    /// What puts got by default from this daemon before, `K/N`; present when this one got less, because the daemon takes its
+    /// network for smaller than it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub less_than_before: Option<String>,
+    /// True when the daemon is alone in its network: all there is of the object is on its own machine.
+    #[serde(default)]
+    pub only_here: bool,
     /// Wall time from the first byte to the last acknowledgement.
     pub seconds: f64,
 }
@@ -215,6 +222,10 @@ pub struct Status {
     pub shards: u64,
     /// Payload bytes held.
     pub stored_bytes: u64,
+    /// Bytes that the store's files take on disk for them: also what was deleted and has not been given back yet, and the
+    /// index. The quota bounds this.
+    #[serde(default)]
+    pub disk_bytes: u64,
     /// Most bytes it will hold: its quota, or less where its disk has no room for that.
     pub quota_bytes: u64,
     /// Resident memory of the process, bytes (0 where unknown).

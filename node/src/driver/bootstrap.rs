@@ -62,9 +62,20 @@ impl Bootstrap {
         &self.anonymous
     }
 
-    /// Whether nobody is known at all.
-    pub(super) fn is_empty(&self) -> bool {
-        self.seeds.is_empty() && self.anonymous.is_empty()
+    /// Every address to join through, each once.
+    pub(super) fn addresses(&self) -> Vec<Multiaddr> {
+        let mut addrs = self.anonymous.clone();
+        for addr in self.seeds.values().flat_map(|seed| dial_order(seed)) {
+            if !addrs.contains(&addr) {
+                addrs.push(addr);
+            }
+        }
+        addrs
+    }
+
+    /// The addresses to join through a peer.
+    pub(super) fn addresses_of(&self, peer: NodeId) -> Vec<Multiaddr> {
+        self.seeds.get(&peer).map(|seed| dial_order(seed)).unwrap_or_default()
     }
 
     pub(super) fn is_configured(&self) -> bool {

@@ -45,6 +45,7 @@ pub(crate) enum Membership {
 pub(crate) struct DriverHandle {
     commands: mpsc::Sender<Command>,
     membership: watch::Receiver<Membership>,
+    join_problem: watch::Receiver<Option<String>>,
     twin: watch::Receiver<Option<Twin>>,
     news: broadcast::Sender<Event>,
 }
@@ -53,10 +54,11 @@ impl DriverHandle {
     pub(super) fn new(
         commands: mpsc::Sender<Command>,
         membership: watch::Receiver<Membership>,
+        join_problem: watch::Receiver<Option<String>>,
         twin: watch::Receiver<Option<Twin>>,
         news: broadcast::Sender<Event>,
     ) -> Self {
-        DriverHandle { commands, membership, twin, news }
+        DriverHandle { commands, membership, join_problem, twin, news }
     }
 
     /// What happens to the neighbourhood from now on.
@@ -115,6 +117,17 @@ impl DriverHandle {
         tokio::time::timeout(patience, membership.wait_for(|m| *m == Membership::Joined))
             .await
             .is_ok_and(|changed| changed.is_ok())
+    }
+
+    /// Waits up to `patience` for the node to be part of a network, as long as nothing speaks against it: once it is known
+    /// why joining does not succeed, whoever asked is better off with that at once. Tells whether the node is.
+    pub(crate) async fn joined_unless_problem(&self, patience: Duration) -> bool {
+        let mut problem = self.join_problem.clone();
+        tokio::select! {
+            biased;
+            joined = self.joined_within(patience) => joined,
+            _ = problem.wait_for(Option::is_some) => self.membership() == Membership::Joined,
+        }
     }
 
     async fn send(&self, command: Command) -> Result<(), FindError> {

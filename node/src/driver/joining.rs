@@ -1,6 +1,7 @@
 //! Joining the network, and trying again.
 
 use chordage_dht::Input;
+use libp2p::swarm::DialError;
 use libp2p::swarm::dial_opts::DialOpts;
 
 use super::{Driver, Membership};
@@ -18,10 +19,11 @@ impl Driver {
 
     /// Until somebody is known by name there is nothing the overlay could retry, so it happens here.
     pub(super) fn redial(&mut self) {
-        if *self.membership.borrow() == Membership::Joining && self.bootstrap.seeds().is_empty() {
-            let count = self.bootstrap.anonymous().len();
-            self.join_problem = Some(format!("none of the {count} addresses to join through answers"));
-            self.dial_anonymous();
+        if *self.membership.borrow() == Membership::Joining {
+            self.say_why_not_joined();
+            if self.bootstrap.seeds().is_empty() {
+                self.dial_anonymous();
+            }
         }
     }
 
@@ -32,6 +34,51 @@ impl Driver {
             if let Err(error) = dialled {
                 tracing::debug!(%address, %error, "cannot dial");
             }
+        }
+    }
+
+    /// A dial has failed, perhaps one of those that would have us join.
+    pub(super) fn dial_to_join_failed(&mut self, error: &DialError) {
+        if *self.membership.borrow() == Membership::Joining {
+            self.attempts.failed(error);
+            self.say_if_all_failed();
+        }
+    }
+
+    /// Whether it is a network of its own when it finds none of its old peers, which it will know in a moment.
+    pub(super) fn may_found(&self) -> bool {
+        !self.bootstrap.is_configured() && !self.is_client()
+    }
+
+    /// As soon as nothing is left to hope for; otherwise the next redial does.
+    pub(super) fn say_if_all_failed(&mut self) {
+        if !self.may_found() && self.attempts.have_all_failed(&self.bootstrap.addresses()) {
+            self.say_why_not_joined();
+        }
+    }
+
+    /// Says in the status, and each time it is something else in the log, why this node is not part of a network.
+    pub(super) fn say_why_not_joined(&mut self) {
+        let known = self.bootstrap.addresses();
+        let problem = match known.len() {
+            0 if self.is_client() => {
+                "a client cannot found a network, and no member is known: start it with --bootstrap \
+                                      and an address from a member's `chordage status`"
+                    .to_owned()
+            }
+            0 => return,
+            1 => format!("the daemon to join through is no help: {}", self.attempts.describe(&known)),
+            more => {
+                format!("none of {more} addresses to join through helps: {}", self.attempts.describe(&known))
+            }
+        };
+        let told = self.join_problem.send_if_modified(|before| {
+            let is_new = before.as_ref() != Some(&problem);
+            *before = Some(problem);
+            is_new
+        });
+        if told && let Some(problem) = &*self.join_problem.borrow() {
+            tracing::warn!("not joined yet: {problem}; it goes on trying");
         }
     }
 }

@@ -41,6 +41,8 @@ pub(super) enum LinkEvent {
         link: u64,
         /// Whether the peer could not be reached, or broke the stream.
         unreachable: bool,
+        /// Whether it answered in another network's name.
+        other_network: bool,
     },
     /// None of the old peers answered, and nobody else is configured: go on as a network of one.
     Alone,
@@ -197,6 +199,7 @@ async fn write_link(
     mut queue: mpsc::Receiver<Due>,
     events: mpsc::Sender<LinkNews>,
 ) {
+    let mut other_network = false;
     let alive = match timeout(OPEN_TIMEOUT, opening).await {
         Ok(Ok(Ok(stream))) => {
             let alive = write_stream(stream, record, &mut queue).await;
@@ -209,12 +212,17 @@ async fn write_link(
         // It has answered the dial, so it lives; perhaps it has no seat for us, or we had none. What was to be said
         // times out.
         Ok(Err(_) | Ok(Err(OpenError::Closed | OpenError::Overloaded))) => true,
+        Ok(Ok(Err(OpenError::OtherNetwork))) => {
+            other_network = true;
+            false
+        }
         _ => false,
     };
     // Closed before the event is sent, so that the next message opens a new link.
     drop(queue);
     // A driver that has stopped needs no news.
-    let _ = events.send((Instant::now(), LinkEvent::Over { peer, link, unreachable: !alive })).await;
+    let over = LinkEvent::Over { peer, link, unreachable: !alive, other_network };
+    let _ = events.send((Instant::now(), over)).await;
 }
 
 /// Writes until the link is ended (true) or the stream breaks (false).

@@ -1,6 +1,7 @@
 //! The one loop that owns the swarm, the overlay and the clock. It translates and holds no policy: events of the
 //! swarm become inputs of the overlay, its outputs become messages, and commands become either.
 
+mod attempts;
 mod bootstrap;
 mod command;
 mod connections;
@@ -34,6 +35,7 @@ use rand_core::SeedableRng;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
+use self::attempts::Attempts;
 use self::bootstrap::Bootstrap;
 pub use self::command::FindError;
 use self::command::{COMMANDS_MAX, Command};
@@ -108,7 +110,10 @@ pub(crate) struct Driver {
     /// A second node with this node's key.
     twin: watch::Sender<Option<Twin>>,
     news: broadcast::Sender<Event>,
-    join_problem: Option<String>,
+    attempts: Attempts,
+    /// Why joining has not succeeded yet, when it has not.
+    join_problem: watch::Sender<Option<String>>,
+    network: String,
     shards: ShardServer,
     neighbours: Neighbours,
     announce: Vec<Multiaddr>,
@@ -122,6 +127,7 @@ pub(crate) struct DriverParts {
     /// Those of our record.
     pub(crate) versions: Versions,
     pub(crate) signer: Signer,
+    pub(crate) network: String,
     pub(crate) metric: AnyMetric,
     pub(crate) seed: [u8; 32],
     pub(crate) bootstrap: Vec<Multiaddr>,
@@ -142,7 +148,8 @@ impl Driver {
         let (membership, watched) = watch::channel(Membership::Joining);
         let (news, _) = broadcast::channel(NEWS_MAX);
         let (twin, watched_twin) = watch::channel(None);
-        let handle = DriverHandle::new(commands_in, watched, watched_twin, news.clone());
+        let (join_problem, watched_problem) = watch::channel(None);
+        let handle = DriverHandle::new(commands_in, watched, watched_problem, watched_twin, news.clone());
         let neighbours = Neighbours::of_the_last_run(parts.dir);
         let config = Config {
             members: parts.overlay.members_max,
@@ -189,7 +196,9 @@ impl Driver {
             suspicion: Suspicion::default(),
             twin,
             news,
-            join_problem: None,
+            attempts: Attempts::default(),
+            join_problem,
+            network: format!("`{}` (metric {})", parts.network, parts.metric),
             shards,
             neighbours,
             announce: parts.announce,
@@ -297,27 +306,16 @@ impl Driver {
         match event {
             Event::Joined => {
                 tracing::info!("joined the network");
-                self.join_problem = None;
                 self.membership.send_replace(Membership::Joined);
+                self.join_problem.send_replace(None);
             }
             Event::JoinFailed { attempts, retry_in } => {
-                self.join_problem = Some(format!(
-                    "none of the {} known peers answered ({attempts} attempts so far)",
-                    self.bootstrap.seeds().len() + self.bootstrap.anonymous().len()
-                ));
-                tracing::warn!(attempts, ?retry_in, "no peer to join through has answered");
+                tracing::debug!(attempts, ?retry_in, "an attempt to join has failed");
+                if !self.may_found() {
+                    self.say_why_not_joined();
+                }
                 self.dial_anonymous();
-                if self.is_client() && self.bootstrap.is_empty() {
-                    self.join_problem = Some(
-                        "a client cannot found a network, and no member is known: start it with --bootstrap and an \
-                         address from a member's `chordage status`"
-                            .to_owned(),
-                    );
-                } else if attempts >= ALONE_AFTER_ATTEMPTS
-                    && !self.bootstrap.is_configured()
-                    && !self.is_client()
-                {
-                    self.join_problem = None;
+                if attempts >= ALONE_AFTER_ATTEMPTS && self.may_found() {
                     // Deferred: this is called while outputs of the overlay are being worked off.
                     let _ = self.link_events_in.try_send((Instant::now(), LinkEvent::Alone));
                 }
@@ -359,7 +357,11 @@ impl Driver {
                 }
                 self.input_at(at, Input::Message { from, message });
             }
-            LinkEvent::Over { peer, link, unreachable } => {
+            LinkEvent::Over { peer, link, unreachable, other_network } => {
+                if other_network && *self.membership.borrow() == Membership::Joining {
+                    self.attempts.other_network(&self.bootstrap.addresses_of(peer), &self.network);
+                    self.say_if_all_failed();
+                }
                 if let Some(peer) = self.links.over(&peer, link).filter(|_| unreachable) {
                     self.input_at(at, Input::Unreachable { peer });
                 }
@@ -436,6 +438,7 @@ impl Driver {
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 self.dial_failed(connection_id, &error);
+                self.dial_to_join_failed(&error);
             }
             SwarmEvent::ConnectionEstablished { peer_id, .. } => self.connected_by_peer(peer_id),
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "listener"),

@@ -43,6 +43,7 @@ async fn start(network: &str, bootstrap: Vec<Multiaddr>) -> Running {
             local: PeerInfo::new(identity.public_key, addrs, version).expect("valid"),
             versions,
             signer,
+            network: network.to_owned(),
             metric: AnyMetric::Ring,
             seed: identity.public_key,
             bootstrap,

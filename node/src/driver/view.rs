@@ -43,7 +43,7 @@ impl Driver {
             listen: listening(&self.swarm).iter().map(|addr| named(addr, self.local_peer)).collect(),
             connections: self.connections(),
             roster: self.roster.clone(),
-            join_problem: self.join_problem.clone(),
+            join_problem: self.join_problem.borrow().clone(),
         }
     }
 

@@ -41,7 +41,7 @@ struct Inner {
 
 /// Fetches the manifest of `link`.
 pub(crate) async fn open(transfer: Arc<Transfer>, link: &Link) -> Result<OpenObject, GetError> {
-    if !transfer.driver.joined_within(JOIN_PATIENCE).await {
+    if !transfer.driver.joined_unless_problem(JOIN_PATIENCE).await {
         return Err(GetError::NotJoined);
     }
     let mut loader = ManifestLoader::new(link).map_err(|error| match error {

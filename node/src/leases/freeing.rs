@@ -62,7 +62,8 @@ impl Freeing {
 /// Frees, for ever.
 pub(super) async fn run(store: &Store) {
     let mut flushed = Instant::now();
-    let mut freed_any = false;
+    // The last run may have ended before it gave back what it had freed.
+    let mut freed_any = true;
     loop {
         if flushed.elapsed() >= FLUSH_EVERY {
             store.flush_leases().await;
@@ -83,7 +84,9 @@ pub(super) async fn run(store: &Store) {
         }
         if std::mem::take(&mut freed_any) {
             let (shards, bytes) = store.freeing().freed();
-            tracing::info!(shards, bytes, "freed what nobody claims any more (since the start)");
+            if shards > 0 {
+                tracing::info!(shards, bytes, "freed what nobody claims any more (since the start)");
+            }
             // What deletions could not give back to the file system.
             while store.compact().await {
                 sleep(PAUSE).await;

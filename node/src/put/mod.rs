@@ -9,6 +9,7 @@ mod record;
 mod sink;
 mod standing;
 mod unchanged;
+mod usual;
 
 use std::io::Read;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use self::record::Recorder;
 use self::sink::NetworkSink;
 pub(crate) use self::standing::Standing;
 pub(crate) use self::unchanged::FILES_MAX;
+pub(crate) use self::usual::Usual;
 use crate::api::types::PutReport;
 use crate::driver::FindError;
 use crate::leases::{KeepError, Promise, Promised};
@@ -164,9 +166,18 @@ fn choose(request: PutRequest, nodes: usize, exact: bool) -> Result<(Redundancy,
     }
 }
 
-/// The redundancy that a put would use now, and whether it is less than what was wanted.
-async fn redundancy(transfer: &Transfer, request: PutRequest) -> Result<(Redundancy, bool), PutError> {
-    let joined = transfer.driver.joined_within(JOIN_PATIENCE).await;
+/// How a put stores.
+struct Choice {
+    redundancy: Redundancy,
+    /// It is less than what was wanted.
+    degraded: bool,
+    /// Nobody else is there to hold anything.
+    alone: bool,
+}
+
+/// How a put would store now.
+async fn redundancy(transfer: &Transfer, request: PutRequest) -> Result<Choice, PutError> {
+    let joined = transfer.driver.joined_unless_problem(JOIN_PATIENCE).await;
     if let Some(twin) = transfer.driver.cut_off_by() {
         return Err(PutError::Twin(twin.message()));
     }
@@ -175,7 +186,9 @@ async fn redundancy(transfer: &Transfer, request: PutRequest) -> Result<(Redunda
     }
     let view = transfer.driver.view().await.ok_or(PutError::Interrupted)?;
     let size = view.status.size;
-    choose(request, size.nodes.round() as usize, size.exact)
+    let (redundancy, degraded) = choose(request, size.nodes.round() as usize, size.exact)?;
+    let alone = !view.status.client && size.exact && size.nodes.round() <= 1.0;
+    Ok(Choice { redundancy, degraded, alone })
 }
 
 /// For each of at most [`FILES_MAX`] files whether a put like `request` needs its content.
@@ -184,7 +197,7 @@ pub(crate) async fn unchanged(
     fingerprints: Vec<Fingerprint>,
     request: PutRequest,
 ) -> Result<Vec<bool>, PutError> {
-    let (redundancy, _) = redundancy(transfer, request).await?;
+    let Choice { redundancy, .. } = redundancy(transfer, request).await?;
     Ok(unchanged::unchanged(transfer, redundancy, fingerprints).await)
 }
 
@@ -207,10 +220,10 @@ pub(crate) async fn put(
     format: ObjectFormat,
     request: PutRequest,
 ) -> Result<PutReport, PutError> {
-    let (redundancy, degraded) = redundancy(&transfer, request).await?;
+    let choice = redundancy(&transfer, request).await?;
     let promise = Arc::new(transfer.keeping.promise(request.retain_seconds));
     let held = promise.clone();
-    let storing = store(transfer.clone(), promise, secret, body, format, request, (redundancy, degraded));
+    let storing = store(transfer.clone(), promise, secret, body, format, request, choice);
     tokio::select! {
         report = storing => report,
         never = held.hold(&transfer) => match never {},
@@ -225,7 +238,7 @@ async fn store(
     body: Box<dyn Read + Send>,
     format: ObjectFormat,
     request: PutRequest,
-    (redundancy, degraded): (Redundancy, bool),
+    Choice { redundancy, degraded, alone }: Choice,
 ) -> Result<PutReport, PutError> {
     let started = Instant::now();
     let cancelled = CancellationToken::new();
@@ -250,6 +263,13 @@ async fn store(
     keep(&transfer, &promise, kept).await?;
     // So that the next put knows of this one.
     let _ = recorded.await;
+    let before = match request.redundancy {
+        Some(_) => None,
+        None => {
+            let usual = transfer.usual.clone();
+            tokio::task::spawn_blocking(move || usual.chosen(redundancy)).await.ok().flatten()
+        }
+    };
     Ok(PutReport {
         link: link.to_string(),
         verify_link: link.to_verify().to_string(),
@@ -266,6 +286,8 @@ async fn store(
         n: redundancy.n(),
         acks_min: placed.acks_min,
         degraded: degraded || placed.acks_min < redundancy.write_quorum(),
+        less_than_before: before.map(|before| before.to_string()),
+        only_here: alone,
         seconds: started.elapsed().as_secs_f64(),
     })
 }

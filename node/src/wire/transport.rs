@@ -1,17 +1,19 @@
-//! The swarm: TCP with noise and yamux, and QUIC, with limits on connections.
+//! The swarm: TCP with noise and yamux, and QUIC, both also by name, with limits on connections.
 
 use std::time::Duration;
 
 use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::upgrade::Version;
 use libp2p::identity::Keypair;
 use libp2p::swarm::{NetworkBehaviour, Swarm};
-use libp2p::{Multiaddr, Transport, noise, yamux};
+use libp2p::{Multiaddr, Transport, noise, quic, yamux};
 
 use super::admission::Admission;
 use super::batching::{ReadAhead, Together};
 use super::behaviour::{Behaviour, DIALS_PER_PEER};
 use super::handler::Protocols;
+use super::names::Named;
 use super::peer::in_dial_order;
 use super::seats::SeatLimits;
 use super::socket;
@@ -76,14 +78,17 @@ pub(crate) fn build(
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
         .multiplex(Together(yamux::Config::default()));
+    let mut config = quic::Config::new(&key);
+    config.max_stream_data = QUIC_STREAM_WINDOW;
+    config.max_connection_data = QUIC_CONNECTION_WINDOW;
+    let quic = quic::tokio::Transport::new(config);
+    let both = quic
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
+        .or_transport(tcp.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))))
+        .map(|either, _| either.into_inner());
     let Ok(builder) = libp2p::SwarmBuilder::with_existing_identity(key)
         .with_tokio()
-        .with_quic_config(|mut config| {
-            config.max_stream_data = QUIC_STREAM_WINDOW;
-            config.max_connection_data = QUIC_CONNECTION_WINDOW;
-            config
-        })
-        .with_other_transport(|_| tcp);
+        .with_other_transport(|_| Named::new(both.boxed()));
     let Ok(builder) = builder.with_behaviour(|_| wire);
     Ok(builder.with_swarm_config(|config| config.with_idle_connection_timeout(IDLE)).build())
 }

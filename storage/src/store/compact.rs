@@ -16,8 +16,9 @@ const STEP_BYTES: usize = 8 << 20;
 
 impl ShardStore {
     /// Empties and removes the segment that wastes most, if it wastes at least half of what it takes on disk and
-    /// there is room within the quota to move the rest. Call it while there is nothing better to do, until it
-    /// reports no segments. Other writers get their turn between steps of 8 MiB.
+    /// there is room within the quota to move the rest. The one that is appended to is closed for it, like any other:
+    /// in a small store there is no other. Call it while there is nothing better to do, until it reports no segments.
+    /// Other writers get their turn between steps of 8 MiB.
     pub fn compact(&self) -> Result<Compacted, ChangeError> {
         let mut writer = self.lock_writer();
         self.mend(&mut writer)?;
@@ -33,6 +34,8 @@ impl ShardStore {
             if !writer.segments.contains_key(&segment) {
                 return Ok(done); // emptied by deletions meanwhile
             }
+            // Each time, since an index that was opened anew appends where it did before.
+            writer.active.take_if(|active| active.segment == segment);
             let (next, moved) = self.move_some(&mut writer, segment, from)?;
             done.moved_bytes += moved;
             match next {
@@ -52,10 +55,10 @@ impl ShardStore {
         let active = writer.active.as_ref().map(|active| active.segment);
         let taken = self.with_index(super::Index::disk_bytes)?.saturating_add(writer.segment_bytes());
         let room = self.config.quota_bytes.saturating_sub(taken).min(self.room()?);
-        let closed = writer.segments.iter().filter(|(segment, _)| Some(**segment) != active);
-        let waste = closed.map(|(segment, stats)| {
-            let waste = stats.disk_bytes().saturating_sub(stats.live);
-            (waste, *segment, *stats)
+        let waste = writer.segments.iter().map(|(segment, stats)| {
+            // What lives in the active one moves into a new one, which has a header and whole blocks, too.
+            let needed = if Some(*segment) == active { stats.alone() } else { stats.live };
+            (stats.disk_bytes().saturating_sub(needed), *segment, *stats)
         });
         let worth = waste.filter(|(waste, _, stats)| {
             (stats.live == 0 || waste * 2 >= stats.disk_bytes()) && *waste > 0 && stats.live <= room

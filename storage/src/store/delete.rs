@@ -159,6 +159,7 @@ impl ShardStore {
     /// Removes a segment's file. Nothing in the durable index refers to it.
     pub(super) fn remove_segment(&self, writer: &mut Writer, segment: u32) -> io::Result<()> {
         self.forget_segment(segment);
+        writer.active.take_if(|active| active.segment == segment);
         self.files.remove(&segment_name(segment))?;
         writer.segments.remove(&segment);
         Ok(())

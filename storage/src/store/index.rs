@@ -13,7 +13,7 @@ use std::sync::Arc;
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition};
 
 use super::files::StoreFile;
-use super::record::Location;
+use super::record::{Location, SEGMENT_HEADER_LEN};
 use super::types::ShardKey;
 use crate::database::{self, failed, guarded};
 use crate::ids::ChunkId;
@@ -45,6 +45,14 @@ impl SegmentStats {
     /// What it takes on disk, in blocks of 4 KiB.
     pub(super) fn disk_bytes(&self) -> u64 {
         self.len.div_ceil(4096).saturating_mul(4096).saturating_sub(self.punched)
+    }
+
+    /// What a segment with nothing but what lives in this one would take on disk.
+    pub(super) fn alone(&self) -> u64 {
+        match self.live {
+            0 => 0,
+            live => Self { len: live.saturating_add(SEGMENT_HEADER_LEN), live, punched: 0 }.disk_bytes(),
+        }
     }
 }
 

@@ -197,6 +197,8 @@ async fn a_slow_source_is_not_blamed_on_the_daemon() {
                 n: 1,
                 acks_min: 1,
                 degraded: false,
+                less_than_before: None,
+                only_here: false,
                 seconds: 0.0,
             };
             Json(report)

@@ -1,0 +1,103 @@
+//! What is deleted gives its space back, also where files cannot have holes.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "harness/disk.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod disk;
+mod harness;
+
+use chordage_storage::{
+    Coder, EncodeParams, Pack, PutOutcome, ShardKey, ShardPut, ShardStore, StoreConfig, encode_chunk,
+};
+use disk::Disk;
+use harness::{noise, secret};
+
+const LEN: usize = 20_000;
+
+/// One shard each of many chunks.
+fn puts(count: u64, len: usize) -> Vec<ShardPut> {
+    let params = EncodeParams::new("1/1".parse().unwrap(), secret());
+    let mut coder = Coder::new();
+    let put = |seed| {
+        let chunk = encode_chunk(Pack::from(noise(len, seed)), &params, &mut coder).unwrap();
+        let descriptor = chunk.descriptor.encode();
+        ShardPut { chunk: chunk.reference.id, descriptor, index: 0, payload: chunk.shards[0].clone() }
+    };
+    (0..count).map(put).collect()
+}
+
+fn key(put: &ShardPut) -> ShardKey {
+    ShardKey { chunk: put.chunk, index: put.index }
+}
+
+fn open(disk: &Disk) -> ShardStore {
+    ShardStore::open_files(Box::new(disk.clone()), StoreConfig::with_quota(1 << 30)).unwrap()
+}
+
+/// A disk without holes, and a store on it whose one segment has all of these.
+fn filled(puts: &[ShardPut]) -> (Disk, ShardStore) {
+    let disk = Disk::new(1);
+    disk.set_holes(false);
+    let store = open(&disk);
+    for result in store.put_batch(puts) {
+        assert_eq!(result.unwrap(), PutOutcome::Stored);
+    }
+    (disk, store)
+}
+
+/// Compacts until there is nothing left to do; how many segments that was.
+fn compact(store: &ShardStore) -> u32 {
+    let steps = (0..1000).map(|_| store.compact().unwrap().segments).take_while(|segments| *segments > 0);
+    let segments = steps.sum();
+    assert!(segments < 1000, "it compacts for ever");
+    segments
+}
+
+#[test]
+fn the_segment_that_is_appended_to_gives_its_space_back_without_holes() {
+    let puts = puts(200, LEN);
+    let (disk, store) = filled(&puts);
+    let (kept, gone) = puts.split_at(4);
+    store.delete(&gone.iter().map(key).collect::<Vec<_>>()).unwrap();
+    assert!(store.usage().disk_bytes > 200 * LEN as u64, "what is taken is told, not only what lives");
+    assert!(compact(&store) > 0);
+    let live = 4 * LEN as u64;
+    let index = 256 << 10;
+    assert!(store.usage().disk_bytes < 2 * live + index, "{:?}", store.usage());
+    // What was put meanwhile is there after the next start, and so is what moved.
+    store.put_batch(&gone[..2]);
+    assert_eq!(compact(&store), 0);
+    drop(store);
+    disk.power_cycle(); // removed files count until then
+    assert!(disk.used() < 3 * live + index, "{} bytes are in use", disk.used());
+    let store = open(&disk);
+    assert_eq!(store.usage().shards, 6);
+    for put in kept.iter().chain(&gone[..2]) {
+        assert_eq!(store.get(&put.chunk).unwrap().shards[0].payload, put.payload);
+    }
+}
+
+#[test]
+fn nothing_is_left_of_a_store_from_which_all_was_deleted() {
+    let puts = puts(50, LEN);
+    let (disk, store) = filled(&puts);
+    store.delete(&puts.iter().map(key).collect::<Vec<_>>()).unwrap();
+    assert_eq!(compact(&store), 1);
+    drop(store);
+    disk.power_cycle(); // removed files count until then
+    assert!(disk.used() < 256 << 10, "{} bytes are in use", disk.used());
+    let store = open(&disk);
+    store.put_batch(&puts[..1]);
+    drop(store);
+    assert_eq!(open(&disk).get(&puts[0].chunk).unwrap().shards.len(), 1);
+}
+
+/// A shard smaller than a block wastes the rest of it wherever it lies.
+#[test]
+fn moving_a_shard_that_gains_nothing_ends() {
+    let puts = puts(3, 100);
+    let (_, store) = filled(&puts);
+    store.delete(&[key(&puts[0])]).unwrap();
+    assert_eq!(compact(&store), 0);
+}
