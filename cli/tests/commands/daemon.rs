@@ -116,7 +116,8 @@ fn it_joins_through_a_name() {
     let scene = Scene::with_daemons(1);
     let dir = scene.path("second");
     let name = format!("/dns4/localhost/tcp/{}", port_of(&scene));
-    let child = Run::new(["daemon", "--bootstrap", &name, "--data-dir"]).arg(&dir).start();
+    let args = ["daemon", "--network", &scene.network(), "--bootstrap", &name, "--data-dir"];
+    let child = Run::new(args).arg(&dir).start();
     eventually("it joins", || {
         status_of(&dir).is_some_and(|status| status["state"] == "joined" && status["network_nodes"] == 2)
     });

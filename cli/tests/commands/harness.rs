@@ -36,6 +36,15 @@ impl Scene {
         Scene { net, runtime, dir }
     }
 
+    /// The network's name.
+    pub(crate) fn network(&self) -> String {
+        let state = std::fs::read(self.net.dir().join("testnet.json")).unwrap();
+        let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
+        let args = state["daemon_args"].as_array().unwrap();
+        let flag = args.iter().position(|arg| arg == "--network").unwrap();
+        args[flag + 1].as_str().unwrap().to_owned()
+    }
+
     /// A path in the test's own directory, beside the network.
     pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.dir.path().join(name)
