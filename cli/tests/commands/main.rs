@@ -4,6 +4,7 @@
 
 mod api;
 mod bad_input;
+mod closed;
 mod daemon;
 mod harness;
 mod interrupt;

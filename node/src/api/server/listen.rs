@@ -107,7 +107,7 @@ pub(super) async fn bind_tcp(
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|error| failed(io::Error::other(error.to_string())))?;
     let token = hex(&secret);
-    dir.write(TOKEN_FILE, format!("{token}\n").as_bytes(), 0o600)?;
+    dir.write(TOKEN_FILE, format!("{token}\n").as_bytes())?;
     Ok((listener, bound, token))
 }
 
