@@ -21,6 +21,7 @@ use crate::human;
 use crate::interrupt::Interrupt;
 use crate::printer::Printer;
 use crate::progress::Progress;
+use crate::tree::datadir;
 use crate::tree::pack::{self, Memory, PackError, Watcher};
 use crate::tree::walk;
 
@@ -38,8 +39,8 @@ const FORGOTTEN: &str = "forgotten";
 /// it like a password. It is printed when enough daemons have the data on disk, and not before.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A directory is stored with names, modes, times, symlinks (as symlinks), empty files and empty directories. Sockets, pipes and \
-devices are left out with a warning.
+A directory is stored with names, modes, times, symlinks (as symlinks), empty files and empty directories. Sockets, pipes, \
+devices and data directories of daemons are left out with a warning.
 
 Examples:
   chordage put holiday.mp4
@@ -195,6 +196,7 @@ impl Source {
                 _ => "check the permissions of the path and of the directories above it",
             })
         })?;
+        datadir::refuse(path)?;
         let path = path.to_owned();
         let kind = metadata.file_type();
         if kind.is_dir() {

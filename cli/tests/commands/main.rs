@@ -8,6 +8,7 @@ mod closed;
 mod daemon;
 mod harness;
 mod interrupt;
+mod left_out;
 mod ring;
 mod round_trip;
 mod upgrade;
