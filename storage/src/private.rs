@@ -18,7 +18,7 @@ pub enum PrivateError {
     #[error("{} belongs to another user", .0.display())]
     NotOurs(PathBuf),
     /// It may be open to others.
-    #[error("{} cannot be closed to other users: {source}", path.display())]
+    #[error("it is not certain that {} is closed to other users: {source}", path.display())]
     Open {
         /// Which file or directory.
         path: PathBuf,

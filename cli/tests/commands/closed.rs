@@ -11,28 +11,27 @@ use rustix::process::Signal;
 use crate::harness::{Run, end_of, eventually, noise, signal};
 use crate::upgrade::{FIXTURE, LINK, copy};
 
-/// Everything below `dir`, itself included.
-fn all_below(dir: &Path) -> Vec<PathBuf> {
-    let mut all = vec![dir.to_owned()];
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if fs::symlink_metadata(&path).unwrap().is_dir() {
-            all.extend(all_below(&path))
-        } else {
-            all.push(path)
+/// Everything below `dir`, itself included. Files may come and go meanwhile.
+fn all_below(dir: &Path) -> Vec<(PathBuf, u32)> {
+    let mut all = Vec::new();
+    let mut open = vec![dir.to_owned()];
+    while let Some(path) = open.pop() {
+        let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+        if metadata.is_dir() {
+            open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
         }
+        all.push((path, metadata.permissions().mode() & 0o777));
     }
     all
 }
 
 fn open_to_others(dir: &Path) -> Vec<String> {
-    let mode = |path: &Path| fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777;
-    let loose = all_below(dir).into_iter().filter(|path| mode(path) & 0o077 != 0);
-    loose.map(|path| format!("{} {:o}", path.display(), mode(&path))).collect()
+    let loose = all_below(dir).into_iter().filter(|(_, mode)| mode & 0o077 != 0);
+    loose.map(|(path, mode)| format!("{} {mode:o}", path.display())).collect()
 }
 
 fn loosen(dir: &Path) {
-    for path in all_below(dir) {
+    for (path, _) in all_below(dir) {
         let mode = if path.is_dir() { 0o755 } else { 0o644 };
         fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     }
@@ -62,7 +61,7 @@ fn others_can_open_nothing_in_a_data_directory_also_of_an_earlier_version() {
         signal(&child, Signal::TERM);
         let output = end_of(child, "a daemon told to leave");
         let log = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(log.matches("closed to other users").count(), usize::from(says), "{log}");
+        assert_eq!(log.matches("open to other users").count(), usize::from(says), "{log}");
         assert_eq!(open_to_others(&data), Vec::<String>::new(), "after its end");
     }
 }

@@ -104,14 +104,15 @@ fn set_all(dir: &Path, [dirs, files]: [u32; 2]) {
     }
 }
 
-fn open_to_others(dir: &Path) -> Vec<String> {
+/// What others may open below a directory. Files may come and go meanwhile.
+pub(crate) fn open_to_others(dir: &Path) -> Vec<String> {
     let mut open = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             open.extend(open_to_others(&path));
         }
-        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        let mode = fs::metadata(&path).map_or(0, |file| file.permissions().mode());
         if mode & 0o077 != 0 {
             open.push(format!("{} {mode:o}", path.display()));
         }
