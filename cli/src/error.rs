@@ -12,6 +12,10 @@ use serde::Serialize;
 
 use crate::exit::ExitStatus;
 
+/// What to do when the system does not let us talk to a daemon.
+const OTHER_USER: &str = "the daemon there belongs to another user, and serves only that one: run this as that user, or start \
+                          one of your own with `chordage daemon` and name its data directory with --data-dir";
+
 /// A failure that ends the program. Also the JSON object on standard error with `--json`.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct CliError {
@@ -142,6 +146,11 @@ impl From<ClientError> for CliError {
         let message = &error;
         match &error {
             ClientError::Problem(problem) => problem.clone().into(),
+            ClientError::Unreachable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                CliError::new(ExitStatus::NoDaemon, "no_daemon", message)
+                    .state("nothing was asked of the network")
+                    .hint(OTHER_USER)
+            }
             ClientError::Unreachable { .. } => CliError::new(ExitStatus::NoDaemon, "no_daemon", message)
                 .state("nothing was asked of the network")
                 .hint("start one with `chordage daemon`, or name another with --api"),
@@ -174,7 +183,15 @@ impl From<EndpointError> for CliError {
                 CliError::new(ExitStatus::NoDaemon, "no_daemon", &error).hint(forms)
             }
             EndpointError::Unreadable { .. } => CliError::new(ExitStatus::NoDaemon, "no_daemon", &error)
-                .hint("run as the user who runs the daemon"),
+                .state("nothing was asked of the network")
+                .hint(match &error {
+                    EndpointError::Unreadable { source, .. }
+                        if source.kind() == io::ErrorKind::PermissionDenied =>
+                    {
+                        OTHER_USER
+                    }
+                    _ => "run as the user who runs the daemon",
+                }),
         }
     }
 }
@@ -196,4 +213,29 @@ pub(crate) fn shell_word(path: &Path) -> String {
 /// `K/N` as clap reads it.
 pub(crate) fn redundancy(text: &str) -> Result<Redundancy, String> {
     text.parse().map_err(|error: chordage_node::api::RedundancyError| error.to_string())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn who_may_not_talk_to_a_daemon_is_told_whose_it_is() {
+        let unreachable = |kind: ErrorKind| {
+            let endpoint = "unix:/home/other/api.sock".parse().unwrap();
+            CliError::from(ClientError::Unreachable { endpoint, source: kind.into() })
+        };
+        let unreadable = |kind: ErrorKind| {
+            CliError::from(EndpointError::Unreadable { path: "/home/other/api".into(), source: kind.into() })
+        };
+        for error in [unreachable(ErrorKind::PermissionDenied), unreadable(ErrorKind::PermissionDenied)] {
+            assert!(error.hint.contains("belongs to another user"), "{error:?}");
+        }
+        for error in [unreachable(ErrorKind::ConnectionRefused), unreadable(ErrorKind::InvalidData)] {
+            assert!(!error.hint.contains("another user"), "{error:?}");
+        }
+    }
 }

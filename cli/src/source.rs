@@ -15,6 +15,7 @@ use crate::error::{CliError, quoted};
 use crate::exit::ExitStatus;
 use crate::input::Stdin;
 use crate::printer::Printer;
+use crate::tree::datadir;
 use crate::tree::pack::{self, Memory, PackError, Watcher};
 use crate::tree::walk;
 
@@ -76,6 +77,7 @@ impl Source {
                 _ => "check the permissions of the path and of the directories above it",
             })
         })?;
+        datadir::refuse(path)?;
         let path = path.to_owned();
         let kind = metadata.file_type();
         if kind.is_dir() {

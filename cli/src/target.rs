@@ -226,7 +226,7 @@ mod tests {
         let inside = dir.path().join("inside");
         fs::create_dir(&inside).unwrap();
         symlink(&inside, &link).unwrap();
-        fs::create_dir(&source.with_extension("d")).unwrap();
+        fs::create_dir(source.with_extension("d")).unwrap();
         Target::find(&dir.path().join("link/"), true).unwrap().take(&source.with_extension("d")).unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_dir() && inside.exists());
     }

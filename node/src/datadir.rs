@@ -1,9 +1,9 @@
-//! The data directory: who owns it, which version wrote it, and the small files in it.
+//! The data directory: who owns it, which version wrote it, and the small files in it. All of it is closed to other users.
 //!
 //! ```text
 //! config.toml  settings (optional)             lock       held while a daemon runs
-//! format       version of this layout          key        Ed25519 secret key, mode 0600
-//! secret       convergence secret, mode 0600   listen     addresses of the last run, to be kept
+//! format       version of this layout          key        Ed25519 secret key
+//! secret       convergence secret              listen     addresses of the last run, to be kept
 //! peers        addresses of known peers        shards/    the shard store
 //! api          address of the running API      api.sock, api.token
 //! catalog/     what was put before, a cache  keeps/     what is kept in the network
@@ -14,13 +14,15 @@
 //! ```
 
 mod opened;
+mod place;
 mod secret;
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use chordage_storage::private::{self, PrivateError};
 use chordage_storage::store::Reserve;
 
 /// Version of the layout that this program writes and reads.
@@ -45,6 +47,25 @@ pub enum DataDirError {
         /// The holder's process id, if it could be read.
         pid: Option<u32>,
     },
+    /// Its path is none that clients could be told.
+    #[error("{path:?} cannot be a data directory: clients find a daemon by one line of text, and {problem}")]
+    Name {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with its path.
+        problem: &'static str,
+    },
+    /// It holds something else.
+    #[error("{path} is not empty and no data directory of a daemon: it has {name:?}")]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// Something in it that is no daemon's.
+        name: OsString,
+    },
+    /// It is another user's, or others can look into it.
+    #[error(transparent)]
+    NotPrivate(#[from] PrivateError),
     /// A newer program wrote it.
     #[error("{path} has format {found}, and this program knows formats up to {known}")]
     Newer {
@@ -74,15 +95,16 @@ pub enum DataDirError {
 }
 
 impl DataDir {
-    /// Creates (mode 0700) or opens `path` and locks it.
+    /// Creates or opens `path`, locks it, and closes it to other users.
     pub fn open(path: &Path) -> Result<DataDir, DataDirError> {
         let io = |path: &Path| {
             let path = path.to_owned();
             move |source| DataDirError::Io { path, source }
         };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io(path))?;
+        place::check(path)?;
+        private::create_dir(path).map_err(io(path))?;
         let lock_path = path.join("lock");
-        let mut lock = OpenOptions::new()
+        let mut lock = private::options()
             .create(true)
             .truncate(false)
             .read(true)
@@ -99,6 +121,7 @@ impl DataDir {
         }
         let dir = DataDir { path: path.to_owned(), _lock: lock.try_clone().map_err(io(&lock_path))? };
         dir.check_format()?;
+        dir.close()?;
         match lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id())) {
             // It only tells others who has the directory: a full disk is no reason not to start.
             Err(error) if error.kind() != io::ErrorKind::StorageFull => return Err(io(&lock_path)(error)),
@@ -117,9 +140,27 @@ impl DataDir {
         self.path.join(name)
     }
 
+    /// Earlier versions left files that others could read, and whoever made the directory may have let them in.
+    fn close(&self) -> Result<(), PrivateError> {
+        let mut closed = private::close_all(&self.path)?;
+        for folder in place::FOLDERS.map(|name| self.join(name)) {
+            if folder.is_symlink() && folder.is_dir() {
+                closed += private::close_all(&folder)?;
+            }
+        }
+        if closed > 0 {
+            tracing::warn!(
+                path = %self.path.display(),
+                closed,
+                "files and directories that were open to other users are closed to them now (modes 0600 and 0700)"
+            );
+        }
+        Ok(())
+    }
+
     fn check_format(&self) -> Result<(), DataDirError> {
         match self.read("format")? {
-            None => self.write("format", format!("{FORMAT}\n").as_bytes(), 0o644),
+            None => self.write("format", format!("{FORMAT}\n").as_bytes()),
             Some(bytes) => {
                 let found = std::str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse::<u32>().ok());
                 match found {
@@ -144,12 +185,11 @@ impl DataDir {
     }
 
     /// Replaces a small file so that a crash leaves the old or the new one, never a mixture.
-    pub(crate) fn write(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), DataDirError> {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), DataDirError> {
         let path = self.join(name);
         let temporary = self.join(&format!(".{name}.new"));
         let write = || {
-            let mut file =
-                OpenOptions::new().create(true).truncate(true).write(true).mode(mode).open(&temporary)?;
+            let mut file = private::options().create(true).truncate(true).write(true).open(&temporary)?;
             file.write_all(bytes)?;
             file.sync_all()?;
             fs::rename(&temporary, &path)?;

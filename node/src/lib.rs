@@ -39,6 +39,7 @@ mod transfer;
 mod twin;
 mod wire;
 
+pub use chordage_storage::private;
 pub use config::{Config, ConfigError, ConnectionConfig, OverlayConfig, ParseRoleError, Role};
 pub use daemon::{Daemon, StartError};
 pub use datadir::{DataDir, DataDirError};

@@ -111,7 +111,7 @@ pub(crate) fn remember<'a>(
     addrs: impl Iterator<Item = &'a Multiaddr>,
 ) -> Result<(), DataDirError> {
     let lines: String = addrs.map(|addr| format!("{addr}\n")).collect();
-    dir.write(LISTEN_FILE, lines.as_bytes(), 0o644)
+    dir.write(LISTEN_FILE, lines.as_bytes())
 }
 
 /// libp2p binds with address sharing, so that a second daemon on the same port would start and steal half of the

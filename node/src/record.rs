@@ -73,7 +73,7 @@ impl Versions {
 }
 
 fn write(dir: &DataDir, reserved: u64) -> Result<(), DataDirError> {
-    dir.write(RECORD_FILE, format!("{reserved}\n").as_bytes(), 0o644)
+    dir.write(RECORD_FILE, format!("{reserved}\n").as_bytes())
 }
 
 fn milliseconds(now: SystemTime) -> u64 {
@@ -135,7 +135,7 @@ mod tests {
     fn who_has_lost_the_file_begins_at_the_clock() {
         let (_temporary, dir) = new();
         for content in ["", "many", "-1", "18446744073709551615"] {
-            dir.write(RECORD_FILE, content.as_bytes(), 0o644).expect("writable");
+            dir.write(RECORD_FILE, content.as_bytes()).expect("writable");
             assert_eq!(begin(&dir, 1000).0, 1_000_000, "{content:?}");
         }
         dir.remove(RECORD_FILE);

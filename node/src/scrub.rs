@@ -142,7 +142,7 @@ impl Inner {
     async fn remember(&self) {
         let pass = *self.pass();
         let (dir, place) = (self.dir.clone(), place(pass.after, pass.last_end));
-        let written = tokio::task::spawn_blocking(move || dir.write(PLACE_FILE, place.as_bytes(), 0o644));
+        let written = tokio::task::spawn_blocking(move || dir.write(PLACE_FILE, place.as_bytes()));
         if let Ok(Err(error)) = written.await {
             tracing::warn!(%error, "where the scrub is cannot be remembered");
         }

@@ -38,6 +38,7 @@ mod matrix;
 mod pack;
 mod path;
 pub mod possession;
+pub mod private;
 mod redundancy;
 mod reed_solomon;
 pub mod repair;

@@ -1,12 +1,13 @@
 //! Starting one daemon process.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use chordage_node::api::endpoint::ENDPOINT_FILE;
+use chordage_node::private;
 
 use crate::process::ProcessId;
 
@@ -58,14 +59,14 @@ impl Launch<'_> {
             let what = path.to_path_buf();
             move |error| LaunchError { what, error }
         };
-        fs::create_dir_all(self.data_dir).map_err(at(self.data_dir))?;
+        private::create_dir(self.data_dir).map_err(at(self.data_dir))?;
         // A killed daemon leaves this file; as long as it is there we could not tell the new one is ready.
         let endpoint_file = self.data_dir.join(ENDPOINT_FILE);
         match fs::remove_file(&endpoint_file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&endpoint_file)(error)),
             _ => {}
         }
-        let mut log = File::options().create(true).append(true).open(self.log).map_err(at(self.log))?;
+        let mut log = private::options().create(true).append(true).open(self.log).map_err(at(self.log))?;
         // A line of its own between the runs; a log that cannot be written is not worth failing for.
         let _ = writeln!(log, "--- start");
         let log_too = log.try_clone().map_err(at(self.log))?;

@@ -1,6 +1,6 @@
 //! A network of real daemons on this machine.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::process::Child;
@@ -79,10 +79,7 @@ impl Testnet {
     /// Starts a new network and waits until every daemon has joined it.
     pub async fn start(mut plan: Plan) -> Result<Self, StartError> {
         let places = Places::new(&plan.dir)?;
-        fs::create_dir_all(places.dir())
-            .map_err(|error| StateError::Io { path: places.dir().to_path_buf(), error })?;
-        let lock = places.lock()?;
-        places.prepare()?;
+        let lock = places.prepare()?;
         if plan.daemon_args.iter().all(|arg| arg != "--network") {
             // Ports are used again. A name of its own keeps a network from talking to a stranger that has
             // got the port of a daemon that is no more.

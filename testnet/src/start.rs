@@ -66,6 +66,7 @@ impl Testnet {
     /// down the first one founds it (again), and the others are told its address as soon as it listens: it may
     /// take a while until it is sure that it is alone, and they spare it that.
     pub(crate) async fn launch(&mut self, indices: &[usize]) -> Result<(), StartError> {
+        self.places.close()?;
         let mut bootstrap = self.bootstrap().await;
         // Members first: clients cannot found a network.
         let (clients, members): (Vec<usize>, Vec<usize>) =

@@ -6,11 +6,14 @@
 //! DIR/nodes/00/      data directory of daemon 0
 //! DIR/logs/00.log    its log, kept over restarts
 //! ```
+//!
+//! All of it is closed to other users, as what is in the data directories is.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use chordage_node::private::{self, PrivateError};
 use serde::{Deserialize, Serialize};
 
 use crate::process::ProcessId;
@@ -73,6 +76,9 @@ pub enum StateError {
     /// Another command is changing the network right now. Nothing was changed.
     #[error("another command is working on {}", .0.display())]
     Busy(PathBuf),
+    /// The directory is another user's, or cannot be closed to others. No daemon was started.
+    #[error(transparent)]
+    NotPrivate(#[from] PrivateError),
     /// The file system refused.
     #[error("{}: {error}", path.display())]
     Io {
@@ -117,26 +123,44 @@ impl Places {
         self.state_file().exists()
     }
 
-    /// Makes the directories of a new network. Refuses a directory in use for something else.
-    pub(crate) fn prepare(&self) -> Result<(), StateError> {
+    /// Makes the directories of a new network and takes it, as [`lock`](Self::lock) does. Refuses a directory that is in use
+    /// for something else, and leaves nothing in it then.
+    pub(crate) fn prepare(&self) -> Result<File, StateError> {
         let at = |path: &Path| {
             let path = path.to_path_buf();
             move |error| StateError::Io { path, error }
         };
-        fs::create_dir_all(&self.dir).map_err(at(&self.dir))?;
-        if !self.has_network() {
-            let mut names = fs::read_dir(&self.dir)
-                .map_err(at(&self.dir))?
-                .filter_map(Result::ok)
-                .filter(|entry| entry.file_name() != "testnet.lock");
-            if names.next().is_some() {
-                return Err(StateError::NotOurs(self.dir.clone()));
-            }
-        }
+        private::check_owner(&self.dir)?;
+        private::create_dir(&self.dir).map_err(at(&self.dir))?;
+        self.check_unused()?;
+        let lock = self.lock()?;
+        // Somebody may have been faster.
+        self.check_unused()?;
         for sub in ["nodes", "logs"] {
             let path = self.dir.join(sub);
-            fs::create_dir_all(&path).map_err(at(&path))?;
+            private::create_dir(&path).map_err(at(&path))?;
         }
+        Ok(lock)
+    }
+
+    fn check_unused(&self) -> Result<(), StateError> {
+        let entries =
+            fs::read_dir(&self.dir).map_err(|error| StateError::Io { path: self.dir.clone(), error })?;
+        let mut names = entries.filter_map(Result::ok).filter(|entry| entry.file_name() != "testnet.lock");
+        match names.next() {
+            Some(_) if !self.has_network() => Err(StateError::NotOurs(self.dir.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Closes the network's directory and its files to other users. The daemons do so for their own.
+    pub(crate) fn close(&self) -> Result<(), StateError> {
+        private::check_owner(&self.dir)?;
+        private::close(&self.dir)?;
+        for name in ["testnet.json", "testnet.lock", "nodes"] {
+            private::close(&self.dir.join(name))?;
+        }
+        private::close_all(&self.dir.join("logs"))?;
         Ok(())
     }
 
@@ -166,7 +190,7 @@ impl Places {
     pub(crate) fn lock(&self) -> Result<File, StateError> {
         let path = self.dir.join("testnet.lock");
         let io = |error| StateError::Io { path: path.clone(), error };
-        let file = File::options().create(true).append(true).open(&path).map_err(io)?;
+        let file = private::options().create(true).append(true).open(&path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(StateError::Busy(self.dir.clone())),
@@ -201,7 +225,7 @@ impl Places {
         let path = self.state_file();
         let beside = self.dir.join("testnet.json.new");
         let write = || {
-            let mut file = File::create(&beside)?;
+            let mut file = private::options().create(true).truncate(true).write(true).open(&beside)?;
             file.write_all(&serde_json::to_vec_pretty(state)?)?;
             file.sync_data()?;
             fs::rename(&beside, &path)
@@ -229,7 +253,7 @@ mod tests {
     #[test]
     fn what_is_saved_is_found_again() {
         let (_dir, places) = places();
-        places.prepare().expect("prepare");
+        drop(places.prepare().expect("prepare"));
         let mut state = State::new(vec!["--metric".into(), "xor".into()], 3);
         let process = ProcessId { pid: 7, start_ticks: 8 };
         state.nodes.push(NodeState {
@@ -252,6 +276,7 @@ mod tests {
         assert!(matches!(places.load(), Err(StateError::NoNetwork(_))));
         fs::write(dir.path().join("thesis.txt"), "do not touch").expect("write");
         assert!(matches!(places.prepare(), Err(StateError::NotOurs(_))));
+        assert_eq!(fs::read_dir(dir.path()).expect("list").count(), 1, "nothing of ours is left there");
     }
 
     #[test]

@@ -282,6 +282,26 @@ fn cannot_start(error: &StartError, dir: &Path) -> CliError {
         StartError::DataDir(DataDirError::Damaged { path, .. }) => {
             failed(ExitStatus::LocalFile, "data_dir", damaged_hint(path))
         }
+        StartError::DataDir(DataDirError::InUse { .. }) => {
+            let hint = format!(
+                "name a directory that is new or empty: chordage daemon --data-dir {}",
+                shell_word(&dir.join("chordage"))
+            );
+            failed(ExitStatus::LocalFile, "data_dir", &hint)
+                .state("no daemon was started, and nothing in it was changed")
+        }
+        StartError::DataDir(DataDirError::Name { .. }) => failed(
+            ExitStatus::LocalFile,
+            "data_dir",
+            "take another --data-dir, or start the daemon below a directory of another name",
+        )
+        .state("no daemon was started, and nothing was changed"),
+        StartError::DataDir(DataDirError::NotPrivate(_)) => failed(
+            ExitStatus::LocalFile,
+            "data_dir",
+            "what is in a data directory is for one user: start the daemon as the user who owns it, or take another \
+             --data-dir that is yours, on a file system that keeps permissions",
+        ),
         StartError::DataDir(_)
         | StartError::Store { .. }
         | StartError::Leases { .. }

@@ -32,8 +32,8 @@ const FORGOTTEN: &str = "forgotten";
 /// it like a password. It is printed when enough daemons have the data on disk, and not before.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A directory is stored with names, modes, times, symlinks (as symlinks), empty files and empty directories. Sockets, pipes and \
-devices are left out with a warning.
+A directory is stored with names, modes, times, symlinks (as symlinks), empty files and empty directories. Sockets, pipes, \
+devices and data directories of daemons are left out with a warning.
 
 Examples:
   chordage put holiday.mp4

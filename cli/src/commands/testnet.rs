@@ -290,6 +290,9 @@ impl From<StateError> for CliError {
             StateError::Busy(_) => CliError::new(ExitStatus::InUse, "busy", &error)
                 .state("nothing was changed")
                 .hint("wait until that command has ended"),
+            StateError::NotPrivate(_) => CliError::new(ExitStatus::LocalFile, "not_private", &error)
+                .state("no daemon was started")
+                .hint("run as the user who owns the directory, or take another --dir"),
             StateError::Io { .. } => CliError::new(ExitStatus::LocalFile, "local_file", &error),
         }
     }

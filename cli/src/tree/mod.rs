@@ -1,5 +1,6 @@
 //! Directories as archives and back, with modes, times and symlinks.
 
+pub(crate) mod datadir;
 pub(crate) mod pack;
 pub(crate) mod unpack;
 pub(crate) mod walk;

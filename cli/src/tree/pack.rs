@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use chordage_node::api::{Fingerprint, fingerprint, is_settled};
 use chordage_node::archive::{ArchiveWriter, Head, Kind, Mtime};
 
+use super::datadir;
 use super::walk::{Item, Walk};
 
 /// Bytes read at a time.
@@ -98,9 +99,11 @@ fn entry<W: Write>(
     buffer: &mut [u8],
     watcher: &impl Watcher,
 ) -> Result<(), PackError> {
-    let Item { path, inside, metadata } = item;
+    let Item { path, inside, metadata, is_data_dir } = item;
     let kind = metadata.file_type();
-    if kind.is_dir() {
+    if is_data_dir {
+        watcher.skipped(&path, datadir::LEFT_OUT);
+    } else if kind.is_dir() {
         archive.begin(&head(inside, Kind::Dir, &metadata)).map_err(gone)?;
     } else if kind.is_symlink() {
         let target = fs::read_link(&path).map_err(failed("read", &path))?.into_os_string().into_vec();

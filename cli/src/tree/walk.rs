@@ -5,6 +5,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::datadir::is_data_dir;
 use super::pack::{PackError, failed};
 
 /// One thing in a tree.
@@ -15,6 +16,8 @@ pub(crate) struct Item {
     pub(crate) inside: Vec<u8>,
     /// What the system says of it; of a symlink itself.
     pub(crate) metadata: Metadata,
+    /// It is a daemon's, and what is in it does not follow.
+    pub(crate) is_data_dir: bool,
 }
 
 /// Walks a tree. A stack of listings rather than recursion: trees can be deeper than thread stacks.
@@ -51,11 +54,12 @@ impl Walk {
             }
         };
         let metadata = fs::symlink_metadata(&path).map_err(failed("read", &path))?;
-        if metadata.is_dir() {
+        let is_data_dir = metadata.is_dir() && is_data_dir(&path);
+        if metadata.is_dir() && !is_data_dir {
             let names = names(&path)?;
             self.stack.push(Listing { dir: path.clone(), inside: inside.clone(), names });
         }
-        Ok(Some(Item { path, inside, metadata }))
+        Ok(Some(Item { path, inside, metadata, is_data_dir }))
     }
 }
 
@@ -81,6 +85,7 @@ fn names(dir: &Path) -> Result<Vec<OsString>, PackError> {
 pub(crate) fn measure(dir: &Path) -> u64 {
     let Ok(listing) = fs::read_dir(dir) else { return 0 };
     let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() && is_data_dir(&entry.path()) => 0,
         Ok(metadata) if metadata.is_dir() => measure(&entry.path()),
         Ok(metadata) if metadata.is_file() => metadata.len(),
         _ => 0,

@@ -4,10 +4,12 @@
 
 mod api;
 mod bad_input;
+mod closed;
 mod daemon;
 mod harness;
 mod inputs;
 mod interrupt;
+mod left_out;
 mod outputs;
 mod ring;
 mod round_trip;

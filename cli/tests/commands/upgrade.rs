@@ -7,12 +7,14 @@ use rustix::process::Signal;
 
 use crate::harness::{Run, end_of, eventually, signal};
 
-const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/data-of-2026-11");
+/// What an earlier version left.
+pub(crate) const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/data-of-2026-11");
 /// What was put, and not forgotten.
-const LINK: &str = "chord1r7owhuwsmnbkn6wwfh6hubncqnjrzst2eadfivvkh4syrp24hygagablfvphunsqe3koxhvv75mv5iwunsl5rqgdcvx46qpprt2fzuupaa6odw";
+pub(crate) const LINK: &str = "chord1r7owhuwsmnbkn6wwfh6hubncqnjrzst2eadfivvkh4syrp24hygagablfvphunsqe3koxhvv75mv5iwunsl5rqgdcvx46qpprt2fzuupaa6odw";
 const DAY: u64 = 24 * 60 * 60;
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a directory.
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -6,6 +6,7 @@ use std::path::Path;
 use chordage_testnet::wait_until;
 
 use crate::harness::{IMPATIENT, Net, PATIENCE, files_below, flip_bytes, json_of, random_bytes};
+use crate::testnet_command::open_to_others;
 
 impl Net {
     /// Shards that living daemons have made again.
@@ -30,6 +31,7 @@ async fn redundancy_comes_back_and_a_second_blow_is_survived() {
     net.net.grow(11).await.unwrap();
     net.wait_whole(0, &link).await;
     assert!(net.repaired().await > 0);
+    assert_eq!(open_to_others(net.net.dir()), Vec::<String>::new());
 
     // Three more of those that were there from the start: without repair, some chunk would be gone by now.
     net.net.kill(&[2, 3, 4]).unwrap();

@@ -1,6 +1,7 @@
 //! `chordage testnet`: daemons that go on without the command that started them, until they are told to end.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Output;
 
@@ -88,8 +89,55 @@ async fn what_is_no_network_is_refused_and_left_alone() {
         assert!(last_json(&output.stderr)["hint"].as_str().is_some_and(|hint| !hint.is_empty()));
     }
     let names: Vec<_> = fs::read_dir(temp.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(names.iter().all(|name| name == "thesis.txt" || name == "testnet.lock"), "{names:?}");
+    assert_eq!(names, ["thesis.txt"]);
     assert_eq!(fs::read_to_string(temp.path().join("thesis.txt")).unwrap(), "do not touch");
+}
+
+fn set_all(dir: &Path, [dirs, files]: [u32; 2]) {
+    fs::set_permissions(dir, Permissions::from_mode(dirs)).unwrap();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => set_all(&path, [dirs, files]),
+            false => fs::set_permissions(path, Permissions::from_mode(files)).unwrap(),
+        }
+    }
+}
+
+/// What others may open below a directory. Files may come and go meanwhile.
+pub(crate) fn open_to_others(dir: &Path) -> Vec<String> {
+    let mut open = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            open.extend(open_to_others(&path));
+        }
+        let mode = fs::metadata(&path).map_or(0, |file| file.permissions().mode());
+        if mode & 0o077 != 0 {
+            open.push(format!("{} {mode:o}", path.display()));
+        }
+    }
+    open
+}
+
+#[tokio::test]
+async fn others_can_open_nothing_of_a_network_whatever_its_directory_was() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("net");
+    fs::create_dir(&dir).unwrap();
+    fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
+    let _guard = Guard(&dir);
+    for _ in 0..2 {
+        json_of(&testnet(&dir, &["up", "--nodes", "2"]).await);
+        assert_eq!(open_to_others(temp.path()), Vec::<String>::new());
+        json_of(&testnet(&dir, &["down"]).await);
+        assert_eq!(open_to_others(temp.path()), Vec::<String>::new());
+        // As an earlier version left it.
+        set_all(&dir, [0o755, 0o644]);
+    }
+    // A daemon's own are its own, also when it is started alone.
+    json_of(&testnet(&dir, &["restart", "0"]).await);
+    assert!(open_to_others(&dir).iter().all(|path| path.contains("nodes/01")), "{:?}", open_to_others(&dir));
 }
 
 #[tokio::test]

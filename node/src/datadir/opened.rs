@@ -38,7 +38,7 @@ impl DataDir {
         if self.read(OPENED_FILE).ok().flatten().is_some_and(|known| known == there.as_bytes()) {
             return;
         }
-        if let Err(error) = self.write(OPENED_FILE, there.as_bytes(), 0o644) {
+        if let Err(error) = self.write(OPENED_FILE, there.as_bytes()) {
             tracing::warn!(%error, "cannot write down which files there are; the next start may not miss one");
         }
     }

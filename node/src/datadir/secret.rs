@@ -7,9 +7,9 @@ use std::io;
 use super::{DataDir, DataDirError};
 
 /// Bytes of a secret. A file of an earlier version has nothing else.
-const SECRET_LEN: usize = 32;
+pub(super) const SECRET_LEN: usize = 32;
 /// Bytes of the checksum: enough for what disks do, and it protects from nobody.
-const CHECKSUM_LEN: usize = 8;
+pub(super) const CHECKSUM_LEN: usize = 8;
 
 /// A secret, and how it came here.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl DataDir {
                 path: self.join(name),
                 source: io::Error::other(error.to_string()),
             })?;
-            self.write(name, &encode(name, &bytes), 0o600)?;
+            self.write(name, &encode(name, &bytes))?;
             return Ok(Secret { bytes, is_new: true });
         };
         let damaged = |problem| DataDirError::Damaged { path: self.join(name), problem };
@@ -36,7 +36,7 @@ impl DataDir {
         match rest.len() {
             0 => {
                 // A disk too full for it must not keep the daemon from starting: the next start tries again.
-                if let Err(error) = self.write(name, &encode(name, bytes), 0o600) {
+                if let Err(error) = self.write(name, &encode(name, bytes)) {
                     tracing::warn!(%error, "cannot give a secret of an earlier version its checksum");
                 }
             }

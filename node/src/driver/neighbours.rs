@@ -43,7 +43,7 @@ impl Neighbours {
         let dir = self.dir.clone();
         // Off the loop, because it syncs.
         self.writing = Some(tokio::task::spawn_blocking(move || {
-            if let Err(error) = dir.write(PEERS_FILE, text.as_bytes(), 0o644) {
+            if let Err(error) = dir.write(PEERS_FILE, text.as_bytes()) {
                 tracing::warn!(%error, "the neighbours cannot be remembered");
             }
         }));

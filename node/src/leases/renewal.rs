@@ -153,7 +153,7 @@ fn seconds() -> u64 {
 
 async fn remember(dir: &Arc<DataDir>, place: Place) {
     let (dir, text) = (dir.clone(), shown(place));
-    let written = tokio::task::spawn_blocking(move || dir.write(PLACE_FILE, text.as_bytes(), 0o644));
+    let written = tokio::task::spawn_blocking(move || dir.write(PLACE_FILE, text.as_bytes()));
     if let Ok(Err(error)) = written.await {
         tracing::warn!(%error, "how far renewals are cannot be remembered");
     }

@@ -32,7 +32,7 @@ impl Usual {
             Some(before) if before == chosen => None,
             _ => {
                 *highest = Some(chosen);
-                if let Err(error) = self.dir.write(FILE, format!("{chosen}\n").as_bytes(), 0o644) {
+                if let Err(error) = self.dir.write(FILE, format!("{chosen}\n").as_bytes()) {
                     tracing::warn!(%error, "the redundancy of this put cannot be remembered");
                 }
                 None

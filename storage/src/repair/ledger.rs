@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, TableDefinition};
 
 use super::record::ChunkRecord;
 use crate::database::{begin_write, failed, guarded};
 use crate::ids::ChunkId;
+use crate::private;
 
 const CHUNKS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("chunks");
 /// Memory for its cache.
@@ -32,10 +34,12 @@ impl Ledger {
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let open = || {
             guarded(|| {
+                let file =
+                    private::options().read(true).write(true).create(true).truncate(false).open(path)?;
                 let db = redb::Builder::new()
                     .set_cache_size(CACHE_BYTES)
                     .set_check_integrity_on_open(true)
-                    .create(path)
+                    .create_with_backend(FileBackend::new(file).map_err(failed)?)
                     .map_err(failed)?;
                 let txn = begin_write(&db, true)?;
                 txn.open_table(CHUNKS).map_err(failed)?;

@@ -1,6 +1,6 @@
 //! Files of the operating system.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind, IoSlice};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::files::{Files, Removed, StoreFile};
 use super::reserve;
+use crate::private;
 
 /// Name of the file whose lock shows that the directory is in use.
 const LOCK: &str = "lock";
@@ -29,8 +30,8 @@ impl OsFiles {
     /// Creates the directory if need be and locks it; `None` if another process, or another store in this one,
     /// has it locked.
     pub fn lock(directory: &Path) -> io::Result<Option<Self>> {
-        std::fs::create_dir_all(directory)?;
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(directory.join(LOCK))?;
+        private::create_dir(directory)?;
+        let lock = private::options().write(true).create(true).truncate(false).open(directory.join(LOCK))?;
         match lock.try_lock() {
             Ok(()) => {
                 let reserve = reserve::beside(directory).into();
@@ -48,7 +49,7 @@ impl OsFiles {
 
 impl Files for OsFiles {
     fn open(&self, name: &str) -> io::Result<Option<Arc<dyn StoreFile>>> {
-        match OpenOptions::new().read(true).write(true).open(self.directory.join(name)) {
+        match File::options().read(true).write(true).open(self.directory.join(name)) {
             Ok(file) => Ok(Some(self.file(file))),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -57,7 +58,7 @@ impl Files for OsFiles {
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn StoreFile>> {
         let path = self.directory.join(name);
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+        let file = private::options().read(true).write(true).create(true).truncate(true).open(path)?;
         Ok(self.file(file))
     }
 

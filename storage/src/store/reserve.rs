@@ -4,9 +4,11 @@
 //! daemon keeps a file of a few MiB beside its books. Where one of these finds the disk full, the file is removed, and
 //! the book is written into its room: what is forgotten then frees more.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+
+use crate::private;
 
 /// Its name in the data directory. Every book finds it there without being told.
 const FILE: &str = "reserve";
@@ -38,7 +40,7 @@ impl Reserve {
         if room(directory)? < self.bytes {
             return Ok(false);
         }
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&self.path)?;
+        let file = private::options().write(true).create(true).truncate(true).open(&self.path)?;
         let filled = allocate(&file, self.bytes);
         if !matches!(filled, Ok(true)) {
             // A file of the right length that holds no room would pass for the reserve.

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use chordage_node::private;
 use tokio::time::sleep;
 
 use super::{ChaosError, World};
@@ -47,7 +48,7 @@ pub(super) async fn twin(net: &Testnet, world: &World, index: usize) -> Result<(
 
 /// What a start makes anew is left out. Files may vanish while they are copied.
 fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
+    private::create_dir(to)?;
     for entry in fs::read_dir(from)? {
         let (entry, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
         let is_new = ["lock", "listen", "api", "api.sock"].iter().any(|left_out| name == *left_out);

@@ -76,7 +76,13 @@ fn socket_folder() -> Result<PathBuf, ServeError> {
     let own = rustix::process::geteuid().as_raw();
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let folder = match runtime {
-        Some(runtime) if runtime.is_absolute() && runtime.as_os_str().len() <= 60 => runtime.join("chordage"),
+        // Clients are told the path in a line of text.
+        Some(runtime)
+            if runtime.is_absolute()
+                && runtime.to_str().is_some_and(|text| text.len() <= 60 && !text.contains(['\n', '\r'])) =>
+        {
+            runtime.join("chordage")
+        }
         _ => PathBuf::from(format!("/tmp/chordage-{own}")),
     };
     let failed = |source| ServeError::Socket { path: folder.clone(), source };
@@ -107,7 +113,7 @@ pub(super) async fn bind_tcp(
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|error| failed(io::Error::other(error.to_string())))?;
     let token = hex(&secret);
-    dir.write(TOKEN_FILE, format!("{token}\n").as_bytes(), 0o600)?;
+    dir.write(TOKEN_FILE, format!("{token}\n").as_bytes())?;
     Ok((listener, bound, token))
 }
 

@@ -86,7 +86,7 @@ impl ApiServer {
         } else {
             dir.remove(TOKEN_FILE);
         }
-        dir.write(ENDPOINT_FILE, endpoints.as_bytes(), 0o644)?;
+        dir.write(ENDPOINT_FILE, endpoints.as_bytes())?;
         Ok(ApiServer { endpoint, tcp, closing, shared, listeners, dir: Arc::clone(dir) })
     }
 
