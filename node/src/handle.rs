@@ -18,6 +18,7 @@ use crate::disk;
 use crate::driver::{FindError, Membership};
 use crate::get::{self, GetError, OpenObject};
 use crate::leases::{ForgetError, Promised};
+use crate::lines;
 use crate::members;
 use crate::neighbourhood;
 use crate::process;
@@ -258,6 +259,7 @@ impl NodeHandle {
             disk_problem: disk::problem(self.inner.transfer.store.shards()),
             damaged_shards: self.inner.transfer.store.damaged(),
             found_at_start: self.inner.found_at_start.clone(),
+            lost_log_lines: lines::lost(),
             repair: self.inner.repairer.status(),
             drain: self.inner.repairer.drain_status(),
             scrub: self.inner.scrubber.status(),

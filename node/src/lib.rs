@@ -24,6 +24,7 @@ mod get;
 mod handle;
 mod identity;
 mod leases;
+pub mod lines;
 mod listen;
 mod members;
 mod neighbourhood;

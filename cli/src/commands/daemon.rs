@@ -1,14 +1,17 @@
 //! `chordage daemon`.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Display;
-use std::io::{IsTerminal, Read};
+use std::io::{self, IsTerminal, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use chordage_node::api::OpenError;
 use chordage_node::api::server::ServeError;
 use chordage_node::api::types::Status;
+use chordage_node::lines::{Lines, Stream};
 use chordage_node::{Config, ConfigError, Daemon, DataDirError, ListenError, Role, StartError};
 use clap::Args;
 use tokio::sync::oneshot;
@@ -26,6 +29,8 @@ use crate::printer::Printer;
 const LOG_VARIABLE: &str = "CHORDAGE_LOG";
 /// What is logged without it: our own decisions, and warnings of everybody else.
 const LOG_DEFAULT: &str = "warn,chordage_node=info";
+/// How long the end waits for whoever reads what is said.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Run a daemon
 ///
@@ -82,12 +87,31 @@ pub(crate) struct DaemonArgs {
     exit_on_stdin_close: bool,
 }
 
-/// Runs the command, on a runtime of its own because settings say how many threads it has.
+/// Runs the command. All that it says goes through a queue, so that nobody who does not read can keep it from its work.
 pub(crate) fn run(args: DaemonArgs, global: &GlobalArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
+    let lines = Lines::start().map_err(|error| {
+        CliError::new(ExitStatus::Internal, "internal", format!("cannot start threads: {error}"))
+    })?;
+    let printer = printer.through(&lines);
+    let status = run_saying(args, global, &printer, &lines).unwrap_or_else(|error| {
+        printer.error(&error);
+        error.status()
+    });
+    lines.flush(LAST_LINES);
+    Ok(status)
+}
+
+/// On a runtime of its own, because settings say how many threads it has.
+fn run_saying(
+    args: DaemonArgs,
+    global: &GlobalArgs,
+    printer: &Printer,
+    lines: &Lines,
+) -> Result<ExitStatus, CliError> {
     let dir = data_dir(global.data_dir.as_deref())?;
     let exit_on_stdin_close = args.exit_on_stdin_close;
     let config = settings(args, &dir)?;
-    start_log();
+    start_log(lines);
     let mut builder = match config.runtime_threads {
         1 => tokio::runtime::Builder::new_current_thread(),
         threads => {
@@ -118,8 +142,7 @@ async fn serve(
         if printer.is_json() {
             printer.json(&status)?;
         } else if printer.tells() {
-            // A standard output that is gone is no reason to stop.
-            let _ = printer.line(ready(&status, dir, alone));
+            printer.line(ready(&status, dir, alone))?;
         }
     }
     let stdin_closed = watch_stdin(exit_on_stdin_close);
@@ -297,14 +320,31 @@ fn damaged_hint(path: &Path) -> &'static str {
     }
 }
 
-fn start_log() {
+/// Logs into the queue, panics included.
+fn start_log(lines: &Lines) {
+    let said = lines.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("unnamed");
+        // With RUST_BACKTRACE alone it says more than that it is disabled.
+        let trace = match Backtrace::capture() {
+            trace if trace.status() == BacktraceStatus::Captured => format!("{trace}\n"),
+            _ => String::new(),
+        };
+        said.say(Stream::Err, format!("thread {name} panicked: {panic}\n{trace}").as_bytes());
+    }));
     let filter = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| LOG_DEFAULT.to_owned());
     // A filter that cannot be read must not keep a daemon from starting.
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(LOG_DEFAULT));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_writer({
+            let lines = lines.clone();
+            move || lines.clone()
+        })
+        // It says so on standard error, and panics where it cannot.
+        .log_internal_errors(false)
+        .with_ansi(io::stderr().is_terminal());
     // Only the first in a process counts, and this is it.
     let _ = log.try_init();
 }

@@ -84,6 +84,12 @@ fn describe(status: &Status) -> String {
         ));
     }
     lines.extend(status.found_at_start.iter().map(|found| format!("at start   {}", found.message)));
+    if status.lost_log_lines > 0 {
+        lines.push(format!(
+            "log        {} could not be written: the disk, or whoever reads its standard error, does not take them",
+            human::count(status.lost_log_lines, "line", "lines")
+        ));
+    }
     if status.role != "client" {
         lines.push(describe_repair(&status.repair));
     }

@@ -11,6 +11,7 @@ mod disk;
 #[path = "../daemons/harness.rs"]
 mod harness;
 mod leases;
+mod logs;
 mod recovered;
 mod slow;
 mod twins;

@@ -231,6 +231,9 @@ pub struct Status {
     /// What was damaged or missing in its data directory when the daemon started. Empty is how it should be.
     #[serde(default)]
     pub found_at_start: Vec<FoundAtStart>,
+    /// Lines for its standard error and output that could not be written since it started; absent as long as there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost_log_lines: u64,
     /// The redundancy a put gets when it does not ask, `K/N`.
     pub default_redundancy: String,
     /// What it does about shards that others lost.
@@ -252,6 +255,11 @@ pub struct Status {
     /// Times that the shard store made files or its directory durable (fsync) since the daemon started.
     #[serde(default)]
     pub store_syncs: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 fn member() -> String {
