@@ -12,7 +12,7 @@ use chordage_node::api::OpenError;
 use chordage_node::api::server::ServeError;
 use chordage_node::api::types::Status;
 use chordage_node::lines::{Lines, Stream};
-use chordage_node::{Config, ConfigError, Daemon, DataDirError, ListenError, Role, StartError};
+use chordage_node::{Config, ConfigError, Daemon, DataDirError, Fault, ListenError, Role, StartError};
 use clap::Args;
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
@@ -149,14 +149,21 @@ async fn serve(
     tokio::select! {
         () = interrupt.wait() => {}
         _ = stdin_closed => {}
+        fault = daemon.failed() => return Err(ended(&fault)),
     }
     printer.tell("leaving the network; once more to stop at once");
     tokio::select! {
-        () = daemon.leave() => Ok(ExitStatus::Success),
+        left = daemon.leave() => left.map(|()| ExitStatus::Success).map_err(|fault| ended(&fault)),
         () = interrupt.wait() => {
             Err(CliError::interrupted("the daemon stopped at once; what it had acknowledged is on its disk"))
         }
     }
+}
+
+fn ended(fault: &Fault) -> CliError {
+    CliError::new(ExitStatus::Internal, "internal", fault)
+        .state("the daemon has stopped; what it had acknowledged is on its disk")
+        .hint("start it again; if that happens again, report it with what its log says before this")
 }
 
 fn ready(status: &Status, dir: &Path, alone: bool) -> String {

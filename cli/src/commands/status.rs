@@ -90,6 +90,14 @@ fn describe(status: &Status) -> String {
             human::count(status.lost_log_lines, "line", "lines")
         ));
     }
+    lines.extend(status.restarted_tasks.iter().map(|task| {
+        format!(
+            "tasks      {} was started again {}, the last time because {}",
+            task.name,
+            human::count(task.restarts, "time", "times"),
+            task.last_reason
+        )
+    }));
     if status.role != "client" {
         lines.push(describe_repair(&status.repair));
     }

@@ -14,4 +14,5 @@ mod leases;
 mod logs;
 mod recovered;
 mod slow;
+mod tasks;
 mod twins;

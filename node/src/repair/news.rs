@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chordage_dht::{DownReason, Event, NodeId};
 use chordage_storage::ShardKey;
 use chordage_storage::repair::{Holder, Job, Lane};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{Mutex, broadcast, mpsc};
 
 use super::{GONE_MAX, Inner, now};
 
@@ -51,7 +51,8 @@ pub(super) async fn listen(inner: Arc<Inner>, mut news: broadcast::Receiver<Even
 
 /// Queues the repair of shards that were found damaged here. The node that lost them is the natural one to make them
 /// again, and it does not wait for others to be lost too: a damaged disk gives no warning.
-pub(super) async fn take_damage(inner: Arc<Inner>, mut damage: mpsc::Receiver<ShardKey>) {
+pub(super) async fn take_damage(inner: Arc<Inner>, damage: Arc<Mutex<mpsc::Receiver<ShardKey>>>) {
+    let mut damage = damage.lock().await;
     while let Some(ShardKey { chunk, index }) = damage.recv().await {
         inner.offer(Job {
             chunk,
