@@ -14,6 +14,7 @@ mod printer;
 mod progress;
 mod ring;
 mod staging;
+mod threads;
 mod tree;
 mod unfinished;
 

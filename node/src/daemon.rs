@@ -71,6 +71,9 @@ pub enum StartError {
     /// The API cannot be served.
     #[error(transparent)]
     Api(#[from] ServeError),
+    /// The system does not give a thread that a daemon needs.
+    #[error("the system does not give as many threads as a daemon needs: {0}")]
+    Threads(std::io::Error),
     /// The system refused something else.
     #[error("{0}")]
     System(String),
@@ -193,7 +196,7 @@ impl Daemon {
             driver: driver_handle.clone(),
             client: ShardClient::new(driver_handle.clone(), traffic.clone()),
             store,
-            coders: coders(),
+            coders: coders().map_err(StartError::Threads)?,
             budget: Budget::new(config.transfer_memory_bytes),
             holders: Default::default(),
             read_totals: Default::default(),
@@ -306,8 +309,7 @@ fn open_store(
     let path = dir.join("claims");
     let leases = book(&path, HeldLeases::open(&path, &config.leases, shards.usage().shards))?;
     found.opened("claims/claims.redb", leases.begun_anew());
-    let (store, damage) = Store::start(shards, leases, tasks)
-        .map_err(|error| StartError::System(format!("cannot start a thread: {error}")))?;
+    let (store, damage) = Store::start(shards, leases, tasks).map_err(StartError::Threads)?;
     store.lost_before(recovered.shards, recovered.lost);
     Ok((store, damage))
 }

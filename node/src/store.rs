@@ -92,7 +92,7 @@ impl Store {
         let work = move || tasks.essential_thread(WRITER, || write(&writer, &claims, &entered, queue));
         std::thread::Builder::new().name(WRITER.to_owned()).spawn(work)?;
         let (damage, found) = mpsc::channel(DAMAGE_MAX);
-        let readers = Pool::new("shard-reader", READERS);
+        let readers = Pool::new("shard-reader", READERS)?;
         let damaged = Arc::default();
         Ok((Store { shards, leases, freeing, jobs, readers, damaged, damage }, found))
     }

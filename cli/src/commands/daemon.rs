@@ -24,6 +24,7 @@ use crate::exit::ExitStatus;
 use crate::human::parse_bytes;
 use crate::interrupt::Interrupt;
 use crate::printer::Printer;
+use crate::threads;
 
 /// Variable with the filter for the log.
 const LOG_VARIABLE: &str = "CHORDAGE_LOG";
@@ -89,9 +90,7 @@ pub(crate) struct DaemonArgs {
 
 /// Runs the command. All that it says goes through a queue, so that nobody who does not read can keep it from its work.
 pub(crate) fn run(args: DaemonArgs, global: &GlobalArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
-    let lines = Lines::start().map_err(|error| {
-        CliError::new(ExitStatus::Internal, "internal", format!("cannot start threads: {error}"))
-    })?;
+    let lines = Lines::start().map_err(|error| threads::refused(&error))?;
     let printer = printer.through(&lines);
     let status = run_saying(args, global, &printer, &lines).unwrap_or_else(|error| {
         printer.error(&error);
@@ -112,17 +111,7 @@ fn run_saying(
     let exit_on_stdin_close = args.exit_on_stdin_close;
     let config = settings(args, &dir)?;
     start_log(lines);
-    let mut builder = match config.runtime_threads {
-        1 => tokio::runtime::Builder::new_current_thread(),
-        threads => {
-            let mut builder = tokio::runtime::Builder::new_multi_thread();
-            builder.worker_threads(threads);
-            builder
-        }
-    };
-    let runtime = builder.enable_all().build().map_err(|error| {
-        CliError::new(ExitStatus::Internal, "internal", format!("cannot start threads: {error}"))
-    })?;
+    let runtime = threads::runtime(config.runtime_threads).map_err(|error| threads::refused(&error))?;
     let outcome = runtime.block_on(serve(&dir, config, exit_on_stdin_close, printer));
     runtime.shutdown_background();
     outcome
@@ -136,6 +125,8 @@ async fn serve(
 ) -> Result<ExitStatus, CliError> {
     // Before anything is opened: from here on a signal means an orderly end.
     let mut interrupt = Interrupt::listen()?;
+    let stdin =
+        exit_on_stdin_close.then(watch_stdin).transpose().map_err(|error| threads::refused(&error))?;
     let alone = config.bootstrap.is_empty();
     let daemon = Box::pin(Daemon::start(dir, config)).await.map_err(|error| cannot_start(&error, dir))?;
     if let Some(status) = daemon.handle().status().await {
@@ -145,10 +136,9 @@ async fn serve(
             printer.line(ready(&status, dir, alone))?;
         }
     }
-    let stdin_closed = watch_stdin(exit_on_stdin_close);
     tokio::select! {
         () = interrupt.wait() => {}
-        _ = stdin_closed => {}
+        () = ended_input(stdin) => {}
         fault = daemon.failed() => return Err(ended(&fault)),
     }
     printer.tell("leaving the network; once more to stop at once");
@@ -182,25 +172,25 @@ fn ready(status: &Status, dir: &Path, alone: bool) -> String {
     format!("ready: {} listens on {listen}; next: {next}", status.id)
 }
 
-/// Ready when standard input has ended; never when nobody asked for that.
-fn watch_stdin(wanted: bool) -> oneshot::Receiver<()> {
+/// Waits for the end of standard input, if anybody asked for that.
+async fn ended_input(stdin: Option<oneshot::Receiver<()>>) {
+    match stdin {
+        Some(closed) => drop(closed.await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Told when standard input has ended.
+fn watch_stdin() -> io::Result<oneshot::Receiver<()>> {
     let (ended, closed) = oneshot::channel();
     // Blocks on a read that cannot be cancelled, so it must not be a thread that the runtime waits for.
-    std::thread::spawn(move || {
-        if wanted {
-            let mut input = std::io::stdin().lock();
-            let mut buffer = [0; 1024];
-            while input.read(&mut buffer).is_ok_and(|length| length > 0) {}
-            let _ = ended.send(());
-        } else {
-            // Keeps the sender, so that the receiver stays pending.
-            let _kept = ended;
-            loop {
-                std::thread::park();
-            }
-        }
-    });
-    closed
+    std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
+        let mut input = io::stdin().lock();
+        let mut buffer = [0; 1024];
+        while input.read(&mut buffer).is_ok_and(|length| length > 0) {}
+        let _ = ended.send(());
+    })?;
+    Ok(closed)
 }
 
 fn settings(args: DaemonArgs, dir: &Path) -> Result<Config, CliError> {
@@ -308,6 +298,7 @@ fn cannot_start(error: &StartError, dir: &Path) -> CliError {
             "usage",
             "give --api-listen 127.0.0.1:0; to reach it from elsewhere, tunnel through SSH",
         ),
+        StartError::Threads(_) => failed(ExitStatus::Internal, "threads", threads::HINT),
         StartError::System(_) => failed(ExitStatus::Internal, "internal", "see the message"),
     }
 }

@@ -15,4 +15,5 @@ mod logs;
 mod recovered;
 mod slow;
 mod tasks;
+mod threads;
 mod twins;
