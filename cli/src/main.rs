@@ -17,6 +17,7 @@ mod ring;
 mod source;
 mod staging;
 mod target;
+mod threads;
 mod tree;
 mod unfinished;
 

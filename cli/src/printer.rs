@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
+use chordage_node::lines::{Lines, Stream};
 use serde::Serialize;
 
 use crate::error::CliError;
@@ -10,16 +11,23 @@ use crate::exit::ExitStatus;
 use crate::progress::Progress;
 
 /// Knows what the user wants to hear.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Printer {
     json: bool,
     quiet: bool,
+    /// Through which everything goes, for a program that must not wait for whoever reads it.
+    lines: Option<Lines>,
 }
 
 impl Printer {
     /// From the flags `--json` and `--quiet`.
     pub(crate) fn new(json: bool, quiet: bool) -> Self {
-        Printer { json, quiet }
+        Printer { json, quiet, lines: None }
+    }
+
+    /// The same, but through a queue: nothing waits for whoever reads, and nothing fails.
+    pub(crate) fn through(&self, lines: &Lines) -> Self {
+        Printer { lines: Some(lines.clone()), ..*self }
     }
 
     /// Whether results are JSON.
@@ -46,29 +54,33 @@ impl Printer {
 
     /// Writes bytes of the result.
     pub(crate) fn raw(&self, bytes: &[u8]) -> Result<(), CliError> {
+        if let Some(lines) = &self.lines {
+            lines.say(Stream::Out, bytes);
+            return Ok(());
+        }
         let mut out = io::stdout().lock();
         out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| output_error(&error))
     }
 
-    /// Tells a line of the story. A standard error that is gone is not worth failing for.
+    /// Tells a line of the story.
     pub(crate) fn tell(&self, line: impl Display) {
         if self.tells() {
-            let _ = writeln!(io::stderr(), "{line}");
+            self.aside(&line.to_string());
         }
     }
 
     /// Something that the user should know although the command goes on. Not silenced by `--quiet`.
     pub(crate) fn warn(&self, warning: impl Display) {
         if self.json {
-            let _ = writeln!(io::stderr(), "{}", serde_json::json!({ "warning": warning.to_string() }));
+            self.aside(&serde_json::json!({ "warning": warning.to_string() }).to_string());
         } else {
-            let _ = writeln!(io::stderr(), "warning: {warning}");
+            self.aside(&format!("warning: {warning}"));
         }
     }
 
     /// Says why the program ends.
     pub(crate) fn error(&self, error: &CliError) {
-        let mut text = if self.json {
+        let text = if self.json {
             serde_json::to_string(error).unwrap_or_else(|_| error.message.clone())
         } else {
             let mut text = format!("error: {}", error.message);
@@ -82,8 +94,16 @@ impl Printer {
             }
             text
         };
-        text.push('\n');
-        let _ = io::stderr().write_all(text.as_bytes());
+        self.aside(&text);
+    }
+
+    /// To standard error. One that is gone is not worth failing for.
+    fn aside(&self, text: &str) {
+        let line = format!("{text}\n");
+        match &self.lines {
+            Some(lines) => lines.say(Stream::Err, line.as_bytes()),
+            None => drop(io::stderr().write_all(line.as_bytes())),
+        }
     }
 
     /// Whether somebody sees a progress bar.

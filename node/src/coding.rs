@@ -12,7 +12,7 @@ use crate::pool::Pool;
 pub(crate) type Coders = Pool<Coder>;
 
 /// A thread for each core.
-pub(crate) fn coders() -> Coders {
+pub(crate) fn coders() -> std::io::Result<Coders> {
     Pool::new("coder", std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
 }
 

@@ -51,6 +51,8 @@ pub struct Config {
     pub debug_delay_ms: u16,
     /// For experiments: the daemon takes its clock to be off by so many seconds, ahead or (negative) behind.
     pub debug_clock_seconds: i64,
+    /// For tests only: the task of this name panics whenever it is started.
+    pub debug_panic_task: Option<String>,
     /// Connections to other daemons: how many there may be, and which are kept.
     pub connections: ConnectionConfig,
     /// What is known of the network beyond the tables.
@@ -122,6 +124,7 @@ impl Default for Config {
             runtime_threads: 1,
             debug_delay_ms: 0,
             debug_clock_seconds: 0,
+            debug_panic_task: None,
             overlay: OverlayConfig::default(),
             repair: RepairConfig::default(),
             scrub: ScrubConfig::default(),

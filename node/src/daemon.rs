@@ -31,6 +31,7 @@ use crate::repair::{LEDGER_FILE, RepairConfig, Repairer};
 use crate::scrub::Scrubber;
 use crate::shards::{ShardClient, ShardServer, TrafficCounters};
 use crate::store::Store;
+use crate::tasks::{Fault, Tasks};
 use crate::transfer::Transfer;
 use crate::wire::peer::to_address;
 use crate::wire::{Protocols, build, listening};
@@ -69,6 +70,9 @@ pub enum StartError {
     /// The API cannot be served.
     #[error(transparent)]
     Api(#[from] ServeError),
+    /// The system does not give a thread that a daemon needs.
+    #[error("the system does not give as many threads as a daemon needs: {0}")]
+    Threads(std::io::Error),
     /// The system refused something else.
     #[error("{0}")]
     System(String),
@@ -80,7 +84,6 @@ pub struct Daemon {
     driver: DriverHandle,
     running: JoinHandle<()>,
     api: ApiServer,
-    leaving: CancellationToken,
 }
 
 impl Daemon {
@@ -97,6 +100,8 @@ impl Daemon {
         serving: impl FnOnce(ShardServer) -> ShardServer,
     ) -> Result<Daemon, StartError> {
         config.check()?;
+        let leaving = CancellationToken::new();
+        let tasks = Tasks::new(leaving.clone(), config.debug_panic_task.clone());
         set_off_by(config.debug_clock_seconds);
         if std::env::var_os("SSLKEYLOGFILE").is_some() {
             // QUIC's TLS would write the session keys of every connection there.
@@ -118,7 +123,7 @@ impl Daemon {
         if identity.is_new {
             tracing::info!(path = %dir.join("key").display(), "made a new key: to all others this daemon is a new one");
         }
-        let store = open_store(&dir, &config, &mut found)?;
+        let store = open_store(&dir, &config, &mut found, &tasks)?;
         let keeps = open_keeps(&dir)?;
         found.opened("keeps/keeps.redb", keeps.begun_anew() > 0);
         let ledger =
@@ -159,7 +164,6 @@ impl Daemon {
             .in_zone(config.zone.clone());
         let local_id = local.id();
 
-        let leaving = CancellationToken::new();
         let draining = CancellationToken::new();
         let traffic = Arc::new(TrafficCounters::default());
         let mut seed = [0; 32];
@@ -192,7 +196,7 @@ impl Daemon {
             driver: driver_handle.clone(),
             client: ShardClient::new(driver_handle.clone(), traffic.clone()),
             store,
-            coders: coders(),
+            coders: coders().map_err(StartError::Threads)?,
             budget: Budget::new(config.transfer_memory_bytes),
             holders: Default::default(),
             read_totals: Default::default(),
@@ -206,10 +210,10 @@ impl Daemon {
         });
         // Who holds nothing looks after nothing.
         let repair = RepairConfig { enabled: config.repair.enabled && !is_client, ..config.repair };
-        let repairer = Repairer::start(transfer.clone(), metric, repair, ledger, leaving.clone(), draining);
-        let scrubber = Scrubber::start(transfer.store.clone(), dir.clone(), config.scrub, leaving.clone());
-        watch_in_background(transfer.store.clone(), reserve, leaving.clone());
-        start_leases(&transfer, &dir, knows_others, &leaving);
+        let repairer = Repairer::start(transfer.clone(), metric, repair, ledger, tasks.clone(), draining);
+        let scrubber = Scrubber::start(transfer.store.clone(), dir.clone(), config.scrub, &tasks);
+        watch_in_background(transfer.store.clone(), reserve, &tasks);
+        start_leases(&transfer, &dir, knows_others, &tasks);
         let handle = NodeHandle {
             inner: Arc::new(Inner {
                 transfer,
@@ -218,7 +222,8 @@ impl Daemon {
                 secret,
                 metric,
                 started: Instant::now(),
-                leaving: leaving.clone(),
+                leaving,
+                tasks: tasks.clone(),
                 connections_max: config.connections.max,
                 found_at_start: found.into_all(),
             }),
@@ -227,8 +232,8 @@ impl Daemon {
             ApiServer::start(handle.clone(), &dir, config.api_listen, config.api_connections_max as usize)
                 .await?;
         dir.remember_opened();
-        let running = tokio::spawn(driver.run());
-        Ok(Daemon { handle, driver: driver_handle, running, api, leaving })
+        let running = tokio::spawn(tasks.essential("driver", driver.run()));
+        Ok(Daemon { handle, driver: driver_handle, running, api })
     }
 
     /// The daemon, for requests.
@@ -241,17 +246,25 @@ impl Daemon {
         self.api.address()
     }
 
-    /// Leaves the network: refuses new work, waits a bounded time for requests under way, says goodbye.
-    pub async fn leave(self) {
-        self.leaving.cancel();
+    /// Waits until something without which there is no daemon has ended. What was acknowledged is durable; drop it, and start
+    /// another.
+    pub async fn failed(&self) -> Fault {
+        self.handle.inner.tasks.failed().await
+    }
+
+    /// Leaves the network: refuses new work, waits a bounded time for requests under way, says goodbye. Fails if
+    /// something without which there is no daemon has ended before it was asked to.
+    pub async fn leave(self) -> Result<(), Fault> {
+        self.handle.inner.leaving.cancel();
         self.api.drain(DRAIN).await;
         self.driver.leave().await;
-        // The driver stops after its goodbyes; a panic in it has been reported by then.
+        // The driver stops after its goodbyes; a panic in it is told below.
         let _ = self.running.await;
         self.handle.inner.transfer.store.flush_leases().await;
         if let Err(error) = self.handle.inner.transfer.store.shards().checkpoint() {
             tracing::error!(%error, "the shard store did not close cleanly; the next start checks its tail");
         }
+        self.handle.inner.tasks.fault().map_or(Ok(()), Err)
     }
 }
 
@@ -281,7 +294,7 @@ fn book<T>(path: &Path, opened: std::io::Result<Option<T>>) -> Result<T, StartEr
     opened.map_err(|error| failed(error.to_string()))?.ok_or_else(|| failed("it is in use".to_owned()))
 }
 
-fn open_store(dir: &DataDir, config: &Config, found: &mut Found) -> Result<Store, StartError> {
+fn open_store(dir: &DataDir, config: &Config, found: &mut Found, tasks: &Tasks) -> Result<Store, StartError> {
     let path = dir.join("shards");
     let shards = ShardStore::open(&path, StoreConfig::with_quota(config.quota_bytes))
         .map_err(|source| StartError::Store { path, source })?;
@@ -291,8 +304,7 @@ fn open_store(dir: &DataDir, config: &Config, found: &mut Found) -> Result<Store
     let path = dir.join("claims");
     let leases = book(&path, HeldLeases::open(&path, &config.leases, shards.usage().shards))?;
     found.opened("claims/claims.redb", leases.begun_anew());
-    let store = Store::start(shards, leases)
-        .map_err(|error| StartError::System(format!("cannot start a thread: {error}")))?;
+    let store = Store::start(shards, leases, tasks).map_err(StartError::Threads)?;
     store.lost_before(recovered.shards);
     Ok(store)
 }

@@ -1,13 +1,14 @@
 //! What is wrong with the disk under the store, said once in the log and as long as it lasts in the status; and the
 //! room that is kept in reserve for the books.
 
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 use chordage_storage::ShardStore;
 use chordage_storage::store::Reserve;
-use tokio_util::sync::CancellationToken;
 
 use crate::store::Store;
+use crate::tasks::Tasks;
 
 /// How often the disk is looked at. A put looks for itself.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -42,33 +43,37 @@ pub(crate) fn problem(shards: &ShardStore) -> Option<String> {
 
 /// Looks at the disk now and then, and logs when something is wrong with it, and when that is over. Fills the reserve
 /// again when there is room.
-pub(crate) fn watch_in_background(store: Store, reserve: Reserve, leaving: CancellationToken) {
-    tokio::spawn(async move {
-        let mut logged = None;
-        while !leaving.is_cancelled() {
-            let (shards, reserve) = (store.clone(), reserve.clone());
-            let look = move || {
-                let problem = problem(shards.shards());
-                if problem.is_none()
-                    && let Err(error) = reserve.fill()
-                {
-                    // The next look tries again; until then a full disk may keep books from being written.
-                    tracing::debug!(%error, "the reserve cannot be filled");
-                }
-                problem
-            };
-            let now = tokio::task::spawn_blocking(look).await.unwrap_or_default();
-            if now != logged {
-                match &now {
-                    Some(problem) => tracing::error!("{problem}"),
-                    None => tracing::info!("the disk is well again"),
-                }
-                logged = now;
+pub(crate) fn watch_in_background(store: Store, reserve: Reserve, tasks: &Tasks) {
+    tasks.background("disk watch", move || watch(store.clone(), reserve.clone()));
+}
+
+async fn watch(store: Store, reserve: Reserve) {
+    let mut logged = None;
+    loop {
+        let (shards, reserve) = (store.clone(), reserve.clone());
+        let look = move || {
+            let problem = problem(shards.shards());
+            if problem.is_none()
+                && let Err(error) = reserve.fill()
+            {
+                // The next look tries again; until then a full disk may keep books from being written.
+                tracing::debug!(%error, "the reserve cannot be filled");
             }
-            tokio::select! {
-                () = leaving.cancelled() => {}
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+            problem
+        };
+        let now = match tokio::task::spawn_blocking(look).await {
+            Ok(now) => now,
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            // The runtime ends.
+            Err(_) => return,
+        };
+        if now != logged {
+            match &now {
+                Some(problem) => tracing::error!("{problem}"),
+                None => tracing::info!("the disk is well again"),
             }
+            logged = now;
         }
-    });
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }

@@ -18,12 +18,14 @@ use crate::disk;
 use crate::driver::{FindError, Membership};
 use crate::get::{self, GetError, OpenObject};
 use crate::leases::{ForgetError, Promised};
+use crate::lines;
 use crate::members;
 use crate::neighbourhood;
 use crate::process;
 use crate::put::{self, ObjectFormat, PutError, PutRequest};
 use crate::repair::Repairer;
 use crate::scrub::Scrubber;
+use crate::tasks::Tasks;
 use crate::transfer::Transfer;
 use crate::wire::peer::peer_id;
 
@@ -41,6 +43,7 @@ pub(crate) struct Inner {
     pub(crate) metric: chordage_dht::AnyMetric,
     pub(crate) started: Instant,
     pub(crate) leaving: CancellationToken,
+    pub(crate) tasks: Tasks,
     pub(crate) connections_max: u32,
     pub(crate) found_at_start: Vec<FoundAtStart>,
 }
@@ -266,6 +269,8 @@ impl NodeHandle {
             // A disk that does not say it shows in `disk_problem`.
             unmended_shards: self.inner.transfer.store.unmended().await.unwrap_or_default(),
             found_at_start: self.inner.found_at_start.clone(),
+            lost_log_lines: lines::lost(),
+            restarted_tasks: self.inner.tasks.restarted(),
             repair: self.inner.repairer.status(),
             drain: self.inner.repairer.drain_status(),
             scrub: self.inner.scrubber.status(),

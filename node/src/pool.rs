@@ -5,6 +5,7 @@
 //! the number of threads bounds that of heaps; what it saved when it was measured was little (see docs/benchmarks.md).
 
 use std::collections::VecDeque;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -33,6 +34,8 @@ struct State<W> {
     threads: usize,
     idle: usize,
     ended: bool,
+    /// The last thread that was asked for could not be had.
+    refused: bool,
 }
 
 /// Tells the threads when the last handle is gone.
@@ -52,15 +55,19 @@ impl<W> Clone for Pool<W> {
 }
 
 impl<W: Default + 'static> Pool<W> {
-    /// At most so many threads, which are started when there is work for them.
-    pub(crate) fn new(name: &'static str, threads_max: usize) -> Self {
-        let state = State { jobs: VecDeque::new(), threads: 0, idle: 0, ended: false };
+    /// One thread, so that there is always one, and more up to so many when there is work for them.
+    pub(crate) fn new(name: &'static str, threads_max: usize) -> io::Result<Self> {
+        let state = State { jobs: VecDeque::new(), threads: 1, idle: 0, ended: false, refused: false };
         let shared = Arc::new(Shared { name, threads_max, state: Mutex::new(state), news: Condvar::new() });
-        Pool { places: Arc::new(Semaphore::new(threads_max)), _end: Arc::new(End(shared.clone())), shared }
+        shared.start()?;
+        Ok(Pool {
+            places: Arc::new(Semaphore::new(threads_max)),
+            _end: Arc::new(End(shared.clone())),
+            shared,
+        })
     }
 
-    /// Runs `work` when a thread is free for it; begun, it is done even if nobody waits any more. `None` if it panicked or
-    /// no thread can be had.
+    /// Runs `work` when a thread is free for it; begun, it is done even if nobody waits any more. `None` if it panicked.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut W) -> T + Send + 'static,
@@ -82,21 +89,25 @@ impl<W: Default + 'static> Shared<W> {
         let mut state = self.lock();
         state.jobs.push_back(job);
         if state.idle < state.jobs.len() && state.threads < self.threads_max {
-            let shared = self.clone();
-            let thread = std::thread::Builder::new().name(self.name.to_owned()).spawn(move || shared.work());
-            match thread {
-                Ok(_) => state.threads += 1,
-                Err(error) => {
-                    tracing::error!(%error, "cannot start a thread");
-                    if state.threads == 0 {
-                        // Nobody would ever take it; dropping it tells who waits.
-                        state.jobs.clear();
-                    }
+            match self.start() {
+                Ok(()) => {
+                    state.threads += 1;
+                    state.refused = false;
                 }
+                // Those that there are do the work.
+                Err(error) if !std::mem::replace(&mut state.refused, true) => {
+                    tracing::warn!(%error, name = self.name, threads = state.threads, "no further thread can be had");
+                }
+                Err(_) => {}
             }
         }
         drop(state);
         self.news.notify_one();
+    }
+
+    fn start(self: &Arc<Self>) -> io::Result<()> {
+        let shared = self.clone();
+        std::thread::Builder::new().name(self.name.to_owned()).spawn(move || shared.work()).map(drop)
     }
 
     fn work(&self) {
@@ -136,7 +147,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_threads_than_allowed_do_all_the_work_and_keep_their_workspaces() {
-        let pool = Pool::<usize>::new("test", 2);
+        let pool = Pool::<usize>::new("test", 2).expect("a thread");
         let (busy, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let jobs = (0..50usize).map(|number| {
             let (busy, most) = (busy.clone(), most.clone());
@@ -159,7 +170,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_the_end_of_its_work_only() {
-        let pool = Pool::<Vec<u8>>::new("test", 1);
+        let pool = Pool::<Vec<u8>>::new("test", 1).expect("a thread");
         assert_eq!(pool.run(|kept| kept.push(1)).await, Some(()));
         assert_eq!(
             pool.run(|_| if true {

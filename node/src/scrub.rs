@@ -8,12 +8,12 @@ use chordage_storage::{ChunkId, ShardKey};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
 
 use crate::api::types::ScrubStatus;
 use crate::clock::wall_clock;
 use crate::datadir::DataDir;
 use crate::store::Store;
+use crate::tasks::Tasks;
 
 /// Bytes read in one step: readers on a busy disk wait for no more than this.
 const STEP_BYTES: u64 = 1 << 20;
@@ -70,24 +70,14 @@ struct Pass {
 
 impl Scrubber {
     /// Goes on where the last run stopped.
-    pub(crate) fn start(
-        store: Store,
-        dir: Arc<DataDir>,
-        config: ScrubConfig,
-        leaving: CancellationToken,
-    ) -> Scrubber {
+    pub(crate) fn start(store: Store, dir: Arc<DataDir>, config: ScrubConfig, tasks: &Tasks) -> Scrubber {
         // A place that cannot be read is the beginning.
         let place = dir.read(PLACE_FILE).ok().flatten().unwrap_or_default();
         let (after, last_end) = parse_place(&String::from_utf8_lossy(&place));
         let pass = Mutex::new(Pass { after, last_end, ..Pass::default() });
         let inner = Arc::new(Inner { store, dir, config, pass, hurry: Notify::new() });
         let task = inner.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                () = leaving.cancelled() => {}
-                () = run(task) => {}
-            }
-        });
+        tasks.background("scrub", move || run(task.clone()));
         Scrubber { inner }
     }
 

@@ -15,7 +15,10 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::leases::{Asked, Claimed, Freed, Freeing, HeldLeases, Put};
 use crate::pool::Pool;
 use crate::shards::{Mine, Parcel, ShardSet};
+use crate::tasks::Tasks;
 
+/// The thread that alone changes what is held.
+const WRITER: &str = "shard-writer";
 /// Shards that may wait for the writer. With the largest shards this is what bounds its memory.
 const QUEUE_MAX: usize = 32;
 /// Shards that share one commit at most.
@@ -76,14 +79,15 @@ pub(crate) struct Store {
 
 impl Store {
     /// Starts the writer thread.
-    pub(crate) fn start(shards: ShardStore, leases: HeldLeases) -> std::io::Result<Store> {
+    pub(crate) fn start(shards: ShardStore, leases: HeldLeases, tasks: &Tasks) -> std::io::Result<Store> {
         let (shards, leases) = (Arc::new(shards), Arc::new(leases));
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
         let freeing = Freeing::default();
         let (writer, claims, entered) = (shards.clone(), leases.clone(), freeing.clone());
-        let work = move || write(&writer, &claims, &entered, queue);
-        std::thread::Builder::new().name("shard-writer".to_owned()).spawn(work)?;
-        let readers = Pool::new("shard-reader", READERS);
+        let tasks = tasks.clone();
+        let work = move || tasks.essential_thread(WRITER, || write(&writer, &claims, &entered, queue));
+        std::thread::Builder::new().name(WRITER.to_owned()).spawn(work)?;
+        let readers = Pool::new("shard-reader", READERS)?;
         let (damaged, damage) = (Arc::default(), Arc::default());
         Ok(Store { shards, leases, freeing, jobs, readers, damaged, damage })
     }

@@ -54,7 +54,7 @@ impl Network {
     }
 
     async fn leave(&mut self, index: usize) {
-        self.daemons.remove(index).leave().await;
+        self.daemons.remove(index).leave().await.expect("leaves in good order");
         self.dirs.remove(index);
     }
 }

@@ -1,7 +1,8 @@
 //! `chordage daemon`.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Display;
-use std::io::{IsTerminal, Read};
+use std::io::{self, IsTerminal, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -10,7 +11,8 @@ use std::time::Duration;
 use chordage_node::api::OpenError;
 use chordage_node::api::server::ServeError;
 use chordage_node::api::types::Status;
-use chordage_node::{Config, ConfigError, Daemon, DataDirError, ListenError, Role, StartError};
+use chordage_node::lines::{Lines, Stream};
+use chordage_node::{Config, ConfigError, Daemon, DataDirError, Fault, ListenError, Role, StartError};
 use clap::Args;
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
@@ -22,11 +24,14 @@ use crate::exit::ExitStatus;
 use crate::human::parse_bytes;
 use crate::interrupt::Interrupt;
 use crate::printer::Printer;
+use crate::threads;
 
 /// Variable with the filter for the log.
 const LOG_VARIABLE: &str = "CHORDAGE_LOG";
 /// What is logged without it: our own decisions, and warnings of everybody else.
 const LOG_DEFAULT: &str = "warn,chordage_node=info";
+/// How long the end waits for whoever reads what is said.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// How long the line that says the daemon is ready waits for it to join, so that it can say so.
 const READY_PATIENCE: Duration = Duration::from_secs(1);
@@ -87,23 +92,30 @@ pub(crate) struct DaemonArgs {
     exit_on_stdin_close: bool,
 }
 
-/// Runs the command, on a runtime of its own because settings say how many threads it has.
+/// Runs the command. All that it says goes through a queue, so that nobody who does not read can keep it from its work.
 pub(crate) fn run(args: DaemonArgs, global: &GlobalArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
+    let lines = Lines::start().map_err(|error| threads::refused(&error))?;
+    let printer = printer.through(&lines);
+    let status = run_saying(args, global, &printer, &lines).unwrap_or_else(|error| {
+        printer.error(&error);
+        error.status()
+    });
+    lines.flush(LAST_LINES);
+    Ok(status)
+}
+
+/// On a runtime of its own, because settings say how many threads it has.
+fn run_saying(
+    args: DaemonArgs,
+    global: &GlobalArgs,
+    printer: &Printer,
+    lines: &Lines,
+) -> Result<ExitStatus, CliError> {
     let dir = data_dir(global.data_dir.as_deref())?;
     let exit_on_stdin_close = args.exit_on_stdin_close;
     let config = settings(args, &dir)?;
-    start_log();
-    let mut builder = match config.runtime_threads {
-        1 => tokio::runtime::Builder::new_current_thread(),
-        threads => {
-            let mut builder = tokio::runtime::Builder::new_multi_thread();
-            builder.worker_threads(threads);
-            builder
-        }
-    };
-    let runtime = builder.enable_all().build().map_err(|error| {
-        CliError::new(ExitStatus::Internal, "internal", format!("cannot start threads: {error}"))
-    })?;
+    start_log(lines);
+    let runtime = threads::runtime(config.runtime_threads).map_err(|error| threads::refused(&error))?;
     let outcome = runtime.block_on(serve(&dir, config, exit_on_stdin_close, printer));
     runtime.shutdown_background();
     outcome
@@ -117,6 +129,8 @@ async fn serve(
 ) -> Result<ExitStatus, CliError> {
     // Before anything is opened: from here on a signal means an orderly end.
     let mut interrupt = Interrupt::listen()?;
+    let stdin =
+        exit_on_stdin_close.then(watch_stdin).transpose().map_err(|error| threads::refused(&error))?;
     let bootstrap = config.bootstrap.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let daemon = Box::pin(Daemon::start(dir, config)).await.map_err(|error| cannot_start(&error, dir))?;
     daemon.handle().joined_within(READY_PATIENCE).await;
@@ -128,18 +142,24 @@ async fn serve(
             let _ = printer.line(ready(&status, dir, &bootstrap));
         }
     }
-    let stdin_closed = watch_stdin(exit_on_stdin_close);
     tokio::select! {
         () = interrupt.wait() => {}
-        _ = stdin_closed => {}
+        () = ended_input(stdin) => {}
+        fault = daemon.failed() => return Err(ended(&fault)),
     }
     printer.tell("leaving the network; once more to stop at once");
     tokio::select! {
-        () = daemon.leave() => Ok(ExitStatus::Success),
+        left = daemon.leave() => left.map(|()| ExitStatus::Success).map_err(|fault| ended(&fault)),
         () = interrupt.wait() => {
             Err(CliError::interrupted("the daemon stopped at once; what it had acknowledged is on its disk"))
         }
     }
+}
+
+fn ended(fault: &Fault) -> CliError {
+    CliError::new(ExitStatus::Internal, "internal", fault)
+        .state("the daemon has stopped; what it had acknowledged is on its disk")
+        .hint("start it again; if that happens again, report it with what its log says before this")
 }
 
 /// One line: who it is, how far it is with its network, and what to do next. `bootstrap`: whom it was told to join through.
@@ -173,25 +193,25 @@ fn ready(status: &Status, dir: &Path, bootstrap: &str) -> String {
     format!("ready: {id} {does}; {standing}; next: {next}")
 }
 
-/// Ready when standard input has ended; never when nobody asked for that.
-fn watch_stdin(wanted: bool) -> oneshot::Receiver<()> {
+/// Waits for the end of standard input, if anybody asked for that.
+async fn ended_input(stdin: Option<oneshot::Receiver<()>>) {
+    match stdin {
+        Some(closed) => drop(closed.await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Told when standard input has ended.
+fn watch_stdin() -> io::Result<oneshot::Receiver<()>> {
     let (ended, closed) = oneshot::channel();
     // Blocks on a read that cannot be cancelled, so it must not be a thread that the runtime waits for.
-    std::thread::spawn(move || {
-        if wanted {
-            let mut input = std::io::stdin().lock();
-            let mut buffer = [0; 1024];
-            while input.read(&mut buffer).is_ok_and(|length| length > 0) {}
-            let _ = ended.send(());
-        } else {
-            // Keeps the sender, so that the receiver stays pending.
-            let _kept = ended;
-            loop {
-                std::thread::park();
-            }
-        }
-    });
-    closed
+    std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
+        let mut input = io::stdin().lock();
+        let mut buffer = [0; 1024];
+        while input.read(&mut buffer).is_ok_and(|length| length > 0) {}
+        let _ = ended.send(());
+    })?;
+    Ok(closed)
 }
 
 fn settings(args: DaemonArgs, dir: &Path) -> Result<Config, CliError> {
@@ -321,6 +341,7 @@ fn cannot_start(error: &StartError, dir: &Path) -> CliError {
             "usage",
             "give --api-listen 127.0.0.1:0; to reach it from elsewhere, tunnel through SSH",
         ),
+        StartError::Threads(_) => failed(ExitStatus::Internal, "threads", threads::HINT),
         StartError::System(_) => failed(ExitStatus::Internal, "internal", "see the message"),
     }
 }
@@ -340,14 +361,31 @@ fn damaged_hint(path: &Path) -> &'static str {
     }
 }
 
-fn start_log() {
+/// Logs into the queue, panics included.
+fn start_log(lines: &Lines) {
+    let said = lines.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("unnamed");
+        // With RUST_BACKTRACE alone it says more than that it is disabled.
+        let trace = match Backtrace::capture() {
+            trace if trace.status() == BacktraceStatus::Captured => format!("{trace}\n"),
+            _ => String::new(),
+        };
+        said.say(Stream::Err, format!("thread {name} panicked: {panic}\n{trace}").as_bytes());
+    }));
     let filter = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| LOG_DEFAULT.to_owned());
     // A filter that cannot be read must not keep a daemon from starting.
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(LOG_DEFAULT));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_writer({
+            let lines = lines.clone();
+            move || lines.clone()
+        })
+        // It says so on standard error, and panics where it cannot.
+        .log_internal_errors(false)
+        .with_ansi(io::stderr().is_terminal());
     // Only the first in a process counts, and this is it.
     let _ = log.try_init();
 }

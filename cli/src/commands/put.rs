@@ -137,7 +137,7 @@ async fn put(
     let (writer, body) = upload();
     let format = source.format();
     let (failed, mut failure) = oneshot::channel();
-    let teller = Teller { printer: *printer, progress: progress.clone() };
+    let teller = Teller { printer: printer.clone(), progress: progress.clone() };
     let memory = DaemonMemory { client: client.clone(), query: query.clone(), runtime: Handle::current() };
     // A thread of its own and not the runtime's: a read of standard input cannot be cancelled, and must not keep us.
     std::thread::spawn(move || send(source, writer, &teller, memory, failed));

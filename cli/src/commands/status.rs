@@ -79,6 +79,20 @@ fn describe(status: &Status) -> String {
     }
     lines.extend(damaged(status));
     lines.extend(status.found_at_start.iter().map(|found| format!("at start   {}", found.message)));
+    if status.lost_log_lines > 0 {
+        lines.push(format!(
+            "log        {} could not be written: the disk, or whoever reads its standard error, does not take them",
+            human::count(status.lost_log_lines, "line", "lines")
+        ));
+    }
+    lines.extend(status.restarted_tasks.iter().map(|task| {
+        format!(
+            "tasks      {} was started again {}, the last time because {}",
+            task.name,
+            human::count(task.restarts, "time", "times"),
+            task.last_reason
+        )
+    }));
     if status.role != "client" {
         lines.push(describe_repair(&status.repair));
     }

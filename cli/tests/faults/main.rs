@@ -11,6 +11,9 @@ mod disk;
 #[path = "../daemons/harness.rs"]
 mod harness;
 mod leases;
+mod logs;
 mod recovered;
 mod slow;
+mod tasks;
+mod threads;
 mod twins;

@@ -15,7 +15,7 @@ pub use explain::{ChunkExplained, Explanation, ShardExplained};
 pub use leases::{KeptObject, LeaseStatus};
 pub use members::{MemberStatus, SuperPeerStatus};
 pub use repair::{DrainStatus, RepairStatus, ScrubStatus};
-pub use start::{FoundAtStart, StartState, StartedWith};
+pub use start::{FoundAtStart, RestartedTask, StartState, StartedWith};
 pub use twin::TwinStatus;
 
 /// How a put should be stored; the query string of `POST /v1/objects`.
@@ -246,6 +246,12 @@ pub struct Status {
     /// What was damaged or missing in its data directory when the daemon started. Empty is how it should be.
     #[serde(default)]
     pub found_at_start: Vec<FoundAtStart>,
+    /// Lines for its standard error and output that could not be written since it started; absent as long as there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost_log_lines: u64,
+    /// Tasks in the background that panicked since it started, each started again after a pause; absent as long as none did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restarted_tasks: Vec<RestartedTask>,
     /// The redundancy a put gets when it does not ask, `K/N`.
     pub default_redundancy: String,
     /// What it does about shards that others lost.
@@ -267,6 +273,11 @@ pub struct Status {
     /// Times that the shard store made files or its directory durable (fsync) since the daemon started.
     #[serde(default)]
     pub store_syncs: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 fn member() -> String {

@@ -14,6 +14,7 @@ use crate::identity::Identity;
 use crate::leases::{HeldLeases, LeaseConfig};
 use crate::listen::listen;
 use crate::store::Store;
+use crate::tasks::Tasks;
 use crate::wire::{Protocols, build};
 
 struct Running {
@@ -54,7 +55,7 @@ async fn start(network: &str, bootstrap: Vec<Multiaddr>) -> Running {
             overlay: crate::config::OverlayConfig::default(),
         },
         ShardServer::new(
-            Store::start(shards, leases).expect("a thread"),
+            Store::start(shards, leases, &Tasks::new(CancellationToken::new(), None)).expect("a thread"),
             CancellationToken::new(),
             Default::default(),
         ),

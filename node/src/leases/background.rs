@@ -2,32 +2,33 @@
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
+use futures::future::BoxFuture;
 
 use super::{confirming, forgetting, freeing, presence, recovering, renewal};
 use crate::datadir::DataDir;
+use crate::tasks::Tasks;
 use crate::transfer::Transfer;
 
 /// Starts all of it. `knows_others`: the daemon was told of others, or has met some in earlier runs.
-pub(crate) fn start(
-    transfer: &Arc<Transfer>,
-    dir: &Arc<DataDir>,
-    knows_others: bool,
-    leaving: &CancellationToken,
-) {
-    let of = || transfer.clone();
-    let (counted, freed, adopted, durable) = (of(), of(), of(), of());
-    let (confirmed, forgotten, recovered, renewed, dir) = (of(), of(), of(), of(), dir.clone());
-    until(leaving, async move { presence::run(&counted, knows_others).await });
-    until(leaving, async move { freeing::run(&freed.store).await });
-    until(leaving, async move { freeing::adopt(&adopted.store).await });
-    until(leaving, async move { freeing::make_durable(&durable.store).await });
-    until(leaving, async move { confirming::run(&confirmed).await });
-    until(leaving, async move { forgetting::run(&forgotten).await });
-    until(leaving, async move { recovering::run(&recovered).await });
-    until(leaving, async move { renewal::run(&renewed, &dir).await });
-}
-
-fn until(leaving: &CancellationToken, work: impl Future<Output = ()> + Send + 'static) {
-    tokio::spawn(leaving.clone().run_until_cancelled_owned(work));
+pub(crate) fn start(transfer: &Arc<Transfer>, dir: &Arc<DataDir>, knows_others: bool, tasks: &Tasks) {
+    let run = |name, work: fn(Arc<Transfer>) -> BoxFuture<'static, ()>| {
+        let transfer = transfer.clone();
+        tasks.background(name, move || work(transfer.clone()));
+    };
+    run("freeing", |of| Box::pin(async move { freeing::run(&of.store).await }));
+    run("adopting", |of| Box::pin(async move { freeing::adopt(&of.store).await }));
+    run("durable claims", |of| Box::pin(async move { freeing::make_durable(&of.store).await }));
+    run("confirming", |of| Box::pin(async move { confirming::run(&of).await }));
+    run("forgetting", |of| Box::pin(async move { forgetting::run(&of).await }));
+    run("recovering", |of| Box::pin(async move { recovering::run(&of).await }));
+    let counted = transfer.clone();
+    tasks.background("presence", move || {
+        let counted = counted.clone();
+        async move { presence::run(&counted, knows_others).await }
+    });
+    let (renewed, dir) = (transfer.clone(), dir.clone());
+    tasks.background("renewal", move || {
+        let (renewed, dir) = (renewed.clone(), dir.clone());
+        async move { renewal::run(&renewed, &dir).await }
+    });
 }

@@ -43,7 +43,7 @@ impl Repairer {
         if !begun {
             self.inner.state().stats.drain = Some(DrainStatus::default());
             self.inner.draining.cancel();
-            self.inner.spawn(run(self.inner.clone()));
+            self.inner.background("drain", run);
         }
         self.drain_status().unwrap_or_default()
     }

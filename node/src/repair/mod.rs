@@ -43,6 +43,7 @@ use self::stats::Stats;
 pub(crate) use self::window::Arcs;
 use crate::api::types::RepairStatus;
 use crate::clock::wall_clock as now;
+use crate::tasks::Tasks;
 use crate::transfer::Transfer;
 
 /// Repairs that wait at most; the least pressing are found again by a later round.
@@ -71,7 +72,7 @@ struct Inner {
     state: Mutex<State>,
     /// Jobs were queued.
     queued: Notify,
-    leaving: CancellationToken,
+    tasks: Tasks,
     /// Cancelled once no more shards are taken because those held are handed over.
     draining: CancellationToken,
 }
@@ -97,7 +98,7 @@ impl Repairer {
         metric: AnyMetric,
         config: RepairConfig,
         ledger: Arc<Ledger>,
-        leaving: CancellationToken,
+        tasks: Tasks,
         draining: CancellationToken,
     ) -> Repairer {
         let now = now();
@@ -107,7 +108,8 @@ impl Repairer {
             seconds(config.brake_window_seconds),
             seconds(config.brake_freeze_seconds),
         );
-        let news = transfer.driver.news();
+        // Before the driver runs: nothing that it says is missed.
+        let mut news = Some(transfer.driver.news());
         let repairer = Repairer {
             inner: Arc::new(Inner {
                 transfer,
@@ -126,18 +128,21 @@ impl Repairer {
                     stats: Stats::default(),
                 }),
                 queued: Notify::new(),
-                leaving,
+                tasks,
                 draining,
             }),
         };
         if config.enabled {
             let Repairer { inner } = &repairer;
-            inner.spawn(news::listen(inner.clone(), news));
-            inner.spawn(unmended::run(inner.clone()));
-            inner.spawn(rounds::run(inner.clone()));
-            inner.spawn(audit::run(inner.clone()));
+            inner.background("repair news", move |inner| {
+                let news = news.take().unwrap_or_else(|| inner.transfer.driver.news());
+                news::listen(inner, news)
+            });
+            inner.background("repair of damage", unmended::run);
+            inner.background("repair rounds", rounds::run);
+            inner.background("audits", audit::run);
             for _ in 0..WORKERS {
-                inner.spawn(worker::run(inner.clone()));
+                inner.background("repair", worker::run);
             }
         }
         repairer
@@ -183,15 +188,14 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `task` until the daemon leaves.
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let leaving = self.leaving.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                () = leaving.cancelled() => {}
-                () = task => {}
-            }
-        });
+    /// Runs a task until the daemon leaves.
+    fn background<F: Future<Output = ()> + Send>(
+        self: &Arc<Self>,
+        name: &'static str,
+        mut work: impl FnMut(Arc<Self>) -> F + Send + 'static,
+    ) {
+        let inner = self.clone();
+        self.tasks.background(name, move || work(inner.clone()));
     }
 
     fn offer(&self, job: Job) {

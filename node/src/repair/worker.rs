@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chordage_storage::ChunkId;
 use chordage_storage::repair::{Job, Lane};
 
 use super::rebuild::{Unrepaired, rebuild};
@@ -48,8 +49,22 @@ fn take(inner: &Inner) -> Result<Job, Duration> {
     Ok(job)
 }
 
+/// A chunk that is being repaired, and is not any more when this is dropped, be it by a panic.
+struct Running<'a> {
+    inner: &'a Inner,
+    chunk: ChunkId,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.inner.state().running.remove(&self.chunk);
+    }
+}
+
 async fn work(inner: &Inner, job: Job) {
+    let running = Running { inner, chunk: job.chunk };
     let outcome = rebuild(inner, &job).await;
+    drop(running);
     if job.damaged != 0 {
         match &outcome {
             Err((Unrepaired::NotNeeded, _)) => made_good(inner, job.chunk, job.damaged).await,
@@ -59,7 +74,6 @@ async fn work(inner: &Inner, job: Job) {
         }
     }
     let mut state = inner.state();
-    state.running.remove(&job.chunk);
     let moved = match &outcome {
         Ok(done) => done.fetched + done.sent,
         Err((_, moved)) => *moved,

@@ -62,6 +62,7 @@ impl ApiServer {
         api_listen: Option<SocketAddr>,
         connections_max: usize,
     ) -> Result<ApiServer, ServeError> {
+        let tasks = handle.inner.tasks.clone();
         let shared = Arc::new(Shared::new(handle));
         let closing = CancellationToken::new();
         let mut listeners = JoinSet::new();
@@ -71,7 +72,8 @@ impl ApiServer {
         let endpoint = Endpoint::Unix(path);
         endpoints.push_str(&format!("{endpoint}\n"));
         let places = Places::new(connections_max);
-        listeners.spawn(serve(listener, router(Arc::clone(&shared)), places.clone(), closing.clone()));
+        let serving = serve(listener, router(Arc::clone(&shared)), places.clone(), closing.clone());
+        listeners.spawn(tasks.clone().essential("api", serving));
 
         let mut tcp = None;
         if let Some(address) = api_listen {
@@ -82,7 +84,8 @@ impl ApiServer {
             let guarded = router(Arc::clone(&shared)).layer(middleware::from_fn(move |request, next| {
                 authorize(Arc::clone(&token), request, next)
             }));
-            listeners.spawn(serve(listener, guarded, places, closing.clone()));
+            let serving = serve(listener, guarded, places, closing.clone());
+            listeners.spawn(tasks.essential("api port", serving));
         } else {
             dir.remove(TOKEN_FILE);
         }

@@ -6,7 +6,7 @@ use utoipa::OpenApi;
 use super::super::types::{
     ChunkExplained, DrainStatus, EntryInfo, Explanation, FoundAtStart, Health, HolderCount, KeptObject,
     LeaseStatus, MemberStatus, ObjectStat, PeerStatus, Problem, ProblemCode, PutReport, RepairStatus,
-    RowStatus, ScrubStatus, ShardExplained, Status, SuperPeerStatus, TraceHop, TraceReport,
+    RestartedTask, RowStatus, ScrubStatus, ShardExplained, Status, SuperPeerStatus, TraceHop, TraceReport,
 };
 use super::{content, keeps, listing, objects, operations, overlay};
 
@@ -61,6 +61,7 @@ use super::{content, keeps, listing, objects, operations, overlay};
         ShardExplained,
         Status,
         SuperPeerStatus,
+        RestartedTask,
         RowStatus,
         TraceHop,
         TraceReport

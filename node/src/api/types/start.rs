@@ -1,4 +1,4 @@
-//! What a daemon found when it started.
+//! What a daemon found when it started, and what it had to start again since.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,6 +12,17 @@ pub struct FoundAtStart {
     pub state: StartState,
     /// What is true now, in a sentence.
     pub message: String,
+}
+
+/// A task in the background that panicked and was started again. Element of `restarted_tasks` in `GET /v1/status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RestartedTask {
+    /// Its name.
+    pub name: String,
+    /// How often, since the daemon started.
+    pub restarts: u64,
+    /// Why it ended the last time.
+    pub last_reason: String,
 }
 
 /// The parts of a data directory that are looked at. The list may grow.

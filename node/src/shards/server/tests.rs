@@ -12,6 +12,7 @@ use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
 use super::*;
 use crate::leases::{HeldLeases, LeaseConfig};
+use crate::tasks::Tasks;
 use crate::wire::frame::{PAYLOAD_MAX, read_shard};
 
 /// What lies between two ends of a stream: far less than a shard.
@@ -34,7 +35,8 @@ impl Serving {
         let config = StoreConfig::with_quota(1 << 30);
         let shards = ShardStore::open(&dir.path().join("shards"), config).expect("new");
         let leases = HeldLeases::open(&dir.path().join("claims"), &LeaseConfig::default(), 0);
-        let store = Store::start(shards, leases.expect("new").expect("ours")).expect("a thread");
+        let tasks = Tasks::new(CancellationToken::new(), None);
+        let store = Store::start(shards, leases.expect("new").expect("ours"), &tasks).expect("a thread");
         let ledger = Arc::new(Ledger::open(&dir.path().join("ledger")).expect("new"));
         let server = ShardServer::new(store, CancellationToken::new(), Arc::default())
             .with_repair(ledger, CancellationToken::new());
