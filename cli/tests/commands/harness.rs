@@ -99,6 +99,11 @@ impl Run {
         self
     }
 
+    pub(crate) fn args<I: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = I>) -> Self {
+        self.command.args(args);
+        self
+    }
+
     pub(crate) fn api(mut self, api: &Path) -> Self {
         self.command.env("CHORDAGE_API", api);
         self

@@ -9,4 +9,5 @@ mod harness;
 mod interrupt;
 mod ring;
 mod round_trip;
+mod sources;
 mod upgrade;

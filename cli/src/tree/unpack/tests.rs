@@ -153,26 +153,6 @@ fn what_cannot_be_stored_is_skipped_by_name() {
 }
 
 #[test]
-fn a_file_that_grows_while_it_is_read_is_named() {
-    /// Appends to a file as soon as its first bytes were read.
-    struct Meddler(PathBuf);
-    impl Watcher for Meddler {
-        fn advance(&self, _bytes: u64) {
-            let mut file = File::options().append(true).open(&self.0).unwrap();
-            file.write_all(b"more").unwrap();
-        }
-        fn skipped(&self, _path: &Path, _what: &'static str) {}
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("log");
-    fs::write(&path, vec![1; 1000]).unwrap();
-    match pack(dir.path(), &mut Vec::new(), &Meddler(path.clone())) {
-        Err(PackError::Changed { path: named, announced: 1000, grew: true }) => assert_eq!(named, path),
-        other => panic!("{other:?}"),
-    }
-}
-
-#[test]
 fn nothing_is_written_through_a_symlink() {
     let (outside, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let target = outside.path().as_os_str().as_bytes().to_vec();
