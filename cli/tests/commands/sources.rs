@@ -92,38 +92,6 @@ fn a_file_that_is_written_to_is_stored_as_one_state_or_refused() {
 }
 
 #[test]
-fn a_file_that_somebody_always_writes_to_is_refused_by_name() {
-    let scene = Scene::with_daemons(1);
-    fs::create_dir(scene.path("tree")).unwrap();
-    let path = scene.file("tree/log", b"state");
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let file = File::options().write(true).open(&path).unwrap();
-            while !stop.load(Ordering::Relaxed) {
-                file.write_all_at(b"other", 0).unwrap();
-            }
-        });
-        let _until = Until(&stop);
-        for source in ["tree/log", "tree"] {
-            // On a busy machine the writer may stand still for long enough to be overtaken.
-            eventually("a refusal", || {
-                let output = scene.run(["put", "--quiet", source]).output();
-                let (link, stderr) = texts(&output);
-                if output.status.success() {
-                    return false;
-                }
-                assert_eq!((output.status.code(), link.as_str()), (Some(7), ""), "{stderr}");
-                for words in ["tree/log\" changes while it is read", "not stored", "snapshot"] {
-                    assert!(stderr.contains(words), "{stderr}");
-                }
-                true
-            });
-        }
-    });
-}
-
-#[test]
 fn nothing_outside_the_tree_is_stored_whatever_is_exchanged_for_a_symlink() {
     let scene = Scene::with_daemons(1);
     for dir in ["outside", "tree", "tree/dir"] {
