@@ -11,7 +11,7 @@ use chordage_node::api::client::BodyFormat;
 use chordage_node::api::upload::UploadWriter;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-use crate::error::{CliError, quoted};
+use crate::error::{CliError, quoted, shell_word};
 use crate::exit::ExitStatus;
 use crate::input::Stdin;
 use crate::printer::Printer;
@@ -29,7 +29,7 @@ pub(crate) const NOT_STORED: &str =
 #[derive(Debug)]
 pub(crate) enum Source {
     Stdin(Stdin),
-    /// A named pipe, such as `<(command)` in a shell.
+    /// A pipe that is open already, such as `<(command)` in a shell.
     Pipe(PathBuf),
     /// What a command writes to its standard output.
     Command(Running),
@@ -51,7 +51,9 @@ pub(crate) enum Source {
 pub(crate) enum Failed {
     /// The receiver is gone; it knows why.
     Gone,
-    /// It is the source's own fault.
+    /// Its files could not be read as they should.
+    Source(PackError),
+    /// Something else of its own.
     Why(CliError),
 }
 
@@ -59,7 +61,7 @@ impl From<PackError> for Failed {
     fn from(error: PackError) -> Self {
         match error {
             PackError::Gone => Failed::Gone,
-            error => Failed::Why(source_error(&error)),
+            error => Failed::Source(error),
         }
     }
 }
@@ -86,15 +88,16 @@ impl Source {
         } else if kind.is_file() {
             let (file, metadata) = pack::open(&path).map_err(|error| source_error(&error))?;
             Ok(Source::File { path, file, metadata, unchanged: false })
-        } else if kind.is_fifo() {
+        } else if kind.is_fifo() && is_open_already(&path) {
             Ok(Source::Pipe(path))
         } else {
+            // Opening a pipe waits until somebody writes to it, and a device may never end.
             Err(nothing(CliError::new(
                 ExitStatus::LocalFile,
                 "not_a_file",
-                format!("{} is neither a file nor a directory", quoted(&path)),
+                format!("{} is {}, neither a file nor a directory", quoted(&path), pack::special(&metadata)),
             ))
-            .hint("to store what it gives, pipe it: chordage put - < PATH"))
+            .hint(format!("to store what comes out of it, pipe it: chordage put - < {}", shell_word(&path))))
         }
     }
 
@@ -127,7 +130,6 @@ impl Source {
         watcher: &impl Watcher,
         memory: &mut impl Memory,
     ) -> Result<(), Failed> {
-        let mut buffer = vec![0; BUFFER];
         match self {
             Source::Stdin(stdin) => copy(stdin, Path::new("standard input"), writer, watcher)?,
             Source::Pipe(path) => {
@@ -142,9 +144,7 @@ impl Source {
             }
             Source::File { metadata, unchanged: true, .. } => watcher.advance(metadata.len()),
             Source::File { path, mut file, metadata, .. } => {
-                pack::copy_exactly(&path, &mut file, metadata.len(), &mut buffer, watcher, |bytes| {
-                    writer.write_all(bytes)
-                })?;
+                pack::copy_steadily(&path, &mut file, &metadata, watcher, |bytes| writer.write_all(bytes))?;
             }
             Source::Dir { path, .. } => pack::pack(&path, writer, watcher, memory)?,
         }
@@ -199,6 +199,11 @@ impl Running {
     }
 }
 
+/// Whether the path names a descriptor of this process: whoever has opened it need not be waited for.
+fn is_open_already(path: &Path) -> bool {
+    ["/dev/fd", "/proc/self/fd"].iter().any(|descriptors| path.starts_with(descriptors))
+}
+
 /// Copies a source without a size to its end.
 fn copy(
     mut from: impl Read,
@@ -220,13 +225,19 @@ fn copy(
     }
 }
 
-fn source_error(error: &PackError) -> CliError {
+/// What a source that could not be read means for the user.
+pub(crate) fn source_error(error: &PackError) -> CliError {
     let error = match error {
+        PackError::Midway(error) => return source_error(error),
         PackError::File { doing, path, error } => {
             CliError::file(doing, path, error).hint("make it readable or leave it out, then put again")
         }
-        PackError::Changed { .. } => CliError::new(ExitStatus::LocalFile, "changed", error)
+        PackError::Changes { .. } => CliError::new(ExitStatus::LocalFile, "changed", error)
             .hint("put again when nothing writes to it, or put a snapshot"),
+        PackError::Replaced { .. } => CliError::new(ExitStatus::LocalFile, "changed", error)
+            .hint("put again when nothing moves things there, or put a snapshot"),
+        PackError::PathTooLong { .. } => CliError::new(ExitStatus::LocalFile, "path_too_long", error)
+            .hint("put a directory further down by itself"),
         PackError::Gone => CliError::new(ExitStatus::NoDaemon, "connection_lost", error),
     };
     error.state(NOT_STORED)

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -60,7 +60,19 @@ pub(crate) const HINT: &str = "raise the limit on processes and threads (ulimit 
 
 /// Whether so many threads can be had. Asked first, because Tokio panics where it gets none.
 fn spare(count: usize) -> io::Result<()> {
-    at_once(count, |work| thread::Builder::new().spawn(work).map(drop))
+    let before = running();
+    at_once(count, |work| thread::Builder::new().spawn(work).map(drop))?;
+    // They count until the system has cleared them away.
+    let until = Instant::now() + PATIENCE;
+    while running() > before && Instant::now() < until {
+        thread::yield_now();
+    }
+    Ok(())
+}
+
+/// Threads of this process; 0 where the system does not say.
+fn running() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
 }
 
 /// Has so many threads run at the same time, once.

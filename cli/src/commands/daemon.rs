@@ -95,13 +95,22 @@ pub(crate) struct DaemonArgs {
 /// Runs the command. All that it says goes through a queue, so that nobody who does not read can keep it from its work.
 pub(crate) fn run(args: DaemonArgs, global: &GlobalArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
     let lines = Lines::start().map_err(|error| threads::refused(&error))?;
+    let _last = LastLines(lines.clone());
     let printer = printer.through(&lines);
     let status = run_saying(args, global, &printer, &lines).unwrap_or_else(|error| {
         printer.error(&error);
         error.status()
     });
-    lines.flush(LAST_LINES);
     Ok(status)
+}
+
+/// Has what was said written at the end, whichever end that is.
+struct LastLines(Lines);
+
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        self.0.flush(LAST_LINES);
+    }
 }
 
 /// On a runtime of its own, because settings say how many threads it has.

@@ -20,8 +20,11 @@ use crate::human;
 use crate::interrupt::Interrupt;
 use crate::printer::{OUTPUT_CLOSED, Printer};
 use crate::progress::Progress;
-use crate::source::{Failed, NOT_STORED, Running, Source};
-use crate::tree::pack::{self, Memory, Watcher};
+use crate::source::{Failed, NOT_STORED, Running, Source, source_error};
+use crate::tree::pack::{self, Memory, PackError, Watcher};
+
+/// How often a put begins when a file that is too large to hold changes while it is read.
+const ATTEMPTS_MAX: u32 = 3;
 
 /// Code of the error that a second attempt cures.
 const FORGOTTEN: &str = "forgotten";
@@ -62,7 +65,9 @@ pub(crate) struct PutArgs {
     /// Read every file and pack all of it, whatever was stored before
     ///
     /// Without this, files that have not changed since they were put from here (by device, inode, size and times) are not read
-    /// again, and parts of files that are known are not sent again, as long as enough daemons still have them.
+    /// again, and parts of files that are known are not sent again, as long as enough daemons still have them. Use it for files
+    /// that programs write through memory maps (some databases): such a write may leave the times as they were, so that the file
+    /// passes for unchanged, or changes unnoticed while it is read. Put those when their program does not run, or a snapshot.
     #[arg(long)]
     reread: bool,
 }
@@ -99,21 +104,48 @@ pub(crate) async fn run(
         }
     };
     let again = source.can_be_read_again();
-    let report = match put(source, &client, query.clone(), printer, &mut interrupt).await {
-        // What was sent once out of a pipe does not come again: a second attempt would store nothing, and say that all is well.
-        Err(error) if error.code == FORGOTTEN && !again => {
-            Err(error.hint("pipe it again, and with `--reread` if it fails again"))
+    let mut attempts = 1;
+    let mut source = Some(source);
+    let report = loop {
+        let source = match source.take() {
+            Some(source) => source,
+            None => Source::find(args.path.as_deref().unwrap_or(Path::new("-")), printer)?,
+        };
+        match put(source, &client, query.clone(), printer, &mut interrupt).await {
+            Ok(report) => break report,
+            // What was sent once out of a pipe does not come again: a second attempt would store nothing, and say that all is
+            // well.
+            Err(Failure::Put(error)) if error.code == FORGOTTEN && !again => {
+                return Err(error.hint("pipe it again, and with `--reread` if it fails again"));
+            }
+            // Holders were lost between the question and the put: send everything, once.
+            Err(Failure::Put(error)) if error.code == FORGOTTEN && !query.reread => query.reread = true,
+            Err(Failure::Put(error)) => return Err(error),
+            // What was sent cannot be taken back, so that the whole put begins again.
+            Err(Failure::Source(PackError::Midway(error)))
+                if matches!(*error, PackError::Changes { .. }) && attempts < ATTEMPTS_MAX =>
+            {
+                attempts += 1;
+            }
+            Err(Failure::Source(error)) => return Err(source_error(&error)),
         }
-        // Holders were lost between the question and the put: send everything, once.
-        Err(error) if error.code == FORGOTTEN && !query.reread => {
-            query.reread = true;
-            let source = Source::find(args.path.as_deref().unwrap_or(Path::new("-")), printer)?;
-            put(source, &client, query, printer, &mut interrupt).await
-        }
-        outcome => outcome,
     };
-    tell(&report?, args.path.as_deref(), global, printer)?;
+    tell(&report, args.path.as_deref(), global, printer)?;
     Ok(ExitStatus::Success)
+}
+
+/// Why one attempt came to nothing.
+enum Failure {
+    /// The source could not be read as it should.
+    Source(PackError),
+    /// Anything else.
+    Put(CliError),
+}
+
+impl From<CliError> for Failure {
+    fn from(error: CliError) -> Self {
+        Failure::Put(error)
+    }
 }
 
 /// Puts it once.
@@ -123,7 +155,7 @@ async fn put(
     mut query: PutQuery,
     printer: &Printer,
     interrupt: &mut Interrupt,
-) -> Result<PutReport, CliError> {
+) -> Result<PutReport, Failure> {
     if let Source::File { metadata, unchanged, .. } = &mut source {
         let known = fingerprint(metadata);
         // Whatever this question fails for, the put fails for too, and says so.
@@ -136,22 +168,26 @@ async fn put(
     let progress = printer.progress("storing", source.size());
     let (writer, body) = upload();
     let format = source.format();
-    let (failed, mut failure) = oneshot::channel();
+    let (sent, mut outcome_of_source) = oneshot::channel();
     let teller = Teller { printer: printer.clone(), progress: progress.clone() };
     let memory = DaemonMemory { client: client.clone(), query: query.clone(), runtime: Handle::current() };
     // A thread of its own and not the runtime's: a read of standard input cannot be cancelled, and must not keep us.
-    std::thread::spawn(move || send(source, writer, &teller, memory, failed));
+    std::thread::spawn(move || send(source, writer, &teller, memory, sent));
 
     let outcome = tokio::select! {
         outcome = client.put(body, format, &query) => outcome,
         () = interrupt.wait() => {
             progress.clear();
-            return Err(CliError::interrupted(NOT_STORED));
+            return Err(CliError::interrupted(NOT_STORED).into());
         }
     };
     progress.clear();
     // The source's own failure is the reason for whatever the connection says.
-    outcome.map_err(|error| failure.try_recv().unwrap_or_else(|_| stored_not(error)))
+    outcome.map_err(|error| match outcome_of_source.try_recv() {
+        Ok(Err(Failed::Why(reason))) => Failure::Put(reason),
+        Ok(Err(Failed::Source(reason))) => Failure::Source(reason),
+        _ => stored_not(error).into(),
+    })
 }
 
 /// Asks the daemon, from the thread that reads files.
@@ -193,24 +229,21 @@ impl Watcher for Teller {
     }
 }
 
-/// Feeds the connection. A failure is told before the writer is dropped, because that ends the put.
+/// Feeds the connection. What became of that is told before the writer ends or is dropped, because either ends the put.
 fn send(
     source: Source,
     mut writer: UploadWriter,
     teller: &Teller,
     mut memory: DaemonMemory,
-    failed: oneshot::Sender<CliError>,
+    sent: oneshot::Sender<Result<(), Failed>>,
 ) {
-    match source.write(&mut writer, teller, &mut memory) {
-        Ok(()) => {
-            teller.progress.phase("waiting until it is on disk");
-            // If nobody listens any more, the put has failed and says so.
-            let _ = writer.finish();
-        }
-        Err(Failed::Gone) => {}
-        Err(Failed::Why(error)) => {
-            let _ = failed.send(error);
-        }
+    let outcome = source.write(&mut writer, teller, &mut memory);
+    let whole = outcome.is_ok();
+    // If nobody listens any more, the put has failed and says so.
+    let _ = sent.send(outcome);
+    if whole {
+        teller.progress.phase("waiting until it is on disk");
+        let _ = writer.finish();
     }
 }
 

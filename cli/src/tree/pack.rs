@@ -1,22 +1,31 @@
 //! A directory as an archive, written while it is read: parents first, names in byte order, so that equal trees give equal bytes.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
-use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use chordage_node::api::{Fingerprint, fingerprint, is_settled};
-use chordage_node::archive::{ArchiveWriter, Head, Kind, Mtime};
+use chordage_node::archive::{ArchiveWriter, Head, Kind, Mtime, PATH_BYTES_MAX};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::datadir;
-use super::walk::{Item, Walk};
+use super::dirs::Dirs;
+use super::steady::{is_still, settled};
+use super::walk::{Item, Walk, open_entry};
 
 /// Bytes read at a time.
 const BUFFER: usize = 256 * 1024;
 /// Entries that are looked at ahead, in order to ask about all their files at once; about 500 bytes each.
 const WINDOW: usize = 8192;
+/// Files up to this size are held in memory until it is certain that they are of one state. Of larger ones the beginning is
+/// sent before the end is read.
+const HELD_MAX: u64 = 4 << 20;
+/// How often a file that is held is read when it changes each time.
+const READS_MAX: usize = 3;
 
 /// Why a file or directory could not be taken in. Nothing claims to be stored then.
 #[derive(Debug, thiserror::Error)]
@@ -31,16 +40,31 @@ pub(crate) enum PackError {
         /// What the system said.
         error: io::Error,
     },
-    /// It was written to while it was read.
-    #[error("{path:?} changed while it was read: it had {announced} bytes and then {}", if *.grew { "more" } else { "fewer" })]
-    Changed {
+    /// It was written to while it was read, and when it was read again.
+    #[error("{path:?} changes while it is read")]
+    Changes {
         /// The file.
         path: PathBuf,
-        /// Bytes at the beginning.
-        announced: u64,
-        /// Whether it became longer rather than shorter.
-        grew: bool,
     },
+    /// A file, directory or symlink became something else between being listed and being read.
+    #[error("{path:?}, or a directory above it, became something else while the tree was read")]
+    Replaced {
+        /// What it was listed as.
+        path: PathBuf,
+    },
+    /// No archive can hold it.
+    #[error(
+        "the path of {path:?} is too long: {bytes} bytes inside the tree, and at most {PATH_BYTES_MAX} are possible"
+    )]
+    PathTooLong {
+        /// The whole path.
+        path: PathBuf,
+        /// Its length inside the tree, for a directory with a slash behind it.
+        bytes: usize,
+    },
+    /// It failed when its beginning was sent already, so that what was sent has to be given up.
+    #[error(transparent)]
+    Midway(Box<PackError>),
     /// The receiver is gone; it knows why.
     #[error("the connection to the daemon is gone")]
     Gone,
@@ -67,12 +91,13 @@ pub(crate) fn pack<W: Write>(
     watcher: &impl Watcher,
     memory: &mut impl Memory,
 ) -> Result<(), PackError> {
-    let mut archive = ArchiveWriter::new(out);
-    let metadata = fs::metadata(dir).map_err(failed("read", dir))?;
-    archive.begin(&head(Vec::new(), Kind::Dir, &metadata)).map_err(gone)?;
-
     let mut walk = Walk::below(dir)?;
-    let mut buffer = vec![0; BUFFER];
+    let dirs = walk.dirs().again().map_err(failed("read directory", dir))?;
+    let root = rustix::io::fcntl_dupfd_cloexec(dirs.root(), 0).map_err(failed("read", dir))?;
+    let metadata = File::from(root).metadata().map_err(failed("read", dir))?;
+    let mut packer = Packer { dirs, archive: ArchiveWriter::new(out), buffer: Vec::new(), watcher };
+    packer.archive.begin(&head(Vec::new(), Kind::Dir, &metadata)).map_err(gone)?;
+
     loop {
         let items = walk.by_ref().take(WINDOW).collect::<Result<Vec<Item>, PackError>>()?;
         if items.is_empty() {
@@ -85,74 +110,158 @@ pub(crate) fn pack<W: Write>(
         for item in items {
             let answer = if item.metadata.is_file() { answers.next() } else { None };
             let known = answer.filter(|(_, unchanged)| *unchanged).map(|(fingerprint, _)| fingerprint);
-            entry(item, known, &mut archive, &mut buffer, watcher)?;
+            packer.entry(item, known)?;
         }
     }
-    archive.finish().and_then(|mut out| out.flush()).map_err(gone)
+    packer.archive.finish().and_then(|mut out| out.flush()).map_err(gone)
 }
 
-/// Writes one entry; of a file that is known under a fingerprint only that.
-fn entry<W: Write>(
-    item: Item,
-    known: Option<Fingerprint>,
-    archive: &mut ArchiveWriter<W>,
-    buffer: &mut [u8],
-    watcher: &impl Watcher,
-) -> Result<(), PackError> {
-    let Item { path, inside, metadata, is_data_dir } = item;
-    let kind = metadata.file_type();
-    if is_data_dir {
-        watcher.skipped(&path, datadir::LEFT_OUT);
-    } else if kind.is_dir() {
-        archive.begin(&head(inside, Kind::Dir, &metadata)).map_err(gone)?;
-    } else if kind.is_symlink() {
-        let target = fs::read_link(&path).map_err(failed("read", &path))?.into_os_string().into_vec();
-        archive.begin(&head(inside, Kind::Symlink { target }, &metadata)).map_err(gone)?;
-    } else if let Some(fingerprint) = known {
-        archive.begin(&head(inside, Kind::Unchanged { fingerprint }, &metadata)).map_err(gone)?;
-        watcher.advance(metadata.len());
-    } else if kind.is_file() {
-        file(&path, inside, archive, buffer, watcher)?;
-    } else {
-        let what = match () {
-            () if kind.is_fifo() => "a named pipe",
-            () if kind.is_socket() => "a socket",
-            () => "a device",
-        };
-        watcher.skipped(&path, what);
+struct Packer<'a, W, T> {
+    dirs: Dirs,
+    archive: ArchiveWriter<W>,
+    buffer: Vec<u8>,
+    watcher: &'a T,
+}
+
+impl<W: Write, T: Watcher> Packer<'_, W, T> {
+    /// Writes one entry; of a file that is known under a fingerprint only that.
+    fn entry(&mut self, item: Item, known: Option<Fingerprint>) -> Result<(), PackError> {
+        let Item { path, inside, metadata, is_data_dir } = item;
+        let kind = metadata.file_type();
+        if is_data_dir {
+            self.watcher.skipped(&path, datadir::LEFT_OUT);
+        } else if kind.is_dir() {
+            self.archive.begin(&head(inside, Kind::Dir, &metadata)).map_err(gone)?;
+        } else if kind.is_symlink() {
+            let target = self.target(&inside).map_err(failed("read", &path))?;
+            self.archive.begin(&head(inside, Kind::Symlink { target }, &metadata)).map_err(gone)?;
+        } else if let Some(fingerprint) = known {
+            self.archive.begin(&head(inside, Kind::Unchanged { fingerprint }, &metadata)).map_err(gone)?;
+            self.watcher.advance(metadata.len());
+        } else if kind.is_file() {
+            self.file(&path, inside)?;
+        } else {
+            self.watcher.skipped(&path, special(&metadata));
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Where a symlink leads.
+    fn target(&mut self, inside: &[u8]) -> Result<Vec<u8>, Errno> {
+        let link = open_entry(&mut self.dirs, inside)?;
+        match rustix::fs::readlinkat(link, "", Vec::new()) {
+            // So the system says that it is no symlink any more.
+            Err(Errno::NOENT | Errno::INVAL) => Err(Errno::LOOP),
+            target => Ok(target?.into_bytes()),
+        }
+    }
+
+    fn file(&mut self, path: &Path, inside: Vec<u8>) -> Result<(), PackError> {
+        // Without waiting, should it be a pipe by now.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let (parent, name) = self.dirs.place(&inside).map_err(failed("open", path))?;
+        let fd = rustix::fs::openat(parent, name, flags, Mode::empty()).map_err(failed("open", path))?;
+        let mut file = File::from(fd);
+        let listed = file.metadata().map_err(failed("read", path))?;
+        if !listed.is_file() {
+            return Err(PackError::Replaced { path: path.to_owned() });
+        }
+        if listed.len() <= HELD_MAX {
+            let (before, known_as) = hold(path, &mut file, &mut self.buffer)?;
+            self.begin(inside, &before, known_as)?;
+            self.archive.data(&self.buffer).map_err(gone)?;
+            self.watcher.advance(before.len());
+            return Ok(());
+        }
+        let before = settle(path, &file)?;
+        self.begin(inside, &before, catalogued_as(&before))?;
+        let archive = &mut self.archive;
+        copy_steadily(path, &mut file, &before, self.watcher, |bytes| archive.data(bytes))
+    }
+
+    fn begin(
+        &mut self,
+        inside: Vec<u8>,
+        metadata: &Metadata,
+        known_as: Option<Fingerprint>,
+    ) -> Result<(), PackError> {
+        let head = head(inside, Kind::File { size: metadata.len() }, metadata);
+        self.archive.begin_catalogued(&head, known_as.as_ref()).map_err(gone)
+    }
 }
 
-/// Opens a regular file for reading, without waiting if it has become a pipe meanwhile.
+/// What something is that has no content to store.
+pub(crate) fn special(metadata: &Metadata) -> &'static str {
+    let kind = metadata.file_type();
+    match () {
+        () if kind.is_fifo() => "a named pipe",
+        () if kind.is_socket() => "a socket",
+        () => "a device",
+    }
+}
+
+/// Opens a file for reading, without waiting if it has become a pipe meanwhile.
 pub(crate) fn open(path: &Path) -> Result<(File, Metadata), PackError> {
-    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let flags = OFlags::NONBLOCK.bits() as i32;
     let file = File::options().read(true).custom_flags(flags).open(path).map_err(failed("open", path))?;
     let metadata = file.metadata().map_err(failed("read", path))?;
+    if !metadata.is_file() {
+        return Err(PackError::Replaced { path: path.to_owned() });
+    }
+    let metadata = settle(path, &file)?;
     Ok((file, metadata))
 }
 
-/// Copies exactly `size` bytes, and makes sure that there are no more.
-pub(crate) fn copy_exactly(
+/// What the system says of a file before it is read, when any later write will show.
+fn settle(path: &Path, file: &File) -> Result<Metadata, PackError> {
+    let settled = settled(file).map_err(failed("read", path))?;
+    settled.ok_or_else(|| PackError::Changes { path: path.to_owned() })
+}
+
+/// Reads a file until it did not change meanwhile, and gives what the system says of that state and what it may be
+/// remembered under.
+fn hold(
     path: &Path,
     file: &mut File,
-    size: u64,
-    buffer: &mut [u8],
+    buffer: &mut Vec<u8>,
+) -> Result<(Metadata, Option<Fingerprint>), PackError> {
+    for _ in 0..READS_MAX {
+        let before = settle(path, file)?;
+        let known_as = catalogued_as(&before);
+        buffer.clear();
+        // One more, so that growth shows.
+        file.take(before.len().min(HELD_MAX) + 1).read_to_end(buffer).map_err(failed("read", path))?;
+        let still = is_still(file, &before).map_err(failed("read", path))?;
+        if still && buffer.len() as u64 == before.len() {
+            return Ok((before, known_as));
+        }
+    }
+    Err(PackError::Changes { path: path.to_owned() })
+}
+
+/// Copies all of a file, and makes sure that it stays as it was `before`.
+pub(crate) fn copy_steadily(
+    path: &Path,
+    file: &mut File,
+    before: &Metadata,
     watcher: &impl Watcher,
     mut out: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), PackError> {
-    let changed = |grew| PackError::Changed { path: path.to_owned(), announced: size, grew };
-    let mut left = size;
+    let midway = |error| PackError::Midway(Box::new(error));
+    let refused = |error: io::Error| midway(failed("read", path)(error));
+    let changes = || midway(PackError::Changes { path: path.to_owned() });
+    let mut buffer = vec![0; BUFFER];
+    let mut left = before.len();
     loop {
-        let length = match file.read(buffer) {
+        let length = match file.read(&mut buffer) {
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(failed("read", path)(error)),
+            Err(error) => return Err(refused(error)),
         };
         match (length, left) {
-            (0, 0) => return Ok(()),
-            (0, _) => return Err(changed(false)),
-            (length, left) if length as u64 > left => return Err(changed(true)),
+            (0, 0) if is_still(file, before).map_err(refused)? => return Ok(()),
+            (0, _) => return Err(changes()),
+            (length, left) if length as u64 > left => return Err(changes()),
             _ => {}
         }
         left -= length as u64;
@@ -166,34 +275,21 @@ pub(crate) fn catalogued_as(metadata: &Metadata) -> Option<Fingerprint> {
     is_settled(metadata, SystemTime::now()).then(|| fingerprint(metadata))
 }
 
-fn file<W: Write>(
-    path: &Path,
-    inside: Vec<u8>,
-    archive: &mut ArchiveWriter<W>,
-    buffer: &mut [u8],
-    watcher: &impl Watcher,
-) -> Result<(), PackError> {
-    let (mut file, metadata) = open(path)?;
-    if !metadata.is_file() {
-        // It was one a moment ago.
-        watcher.skipped(path, "no regular file any more");
-        return Ok(());
-    }
-    let size = metadata.len();
-    let known_as = catalogued_as(&metadata);
-    let head = head(inside, Kind::File { size }, &metadata);
-    archive.begin_catalogued(&head, known_as.as_ref()).map_err(gone)?;
-    copy_exactly(path, &mut file, size, buffer, watcher, |bytes| archive.data(bytes))
-}
-
 fn head(path: Vec<u8>, kind: Kind, metadata: &Metadata) -> Head {
     let nanos = u32::try_from(metadata.mtime_nsec()).unwrap_or(0);
     Head { path, kind, mode: metadata.mode() & 0o7777, mtime: Mtime { seconds: metadata.mtime(), nanos } }
 }
 
-pub(crate) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PackError {
+pub(crate) fn failed<E: Into<io::Error>>(doing: &'static str, path: &Path) -> impl FnOnce(E) -> PackError {
     let path = path.to_owned();
-    move |error| PackError::File { doing, path, error }
+    move |error| {
+        let error = error.into();
+        // What nothing but a symlink, or a file in the place of a directory, is refused with.
+        match Errno::from_io_error(&error) {
+            Some(Errno::LOOP | Errno::NOTDIR) => PackError::Replaced { path },
+            _ => PackError::File { doing, path, error },
+        }
+    }
 }
 
 /// The only way in which writing to the daemon fails.

@@ -13,12 +13,11 @@ use chordage_node::archive::{ArchiveReader, Head, Kind, Mtime, ReadError};
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 
+use super::dirs::{DIR_FLAGS, Dirs, parent_and_name};
 use crate::unfinished::{Journal, Resumed};
 
 /// Bytes written at a time.
 const BUFFER: usize = 256 * 1024;
-/// A directory, and no symlink to one.
-const DIR_FLAGS: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// Set-user-id and set-group-id.
 const DANGEROUS_BITS: u32 = 0o6000;
 
@@ -79,11 +78,10 @@ pub(crate) fn unpack<R: Read>(
     resumed: Resumed,
     journal: Option<Journal>,
 ) -> Result<Unpacked, UnpackError> {
-    let root = rustix::fs::open(dir, DIR_FLAGS, Mode::empty()).map_err(|error| failed("open", b"", error))?;
+    let tree = Dirs::below(dir, false).map_err(|error| failed("open", b"", error))?;
     let mut archive = ArchiveReader::new(io::BufReader::with_capacity(BUFFER, source));
     let again = resumed.files > 0 || journal.is_some();
-    let mut unpacker =
-        Unpacker { root, parent: None, dirs: Vec::new(), buffer: vec![0; BUFFER], again, journal };
+    let mut unpacker = Unpacker { tree, dirs: Vec::new(), buffer: vec![0; BUFFER], again, journal };
     let mut done = Unpacked { files: resumed.files, bytes: resumed.bytes, ..Unpacked::default() };
     if resumed.files > 0 {
         done.single = Some(resumed.last);
@@ -126,9 +124,7 @@ pub(crate) fn unpack<R: Read>(
 }
 
 struct Unpacker {
-    root: OwnedFd,
-    /// The directory of the last entry, because the next one is usually in it too.
-    parent: Option<(Vec<u8>, OwnedFd)>,
+    tree: Dirs,
     /// Modes and times of directories come last: a read-only one could not be filled, and filling changes the time.
     dirs: Vec<Head>,
     buffer: Vec<u8>,
@@ -208,44 +204,14 @@ impl Unpacker {
 
     /// The open directory in which `path` lies, and its name there.
     fn place<'a>(&'a mut self, path: &'a [u8]) -> Result<(&'a OwnedFd, &'a [u8]), UnpackError> {
-        let (parent, name) = match path.iter().rposition(|byte| *byte == b'/') {
-            Some(slash) => (&path[..slash], &path[slash + 1..]),
-            None => (&b""[..], path),
-        };
-        if parent.is_empty() {
-            return Ok((&self.root, name));
-        }
-        if self.parent.as_ref().is_none_or(|(known, _)| known != parent) {
-            self.parent = Some((parent.to_vec(), self.open_dir(parent)?));
-        }
-        let (_, fd) = self.parent.as_ref().expect("it was just set");
-        Ok((fd, name))
-    }
-
-    /// Opens a directory one component at a time, from the last one if it leads there, never through a symlink.
-    fn open_dir(&self, path: &[u8]) -> Result<OwnedFd, UnpackError> {
-        let refused = |error| failed("enter", path, error);
-        let (mut fd, rest) = match &self.parent {
-            Some((known, fd)) if path.strip_prefix(&known[..]).is_some_and(|rest| rest.starts_with(b"/")) => {
-                (rustix::io::dup(fd).map_err(refused)?, &path[known.len() + 1..])
-            }
-            _ => (rustix::io::dup(&self.root).map_err(refused)?, path),
-        };
-        for name in rest.split(|byte| *byte == b'/') {
-            fd = rustix::fs::openat(&fd, name, DIR_FLAGS, Mode::empty()).map_err(refused)?;
-        }
-        Ok(fd)
+        self.tree.place(path).map_err(|error| failed("enter", parent_and_name(path).0, error))
     }
 
     /// Modes and times of all directories, the deepest first.
     fn finish_dirs(&mut self) -> Result<(), UnpackError> {
-        self.parent = None;
         while let Some(head) = self.dirs.pop() {
-            if head.path.is_empty() {
-                finish(&self.root, &head)?;
-            } else {
-                finish(&self.open_dir(&head.path)?, &head)?;
-            }
+            let dir = self.tree.dir(&head.path).map_err(|error| failed("enter", &head.path, error))?;
+            finish(dir, &head)?;
         }
         Ok(())
     }

@@ -1,16 +1,21 @@
 //! Everything in a directory, in the order in which it is packed: parents first, names in byte order.
 
-use std::ffi::OsString;
-use std::fs::{self, Metadata};
+use std::fs::{File, Metadata};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use chordage_node::archive::PATH_BYTES_MAX;
+use rustix::fs::{Dir, Mode, OFlags};
+use rustix::io::Errno;
+
 use super::datadir::is_data_dir;
+use super::dirs::Dirs;
 use super::pack::{PackError, failed};
 
 /// One thing in a tree.
 pub(crate) struct Item {
-    /// Where it is.
+    /// Where it is, for messages.
     pub(crate) path: PathBuf,
     /// The same, seen from the tree's root.
     pub(crate) inside: Vec<u8>,
@@ -20,44 +25,62 @@ pub(crate) struct Item {
     pub(crate) is_data_dir: bool,
 }
 
-/// Walks a tree. A stack of listings rather than recursion: trees can be deeper than thread stacks.
+/// Walks a tree. A stack of listings rather than recursion: trees can be deeper than thread stacks. An error is of one entry
+/// only, and the walk can go on behind it.
 pub(crate) struct Walk {
+    root: PathBuf,
+    dirs: Dirs,
     stack: Vec<Listing>,
 }
 
 struct Listing {
-    dir: PathBuf,
     inside: Vec<u8>,
     /// The next one is the last.
-    names: Vec<OsString>,
+    names: Vec<Vec<u8>>,
 }
 
 impl Walk {
     /// Of what is below `dir`, itself left out.
     pub(crate) fn below(dir: &Path) -> Result<Self, PackError> {
-        Ok(Walk { stack: vec![Listing { dir: dir.to_owned(), inside: Vec::new(), names: names(dir)? }] })
+        let dirs = Dirs::below(dir, true).map_err(failed("read directory", dir))?;
+        let names = names(dirs.root()).map_err(failed("read directory", dir))?;
+        Ok(Walk { root: dir.to_owned(), dirs, stack: vec![Listing { inside: Vec::new(), names }] })
+    }
+
+    /// The tree, for whoever reads what is listed.
+    pub(crate) fn dirs(&self) -> &Dirs {
+        &self.dirs
     }
 
     fn step(&mut self) -> Result<Option<Item>, PackError> {
-        let (path, inside) = loop {
-            let Some(Listing { dir, inside, names }) = self.stack.last_mut() else { return Ok(None) };
+        let inside = loop {
+            let Some(Listing { inside, names }) = self.stack.last_mut() else { return Ok(None) };
             match names.pop() {
                 Some(name) => {
                     let mut inside = inside.clone();
                     if !inside.is_empty() {
                         inside.push(b'/');
                     }
-                    inside.extend_from_slice(name.as_bytes());
-                    break (dir.join(name), inside);
+                    inside.extend_from_slice(&name);
+                    break inside;
                 }
                 None => drop(self.stack.pop()),
             }
         };
-        let metadata = fs::symlink_metadata(&path).map_err(failed("read", &path))?;
+        let path = shown(&self.root, &inside);
+        // In an archive there is a slash behind the name of a directory.
+        let fits = |slash: usize| match inside.len() + slash {
+            ..=PATH_BYTES_MAX => Ok(()),
+            bytes => Err(PackError::PathTooLong { path: path.clone(), bytes }),
+        };
+        fits(0)?;
+        let entry = open_entry(&mut self.dirs, &inside).map_err(failed("read", &path))?;
+        let metadata = File::from(entry).metadata().map_err(failed("read", &path))?;
         let is_data_dir = metadata.is_dir() && is_data_dir(&path);
         if metadata.is_dir() && !is_data_dir {
-            let names = names(&path)?;
-            self.stack.push(Listing { dir: path.clone(), inside: inside.clone(), names });
+            fits(1)?;
+            let names = self.dirs.dir(&inside).and_then(names).map_err(failed("read directory", &path))?;
+            self.stack.push(Listing { inside: inside.clone(), names });
         }
         Ok(Some(Item { path, inside, metadata, is_data_dir }))
     }
@@ -71,24 +94,33 @@ impl Iterator for Walk {
     }
 }
 
+/// Where the entry at `inside` is, for messages: nothing is opened by it.
+fn shown(root: &Path, inside: &[u8]) -> PathBuf {
+    root.join(std::ffi::OsStr::from_bytes(inside))
+}
+
+/// The entry itself, whatever it is, without access to its content.
+pub(crate) fn open_entry(dirs: &mut Dirs, inside: &[u8]) -> Result<OwnedFd, Errno> {
+    let (parent, name) = dirs.place(inside)?;
+    rustix::fs::openat(parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+}
+
 /// Names in a directory, the first of them at the end.
-fn names(dir: &Path) -> Result<Vec<OsString>, PackError> {
+fn names(dir: &OwnedFd) -> Result<Vec<Vec<u8>>, Errno> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(dir).map_err(failed("read directory", dir))? {
-        names.push(entry.map_err(failed("read directory", dir))?.file_name());
+    for entry in Dir::read_from(dir)? {
+        let name = entry?.file_name().to_bytes().to_vec();
+        if name != b"." && name != b".." {
+            names.push(name);
+        }
     }
-    names.sort_unstable_by(|a, b| b.as_bytes().cmp(a.as_bytes()));
+    names.sort_unstable_by(|a, b| b.cmp(a));
     Ok(names)
 }
 
 /// Bytes of content below `dir`, for a progress bar: what cannot be read is found when it is its turn.
 pub(crate) fn measure(dir: &Path) -> u64 {
-    let Ok(listing) = fs::read_dir(dir) else { return 0 };
-    let size = |entry: fs::DirEntry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() && is_data_dir(&entry.path()) => 0,
-        Ok(metadata) if metadata.is_dir() => measure(&entry.path()),
-        Ok(metadata) if metadata.is_file() => metadata.len(),
-        _ => 0,
-    };
-    listing.flatten().map(size).sum()
+    let Ok(walk) = Walk::below(dir) else { return 0 };
+    let items = walk.flatten().map(|item| item.metadata);
+    items.filter(Metadata::is_file).map(|metadata| metadata.len()).sum()
 }

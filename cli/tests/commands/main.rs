@@ -13,4 +13,5 @@ mod left_out;
 mod outputs;
 mod ring;
 mod round_trip;
+mod sources;
 mod upgrade;

@@ -153,23 +153,22 @@ fn what_cannot_be_stored_is_skipped_by_name() {
 }
 
 #[test]
-fn a_file_that_grows_while_it_is_read_is_named() {
-    /// Appends to a file as soon as its first bytes were read.
+fn a_large_file_that_changes_in_place_while_it_is_sent_is_named() {
+    /// Overwrites a file as soon as its first bytes were sent.
     struct Meddler(PathBuf);
     impl Watcher for Meddler {
         fn advance(&self, _bytes: u64) {
-            let mut file = File::options().append(true).open(&self.0).unwrap();
-            file.write_all(b"more").unwrap();
+            let file = File::options().write(true).open(&self.0).unwrap();
+            std::os::unix::fs::FileExt::write_all_at(&file, b"other", 0).unwrap();
         }
         fn skipped(&self, _path: &Path, _what: &'static str) {}
     }
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("log");
-    fs::write(&path, vec![1; 1000]).unwrap();
-    match pack(dir.path(), &mut Vec::new(), &Meddler(path.clone())) {
-        Err(PackError::Changed { path: named, announced: 1000, grew: true }) => assert_eq!(named, path),
-        other => panic!("{other:?}"),
-    }
+    let path = dir.path().join("image");
+    fs::write(&path, vec![1; 5 << 20]).unwrap();
+    let error = pack(dir.path(), &mut Vec::new(), &Meddler(path.clone())).unwrap_err();
+    assert_eq!(error.to_string(), format!("{path:?} changes while it is read"));
+    assert!(matches!(error, PackError::Midway(_)), "{error:?}");
 }
 
 #[test]
