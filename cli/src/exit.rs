@@ -25,6 +25,8 @@ pub(crate) enum ExitStatus {
     Deadline = 8,
     /// The data directory is locked or from a newer version, or a port is in use.
     InUse = 9,
+    /// What was asked for is done, but not for everything: some files could not be read.
+    Incomplete = 10,
     /// Ctrl-C or SIGTERM; the number that shells give to programs ended by SIGINT.
     Interrupted = 130,
 }
@@ -42,6 +44,7 @@ Exit codes:
     7  local file problem, also on the daemon's disk (missing, exists, unreadable, disk full)
     8  a deadline passed
     9  data directory locked or written by a newer version, or port in use
+   10  done, but not for everything: some files could not be read and were left out
   130  interrupted";
 
 impl From<ExitStatus> for std::process::ExitCode {

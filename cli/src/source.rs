@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use chordage_node::api::client::BodyFormat;
 use chordage_node::api::upload::UploadWriter;
@@ -17,6 +18,7 @@ use crate::input::Stdin;
 use crate::printer::Printer;
 use crate::tree::datadir;
 use crate::tree::pack::{self, Memory, PackError, Watcher};
+use crate::tree::selection::Selection;
 use crate::tree::walk;
 
 /// Bytes read at a time.
@@ -42,6 +44,8 @@ pub(crate) enum Source {
     },
     Dir {
         path: PathBuf,
+        /// What of it is stored.
+        selection: Arc<Selection>,
         /// Bytes of all files, if somebody wants to know.
         size: Option<u64>,
     },
@@ -67,8 +71,8 @@ impl From<PackError> for Failed {
 }
 
 impl Source {
-    /// What lies at `path`, or standard input for `-`.
-    pub(crate) fn find(path: &Path, printer: &Printer) -> Result<Self, CliError> {
+    /// What lies at `path`, or standard input for `-`; of a directory what is selected.
+    pub(crate) fn find(path: &Path, selection: &Arc<Selection>, printer: &Printer) -> Result<Self, CliError> {
         let nothing = |error: CliError| error.state("nothing was stored");
         if path == Path::new("-") {
             return Stdin::open().map(Source::Stdin);
@@ -83,8 +87,8 @@ impl Source {
         let path = path.to_owned();
         let kind = metadata.file_type();
         if kind.is_dir() {
-            let size = printer.shows_progress().then(|| walk::measure(&path));
-            Ok(Source::Dir { path, size })
+            let size = printer.shows_progress().then(|| walk::measure(&path, selection));
+            Ok(Source::Dir { path, selection: selection.clone(), size })
         } else if kind.is_file() {
             let (file, metadata) = pack::open(&path).map_err(|error| source_error(&error))?;
             Ok(Source::File { path, file, metadata, unchanged: false })
@@ -146,7 +150,9 @@ impl Source {
             Source::File { path, mut file, metadata, .. } => {
                 pack::copy_steadily(&path, &mut file, &metadata, watcher, |bytes| writer.write_all(bytes))?;
             }
-            Source::Dir { path, .. } => pack::pack(&path, writer, watcher, memory)?,
+            Source::Dir { path, selection, .. } => {
+                pack::pack(&path, &selection, writer, watcher, memory)?;
+            }
         }
         Ok(())
     }
@@ -229,15 +235,15 @@ fn copy(
 pub(crate) fn source_error(error: &PackError) -> CliError {
     let error = match error {
         PackError::Midway(error) => return source_error(error),
-        PackError::File { doing, path, error } => {
-            CliError::file(doing, path, error).hint("make it readable or leave it out, then put again")
-        }
+        PackError::File { doing, path, error } => CliError::file(doing, path, error).hint(
+            "make it readable, leave it out with --exclude, or store what can be read with --skip-unreadable",
+        ),
         PackError::Changes { .. } => CliError::new(ExitStatus::LocalFile, "changed", error)
-            .hint("put again when nothing writes to it, or put a snapshot"),
+            .hint("put again when nothing writes to it, put a snapshot, or leave it out with --exclude"),
         PackError::Replaced { .. } => CliError::new(ExitStatus::LocalFile, "changed", error)
             .hint("put again when nothing moves things there, or put a snapshot"),
         PackError::PathTooLong { .. } => CliError::new(ExitStatus::LocalFile, "path_too_long", error)
-            .hint("put a directory further down by itself"),
+            .hint("put a directory further down by itself, or leave it out with --exclude"),
         PackError::Gone => CliError::new(ExitStatus::NoDaemon, "connection_lost", error),
     };
     error.state(NOT_STORED)

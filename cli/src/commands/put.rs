@@ -1,8 +1,10 @@
 //! `chordage put`.
 
+mod report;
+
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chordage_node::api::client::{Client, ClientError};
 use chordage_node::api::types::{PutQuery, PutReport};
@@ -14,17 +16,20 @@ use tokio::sync::oneshot;
 
 use crate::args::GlobalArgs;
 use crate::connect;
-use crate::error::{CliError, quoted, redundancy, shell_word};
+use crate::error::{CliError, quoted, redundancy};
 use crate::exit::ExitStatus;
-use crate::human;
 use crate::interrupt::Interrupt;
-use crate::printer::{OUTPUT_CLOSED, Printer};
+use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::source::{Failed, NOT_STORED, Running, Source, source_error};
 use crate::tree::pack::{self, Memory, PackError, Watcher};
+use crate::tree::selection::{LeftOut, Selection};
 
 /// How often a put begins when a file that is too large to hold changes while it is read.
 const ATTEMPTS_MAX: u32 = 3;
+
+/// Entries that cannot be read and are named at once.
+const WARNINGS_MAX: u64 = 20;
 
 /// Code of the error that a second attempt cures.
 const FORGOTTEN: &str = "forgotten";
@@ -41,6 +46,7 @@ devices and data directories of daemons are left out with a warning.
 Examples:
   chordage put holiday.mp4
   chordage put ~/notes
+  chordage put ~ --exclude .cache/ --exclude '*.iso' --skip-unreadable
   chordage put --stdin-from-command pg_dump -Fc shop
   link=$(chordage put --quiet file)
   chordage put --redundancy 4/10 file     any 4 of 10 daemons can give it back
@@ -54,6 +60,19 @@ pub(crate) struct PutArgs {
     /// A shell's pipe (`CMD | chordage put -`) does not tell that CMD failed, and the part that it wrote would be stored.
     #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true, conflicts_with = "path")]
     stdin_from_command: Vec<OsString>,
+    /// Leave out of a directory what this pattern names, as in a .gitignore: *.o, /build, cache/, !keep.o
+    ///
+    /// May be given again. A pattern with a slash before its end is seen from PATH.
+    #[arg(long, value_name = "PATTERN", conflicts_with = "stdin_from_command")]
+    exclude: Vec<String>,
+    /// Leave out of a directory what the patterns in this file name, one to a line; # begins a comment
+    #[arg(long, value_name = "FILE", conflicts_with = "stdin_from_command")]
+    exclude_from: Vec<PathBuf>,
+    /// Leave out of a directory what cannot be read, name it, and end with exit code 10
+    ///
+    /// Without this, one such entry ends the put, and nothing is stored.
+    #[arg(long, conflicts_with = "stdin_from_command")]
+    skip_unreadable: bool,
     /// Make N shards of each chunk, of which any K are enough
     ///
     /// By default what the size of the network calls for; `chordage status` shows it.
@@ -80,7 +99,8 @@ pub(crate) async fn run(
 ) -> Result<ExitStatus, CliError> {
     let mut interrupt = Interrupt::listen()?;
     // What cannot be read is said before anybody is looked for who would take it.
-    let found = args.path.as_deref().map(|path| Source::find(path, printer)).transpose()?;
+    let mut selection = Arc::new(Selection::new(&args.exclude, &args.exclude_from, args.skip_unreadable)?);
+    let found = args.path.as_deref().map(|path| Source::find(path, &selection, printer)).transpose()?;
     let client = connect::client(global)?;
     let mut query = PutQuery {
         redundancy: args.redundancy.map(|redundancy| redundancy.to_string()),
@@ -106,13 +126,13 @@ pub(crate) async fn run(
     let again = source.can_be_read_again();
     let mut attempts = 1;
     let mut source = Some(source);
-    let report = loop {
+    let (report, left_out) = loop {
         let source = match source.take() {
             Some(source) => source,
-            None => Source::find(args.path.as_deref().unwrap_or(Path::new("-")), printer)?,
+            None => Source::find(args.path.as_deref().unwrap_or(Path::new("-")), &selection, printer)?,
         };
         match put(source, &client, query.clone(), printer, &mut interrupt).await {
-            Ok(report) => break report,
+            Ok(done) => break done,
             // What was sent once out of a pipe does not come again: a second attempt would store nothing, and say that all is
             // well.
             Err(Failure::Put(error)) if error.code == FORGOTTEN && !again => {
@@ -127,11 +147,18 @@ pub(crate) async fn run(
             {
                 attempts += 1;
             }
-            Err(Failure::Source(error)) => return Err(source_error(&error)),
+            Err(Failure::Source(error)) => {
+                let without =
+                    error.broken_off().is_some_and(|path| Arc::make_mut(&mut selection).give_up(path));
+                if !without {
+                    return Err(source_error(&error));
+                }
+                attempts = 1;
+            }
         }
     };
-    tell(&report, args.path.as_deref(), global, printer)?;
-    Ok(ExitStatus::Success)
+    report::tell(&report, &left_out, args.path.as_deref(), global, printer)?;
+    Ok(if left_out.unreadable > 0 { ExitStatus::Incomplete } else { ExitStatus::Success })
 }
 
 /// Why one attempt came to nothing.
@@ -148,14 +175,14 @@ impl From<CliError> for Failure {
     }
 }
 
-/// Puts it once.
+/// Puts it once. Returns also what of it was left out.
 async fn put(
     mut source: Source,
     client: &Client,
     mut query: PutQuery,
     printer: &Printer,
     interrupt: &mut Interrupt,
-) -> Result<PutReport, Failure> {
+) -> Result<(PutReport, LeftOut), Failure> {
     if let Source::File { metadata, unchanged, .. } = &mut source {
         let known = fingerprint(metadata);
         // Whatever this question fails for, the put fails for too, and says so.
@@ -169,7 +196,8 @@ async fn put(
     let (writer, body) = upload();
     let format = source.format();
     let (sent, mut outcome_of_source) = oneshot::channel();
-    let teller = Teller { printer: printer.clone(), progress: progress.clone() };
+    let left_out = Arc::<Mutex<LeftOut>>::default();
+    let teller = Teller { printer: printer.clone(), progress: progress.clone(), left_out: left_out.clone() };
     let memory = DaemonMemory { client: client.clone(), query: query.clone(), runtime: Handle::current() };
     // A thread of its own and not the runtime's: a read of standard input cannot be cancelled, and must not keep us.
     std::thread::spawn(move || send(source, writer, &teller, memory, sent));
@@ -183,11 +211,13 @@ async fn put(
     };
     progress.clear();
     // The source's own failure is the reason for whatever the connection says.
-    outcome.map_err(|error| match outcome_of_source.try_recv() {
+    let report = outcome.map_err(|error| match outcome_of_source.try_recv() {
         Ok(Err(Failed::Why(reason))) => Failure::Put(reason),
         Ok(Err(Failed::Source(reason))) => Failure::Source(reason),
         _ => stored_not(error).into(),
-    })
+    })?;
+    let left_out = std::mem::take(&mut *left_out.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok((report, left_out))
 }
 
 /// Asks the daemon, from the thread that reads files.
@@ -217,6 +247,7 @@ fn stored_not(error: ClientError) -> CliError {
 struct Teller {
     printer: Printer,
     progress: Progress,
+    left_out: Arc<Mutex<LeftOut>>,
 }
 
 impl Watcher for Teller {
@@ -226,6 +257,19 @@ impl Watcher for Teller {
 
     fn skipped(&self, path: &Path, what: &'static str) {
         self.progress.aside(|| self.printer.warn(format!("left out {}: it is {what}", quoted(path))));
+    }
+
+    fn unreadable(&self, path: &Path, error: &PackError) {
+        let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        left_out.unreadable(path);
+        // The others are counted at the end.
+        if left_out.unreadable <= WARNINGS_MAX {
+            self.progress.aside(|| self.printer.warn(format!("left out: {error}")));
+        }
+    }
+
+    fn excluded(&self, entries: u64) {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner).excluded += entries;
     }
 }
 
@@ -245,100 +289,4 @@ fn send(
         teller.progress.phase("waiting until it is on disk");
         let _ = writer.finish();
     }
-}
-
-fn tell(
-    report: &PutReport,
-    path: Option<&Path>,
-    global: &GlobalArgs,
-    printer: &Printer,
-) -> Result<(), CliError> {
-    let printed = if printer.is_json() { printer.json(report) } else { printer.line(&report.link) };
-    printed.map_err(|error| link_not_printed(&error, &report.link))?;
-    if printer.is_json() {
-        return Ok(());
-    }
-    let ratio = if report.bytes == 0 { 1.0 } else { report.stored_bytes as f64 / report.bytes as f64 };
-    printer.tell(format!(
-        "stored {} ({}) in {}: {}, {} at {}",
-        human::bytes(report.bytes),
-        human::count(report.files, "file", "files"),
-        human::count(report.chunks, "chunk", "chunks"),
-        match report.chunks - report.new_chunks.min(report.chunks) {
-            0 => "all new".to_owned(),
-            known => format!("{known} known already"),
-        },
-        human::seconds(report.seconds),
-        human::rate(report.bytes, report.seconds)
-    ));
-    if report.reused_bytes > 0 {
-        printer.tell(format!(
-            "{} of it were stored before and not sent again; {} had not changed and were not read",
-            human::bytes(report.reused_bytes),
-            human::count(report.unchanged_files, "file", "files"),
-        ));
-    }
-    printer.tell(format!(
-        "the network holds {} for it, {ratio:.2} times its size: any {} of {} shards give each chunk back, and at least {} \
-         are on disk",
-        human::bytes(report.stored_bytes),
-        report.k,
-        report.n,
-        report.acks_min
-    ));
-    if report.degraded {
-        printer.warn(format!(
-            "stored with less redundancy than it should have ({} of {}); put it again when more daemons live",
-            report.k, report.n
-        ));
-    }
-    if let Some(before) = &report.less_than_before {
-        printer.warn(format!(
-            "stored as {}/{}, and puts through this daemon got {before} before: it takes its network for smaller now. If it is \
-             not, put it again when `chordage status` shows that, or with --redundancy {before}",
-            report.k, report.n
-        ));
-    }
-    if report.only_here {
-        printer.warn(
-            "the only copy is on this machine, because the daemon is alone in its network: start others, then put it again",
-        );
-    }
-    let api =
-        global.api.as_ref().map(|api| format!(" --api {}", shell_word(Path::new(api)))).unwrap_or_default();
-    let output = shell_word(&free_name(path));
-    printer.tell(format!(
-        "get it back from any daemon of the network:\n  chordage get{api} {} -o {output}",
-        report.link
-    ));
-    Ok(())
-}
-
-/// Without its link nobody finds the object, so that here a reader who is gone is an error too.
-fn link_not_printed(error: &CliError, link: &str) -> CliError {
-    let message = match error.code.as_str() {
-        OUTPUT_CLOSED => "standard output was closed before the link was written to it",
-        _ => &error.message,
-    };
-    CliError::new(ExitStatus::LocalFile, "output", message)
-        .state(format!("the object is stored and kept, and its link is {link}"))
-        .hint("write the link down; `chordage forget LINK` lets go of the object")
-}
-
-/// A name like the source's that `get` may write to here.
-fn free_name(path: Option<&Path>) -> PathBuf {
-    let name = path.and_then(Path::file_name).filter(|name| *name != "-").unwrap_or_else(|| "copy".as_ref());
-    let numbered = (1..).map(|number| {
-        let mut candidate = name.to_os_string();
-        match number {
-            1 => {}
-            2 => candidate.push(".copy"),
-            number => candidate.push(format!(".copy{}", number - 1)),
-        }
-        PathBuf::from(candidate)
-    });
-    numbered
-        .take(100)
-        .find(|candidate| fs::symlink_metadata(candidate).is_err())
-        .unwrap_or_else(|| "copy".into())
 }

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use super::datadir;
 use super::dirs::Dirs;
+use super::selection::Selection;
 use super::steady::{is_still, settled};
 use super::walk::{Item, Walk, open_entry};
 
@@ -70,12 +71,37 @@ pub(crate) enum PackError {
     Gone,
 }
 
+impl PackError {
+    /// The entry that this is about, if nothing of it was sent.
+    fn path(&self) -> Option<&Path> {
+        match self {
+            PackError::File { path, .. }
+            | PackError::Changes { path }
+            | PackError::Replaced { path }
+            | PackError::PathTooLong { path, .. } => Some(path),
+            PackError::Midway(_) | PackError::Gone => None,
+        }
+    }
+
+    /// The file whose beginning was sent.
+    pub(crate) fn broken_off(&self) -> Option<&Path> {
+        match self {
+            PackError::Midway(error) => error.path(),
+            _ => None,
+        }
+    }
+}
+
 /// What happens on the way.
 pub(crate) trait Watcher {
     /// So many bytes of content were read.
     fn advance(&self, bytes: u64);
     /// Something was left out.
     fn skipped(&self, path: &Path, what: &'static str);
+    /// Something was left out because it cannot be read.
+    fn unreadable(&self, path: &Path, error: &PackError);
+    /// So many entries were left out because the user says so.
+    fn excluded(&self, entries: u64);
 }
 
 /// Tells which files need not be read.
@@ -84,14 +110,15 @@ pub(crate) trait Memory {
     fn unchanged(&mut self, files: &[Fingerprint]) -> Vec<bool>;
 }
 
-/// Writes everything below `dir`, itself included, to `out`.
+/// Writes what is selected below `dir`, and itself, to `out`.
 pub(crate) fn pack<W: Write>(
     dir: &Path,
+    selection: &Selection,
     out: W,
     watcher: &impl Watcher,
     memory: &mut impl Memory,
 ) -> Result<(), PackError> {
-    let mut walk = Walk::below(dir)?;
+    let mut walk = Walk::below(dir, selection)?;
     let dirs = walk.dirs().again().map_err(failed("read directory", dir))?;
     let root = rustix::io::fcntl_dupfd_cloexec(dirs.root(), 0).map_err(failed("read", dir))?;
     let metadata = File::from(root).metadata().map_err(failed("read", dir))?;
@@ -99,8 +126,20 @@ pub(crate) fn pack<W: Write>(
     packer.archive.begin(&head(Vec::new(), Kind::Dir, &metadata)).map_err(gone)?;
 
     loop {
-        let items = walk.by_ref().take(WINDOW).collect::<Result<Vec<Item>, PackError>>()?;
-        if items.is_empty() {
+        let mut items = Vec::new();
+        let mut ended = true;
+        for item in walk.by_ref().take(WINDOW) {
+            ended = false;
+            match item {
+                Ok(item) if selection.has_given_up(&item.path) => {
+                    let error = PackError::Changes { path: item.path.clone() };
+                    watcher.unreadable(&item.path, &error);
+                }
+                Ok(item) => items.push(item),
+                Err(error) => left_out(error, selection, watcher)?,
+            }
+        }
+        if ended {
             break;
         }
         let regular = items.iter().filter(|item| item.metadata.is_file());
@@ -110,10 +149,24 @@ pub(crate) fn pack<W: Write>(
         for item in items {
             let answer = if item.metadata.is_file() { answers.next() } else { None };
             let known = answer.filter(|(_, unchanged)| *unchanged).map(|(fingerprint, _)| fingerprint);
-            packer.entry(item, known)?;
+            if let Err(error) = packer.entry(item, known) {
+                left_out(error, selection, watcher)?;
+            }
         }
     }
+    watcher.excluded(walk.excluded());
     packer.archive.finish().and_then(|mut out| out.flush()).map_err(gone)
+}
+
+/// Leaves out what cannot be read, if the user wants that and nothing of it was sent.
+fn left_out(error: PackError, selection: &Selection, watcher: &impl Watcher) -> Result<(), PackError> {
+    match error.path().map(Path::to_owned) {
+        Some(path) if selection.skip_unreadable => {
+            watcher.unreadable(&path, &error);
+            Ok(())
+        }
+        _ => Err(error),
+    }
 }
 
 struct Packer<'a, W, T> {

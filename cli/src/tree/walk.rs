@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::datadir::is_data_dir;
 use super::dirs::Dirs;
 use super::pack::{PackError, failed};
+use super::selection::Selection;
 
 /// One thing in a tree.
 pub(crate) struct Item {
@@ -27,8 +28,10 @@ pub(crate) struct Item {
 
 /// Walks a tree. A stack of listings rather than recursion: trees can be deeper than thread stacks. An error is of one entry
 /// only, and the walk can go on behind it.
-pub(crate) struct Walk {
+pub(crate) struct Walk<'a> {
     root: PathBuf,
+    selection: &'a Selection,
+    excluded: u64,
     dirs: Dirs,
     stack: Vec<Listing>,
 }
@@ -39,12 +42,13 @@ struct Listing {
     names: Vec<Vec<u8>>,
 }
 
-impl Walk {
-    /// Of what is below `dir`, itself left out.
-    pub(crate) fn below(dir: &Path) -> Result<Self, PackError> {
+impl<'a> Walk<'a> {
+    /// Of what is selected below `dir`, itself left out.
+    pub(crate) fn below(dir: &Path, selection: &'a Selection) -> Result<Self, PackError> {
         let dirs = Dirs::below(dir, true).map_err(failed("read directory", dir))?;
         let names = names(dirs.root()).map_err(failed("read directory", dir))?;
-        Ok(Walk { root: dir.to_owned(), dirs, stack: vec![Listing { inside: Vec::new(), names }] })
+        let stack = vec![Listing { inside: Vec::new(), names }];
+        Ok(Walk { root: dir.to_owned(), selection, excluded: 0, dirs, stack })
     }
 
     /// The tree, for whoever reads what is listed.
@@ -52,41 +56,60 @@ impl Walk {
         &self.dirs
     }
 
+    /// Entries that patterns have left out so far.
+    pub(crate) fn excluded(&self) -> u64 {
+        self.excluded
+    }
+
     fn step(&mut self) -> Result<Option<Item>, PackError> {
-        let inside = loop {
-            let Some(Listing { inside, names }) = self.stack.last_mut() else { return Ok(None) };
-            match names.pop() {
-                Some(name) => {
-                    let mut inside = inside.clone();
-                    if !inside.is_empty() {
-                        inside.push(b'/');
-                    }
-                    inside.extend_from_slice(&name);
-                    break inside;
-                }
-                None => drop(self.stack.pop()),
+        while let Some(inside) = self.next_inside() {
+            let path = shown(&self.root, &inside);
+            // In an archive there is a slash behind the name of a directory.
+            let fits = |slash: usize| match inside.len() + slash {
+                ..=PATH_BYTES_MAX => Ok(()),
+                bytes => Err(PackError::PathTooLong { path: path.clone(), bytes }),
+            };
+            fits(0)?;
+            let entry = open_entry(&mut self.dirs, &inside).map_err(failed("read", &path))?;
+            let metadata = File::from(entry).metadata().map_err(failed("read", &path))?;
+            if metadata.is_dir() && self.selection.leaves_out(&inside, true) {
+                self.excluded += 1;
+                continue;
             }
-        };
-        let path = shown(&self.root, &inside);
-        // In an archive there is a slash behind the name of a directory.
-        let fits = |slash: usize| match inside.len() + slash {
-            ..=PATH_BYTES_MAX => Ok(()),
-            bytes => Err(PackError::PathTooLong { path: path.clone(), bytes }),
-        };
-        fits(0)?;
-        let entry = open_entry(&mut self.dirs, &inside).map_err(failed("read", &path))?;
-        let metadata = File::from(entry).metadata().map_err(failed("read", &path))?;
-        let is_data_dir = metadata.is_dir() && is_data_dir(&path);
-        if metadata.is_dir() && !is_data_dir {
-            fits(1)?;
-            let names = self.dirs.dir(&inside).and_then(names).map_err(failed("read directory", &path))?;
-            self.stack.push(Listing { inside: inside.clone(), names });
+            let is_data_dir = metadata.is_dir() && is_data_dir(&path);
+            if metadata.is_dir() && !is_data_dir {
+                fits(1)?;
+                let names =
+                    self.dirs.dir(&inside).and_then(names).map_err(failed("read directory", &path))?;
+                self.stack.push(Listing { inside: inside.clone(), names });
+            }
+            return Ok(Some(Item { path, inside, metadata, is_data_dir }));
         }
-        Ok(Some(Item { path, inside, metadata, is_data_dir }))
+        Ok(None)
+    }
+
+    /// Where the next entry is, of those that no pattern names whatever they are.
+    fn next_inside(&mut self) -> Option<Vec<u8>> {
+        loop {
+            let Listing { inside, names } = self.stack.last_mut()?;
+            let Some(name) = names.pop() else {
+                self.stack.pop();
+                continue;
+            };
+            let mut inside = inside.clone();
+            if !inside.is_empty() {
+                inside.push(b'/');
+            }
+            inside.extend_from_slice(&name);
+            if !self.selection.leaves_out(&inside, false) {
+                return Some(inside);
+            }
+            self.excluded += 1;
+        }
     }
 }
 
-impl Iterator for Walk {
+impl Iterator for Walk<'_> {
     type Item = Result<Item, PackError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -118,9 +141,9 @@ fn names(dir: &OwnedFd) -> Result<Vec<Vec<u8>>, Errno> {
     Ok(names)
 }
 
-/// Bytes of content below `dir`, for a progress bar: what cannot be read is found when it is its turn.
-pub(crate) fn measure(dir: &Path) -> u64 {
-    let Ok(walk) = Walk::below(dir) else { return 0 };
+/// Bytes of content that are selected below `dir`, for a progress bar: what cannot be read is found when it is its turn.
+pub(crate) fn measure(dir: &Path, selection: &Selection) -> u64 {
+    let Ok(walk) = Walk::below(dir, selection) else { return 0 };
     let items = walk.flatten().map(|item| item.metadata);
     items.filter(Metadata::is_file).map(|metadata| metadata.len()).sum()
 }

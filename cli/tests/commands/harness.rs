@@ -105,6 +105,15 @@ impl Run {
         Run::program(PROGRAM, args)
     }
 
+    /// The same for somebody whom the modes of files bind, which they do not with root.
+    pub(crate) fn bound_by_modes(args: &[&OsStr]) -> Self {
+        let lesser = ["--bounding-set", "-dac_override,-dac_read_search", PROGRAM].map(OsStr::new);
+        match rustix::process::geteuid().is_root() {
+            true => Run::program("setpriv", [&lesser, args].concat()),
+            false => Run::new(args),
+        }
+    }
+
     fn program<I: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = I>) -> Self {
         let args: Vec<OsString> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
         let mut command = Command::new(program);

@@ -1,16 +1,17 @@
 //! Files and directories that somebody changes while they are put.
 
-use std::fs::{self, File};
-use std::os::unix::fs::{FileExt, symlink};
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Output;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
-use rustix::fs::{CWD, RenameFlags};
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 
-use crate::harness::{Scene, eventually, noise};
+use crate::harness::{Run, Scene, eventually, noise};
 
 /// Larger than what is held in memory, so that its beginning is sent before its end is read.
 const STREAMED: usize = 5 << 20;
@@ -138,4 +139,78 @@ fn a_pipe_is_refused_at_once_unless_it_is_open_already() {
     scene.run(["put", "socket"]).fails(7, &["a socket", "nothing was stored"]);
     scene.run(["put", "/dev/zero"]).fails(7, &["a device", "chordage put - < /dev/zero"]);
     scene.run(["put", "--quiet", "/dev/fd/0"]).stdin(b"from a pipe").succeeds();
+}
+
+#[test]
+fn what_patterns_name_and_what_cannot_be_read_is_left_out_if_the_user_wants_it() {
+    let scene = Scene::with_daemons(1);
+    let tree = scene.path("tree");
+    for dir in ["src/deep", "build", "closed"] {
+        fs::create_dir_all(tree.join(dir)).unwrap();
+    }
+    for file in ["src/a.c", "src/a.o", "src/deep/b.o", "src/keep.o", "build/x", "secret", "closed/inside"] {
+        fs::write(tree.join(file), file).unwrap();
+    }
+    let close =
+        |name: &str, mode| fs::set_permissions(tree.join(name), Permissions::from_mode(mode)).unwrap();
+    close("secret", 0);
+    close("closed", 0);
+    let patterns = scene.file("patterns", b"# what is made\n*.o\n!keep.o\n");
+    let put = |more: &[&str]| {
+        let mut args = ["put", "--json", "--redundancy", "1/1"].map(OsStr::new).to_vec();
+        args.push(tree.as_os_str());
+        args.extend(more.iter().map(OsStr::new));
+        Run::bound_by_modes(&args).api(&scene.net.data_dir(0)).output()
+    };
+
+    let (_, refused) = texts(&put(&[]));
+    assert!(refused.contains("closed") && refused.contains("--skip-unreadable"), "{refused}");
+    let patterns = patterns.to_str().unwrap();
+    let output = put(&["--exclude", "/build", "--exclude-from", patterns, "--skip-unreadable"]);
+    let (report, said) = texts(&output);
+    assert_eq!(output.status.code(), Some(10), "{said}");
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!((&report["excluded"], &report["unreadable"]), (&3.into(), &2.into()), "{report}");
+    let named = report["unreadable_paths"].as_array().unwrap();
+    assert_eq!(
+        named,
+        &["closed", "secret"].map(|name| tree.join(name).to_str().unwrap().to_owned()),
+        "{report}"
+    );
+
+    // Nothing that has to be left out: an ordinary success.
+    let output = put(&["--exclude", "secret", "--exclude", "closed/", "--skip-unreadable"]);
+    assert_eq!(output.status.code(), Some(0), "{}", texts(&output).1);
+
+    let link = report["link"].as_str().unwrap();
+    let copy = scene.path("copy");
+    scene.run(["get", link, "-o"]).arg(&copy).succeeds();
+    let there = |name: &str| copy.join(name).exists();
+    assert!(there("src/a.c") && there("src/keep.o") && there("src/deep"));
+    for left_out in ["src/a.o", "src/deep/b.o", "build", "secret", "closed"] {
+        assert!(!there(left_out), "{left_out}");
+    }
+    close("closed", 0o700);
+    scene.run(["put", "--exclude", "a["]).arg(&tree).fails(2, &["a[", ".gitignore", "nothing was stored"]);
+    scene.run(["put", "--exclude-from", "absent"]).arg(&tree).fails(7, &["absent"]);
+}
+
+#[test]
+fn a_path_that_no_archive_can_hold_is_left_out_if_the_user_wants_it() {
+    let scene = Scene::with_daemons(1);
+    let tree = scene.path("tree");
+    fs::create_dir(&tree).unwrap();
+    fs::write(tree.join("file"), "content").unwrap();
+    let part = "d".repeat(200);
+    // Deeper than a path may be long, step by step.
+    let mut dir = rustix::fs::open(&tree, OFlags::DIRECTORY, Mode::empty()).unwrap();
+    for _ in 0..25 {
+        rustix::fs::mkdirat(&dir, &part, Mode::RWXU).unwrap();
+        dir = rustix::fs::openat(&dir, &part, OFlags::DIRECTORY, Mode::empty()).unwrap();
+    }
+    scene.run(["put"]).arg(&tree).fails(7, &["too long", "--exclude"]);
+    let output = scene.run(["put", "--json", "--redundancy", "1/1", "--skip-unreadable"]).arg(&tree).output();
+    assert_eq!(output.status.code(), Some(10), "{}", texts(&output).1);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["unreadable"], &report["files"]), (&1.into(), &1.into()), "{report}");
 }

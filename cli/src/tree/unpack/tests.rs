@@ -7,6 +7,7 @@ use chordage_node::api::Fingerprint;
 use chordage_node::archive::ArchiveWriter;
 
 use super::super::pack::{Memory, PackError, Watcher};
+use super::super::selection::Selection;
 use super::*;
 
 #[derive(Default)]
@@ -20,6 +21,8 @@ impl Watcher for Notes {
     fn skipped(&self, path: &Path, what: &'static str) {
         self.skipped.borrow_mut().push((path.to_owned(), what));
     }
+    fn unreadable(&self, _path: &Path, _error: &PackError) {}
+    fn excluded(&self, _entries: u64) {}
 }
 
 /// Knows no file.
@@ -32,7 +35,8 @@ impl Memory for Newcomer {
 }
 
 fn pack(dir: &Path, out: &mut Vec<u8>, watcher: &impl Watcher) -> Result<(), PackError> {
-    super::super::pack::pack(dir, out, watcher, &mut Newcomer)
+    let all = Selection::new(&[], &[], false).unwrap();
+    super::super::pack::pack(dir, &all, out, watcher, &mut Newcomer)
 }
 
 fn packed(dir: &Path) -> Vec<u8> {
@@ -162,6 +166,8 @@ fn a_large_file_that_changes_in_place_while_it_is_sent_is_named() {
             std::os::unix::fs::FileExt::write_all_at(&file, b"other", 0).unwrap();
         }
         fn skipped(&self, _path: &Path, _what: &'static str) {}
+        fn unreadable(&self, _path: &Path, _error: &PackError) {}
+        fn excluded(&self, _entries: u64) {}
     }
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("image");
