@@ -173,6 +173,7 @@ fn describe_repair(repair: &RepairStatus) -> String {
     for (count, what) in [
         (repair.degraded, "miss shards"),
         (repair.unreadable, "have too few shards to be read"),
+        (repair.not_known_yet, "not known yet to be whole"),
         (repair.homeless, "wait for a node that can take a shard"),
     ] {
         if count > 0 {

@@ -39,6 +39,33 @@ async fn redundancy_comes_back_and_a_second_blow_is_survived() {
     net.wait_whole(0, &link).await;
 }
 
+/// Surveys that not everybody had answered, or that nobody had made yet, were told as losses.
+#[tokio::test]
+async fn no_loss_is_told_where_all_is_well() {
+    let net = Net::with_settings(12, IMPATIENT).await;
+    for seed in [21, 22] {
+        net.put(0, "2/5", &net.random_file(&format!("file {seed}"), 2_000_000, seed)).await;
+    }
+    let mut before = Vec::new();
+    for node in net.net.living() {
+        before.push(net.net.status(node).await.unwrap().repair.rounds);
+    }
+    // Everybody has had its turn with every chunk after so many.
+    let rounds = async || {
+        let mut fewest = u64::MAX;
+        for (node, before) in net.net.living().into_iter().zip(&before) {
+            let repair = net.net.status(node).await.unwrap().repair;
+            assert_eq!((repair.degraded, repair.unreadable), (0, 0), "daemon {node}: {repair:?}");
+            // Each has surveyed all that it holds by then.
+            let done = repair.rounds.saturating_sub(*before);
+            assert!(done < 12 || repair.not_known_yet < repair.chunks.max(1), "daemon {node}: {repair:?}");
+            fewest = fewest.min(done);
+        }
+        if fewest >= 12 { Ok(()) } else { Err(format!("{fewest} rounds")) }
+    };
+    wait_until("twelve rounds of all", PATIENCE, rounds).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_restart_moves_nothing() {
     let settings = IMPATIENT.replace("lost_seconds = 3", "lost_seconds = 600");
