@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use chordage_node::api::client::{Client, ClientError};
 use chordage_node::api::types::{PutQuery, PutReport};
@@ -23,6 +24,8 @@ use crate::progress::Progress;
 use crate::source::{Failed, NOT_STORED, Running, Source};
 use crate::tree::pack::{self, Memory, Watcher};
 
+/// Bytes of a name under which something is listed.
+const NAME_MAX: usize = 255;
 /// Code of the error that a second attempt cures.
 const FORGOTTEN: &str = "forgotten";
 
@@ -59,6 +62,9 @@ pub(crate) struct PutArgs {
     /// When there are fewer live daemons than shards, store with what there is
     #[arg(long)]
     allow_degraded: bool,
+    /// Name under which `chordage keeps` lists it [default: that of the file, or stdin]
+    #[arg(long, value_name = "NAME", value_parser = listed_name)]
+    name: Option<String>,
     /// Read every file and pack all of it, whatever was stored before
     ///
     /// Without this, files that have not changed since they were put from here (by device, inode, size and times) are not read
@@ -81,6 +87,7 @@ pub(crate) async fn run(
         redundancy: args.redundancy.map(|redundancy| redundancy.to_string()),
         allow_degraded: args.allow_degraded,
         reread: args.reread,
+        name: Some(args.name.clone().unwrap_or_else(|| name_of(args.path.as_deref()))),
         ..PutQuery::default()
     };
     let (source, _leash) = match found {
@@ -253,6 +260,19 @@ fn tell(
         report.n,
         report.acks_min
     ));
+    if let Some(since) = report.kept_since {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let since = human::seconds(now.saturating_sub(since) as f64);
+        let names = if report.kept_as.is_empty() {
+            String::new()
+        } else {
+            format!(" as {}", human_names(&report.kept_as))
+        };
+        printer.tell(format!(
+            "already kept for {since}{names}: the same content is one object with one link, and one `chordage forget` lets \
+             go of it"
+        ));
+    }
     if report.degraded {
         printer.warn(format!(
             "stored with less redundancy than it should have ({} of {}); put it again when more daemons live",
@@ -290,6 +310,29 @@ fn link_not_printed(error: &CliError, link: &str) -> CliError {
     CliError::new(ExitStatus::LocalFile, "output", message)
         .state(format!("the object is stored and kept, and its link is {link}"))
         .hint("write the link down; `chordage forget LINK` lets go of the object")
+}
+
+/// The name under which a source is listed: its own, without where it lies.
+fn name_of(path: Option<&Path>) -> String {
+    let Some(path) = path.filter(|path| *path != Path::new("-")) else { return "stdin".to_owned() };
+    // Of `.` and `..` the name of what they stand for.
+    let whole = path.file_name().is_none().then(|| fs::canonicalize(path).ok()).flatten();
+    let name = whole.as_deref().unwrap_or(path).file_name().unwrap_or(path.as_os_str());
+    let name = name.to_string_lossy();
+    name[..name.floor_char_boundary(NAME_MAX)].to_owned()
+}
+
+/// A name as clap reads it.
+fn listed_name(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > NAME_MAX {
+        return Err(format!("it has {} bytes, and a name has 1 to {NAME_MAX}", text.len()));
+    }
+    Ok(text.to_owned())
+}
+
+/// Names for a message.
+pub(super) fn human_names(names: &[String]) -> String {
+    names.iter().map(|name| quoted(Path::new(name))).collect::<Vec<_>>().join(", ")
 }
 
 /// A name like the source's that `get` may write to here.

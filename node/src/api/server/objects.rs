@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json, Response};
+use chordage_storage::lease::NAME_MAX;
 use chordage_storage::{Fingerprint, Link, Redundancy};
 use serde::Deserialize;
 
@@ -35,6 +36,7 @@ use crate::put::{FILES_MAX, ObjectFormat, PutRequest};
         ("reread" = Option<bool>, Query, description = "Use nothing that was put before"),
         ("fingerprint" = Option<String>, Query, description = "Of a single file: 64 hexadecimal digits to catalog it under"),
         ("unchanged" = Option<bool>, Query, description = "The body is empty: the file of that fingerprint is unchanged"),
+        ("name" = Option<String>, Query, description = "Under which the daemon lists it; at most 255 bytes"),
         ("chordage-operation" = Option<String>, Header, description = "Id to ask `/v1/operations` for, chosen by the client")
     ),
     request_body(content_type = "application/octet-stream", description = "A file, or a tar archive"),
@@ -101,6 +103,10 @@ fn request_of(query: &PutQuery) -> Result<PutRequest, Problem> {
             Problem::bad_request("the fingerprint is not one", "give 64 hexadecimal digits")
         })?),
     };
+    let name = query.name.clone();
+    if name.as_ref().is_some_and(|name| name.is_empty() || name.len() > NAME_MAX) {
+        return Err(Problem::bad_request("the name is empty or too long", "give 1 to 255 bytes, or no name"));
+    }
     Ok(PutRequest {
         redundancy,
         allow_degraded: query.allow_degraded,
@@ -108,6 +114,7 @@ fn request_of(query: &PutQuery) -> Result<PutRequest, Problem> {
         fingerprint,
         unchanged: query.unchanged,
         retain_seconds: 0,
+        name,
     })
 }
 
