@@ -25,7 +25,7 @@ pub(crate) enum ExitStatus {
     Deadline = 8,
     /// The data directory is locked or from a newer version, or a port is in use.
     InUse = 9,
-    /// Ctrl-C or SIGTERM; the number that shells give to programs ended by SIGINT.
+    /// Ctrl-C, SIGTERM or SIGHUP; the number that shells give to programs ended by SIGINT.
     Interrupted = 130,
 }
 
