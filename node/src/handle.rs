@@ -247,6 +247,7 @@ impl NodeHandle {
         let state = match self.inner.transfer.driver.membership() {
             _ if self.inner.leaving.is_cancelled() => "leaving",
             Membership::Joining => "joining",
+            Membership::Joined if self.inner.repairer.drain_status().is_some() => "draining",
             Membership::Joined => "joined",
             Membership::Leaving => "leaving",
         };

@@ -78,6 +78,7 @@ fn describe(status: &Status) -> String {
         lines.insert(1, format!("problem    {problem}"));
     }
     lines.extend(damaged(status));
+    lines.extend(status.drain.iter().map(|drain| format!("draining   {}", super::drain::describe(drain))));
     lines.extend(status.found_at_start.iter().map(|found| format!("at start   {}", found.message)));
     if status.lost_log_lines > 0 {
         lines.push(format!(

@@ -81,7 +81,12 @@ fn it_leaves_when_its_terminal_goes_unless_it_is_to_survive_that() {
     let seen_as = || {
         let members = scene.run(["members", "--json"]).succeeds();
         let members: Value = serde_json::from_str(&members).unwrap();
-        members.as_array().unwrap().iter().find(|member| member["id"] == *id).map(|member| member["state"].clone())
+        members
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|member| member["id"] == *id)
+            .map(|member| member["state"].clone())
     };
     eventually("the other one sees it", || seen_as().is_some_and(|state| state == "alive"));
     signal(&child, Signal::HUP);

@@ -197,6 +197,12 @@ async fn a_drained_daemon_can_be_stopped_for_good() {
     let outcome = json_of(&net.run(3, ["drain", "--json"], [] as [&str; 0]).await);
     assert_eq!((&outcome["done"], &outcome["covered"]), (&true.into(), &held.into()), "{outcome}");
     assert_eq!(outcome["handed"], held, "{outcome}");
+    // What `drain` says, `status` says too.
+    let told =
+        async |command| String::from_utf8(net.run(3, [command], [] as [&str; 0]).await.stdout).unwrap();
+    let (status, drained) = (told("status").await, told("drain").await);
+    assert!(status.contains("state      draining") && status.contains(drained.trim()), "{status}\n{drained}");
+    assert!(drained.contains("can be stopped for good"), "{drained}");
     assert!(net.get(1, &link, "while it still serves").await == random_bytes(BYTES, 9));
     net.net.stop(&[3], PATIENCE).await.unwrap();
     net.wait_whole(0, &link).await;
@@ -212,6 +218,9 @@ async fn a_drained_daemon_can_be_stopped_for_good() {
     };
     let drain = wait_until("it finds no taker", PATIENCE, stuck).await.unwrap();
     assert!(!drain.done, "{drain:?}");
+    assert_eq!(net.net.status(5).await.unwrap().state, "draining");
+    let status = String::from_utf8(net.run(5, ["status"], [] as [&str; 0]).await.stdout).unwrap();
+    assert!(status.contains("draining   ") && status.contains("found no daemon that takes"), "{status}");
     assert!(net.get(5, &link, "nothing is lost").await == random_bytes(BYTES, 9));
 }
 

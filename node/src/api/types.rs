@@ -185,7 +185,7 @@ pub struct Status {
     pub version: String,
     /// Process id.
     pub pid: u32,
-    /// `joining`, `joined` or `leaving`; a client has joined when it has found the network.
+    /// `joining`, `joined`, `draining` (a member that takes no more shards: see `drain`) or `leaving`; a client has joined when it has found the network.
     pub state: String,
     /// `member`, or `client`: in nobody's tables, and it holds no shards.
     #[serde(default = "member")]
