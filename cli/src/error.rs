@@ -79,7 +79,7 @@ impl CliError {
         )
     }
 
-    /// Ctrl-C or SIGTERM.
+    /// Ctrl-C, SIGTERM or SIGHUP.
     pub(crate) fn interrupted(state: impl Display) -> Self {
         CliError::new(ExitStatus::Interrupted, "interrupted", "interrupted").state(state)
     }

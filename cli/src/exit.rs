@@ -27,7 +27,7 @@ pub(crate) enum ExitStatus {
     InUse = 9,
     /// What was asked for is done, but not for everything: some files could not be read.
     Incomplete = 10,
-    /// Ctrl-C or SIGTERM; the number that shells give to programs ended by SIGINT.
+    /// Ctrl-C, SIGTERM or SIGHUP; the number that shells give to programs ended by SIGINT.
     Interrupted = 130,
 }
 

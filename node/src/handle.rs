@@ -92,7 +92,10 @@ impl NodeHandle {
         let explanation = explained.await?;
         // The log says why the book cannot be read.
         let kept = self.inner.transfer.keeping.get(link.id()).await.ok().flatten();
-        let kept = kept.map(|kept| self.describe(kept));
+        let kept = match kept {
+            Some(kept) => self.describe(vec![kept]).await.pop(),
+            None => None,
+        };
         Ok(Explanation { kept, found_at_start: self.inner.found_at_start.clone(), ..explanation })
     }
 
@@ -106,16 +109,21 @@ impl NodeHandle {
             promise.rely_on(chunk.id, redundancy, redundancy.k());
         }
         let bytes = object.manifest().summary().bytes;
-        let promised = Promised { root: link.id(), bytes, stored_bytes: 0, put: false };
+        let promised = Promised { root: link.id(), bytes, stored_bytes: 0, put: false, name: None };
         promise.fulfil(transfer, promised).await.map_err(|error| Problem::from(&error))?;
         let kept = transfer.keeping.get(link.id()).await.map_err(ForgetError::Book);
         let kept = kept.and_then(|kept| kept.ok_or(ForgetError::NotKept));
-        Ok(self.describe(kept.map_err(|error| Problem::from(&error))?))
+        let mut described = self.describe(vec![kept.map_err(|error| Problem::from(&error))?]).await;
+        described.pop().ok_or_else(|| Problem::from(&ForgetError::NotKept))
     }
 
     /// Stops keeping an object.
     pub(crate) async fn forget(&self, link: &Link) -> Result<KeptObject, ForgetError> {
-        Ok(self.describe(self.inner.transfer.keeping.forget(link.id()).await?))
+        let keeping = &self.inner.transfer.keeping;
+        // Before they are forgotten with it.
+        let names = keeping.names(vec![link.id()]).await.map_err(ForgetError::Book)?.pop();
+        let forgotten = keeping.forget(link.id()).await?;
+        Ok(self.described(forgotten, names.unwrap_or_default()))
     }
 
     /// At most `most` kept objects behind `after`.
@@ -125,13 +133,22 @@ impl NodeHandle {
         most: usize,
     ) -> Result<Vec<KeptObject>, ForgetError> {
         let kept = self.inner.transfer.keeping.list(after, most).await.map_err(ForgetError::Book)?;
-        Ok(kept.into_iter().map(|kept| self.describe(kept)).collect())
+        Ok(self.describe(kept).await)
     }
 
-    fn describe(&self, kept: Kept) -> KeptObject {
+    /// With their names, as far as the book can be read.
+    async fn describe(&self, kept: Vec<Kept>) -> Vec<KeptObject> {
+        let roots = kept.iter().map(|kept| kept.root).collect();
+        let names = self.inner.transfer.keeping.names(roots).await.unwrap_or_default();
+        let names = names.into_iter().chain(std::iter::repeat(Vec::new()));
+        kept.into_iter().zip(names).map(|(kept, names)| self.described(kept, names)).collect()
+    }
+
+    fn described(&self, kept: Kept, names: Vec<String>) -> KeptObject {
         let (renewed, until) = self.inner.transfer.keeping.renewed(&kept);
         KeptObject {
             verify_link: Link::Verify { id: kept.root }.to_string(),
+            names,
             state: match kept.state {
                 KeptState::Kept if kept.root == RECOVERED => "recovered",
                 KeptState::Kept => "kept",
@@ -230,6 +247,7 @@ impl NodeHandle {
         let state = match self.inner.transfer.driver.membership() {
             _ if self.inner.leaving.is_cancelled() => "leaving",
             Membership::Joining => "joining",
+            Membership::Joined if self.inner.repairer.drain_status().is_some() => "draining",
             Membership::Joined => "joined",
             Membership::Leaving => "leaving",
         };

@@ -56,6 +56,35 @@ fn what_is_kept_is_unconfirmed_until_its_holders_keep_it_for_a_whole_lease() {
 }
 
 #[test]
+fn an_object_has_all_the_names_it_was_put_under_until_it_is_forgotten() {
+    let disk = Disk::new(1);
+    let keeps = Keeps::open_files(Box::new(disk.clone())).unwrap();
+    for (root, name, at) in [(1, "b", 1), (2, "other", 2), (1, "a", 3), (1, "b", 4)] {
+        keeps.keep(&one_kept(root), &[(chunk(1), 6)]).unwrap();
+        keeps.name(chunk(root), name, Moment(at)).unwrap();
+    }
+    drop(keeps);
+    disk.power_cycle();
+    let keeps = Keeps::open_files(Box::new(disk)).unwrap();
+    assert_eq!(keeps.names(chunk(1)).unwrap(), ["a", "b"], "the one it was put under last is last");
+    keeps.begin_forgetting(chunk(1)).unwrap().unwrap();
+    assert_eq!(keeps.names(chunk(1)).unwrap().len(), 2, "it is listed while holders are told");
+    keeps.told(chunk(1), Moment(1000)).unwrap();
+    assert_eq!(keeps.names(chunk(1)).unwrap(), [""; 0]);
+    assert_eq!(keeps.names(chunk(2)).unwrap(), ["other"]);
+    for number in 0..20 {
+        keeps.name(chunk(2), &format!("{number}{}", "ä".repeat(200)), Moment(10 + number)).unwrap();
+    }
+    let names = keeps.names(chunk(2)).unwrap();
+    assert!(names.len() == 16 && names[15].starts_with("19") && names[0].starts_with('4'), "{names:?}");
+    assert!(names.iter().all(|name| name.len() <= 255 && name.len() > 250), "{names:?}");
+    // What is kept again after it was forgotten has no names from before.
+    keeps.begin_forgetting(chunk(2)).unwrap().unwrap();
+    keeps.keep(&one_kept(2), &[(chunk(1), 6)]).unwrap();
+    assert_eq!(keeps.names(chunk(2)).unwrap(), [""; 0]);
+}
+
+#[test]
 fn what_a_writer_says_is_numbered_by_its_book_and_never_by_its_clock() {
     let disk = Disk::new(1);
     let keeps = Keeps::open_files(Box::new(disk.clone())).unwrap();

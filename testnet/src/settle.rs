@@ -86,7 +86,7 @@ impl Testnet {
     async fn settled(&self, index: usize, ids: &[Id]) -> Result<(), Unsettled> {
         let silent = |error| Unsettled::Silent { index, error };
         let status = self.status(index).await.map_err(silent)?;
-        if status.state != "joined" {
+        if status.state != "joined" && status.state != "draining" {
             return Err(Unsettled::NotJoined { index, state: status.state });
         }
         if self.is_client(index) {

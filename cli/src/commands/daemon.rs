@@ -42,7 +42,7 @@ const READY_PATIENCE: Duration = Duration::from_secs(1);
 /// Everything here can stand in config.toml in the data directory too; flags win.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Ctrl-C or SIGTERM makes it leave the network in good order; a second one ends it at once. Killing it loses nothing that it \
+Ctrl-C, SIGTERM, or the end of its terminal (SIGHUP; not under nohup) makes it leave the network in good order; a second one ends it at once. Killing it loses nothing that it \
 acknowledged.
 
 Examples:

@@ -63,12 +63,7 @@ pub(crate) async fn run(
         shown = shown.max(done);
         if last_change.elapsed() > STALL {
             progress.clear();
-            let message = format!(
-                "{} found no daemon that takes them: {} of {} have another holder",
-                human::count(drain.homeless, "shard has", "shards have"),
-                drain.covered,
-                drain.shards
-            );
+            let message = describe(&drain);
             return Err(CliError::new(ExitStatus::NotDurable, "homeless", message)
                 .state("the daemon goes on trying and goes on serving; nothing is lost as long as it runs")
                 .hint("start another daemon, or give others a larger --quota; then `chordage drain` again"));
@@ -80,11 +75,23 @@ pub(crate) async fn run(
     } else if !joined {
         printer.line("it holds nothing, and has not joined its network: nothing had to be handed over, and it can be stopped")?;
     } else {
-        printer.line(format!(
-            "{} have another holder; sent {} for it. The daemon can be stopped for good",
-            human::count(drain.covered, "shard", "shards"),
-            human::bytes(drain.sent_bytes)
-        ))?;
+        printer.line(describe(&drain))?;
     }
     Ok(ExitStatus::Success)
+}
+
+/// How far it is; `chordage status` says the same.
+pub(super) fn describe(drain: &DrainStatus) -> String {
+    let sent = human::bytes(drain.sent_bytes);
+    if drain.done {
+        let shards = human::count(drain.covered, "shard has", "shards have");
+        return format!("{shards} another holder; sent {sent} for it. The daemon can be stopped for good");
+    }
+    let shards = human::count(drain.shards, "shard", "shards");
+    let mut line = format!("{} of {shards} have another holder; sent {sent} for it", drain.covered);
+    if drain.homeless > 0 {
+        let homeless = human::count(drain.homeless, "shard", "shards");
+        line.push_str(&format!("; found no daemon that takes {homeless}, and tries again"));
+    }
+    line
 }

@@ -6,6 +6,7 @@ use chordage_node::api::client::{Client, ClientError};
 use clap::Args;
 use tokio::time::{Instant, sleep};
 
+use super::put::human_names;
 use crate::args::GlobalArgs;
 use crate::connect;
 use crate::error::CliError;
@@ -60,8 +61,13 @@ pub(crate) async fn run(
         printer.json(&forgotten)?;
     } else {
         printer.line(format!(
-            "forgotten: {}; its holders free what nobody else keeps",
-            human::bytes(forgotten.bytes)
+            "forgotten: {}{}; its holders free what nobody else keeps",
+            human::bytes(forgotten.bytes),
+            if forgotten.names.is_empty() {
+                String::new()
+            } else {
+                format!(", put as {}", human_names(&forgotten.names))
+            }
         ))?;
     }
     Ok(ExitStatus::Success)

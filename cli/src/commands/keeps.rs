@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use chordage_node::api::types::KeptObject;
 use clap::Args;
 
+use super::put::human_names;
 use crate::args::GlobalArgs;
 use crate::connect;
 use crate::error::CliError;
@@ -14,7 +15,7 @@ use crate::printer::Printer;
 
 /// List what the daemon keeps in the network
 ///
-/// With the verify link of each object, which names it and cannot read it.
+/// With the verify link of each object, which names it and cannot read it, and the names under which it was put from here.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -46,11 +47,12 @@ pub(crate) async fn run(
     for kept in &keeps {
         let state = if kept.state == "kept" { String::new() } else { format!("  {}", kept.state) };
         printer.line(format!(
-            "{}  {:>10}  renewed {} ago, held for {} without this daemon{state}",
+            "{}  {:>10}  renewed {} ago, held for {} without this daemon{state}{}",
             kept.verify_link,
             human::bytes(kept.bytes),
             ago(kept.renewed),
             human::seconds(kept.until.saturating_sub(now) as f64),
+            if kept.names.is_empty() { String::new() } else { format!("  {}", human_names(&kept.names)) },
         ))?;
     }
     printer.tell(format!("{} kept by this daemon", human::count(keeps.len() as u64, "object", "objects")));

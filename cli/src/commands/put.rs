@@ -3,6 +3,7 @@
 mod report;
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,6 +32,8 @@ const ATTEMPTS_MAX: u32 = 3;
 /// Entries that cannot be read and are named at once.
 const WARNINGS_MAX: u64 = 20;
 
+/// Bytes of a name under which something is listed.
+const NAME_MAX: usize = 255;
 /// Code of the error that a second attempt cures.
 const FORGOTTEN: &str = "forgotten";
 
@@ -81,6 +84,9 @@ pub(crate) struct PutArgs {
     /// When there are fewer live daemons than shards, store with what there is
     #[arg(long)]
     allow_degraded: bool,
+    /// Name under which `chordage keeps` lists it [default: that of the file, or stdin]
+    #[arg(long, value_name = "NAME", value_parser = listed_name)]
+    name: Option<String>,
     /// Read every file and pack all of it, whatever was stored before
     ///
     /// Without this, files that have not changed since they were put from here (by device, inode, size and times) are not read
@@ -106,6 +112,7 @@ pub(crate) async fn run(
         redundancy: args.redundancy.map(|redundancy| redundancy.to_string()),
         allow_degraded: args.allow_degraded,
         reread: args.reread,
+        name: Some(args.name.clone().unwrap_or_else(|| name_of(args.path.as_deref()))),
         ..PutQuery::default()
     };
     let (source, _leash) = match found {
@@ -289,4 +296,27 @@ fn send(
         teller.progress.phase("waiting until it is on disk");
         let _ = writer.finish();
     }
+}
+
+/// The name under which a source is listed: its own, without where it lies.
+fn name_of(path: Option<&Path>) -> String {
+    let Some(path) = path.filter(|path| *path != Path::new("-")) else { return "stdin".to_owned() };
+    // Of `.` and `..` the name of what they stand for.
+    let whole = path.file_name().is_none().then(|| fs::canonicalize(path).ok()).flatten();
+    let name = whole.as_deref().unwrap_or(path).file_name().unwrap_or(path.as_os_str());
+    let name = name.to_string_lossy();
+    name[..name.floor_char_boundary(NAME_MAX)].to_owned()
+}
+
+/// A name as clap reads it.
+fn listed_name(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > NAME_MAX {
+        return Err(format!("it has {} bytes, and a name has 1 to {NAME_MAX}", text.len()));
+    }
+    Ok(text.to_owned())
+}
+
+/// Names for a message.
+pub(super) fn human_names(names: &[String]) -> String {
+    names.iter().map(|name| quoted(Path::new(name))).collect::<Vec<_>>().join(", ")
 }

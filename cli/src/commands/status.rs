@@ -78,6 +78,7 @@ fn describe(status: &Status) -> String {
         lines.insert(1, format!("problem    {problem}"));
     }
     lines.extend(damaged(status));
+    lines.extend(status.drain.iter().map(|drain| format!("draining   {}", super::drain::describe(drain))));
     lines.extend(status.found_at_start.iter().map(|found| format!("at start   {}", found.message)));
     if status.lost_log_lines > 0 {
         lines.push(format!(
@@ -173,6 +174,7 @@ fn describe_repair(repair: &RepairStatus) -> String {
     for (count, what) in [
         (repair.degraded, "miss shards"),
         (repair.unreadable, "have too few shards to be read"),
+        (repair.not_known_yet, "not known yet to be whole"),
         (repair.homeless, "wait for a node that can take a shard"),
     ] {
         if count > 0 {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::{Run, Scene, end_of, eventually, signal};
+use crate::harness::{PROGRAM, Run, Scene, end_of, eventually, signal};
 
 #[test]
 fn it_says_what_is_in_its_way() {
@@ -58,6 +58,54 @@ fn it_leaves_on_sigterm_and_takes_its_endpoint_with_it() {
     let ready = String::from_utf8_lossy(&output.stdout);
     assert!(ready.starts_with("ready: ") && ready.contains("next: chordage "), "{ready}");
     assert!(!endpoint.exists() && !dir.path().join("api.sock").exists());
+}
+
+/// A terminal that was closed ended its daemon as a kill does.
+#[test]
+fn it_leaves_when_its_terminal_goes_unless_it_is_to_survive_that() {
+    let scene = Scene::with_daemons(1);
+    let address = scene.block_on(scene.net.status(0)).unwrap().listen.remove(0);
+    let network = scene.network();
+    let arguments = |dir: &Path| -> Vec<String> {
+        let dir = dir.to_str().unwrap();
+        ["daemon", "--network", &network, "--bootstrap", &address, "--listen", "/ip4/127.0.0.1/tcp/0"]
+            .into_iter()
+            .chain(["--data-dir", dir])
+            .map(str::to_owned)
+            .collect()
+    };
+    let dir = scene.path("leaves");
+    let child = Run::new(arguments(&dir)).start();
+    eventually("the daemon is ready", || dir.join("api").exists());
+    let id = status_of(&dir).unwrap()["id"].as_str().unwrap().to_owned();
+    let seen_as = || {
+        let members = scene.run(["members", "--json"]).succeeds();
+        let members: Value = serde_json::from_str(&members).unwrap();
+        members
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|member| member["id"] == *id)
+            .map(|member| member["state"].clone())
+    };
+    eventually("the other one sees it", || seen_as().is_some_and(|state| state == "alive"));
+    signal(&child, Signal::HUP);
+    // A shell and the kernel may both say so.
+    signal(&child, Signal::HUP);
+    let output = end_of(child, "a daemon whose terminal went");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!dir.join("api").exists() && !dir.join("api.sock").exists());
+    eventually("the other one has seen it leave", || seen_as().is_some_and(|state| state == "left"));
+
+    let dir = scene.path("survives");
+    let script = "trap '' HUP; exec \"$0\" \"$@\"";
+    let words = ["-c", script, PROGRAM].map(str::to_owned).into_iter().chain(arguments(&dir));
+    let child = Run::program("sh", words).start();
+    eventually("the daemon is ready", || dir.join("api").exists());
+    signal(&child, Signal::HUP);
+    Run::new(["status"]).api(&dir).succeeds();
+    signal(&child, Signal::TERM);
+    assert!(end_of(child, "a daemon told to leave").status.success());
 }
 
 #[test]

@@ -36,6 +36,40 @@ fn a_file_comes_back_through_every_door() {
     assert_eq!(scene.names().len(), 4);
 }
 
+/// The same content put under two names was one object without anybody being told, and a `forget` took both.
+#[test]
+fn what_is_kept_has_names_and_a_second_put_of_it_says_so() {
+    let scene = Scene::with_daemons(1);
+    let json = |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap();
+    let long = "ä".repeat(127);
+    for name in ["a", "copy of\na", &long] {
+        scene.file(name, b"the same");
+    }
+    let first = json(scene.run(["put", "--json", "a"]).succeeds());
+    assert!(first.get("kept_since").is_none(), "{first}");
+    let story = String::from_utf8(scene.run(["put", "copy of\na"]).output().stderr).unwrap();
+    assert!(story.contains("already kept for") && story.contains(" as \"a\""), "{story}");
+    scene.run(["put", &long]).succeeds();
+    let again = json(scene.run(["put", "--json", "a"]).succeeds());
+    assert!(again["kept_since"].is_number() && again["link"] == first["link"], "{again}");
+    assert_eq!(again["kept_as"], serde_json::json!(["a", "copy of\na", long]));
+
+    scene.run(["put", "-"]).stdin(b"piped").succeeds();
+    let dump = json(scene.run(["put", "--json", "-", "--name", "dump"]).stdin(b"piped too").succeeds());
+    let keeps = json(scene.run(["keeps", "--json"]).succeeds());
+    let names: Vec<String> = keeps.as_array().unwrap().iter().map(|kept| kept["names"].to_string()).collect();
+    assert!(names.contains(&"[\"stdin\"]".to_owned()) && names.contains(&"[\"dump\"]".to_owned()), "{keeps}");
+    let listed = scene.run(["keeps"]).succeeds();
+    assert!(listed.lines().count() == 3 && listed.contains(r#""copy of\na", "#), "{listed}");
+    scene.run(["put", "a", "--name", &"x".repeat(256)]).fails(2, &["--name", "255"]);
+
+    let link = first["link"].as_str().unwrap();
+    let said = scene.run(["forget", link]).succeeds();
+    assert!(said.contains(r#"put as "copy of\na", "#) && said.contains("\"a\""), "{said}");
+    let forgotten = json(scene.run(["forget", "--json", dump["link"].as_str().unwrap()]).succeeds());
+    assert_eq!(forgotten["names"], serde_json::json!(["dump"]));
+}
+
 #[test]
 fn json_is_one_object_with_stable_fields() {
     let scene = Scene::with_daemons(1);

@@ -39,6 +39,33 @@ async fn redundancy_comes_back_and_a_second_blow_is_survived() {
     net.wait_whole(0, &link).await;
 }
 
+/// Surveys that not everybody had answered, or that nobody had made yet, were told as losses.
+#[tokio::test]
+async fn no_loss_is_told_where_all_is_well() {
+    let net = Net::with_settings(12, IMPATIENT).await;
+    for seed in [21, 22] {
+        net.put(0, "2/5", &net.random_file(&format!("file {seed}"), 2_000_000, seed)).await;
+    }
+    let mut before = Vec::new();
+    for node in net.net.living() {
+        before.push(net.net.status(node).await.unwrap().repair.rounds);
+    }
+    // Everybody has had its turn with every chunk after so many.
+    let rounds = async || {
+        let mut fewest = u64::MAX;
+        for (node, before) in net.net.living().into_iter().zip(&before) {
+            let repair = net.net.status(node).await.unwrap().repair;
+            assert_eq!((repair.degraded, repair.unreadable), (0, 0), "daemon {node}: {repair:?}");
+            // Each has surveyed all that it holds by then.
+            let done = repair.rounds.saturating_sub(*before);
+            assert!(done < 12 || repair.not_known_yet < repair.chunks.max(1), "daemon {node}: {repair:?}");
+            fewest = fewest.min(done);
+        }
+        if fewest >= 12 { Ok(()) } else { Err(format!("{fewest} rounds")) }
+    };
+    wait_until("twelve rounds of all", PATIENCE, rounds).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_restart_moves_nothing() {
     let settings = IMPATIENT.replace("lost_seconds = 3", "lost_seconds = 600");
@@ -170,6 +197,12 @@ async fn a_drained_daemon_can_be_stopped_for_good() {
     let outcome = json_of(&net.run(3, ["drain", "--json"], [] as [&str; 0]).await);
     assert_eq!((&outcome["done"], &outcome["covered"]), (&true.into(), &held.into()), "{outcome}");
     assert_eq!(outcome["handed"], held, "{outcome}");
+    // What `drain` says, `status` says too.
+    let told =
+        async |command| String::from_utf8(net.run(3, [command], [] as [&str; 0]).await.stdout).unwrap();
+    let (status, drained) = (told("status").await, told("drain").await);
+    assert!(status.contains("state      draining") && status.contains(drained.trim()), "{status}\n{drained}");
+    assert!(drained.contains("can be stopped for good"), "{drained}");
     assert!(net.get(1, &link, "while it still serves").await == random_bytes(BYTES, 9));
     net.net.stop(&[3], PATIENCE).await.unwrap();
     net.wait_whole(0, &link).await;
@@ -185,6 +218,9 @@ async fn a_drained_daemon_can_be_stopped_for_good() {
     };
     let drain = wait_until("it finds no taker", PATIENCE, stuck).await.unwrap();
     assert!(!drain.done, "{drain:?}");
+    assert_eq!(net.net.status(5).await.unwrap().state, "draining");
+    let status = String::from_utf8(net.run(5, ["status"], [] as [&str; 0]).await.stdout).unwrap();
+    assert!(status.contains("draining   ") && status.contains("found no daemon that takes"), "{status}");
     assert!(net.get(5, &link, "nothing is lost").await == random_bytes(BYTES, 9));
 }
 

@@ -440,7 +440,7 @@ async fn wait_for_head(
     }
 }
 
-fn put_query(query: &PutQuery) -> [(&'static str, Option<String>); 5] {
+fn put_query(query: &PutQuery) -> [(&'static str, Option<String>); 6] {
     let flag = |given: bool| given.then(|| "true".to_owned());
     [
         ("redundancy", query.redundancy.clone()),
@@ -448,6 +448,7 @@ fn put_query(query: &PutQuery) -> [(&'static str, Option<String>); 5] {
         ("reread", flag(query.reread)),
         ("fingerprint", query.fingerprint.clone()),
         ("unchanged", flag(query.unchanged)),
+        ("name", query.name.clone()),
     ]
 }
 

@@ -37,6 +37,9 @@ pub struct PutQuery {
     /// For a single file: the body is empty, because the file of this fingerprint is unchanged.
     #[serde(default)]
     pub unchanged: bool,
+    /// Name under which the daemon lists it; at most 255 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// What a finished put did. Answer of `POST /v1/objects`.
@@ -82,6 +85,13 @@ pub struct PutReport {
     /// True when the daemon is alone in its network: all there is of the object is on its own machine.
     #[serde(default)]
     pub only_here: bool,
+    /// Present when the daemon kept the object already, because the same content was put or kept before: since when, in
+    /// seconds since 1970. It is one object, which is forgotten once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_since: Option<u64>,
+    /// The names under which it was put before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept_as: Vec<String>,
     /// Wall time from the first byte to the last acknowledgement.
     pub seconds: f64,
 }
@@ -175,7 +185,7 @@ pub struct Status {
     pub version: String,
     /// Process id.
     pub pid: u32,
-    /// `joining`, `joined` or `leaving`; a client has joined when it has found the network.
+    /// `joining`, `joined`, `draining` (a member that takes no more shards: see `drain`) or `leaving`; a client has joined when it has found the network.
     pub state: String,
     /// `member`, or `client`: in nobody's tables, and it holds no shards.
     #[serde(default = "member")]

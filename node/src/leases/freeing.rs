@@ -23,6 +23,8 @@ const FLUSH_EVERY: Duration = Duration::from_secs(60);
 const ADOPT_BATCH: usize = 512;
 /// How often everything held is looked through for what nobody claims.
 const ADOPT_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often the log says what was freed at most: whoever forgets a thousand objects wants no thousand lines.
+const SAY_EVERY: Duration = Duration::from_secs(60);
 /// After a step that failed.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
 
@@ -59,9 +61,28 @@ impl Freeing {
     }
 }
 
+/// What the log has said.
+#[derive(Default)]
+struct Said {
+    shards: u64,
+    at: Option<Instant>,
+}
+
+impl Said {
+    /// Whether to say at `now` that so many `shards` were freed since the start.
+    fn is_due(&mut self, shards: u64, now: Instant) -> bool {
+        let due = shards > self.shards && self.at.is_none_or(|at| now.duration_since(at) >= SAY_EVERY);
+        if due {
+            *self = Said { shards, at: Some(now) };
+        }
+        due
+    }
+}
+
 /// Frees, for ever.
 pub(super) async fn run(store: &Store) {
     let mut flushed = Instant::now();
+    let mut said = Said::default();
     // The last run may have ended before it gave back what it had freed.
     let mut freed_any = true;
     loop {
@@ -82,11 +103,12 @@ pub(super) async fn run(store: &Store) {
             sleep(PAUSE).await;
             continue;
         }
+        let (shards, bytes) = store.freeing().freed();
+        if said.is_due(shards, Instant::now()) {
+            tracing::info!(shards, bytes, "freed what nobody claims any more (since the start)");
+        }
         if std::mem::take(&mut freed_any) {
-            let (shards, bytes) = store.freeing().freed();
-            if shards > 0 {
-                tracing::info!(shards, bytes, "freed what nobody claims any more (since the start)");
-            }
+            tracing::debug!(shards, bytes, "a pass has freed what nobody claims any more (since the start)");
             // What deletions could not give back to the file system.
             while store.compact().await {
                 sleep(PAUSE).await;
@@ -142,5 +164,19 @@ pub(super) async fn adopt(store: &Store) {
             );
         }
         sleep(ADOPT_EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_forgets_are_one_line_and_the_last_one_is_told_too() {
+        let (mut said, start) = (Said::default(), Instant::now());
+        let lines = (1..=1000).filter(|n| said.is_due(*n, start + Duration::from_millis(*n))).count();
+        assert_eq!(lines, 1);
+        assert!(said.is_due(1000, start + SAY_EVERY * 2));
+        assert!(!said.is_due(1000, start + SAY_EVERY * 4), "nothing was freed since");
     }
 }

@@ -225,6 +225,11 @@ impl Keeping {
         self.book(move |book| book.list(after, most.min(PAGE))).await
     }
 
+    /// The names under which each object was put.
+    pub(crate) async fn names(&self, roots: Vec<ChunkId>) -> std::io::Result<Vec<Vec<String>>> {
+        self.book(move |book| roots.into_iter().map(|root| book.names(root)).collect()).await
+    }
+
     /// Stops keeping an object. Its chunks are dropped in the background, as far as nothing else needs them.
     pub(crate) async fn forget(&self, root: ChunkId) -> Result<Kept, ForgetError> {
         let kept = self.get(root).await.map_err(ForgetError::Book)?.ok_or(ForgetError::NotKept)?;

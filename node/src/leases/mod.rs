@@ -35,7 +35,7 @@ pub(crate) use self::background::start;
 pub(crate) use self::freeing::Freeing;
 pub(crate) use self::held::{Claimed, Freed, HeldLeases, Put};
 pub(crate) use self::keeping::{ForgetError, Keeping};
-pub(crate) use self::promise::{KeepError, Promise, Promised};
+pub(crate) use self::promise::{KeepError, KeptBefore, Promise, Promised};
 pub use self::settings::LeaseConfig;
 
 /// Who wants a shard kept, as whoever brings it says. With nobody's claim it is kept until its writer has had time to

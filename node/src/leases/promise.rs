@@ -46,12 +46,21 @@ struct Part {
 }
 
 /// What an object is, for the book.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Promised {
     pub(crate) root: ChunkId,
     pub(crate) bytes: u64,
     pub(crate) stored_bytes: u64,
     pub(crate) put: bool,
+    /// For its user, who sees it in the list of what is kept.
+    pub(crate) name: Option<String>,
+}
+
+/// What the book had of an object that was kept already.
+#[derive(Clone, Debug)]
+pub(crate) struct KeptBefore {
+    pub(crate) since: Moment,
+    pub(crate) names: Vec<String>,
 }
 
 /// As long as it is there, none of its chunks is dropped by this daemon, whatever else is forgotten meanwhile.
@@ -114,8 +123,12 @@ impl Promise {
     }
 
     /// Claims at their holders those chunks that were there before, enters the object into the book, and asks the holders to
-    /// keep it for a whole lease from then on. After this it is kept until it is forgotten.
-    pub(crate) async fn fulfil(&self, transfer: &Transfer, object: Promised) -> Result<(), KeepError> {
+    /// keep it for a whole lease from then on. After this it is kept until it is forgotten. Says whether it was kept already.
+    pub(crate) async fn fulfil(
+        &self,
+        transfer: &Transfer,
+        object: Promised,
+    ) -> Result<Option<KeptBefore>, KeepError> {
         let parts = self.parts().clone();
         let all: Vec<(ChunkId, u8)> =
             parts.iter().map(|(chunk, part)| (*chunk, part.redundancy.n())).collect();
@@ -128,7 +141,7 @@ impl Promise {
         let claimed = claim(transfer, self.keeping.claim_until_finished(), &open, true).await;
         let claimed = claimed.ok_or(KeepError::NobodyToAsk)?;
         check(transfer, &claimed, |chunk| parts.get(chunk).map_or(0, |part| part.unclaimed))?;
-        let Promised { root, bytes, stored_bytes, put } = object;
+        let Promised { root, bytes, stored_bytes, put, name } = object;
         let kept = Kept {
             root,
             state: KeptState::Kept,
@@ -143,18 +156,26 @@ impl Promise {
         };
         let entered = all.clone();
         let enter = move |book: &Keeps| {
-            let was_kept = book.get(root)?.is_some_and(|before| before.state == KeptState::Kept);
-            book.keep(&kept, &entered).map(|()| was_kept)
+            let before = book.get(root)?.filter(|before| before.state == KeptState::Kept);
+            let before = match before {
+                Some(kept) => Some(KeptBefore { since: kept.since, names: book.names(root)? }),
+                None => None,
+            };
+            book.keep(&kept, &entered)?;
+            if let Some(name) = name {
+                book.name(root, &name, kept.since)?;
+            }
+            Ok(before)
         };
-        let was_kept = self.keeping.book(enter).await.map_err(KeepError::Book)?;
-        let Some(held) = confirm(transfer, root, self.retain_seconds, &all).await else { return Ok(()) };
+        let before = self.keeping.book(enter).await.map_err(KeepError::Book)?;
+        let Some(held) = confirm(transfer, root, self.retain_seconds, &all).await else { return Ok(before) };
         // This machine may have slept for so long that holders have given up what was sent first.
         let there = check(transfer, &held, |chunk| parts.get(chunk).map_or(0, |part| part.redundancy.k()));
-        if there.is_err() && !was_kept {
+        if there.is_err() && before.is_none() {
             self.keeping.book(move |book| book.begin_forgetting(root)).await.map_err(KeepError::Book)?;
             self.keeping.to_forget().notify_one();
         }
-        there
+        there.map(|()| before)
     }
 }
 

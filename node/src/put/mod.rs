@@ -29,7 +29,7 @@ pub(crate) use self::unchanged::FILES_MAX;
 pub(crate) use self::usual::Usual;
 use crate::api::types::PutReport;
 use crate::driver::FindError;
-use crate::leases::{KeepError, Promise, Promised};
+use crate::leases::{KeepError, KeptBefore, Promise, Promised};
 use crate::shards::Refusal;
 use crate::transfer::Transfer;
 use crate::twin::Twin;
@@ -47,7 +47,7 @@ pub enum ObjectFormat {
 }
 
 /// How to store.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct PutRequest {
     /// By default what the size of the network calls for.
     pub redundancy: Option<Redundancy>,
@@ -61,6 +61,8 @@ pub struct PutRequest {
     pub unchanged: bool,
     /// For so long from now nobody can drop it, not even this daemon.
     pub retain_seconds: u32,
+    /// Under which it is listed among what this daemon keeps; nobody else is told.
+    pub name: Option<String>,
 }
 
 /// Why a put failed. There is no link; chunks that were stored are found again by the next attempt.
@@ -149,7 +151,7 @@ fn why(refusal: &Option<Refusal>) -> String {
 }
 
 /// Redundancy to use, and whether it is less than what was wanted.
-fn choose(request: PutRequest, nodes: usize, exact: bool) -> Result<(Redundancy, bool), PutError> {
+fn choose(request: &PutRequest, nodes: usize, exact: bool) -> Result<(Redundancy, bool), PutError> {
     let wanted = request.redundancy.unwrap_or_else(|| Redundancy::for_network(nodes));
     // An estimate is no reason to refuse; then the holders decide.
     if !exact || usize::from(wanted.n()) <= nodes {
@@ -176,7 +178,7 @@ struct Choice {
 }
 
 /// How a put would store now.
-async fn redundancy(transfer: &Transfer, request: PutRequest) -> Result<Choice, PutError> {
+async fn redundancy(transfer: &Transfer, request: &PutRequest) -> Result<Choice, PutError> {
     let joined = transfer.driver.joined_unless_problem(JOIN_PATIENCE).await;
     if let Some(twin) = transfer.driver.cut_off_by() {
         return Err(PutError::Twin(twin.message()));
@@ -197,12 +199,16 @@ pub(crate) async fn unchanged(
     fingerprints: Vec<Fingerprint>,
     request: PutRequest,
 ) -> Result<Vec<bool>, PutError> {
-    let Choice { redundancy, .. } = redundancy(transfer, request).await?;
+    let Choice { redundancy, .. } = redundancy(transfer, &request).await?;
     Ok(unchanged::unchanged(transfer, redundancy, fingerprints).await)
 }
 
 /// Claims what was stored before, and writes down that the object is kept.
-async fn keep(transfer: &Transfer, promise: &Promise, object: Promised) -> Result<(), PutError> {
+async fn keep(
+    transfer: &Transfer,
+    promise: &Promise,
+    object: Promised,
+) -> Result<Option<KeptBefore>, PutError> {
     promise.fulfil(transfer, object).await.map_err(|error| {
         tracing::debug!(%error, "a put relied on what is not there");
         match error {
@@ -220,7 +226,7 @@ pub(crate) async fn put(
     format: ObjectFormat,
     request: PutRequest,
 ) -> Result<PutReport, PutError> {
-    let choice = redundancy(&transfer, request).await?;
+    let choice = redundancy(&transfer, &request).await?;
     let promise = Arc::new(transfer.keeping.promise(request.retain_seconds));
     let held = promise.clone();
     let storing = store(transfer.clone(), promise, secret, body, format, request, choice);
@@ -253,17 +259,18 @@ async fn store(
         recorder,
         cancelled,
     );
+    let (name, asked) = (request.name.clone(), request.redundancy);
     let work = move || ingest(sink, &secret, body, format, request);
     let Ingested { written, unchanged_files, unchanged_bytes } =
         tokio::task::spawn_blocking(work).await.map_err(|_| PutError::Interrupted)??;
     let Written { link, summary, reused_bytes, sink, .. } = written;
     let placed = sink.into_placements().wait().await?;
-    let kept =
-        Promised { root: link.id(), bytes: summary.bytes, stored_bytes: placed.stored_bytes, put: true };
-    keep(&transfer, &promise, kept).await?;
+    let (bytes, stored_bytes) = (summary.bytes, placed.stored_bytes);
+    let kept = Promised { root: link.id(), bytes, stored_bytes, put: true, name };
+    let kept_before = keep(&transfer, &promise, kept).await?;
     // So that the next put knows of this one.
     let _ = recorded.await;
-    let before = match request.redundancy {
+    let before = match asked {
         Some(_) => None,
         None => {
             let usual = transfer.usual.clone();
@@ -288,6 +295,8 @@ async fn store(
         degraded: degraded || placed.acks_min < redundancy.write_quorum(),
         less_than_before: before.map(|before| before.to_string()),
         only_here: alone,
+        kept_since: kept_before.as_ref().map(|kept| kept.since.0 / 1000),
+        kept_as: kept_before.map(|kept| kept.names).unwrap_or_default(),
         seconds: started.elapsed().as_secs_f64(),
     })
 }

@@ -189,7 +189,8 @@ fn explain(
     let (need, when) = match assess(&record, now, &inner.patience) {
         Need::Nothing => ("nothing", None),
         Need::Wait(until) => ("wait", Some(until.since(now).as_secs_f64())),
-        Need::Unreadable => ("unreadable", None),
+        // Not `Unknown`: it has just been surveyed.
+        Need::Unreadable | Need::Unknown => ("unreadable", None),
         Need::Repair { lane: Lane::Urgent, .. } => ("repair_urgent", None),
         Need::Repair { lane: Lane::Normal, .. } => ("repair", None),
         Need::Repair { lane: Lane::Restore, .. } => ("restore", None),

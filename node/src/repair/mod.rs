@@ -16,6 +16,7 @@ mod audit;
 mod drain;
 mod explain;
 mod inherit;
+mod looks;
 mod news;
 mod rebuild;
 mod rounds;
@@ -38,6 +39,7 @@ use chordage_storage::repair::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use self::looks::Looks;
 pub use self::settings::RepairConfig;
 use self::stats::Stats;
 pub(crate) use self::window::Arcs;
@@ -88,6 +90,8 @@ struct State {
     neighbours: BTreeSet<Holder>,
     /// What audits have taught about others.
     standings: Standings,
+    /// What is known of losses.
+    looks: Looks,
     stats: Stats,
 }
 
@@ -125,6 +129,7 @@ impl Repairer {
                     gone: BTreeMap::new(),
                     neighbours: BTreeSet::new(),
                     standings: Standings::default(),
+                    looks: Looks::default(),
                     stats: Stats::default(),
                 }),
                 queued: Notify::new(),
@@ -160,6 +165,7 @@ impl Repairer {
             chunks: stats.last_round.chunks,
             degraded: stats.last_round.degraded,
             unreadable: stats.last_round.unreadable,
+            not_known_yet: stats.last_round.not_known_yet,
             homeless: stats.last_round.homeless,
             rounds: stats.rounds,
             queued: queue.len() as u64,

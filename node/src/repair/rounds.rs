@@ -117,6 +117,7 @@ async fn batch(
     let mut changes: BTreeMap<ChunkId, Option<ChunkRecord>> = BTreeMap::new();
     // Chunks of which nothing is held any more are none of our business.
     changes.extend(records.keys().filter(|id| chunks.binary_search(id).is_err()).map(|id| (*id, None)));
+    changes.keys().for_each(|id| inner.state().looks.forget(id));
     for (chunk, descriptor) in
         unknown.iter().zip(inner.transfer.store.descriptors(unknown.clone()).await.ok()?)
     {
@@ -135,10 +136,11 @@ async fn batch(
         tally.chunks += 1;
         let window = arcs.window(&inner.transfer, chunk, record.redundancy()).await?;
         let rank = rank(&inner.transfer, &record, &window, &gone);
-        if rank == 0 || round % SELDOM == rank % SELDOM {
+        let doubts = inner.state().looks.doubts(&chunk);
+        if rank == 0 || doubts || round % SELDOM == rank % SELDOM {
             due.insert(chunk, Watched { record, window });
         } else {
-            count(tally, &assess(&record, now(), &inner.patience));
+            count(inner, chunk, tally, &assess(&record, now(), &inner.patience));
         }
     }
     survey(inner, &mut due, &gone).await;
@@ -184,8 +186,19 @@ async fn survey(inner: &Inner, due: &mut BTreeMap<ChunkId, Watched>, gone: &BTre
     }
     let now = now();
     for (chunk, watched) in due.iter_mut() {
-        let answers: Vec<Answer> =
-            answers.remove(chunk).unwrap_or_default().into_iter().map(|(_, answer)| answer).collect();
+        let answers = answers.remove(chunk).unwrap_or_default();
+        let whole = shown(&answers).count_ones() >= u32::from(watched.record.redundancy().n());
+        let answers: Vec<Answer> = answers.into_iter().map(|(_, answer)| answer).collect();
+        let mut state = inner.state();
+        // What is said by those who are not believed counts for nothing, and is not waited for either.
+        let heard = |peer: &Peer| {
+            let holder = holder(peer);
+            let said = answers.iter().any(|answer| answer.holder == holder && answer.held.is_some());
+            said || state.standings.distrusts(holder, now)
+        };
+        let answered = watched.window.iter().all(heard);
+        state.looks.note(*chunk, whole, answered);
+        drop(state);
         watched.record.observe(now, &answers, |holder| gone.get(&holder).copied());
     }
 }
@@ -200,7 +213,7 @@ fn consider(inner: &Inner, chunk: ChunkId, watched: &Watched, tally: &mut Tally)
     let Watched { record, window } = watched;
     let now = now();
     let need = assess(record, now, &inner.patience);
-    count(tally, &need);
+    count(inner, chunk, tally, &need);
     let Need::Repair { lane, wanted } = need else { return };
     let holders: Vec<Holder> = record.holders().collect();
     if window.iter().all(|peer| holders.contains(&holder(peer))) {
@@ -221,10 +234,14 @@ fn consider(inner: &Inner, chunk: ChunkId, watched: &Watched, tally: &mut Tally)
     });
 }
 
-fn count(tally: &mut Tally, need: &Need) {
+/// Notes what is known of a chunk. Repair begins when it is time for it; that something is lost is only said when it is
+/// sure.
+fn count(inner: &Inner, chunk: ChunkId, tally: &mut Tally, need: &Need) {
+    let sure = inner.state().looks.agree(&chunk);
     match need {
         Need::Nothing => {}
-        Need::Wait(_) | Need::Repair { .. } => tally.degraded += 1,
-        Need::Unreadable => tally.unreadable += 1,
+        Need::Wait(_) | Need::Repair { .. } if sure => tally.degraded += 1,
+        Need::Unreadable if sure => tally.unreadable += 1,
+        Need::Wait(_) | Need::Repair { .. } | Need::Unreadable | Need::Unknown => tally.not_known_yet += 1,
     }
 }

@@ -7,6 +7,7 @@
 //! | `parts` | root chunk id, chunk id (64 bytes) | nothing |
 //! | `state` | nothing | version u32 |
 //! | `unconfirmed` | root chunk id | nothing |
+//! | `names` | root chunk id, name | when it was put under that name u64; see `names` |
 //! | `said` | nothing | the first number that was never reserved u64 |
 //!
 //! There are no counters: whether a chunk is still needed is whether `refs` has a row of it that belongs to a kept
@@ -19,6 +20,7 @@ use std::path::Path;
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
 use super::book::Book;
+use super::names;
 use crate::database::failed;
 use crate::ids::ChunkId;
 use crate::repair::Moment;
@@ -178,6 +180,9 @@ impl Keeps {
                 new.until = old.until.zip(new.until).map(|(old, new)| old.max(new));
                 new.retained_until = new.retained_until.max(old.retained_until);
             }
+            if old.is_none() {
+                names::remove(txn, object.root)?;
+            }
             objects.insert(&object.root.0, new.row()).map_err(failed)?;
             let mut unconfirmed = txn.open_table(UNCONFIRMED).map_err(failed)?;
             if object.confirmed {
@@ -304,6 +309,7 @@ impl Keeps {
             let Some(object) = row.map(|row| Kept::from_row(root, row)) else { return Ok(()) };
             // It may be kept again by now.
             if object.state == KeptState::Forgetting {
+                names::remove(txn, root)?;
                 let told = Kept { state: KeptState::Forgotten, until: Some(until), ..object };
                 objects.insert(&root.0, told.row()).map_err(failed)?;
             }
@@ -356,6 +362,7 @@ impl Keeps {
             let (first, last) = (pair(root, ChunkId([0; 32])), pair(root, ChunkId([0xff; 32])));
             if parts.range::<&[u8; 64]>(&first..=&last).map_err(failed)?.next().is_none() {
                 objects.remove(&root.0).map_err(failed)?;
+                names::remove(txn, root)?;
             }
             Ok(())
         })
@@ -431,7 +438,7 @@ fn prepare(txn: &WriteTransaction) -> io::Result<()> {
     txn.open_table(PARTS).map_err(failed)?;
     txn.open_table(UNCONFIRMED).map_err(failed)?;
     txn.open_table(SAID).map_err(failed)?;
-    Ok(())
+    names::prepare(txn)
 }
 
 fn with_confirmation(

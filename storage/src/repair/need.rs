@@ -44,6 +44,8 @@ pub enum Need {
     },
     /// Fewer than k shards are present: nothing can be made until some come back.
     Unreadable,
+    /// The holders have never been asked: whether anything is missing is not known.
+    Unknown,
 }
 
 /// What the chunk of `record` needs at `now`. Bounded: it looks at each shard a fixed number of times.
@@ -59,6 +61,9 @@ pub fn assess(record: &ChunkRecord, now: Moment, patience: &Patience) -> Need {
     let redundancy = record.redundancy();
     let (k, n, threshold) = (redundancy.k(), redundancy.n(), redundancy.repair_threshold());
     let census = record.census(now, patience);
+    if record.surveyed() == Moment(0) {
+        return Need::Unknown;
+    }
     if census.present == n {
         return Need::Nothing;
     }
@@ -138,6 +143,12 @@ mod tests {
     }
 
     #[test]
+    fn before_anybody_was_asked_nothing_is_known_to_be_lost() {
+        let record = ChunkRecord::new(Redundancy::new(8, 20).unwrap(), 100, Moment(5));
+        assert_eq!(assess(&record, Moment(5000), &PATIENCE), Need::Unknown);
+    }
+
+    #[test]
     fn the_lanes_of_8_of_20() {
         assert_eq!(assess(&left(8, 20, 20), Moment(1), &PATIENCE), Need::Nothing);
         assert_eq!(assess(&left(8, 20, 7), Moment(5000), &PATIENCE), Need::Unreadable);
@@ -169,6 +180,7 @@ mod tests {
             let live = live.min(n);
             match assess(&left(k, n, live), Moment(now), &PATIENCE) {
                 Need::Nothing => prop_assert_eq!(live, n),
+                Need::Unknown => prop_assert!(false, "it was surveyed"),
                 Need::Unreadable => prop_assert!(live < k),
                 Need::Wait(until) => prop_assert!(until > Moment(now)),
                 Need::Repair { lane, wanted } => {

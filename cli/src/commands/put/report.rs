@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use chordage_node::api::types::PutReport;
 use serde::Serialize;
 
+use super::human_names;
 use crate::args::GlobalArgs;
 use crate::error::{CliError, shell_word};
 use crate::exit::ExitStatus;
@@ -73,6 +75,19 @@ pub(super) fn tell(
         report.n,
         report.acks_min
     ));
+    if let Some(since) = report.kept_since {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let since = human::seconds(now.saturating_sub(since) as f64);
+        let names = if report.kept_as.is_empty() {
+            String::new()
+        } else {
+            format!(" as {}", human_names(&report.kept_as))
+        };
+        printer.tell(format!(
+            "already kept for {since}{names}: the same content is one object with one link, and one `chordage forget` lets \
+             go of it"
+        ));
+    }
     if report.degraded {
         printer.warn(format!(
             "stored with less redundancy than it should have ({} of {}); put it again when more daemons live",

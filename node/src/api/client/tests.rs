@@ -199,6 +199,8 @@ async fn a_slow_source_is_not_blamed_on_the_daemon() {
                 degraded: false,
                 less_than_before: None,
                 only_here: false,
+                kept_since: None,
+                kept_as: Vec::new(),
                 seconds: 0.0,
             };
             Json(report)

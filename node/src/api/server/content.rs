@@ -83,15 +83,15 @@ pub(super) fn path_bytes(path: Option<String>, path_hex: Option<String>) -> Resu
         ("chordage-operation" = Option<String>, Header, description = "Id to ask `/v1/operations` for, chosen by the client")
     ),
     responses(
-        (status = 200, content_type = "application/octet-stream"),
-        (status = 206, content_type = "application/octet-stream"),
+        (status = 200, content_type = "application/octet-stream", description = "The whole content"),
+        (status = 206, content_type = "application/octet-stream", description = "The range that was asked for"),
         (status = 304, description = "The client has it already"),
-        (status = 400, body = Problem),
-        (status = 403, body = Problem),
-        (status = 404, body = Problem),
-        (status = 416, body = Problem),
-        (status = 503, body = Problem),
-        (status = 504, body = Problem)
+        (status = 400, body = Problem, description = "The link or a parameter is malformed"),
+        (status = 403, body = Problem, description = "A verify link cannot read"),
+        (status = 404, body = Problem, description = "Its data is not in the network now, or the tree has no such file"),
+        (status = 416, body = Problem, description = "The content has nothing in that range"),
+        (status = 503, body = Problem, description = "Too much is under way, or the daemon has not joined or is leaving"),
+        (status = 504, body = Problem, description = "The holders did not answer in time")
     )
 )]
 pub(super) async fn content(
@@ -168,12 +168,12 @@ pub(super) async fn content(
         ("chordage-operation" = Option<String>, Header, description = "Id to ask `/v1/operations` for, chosen by the client")
     ),
     responses(
-        (status = 200, content_type = "application/x-tar"),
-        (status = 400, body = Problem),
-        (status = 403, body = Problem),
-        (status = 404, body = Problem),
-        (status = 503, body = Problem),
-        (status = 504, body = Problem)
+        (status = 200, content_type = "application/x-tar", description = "The tree as a tar archive"),
+        (status = 400, body = Problem, description = "The link or a parameter is malformed"),
+        (status = 403, body = Problem, description = "A verify link cannot read"),
+        (status = 404, body = Problem, description = "Its data is not in the network now, or the tree has no such path"),
+        (status = 503, body = Problem, description = "Too much is under way, or the daemon has not joined or is leaving"),
+        (status = 504, body = Problem, description = "The holders did not answer in time")
     )
 )]
 pub(super) async fn archive(

@@ -28,7 +28,7 @@ pub(super) struct KeepsQuery {
     get,
     path = "/v1/keeps",
     params(("after" = Option<String>, Query, description = "Only objects behind the one with this link")),
-    responses((status = 200, body = Vec<KeptObject>), (status = 400, body = Problem), (status = 500, body = Problem))
+    responses((status = 200, body = Vec<KeptObject>, description = "Objects that are kept or being forgotten"), (status = 400, body = Problem, description = "The link in `after` is malformed"), (status = 500, body = Problem, description = "The book of what is kept cannot be read"))
 )]
 pub(super) async fn keeps(
     State(shared): State<Arc<Shared>>,
@@ -46,11 +46,11 @@ pub(super) async fn keeps(
     path = "/v1/objects/{link}/keep",
     params(("link" = String, Path, description = "Read link")),
     responses(
-        (status = 200, body = KeptObject),
-        (status = 400, body = Problem),
+        (status = 200, body = KeptObject, description = "It is kept from now on"),
+        (status = 400, body = Problem, description = "The link is malformed"),
         (status = 403, body = Problem, description = "A verify link cannot read the manifest"),
         (status = 404, body = Problem, description = "Too little of it is in the network"),
-        (status = 504, body = Problem)
+        (status = 504, body = Problem, description = "The holders did not answer in time")
     )
 )]
 pub(super) async fn keep(
@@ -74,8 +74,8 @@ pub(super) async fn keep(
     path = "/v1/objects/{link}/forget",
     params(("link" = String, Path, description = "Read or verify link")),
     responses(
-        (status = 202, body = KeptObject),
-        (status = 400, body = Problem),
+        (status = 202, body = KeptObject, description = "It is not kept any more, and its holders are being told"),
+        (status = 400, body = Problem, description = "The link is malformed"),
         (status = 404, body = Problem, description = "This daemon does not keep it"),
         (status = 409, body = Problem, description = "It is retained until a later date")
     )

@@ -48,12 +48,12 @@ pub(super) struct ListingQuery {
         ("recursive" = Option<bool>, Query, description = "Everything below, not only one level")
     ),
     responses(
-        (status = 200, body = Vec<EntryInfo>),
-        (status = 400, body = Problem),
-        (status = 403, body = Problem),
-        (status = 404, body = Problem),
-        (status = 503, body = Problem),
-        (status = 504, body = Problem)
+        (status = 200, body = Vec<EntryInfo>, description = "Entries of the tree"),
+        (status = 400, body = Problem, description = "The link or a parameter is malformed"),
+        (status = 403, body = Problem, description = "A verify link cannot read the manifest"),
+        (status = 404, body = Problem, description = "Its manifest is not in the network now, or it has no such path"),
+        (status = 503, body = Problem, description = "Too much is under way, or the daemon has not joined or is leaving"),
+        (status = 504, body = Problem, description = "The holders did not answer in time")
     )
 )]
 pub(super) async fn entries(

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json, Response};
+use chordage_storage::lease::NAME_MAX;
 use chordage_storage::{Fingerprint, Link, Redundancy};
 use serde::Deserialize;
 
@@ -35,12 +36,13 @@ use crate::put::{FILES_MAX, ObjectFormat, PutRequest};
         ("reread" = Option<bool>, Query, description = "Use nothing that was put before"),
         ("fingerprint" = Option<String>, Query, description = "Of a single file: 64 hexadecimal digits to catalog it under"),
         ("unchanged" = Option<bool>, Query, description = "The body is empty: the file of that fingerprint is unchanged"),
+        ("name" = Option<String>, Query, description = "Under which the daemon lists it; at most 255 bytes"),
         ("chordage-operation" = Option<String>, Header, description = "Id to ask `/v1/operations` for, chosen by the client")
     ),
     request_body(content_type = "application/octet-stream", description = "A file, or a tar archive"),
     responses(
-        (status = 200, body = PutReport),
-        (status = 400, body = Problem),
+        (status = 200, body = PutReport, description = "It is stored: its link, and what that took"),
+        (status = 400, body = Problem, description = "The body or a parameter cannot be used, or the body broke off"),
         (status = 409, body = Problem, description = "A file said to be unchanged is not stored any more: send its content"),
         (status = 503, body = Problem, description = "Too few nodes, busy, joining or leaving"),
         (status = 507, body = Problem, description = "Too few holders acknowledged")
@@ -101,6 +103,10 @@ fn request_of(query: &PutQuery) -> Result<PutRequest, Problem> {
             Problem::bad_request("the fingerprint is not one", "give 64 hexadecimal digits")
         })?),
     };
+    let name = query.name.clone();
+    if name.as_ref().is_some_and(|name| name.is_empty() || name.len() > NAME_MAX) {
+        return Err(Problem::bad_request("the name is empty or too long", "give 1 to 255 bytes, or no name"));
+    }
     Ok(PutRequest {
         redundancy,
         allow_degraded: query.allow_degraded,
@@ -108,6 +114,7 @@ fn request_of(query: &PutQuery) -> Result<PutRequest, Problem> {
         fingerprint,
         unchanged: query.unchanged,
         retain_seconds: 0,
+        name,
     })
 }
 
@@ -128,8 +135,8 @@ const FINGERPRINTS_WITHIN: Duration = Duration::from_secs(60);
     ),
     request_body(content_type = "application/octet-stream", description = "Fingerprints"),
     responses(
-        (status = 200, content_type = "application/octet-stream"),
-        (status = 400, body = Problem),
+        (status = 200, content_type = "application/octet-stream", description = "A byte for each fingerprint: 1 if its file need not be sent, else 0"),
+        (status = 400, body = Problem, description = "The body is not a list of fingerprints, or a parameter is malformed"),
         (status = 503, body = Problem, description = "Too few nodes, busy, joining or leaving")
     )
 )]
@@ -192,11 +199,11 @@ pub(super) struct StatQuery {
         ("check" = Option<bool>, Query, description = "Ask the network who holds which shards now")
     ),
     responses(
-        (status = 200, body = ObjectStat),
-        (status = 400, body = Problem),
+        (status = 200, body = ObjectStat, description = "What the link stands for"),
+        (status = 400, body = Problem, description = "The link or a parameter is malformed"),
         (status = 403, body = Problem, description = "A verify link cannot read"),
         (status = 404, body = Problem, description = "Its data is not in the network now"),
-        (status = 504, body = Problem)
+        (status = 504, body = Problem, description = "The holders did not answer in time")
     )
 )]
 pub(super) async fn stat(
@@ -235,11 +242,11 @@ fn chunks_explained() -> u16 {
         ("chunks" = Option<u16>, Query, description = "Chunks to tell about in detail, the worst off first: 5 by default, at most 10000")
     ),
     responses(
-        (status = 200, body = Explanation),
-        (status = 400, body = Problem),
+        (status = 200, body = Explanation, description = "How safe it is, chunk by chunk"),
+        (status = 400, body = Problem, description = "The link or a parameter is malformed"),
         (status = 403, body = Problem, description = "A verify link cannot read the manifest"),
         (status = 404, body = Problem, description = "The manifest is not in the network now"),
-        (status = 504, body = Problem)
+        (status = 504, body = Problem, description = "The holders did not answer in time")
     )
 )]
 pub(super) async fn explain(

@@ -70,7 +70,7 @@ use super::{content, keeps, listing, objects, operations, overlay};
 struct Description;
 
 /// This description
-#[utoipa::path(get, path = "/v1/openapi.json", responses((status = 200, content_type = "application/json")))]
+#[utoipa::path(get, path = "/v1/openapi.json", responses((status = 200, content_type = "application/json", description = "OpenAPI 3.1")))]
 pub(super) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
     Json(Description::openapi())
 }
@@ -93,5 +93,21 @@ mod tests {
             assert!(described.contains_key(*route), "{route} is not described");
         }
         assert_eq!(described.len(), routes.len());
+    }
+
+    #[test]
+    fn every_response_of_every_operation_is_described() {
+        let described = serde_json::to_value(Description::openapi()).expect("it is JSON");
+        let mut seen = 0;
+        for (path, item) in described["paths"].as_object().expect("paths") {
+            for (method, operation) in item.as_object().expect("operations") {
+                for (status, response) in operation["responses"].as_object().expect("responses") {
+                    let text = response["description"].as_str().unwrap_or_default();
+                    assert!(!text.trim().is_empty(), "{method} {path} does not say what {status} means");
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 60, "{seen}");
     }
 }

@@ -57,7 +57,7 @@ pub(super) fn operation_of(headers: &HeaderMap) -> Result<OperationId, Problem> 
     get,
     path = "/v1/operations/{id}",
     params(("id" = String, Path, description = "Id from the header `chordage-operation`, 32 hexadecimal digits")),
-    responses((status = 200, body = Problem), (status = 404, body = Problem, description = "Not failed, or forgotten"))
+    responses((status = 200, body = Problem, description = "Why it failed"), (status = 404, body = Problem, description = "Not failed, or forgotten"))
 )]
 pub(super) async fn operation(
     State(shared): State<Arc<Shared>>,

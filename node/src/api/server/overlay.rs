@@ -16,7 +16,7 @@ use super::state::Shared;
 use crate::transfer::ring_key;
 
 /// What the daemon says of itself
-#[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Status), (status = 503, body = Problem)))]
+#[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Status, description = "What the daemon says of itself"), (status = 503, body = Problem, description = "The daemon is shutting down")))]
 pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Result<Json<Status>, Failure> {
     Ok(Json(shared.handle.status().await.ok_or_else(Problem::shutting_down)?))
 }
@@ -24,7 +24,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Result<Json<Sta
 /// Begins to hand over everything held, so that the daemon can be stopped for good
 ///
 /// It takes no more shards from then on; its status says how far it is.
-#[utoipa::path(post, path = "/v1/drain", responses((status = 202, body = DrainStatus)))]
+#[utoipa::path(post, path = "/v1/drain", responses((status = 202, body = DrainStatus, description = "It drains; how far it is")))]
 pub(super) async fn drain(State(shared): State<Arc<Shared>>) -> (StatusCode, Json<DrainStatus>) {
     (StatusCode::ACCEPTED, Json(shared.handle.drain()))
 }
@@ -32,7 +32,7 @@ pub(super) async fn drain(State(shared): State<Arc<Shared>>) -> (StatusCode, Jso
 /// Begins to read all shards held against their hashes
 ///
 /// As fast as the disk allows; the status of the daemon says how far it is. One that is under way goes on.
-#[utoipa::path(post, path = "/v1/scrub", responses((status = 202, body = ScrubStatus)))]
+#[utoipa::path(post, path = "/v1/scrub", responses((status = 202, body = ScrubStatus, description = "It scrubs; how far it is")))]
 pub(super) async fn scrub(State(shared): State<Arc<Shared>>) -> (StatusCode, Json<ScrubStatus>) {
     (StatusCode::ACCEPTED, Json(shared.handle.scrub()))
 }
@@ -41,7 +41,7 @@ pub(super) async fn scrub(State(shared): State<Arc<Shared>>) -> (StatusCode, Jso
 #[utoipa::path(
     get,
     path = "/v1/peers",
-    responses((status = 200, body = Vec<PeerStatus>), (status = 503, body = Problem))
+    responses((status = 200, body = Vec<PeerStatus>, description = "The peers"), (status = 503, body = Problem, description = "The daemon is shutting down"))
 )]
 pub(super) async fn peers(State(shared): State<Arc<Shared>>) -> Result<Json<Vec<PeerStatus>>, Failure> {
     Ok(Json(shared.handle.peers().await.ok_or_else(Problem::shutting_down)?))
@@ -51,7 +51,7 @@ pub(super) async fn peers(State(shared): State<Arc<Shared>>) -> Result<Json<Vec<
 #[utoipa::path(
     get,
     path = "/v1/members",
-    responses((status = 200, body = Vec<MemberStatus>), (status = 503, body = Problem))
+    responses((status = 200, body = Vec<MemberStatus>, description = "The members"), (status = 503, body = Problem, description = "The daemon is shutting down"))
 )]
 pub(super) async fn members(State(shared): State<Arc<Shared>>) -> Result<Json<Vec<MemberStatus>>, Failure> {
     Ok(Json(shared.handle.members().await.ok_or_else(Problem::shutting_down)?))
@@ -61,7 +61,7 @@ pub(super) async fn members(State(shared): State<Arc<Shared>>) -> Result<Json<Ve
 #[utoipa::path(
     get,
     path = "/v1/superpeers",
-    responses((status = 200, body = Vec<SuperPeerStatus>), (status = 503, body = Problem))
+    responses((status = 200, body = Vec<SuperPeerStatus>, description = "The super-peers"), (status = 503, body = Problem, description = "The daemon is shutting down"))
 )]
 pub(super) async fn super_peers(
     State(shared): State<Arc<Shared>>,
@@ -74,7 +74,7 @@ pub(super) async fn super_peers(
     get,
     path = "/v1/trace/{key}",
     params(("key" = String, Path, description = "Node id or key, 64 hexadecimal digits; or a link")),
-    responses((status = 200, body = TraceReport), (status = 400, body = Problem), (status = 504, body = Problem))
+    responses((status = 200, body = TraceReport, description = "The owner of the key, and every hop to it"), (status = 400, body = Problem, description = "It is neither a key nor a link"), (status = 504, body = Problem, description = "The lookup did not end in time"))
 )]
 pub(super) async fn trace(
     State(shared): State<Arc<Shared>>,

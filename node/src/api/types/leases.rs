@@ -9,6 +9,9 @@ use utoipa::ToSchema;
 pub struct KeptObject {
     /// Its verify link, which names it and cannot read it.
     pub verify_link: String,
+    /// The names under which it was put through this daemon, the last one last; at most 16. Nobody else is told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
     /// `kept`, or `forgetting` while its chunks are being dropped; `recovered` for what holders keep for this daemon and its
     /// book did not know: it was lost, or is an older copy.
     pub state: String,

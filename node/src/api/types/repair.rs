@@ -46,12 +46,16 @@ pub struct DrainStatus {
 pub struct RepairStatus {
     /// Whether it looks after the chunks it holds shards of.
     pub enabled: bool,
-    /// Chunks of which it holds shards, as of the last full round, like the next three.
+    /// Chunks of which it holds shards, as of the last full round, like the next four.
     pub chunks: u64,
-    /// Those known to miss shards.
+    /// Those known to miss shards: two surveys agree, in each of which everybody who may hold one has answered.
     pub degraded: u64,
-    /// Those known to have fewer shards than are needed to read them.
+    /// Those known, in the same way, to have fewer shards than are needed to read them.
     pub unreadable: u64,
+    /// Those of which it is not known yet whether shards are missing: the holders have not been asked yet, not all have
+    /// answered, or only one survey has missed something.
+    #[serde(default)]
+    pub not_known_yet: u64,
     /// Those that should be repaired, but no node near them is free to take a shard.
     pub homeless: u64,
     /// Full rounds so far.
