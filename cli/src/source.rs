@@ -11,9 +11,10 @@ use chordage_node::api::client::BodyFormat;
 use chordage_node::api::upload::UploadWriter;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-use crate::error::{CliError, quoted};
+use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::input::Stdin;
+use crate::name::quoted;
 use crate::printer::Printer;
 use crate::tree::datadir;
 use crate::tree::pack::{self, Memory, PackError, Watcher};

@@ -14,10 +14,11 @@ use tokio::sync::oneshot;
 
 use crate::args::GlobalArgs;
 use crate::connect;
-use crate::error::{CliError, quoted, redundancy, shell_word};
+use crate::error::{CliError, redundancy, shell_word};
 use crate::exit::ExitStatus;
 use crate::human;
 use crate::interrupt::Interrupt;
+use crate::name::quoted;
 use crate::printer::{OUTPUT_CLOSED, Printer};
 use crate::progress::Progress;
 use crate::source::{Failed, NOT_STORED, Running, Source};

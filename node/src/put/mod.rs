@@ -28,6 +28,7 @@ pub(crate) use self::standing::Standing;
 pub(crate) use self::unchanged::FILES_MAX;
 pub(crate) use self::usual::Usual;
 use crate::api::types::PutReport;
+use crate::archive::Shown;
 use crate::driver::FindError;
 use crate::leases::{KeepError, Promise, Promised};
 use crate::shards::Refusal;
@@ -141,7 +142,7 @@ impl PutError {
 }
 
 fn shown(path: &[u8]) -> String {
-    if path.is_empty() { "the file ".to_owned() } else { format!("\"{}\" ", path.escape_ascii()) }
+    if path.is_empty() { "the file ".to_owned() } else { format!("{} ", Shown(path)) }
 }
 
 fn why(refusal: &Option<Refusal>) -> String {
