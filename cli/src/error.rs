@@ -11,6 +11,7 @@ use chordage_node::api::{LinkError, Redundancy};
 use serde::Serialize;
 
 use crate::exit::ExitStatus;
+use crate::name::quoted;
 
 /// What to do when the system does not let us talk to a daemon.
 const OTHER_USER: &str = "the daemon there belongs to another user, and serves only that one: run this as that user, or start \
@@ -97,11 +98,6 @@ impl CliError {
             .state("nothing was asked of the network")
             .hint("copy the whole link again, from `chord1` to its last character")
     }
-}
-
-/// A path for a message: in quotes, with anything that a terminal could stumble over escaped.
-pub(crate) fn quoted(path: &Path) -> String {
-    format!("{:?}", path.as_os_str())
 }
 
 /// The system's message without Rust's "(os error 2)".

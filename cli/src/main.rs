@@ -10,10 +10,12 @@ mod human;
 mod input;
 mod interrupt;
 mod link;
+mod name;
 mod picture;
 mod printer;
 mod progress;
 mod ring;
+mod settings;
 mod source;
 mod staging;
 mod target;
@@ -24,6 +26,7 @@ mod unfinished;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 
 use crate::args::{Cli, Command, GlobalArgs};
 use crate::error::CliError;
@@ -99,19 +102,25 @@ fn refuse(error: &clap::Error) -> ExitStatus {
         return ExitStatus::Success;
     }
     if std::env::args_os().any(|arg| arg == "--json") {
-        let text = error.render().to_string();
-        // Up to the usage, which is for people.
-        let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
-        let said: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
-        let said = said.join(" ");
-        let message = said.strip_prefix("error: ").unwrap_or(&said);
-        Printer::new(true, false).error(
-            &CliError::new(ExitStatus::Usage, "usage", message)
-                .state("nothing was done")
-                .hint("chordage --help"),
-        );
+        Printer::new(true, false).error(&usage_error(error));
     } else {
         let _ = error.print();
     }
     ExitStatus::Usage
+}
+
+/// What is wrong in one line, and the usage as the hint. What clap writes for people is longer: help, if a command is missing.
+fn usage_error(error: &clap::Error) -> CliError {
+    let text = error.render().to_string();
+    let message = if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        "a command is missing".to_owned()
+    } else {
+        let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+        let said = said.join(" ");
+        said.strip_prefix("error: ").unwrap_or(&said).to_owned()
+    };
+    let usage = text.lines().map(str::trim).find(|line| line.starts_with("Usage:"));
+    CliError::new(ExitStatus::Usage, "usage", message)
+        .state("nothing was done")
+        .hint(usage.unwrap_or("chordage --help"))
 }

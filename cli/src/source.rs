@@ -12,9 +12,10 @@ use chordage_node::api::client::BodyFormat;
 use chordage_node::api::upload::UploadWriter;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-use crate::error::{CliError, quoted, shell_word};
+use crate::error::{CliError, shell_word};
 use crate::exit::ExitStatus;
 use crate::input::Stdin;
+use crate::name::quoted;
 use crate::printer::Printer;
 use crate::tree::datadir;
 use crate::tree::pack::{self, Memory, PackError, Watcher};

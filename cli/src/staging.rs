@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::error::{CliError, quoted};
+use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::human;
+use crate::name::quoted;
 use crate::target::Target;
 use crate::unfinished::{Journal, WORTH_KEEPING, remove};
 

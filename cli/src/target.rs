@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, CWD, RenameFlags};
 use rustix::io::Errno;
 
-use crate::error::{CliError, quoted, shell_word};
+use crate::error::{CliError, shell_word};
 use crate::exit::ExitStatus;
 use crate::human;
+use crate::name::quoted;
 
 const NOTHING_FETCHED: &str = "nothing was fetched";
 
@@ -82,8 +83,8 @@ impl Target {
             return Ok(());
         }
         let message = format!(
-            "what the link stands for is a file, and \"{}/\" a directory's name",
-            self.path.display()
+            "what the link stands for is a file, and {} a directory's name",
+            quoted(&self.path.join(""))
         );
         Err(CliError::new(ExitStatus::LocalFile, "not_a_directory", message)
             .state(NOTHING_FETCHED)

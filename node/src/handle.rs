@@ -10,13 +10,13 @@ use chordage_storage::{ChunkId, ConvergenceSecret, Fingerprint, Link, Redundancy
 use tokio_util::sync::CancellationToken;
 
 use crate::api::types::{
-    DrainStatus, Explanation, FoundAtStart, Health, KeptObject, LeaseStatus, MemberStatus, PeerStatus,
+    DrainStatus, Explanation, FoundAtStart, KeptObject, LeaseStatus, MemberStatus, ObjectStat, PeerStatus,
     Problem, PutReport, ScrubStatus, Status, SuperPeerStatus, TraceHop, TraceReport,
 };
 use crate::config::Role;
 use crate::disk;
 use crate::driver::{FindError, Membership};
-use crate::get::{self, GetError, OpenObject};
+use crate::get::{self, GetError, Known, OpenObject};
 use crate::leases::{ForgetError, Promised};
 use crate::lines;
 use crate::members;
@@ -80,28 +80,50 @@ impl NodeHandle {
         })
     }
 
-    /// Asks who holds what of the object right now.
-    pub async fn health(&self, link: &Link) -> Result<Health, GetError> {
-        get::health(self.inner.transfer.clone(), link).await
+    /// What `link` stands for, also if it cannot read.
+    async fn known(&self, link: &Link) -> Result<Known, GetError> {
+        match link {
+            Link::Read { .. } => Ok(Known::of(&self.open(link).await?)),
+            Link::Verify { id } => Known::sealed(&self.inner.transfer, *id).await,
+        }
+    }
+
+    /// What `link` stands for in numbers; with `check` also who holds what of it right now.
+    pub async fn stat(&self, link: &Link, check: bool) -> Result<ObjectStat, GetError> {
+        let Known { chunks, mut stat, .. } = self.known(link).await?;
+        if check {
+            let health = get::survey(&self.inner.transfer, &chunks).await;
+            stat.health = Some(health.ok_or(GetError::Interrupted)?);
+        }
+        Ok(stat)
     }
 
     /// Asks how safe the object is and what repair will do about it; details of the `most` worst chunks.
     pub async fn explain(&self, link: &Link, most: usize) -> Result<Explanation, GetError> {
-        let object = self.open(link).await?;
-        let explained = self.inner.repairer.explain(object.distinct_chunks(), object.redundancy(), most);
-        let explanation = explained.await?;
+        let Known { chunks, redundancy, stat } = self.known(link).await?;
+        let explanation = self.inner.repairer.explain(chunks, redundancy, most).await?;
         // The log says why the book cannot be read.
         let kept = self.inner.transfer.keeping.get(link.id()).await.ok().flatten();
         let kept = match kept {
-            Some(kept) => self.describe(vec![kept]).await.pop(),
+            Some(kept) => Some(self.describe_one(kept).await),
             None => None,
         };
-        Ok(Explanation { kept, found_at_start: self.inner.found_at_start.clone(), ..explanation })
+        let unknown = stat.unknown;
+        Ok(Explanation { unknown, kept, found_at_start: self.inner.found_at_start.clone(), ..explanation })
     }
 
-    /// Has the holders of an object keep it for this daemon, from now on until it is forgotten.
+    /// Has the holders of an object keep it for this daemon, from now on until it is forgotten. A verify link does for what
+    /// is kept already: of anything else it does not say which chunks there are.
     pub(crate) async fn keep(&self, link: &Link) -> Result<KeptObject, Problem> {
         let transfer = &self.inner.transfer;
+        if let Link::Verify { id } = link {
+            let kept =
+                transfer.keeping.get(*id).await.map_err(|error| Problem::from(&ForgetError::Book(error)))?;
+            return match kept.filter(|kept| kept.state == KeptState::Kept) {
+                Some(kept) => Ok(self.describe_one(kept).await),
+                None => Err(Problem::sealed()),
+            };
+        }
         let object = self.open(link).await.map_err(|error| Problem::from(&error))?;
         let promise = transfer.keeping.promise(0);
         for chunk in object.distinct_chunks() {
@@ -113,8 +135,7 @@ impl NodeHandle {
         promise.fulfil(transfer, promised).await.map_err(|error| Problem::from(&error))?;
         let kept = transfer.keeping.get(link.id()).await.map_err(ForgetError::Book);
         let kept = kept.and_then(|kept| kept.ok_or(ForgetError::NotKept));
-        let mut described = self.describe(vec![kept.map_err(|error| Problem::from(&error))?]).await;
-        described.pop().ok_or_else(|| Problem::from(&ForgetError::NotKept))
+        Ok(self.describe_one(kept.map_err(|error| Problem::from(&error))?).await)
     }
 
     /// Stops keeping an object.
@@ -142,6 +163,11 @@ impl NodeHandle {
         let names = self.inner.transfer.keeping.names(roots).await.unwrap_or_default();
         let names = names.into_iter().chain(std::iter::repeat(Vec::new()));
         kept.into_iter().zip(names).map(|(kept, names)| self.described(kept, names)).collect()
+    }
+
+    async fn describe_one(&self, kept: Kept) -> KeptObject {
+        let names = self.inner.transfer.keeping.names(vec![kept.root]).await.unwrap_or_default().pop();
+        self.described(kept, names.unwrap_or_default())
     }
 
     fn described(&self, kept: Kept, names: Vec<String>) -> KeptObject {

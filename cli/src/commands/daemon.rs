@@ -24,7 +24,7 @@ use crate::exit::ExitStatus;
 use crate::human::parse_bytes;
 use crate::interrupt::Interrupt;
 use crate::printer::Printer;
-use crate::threads;
+use crate::{settings, threads};
 
 /// Variable with the filter for the log.
 const LOG_VARIABLE: &str = "CHORDAGE_LOG";
@@ -36,12 +36,8 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 /// How long the line that says the daemon is ready waits for it to join, so that it can say so.
 const READY_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Run a daemon
-///
-/// Holds shards for the network, and serves the commands of this machine's user through a Unix socket in its data directory.
-/// Everything here can stand in config.toml in the data directory too; flags win.
-#[derive(Debug, Args)]
-#[command(after_help = "\
+/// Stands below the flags.
+const ENDING_AND_EXAMPLES: &str = "\
 Ctrl-C, SIGTERM, or the end of its terminal (SIGHUP; not under nohup) makes it leave the network in good order; a second one ends it at once. Killing it loses nothing that it \
 acknowledged.
 
@@ -52,7 +48,14 @@ Examples:
   chordage daemon --role client --bootstrap ADDRESS    behind NAT: stores and fetches, holds nothing
   chordage daemon --zone attic                         fails together with all others in the zone `attic`
   chordage daemon --data-dir /tmp/second --bootstrap ADDRESS_FROM_STATUS
-  CHORDAGE_LOG=debug chordage daemon")]
+  CHORDAGE_LOG=debug chordage daemon";
+
+/// Run a daemon
+///
+/// Holds shards for the network, and serves the commands of this machine's user through a Unix socket in its data directory.
+/// Everything here can stand in config.toml in the data directory too, with more that --help lists; flags win.
+#[derive(Debug, Args)]
+#[command(after_help = ENDING_AND_EXAMPLES, after_long_help = format!("{ENDING_AND_EXAMPLES}\n\n{}", settings::listed()))]
 pub(crate) struct DaemonArgs {
     /// Address to listen on; may be given several times [default: loopback, TCP and QUIC, ports kept over restarts]
     #[arg(long, value_name = "MULTIADDR")]

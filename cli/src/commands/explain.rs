@@ -18,6 +18,7 @@ use crate::printer::Printer;
 /// Say how safe an object is, who holds it, and what repair will do and when
 ///
 /// Asks the daemons near each chunk what they hold, and the one that looks after it what it has written down.
+/// With a verify link, it tells of all chunks of an object that the daemon keeps, and of the root chunk of any other.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The loss per year is a model's: nodes lost independently of each other, at the rate that this daemon has observed (10 % a month until it \
@@ -29,7 +30,7 @@ Examples:
   chordage explain --chunks 3 LINK
   chordage explain --json LINK | jq '.worst[0].shards[] | select(.state != \"present\")'")]
 pub(crate) struct ExplainArgs {
-    /// The link, or - to read it from standard input
+    /// The read or verify link, or - to read it from standard input
     #[arg(value_name = "LINK")]
     link: String,
     /// Chunks to tell about, the worst off first
@@ -43,7 +44,7 @@ pub(crate) async fn run(
     global: &GlobalArgs,
     printer: &Printer,
 ) -> Result<ExitStatus, CliError> {
-    let link = link::parse_read(&link::argument(&args.link)?)?;
+    let link = link::parse(&link::argument(&args.link)?)?;
     let explanation = connect::client(global)?.explain(&link.to_string(), args.chunks).await?;
     if printer.is_json() {
         printer.json(&explanation)?;
@@ -78,6 +79,9 @@ fn describe(explanation: &Explanation) -> Vec<String> {
             explanation.observed_node_hours,
         ),
     ];
+    if let Some(unknown) = &explanation.unknown {
+        lines.push(format!("unknown    {unknown}"));
+    }
     if *hang_on_one_zone > 0 {
         lines.push(format!(
             "zones      {} if a single zone failed: more daemons in other zones would help",
@@ -166,11 +170,7 @@ fn zones(chunk: &ChunkExplained) -> Option<String> {
 fn plan(chunk: &ChunkExplained) -> String {
     match chunk.need.as_str() {
         "nothing" => format!("nothing to do; repair begins when {} or fewer are left", chunk.repairs_at),
-        "wait" => format!(
-            "repair waits: begins when {} or fewer are left; looks at it anew in {}",
-            chunk.repairs_at,
-            chunk.changes_in_seconds.map_or_else(|| "a while".to_owned(), human::seconds)
-        ),
+        "wait" => format!("repair waits: {}; looks at it anew in {}", waits_for(chunk), anew(chunk)),
         "repair_urgent" => "urgent: suspect and lost shards are made again in the next round".to_owned(),
         "repair" => "lost shards are made again in the next round".to_owned(),
         "restore" => "shards lost long ago are made again when there is nothing more pressing".to_owned(),
@@ -178,7 +178,77 @@ fn plan(chunk: &ChunkExplained) -> String {
     }
 }
 
+/// Why nothing is made again yet. Shards that have gone silent count as there until they are suspect, then half.
+fn waits_for(chunk: &ChunkExplained) -> String {
+    let halves = 2 * (u16::from(chunk.present) + u16::from(chunk.silent)) + u16::from(chunk.suspect);
+    let limit = chunk.repairs_at;
+    if halves <= 2 * u16::from(limit) {
+        return format!(
+            "it would begin ({limit} or fewer count as there), but none of the missing is given up as lost yet"
+        );
+    }
+    let counted = f64::from(halves) / 2.0;
+    if chunk.present > limit {
+        return format!("begins when {limit} or fewer are left, of {counted} that count as there");
+    }
+    let missing = match (chunk.silent, chunk.suspect) {
+        (silent, 0) => format!("the {silent} silent ones may come back"),
+        (0, suspect) => format!("the {suspect} suspect ones may come back and count half"),
+        (silent, suspect) => {
+            format!("the {silent} silent ones may come back, and the {suspect} suspect ones count half")
+        }
+    };
+    format!("{missing}, so that {counted} count as there; begins when {limit} or fewer do")
+}
+
+/// When something changes.
+fn anew(chunk: &ChunkExplained) -> String {
+    chunk.changes_in_seconds.map_or_else(|| "a while".to_owned(), human::seconds)
+}
+
 /// A small number for people.
 fn probability(p: f64) -> String {
     if p >= 0.001 { format!("{:.1} %", p * 100.0) } else { format!("{p:.1e}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(present: u8, silent: u8, suspect: u8, lost: u8) -> String {
+        plan(&ChunkExplained {
+            chunk: String::new(),
+            k: 4,
+            n: 10,
+            present,
+            present_without_a_zone: 0,
+            silent,
+            suspect,
+            lost,
+            repairs_at: 7,
+            leader: None,
+            surveyed_seconds_ago: None,
+            need: "wait".to_owned(),
+            changes_in_seconds: Some(30.0),
+            shards: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn why_repair_waits_fits_how_many_are_left() {
+        let cases = [
+            ((9, 1, 0, 0), "begins when 7 or fewer are left, of 10 that count as there"),
+            (
+                (4, 6, 0, 0),
+                "the 6 silent ones may come back, so that 10 count as there; begins when 7 or fewer do",
+            ),
+            ((7, 0, 3, 0), "the 3 suspect ones may come back and count half, so that 8.5 count as there"),
+            ((6, 1, 3, 0), "so that 8.5 count as there"),
+            ((6, 0, 2, 0), "none of the missing is given up as lost yet"),
+        ];
+        for ((present, silent, suspect, lost), words) in cases {
+            let said = waiting(present, silent, suspect, lost);
+            assert!(said.contains(words) && said.ends_with("; looks at it anew in 30 s"), "{said}");
+        }
+    }
 }

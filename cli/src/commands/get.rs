@@ -18,11 +18,12 @@ use tokio::sync::mpsc;
 
 use crate::args::GlobalArgs;
 use crate::connect;
-use crate::error::{CliError, quoted};
+use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::human;
 use crate::interrupt::Interrupt;
 use crate::link;
+use crate::name::quoted;
 use crate::printer::{Printer, output_error};
 use crate::progress::Progress;
 use crate::staging::Staging;
@@ -131,7 +132,7 @@ pub(crate) async fn run(
             "got {} ({}) into {} in {} at {}",
             human::bytes(report.bytes),
             human::count(report.files, "file", "files"),
-            output.display(),
+            quoted(&output),
             human::seconds(report.seconds),
             human::rate(report.bytes, report.seconds)
         ));

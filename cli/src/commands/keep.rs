@@ -20,7 +20,7 @@ Examples:
   chordage keep chord1r...
   chordage keep --json LINK | jq .chunks")]
 pub(crate) struct KeepArgs {
-    /// The link, or - to read it from standard input
+    /// The read link, or a verify link of what is kept already; - to read it from standard input
     #[arg(value_name = "LINK")]
     link: String,
 }
@@ -31,7 +31,7 @@ pub(crate) async fn run(
     global: &GlobalArgs,
     printer: &Printer,
 ) -> Result<ExitStatus, CliError> {
-    let link = link::parse_read(&link::argument(&args.link)?)?;
+    let link = link::parse(&link::argument(&args.link)?)?;
     let kept = connect::client(global)?.keep(&link.to_string()).await?;
     if printer.is_json() {
         printer.json(&kept)?;

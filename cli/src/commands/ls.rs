@@ -13,16 +13,20 @@ use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::human;
 use crate::link;
+use crate::name::shown;
 use crate::printer::Printer;
 
 /// List what a directory link holds
 #[derive(Debug, Args)]
 #[command(after_help = "\
-With --json, one object per line. Paths that are not UTF-8 have their bytes in `path_hex`.
+Names are shown with control characters, characters that turn the direction of writing, and bytes that are not UTF-8 escaped as
+in \\n, \\u{202e} and \\xFF, and with a backslash doubled. With --null they are as they are.
+With --json, one object per line. Paths and targets that are not UTF-8 have their bytes in `path_hex` and `target_hex`.
 
 Examples:
   chordage ls chord1r...
   chordage ls chord1r... photos/2024 --long
+  chordage ls -r0 LINK | xargs -0 -n1 echo
   chordage ls -r --json LINK | jq -r 'select(.kind == \"file\") | .path'")]
 pub(crate) struct LsArgs {
     /// The link, or - to read it from standard input
@@ -34,9 +38,12 @@ pub(crate) struct LsArgs {
     /// List everything below, not only one level
     #[arg(short, long)]
     recursive: bool,
-    /// Show mode, size and time too
+    /// Show mode, size and time (UTC) too
     #[arg(short, long)]
     long: bool,
+    /// End each name with a NUL instead of a line break, and escape nothing in it
+    #[arg(short = '0', long, conflicts_with = "long")]
+    null: bool,
 }
 
 /// Runs the command.
@@ -54,6 +61,8 @@ pub(crate) async fn run(
         any = true;
         if printer.is_json() {
             printer.json(&entry)?;
+        } else if args.null {
+            printer.raw(&[entry.path_bytes(), vec![0]].concat())?;
         } else {
             printer.line(row(&entry, args.long))?;
         }
@@ -71,23 +80,18 @@ pub(crate) async fn run(
 }
 
 fn row(entry: &EntryInfo, long: bool) -> String {
-    let mut name = printable(&entry.path);
+    let mut name = shown(&entry.path_bytes());
     if entry.kind == "dir" {
         name.push('/');
     }
     if !long {
         return name;
     }
-    if let Some(target) = &entry.target {
-        let _ = write!(name, " -> {}", printable(target));
+    if let Some(target) = entry.target_bytes() {
+        let _ = write!(name, " -> {}", shown(&target));
     }
     let size = if entry.kind == "file" { human::bytes(entry.bytes) } else { "-".to_owned() };
     format!("{} {size:>9}  {}  {name}", mode(entry), date(entry.mtime_seconds))
-}
-
-/// A name that cannot move the cursor or fake a line.
-fn printable(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
 /// `drwxr-xr-x`.
@@ -114,7 +118,7 @@ fn date(seconds: i64) -> String {
     let day = day_of_year - (153 * month_shifted + 2) / 5 + 1;
     let month = if month_shifted < 10 { month_shifted + 3 } else { month_shifted - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}", rest / 3600, rest % 3600 / 60)
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", rest / 3600, rest % 3600 / 60)
 }
 
 #[cfg(test)]
@@ -123,24 +127,29 @@ mod tests {
 
     #[test]
     fn dates_are_civil() {
-        assert_eq!(date(0), "1970-01-01 00:00");
-        assert_eq!(date(-1), "1969-12-31 23:59");
-        assert_eq!(date(951_782_400), "2000-02-29 00:00");
-        assert_eq!(date(4_102_444_799), "2099-12-31 23:59");
+        assert_eq!(date(0), "1970-01-01 00:00 UTC");
+        assert_eq!(date(-1), "1969-12-31 23:59 UTC");
+        assert_eq!(date(951_782_400), "2000-02-29 00:00 UTC");
+        assert_eq!(date(4_102_444_799), "2099-12-31 23:59 UTC");
     }
 
     #[test]
-    fn a_name_cannot_play_with_the_terminal() {
+    fn a_row_cannot_play_with_the_terminal() {
         let entry = EntryInfo {
-            path: "a\x1b[2J\nb".into(),
-            path_hex: None,
+            path: "a\x1b[2J\nb\u{fffd}".into(),
+            path_hex: Some("611b5b324a0a62ff".into()),
             kind: "symlink".into(),
             bytes: 0,
             mode: 0o777,
             mtime_seconds: 0,
+            mtime_nanos: 0,
             target: Some("c\r".into()),
+            target_hex: None,
         };
-        assert_eq!(row(&entry, false), r"a\u{1b}[2J\nb");
-        assert_eq!(row(&entry, true), r"lrwxrwxrwx         -  1970-01-01 00:00  a\u{1b}[2J\nb -> c\r");
+        assert_eq!(row(&entry, false), r"a\u{1b}[2J\nb\xFF");
+        assert_eq!(
+            row(&entry, true),
+            r"lrwxrwxrwx         -  1970-01-01 00:00 UTC  a\u{1b}[2J\nb\xFF -> c\r"
+        );
     }
 }

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command, CommandFactory};
 
 use crate::args::Cli;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
+use crate::name::quoted;
 use crate::printer::Printer;
 
 /// Write manual pages
@@ -23,7 +24,7 @@ pub(crate) struct ManArgs {
 
 /// Runs the command.
 pub(crate) fn run(args: &ManArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
-    let mut command = Cli::command();
+    let mut command = without_help(Cli::command());
     command.build();
     match &args.out {
         None => {
@@ -37,8 +38,13 @@ pub(crate) fn run(args: &ManArgs, printer: &Printer) -> Result<ExitStatus, CliEr
             std::fs::create_dir_all(dir).map_err(|error| CliError::file("create", dir, &error))?;
             clap_mangen::generate_to(command, dir)
                 .map_err(|error| CliError::file("write to", dir, &error))?;
-            printer.tell(format!("wrote the pages to {}", dir.display()));
+            printer.tell(format!("wrote the pages to {}", quoted(dir)));
         }
     }
     Ok(ExitStatus::Success)
+}
+
+/// Without the subcommand `help` at any level, whose pages would say nothing.
+fn without_help(command: Command) -> Command {
+    command.disable_help_subcommand(true).mut_subcommands(without_help)
 }

@@ -17,9 +17,10 @@ use tokio::sync::oneshot;
 
 use crate::args::GlobalArgs;
 use crate::connect;
-use crate::error::{CliError, quoted, redundancy};
+use crate::error::{CliError, redundancy};
 use crate::exit::ExitStatus;
 use crate::interrupt::Interrupt;
+use crate::name::quoted;
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::source::{Failed, NOT_STORED, Running, Source, source_error};
@@ -305,7 +306,8 @@ fn name_of(path: Option<&Path>) -> String {
     let whole = path.file_name().is_none().then(|| fs::canonicalize(path).ok()).flatten();
     let name = whole.as_deref().unwrap_or(path).file_name().unwrap_or(path.as_os_str());
     let name = name.to_string_lossy();
-    name[..name.floor_char_boundary(NAME_MAX)].to_owned()
+    let end = (0..=name.len().min(NAME_MAX)).rev().find(|end| name.is_char_boundary(*end));
+    name[..end.unwrap_or(0)].to_owned()
 }
 
 /// A name as clap reads it.

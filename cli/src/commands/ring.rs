@@ -8,6 +8,7 @@ use crate::args::GlobalArgs;
 use crate::connect;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
+use crate::name::quoted;
 use crate::picture::Charset;
 use crate::printer::Printer;
 use crate::ring::{RingView, svg, text};
@@ -51,7 +52,7 @@ pub(crate) async fn run(
         Some(_) if to_stdout => printer.raw(svg(&view).as_bytes())?,
         Some(path) => {
             std::fs::write(path, svg(&view)).map_err(|error| CliError::file("write", path, &error))?;
-            printer.tell(format_args!("wrote {}", path.display()));
+            printer.tell(format_args!("wrote {}", quoted(path)));
         }
         None => {}
     }

@@ -18,6 +18,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::error::CliError;
 use crate::exit::ExitStatus;
+use crate::name::quoted;
 use crate::printer::Printer;
 
 /// Simulate networks of up to a million nodes in virtual time
@@ -218,7 +219,7 @@ fn draw(report: &Report, directory: &Path, printer: &Printer) -> Result<(), CliE
     for (name, plot) in &report.plots {
         let path = directory.join(format!("{name}.svg"));
         fs::write(&path, plot.to_svg()).map_err(|error| CliError::file("write", &path, &error))?;
-        printer.tell(format_args!("wrote {}", path.display()));
+        printer.tell(format_args!("wrote {}", quoted(&path)));
     }
     Ok(())
 }

@@ -16,6 +16,9 @@ use crate::printer::Printer;
 const HOLDERS_SHOWN: usize = 40;
 
 /// Say what a link stands for, and how healthy it is
+///
+/// Of a verify link it says what can be known without the key: of an object that the daemon keeps, its size and all its chunks; of any other,
+/// its root chunk.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -23,7 +26,7 @@ Examples:
   chordage stat --check chord1r...                       ask who holds its shards now
   chordage stat --check --json LINK | jq .health.shards_min")]
 pub(crate) struct StatArgs {
-    /// The link, or - to read it from standard input
+    /// The read or verify link, or - to read it from standard input
     #[arg(value_name = "LINK")]
     link: String,
     /// Ask the network who holds which shards now
@@ -37,7 +40,7 @@ pub(crate) async fn run(
     global: &GlobalArgs,
     printer: &Printer,
 ) -> Result<ExitStatus, CliError> {
-    let link = link::parse_read(&link::argument(&args.link)?)?;
+    let link = link::parse(&link::argument(&args.link)?)?;
     let stat = connect::client(global)?.stat(&link.to_string(), args.check).await?;
     if printer.is_json() {
         printer.json(&stat)?;
@@ -59,15 +62,19 @@ fn describe(stat: &ObjectStat) -> Vec<String> {
             human::count(stat.symlinks, "symlink", "symlinks")
         ));
     }
-    let mut lines = vec![
-        kind,
-        format!(
-            "stored     {}, any {} of the {} shards of each are enough",
-            human::count(stat.chunks, "chunk", "chunks"),
-            stat.k,
-            stat.n
-        ),
-    ];
+    let mut lines = vec![kind];
+    if let Some(unknown) = &stat.unknown {
+        lines = vec![format!("kind       unknown: {unknown}")];
+        if stat.bytes > 0 {
+            lines.push(format!("size       {}", human::bytes(stat.bytes)));
+        }
+    }
+    lines.push(format!(
+        "stored     {}, any {} of the {} shards of each are enough",
+        human::count(stat.chunks, "chunk", "chunks"),
+        stat.k,
+        stat.n
+    ));
     if let Some(health) = &stat.health {
         lines.extend(describe_health(health, stat));
     }

@@ -24,6 +24,8 @@ const LABELLED: f64 = 0.011;
 /// Colours that readers with any kind of colour vision tell apart (Okabe and Ito 2008).
 const LEAF: &str = "#0072b2";
 const FINGER: &str = "#d55e00";
+/// Around a leaf that is a finger too.
+const AROUND_LEAF: &str = "stroke='#d55e00' stroke-width='2' class='both'";
 const OWN: &str = "#111111";
 /// Arcs of rows in turn, so that neighbours differ.
 const ROWS: [&str; 2] = ["#56b4e9", "#009e73"];
@@ -35,14 +37,18 @@ pub(crate) fn svg(view: &RingView) -> String {
     picture.rows(view);
     picture.lines_to_fingers(view);
     picture.circle(MIDDLE, RADIUS, "fill='none' stroke='#999'");
+    // Below its neighbours, which it would hide.
+    picture.own(on_circle(0.0, RADIUS), view);
     // Leaves last: they are the ones that correctness rests on.
     for peer in view.fingers().filter(|finger| !finger.leaf) {
         picture.peer(on_circle(peer.turn(), RADIUS), peer, FINGER);
     }
+    for peer in view.fingers().filter(|finger| finger.leaf) {
+        picture.circle(on_circle(peer.turn(), RADIUS), 7.5, &format!("fill='none' {AROUND_LEAF}"));
+    }
     for peer in &view.leaf_set {
         picture.peer(on_circle(peer.turn(), RADIUS), peer, LEAF);
     }
-    picture.own(on_circle(0.0, RADIUS), view);
     picture.legend();
     picture.strip(view);
     picture.text.push_str("</svg>\n");
@@ -181,6 +187,10 @@ impl Picture {
             self.circle((column, y), 5.0, &format!("fill='{fill}' stroke='{stroke}' stroke-width='1.5'"));
             self.words((column + 14.0, y + 5.0), "", words);
         }
+        let both = (column + 80.0, 50.0);
+        self.circle(both, 7.5, &format!("fill='none' {AROUND_LEAF}"));
+        self.circle(both, 5.0, &format!("fill='{LEAF}'"));
+        self.words((both.0 + 14.0, 55.0), "", "leaf and finger");
         self.words((column - 6.0, 115.0), "font-size='12' fill='#555'", "dark line: short round trip");
         self.words((column - 6.0, 132.0), "font-size='12' fill='#555'", "arc: a row, and its fingers");
     }
@@ -248,6 +258,7 @@ fn escaped(words: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::view::tests::view;
     use super::*;
@@ -266,6 +277,24 @@ mod tests {
         for peer in view.peers() {
             assert!(picture.contains(&peer.id), "{}", peer.id);
         }
+    }
+
+    #[test]
+    fn who_is_leaf_and_finger_is_seen_as_both_and_nobody_is_hidden() {
+        let mut view = view(5_000, 200, "ring");
+        let rings = |view: &RingView| svg(view).matches("class='both'").count() - 1;
+        let before = rings(&view);
+        assert_eq!(before, view.fingers().filter(|finger| finger.leaf).count());
+        let finger =
+            view.rows.iter_mut().flat_map(|row| &mut row.fingers).find(|finger| !finger.leaf).unwrap();
+        finger.leaf = true;
+        let finger = finger.clone();
+        view.leaf_set.push(finger);
+        assert_eq!(rings(&view), before + 1);
+        let picture = svg(&view);
+        let own = picture.find(&format!("<title>{}<", view.id)).unwrap();
+        let neighbours = view.leaf_set.iter().map(|leaf| picture.find(&leaf.id).unwrap());
+        assert!(neighbours.into_iter().all(|place| place > own), "the daemon is drawn over a neighbour");
     }
 
     #[test]

@@ -52,8 +52,8 @@ pub(crate) fn text(view: &RingView, charset: Charset) -> Vec<String> {
     lines.iter().map(|line| line.trim_end().to_owned()).collect()
 }
 
-/// The circle of ids with the daemon at the top: leaves outside, fingers inside, and between them the line with a tick
-/// where a row begins.
+/// The circle of ids with the daemon at the top of it: leaves outside, fingers inside (who is both is at both), and between
+/// them the line, where nobody else is, with a tick where a row begins.
 fn circles(view: &RingView, charset: Charset) -> Vec<String> {
     let mut canvas = Canvas::new(ROWS, COLUMNS);
     let middle = ((ROWS - 1) as f64 / 2.0, (COLUMNS - 1) as f64 / 2.0);
@@ -69,7 +69,7 @@ fn circles(view: &RingView, charset: Charset) -> Vec<String> {
     }
     scatter(&mut canvas, &fingers, view.fingers(), Marks::finger(charset));
     scatter(&mut canvas, &leaves, view.leaf_set.iter(), Marks::leaf(charset));
-    let (row, column) = leaves.cell(0.0);
+    let (row, column) = rim.cell(0.0);
     canvas.write(row, column, [own_mark(charset)]);
 
     let nodes = human::count(view.network_nodes, "node", "nodes");
@@ -268,6 +268,17 @@ mod tests {
         let table = lines.iter().skip_while(|line| !line.starts_with("from")).skip(1);
         let marks = table.flat_map(|line| line.chars()).filter(|mark| matches!(mark, 'x' | 'X')).count();
         assert_eq!(marks, 200, "{}", lines.join("\n"));
+    }
+
+    #[test]
+    fn a_neighbour_beside_the_daemon_is_not_hidden_by_it() {
+        let mut view = view(1_000_000_000, 0, "ring");
+        view.leaf_set.truncate(1);
+        view.leaf_set[0].offset = 1e-9;
+        let lines = text(&view, Charset::Ascii);
+        let marks: Vec<&str> =
+            lines.iter().take(3).map(|line| line.get(22..23).unwrap_or_default()).collect();
+        assert!(matches!(marks[0], "*" | "o") && marks.contains(&"@"), "{}", lines.join("\n"));
     }
 
     #[test]

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use chordage_node::DataDir;
 
-use crate::error::{CliError, quoted, shell_word};
+use crate::error::{CliError, shell_word};
 use crate::exit::ExitStatus;
+use crate::name::quoted;
 
 /// What is said of one that is left out.
 pub(crate) const LEFT_OUT: &str = "the data directory of a daemon";

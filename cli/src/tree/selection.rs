@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
-use crate::error::{CliError, quoted};
+use crate::error::CliError;
 use crate::exit::ExitStatus;
+use crate::name::quoted;
 
 /// Files that are given up because they change whenever they are read; one more and the put is refused.
 const GIVEN_UP_MAX: usize = 16;

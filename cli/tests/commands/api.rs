@@ -272,3 +272,33 @@ fn the_description_is_there() {
     assert!(description["paths"]["/v1/objects/{link}/content"]["get"]["responses"]["304"].is_object());
     assert!(description["components"]["schemas"]["Problem"].is_object());
 }
+
+#[test]
+fn a_tar_in_another_order_is_refused_with_the_command_that_makes_one() {
+    let scene = Scene::with_daemons(1);
+    let dir = scene.path("DIR");
+    std::fs::create_dir(&dir).unwrap();
+    ["b", "a", "c"].iter().for_each(|name| std::fs::write(dir.join(name), name).unwrap());
+    std::fs::hard_link(dir.join("c"), dir.join("d")).unwrap();
+    let put = |command: &str| {
+        let mut words = command.split(' ');
+        let mut tar = std::process::Command::new(words.next().unwrap());
+        let archive = tar.args(words).current_dir(scene.path("")).output().unwrap();
+        assert!(archive.status.success(), "{archive:?}");
+        request(&scene, "POST", "/v1/objects", "Content-Type: application/x-tar\r\n", &archive.stdout)
+    };
+    for (refused, why) in
+        [("tar cf - DIR/b DIR/a", "out of order"), ("tar --sort=name -cf - DIR", "hard link")]
+    {
+        let answer = put(refused);
+        let problem = answer.json();
+        assert_eq!((answer.status, &problem["code"]), (400, &"bad_request".into()), "{problem}");
+        assert!(problem["message"].as_str().unwrap().contains(why), "{problem}");
+        let state = problem["state"].as_str().unwrap();
+        assert!(state.ends_with("reuses the chunks that were stored"), "{problem}");
+        let hint = problem["hint"].as_str().unwrap();
+        let command = hint.split('`').nth(1).unwrap();
+        let answer = put(command);
+        assert_eq!(answer.status, 200, "{command}: {}", answer.json());
+    }
+}

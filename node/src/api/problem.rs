@@ -16,7 +16,8 @@ use crate::shards::Refusal;
 use crate::twin::NEXT_STEP;
 
 /// No link exists. Chunks that did get stored are found again by the next attempt.
-const NOT_STORED: &str = "the object is not stored and has no link; a retry reuses the chunks that were";
+const NOT_STORED: &str =
+    "the object is not stored and has no link; a retry reuses the chunks that were stored";
 const NOTHING_STORED: &str = "nothing was stored";
 const NOTHING_CHANGED: &str = "nothing was changed";
 
@@ -38,6 +39,14 @@ impl Problem {
             "the request did not finish",
             "start it again, then retry",
         )
+    }
+
+    /// What a verify link does not suffice for.
+    pub(crate) fn sealed() -> Self {
+        let message = "this daemon does not keep the object, and a verify link does not say which chunks it consists of";
+        let hint =
+            "give the read link, which begins with chord1r: the list of its chunks is inside the object";
+        Problem::new(ProblemCode::NotReadable, message, NOTHING_CHANGED, hint)
     }
 
     pub(crate) fn busy(what: &str, limit: usize) -> Self {
@@ -120,8 +129,9 @@ impl From<&PutError> for Problem {
                 ProblemCode::BadRequest,
                 error,
                 NOT_STORED,
-                "send a tar archive in which directories come before what is in them and names are sorted; \
-                 `chordage put DIR` makes one",
+                "send a tar archive in which directories come before what is in them, names are in byte order, and no file is \
+                 a hard link: `tar --sort=name --hard-dereference -cf - DIR` (GNU tar) makes one, and `chordage put DIR` \
+                 stores the directory without one",
             ),
             PutError::Limit(_) => {
                 Problem::new(ProblemCode::BadRequest, error, NOT_STORED, "store it in several parts")
@@ -151,6 +161,10 @@ impl From<&GetError> for Problem {
             GetError::Unavailable { .. } => problem(
                 ProblemCode::Unavailable,
                 "it comes back when enough of its holders do; `chordage stat --check LINK` says who holds what",
+            ),
+            GetError::Forgotten { .. } => problem(
+                ProblemCode::Unavailable,
+                "it does not come back by itself: store it again, or `chordage keep LINK` while another daemon keeps it",
             ),
             GetError::Decode { .. } | GetError::Manifest(_) => problem(
                 ProblemCode::Internal,

@@ -99,8 +99,12 @@ pub struct PutReport {
 /// What a link stands for. Answer of `GET /v1/objects/{link}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ObjectStat {
-    /// `file` or `tree`.
+    /// `file` or `tree`; `unknown` for a verify link.
     pub kind: String,
+    /// For a verify link, in words: what of the answer is known without the key, and what is not. Numbers that are not known
+    /// are 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<String>,
     /// Bytes of file content.
     pub bytes: u64,
     /// Regular files.
@@ -169,9 +173,32 @@ pub struct EntryInfo {
     pub mode: u32,
     /// Modification time, seconds since 1970.
     pub mtime_seconds: i64,
-    /// Target (symlinks only).
+    /// Nanoseconds after that second.
+    #[serde(default)]
+    pub mtime_nanos: u32,
+    /// Target (symlinks only); bytes that are not UTF-8 are shown as U+FFFD.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// The same target in hexadecimal, present only when it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_hex: Option<String>,
+}
+
+impl EntryInfo {
+    /// The path as it is, also when it is not UTF-8.
+    pub fn path_bytes(&self) -> Vec<u8> {
+        exact(&self.path, self.path_hex.as_deref())
+    }
+
+    /// The target as it is, also when it is not UTF-8.
+    pub fn target_bytes(&self) -> Option<Vec<u8>> {
+        self.target.as_ref().map(|target| exact(target, self.target_hex.as_deref()))
+    }
+}
+
+/// The bytes of a text that may not have been UTF-8.
+fn exact(text: &str, hex: Option<&str>) -> Vec<u8> {
+    hex.and_then(super::uri::unhex).unwrap_or_else(|| text.as_bytes().to_vec())
 }
 
 /// What the daemon says of itself. Answer of `GET /v1/status`.

@@ -18,6 +18,7 @@ use chordage_storage::Fingerprint;
 
 pub(crate) use emit::emit;
 pub use name::{NameError, PATH_BYTES_MAX, check_path};
+pub(crate) use read::Shown;
 pub use read::{ArchiveReader, ReadError};
 pub use write::ArchiveWriter;
 

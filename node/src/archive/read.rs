@@ -1,7 +1,9 @@
 //! Reading archives, from strangers too: every size is checked before it is believed.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 
 use chordage_storage::Fingerprint;
 
@@ -55,11 +57,11 @@ pub enum ReadError {
 }
 
 /// A path for a message.
-pub(super) struct Shown<'a>(pub(super) &'a [u8]);
+pub(crate) struct Shown<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"", self.0.escape_ascii())
+        write!(f, "{:?}", OsStr::from_bytes(self.0))
     }
 }
 

@@ -8,8 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chordage_dht::{NodeId, Peer};
 use chordage_storage::{ChunkId, ChunkRef, DecodeError, Descriptor, Redundancy, decode_chunk};
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use futures::stream::{self, FuturesUnordered, StreamExt};
 use tokio::time::{Instant, sleep_until};
 
 use super::GetError;
@@ -70,6 +69,30 @@ pub(super) async fn fetch(
     let timed = tokio::time::timeout(CHUNK_TIMEOUT, fetching.run()).await;
     drop(memory);
     timed.unwrap_or(Err(GetError::TimedOut { best: fetching.best(), k: fetching.k }))
+}
+
+/// Holders that are asked together how a chunk is coded.
+const ASKED_FOR_CODE: usize = 4;
+
+/// How a chunk is coded, as the first of its holders says that answers. That needs no key.
+pub(super) async fn code_of(transfer: &Transfer, id: ChunkId) -> Result<Redundancy, GetError> {
+    let assumed = Redundancy::ASSUMED;
+    let candidates = transfer.candidates(id, assumed, Freshness::Asked).await.map_err(GetError::Find)?;
+    let mut answers =
+        stream::iter(candidates).map(|peer| fetch_from(transfer, peer, id)).buffer_unordered(ASKED_FOR_CODE);
+    let said = async {
+        while let Some((_, answer)) = answers.next().await {
+            let Ok(Fetched::Shard(shard)) = answer else { continue };
+            if let Ok(descriptor) = Descriptor::decode(&shard.descriptor)
+                && descriptor.id() == id
+            {
+                return Ok(descriptor.redundancy());
+            }
+        }
+        Err(GetError::Unavailable { chunks: 1, unreadable: 1, best: 0, k: assumed.k() })
+    };
+    let timed = tokio::time::timeout(CHUNK_TIMEOUT, said).await;
+    timed.unwrap_or(Err(GetError::TimedOut { best: 0, k: assumed.k() }))
 }
 
 /// A root's length is not known beforehand.

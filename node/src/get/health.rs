@@ -1,15 +1,14 @@
 //! Asking who holds what right now, for a whole object at once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use chordage_dht::{NodeId, Peer};
-use chordage_storage::{ChunkId, ChunkRef, Link, Redundancy};
+use chordage_storage::{ChunkId, ChunkRef, Redundancy};
 use futures::stream::{self, StreamExt};
 use tokio::time::Instant;
 
-use super::{GetError, OpenObject, open};
+use super::GetError;
 use crate::api::types::{Health, HolderCount};
 use crate::shards::{HAS_MAX, ShardSet};
 use crate::transfer::{Freshness, Transfer};
@@ -20,12 +19,6 @@ const ROUND: usize = HAS_MAX;
 const PARALLEL: usize = 32;
 /// How long a node may take. Together with a chunk's own time-out this stays within 20 s.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// Opens `link` and surveys its chunks.
-pub(crate) async fn health(transfer: Arc<Transfer>, link: &Link) -> Result<Health, GetError> {
-    let object = open(transfer.clone(), link).await?;
-    survey(&transfer, &object).await.ok_or(GetError::Interrupted)
-}
 
 impl Health {
     /// The error that says what is missing, if anything is.
@@ -46,11 +39,11 @@ struct Found {
     holders: BTreeSet<NodeId>,
 }
 
-/// Asks the candidates of every chunk of `object` what they hold. `None` if the overlay cannot be asked.
-pub(super) async fn survey(transfer: &Transfer, object: &OpenObject) -> Option<Health> {
+/// Asks the candidates of every one of `chunks` what they hold. `None` if the overlay cannot be asked.
+pub(crate) async fn survey(transfer: &Transfer, chunks: &[ChunkRef]) -> Option<Health> {
     let mut health = Health { shards_min: u8::MAX, ..Health::default() };
     let mut holders = BTreeMap::<NodeId, u64>::new();
-    for round in object.distinct_chunks().chunks(ROUND) {
+    for round in chunks.chunks(ROUND) {
         let mut asked: BTreeMap<NodeId, (Peer, Vec<ChunkId>)> = BTreeMap::new();
         for chunk in round {
             let redundancy = chunk.redundancy.unwrap_or(Redundancy::ASSUMED);

@@ -5,6 +5,7 @@ mod fetch;
 mod health;
 mod holders;
 mod object;
+mod sealed;
 #[cfg(test)]
 mod tests;
 mod totals;
@@ -16,9 +17,10 @@ use chordage_storage::{ChunkId, DecodeError, ManifestError};
 pub use self::object::OpenObject;
 pub(crate) use self::{
     assemble::{Part, Parts, Unread},
-    health::health,
+    health::survey,
     holders::Holders,
     object::open,
+    sealed::Known,
     totals::Totals,
 };
 use crate::driver::FindError;
@@ -50,6 +52,12 @@ pub enum GetError {
         best: u8,
         /// Shards needed.
         k: u8,
+    },
+    /// This daemon has forgotten the object, and its holders no longer have enough of it.
+    #[error("the object is not in the network now: this daemon {}", forgotten(*.ago))]
+    Forgotten {
+        /// So long ago its holders had been told; `None` while they are being told.
+        ago: Option<Duration>,
     },
     /// A chunk was found, and what it holds is not what the link promises.
     #[error("chunk {chunk} cannot be decoded: {source}")]
@@ -91,4 +99,16 @@ pub enum GetError {
     /// The daemon is shutting down.
     #[error("the daemon is shutting down")]
     Interrupted,
+}
+
+fn forgotten(ago: Option<Duration>) -> String {
+    let Some(ago) = ago else { return "is forgetting it".to_owned() };
+    let seconds = ago.as_secs();
+    let (count, unit) = match seconds {
+        0..120 => (seconds, "second"),
+        120..7200 => (seconds / 60, "minute"),
+        7200..172_800 => (seconds / 3600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    format!("forgot it {count} {unit}{} ago", if count == 1 { "" } else { "s" })
 }

@@ -34,6 +34,7 @@ pub struct OpenObject {
 struct Inner {
     transfer: Arc<Transfer>,
     manifest: Manifest,
+    root: ChunkId,
     /// The root's own, which speaks for an object without data chunks.
     redundancy: Redundancy,
     kept: Mutex<VecDeque<(ChunkId, Arc<OnceCell<Bytes>>)>>,
@@ -53,7 +54,9 @@ pub(crate) async fn open(transfer: Arc<Transfer>, link: &Link) -> Result<OpenObj
         match loader.step() {
             Step::Ready(manifest) => {
                 let (kept, redundancy) = (Mutex::default(), redundancy.ok_or(GetError::Interrupted)?);
-                return Ok(OpenObject { inner: Arc::new(Inner { transfer, manifest, redundancy, kept }) });
+                return Ok(OpenObject {
+                    inner: Arc::new(Inner { transfer, manifest, root: link.id(), redundancy, kept }),
+                });
             }
             Step::Fetch(references) => {
                 let transfer = &transfer;
@@ -64,12 +67,27 @@ pub(crate) async fn open(transfer: Arc<Transfer>, link: &Link) -> Result<OpenObj
                         })
                         .buffered(MANIFEST_PARALLEL);
                 while let Some((id, fetched)) = fetched.next().await {
-                    let (plain, found) = fetched?;
+                    let (plain, found) = match fetched {
+                        Ok(fetched) => fetched,
+                        Err(error) => return Err(forgotten_or(transfer, link.id(), error).await),
+                    };
                     redundancy.get_or_insert(found);
                     loader.provide(&id, plain).map_err(GetError::Manifest)?;
                 }
             }
         }
+    }
+}
+
+/// Why something of an object is missing: this daemon may have forgotten the object.
+pub(super) async fn forgotten_or(transfer: &Transfer, root: ChunkId, error: GetError) -> GetError {
+    if !matches!(error, GetError::Unavailable { .. } | GetError::TimedOut { .. }) {
+        return error;
+    }
+    // The log says why the book cannot be read.
+    match transfer.keeping.forgotten(root).await {
+        Ok(Some(ago)) => GetError::Forgotten { ago },
+        Ok(None) | Err(_) => error,
     }
 }
 
@@ -89,6 +107,7 @@ impl OpenObject {
                 ObjectKind::File => "file".to_owned(),
                 ObjectKind::Tree => "tree".to_owned(),
             },
+            unknown: None,
             bytes: summary.bytes,
             files: summary.files,
             dirs: summary.directories,
@@ -154,7 +173,9 @@ impl OpenObject {
                 // Said once for the whole object: the reader wants to know how much is missing, not just where it
                 // stumbled.
                 Err(error @ (GetError::Unavailable { .. } | GetError::TimedOut { .. })) => {
-                    Err(survey(&self.inner.transfer, self).await.and_then(|h| h.shortage()).unwrap_or(error))
+                    let health = survey(&self.inner.transfer, &self.distinct_chunks()).await;
+                    let error = health.and_then(|health| health.shortage()).unwrap_or(error);
+                    Err(forgotten_or(&self.inner.transfer, self.inner.root, error).await)
                 }
                 Err(error) => Err(error),
             }

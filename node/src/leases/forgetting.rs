@@ -28,7 +28,7 @@ const PAGE: usize = 256;
 /// How often it is looked whether somebody is there who was absent.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// What is forgotten is remembered for so long: longer than any holder grants a lease by default.
-const REMEMBERED: Duration = Duration::from_secs(430 * 24 * 60 * 60);
+pub(super) const REMEMBERED: Duration = Duration::from_secs(430 * 24 * 60 * 60);
 
 /// Who has been told everything that is forgotten, in this run of the daemon.
 #[derive(Default)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chordage_dht::{AnyMetric, NodeId};
 use chordage_storage::lease::{Claim, Keeps, Kept, KeptState};
@@ -10,11 +11,14 @@ use chordage_storage::repair::Moment;
 use chordage_storage::{ChunkId, Writer};
 use tokio::sync::Notify;
 
+use super::forgetting::REMEMBERED;
 use super::{LeaseConfig, Promise};
 use crate::clock::wall_clock;
 
 /// Objects that are listed at a time.
 const PAGE: usize = 1000;
+/// Chunks of an object that are listed at a time.
+pub(crate) const CHUNKS_LISTED: usize = 4096;
 
 /// Why an object was not given up.
 #[derive(Debug, thiserror::Error)]
@@ -220,6 +224,29 @@ impl Keeping {
         Ok(kept.filter(|kept| kept.state != KeptState::Forgotten))
     }
 
+    /// Whether an object was forgotten, or is being forgotten: how long ago its holders had been told, if they have been.
+    pub(crate) async fn forgotten(&self, root: ChunkId) -> std::io::Result<Option<Option<Duration>>> {
+        let kept = self.book(move |book| book.get(root)).await?;
+        Ok(kept.and_then(|kept| match kept.state {
+            KeptState::Kept => None,
+            KeptState::Forgetting => Some(None),
+            KeptState::Forgotten => {
+                let left = kept.until.unwrap_or_else(wall_clock).since(wall_clock());
+                Some(Some(REMEMBERED.saturating_sub(left)))
+            }
+        }))
+    }
+
+    /// At most [`CHUNKS_LISTED`] chunks behind `after` of an object in the book, with how many shards they have.
+    pub(crate) async fn chunks_of(
+        &self,
+        root: ChunkId,
+        after: Option<ChunkId>,
+    ) -> std::io::Result<Vec<(ChunkId, u8)>> {
+        let listed = self.book(move |book| book.chunks_of(root, after, CHUNKS_LISTED)).await?;
+        Ok(listed.into_iter().map(|part| (part.chunk, part.n)).collect())
+    }
+
     /// At most `most` objects behind `after`, in the order of their addresses.
     pub(crate) async fn list(&self, after: Option<ChunkId>, most: usize) -> std::io::Result<Vec<Kept>> {
         self.book(move |book| book.list(after, most.min(PAGE))).await
@@ -284,7 +311,7 @@ impl Keeping {
     pub(super) fn retained_until(retain_seconds: u32) -> Moment {
         match retain_seconds {
             0 => Moment(0),
-            seconds => wall_clock().after(std::time::Duration::from_secs(seconds.into())),
+            seconds => wall_clock().after(Duration::from_secs(seconds.into())),
         }
     }
 }

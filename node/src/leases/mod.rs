@@ -34,7 +34,7 @@ pub(crate) use self::ask::{Question, Window, Windows, ask_holders};
 pub(crate) use self::background::start;
 pub(crate) use self::freeing::Freeing;
 pub(crate) use self::held::{Claimed, Freed, HeldLeases, Put};
-pub(crate) use self::keeping::{ForgetError, Keeping};
+pub(crate) use self::keeping::{CHUNKS_LISTED, ForgetError, Keeping};
 pub(crate) use self::promise::{KeepError, KeptBefore, Promise, Promised};
 pub use self::settings::LeaseConfig;
 

@@ -8,7 +8,7 @@ use chordage_storage::{
 
 use super::sink::NetworkSink;
 use super::{ObjectFormat, PutError, PutRequest};
-use crate::archive::{ArchiveReader, Head, Kind, ReadError};
+use crate::archive::{ArchiveReader, Head, Kind, ReadError, Shown};
 
 /// Bytes read at a time.
 const BUFFER: usize = 256 << 10;
@@ -26,7 +26,7 @@ pub(super) fn ingest(
     secret: &ConvergenceSecret,
     body: Box<dyn Read + Send>,
     format: ObjectFormat,
-    request: PutRequest,
+    request: &PutRequest,
 ) -> Result<Ingested, PutError> {
     match format {
         ObjectFormat::File => file(sink, secret, body, request),
@@ -43,7 +43,7 @@ fn file(
     sink: NetworkSink,
     secret: &ConvergenceSecret,
     mut body: Box<dyn Read + Send>,
-    request: PutRequest,
+    request: &PutRequest,
 ) -> Result<Ingested, PutError> {
     let failed = |error| failed(error, b"");
     let mut writer = ObjectWriter::file(sink, secret, BARE).map_err(failed)?;
@@ -142,13 +142,13 @@ fn unreadable(error: ReadError) -> PutError {
 }
 
 fn bad_path(name: &[u8], error: &PathError) -> PutError {
-    PutError::Archive(format!("entry \"{}\": {error}", name.escape_ascii()))
+    PutError::Archive(format!("entry {}: {error}", Shown(name)))
 }
 
 fn failed(error: WriteError<PutError>, name: &[u8]) -> PutError {
     match error {
         WriteError::Sink(error) => error,
         WriteError::TooLarge => PutError::Limit(error.to_string()),
-        error => PutError::Archive(format!("entry \"{}\": {error}", name.escape_ascii())),
+        error => PutError::Archive(format!("entry {}: {error}", Shown(name))),
     }
 }

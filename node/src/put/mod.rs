@@ -28,6 +28,7 @@ pub(crate) use self::standing::Standing;
 pub(crate) use self::unchanged::FILES_MAX;
 pub(crate) use self::usual::Usual;
 use crate::api::types::PutReport;
+use crate::archive::Shown;
 use crate::driver::FindError;
 use crate::leases::{KeepError, KeptBefore, Promise, Promised};
 use crate::shards::Refusal;
@@ -143,7 +144,7 @@ impl PutError {
 }
 
 fn shown(path: &[u8]) -> String {
-    if path.is_empty() { "the file ".to_owned() } else { format!("\"{}\" ", path.escape_ascii()) }
+    if path.is_empty() { "the file ".to_owned() } else { format!("{} ", Shown(path)) }
 }
 
 fn why(refusal: &Option<Refusal>) -> String {
@@ -260,7 +261,7 @@ async fn store(
         cancelled,
     );
     let (name, asked) = (request.name.clone(), request.redundancy);
-    let work = move || ingest(sink, &secret, body, format, request);
+    let work = move || ingest(sink, &secret, body, format, &request);
     let Ingested { written, unchanged_files, unchanged_bytes } =
         tokio::task::spawn_blocking(work).await.map_err(|_| PutError::Interrupted)??;
     let Written { link, summary, reused_bytes, sink, .. } = written;

@@ -46,6 +46,7 @@ impl Repairer {
         let repair_hours =
             (inner.patience.lost_after.as_secs_f64() + inner.config.survey_seconds as f64) / 3600.0;
         let mut explanation = Explanation {
+            unknown: None,
             chunks: 0,
             whole: 0,
             waiting: 0,

@@ -21,7 +21,8 @@ impl Keeps {
     /// Notes that an object was put under a name at `at`. A crash may take the name, since nobody should wait for a label. One
     /// that is too long is cut.
     pub fn name(&self, root: ChunkId, name: &str, at: Moment) -> io::Result<()> {
-        let name = &name[..name.floor_char_boundary(NAME_MAX)];
+        let end = (0..=name.len().min(NAME_MAX)).rev().find(|end| name.is_char_boundary(*end));
+        let name = &name[..end.unwrap_or(0)];
         self.book.change(false, |txn| {
             let mut names = txn.open_table(NAMES).map_err(failed)?;
             names.insert((&root.0, name), at.0).map_err(failed)?;

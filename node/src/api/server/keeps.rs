@@ -44,11 +44,11 @@ pub(super) async fn keeps(
 #[utoipa::path(
     post,
     path = "/v1/objects/{link}/keep",
-    params(("link" = String, Path, description = "Read link")),
+    params(("link" = String, Path, description = "Read link; a verify link of what is kept already")),
     responses(
         (status = 200, body = KeptObject, description = "It is kept from now on"),
         (status = 400, body = Problem, description = "The link is malformed"),
-        (status = 403, body = Problem, description = "A verify link cannot read the manifest"),
+        (status = 403, body = Problem, description = "A verify link does not say which chunks there are"),
         (status = 404, body = Problem, description = "Too little of it is in the network"),
         (status = 504, body = Problem, description = "The holders did not answer in time")
     )

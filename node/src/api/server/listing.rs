@@ -171,15 +171,18 @@ fn describe(entry: Entry) -> EntryInfo {
     let (kind, size, target) = match entry.kind {
         EntryKind::Directory => ("dir", 0, None),
         EntryKind::File(file) => ("file", file.size(), None),
-        EntryKind::Symlink { target } => ("symlink", 0, Some(String::from_utf8_lossy(&target).into_owned())),
+        EntryKind::Symlink { target } => ("symlink", 0, Some(target)),
     };
+    let hex_unless_text = |bytes: &[u8]| std::str::from_utf8(bytes).is_err().then(|| hex(bytes));
     EntryInfo {
         path: String::from_utf8_lossy(bytes).into_owned(),
-        path_hex: std::str::from_utf8(bytes).is_err().then(|| hex(bytes)),
+        path_hex: hex_unless_text(bytes),
         kind: kind.to_owned(),
         bytes: size,
         mode: entry.metadata.mode,
         mtime_seconds: entry.metadata.mtime_s,
-        target,
+        mtime_nanos: entry.metadata.mtime_ns,
+        target: target.as_ref().map(|target| String::from_utf8_lossy(target).into_owned()),
+        target_hex: target.and_then(|target| hex_unless_text(&target)),
     }
 }

@@ -191,17 +191,18 @@ pub(super) struct StatQuery {
 }
 
 /// What a link stands for
+///
+/// Of a verify link only what can be known without the key; `unknown` says what that is.
 #[utoipa::path(
     get,
     path = "/v1/objects/{link}",
     params(
-        ("link" = String, Path, description = "Read link"),
+        ("link" = String, Path, description = "Read or verify link"),
         ("check" = Option<bool>, Query, description = "Ask the network who holds which shards now")
     ),
     responses(
         (status = 200, body = ObjectStat, description = "What the link stands for"),
         (status = 400, body = Problem, description = "The link or a parameter is malformed"),
-        (status = 403, body = Problem, description = "A verify link cannot read"),
         (status = 404, body = Problem, description = "Its data is not in the network now"),
         (status = 504, body = Problem, description = "The holders did not answer in time")
     )
@@ -213,11 +214,10 @@ pub(super) async fn stat(
 ) -> Result<Json<ObjectStat>, Failure> {
     let _slot = shared.read_slot()?;
     let link = parse(&link)?;
-    let mut stat = open(&shared, &link).await?.stat();
-    if query.check {
-        stat.health = Some(shared.handle.health(&link).await.map_err(|error| Problem::from(&error))?);
+    tokio::select! {
+        stat = shared.handle.stat(&link, query.check) => Ok(Json(stat.map_err(|error| Problem::from(&error))?)),
+        () = shared.stopping().cancelled() => Err(Failure::from(Problem::shutting_down())),
     }
-    Ok(Json(stat))
 }
 
 #[derive(Deserialize)]
@@ -233,18 +233,18 @@ fn chunks_explained() -> u16 {
 
 /// How safe an object is, and what repair will do
 ///
-/// Asks the nodes near each chunk what they hold, and the one that looks after it what it has written down.
+/// Asks the nodes near each chunk what they hold, and the one that looks after it what it has written down. For a
+/// verify link all chunks of an object that the daemon keeps, and the root chunk of any other; `unknown` says so.
 #[utoipa::path(
     get,
     path = "/v1/objects/{link}/explain",
     params(
-        ("link" = String, Path, description = "Read link"),
+        ("link" = String, Path, description = "Read or verify link"),
         ("chunks" = Option<u16>, Query, description = "Chunks to tell about in detail, the worst off first: 5 by default, at most 10000")
     ),
     responses(
         (status = 200, body = Explanation, description = "How safe it is, chunk by chunk"),
         (status = 400, body = Problem, description = "The link or a parameter is malformed"),
-        (status = 403, body = Problem, description = "A verify link cannot read the manifest"),
         (status = 404, body = Problem, description = "The manifest is not in the network now"),
         (status = 504, body = Problem, description = "The holders did not answer in time")
     )

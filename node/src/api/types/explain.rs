@@ -8,6 +8,9 @@ use super::{FoundAtStart, KeptObject};
 /// How safe an object is, and what will be done about it. Answer of `GET /v1/objects/{link}/explain`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
+    /// For a verify link, in words: of which chunks the answer tells, because the key would be needed to know of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<String>,
     /// Chunks of the object, manifest included; equal ones count once.
     pub chunks: u64,
     /// Chunks all of whose shards are on live nodes.
