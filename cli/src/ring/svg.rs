@@ -285,7 +285,8 @@ mod tests {
         let rings = |view: &RingView| svg(view).matches("class='both'").count() - 1;
         let before = rings(&view);
         assert_eq!(before, view.fingers().filter(|finger| finger.leaf).count());
-        let finger = view.rows.iter_mut().flat_map(|row| &mut row.fingers).find(|finger| !finger.leaf).unwrap();
+        let finger =
+            view.rows.iter_mut().flat_map(|row| &mut row.fingers).find(|finger| !finger.leaf).unwrap();
         finger.leaf = true;
         let finger = finger.clone();
         view.leaf_set.push(finger);

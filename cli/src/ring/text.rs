@@ -276,7 +276,8 @@ mod tests {
         view.leaf_set.truncate(1);
         view.leaf_set[0].offset = 1e-9;
         let lines = text(&view, Charset::Ascii);
-        let marks: Vec<&str> = lines.iter().take(3).map(|line| line.get(22..23).unwrap_or_default()).collect();
+        let marks: Vec<&str> =
+            lines.iter().take(3).map(|line| line.get(22..23).unwrap_or_default()).collect();
         assert!(matches!(marks[0], "*" | "o") && marks.contains(&"@"), "{}", lines.join("\n"));
     }
 
