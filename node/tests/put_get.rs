@@ -96,7 +96,8 @@ async fn what_one_node_stores_every_other_can_read_and_storing_it_again_sends_no
     // Another node, same owner's secret or not, must not be able to tell; the same node finds all of it there.
     let again = network.node(0).put(body(), ObjectFormat::File, asking_for("3/6")).await.expect("stored");
     assert_eq!((again.link, again.new_chunks, again.sent_bytes), (report.link, 0, 0));
-    let health = network.node(5).health(&link).await.expect("surveyed");
+    let stat = network.node(5).stat(&link, true).await.expect("surveyed");
+    let health = stat.health.expect("asked for");
     assert_eq!((health.full, health.degraded, health.unreadable), (report.chunks, 0, 0));
     assert_eq!(health.holders.iter().map(|h| h.shards).sum::<u64>(), report.chunks * 6);
 }

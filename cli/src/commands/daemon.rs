@@ -55,7 +55,10 @@ Examples:
 /// Holds shards for the network, and serves the commands of this machine's user through a Unix socket in its data directory.
 /// Everything here can stand in config.toml in the data directory too, with more that --help lists; flags win.
 #[derive(Debug, Args)]
-#[command(after_help = ENDING_AND_EXAMPLES, after_long_help = format!("{ENDING_AND_EXAMPLES}\n\n{}", settings::listed()))]
+#[command(
+    after_help = ENDING_AND_EXAMPLES,
+    after_long_help = format!("{ENDING_AND_EXAMPLES}\n\n{}", settings::listed())
+)]
 pub(crate) struct DaemonArgs {
     /// Address to listen on; may be given several times [default: loopback, TCP and QUIC, ports kept over restarts]
     #[arg(long, value_name = "MULTIADDR")]

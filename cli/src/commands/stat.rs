@@ -17,8 +17,8 @@ const HOLDERS_SHOWN: usize = 40;
 
 /// Say what a link stands for, and how healthy it is
 ///
-/// Of a verify link it says what can be known without the key: of an object that the daemon keeps, its size and all its chunks; of any other,
-/// its root chunk.
+/// Of a verify link it says what can be known without the key: of an object that the daemon keeps, its size and all its
+/// chunks; of any other, its root chunk.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -4,19 +4,16 @@
 //! symlink to `/etc` and then writes `a/passwd` fails instead. Nothing that exists is overwritten. Set-user-id and
 //! set-group-id bits are not restored: with them, a stranger's file would run with the rights of whoever got it.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use chordage_node::archive::{ArchiveReader, Head, Kind, Mtime, ReadError};
+use chordage_node::archive::{ArchiveReader, Head, Kind, Mtime, Quoted, ReadError};
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 
 use super::dirs::{DIR_FLAGS, Dirs, parent_and_name};
-use crate::name::quoted;
 use crate::unfinished::{Journal, Resumed};
 
 /// Bytes written at a time.
@@ -31,7 +28,7 @@ pub(crate) enum UnpackError {
     #[error(transparent)]
     Archive(#[from] ReadError),
     /// The file system refused.
-    #[error("cannot {doing} {}: {error}", quoted(Path::new(OsStr::from_bytes(.path))))]
+    #[error("cannot {doing} {}: {error}", Quoted(.path))]
     File {
         /// What was tried.
         doing: &'static str,

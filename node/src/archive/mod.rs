@@ -12,14 +12,15 @@ mod header;
 mod name;
 mod pax;
 mod read;
+mod shown;
 mod write;
 
 use chordage_storage::Fingerprint;
 
 pub(crate) use emit::emit;
 pub use name::{NameError, PATH_BYTES_MAX, check_path};
-pub(crate) use read::Shown;
 pub use read::{ArchiveReader, ReadError};
+pub use shown::{Quoted, escaped};
 pub use write::ArchiveWriter;
 
 /// Bytes in a block; everything in an archive is aligned to it.

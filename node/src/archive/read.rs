@@ -1,15 +1,14 @@
 //! Reading archives, from strangers too: every size is checked before it is believed.
 
-use std::ffi::OsStr;
 use std::fmt;
 use std::io::{self, Read};
-use std::os::unix::ffi::OsStrExt;
 
 use chordage_storage::Fingerprint;
 
 use super::header::Block;
 use super::name::{NameError, check_path};
 use super::pax::Records;
+use super::shown::Quoted;
 use super::write::padding;
 use super::{BLOCK, Head, Kind, Mtime};
 
@@ -36,7 +35,7 @@ pub enum ReadError {
         after: Vec<u8>,
     },
     /// A path that must not be followed.
-    #[error("entry {}: {reason}", Shown(.path))]
+    #[error("entry {}: {reason}", Quoted(.path))]
     Path {
         /// The path as the archive has it.
         path: Vec<u8>,
@@ -44,7 +43,7 @@ pub enum ReadError {
         reason: NameError,
     },
     /// An entry that a tree cannot hold: a device, a fifo, a hard link, a sparse file.
-    #[error("entry {} is a {what}, which cannot be stored", Shown(.path))]
+    #[error("entry {} is a {what}, which cannot be stored", Quoted(.path))]
     Unsupported {
         /// The path.
         path: Vec<u8>,
@@ -56,20 +55,15 @@ pub enum ReadError {
     Io(#[from] io::Error),
 }
 
-/// A path for a message.
-pub(crate) struct Shown<'a>(pub(crate) &'a [u8]);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", OsStr::from_bytes(self.0))
-    }
-}
-
 struct After<'a>(&'a [u8]);
 
 impl fmt::Display for After<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() { f.write_str("at its beginning") } else { write!(f, "after {}", Shown(self.0)) }
+        if self.0.is_empty() {
+            f.write_str("at its beginning")
+        } else {
+            write!(f, "after {}", Quoted(self.0))
+        }
     }
 }
 

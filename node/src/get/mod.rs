@@ -54,7 +54,7 @@ pub enum GetError {
         k: u8,
     },
     /// This daemon has forgotten the object, and its holders no longer have enough of it.
-    #[error("the object is not in the network now: this daemon {}", forgotten(*.ago))]
+    #[error("the object is not in the network now: this daemon {}", forgotten(.ago.as_ref()))]
     Forgotten {
         /// So long ago its holders had been told; `None` while they are being told.
         ago: Option<Duration>,
@@ -101,7 +101,7 @@ pub enum GetError {
     Interrupted,
 }
 
-fn forgotten(ago: Option<Duration>) -> String {
+fn forgotten(ago: Option<&Duration>) -> String {
     let Some(ago) = ago else { return "is forgetting it".to_owned() };
     let seconds = ago.as_secs();
     let (count, unit) = match seconds {

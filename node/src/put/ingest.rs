@@ -8,7 +8,7 @@ use chordage_storage::{
 
 use super::sink::NetworkSink;
 use super::{ObjectFormat, PutError, PutRequest};
-use crate::archive::{ArchiveReader, Head, Kind, ReadError, Shown};
+use crate::archive::{ArchiveReader, Head, Kind, Quoted, ReadError};
 
 /// Bytes read at a time.
 const BUFFER: usize = 256 << 10;
@@ -142,13 +142,13 @@ fn unreadable(error: ReadError) -> PutError {
 }
 
 fn bad_path(name: &[u8], error: &PathError) -> PutError {
-    PutError::Archive(format!("entry {}: {error}", Shown(name)))
+    PutError::Archive(format!("entry {}: {error}", Quoted(name)))
 }
 
 fn failed(error: WriteError<PutError>, name: &[u8]) -> PutError {
     match error {
         WriteError::Sink(error) => error,
         WriteError::TooLarge => PutError::Limit(error.to_string()),
-        error => PutError::Archive(format!("entry {}: {error}", Shown(name))),
+        error => PutError::Archive(format!("entry {}: {error}", Quoted(name))),
     }
 }

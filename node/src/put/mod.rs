@@ -28,7 +28,7 @@ pub(crate) use self::standing::Standing;
 pub(crate) use self::unchanged::FILES_MAX;
 pub(crate) use self::usual::Usual;
 use crate::api::types::PutReport;
-use crate::archive::Shown;
+use crate::archive::Quoted;
 use crate::driver::FindError;
 use crate::leases::{KeepError, KeptBefore, Promise, Promised};
 use crate::shards::Refusal;
@@ -144,7 +144,7 @@ impl PutError {
 }
 
 fn shown(path: &[u8]) -> String {
-    if path.is_empty() { "the file ".to_owned() } else { format!("{} ", Shown(path)) }
+    if path.is_empty() { "the file ".to_owned() } else { format!("{} ", Quoted(path)) }
 }
 
 fn why(refusal: &Option<Refusal>) -> String {
