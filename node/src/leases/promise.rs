@@ -157,8 +157,10 @@ impl Promise {
         let entered = all.clone();
         let enter = move |book: &Keeps| {
             let before = book.get(root)?.filter(|before| before.state == KeptState::Kept);
-            let before = before.map(|kept| Ok(KeptBefore { since: kept.since, names: book.names(root)? }));
-            let before = before.transpose()?;
+            let before = match before {
+                Some(kept) => Some(KeptBefore { since: kept.since, names: book.names(root)? }),
+                None => None,
+            };
             book.keep(&kept, &entered)?;
             if let Some(name) = name {
                 book.name(root, &name, kept.since)?;
