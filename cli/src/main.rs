@@ -112,7 +112,8 @@ fn refuse(error: &clap::Error) -> ExitStatus {
 /// What is wrong in one line, and the usage as the hint. What clap writes for people is longer: help, if a command is missing.
 fn usage_error(error: &clap::Error) -> CliError {
     let text = error.render().to_string();
-    let message = if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    let missing = [ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, ErrorKind::MissingSubcommand];
+    let message = if missing.contains(&error.kind()) {
         "a command is missing".to_owned()
     } else {
         let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();

@@ -248,7 +248,7 @@ mod tests {
         ];
         for ((present, silent, suspect, lost), words) in cases {
             let said = waiting(present, silent, suspect, lost);
-            assert!(said.contains(words) && said.ends_with("; looks at it anew in 30 s"), "{said}");
+            assert!(said.contains(words) && said.ends_with("; looks at it anew in 30.0 s"), "{said}");
         }
     }
 }
