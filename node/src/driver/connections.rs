@@ -24,6 +24,18 @@ pub(crate) struct Connections {
 }
 
 impl Driver {
+    /// Begins nothing new on the connections to a peer that is gone: they lead nowhere, or to a process that ends.
+    pub(super) fn distrust(&mut self, peer: &NodeId) {
+        self.links.end(peer);
+        let is_it = |connected: &&PeerId| {
+            public_key(connected).is_some_and(|key| NodeId::from_public_key(&key) == *peer)
+        };
+        let connected = self.swarm.connected_peers().find(is_it).copied();
+        if let Some(connected) = connected {
+            self.swarm.behaviour_mut().streams.distrust(connected);
+        }
+    }
+
     /// Ends links that nobody needs, opens those that should be open, and tells the swarm who comes first.
     pub(super) fn review_connections(&mut self) {
         let (leaf_set, rows) = (self.dht.neighbours(), self.dht.fingers());

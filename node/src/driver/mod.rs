@@ -330,10 +330,10 @@ impl Driver {
             Event::NeighbourDown { peer, why } => {
                 tracing::info!(%peer, ?why, "neighbour gone");
                 self.roster.went(Instant::now(), peer, why);
-                if why == DownReason::Failed
-                    && let Some(peer) = self.links.end(&peer).and_then(|peer| peer_id(peer.public_key()))
-                {
-                    self.swarm.behaviour_mut().streams.distrust(peer);
+                // One that has left may be back soon, and a connection to its former life is noticed to be dead only after QUIC's
+                // idle time-out.
+                if why != DownReason::Displaced {
+                    self.distrust(&peer);
                 }
             }
             Event::Twin(record) => self.told_of_twin(record, false),

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::handler::{Class, GuardedStream, Handler, Open, Protocols};
-use super::paths::{Transport, is_stalled};
+use super::paths::{Transport, is_refused, is_stalled};
 use super::race::{Failed, Races};
 
 /// Streams that may wait for one dial to succeed.
@@ -181,8 +181,9 @@ impl Behaviour {
     fn best(&self, peer: PeerId, addrs: &[Multiaddr], now: Instant) -> Option<ConnectionId> {
         let newest = self.newest(peer)?;
         let good = |transport| !self.races.doubts(&peer, transport, now);
+        let trusted = |connection| self.distrusted.get(&peer) != Some(connection);
         let mut connections = self.connected.get(&peer)?.iter().rev();
-        match connections.find(|(_, transport)| good(*transport)) {
+        match connections.find(|(connection, transport)| trusted(connection) && good(*transport)) {
             Some((connection, _)) => Some(*connection),
             None if addrs.iter().any(|addr| good(Transport::of(addr))) => None,
             None => Some(newest),
@@ -238,7 +239,8 @@ impl Behaviour {
         // When all fail, the last one tells why.
         let why = if ours { OpenError::Overloaded } else { OpenError::Unreachable };
         let Some(peer) = self.races.peer_of(connection) else { return };
-        match self.races.failed(connection, ours, now) {
+        // A refusal says that nobody listens there now, as while a daemon is started again, and nothing about the way.
+        match self.races.failed(connection, ours || is_refused(error), now) {
             Failed::Nothing => {}
             Failed::Next => self.dial_next(peer, now),
             Failed::Over(waiting) => {

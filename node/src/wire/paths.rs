@@ -9,7 +9,7 @@ use std::io;
 use std::time::Duration;
 
 use libp2p::multiaddr::Protocol;
-use libp2p::swarm::ConnectionError;
+use libp2p::swarm::{ConnectionError, DialError};
 use libp2p::{Multiaddr, PeerId};
 use tokio::time::Instant;
 
@@ -128,6 +128,13 @@ pub(super) fn is_stalled(cause: &ConnectionError) -> bool {
     false
 }
 
+/// Whether every address of a dial was refused by the system there.
+pub(super) fn is_refused(error: &DialError) -> bool {
+    let DialError::Transport(failed) = error else { return false };
+    // The types in which transports wrap the system's error show it in no other way.
+    !failed.is_empty() && failed.iter().all(|(_, error)| format!("{error:?}").contains("ConnectionRefused"))
+}
+
 /// What QUIC says of a connection that has been silent for too long; its own type for this is private.
 const QUIC_TIMED_OUT: &str = "timed out";
 
@@ -194,5 +201,17 @@ mod tests {
         assert!(is_stalled(&ConnectionError::IO(wrapped)));
         assert!(!is_stalled(&io(io::ErrorKind::ConnectionReset)));
         assert!(!is_stalled(&ConnectionError::KeepAliveTimeout));
+    }
+
+    #[test]
+    fn a_refusal_is_told_from_silence() {
+        use libp2p::core::transport::TransportError;
+        let dial = |kind: io::ErrorKind| {
+            let error = io::Error::other(io::Error::other(io::Error::from(kind)));
+            DialError::Transport(vec![(TCP.parse().expect("valid"), TransportError::Other(error))])
+        };
+        assert!(is_refused(&dial(io::ErrorKind::ConnectionRefused)));
+        assert!(!is_refused(&dial(io::ErrorKind::TimedOut)));
+        assert!(!is_refused(&DialError::Aborted) && !is_refused(&DialError::Transport(Vec::new())));
     }
 }

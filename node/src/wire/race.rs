@@ -128,20 +128,20 @@ impl Races {
         race.map(|race| race.waiting).unwrap_or_default()
     }
 
-    /// A dial has failed; `ours` tells whether because we did not want it.
-    pub(super) fn failed(&mut self, connection: ConnectionId, ours: bool, now: Instant) -> Failed {
+    /// A dial has failed; `excused` tells that this says nothing about the way, as when we did not want it.
+    pub(super) fn failed(&mut self, connection: ConnectionId, excused: bool, now: Instant) -> Failed {
         let Some(Dial { peer, transport, lost_to }) = self.dials.remove(&connection) else {
             return Failed::Nothing;
         };
         if let Some((_, winner)) = lost_to
             && winner != transport
-            && !ours
+            && !excused
         {
             self.paths.failed(peer, transport, now);
         }
         let under_way = self.dials.values().any(|dial| dial.peer == peer);
         let Some(race) = self.races.get_mut(&peer) else { return Failed::Nothing };
-        if !ours {
+        if !excused {
             race.failed.push(transport);
         }
         if !race.left.is_empty() {
