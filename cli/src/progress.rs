@@ -1,13 +1,42 @@
 //! One bar with bytes, rate and time left.
 
-use std::time::Duration;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// How a long transfer shows that it lives. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,
+    moved: Moved,
+}
+
+/// When something moved last.
+#[derive(Clone, Debug)]
+struct Moved(Arc<Mutex<Instant>>);
+
+/// After so long nothing moves, and nobody knows how long the rest will take.
+const STILL: Duration = Duration::from_secs(5);
+
+impl Moved {
+    fn now(&self) {
+        *self.last() = Instant::now();
+    }
+
+    fn last(&self) -> MutexGuard<'_, Instant> {
+        // An instant is valid whoever panics.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is said of the time left, of which `eta` is the estimate if everything moves.
+fn left(still: Duration, eta: Duration) -> String {
+    match still {
+        still if still >= STILL => format!("nothing moves for {}", HumanDuration(still)),
+        _ => format!("{eta:#} left", eta = HumanDuration(eta)),
+    }
 }
 
 impl Progress {
@@ -20,28 +49,31 @@ impl Progress {
         let target =
             if visible { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
         bar.set_draw_target(target);
-        bar.set_style(style(total.is_some()));
+        let moved = Moved(Arc::new(Mutex::new(Instant::now())));
+        bar.set_style(style(total.is_some(), &moved));
         bar.set_message(verb);
         if visible {
             // So that time goes on even when nothing arrives.
             bar.enable_steady_tick(Duration::from_millis(250));
         }
-        Progress { bar }
+        Progress { bar, moved }
     }
 
     /// So many bytes more.
     pub(crate) fn advance(&self, bytes: u64) {
+        self.moved.now();
         self.bar.inc(bytes);
     }
 
     /// The whole turned out to be so many bytes.
     pub(crate) fn set_total(&self, total: u64) {
-        self.bar.set_style(style(true));
+        self.bar.set_style(style(true, &self.moved));
         self.bar.set_length(total);
     }
 
     /// Another phase has begun.
     pub(crate) fn phase(&self, verb: &'static str) {
+        self.moved.now();
         self.bar.set_message(verb);
     }
 
@@ -56,18 +88,32 @@ impl Progress {
     }
 }
 
-fn style(with_total: bool) -> ProgressStyle {
+fn style(with_total: bool, moved: &Moved) -> ProgressStyle {
     let template = if with_total {
-        "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta} left"
+        "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {left}"
     } else {
         "{spinner} {msg} {binary_bytes} {binary_bytes_per_sec} {elapsed}"
     };
-    ProgressStyle::with_template(template).expect("the templates are constants and covered by a test")
+    let moved = moved.clone();
+    let style =
+        ProgressStyle::with_template(template).expect("the templates are constants and covered by a test");
+    style.with_key("left", move |state: &ProgressState, out: &mut dyn fmt::Write| {
+        // A bar that cannot be drawn is no reason to end.
+        let _ = out.write_str(&left(moved.last().elapsed(), state.eta()));
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_time_is_promised_while_nothing_moves() {
+        let eta = Duration::from_secs(90);
+        assert!(left(Duration::ZERO, eta).ends_with(" left"));
+        let said = left(STILL, eta);
+        assert!(said.contains("nothing moves") && !said.contains("left"), "{said}");
+    }
 
     #[test]
     fn both_templates_are_valid() {
