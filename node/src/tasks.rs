@@ -138,11 +138,7 @@ impl Tasks {
     }
 
     fn ended(&self, task: &'static str, ended: Result<(), Box<dyn Any + Send>>) {
-        let reason = match ended {
-            Ok(()) if self.inner.leaving.is_cancelled() => return,
-            Ok(()) => "nobody asked it to".to_owned(),
-            Err(panic) => reason(&*panic),
-        };
+        let Some(reason) = self.unasked(ended) else { return };
         let fault = Fault { task, reason };
         tracing::error!("{fault}");
         // The first is the cause; what ends after it may be a consequence.
@@ -151,6 +147,17 @@ impl Tasks {
             first.get_or_insert(fault);
             is_first
         });
+    }
+
+    /// Why a task ended, if there was no reason for it to.
+    fn unasked(&self, ended: Result<(), Box<dyn Any + Send>>) -> Option<String> {
+        match ended {
+            Err(panic) => Some(reason(&*panic)),
+            Ok(()) if self.inner.leaving.is_cancelled() => None,
+            // The daemon is being taken apart, and has said why: that has to stay its last word.
+            Ok(()) if self.fault().is_some() => None,
+            Ok(()) => Some("nobody asked it to".to_owned()),
+        }
     }
 
     fn note(&self, name: &'static str, last_reason: String, pause: Duration) {
@@ -245,10 +252,12 @@ mod tests {
     #[tokio::test]
     async fn the_end_of_an_essential_task_that_nobody_asked_for_is_told_with_the_first_cause() {
         let tasks = tasks();
+        assert_eq!(tasks.unasked(Ok(())).as_deref(), Some("nobody asked it to"));
         tasks.clone().essential("first", async { panic!("as the test wants") }).await;
-        tasks.clone().essential("second", async {}).await;
+        tasks.clone().essential("second", async { panic!("as a consequence") }).await;
         let fault = Fault { task: "first", reason: "it panicked: as the test wants".to_owned() };
         assert_eq!(tasks.failed().await, fault);
+        assert_eq!(tasks.unasked(Ok(())), None, "its end is the consequence");
         assert_eq!(fault.to_string(), "the task `first` has ended: it panicked: as the test wants");
 
         let asked = self::tasks();
