@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use chordage_node::api::client::{Client, ClientError};
 use chordage_node::api::types::{PutQuery, PutReport};
@@ -37,6 +38,11 @@ const WARNINGS_MAX: u64 = 20;
 const NAME_MAX: usize = 255;
 /// Code of the error that a second attempt cures.
 const FORGOTTEN: &str = "forgotten";
+/// Code of the error of a daemon that has as many puts as it takes at a time.
+const BUSY: &str = "busy";
+/// How long a put waits for its turn, and how often it looks whether it has come.
+const TURN_WITHIN: Duration = Duration::from_secs(120);
+const TURN_EVERY: Duration = Duration::from_secs(1);
 
 /// Store a file, a directory or standard input, and print its link
 ///
@@ -133,6 +139,7 @@ pub(crate) async fn run(
     };
     let again = source.can_be_read_again();
     let mut attempts = 1;
+    let mut turn_until = None;
     let mut source = Some(source);
     let (report, left_out) = loop {
         let source = match source.take() {
@@ -148,6 +155,12 @@ pub(crate) async fn run(
             }
             // Holders were lost between the question and the put: send everything, once.
             Err(Failure::Put(error)) if error.code == FORGOTTEN && !query.reread => query.reread = true,
+            Err(Failure::Put(error)) if error.code == BUSY && again => {
+                if Instant::now() >= *turn_until.get_or_insert_with(|| Instant::now() + TURN_WITHIN) {
+                    return Err(error);
+                }
+                wait_for_turn(printer, &mut interrupt).await?;
+            }
             Err(Failure::Put(error)) => return Err(error),
             // What was sent cannot be taken back, so that the whole put begins again.
             Err(Failure::Source(PackError::Midway(error)))
@@ -167,6 +180,17 @@ pub(crate) async fn run(
     };
     report::tell(&report, &left_out, args.path.as_deref(), global, printer)?;
     Ok(if left_out.unreadable > 0 { ExitStatus::Incomplete } else { ExitStatus::Success })
+}
+
+/// A little later it may be its turn.
+async fn wait_for_turn(printer: &Printer, interrupt: &mut Interrupt) -> Result<(), CliError> {
+    let progress = printer.progress("waiting for its turn", None);
+    let waited = tokio::select! {
+        () = tokio::time::sleep(TURN_EVERY) => Ok(()),
+        () = interrupt.wait() => Err(CliError::interrupted(NOT_STORED)),
+    };
+    progress.clear();
+    waited
 }
 
 /// Why one attempt came to nothing.
@@ -193,9 +217,12 @@ async fn put(
 ) -> Result<(PutReport, LeftOut), Failure> {
     if let Source::File { metadata, unchanged, .. } = &mut source {
         let known = fingerprint(metadata);
-        // Whatever this question fails for, the put fails for too, and says so.
-        *unchanged =
-            !query.reread && matches!(client.unchanged(&[known], &query).await.as_deref(), Ok([true]));
+        let asked = [known];
+        *unchanged = !query.reread
+            && tokio::select! {
+                answers = ask(client, &asked, &query) => answers.map_err(stored_not)? == [true],
+                () = interrupt.wait() => return Err(CliError::interrupted(NOT_STORED).into()),
+            };
         query.unchanged = *unchanged;
         query.fingerprint = if *unchanged { Some(known) } else { pack::catalogued_as(metadata) }
             .map(|known| known.to_string());
@@ -203,29 +230,45 @@ async fn put(
     let progress = printer.progress("storing", source.size());
     let (writer, body) = upload();
     let format = source.format();
-    let (sent, mut outcome_of_source) = oneshot::channel();
+    let (sent, outcome_of_source) = oneshot::channel();
     let left_out = Arc::<Mutex<LeftOut>>::default();
     let teller = Teller { printer: printer.clone(), progress: progress.clone(), left_out: left_out.clone() };
-    let memory = DaemonMemory { client: client.clone(), query: query.clone(), runtime: Handle::current() };
+    let memory = DaemonMemory {
+        client: client.clone(),
+        query: query.clone(),
+        runtime: Handle::current(),
+        silent: None,
+    };
     // A thread of its own and not the runtime's: a read of standard input cannot be cancelled, and must not keep us.
     std::thread::spawn(move || send(source, writer, &teller, memory, sent));
 
-    let outcome = tokio::select! {
-        outcome = client.put(body, format, &query) => outcome,
-        () = interrupt.wait() => {
-            progress.clear();
-            return Err(CliError::interrupted(NOT_STORED).into());
+    let failed = async {
+        match outcome_of_source.await {
+            Ok(Err(Failed::Why(reason))) => Failure::Put(reason),
+            Ok(Err(Failed::Source(reason))) => Failure::Source(reason),
+            _ => std::future::pending().await,
         }
     };
+    let outcome = tokio::select! {
+        biased;
+        // The source's own failure is the reason for whatever the connection says, which need not be waited for.
+        failure = failed => Err(failure),
+        outcome = client.put(body, format, &query) => outcome.map_err(|error| stored_not(error).into()),
+        () = interrupt.wait() => Err(CliError::interrupted(NOT_STORED).into()),
+    };
     progress.clear();
-    // The source's own failure is the reason for whatever the connection says.
-    let report = outcome.map_err(|error| match outcome_of_source.try_recv() {
-        Ok(Err(Failed::Why(reason))) => Failure::Put(reason),
-        Ok(Err(Failed::Source(reason))) => Failure::Source(reason),
-        _ => stored_not(error).into(),
-    })?;
+    let report = outcome?;
     let left_out = std::mem::take(&mut *left_out.lock().unwrap_or_else(PoisonError::into_inner));
     Ok((report, left_out))
+}
+
+/// Which files need not be read. Whatever else this question fails for, the put fails for too, and says so; but a daemon that
+/// is silent is not waited for twice.
+async fn ask(client: &Client, files: &[Fingerprint], query: &PutQuery) -> Result<Vec<bool>, ClientError> {
+    match client.unchanged(files, query).await {
+        Err(error @ ClientError::Stalled { .. }) => Err(error),
+        answers => Ok(answers.unwrap_or_default()),
+    }
 }
 
 /// Asks the daemon, from the thread that reads files.
@@ -233,15 +276,19 @@ struct DaemonMemory {
     client: Client,
     query: PutQuery,
     runtime: Handle,
+    /// Why it cannot be asked any more.
+    silent: Option<ClientError>,
 }
 
 impl Memory for DaemonMemory {
-    fn unchanged(&mut self, files: &[Fingerprint]) -> Vec<bool> {
+    fn unchanged(&mut self, files: &[Fingerprint]) -> Result<Vec<bool>, PackError> {
         if self.query.reread {
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        // Whatever this question fails for, the put fails for too, and says so.
-        self.runtime.block_on(self.client.unchanged(files, &self.query)).unwrap_or_default()
+        self.runtime.block_on(ask(&self.client, files, &self.query)).map_err(|error| {
+            self.silent = Some(error);
+            PackError::Gone
+        })
     }
 }
 
@@ -289,7 +336,10 @@ fn send(
     mut memory: DaemonMemory,
     sent: oneshot::Sender<Result<(), Failed>>,
 ) {
-    let outcome = source.write(&mut writer, teller, &mut memory);
+    let outcome = match (source.write(&mut writer, teller, &mut memory), memory.silent) {
+        (Err(Failed::Gone), Some(silent)) => Err(Failed::Why(stored_not(silent))),
+        (outcome, _) => outcome,
+    };
     let whole = outcome.is_ok();
     // If nobody listens any more, the put has failed and says so.
     let _ = sent.send(outcome);

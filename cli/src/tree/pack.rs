@@ -106,8 +106,9 @@ pub(crate) trait Watcher {
 
 /// Tells which files need not be read.
 pub(crate) trait Memory {
-    /// For each file whether its content is stored already. Fewer answers mean no for the rest.
-    fn unchanged(&mut self, files: &[Fingerprint]) -> Vec<bool>;
+    /// For each file whether its content is stored already. Fewer answers mean no for the rest. Whoever does not
+    /// answer at all is gone.
+    fn unchanged(&mut self, files: &[Fingerprint]) -> Result<Vec<bool>, PackError>;
 }
 
 /// Writes what is selected below `dir`, and itself, to `out`.
@@ -144,7 +145,7 @@ pub(crate) fn pack<W: Write>(
         }
         let regular = items.iter().filter(|item| item.metadata.is_file());
         let files: Vec<Fingerprint> = regular.map(|item| fingerprint(&item.metadata)).collect();
-        let unchanged = if files.is_empty() { Vec::new() } else { memory.unchanged(&files) };
+        let unchanged = if files.is_empty() { Vec::new() } else { memory.unchanged(&files)? };
         let mut answers = files.into_iter().zip(unchanged.into_iter().chain(std::iter::repeat(false)));
         for item in items {
             let answer = if item.metadata.is_file() { answers.next() } else { None };

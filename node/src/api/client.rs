@@ -26,12 +26,16 @@ use super::types::{
 };
 use super::upload::{Flow, UploadBody};
 use super::uri::{encode, hex, with_query};
+use super::waiting::wait_for_head;
 use crate::put::FILES_MAX;
 
 /// Largest answer that is taken into memory as one JSON document.
 const JSON_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Largest error answer.
 const PROBLEM_BYTES_MAX: usize = 64 * 1024;
+
+/// How long a daemon may take to say why it broke off; it has that in memory.
+const ACCOUNT_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long a client waits before it calls a daemon stuck.
 #[derive(Clone, Copy, Debug)]
@@ -291,8 +295,11 @@ impl Client {
         if !matches!(error, ClientError::Lost(_)) {
             return error;
         }
+        // A daemon that lost the connection and then is silent has been waited for long enough.
+        let brief = Timeouts { answer: ACCOUNT_WITHIN, stall: ACCOUNT_WITHIN, ..self.timeouts };
+        let asking = self.clone().with_timeouts(brief);
         // Boxed because `operation` goes through the same request path that calls this.
-        match Box::pin(self.operation(operation)).await {
+        match Box::pin(asking.operation(operation)).await {
             Ok(Some(problem)) => ClientError::Problem(problem),
             // A daemon that is too busy to explain was too busy for the operation.
             Err(ClientError::Problem(problem)) if problem.code == ProblemCode::Busy => {
@@ -358,7 +365,7 @@ impl Client {
         let (mut sender, connection) =
             connecting.await.map_err(|_| ClientError::Stalled { after: self.timeouts.connect })??;
         let answering = sender.send_request(request);
-        let response = wait_for_head(answering, self.timeouts, flow).await?;
+        let response = wait_for_head(answering, self.timeouts.answer, flow).await?;
         Ok(Answer { response, connection })
     }
 
@@ -414,30 +421,6 @@ where
         let _ = connection.await;
     });
     Ok((sender, AbortOnDropHandle::new(task)))
-}
-
-/// Waits for the head of an answer. While a body is being sent, silence is counted from the last frame that was taken, and
-/// only while the daemon is the one that does not move.
-async fn wait_for_head(
-    answering: impl Future<Output = hyper::Result<Response<Incoming>>>,
-    timeouts: Timeouts,
-    flow: Option<&Flow>,
-) -> Result<Response<Incoming>, ClientError> {
-    let mut answering = std::pin::pin!(answering);
-    let mut frames = 0;
-    loop {
-        match tokio::time::timeout(timeouts.answer, &mut answering).await {
-            Ok(Ok(response)) => return Ok(response),
-            Ok(Err(error)) => return Err(ClientError::Lost(describe(&error))),
-            Err(_) => {
-                let moved = flow.is_some_and(|flow| flow.frames() != frames || flow.starved());
-                if !moved {
-                    return Err(ClientError::Stalled { after: timeouts.answer });
-                }
-                frames = flow.map_or(0, Flow::frames);
-            }
-        }
-    }
 }
 
 fn put_query(query: &PutQuery) -> [(&'static str, Option<String>); 6] {

@@ -12,6 +12,7 @@ pub mod server;
 pub mod types;
 pub mod upload;
 mod uri;
+mod waiting;
 
 pub use self::fingerprint::{fingerprint, is_settled};
 pub use chordage_storage::{Fingerprint, Link, LinkError, OpenError, Redundancy, RedundancyError};

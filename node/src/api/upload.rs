@@ -6,12 +6,12 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// Bytes per frame. Large enough that channel and syscall costs vanish beside copying.
 const FRAME_BYTES: usize = 256 * 1024;
@@ -39,19 +39,28 @@ pub struct UploadBody {
 /// What the stall watch looks at while a body is sent.
 #[derive(Default)]
 pub(crate) struct Flow {
-    frames: AtomicU64,
+    moved: Notify,
     starved: AtomicBool,
 }
 
 impl Flow {
-    /// Frames that the connection has taken so far.
-    pub(crate) fn frames(&self) -> u64 {
-        self.frames.load(Ordering::Relaxed)
+    /// Waits until the connection takes a frame, or has taken one that nobody has waited for yet.
+    pub(super) async fn moved(&self) {
+        self.moved.notified().await;
     }
 
     /// Whether the connection waits for the producer, so that the daemon is not to blame for silence.
-    pub(crate) fn starved(&self) -> bool {
+    pub(super) fn starved(&self) -> bool {
         self.starved.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn starves(&self) {
+        self.starved.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn took_a_frame(&self) {
+        self.starved.store(false, Ordering::Relaxed);
+        self.moved.notify_one();
     }
 }
 
@@ -123,14 +132,11 @@ impl Body for UploadBody {
         if self.finished {
             return Poll::Ready(None);
         }
-        self.flow.starved.store(true, Ordering::Relaxed);
+        self.flow.starves();
         let piece = ready!(self.pieces.poll_recv(context));
-        self.flow.starved.store(false, Ordering::Relaxed);
+        self.flow.took_a_frame();
         match piece {
-            Some(Piece::Data(bytes)) => {
-                self.flow.frames.fetch_add(1, Ordering::Relaxed);
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
-            }
+            Some(Piece::Data(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
             Some(Piece::Finished) => {
                 self.finished = true;
                 Poll::Ready(None)

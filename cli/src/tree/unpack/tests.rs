@@ -29,8 +29,8 @@ impl Watcher for Notes {
 struct Newcomer;
 
 impl Memory for Newcomer {
-    fn unchanged(&mut self, _files: &[Fingerprint]) -> Vec<bool> {
-        Vec::new()
+    fn unchanged(&mut self, _files: &[Fingerprint]) -> Result<Vec<bool>, PackError> {
+        Ok(Vec::new())
     }
 }
 
