@@ -156,7 +156,13 @@ pub(crate) async fn run(
             // Holders were lost between the question and the put: send everything, once.
             Err(Failure::Put(error)) if error.code == FORGOTTEN && !query.reread => query.reread = true,
             Err(Failure::Put(error)) if error.code == BUSY && again => {
-                if Instant::now() >= *turn_until.get_or_insert_with(|| Instant::now() + TURN_WITHIN) {
+                let until = *turn_until.get_or_insert_with(|| {
+                    printer.tell(
+                        "the daemon has as many puts as it takes at a time; this one waits for its turn",
+                    );
+                    Instant::now() + TURN_WITHIN
+                });
+                if Instant::now() >= until {
                     return Err(error);
                 }
                 wait_for_turn(printer, &mut interrupt).await?;

@@ -1,6 +1,6 @@
 //! The HTTP API as other programs see it: status lines, headers, bodies.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 
 use serde_json::Value;
@@ -182,21 +182,19 @@ fn a_body_that_breaks_off_is_not_an_object() {
     assert!(!String::from_utf8_lossy(&answer).contains("chord1r"), "{}", String::from_utf8_lossy(&answer));
 }
 
-#[test]
-fn the_ninth_put_is_told_to_wait() {
-    let scene = Scene::with_daemons(1);
+/// Eight puts that have begun and do not go on. More are refused when this returns.
+fn eight_begun(scene: &Scene) -> Vec<UnixStream> {
     let socket = scene.net.data_dir(0).join("api.sock");
     let head = b"POST /v1/objects HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nbegun";
-    let begun: Vec<UnixStream> = (0..8)
-        .map(|_| {
-            let mut stream = UnixStream::connect(&socket).unwrap();
-            stream.write_all(head).unwrap();
-            stream
-        })
-        .collect();
+    let begin = |_| {
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        stream.write_all(head).unwrap();
+        stream
+    };
+    let begun = (0..8).map(begin).collect();
     // The eight are accepted in their own time, so the ninth may need some tries until it is the ninth.
     crate::harness::eventually("a put is refused", || {
-        let answer = request(&scene, "POST", "/v1/objects", "", b"one more");
+        let answer = request(scene, "POST", "/v1/objects", "", b"one more");
         if answer.status == 200 {
             return false;
         }
@@ -204,10 +202,34 @@ fn the_ninth_put_is_told_to_wait() {
         assert!(answer.header("retry-after").is_some());
         true
     });
-    drop(begun);
+    begun
+}
+
+#[test]
+fn the_ninth_put_is_told_to_wait() {
+    let scene = Scene::with_daemons(1);
+    drop(eight_begun(&scene));
     crate::harness::eventually("puts are taken again", || {
         request(&scene, "POST", "/v1/objects", "", b"one more").status == 200
     });
+}
+
+#[test]
+fn a_put_that_finds_no_place_waits_for_its_turn() {
+    let scene = Scene::with_daemons(1);
+    let begun = eight_begun(&scene);
+    let content = noise(100_000, 7);
+    let mut waiting = scene.run(["put"]).arg(scene.file("file", &content)).start();
+    let mut said = BufReader::new(waiting.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert!(line.contains("waits for its turn"), "{line}");
+    drop(begun);
+    let output = crate::harness::end_of(waiting, "put");
+    said.read_to_string(&mut line).unwrap();
+    assert!(output.status.success(), "{line}");
+    let link = String::from_utf8(output.stdout).unwrap();
+    assert!(scene.run(["cat", link.trim()]).output().stdout == content);
 }
 
 #[test]
