@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::server::{ApiServer, ServeError};
+use crate::awake;
 use crate::clock::{set_off_by, wall_time};
 use crate::coding::{Budget, coders};
 use crate::config::{Config, ConfigError, Role};
@@ -213,6 +214,7 @@ impl Daemon {
         let repairer = Repairer::start(transfer.clone(), metric, repair, ledger, tasks.clone(), draining);
         let scrubber = Scrubber::start(transfer.store.clone(), dir.clone(), config.scrub, &tasks);
         watch_in_background(transfer.store.clone(), reserve, &tasks);
+        tasks.background("awake", awake::keep_watch);
         start_leases(&transfer, &dir, knows_others, &tasks);
         let handle = NodeHandle {
             inner: Arc::new(Inner {

@@ -12,6 +12,7 @@
 
 pub mod api;
 pub mod archive;
+mod awake;
 mod clock;
 mod coding;
 mod config;

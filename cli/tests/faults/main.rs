@@ -13,6 +13,7 @@ mod harness;
 mod leases;
 mod logs;
 mod recovered;
+mod slept;
 mod slow;
 mod tasks;
 mod threads;

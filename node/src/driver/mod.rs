@@ -12,6 +12,7 @@ mod neighbours;
 mod pace;
 mod roster;
 mod signature;
+mod slept;
 #[cfg(test)]
 mod tests;
 mod twin;
@@ -20,7 +21,7 @@ mod warmth;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use chordage_dht::{
     AnyMetric, Config, Dht, DownReason, Event, Input, Lookup, LookupError, LookupId, NodeId, Output, Peer,
@@ -47,10 +48,11 @@ pub(crate) use self::neighbours::PEERS_FILE;
 use self::pace::Paces;
 pub(crate) use self::roster::{Departed, Roster};
 pub(crate) use self::signature::Signer;
+use self::slept::unix_time;
 use self::twin::Suspicion;
 pub(crate) use self::view::View;
 use self::warmth::Warmth;
-use crate::clock::wall_time;
+use crate::awake::{self, Slept};
 use crate::config::{ConnectionConfig, OverlayConfig, Role};
 use crate::datadir::DataDir;
 use crate::record::Versions;
@@ -86,6 +88,8 @@ pub(crate) struct Driver {
     started: Instant,
     /// The latest moment that the overlay knows of.
     latest: Instant,
+    /// How this process had slept when that was last looked at.
+    slept: Slept,
     outputs: Vec<Output>,
     links: Links,
     versions: Versions,
@@ -158,7 +162,7 @@ impl Driver {
         };
         let mut dht = Dht::new(parts.local, parts.metric, config);
         // A clock before 1970 draws other super-peers than everybody else's, and is believed by nobody.
-        dht.set_unix_time(wall_time().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
+        dht.set_unix_time(unix_time(Duration::ZERO));
         dht.set_grouping(net_group);
         let started = Instant::now();
         let driver = Driver {
@@ -184,6 +188,7 @@ impl Driver {
             rng: ChaCha12Rng::from_seed(parts.seed),
             started,
             latest: started,
+            slept: awake::slept(),
             outputs: Vec::new(),
             link_events,
             link_events_in,
@@ -264,6 +269,7 @@ impl Driver {
 
     /// Something that happened at `at`: the overlay's time is that of its news, and never goes back.
     fn input_at(&mut self, at: Instant, input: Input) {
+        self.leave_out_sleep();
         self.latest = self.latest.max(at);
         let since = self.latest.duration_since(self.started);
         let now = Time::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX));

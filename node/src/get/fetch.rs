@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use super::GetError;
 use super::holders::Holders;
 use super::totals::count;
+use crate::awake;
 use crate::shards::{CallError, Fetched, ReceivedShard, ShardSet};
 use crate::store::StoreError;
 use crate::transfer::{Freshness, Transfer};
@@ -66,7 +67,7 @@ pub(super) async fn fetch(
         Hurry::Ahead => transfer.budget.take(bytes).await,
     };
     let memory = memory.ok_or(GetError::Interrupted)?;
-    let timed = tokio::time::timeout(CHUNK_TIMEOUT, fetching.run()).await;
+    let timed = awake::timeout(CHUNK_TIMEOUT, fetching.run()).await;
     drop(memory);
     timed.unwrap_or(Err(GetError::TimedOut { best: fetching.best(), k: fetching.k }))
 }

@@ -10,8 +10,9 @@ use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::PutError;
+use crate::awake;
 use crate::leases::Promise;
-use crate::shards::{Parcel, Refusal, ShardSet};
+use crate::shards::{CallError, Parcel, Refusal, ShardSet};
 use crate::transfer::{Freshness, Transfer, spread};
 
 /// How long asking who holds shards already may take; who does not answer counts as holding none.
@@ -54,7 +55,7 @@ pub(super) async fn place(
     allow_degraded: bool,
     ask_first: bool,
 ) -> Result<Placed, PutError> {
-    let deadline = Instant::now() + PLACE_TIMEOUT;
+    let deadline = Deadline::after(PLACE_TIMEOUT);
     let redundancy = chunk.descriptor.redundancy();
     let (id, n) = (chunk.reference.id, redundancy.n());
     let descriptor = chunk.descriptor.encode();
@@ -165,15 +166,14 @@ async fn send(
     transfer: &Transfer,
     peer: Peer,
     parcel: Parcel,
-    deadline: Instant,
+    deadline: Deadline,
 ) -> (u8, Result<bool, Option<Refusal>>) {
     let index = parcel.index;
     let result = if transfer.is_local(&peer) {
         let put = transfer.store.put(transfer.keeping.writer(), parcel).await;
         put.map_err(|error| Some(error.into()))
     } else {
-        let deadline = deadline.min(Instant::now() + ACK_TIMEOUT);
-        match transfer.client.put(&peer, parcel, deadline).await {
+        match give(transfer, &peer, parcel, deadline).await {
             Ok(Ok(already)) => Ok(already),
             Ok(Err(refusal)) => Err(Some(refusal)),
             Err(error) => {
@@ -183,4 +183,38 @@ async fn send(
         }
     };
     (index, result)
+}
+
+/// Sends it again when this daemon slept meanwhile: the peer has given up on a connection of which nothing came.
+async fn give(
+    transfer: &Transfer,
+    peer: &Peer,
+    parcel: Parcel,
+    deadline: Deadline,
+) -> Result<Result<bool, Refusal>, CallError> {
+    loop {
+        let slept = awake::slept().times;
+        let ends = Instant::now() + deadline.left().min(ACK_TIMEOUT);
+        match transfer.client.put(peer, parcel.clone(), ends).await {
+            Err(_) if awake::slept().times > slept => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// An end that a sleep of this daemon puts off.
+#[derive(Clone, Copy)]
+struct Deadline {
+    at: Instant,
+    slept: Duration,
+}
+
+impl Deadline {
+    fn after(limit: Duration) -> Self {
+        Deadline { at: Instant::now() + limit, slept: awake::slept().counted }
+    }
+
+    fn left(self) -> Duration {
+        (self.at + (awake::slept().counted - self.slept)).saturating_duration_since(Instant::now())
+    }
 }

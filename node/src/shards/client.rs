@@ -10,7 +10,7 @@ use chordage_storage::lease::{Claim, Dropped, MAX_WRITERS};
 use chordage_storage::repair::Moment;
 use chordage_storage::{ChunkId, ShardKey};
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 use super::link::{self, Outgoing};
 use super::parcel::Parcel;
@@ -18,6 +18,7 @@ use super::protocol::{
     HAS_MAX, Mine, RECORDS_MAX, Refusal, Reply, Request, ShardSet, split_payload, split_records,
 };
 use super::traffic::TrafficCounters;
+use crate::awake;
 use crate::driver::DriverHandle;
 use crate::leases::Asked;
 use crate::wire::{CLOSING, OpenError};
@@ -310,7 +311,7 @@ impl ShardClient {
                 }
             };
             // Dropping the queue on failure tells every waiting call at once.
-            if let Ok(Ok(stream)) = tokio::time::timeout(open_within, open).await {
+            if let Ok(Ok(stream)) = awake::timeout(open_within, open).await {
                 link::run(stream, queue, traffic, link::WRITE_TIMEOUT).await;
             }
         });
@@ -340,5 +341,5 @@ async fn exchange(
         link.calls.send(outgoing).await.map_err(|_| CallError::Unreachable)?;
         answer.await.map_err(|_| CallError::Broken)
     };
-    timeout_at(deadline, exchange).await.unwrap_or(Err(CallError::TimedOut))
+    awake::timeout_at(deadline, exchange).await.unwrap_or(Err(CallError::TimedOut))
 }
