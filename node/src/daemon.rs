@@ -19,6 +19,7 @@ use crate::clock::{set_off_by, wall_time};
 use crate::coding::{Budget, coders};
 use crate::config::{Config, ConfigError, Role};
 use crate::datadir::{DataDir, DataDirError};
+use crate::descriptors;
 use crate::disk::{reserve_bytes, watch_in_background};
 use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, Signer};
 use crate::found::Found;
@@ -74,6 +75,12 @@ pub enum StartError {
     /// The system does not give a thread that a daemon needs.
     #[error("the system does not give as many threads as a daemon needs: {0}")]
     Threads(std::io::Error),
+    /// The system does not give as many file descriptors as a daemon needs.
+    #[error("the system lets this process open {limit} files and sockets, and a daemon needs {needed}", needed = descriptors::NEEDED)]
+    Descriptors {
+        /// What it gives.
+        limit: u64,
+    },
     /// The system refused something else.
     #[error("{0}")]
     System(String),
@@ -101,6 +108,10 @@ impl Daemon {
         serving: impl FnOnce(ShardServer) -> ShardServer,
     ) -> Result<Daemon, StartError> {
         config.check()?;
+        let limit = descriptors::limit();
+        if limit < descriptors::NEEDED {
+            return Err(StartError::Descriptors { limit });
+        }
         let leaving = CancellationToken::new();
         let tasks = Tasks::new(leaving.clone(), config.debug_panic_task.clone());
         set_off_by(config.debug_clock_seconds);
@@ -230,9 +241,8 @@ impl Daemon {
                 found_at_start: found.into_all(),
             }),
         };
-        let api =
-            ApiServer::start(handle.clone(), &dir, config.api_listen, config.api_connections_max as usize)
-                .await?;
+        let places = descriptors::api_share(limit, config.api_connections_max as usize);
+        let api = ApiServer::start(handle.clone(), &dir, config.api_listen, places).await?;
         dir.remember_opened();
         let running = tokio::spawn(tasks.essential("driver", driver.run()));
         Ok(Daemon { handle, driver: driver_handle, running, api })

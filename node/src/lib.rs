@@ -18,6 +18,7 @@ mod coding;
 mod config;
 mod daemon;
 mod datadir;
+pub mod descriptors;
 mod disk;
 mod driver;
 mod found;

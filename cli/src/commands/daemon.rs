@@ -11,6 +11,7 @@ use std::time::Duration;
 use chordage_node::api::OpenError;
 use chordage_node::api::server::ServeError;
 use chordage_node::api::types::Status;
+use chordage_node::descriptors;
 use chordage_node::lines::{Lines, Stream};
 use chordage_node::{Config, ConfigError, Daemon, DataDirError, Fault, ListenError, Role, StartError};
 use clap::Args;
@@ -130,6 +131,7 @@ fn run_saying(
     let exit_on_stdin_close = args.exit_on_stdin_close;
     let config = settings(args, &dir)?;
     start_log(lines);
+    descriptors::raise();
     let runtime = threads::runtime(config.runtime_threads).map_err(|error| threads::refused(&error))?;
     let outcome = runtime.block_on(serve(&dir, config, exit_on_stdin_close, printer));
     runtime.shutdown_background();
@@ -357,6 +359,11 @@ fn cannot_start(error: &StartError, dir: &Path) -> CliError {
             "give --api-listen 127.0.0.1:0; to reach it from elsewhere, tunnel through SSH",
         ),
         StartError::Threads(_) => failed(ExitStatus::Internal, "threads", threads::HINT),
+        StartError::Descriptors { .. } => failed(
+            ExitStatus::Internal,
+            "descriptors",
+            "raise the limit on open files (ulimit -n; LimitNOFILE of a systemd service); 1024 are plenty",
+        ),
         StartError::System(_) => failed(ExitStatus::Internal, "internal", "see the message"),
     }
 }

@@ -6,6 +6,7 @@
 mod addresses;
 mod books;
 mod clocks;
+mod descriptors;
 mod disk;
 #[allow(dead_code, reason = "shared with the other stories, of which each uses a part")]
 #[path = "../daemons/harness.rs"]

@@ -1,17 +1,17 @@
-//! Letting clients in: so many connections at a time, and for the next ones an answer that says so.
+//! Letting clients in: so many connections at a time, and for the next ones an answer that says so. Whoever asks what is going
+//! on is answered there too.
 
-use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::response::IntoResponse;
+use axum::extract::Request;
+use axum::http::Method;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use axum::serve::Listener;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -25,11 +25,12 @@ use super::patient::Patient;
 use super::reply::Failure;
 use super::slots::Patience;
 use super::unparsed::Explained;
+use crate::descriptors::ApiShare;
 
-/// Connections that are being told that there is no place for them. Those beyond are closed without a word.
-const TURNED_AWAY_MAX: usize = 64;
-/// How long telling that may take.
+/// How long telling a client that there is no place may take.
 const TURN_AWAY_WITHIN: Duration = Duration::from_secs(5);
+/// How long such a client may take to say what it wants: others wait behind it.
+const TURNED_AWAY_HEAD_WITHIN: Duration = Duration::from_secs(2);
 /// How long a connection may take for the head of a request, and how long it may idle between two requests. Bodies have
 /// a limit of their own.
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
@@ -39,15 +40,16 @@ const HEAD_WITHIN: Duration = Duration::from_secs(30);
 pub(super) struct Places {
     seats: Arc<Semaphore>,
     max: usize,
+    /// For those that are told that there is none. Beyond these they are closed without a word.
     turned_away: Arc<Semaphore>,
 }
 
 impl Places {
-    pub(super) fn new(max: usize) -> Self {
+    pub(super) fn new(share: ApiShare) -> Self {
         Places {
-            seats: Arc::new(Semaphore::new(max)),
-            max,
-            turned_away: Arc::new(Semaphore::new(TURNED_AWAY_MAX)),
+            seats: Arc::new(Semaphore::new(share.served)),
+            max: share.served,
+            turned_away: Arc::new(Semaphore::new(share.turned_away)),
         }
     }
 }
@@ -60,6 +62,9 @@ pub(super) async fn serve<L: Listener>(
     closing: CancellationToken,
 ) {
     let connections = TaskTracker::new();
+    let max = places.max;
+    let narrow =
+        router.clone().layer(middleware::from_fn(move |request, next| status_only(max, request, next)));
     loop {
         let (io, _) = tokio::select! {
             () = closing.cancelled() => break,
@@ -73,10 +78,10 @@ pub(super) async fn serve<L: Listener>(
                 drop(seat);
             });
         } else if let Ok(turn) = Arc::clone(&places.turned_away).try_acquire_owned() {
-            let max = places.max;
+            let narrow = narrow.clone();
             connections.spawn(async move {
                 // Whoever does not listen to the answer goes without.
-                let _ = tokio::time::timeout(TURN_AWAY_WITHIN, turn_away(io, max)).await;
+                let _ = tokio::time::timeout(TURN_AWAY_WITHIN, turn_away(io, narrow)).await;
                 drop(turn);
             });
         }
@@ -108,14 +113,24 @@ where
     }
 }
 
-async fn turn_away<S>(io: S, max: usize)
+async fn turn_away<S>(io: S, narrow: Router)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(move |request: hyper::Request<Incoming>| async move {
-        // Read on for a moment: a client that is still sending would see a broken pipe instead of the answer.
-        discard(Body::new(request.into_body())).await;
-        Ok::<_, Infallible>(Failure::from(Problem::busy("connections to the API", max)).into_response())
-    });
-    let _ = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(io), service).await;
+    let _ = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(TURNED_AWAY_HEAD_WITHIN)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(io), TowerToHyperService::new(narrow))
+        .await;
+}
+
+/// What is answered when there is no place: whoever looks what is wrong has to see something.
+async fn status_only(max: usize, request: Request, next: Next) -> Response {
+    if request.method() == Method::GET && request.uri().path() == "/v1/status" {
+        return next.run(request).await;
+    }
+    // Read on for a moment: a client that is still sending would see a broken pipe instead of the answer.
+    discard(request.into_body()).await;
+    Failure::from(Problem::busy("connections to the API", max)).into_response()
 }

@@ -41,6 +41,7 @@ use self::state::Shared;
 use super::endpoint::{ENDPOINT_FILE, Endpoint, TOKEN_FILE};
 use super::types::{Problem, ProblemCode};
 use crate::datadir::DataDir;
+use crate::descriptors::ApiShare;
 use crate::handle::NodeHandle;
 
 /// The running server. Dropping it stops it at once.
@@ -55,12 +56,12 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// Listens, and writes the endpoint file when clients can connect: `connections_max` of them at a time.
-    pub async fn start(
+    /// Listens, and writes the endpoint file when clients can connect, as many at a time as `share` says.
+    pub(crate) async fn start(
         handle: NodeHandle,
         dir: &Arc<DataDir>,
         api_listen: Option<SocketAddr>,
-        connections_max: usize,
+        share: ApiShare,
     ) -> Result<ApiServer, ServeError> {
         let tasks = handle.inner.tasks.clone();
         let shared = Arc::new(Shared::new(handle));
@@ -71,7 +72,7 @@ impl ApiServer {
         let (listener, path) = bind_unix(dir.path())?;
         let endpoint = Endpoint::Unix(path);
         endpoints.push_str(&format!("{endpoint}\n"));
-        let places = Places::new(connections_max);
+        let places = Places::new(share);
         let serving = serve(listener, router(Arc::clone(&shared)), places.clone(), closing.clone());
         listeners.spawn(tasks.clone().essential("api", serving));
 
