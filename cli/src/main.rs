@@ -6,6 +6,7 @@ mod connect;
 mod demo;
 mod error;
 mod exit;
+mod holes;
 mod human;
 mod input;
 mod interrupt;

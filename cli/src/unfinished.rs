@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::OFlags;
 
+use crate::holes::Sparse;
+
 /// Bytes of a bare file that a record stands for.
 pub(crate) const BLOCK: usize = 4 << 20;
 /// What is gathered before it is written to the journal.
@@ -175,7 +177,7 @@ fn read_record(reader: &mut impl Read) -> Option<Record> {
 /// A bare file that is written in order, and noted block by block.
 #[derive(Debug)]
 pub(crate) struct Blocks {
-    file: File,
+    file: Sparse,
     journal: Option<Journal>,
     hasher: blake3::Hasher,
     /// Bytes of the block that is not complete.
@@ -192,7 +194,7 @@ impl Blocks {
         };
         let old = old.filter(|file| file.metadata().is_ok_and(|data| data.is_file() && is_ours(&data)));
         let mut good = 0;
-        let mut file = match old {
+        let file = match old {
             Some(old) => old,
             None => {
                 remove(path)?;
@@ -210,8 +212,10 @@ impl Blocks {
         // Nobody else reads what is not whole, whatever an earlier attempt made of it.
         file.set_permissions(fs::Permissions::from_mode(0o600))?;
         file.set_len(good)?;
-        file.seek(SeekFrom::Start(good))?;
-        Ok((Blocks { file, journal, hasher: blake3::Hasher::new(), begun: 0 }, good))
+        Ok((
+            Blocks { file: Sparse::new(file, good)?, journal, hasher: blake3::Hasher::new(), begun: 0 },
+            good,
+        ))
     }
 
     /// Writes the next bytes.
@@ -223,6 +227,7 @@ impl Blocks {
             self.hasher.update(now);
             self.begun += now.len();
             if self.begun == BLOCK {
+                self.file.end()?;
                 journal.note(b"", BLOCK as u64, &self.hasher.finalize());
                 self.hasher.reset();
                 self.begun = 0;
@@ -230,6 +235,11 @@ impl Blocks {
             bytes = later;
         }
         Ok(())
+    }
+
+    /// Has the file end behind what was written.
+    pub(crate) fn end(&mut self) -> io::Result<()> {
+        self.file.end()
     }
 }
 

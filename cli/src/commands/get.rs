@@ -303,7 +303,7 @@ async fn to_file(
         while let Some(bytes) = pieces.next().map_err(|error| CliError::file("fill", &path, &error))? {
             blocks.write(&bytes).map_err(|error| CliError::file("write", &path, &error))?;
         }
-        Ok(())
+        blocks.end().map_err(|error| CliError::file("write", &path, &error))
     };
     transfer.run(download, consume).await
 }

@@ -5,7 +5,7 @@
 //! set-group-id bits are not restored: with them, a stranger's file would run with the rights of whoever got it.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -14,6 +14,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 
 use super::dirs::{DIR_FLAGS, Dirs, parent_and_name};
+use crate::holes::Sparse;
 use crate::unfinished::{Journal, Resumed};
 
 /// Bytes written at a time.
@@ -169,7 +170,8 @@ impl Unpacker {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd =
             self.make(head, |parent, name| rustix::fs::openat(parent, name, flags, Mode::RUSR | Mode::WUSR))?;
-        let mut file = File::from(fd);
+        let wrong = |error| UnpackError::File { doing: "write", path: head.path.clone(), error };
+        let mut file = Sparse::new(File::from(fd), 0).map_err(wrong)?;
         let mut hasher = self.journal.is_some().then(blake3::Hasher::new);
         let mut written = 0;
         loop {
@@ -177,18 +179,14 @@ impl Unpacker {
                 0 => break,
                 length => {
                     let bytes = &buffer[..length];
-                    file.write_all(bytes).map_err(|error| UnpackError::File {
-                        doing: "write",
-                        path: head.path.clone(),
-                        error,
-                    })?;
+                    file.write_all(bytes).map_err(wrong)?;
                     written += length as u64;
                     hasher.as_mut().map(|hasher| hasher.update(bytes));
                 }
             }
         }
         self.buffer = buffer;
-        finish(&file, head)?;
+        finish(&file.into_file().map_err(wrong)?, head)?;
         if let (Some(journal), Some(hasher)) = (&mut self.journal, hasher) {
             journal.note(&head.path, written, &hasher.finalize());
         }

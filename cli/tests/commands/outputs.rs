@@ -1,7 +1,7 @@
 //! What commands write to, and what they leave alone.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use rustix::process::Signal;
@@ -113,6 +113,25 @@ fn what_an_earlier_get_left_outlives_one_that_finds_no_daemon() {
     assert!(report["resumed_bytes"].as_u64().unwrap() >= 16_000_000, "{report}");
     assert!(fs::read(scene.path("out")).unwrap() == content);
     assert_eq!(part(&scene), None);
+}
+
+#[test]
+fn runs_of_zeros_take_no_room() {
+    let scene = Scene::with_daemons(1);
+    fs::create_dir(scene.path("tree")).unwrap();
+    let sparse = scene.path("tree/sparse");
+    let file = fs::File::create(&sparse).unwrap();
+    file.write_all_at(&noise(1000, 1), 10_000_000).unwrap();
+    file.set_len(30_000_000).unwrap();
+    for (source, name) in [("tree", "out/sparse"), ("tree/sparse", "out")] {
+        let link = scene.put(&scene.path(source));
+        scene.run(["get", "--quiet", &link, "-o", "out"]).succeeds();
+        let got = scene.path(name);
+        assert!(fs::read(&got).unwrap() == fs::read(&sparse).unwrap(), "{name}");
+        let on_disk = fs::metadata(&got).unwrap().blocks() * 512;
+        assert!(on_disk <= 256 << 10, "{name} takes {on_disk} bytes");
+        Run::program("rm", ["-r", "out"]).dir(&scene.path(".")).succeeds();
+    }
 }
 
 #[test]
