@@ -43,6 +43,11 @@ pub(crate) enum Source {
         /// It is stored already, and need not be read.
         unchanged: bool,
     },
+    /// A file with its name, mode and time: as a tree that holds nothing else.
+    OneFile {
+        path: PathBuf,
+        size: u64,
+    },
     Dir {
         path: PathBuf,
         /// What of it is stored.
@@ -72,8 +77,14 @@ impl From<PackError> for Failed {
 }
 
 impl Source {
-    /// What lies at `path`, or standard input for `-`; of a directory what is selected.
-    pub(crate) fn find(path: &Path, selection: &Arc<Selection>, printer: &Printer) -> Result<Self, CliError> {
+    /// What lies at `path`, or standard input for `-`; of a directory what is selected. `as_tree`: a file with all that a tree
+    /// holds of it.
+    pub(crate) fn find(
+        path: &Path,
+        selection: &Arc<Selection>,
+        as_tree: bool,
+        printer: &Printer,
+    ) -> Result<Self, CliError> {
         let nothing = |error: CliError| error.state("nothing was stored");
         if path == Path::new("-") {
             return Stdin::open().map(Source::Stdin);
@@ -90,6 +101,11 @@ impl Source {
         if kind.is_dir() {
             let size = printer.shows_progress().then(|| walk::measure(&path, selection));
             Ok(Source::Dir { path, selection: selection.clone(), size })
+        } else if kind.is_file() && as_tree {
+            // Its own name, not that of a symlink to it.
+            let path =
+                fs::canonicalize(&path).map_err(|error| nothing(CliError::file("store", &path, &error)))?;
+            Ok(Source::OneFile { path, size: metadata.len() })
         } else if kind.is_file() {
             let (file, metadata) = pack::open(&path).map_err(|error| source_error(&error))?;
             Ok(Source::File { path, file, metadata, unchanged: false })
@@ -108,7 +124,7 @@ impl Source {
 
     /// Whether a second attempt finds what the first has read.
     pub(crate) fn can_be_read_again(&self) -> bool {
-        matches!(self, Source::File { .. } | Source::Dir { .. })
+        matches!(self, Source::File { .. } | Source::OneFile { .. } | Source::Dir { .. })
     }
 
     /// Bytes to come, if that is known.
@@ -116,6 +132,7 @@ impl Source {
         match self {
             Source::Stdin(_) | Source::Pipe(_) | Source::Command(_) => None,
             Source::File { metadata, .. } => Some(metadata.len()),
+            Source::OneFile { size, .. } => Some(*size),
             Source::Dir { size, .. } => *size,
         }
     }
@@ -123,7 +140,7 @@ impl Source {
     /// What `write` writes.
     pub(crate) fn format(&self) -> BodyFormat {
         match self {
-            Source::Dir { .. } => BodyFormat::Tar,
+            Source::OneFile { .. } | Source::Dir { .. } => BodyFormat::Tar,
             _ => BodyFormat::File,
         }
     }
@@ -151,6 +168,7 @@ impl Source {
             Source::File { path, mut file, metadata, .. } => {
                 pack::copy_steadily(&path, &mut file, &metadata, watcher, |bytes| writer.write_all(bytes))?;
             }
+            Source::OneFile { path, .. } => pack::pack_file(&path, writer, watcher, memory)?,
             Source::Dir { path, selection, .. } => {
                 pack::pack(&path, &selection, writer, watcher, memory)?;
             }

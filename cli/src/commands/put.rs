@@ -56,6 +56,7 @@ devices and data directories of daemons are left out with a warning.
 Examples:
   chordage put holiday.mp4
   chordage put ~/notes
+  chordage put --as-tree script.sh        with its name, mode and time
   chordage put ~ --exclude .cache/ --exclude '*.iso' --skip-unreadable
   chordage put --stdin-from-command pg_dump -Fc shop
   link=$(chordage put --quiet file)
@@ -88,6 +89,11 @@ pub(crate) struct PutArgs {
     /// By default what the size of the network calls for; `chordage status` shows it.
     #[arg(long, value_name = "K/N", value_parser = redundancy)]
     redundancy: Option<Redundancy>,
+    /// Store a file with its name, mode and time, as a directory that holds only this file
+    ///
+    /// A file alone is its content: the same link whoever puts it and whatever it is called.
+    #[arg(long, conflicts_with = "stdin_from_command")]
+    as_tree: bool,
     /// When there are fewer live daemons than shards, store with what there is
     #[arg(long)]
     allow_degraded: bool,
@@ -113,7 +119,8 @@ pub(crate) async fn run(
     let mut interrupt = Interrupt::listen()?;
     // What cannot be read is said before anybody is looked for who would take it.
     let mut selection = Arc::new(Selection::new(&args.exclude, &args.exclude_from, args.skip_unreadable)?);
-    let found = args.path.as_deref().map(|path| Source::find(path, &selection, printer)).transpose()?;
+    let find = |path, selection: &Arc<Selection>| Source::find(path, selection, args.as_tree, printer);
+    let found = args.path.as_deref().map(|path| find(path, &selection)).transpose()?;
     let client = connect::client(global)?;
     let mut query = PutQuery {
         redundancy: args.redundancy.map(|redundancy| redundancy.to_string()),
@@ -144,7 +151,7 @@ pub(crate) async fn run(
     let (report, left_out) = loop {
         let source = match source.take() {
             Some(source) => source,
-            None => Source::find(args.path.as_deref().unwrap_or(Path::new("-")), &selection, printer)?,
+            None => find(args.path.as_deref().unwrap_or(Path::new("-")), &selection)?,
         };
         match put(source, &client, query.clone(), printer, &mut interrupt).await {
             Ok(done) => break done,

@@ -1,7 +1,8 @@
 //! A directory as an archive, written while it is read: parents first, names in byte order, so that equal trees give equal bytes.
 
-use std::fs::{File, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -156,6 +157,24 @@ pub(crate) fn pack<W: Write>(
         }
     }
     watcher.excluded(walk.excluded());
+    packer.archive.finish().and_then(|mut out| out.flush()).map_err(gone)
+}
+
+/// Writes the tree that holds only the file at `path`, which is no symlink.
+pub(crate) fn pack_file<W: Write>(
+    path: &Path,
+    out: W,
+    watcher: &impl Watcher,
+    memory: &mut impl Memory,
+) -> Result<(), PackError> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let inside = path.file_name().unwrap_or_default().as_bytes().to_vec();
+    let dirs = Dirs::below(parent, true).map_err(failed("read directory", parent))?;
+    let metadata = fs::symlink_metadata(path).map_err(failed("read", path))?;
+    let known = fingerprint(&metadata);
+    let known = (memory.unchanged(&[known])? == [true]).then_some(known);
+    let mut packer = Packer { dirs, archive: ArchiveWriter::new(out), buffer: Vec::new(), watcher };
+    packer.entry(Item { path: path.to_owned(), inside, metadata, is_data_dir: false }, known)?;
     packer.archive.finish().and_then(|mut out| out.flush()).map_err(gone)
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use crate::harness::{Scene, noise};
 
@@ -96,6 +97,29 @@ fn json_is_one_object_with_stable_fields() {
     let trace = json(scene.run(["trace", "--json", link]).succeeds());
     assert!(trace["hops"].is_array() && trace["owner"] == status["id"] && trace["seconds"].is_number());
     assert!(json(scene.run(["peers", "--json"]).succeeds()).is_array());
+}
+
+#[test]
+fn a_file_keeps_its_name_mode_and_time_as_a_tree() {
+    let scene = Scene::with_daemons(1);
+    let file = scene.file("script.sh", b"true\n");
+    symlink(&file, scene.path("link")).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o710)).unwrap();
+    let modified = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 5);
+    fs::File::options().write(true).open(&file).unwrap().set_modified(modified).unwrap();
+    let alone = scene.put(&file);
+    let mut links =
+        ["script.sh", "link"].map(|name| scene.run(["put", "--quiet", "--as-tree", name]).succeeds());
+    links.iter_mut().for_each(|link| *link = link.trim().to_owned());
+    assert_eq!(links[0], links[1]);
+    assert_ne!(links[0], alone);
+    scene.run(["get", "--quiet", &links[0], "-o", "out"]).succeeds();
+    scene.run(["get", "--quiet", &links[0], "--path", "script.sh", "-o", "itself"]).succeeds();
+    for name in ["out/script.sh", "itself"] {
+        let data = fs::metadata(scene.path(name)).unwrap();
+        assert_eq!((data.mode() & 0o7777, data.modified().unwrap()), (0o710, modified), "{name}");
+        assert_eq!(fs::read(scene.path(name)).unwrap(), b"true\n");
+    }
 }
 
 #[test]
