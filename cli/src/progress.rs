@@ -11,6 +11,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, P
 pub(crate) struct Progress {
     bar: ProgressBar,
     moved: Moved,
+    verb: Arc<Mutex<&'static str>>,
 }
 
 /// When something moved last.
@@ -56,7 +57,7 @@ impl Progress {
             // So that time goes on even when nothing arrives.
             bar.enable_steady_tick(Duration::from_millis(250));
         }
-        Progress { bar, moved }
+        Progress { bar, moved, verb: Arc::new(Mutex::new(verb)) }
     }
 
     /// So many bytes more.
@@ -74,7 +75,26 @@ impl Progress {
     /// Another phase has begun.
     pub(crate) fn phase(&self, verb: &'static str) {
         self.moved.now();
+        *self.verb() = verb;
         self.bar.set_message(verb);
+    }
+
+    /// Whether nothing has moved for a while.
+    pub(crate) fn is_still(&self) -> bool {
+        self.moved.last().elapsed() >= STILL
+    }
+
+    /// Says why nothing moves, or again what is being done.
+    pub(crate) fn because(&self, reason: Option<String>) {
+        match reason {
+            Some(reason) => self.bar.set_message(reason),
+            None => self.bar.set_message(*self.verb()),
+        }
+    }
+
+    fn verb(&self) -> MutexGuard<'_, &'static str> {
+        // A string is whole whoever panics.
+        self.verb.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does something else on the screen without tearing the bar.

@@ -27,7 +27,7 @@ use crate::handle::{Inner, NodeHandle};
 use crate::identity::Identity;
 use crate::leases::{HeldLeases, Keeping, start as start_leases};
 use crate::listen::{LISTEN_FILE, ListenError, listen, remember};
-use crate::put::{Planned, Standing, Usual};
+use crate::put::{Planned, Standing, Usual, Waits};
 use crate::record::Versions;
 use crate::repair::{LEDGER_FILE, RepairConfig, Repairer};
 use crate::scrub::Scrubber;
@@ -218,6 +218,7 @@ impl Daemon {
             keeping: Keeping::new(keeps, local_id, metric, config.leases),
             standing: Standing::default(),
             planned: Planned::default(),
+            waits: Waits::default(),
             usual: Arc::new(Usual::load(dir.clone())),
         });
         // Who holds nothing looks after nothing.

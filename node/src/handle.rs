@@ -315,6 +315,7 @@ impl NodeHandle {
             found_at_start: self.inner.found_at_start.clone(),
             lost_log_lines: lines::lost(),
             restarted_tasks: self.inner.tasks.restarted(),
+            puts_wait_for: self.inner.transfer.waits.long(),
             repair: self.inner.repairer.status(),
             drain: self.inner.repairer.drain_status(),
             scrub: self.inner.scrubber.status(),

@@ -11,7 +11,7 @@ use crate::coding::{Budget, Coders};
 use crate::driver::{DriverHandle, FindError};
 use crate::get::{Holders, Totals};
 use crate::leases::Keeping;
-use crate::put::{Planned, Standing, Usual};
+use crate::put::{Planned, Standing, Usual, Waits};
 use crate::shards::{ShardClient, TrafficCounters};
 use crate::store::Store;
 use crate::wire::peer::net_group;
@@ -43,6 +43,8 @@ pub(crate) struct Transfer {
     pub(crate) standing: Standing,
     /// Files that a put will say are unchanged.
     pub(crate) planned: Planned,
+    /// For whom puts wait.
+    pub(crate) waits: Waits,
     /// The redundancy that puts got by default.
     pub(crate) usual: Arc<Usual>,
 }

@@ -2,6 +2,7 @@
 
 mod report;
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -43,6 +44,8 @@ const BUSY: &str = "busy";
 /// How long a put waits for its turn, and how often it looks whether it has come.
 const TURN_WITHIN: Duration = Duration::from_secs(120);
 const TURN_EVERY: Duration = Duration::from_secs(1);
+/// How often is looked for whom a put waits when nothing moves.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Store a file, a directory or standard input, and print its link
 ///
@@ -268,11 +271,31 @@ async fn put(
         failure = failed => Err(failure),
         outcome = client.put(body, format, &query) => outcome.map_err(|error| stored_not(error).into()),
         () = interrupt.wait() => Err(CliError::interrupted(NOT_STORED).into()),
+        never = say_whom_it_waits_for(client, &progress), if printer.shows_progress() => match never {},
     };
     progress.clear();
     let report = outcome?;
     let left_out = std::mem::take(&mut *left_out.lock().unwrap_or_else(PoisonError::into_inner));
     Ok((report, left_out))
+}
+
+/// Names, while nothing moves, the daemons that keep puts waiting.
+async fn say_whom_it_waits_for(client: &Client, progress: &Progress) -> Infallible {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let waited_for = match progress.is_still() {
+            // One that does not answer either is said by the put itself.
+            true => client.status().await.map(|status| status.puts_wait_for).unwrap_or_default(),
+            false => Vec::new(),
+        };
+        progress.because(match &waited_for[..] {
+            [] => None,
+            [one] => Some(format!("waiting for daemon {:.8}", one.id)),
+            [first, ..] => {
+                Some(format!("waiting for {} daemons, {:.8} and others", waited_for.len(), first.id))
+            }
+        });
+    }
 }
 
 /// Which files need not be read. Whatever else this question fails for, the put fails for too, and says so; but a daemon that

@@ -94,6 +94,9 @@ fn describe(status: &Status) -> String {
             task.last_reason
         )
     }));
+    lines.extend(status.puts_wait_for.iter().map(|waited| {
+        format!("puts wait  for {}, which has not acknowledged a shard for {} s", waited.id, waited.seconds)
+    }));
     if status.role != "client" {
         lines.push(describe_repair(&status.repair));
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chordage_testnet::wait_until;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::{sleep, timeout};
@@ -168,6 +169,7 @@ async fn a_holder_that_stands_still_keeps_nobody_waiting() {
     let net = Net::start(5).await;
     let link = net.put(0, "2/4", &net.random_file("file", BYTES_OF_MANY, 34)).await;
     let large = net.random_file("large", BYTES, 35);
+    let silent = net.net.status(4).await.unwrap().id;
     net.net.freeze(4).unwrap();
     // Shards for the one that stands still pile up meanwhile.
     let putting = net.run(0, ["put", "--json", "--redundancy", "2/4"], [&large]);
@@ -178,7 +180,18 @@ async fn a_holder_that_stands_still_keeps_nobody_waiting() {
             assert!(output.status.success(), "{command:?}: {}", shown(&output));
         }
     };
-    let (put, ()) = tokio::join!(putting, asking);
+    let named = async {
+        let waited = || async {
+            let status = net.net.status(0).await.map_err(|error| error.to_string())?;
+            if status.puts_wait_for.iter().any(|waited| waited.id == silent) {
+                Ok(())
+            } else {
+                Err(status.state)
+            }
+        };
+        wait_until("status says for whom the put waits", PATIENCE, waited).await.unwrap();
+    };
+    let (put, (), ()) = tokio::join!(putting, asking, named);
     json_of(&put);
     net.net.thaw(4).unwrap();
 }

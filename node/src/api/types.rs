@@ -10,6 +10,7 @@ mod members;
 mod repair;
 mod start;
 mod twin;
+mod waits;
 
 pub use explain::{ChunkExplained, Explanation, ShardExplained};
 pub use leases::{KeptObject, LeaseStatus};
@@ -17,6 +18,7 @@ pub use members::{MemberStatus, SuperPeerStatus};
 pub use repair::{DrainStatus, RepairStatus, ScrubStatus};
 pub use start::{FoundAtStart, RestartedTask, StartState, StartedWith};
 pub use twin::TwinStatus;
+pub use waits::WaitedFor;
 
 /// How a put should be stored; the query string of `POST /v1/objects`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -289,6 +291,9 @@ pub struct Status {
     /// Tasks in the background that panicked since it started, each started again after a pause; absent as long as none did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restarted_tasks: Vec<RestartedTask>,
+    /// Daemons that keep puts waiting; absent as long as none does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub puts_wait_for: Vec<WaitedFor>,
     /// The redundancy a put gets when it does not ask, `K/N`.
     pub default_redundancy: String,
     /// What it does about shards that others lost.

@@ -10,6 +10,7 @@ mod sink;
 mod standing;
 mod unchanged;
 mod usual;
+mod waits;
 
 use std::io::Read;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use self::sink::NetworkSink;
 pub(crate) use self::standing::Standing;
 pub(crate) use self::unchanged::FILES_MAX;
 pub(crate) use self::usual::Usual;
+pub(crate) use self::waits::Waits;
 use crate::api::types::PutReport;
 use crate::archive::Quoted;
 use crate::driver::FindError;

@@ -173,6 +173,7 @@ async fn send(
         let put = transfer.store.put(transfer.keeping.writer(), parcel).await;
         put.map_err(|error| Some(error.into()))
     } else {
+        let _wait = transfer.waits.begin(peer.id());
         match give(transfer, &peer, parcel, deadline).await {
             Ok(Ok(already)) => Ok(already),
             Ok(Err(refusal)) => Err(Some(refusal)),

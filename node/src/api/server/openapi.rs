@@ -7,6 +7,7 @@ use super::super::types::{
     ChunkExplained, DrainStatus, EntryInfo, Explanation, FoundAtStart, Health, HolderCount, KeptObject,
     LeaseStatus, MemberStatus, ObjectStat, PeerStatus, Problem, ProblemCode, PutReport, RepairStatus,
     RestartedTask, RowStatus, ScrubStatus, ShardExplained, Status, SuperPeerStatus, TraceHop, TraceReport,
+    WaitedFor,
 };
 use super::{content, keeps, listing, objects, operations, overlay};
 
@@ -62,6 +63,7 @@ use super::{content, keeps, listing, objects, operations, overlay};
         Status,
         SuperPeerStatus,
         RestartedTask,
+        WaitedFor,
         RowStatus,
         TraceHop,
         TraceReport
