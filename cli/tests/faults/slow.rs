@@ -165,6 +165,34 @@ async fn uploads_that_stand_still_keep_nobody_waiting() {
 }
 
 #[tokio::test]
+async fn who_is_needed_and_did_not_answer_is_asked_once_more() {
+    let net = Net::start(3).await;
+    let file = net.random_file("file", 300_000, 36);
+    let needed = net.net.status(2).await.unwrap().id;
+    net.net.freeze(2).unwrap();
+    let putting = net.run(0, ["put", "--json", "--redundancy", "2/3"], [&file]);
+    let waits = |wanted: fn(u64) -> bool| {
+        let (net, needed) = (&net, &needed);
+        let waits = move || async move {
+            let waited = net.net.status(0).await.map_err(|error| error.to_string())?.puts_wait_for;
+            match waited.iter().find(|waited| waited.id == *needed) {
+                Some(waited) if wanted(waited.seconds) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        };
+        wait_until("the put waits for the one that stands still", PATIENCE, waits)
+    };
+    let thawing = async {
+        waits(|seconds| seconds >= 3).await.unwrap();
+        // From the beginning.
+        waits(|seconds| seconds < 3).await.unwrap();
+        net.net.thaw(2).unwrap();
+    };
+    let (put, ()) = tokio::join!(putting, thawing);
+    assert_eq!(json_of(&put)["acks_min"], 3);
+}
+
+#[tokio::test]
 async fn a_holder_that_stands_still_keeps_nobody_waiting() {
     let net = Net::start(5).await;
     let link = net.put(0, "2/4", &net.random_file("file", BYTES_OF_MANY, 34)).await;

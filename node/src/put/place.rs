@@ -89,12 +89,16 @@ pub(super) async fn place(
         false => spread(redundancy).beside(&holders, free).into(),
     };
 
+    let needed = if allow_degraded { redundancy.k() } else { redundancy.write_quorum() };
     let mut acked: BTreeSet<u8> = held.iter().collect();
     let found = acked.len();
     let mut missing: VecDeque<u8> = (0..n).filter(|index| !held.contains(*index)).collect();
     let mut sent_bytes = 0;
     let mut refusal = None;
     let mut sending = FuturesUnordered::new();
+    // Those that did not answer, each once.
+    let mut silent = Vec::new();
+    let mut again = false;
     loop {
         while let (Some(index), true) = (missing.front().copied(), !free.is_empty()) {
             missing.pop_front();
@@ -109,13 +113,24 @@ pub(super) async fn place(
             };
             sending.push(send(transfer, peer, parcel, deadline));
         }
-        let Some((index, result)) = sending.next().await else { break };
+        let Some((index, peer, result)) = sending.next().await else {
+            // Where everybody is needed, one connection that broke is no reason to fail: another way may lead there by now.
+            let lack = acked.len() < needed.into() && !missing.is_empty();
+            if !lack || silent.is_empty() || std::mem::replace(&mut again, true) {
+                break;
+            }
+            free.extend(silent.drain(..));
+            continue;
+        };
         match result {
             Ok(already) => {
                 acked.insert(index);
                 sent_bytes += if already { 0 } else { shard_len };
             }
             Err(reason) => {
+                if reason.is_none() {
+                    silent.push(peer);
+                }
                 refusal = refusal.or(reason);
                 // The next candidate gets it; when there is none left, the count below decides.
                 missing.push_back(index);
@@ -124,7 +139,6 @@ pub(super) async fn place(
     }
 
     let acks = u8::try_from(acked.len()).unwrap_or(u8::MAX);
-    let needed = if allow_degraded { redundancy.k() } else { redundancy.write_quorum() };
     if acks < needed {
         return Err(PutError::NotDurable { acks, needed, n, refusal });
     }
@@ -167,7 +181,7 @@ async fn send(
     peer: Peer,
     parcel: Parcel,
     deadline: Deadline,
-) -> (u8, Result<bool, Option<Refusal>>) {
+) -> (u8, Peer, Result<bool, Option<Refusal>>) {
     let index = parcel.index;
     let result = if transfer.is_local(&peer) {
         let put = transfer.store.put(transfer.keeping.writer(), parcel).await;
@@ -183,7 +197,7 @@ async fn send(
             }
         }
     };
-    (index, result)
+    (index, peer, result)
 }
 
 /// Sends it again when this daemon slept meanwhile: the peer has given up on a connection of which nothing came.
