@@ -13,10 +13,12 @@ use chordage_storage::{ConvergenceSecret, OpenError, ShardStore, StoreConfig};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::address::to_address;
 use crate::api::server::{ApiServer, ServeError};
 use crate::awake;
 use crate::clock::{set_off_by, wall_time};
 use crate::coding::{Budget, coders};
+use crate::config::RepairConfig;
 use crate::config::{Config, ConfigError, Role};
 use crate::datadir::{DataDir, DataDirError};
 use crate::descriptors;
@@ -25,17 +27,17 @@ use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, Signer};
 use crate::found::Found;
 use crate::handle::{Inner, NodeHandle};
 use crate::identity::Identity;
-use crate::leases::{HeldLeases, Keeping, start as start_leases};
+use crate::leases::{Keeping, start as start_leases};
 use crate::listen::{LISTEN_FILE, ListenError, listen, remember};
 use crate::put::{Planned, Standing, Usual, Waits};
 use crate::record::Versions;
-use crate::repair::{LEDGER_FILE, RepairConfig, Repairer};
+use crate::repair::{LEDGER_FILE, Repairer};
 use crate::scrub::Scrubber;
 use crate::shards::{ShardClient, ShardServer, TrafficCounters};
+use crate::store::HeldLeases;
 use crate::store::Store;
 use crate::tasks::{Fault, Tasks};
 use crate::transfer::Transfer;
-use crate::wire::peer::to_address;
 use crate::wire::{Protocols, build, listening};
 
 /// How long a daemon that was asked to leave waits for requests under way.

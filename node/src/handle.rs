@@ -9,6 +9,7 @@ use chordage_storage::lease::{Kept, KeptState, RECOVERED};
 use chordage_storage::{ChunkId, ConvergenceSecret, Fingerprint, Link, Redundancy};
 use tokio_util::sync::CancellationToken;
 
+use crate::address::peer_id;
 use crate::api::types::{
     DrainStatus, Explanation, FoundAtStart, KeptObject, LeaseStatus, MemberStatus, ObjectStat, PeerStatus,
     Problem, PutReport, ScrubStatus, Status, SuperPeerStatus, TraceHop, TraceReport,
@@ -27,7 +28,6 @@ use crate::repair::Repairer;
 use crate::scrub::Scrubber;
 use crate::tasks::Tasks;
 use crate::transfer::Transfer;
-use crate::wire::peer::peer_id;
 
 /// A running daemon. Cheap to clone.
 #[derive(Clone)]

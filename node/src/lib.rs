@@ -10,6 +10,7 @@
 //! [`Daemon::start`] opens everything in order and [`Daemon::leave`] closes it. [`NodeHandle`] is what requests
 //! are made through; [`api`] puts it behind HTTP.
 
+mod address;
 pub mod api;
 pub mod archive;
 mod awake;
@@ -43,17 +44,17 @@ mod transfer;
 mod twin;
 mod wire;
 
+pub use address::AddressError;
 pub use chordage_storage::private;
-pub use config::{Config, ConfigError, ConnectionConfig, OverlayConfig, ParseRoleError, Role};
+pub use config::{
+    Config, ConfigError, ConnectionConfig, LeaseConfig, OverlayConfig, ParseRoleError, RepairConfig, Role,
+    ScrubConfig,
+};
 pub use daemon::{Daemon, StartError};
 pub use datadir::{DataDir, DataDirError};
 pub use driver::FindError;
 pub use get::{GetError, OpenObject};
 pub use handle::NodeHandle;
-pub use leases::LeaseConfig;
 pub use listen::ListenError;
 pub use put::{ObjectFormat, PutError, PutRequest};
-pub use repair::RepairConfig;
-pub use scrub::ScrubConfig;
 pub use tasks::Fault;
-pub use wire::AddressError;

@@ -9,9 +9,9 @@ use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::SwarmEvent;
 
+use crate::address::ip;
 use crate::datadir::{DataDir, DataDirError};
 use crate::wire::NetworkSwarm;
-use crate::wire::peer::ip;
 
 /// How long the system may take to bind.
 const BIND_TIMEOUT: Duration = Duration::from_secs(5);

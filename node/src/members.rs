@@ -6,9 +6,9 @@ use std::time::Duration;
 use chordage_dht::{DownReason, Finger, NodeId, PeerInfo};
 use tokio::time::Instant;
 
+use crate::address::peer_id;
 use crate::api::types::{MemberStatus, SuperPeerStatus};
 use crate::driver::{Departed, View};
-use crate::wire::peer::peer_id;
 
 /// The node itself, those in its tables by id, those it has only been told of, and those it lost.
 pub(crate) fn members(view: &View, uptime_seconds: f64) -> Vec<MemberStatus> {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use chordage_dht::{AnyMetric, Direction, Finger, Key, Metric, NodeId, Row};
 
+use crate::address::{dial_order, peer_id};
 use crate::api::types::{PeerStatus, RowStatus};
 use crate::driver::View;
-use crate::wire::peer::{dial_order, peer_id};
 
 /// The peers of a view, nearest first.
 pub(crate) fn peers(view: &View, metric: AnyMetric) -> Vec<PeerStatus> {

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chordage_storage::{ChunkId, ShardKey};
-use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use crate::api::types::ScrubStatus;
 use crate::clock::wall_clock;
+use crate::config::ScrubConfig;
 use crate::datadir::DataDir;
 use crate::store::Store;
 use crate::tasks::Tasks;
@@ -23,21 +23,6 @@ const IDLE: Duration = Duration::from_secs(600);
 const REMEMBER_EVERY: Duration = Duration::from_secs(60);
 /// The file in the data directory with the place.
 const PLACE_FILE: &str = "scrub";
-
-/// How often everything is read again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ScrubConfig {
-    /// Every shard is read against its hash once in so many seconds; 0 switches it off, and `chordage scrub` still
-    /// works.
-    pub period_seconds: u64,
-}
-
-impl Default for ScrubConfig {
-    fn default() -> Self {
-        ScrubConfig { period_seconds: 14 * 24 * 60 * 60 }
-    }
-}
 
 /// The scrubber of one daemon. Cheap to clone.
 #[derive(Clone)]

@@ -7,6 +7,7 @@ use chordage_dht::{Confirm, Key, Lookup, LookupOptions, NodeId, Peer, Spread};
 use chordage_storage::catalog::Catalog;
 use chordage_storage::{ChunkId, Redundancy};
 
+use crate::address::net_group;
 use crate::coding::{Budget, Coders};
 use crate::driver::{DriverHandle, FindError};
 use crate::get::{Holders, Totals};
@@ -14,7 +15,6 @@ use crate::leases::Keeping;
 use crate::put::{Planned, Standing, Usual, Waits};
 use crate::shards::{ShardClient, TrafficCounters};
 use crate::store::Store;
-use crate::wire::peer::net_group;
 
 /// Nodes that are candidates for the shards of one chunk: this many times n, as far as the overlay allows.
 const WINDOW_FACTOR: usize = 3;

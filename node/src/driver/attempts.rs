@@ -8,7 +8,7 @@ use libp2p::Multiaddr;
 use libp2p::core::transport::TransportError;
 use libp2p::swarm::DialError;
 
-use crate::wire::peer::split;
+use crate::address::split;
 
 /// Addresses that are named in one message; of more, their number.
 const NAMED_MAX: usize = 8;

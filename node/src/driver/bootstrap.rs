@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chordage_dht::{NodeId, Peer, PeerInfo};
 use libp2p::{Multiaddr, PeerId};
 
-use crate::wire::peer::{dial_order, public_key, split, to_address};
+use crate::address::{dial_order, public_key, split, to_address};
 
 /// Peers remembered for the next start.
 pub(super) const REMEMBERED_MAX: usize = 64;
@@ -87,7 +87,7 @@ impl Bootstrap {
 pub(super) fn remember<'a>(peers: impl Iterator<Item = &'a Peer>) -> String {
     let mut text = String::new();
     for peer in peers.take(REMEMBERED_MAX) {
-        let Some(id) = crate::wire::peer::peer_id(peer.public_key()) else { continue };
+        let Some(id) = crate::address::peer_id(peer.public_key()) else { continue };
         for addr in dial_order(peer) {
             text.push_str(&format!("{addr}/p2p/{id}\n"));
         }

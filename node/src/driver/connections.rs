@@ -7,7 +7,7 @@ use libp2p::PeerId;
 use tokio::time::Instant;
 
 use super::{Driver, open};
-use crate::wire::peer::{peer_id, public_key};
+use crate::address::{peer_id, public_key};
 use crate::wire::{Class, Standing, Taken};
 
 /// Connections to other daemons, at one moment.

@@ -15,8 +15,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::pace::Pace;
 use super::signature::is_genuine;
+use crate::address::public_key;
 use crate::wire::frame::{DhtFrame, read_dht, write_dht};
-use crate::wire::peer::public_key;
 use crate::wire::{CLOSING, GuardedStream, OpenError, OpenReply};
 
 /// Messages that may wait for one peer's stream; beyond that they are dropped, and time out at the sender.

@@ -52,13 +52,13 @@ use self::slept::unix_time;
 use self::twin::Suspicion;
 pub(crate) use self::view::View;
 use self::warmth::Warmth;
+use crate::address::{dial_order, net_group, peer_id, public_key, split, to_address};
 use crate::awake::{self, Slept};
 use crate::config::{ConnectionConfig, OverlayConfig, Role};
 use crate::datadir::DataDir;
 use crate::record::Versions;
 use crate::shards::ShardServer;
 use crate::twin::Twin;
-use crate::wire::peer::{dial_order, net_group, peer_id, public_key, split, to_address};
 use crate::wire::{Class, Inbound, MakesWay, NetworkSwarm, WireEvent, listening};
 
 /// Link events that may wait for the driver; readers of streams wait when it is full.

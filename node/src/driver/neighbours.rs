@@ -70,7 +70,7 @@ mod tests {
     use libp2p::identity::Keypair;
 
     use super::*;
-    use crate::wire::peer::{public_key, to_address};
+    use crate::address::{public_key, to_address};
 
     fn peer() -> Peer {
         let id = Keypair::generate_ed25519().public().to_peer_id();

@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::clock::wall_time;
+use crate::config::LeaseConfig;
 use crate::identity::Identity;
-use crate::leases::{HeldLeases, LeaseConfig};
 use crate::listen::listen;
+use crate::store::HeldLeases;
 use crate::store::Store;
 use crate::tasks::Tasks;
 use crate::wire::{Protocols, build};

@@ -12,9 +12,9 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::{Driver, Membership};
+use crate::address::{dial_order, peer_id, to_address};
 use crate::twin::{NEXT_STEP, Twin};
 use crate::wire::Class;
-use crate::wire::peer::{dial_order, peer_id, to_address};
 
 /// Dials in a row that fail until a twin counts as gone.
 const FAILURES_MAX: usize = 2;

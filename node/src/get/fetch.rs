@@ -15,7 +15,8 @@ use super::GetError;
 use super::holders::Holders;
 use super::totals::count;
 use crate::awake;
-use crate::shards::{CallError, Fetched, ReceivedShard, ShardSet};
+use crate::shards::{CallError, Fetched, ReceivedShard};
+use crate::store::ShardSet;
 use crate::store::StoreError;
 use crate::transfer::{Freshness, Transfer};
 

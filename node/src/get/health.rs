@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 use super::GetError;
 use crate::api::types::{Health, HolderCount};
-use crate::shards::{HAS_MAX, ShardSet};
+use crate::store::{CHUNKS_MAX, ShardSet};
 use crate::transfer::{Freshness, Transfer};
 
 /// Chunks asked for in one round, which bounds memory for objects of any size.
-const ROUND: usize = HAS_MAX;
+const ROUND: usize = CHUNKS_MAX;
 /// Nodes asked at a time.
 const PARALLEL: usize = 32;
 /// How long a node may take. Together with a chunk's own time-out this stays within 20 s.

@@ -10,7 +10,8 @@ use futures::stream::{self, StreamExt};
 use tokio::time::{Instant, timeout};
 
 use crate::repair::Arcs;
-use crate::shards::{Refusal, ShardSet};
+use crate::shards::Refusal;
+use crate::store::ShardSet;
 use crate::transfer::Transfer;
 
 /// Questions under way at a time.

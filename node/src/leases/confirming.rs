@@ -14,7 +14,7 @@ use super::ask::enough;
 use super::renewal::left;
 use super::{Keeping, Question, Windows, ask_holders};
 use crate::clock::wall_clock;
-use crate::shards::HAS_MAX;
+use crate::store::CHUNKS_MAX;
 use crate::transfer::Transfer;
 
 /// After a failure; twice as long after each further one, up to a quarter of the time that is left.
@@ -33,7 +33,7 @@ pub(super) async fn claim(
     soon: bool,
 ) -> Option<BTreeMap<ChunkId, u8>> {
     let mut held = BTreeMap::new();
-    for some in chunks.chunks(HAS_MAX) {
+    for some in chunks.chunks(CHUNKS_MAX) {
         let said = transfer.keeping.said();
         let question = Question::Claim { claim, said, soon };
         let windows = Windows::new(transfer).await?.of(some).await?;
@@ -117,7 +117,7 @@ async fn object_is_claimed(transfer: &Transfer, root: ChunkId) -> std::io::Resul
     };
     let (mut after, mut all) = (None, true);
     loop {
-        let listed = keeping.book(move |book| book.chunks_of(root, after, HAS_MAX)).await?;
+        let listed = keeping.book(move |book| book.chunks_of(root, after, CHUNKS_MAX)).await?;
         let Some(last) = listed.last() else { return Ok(all) };
         after = Some(last.chunk);
         let chunks: Vec<(ChunkId, u8)> = listed.iter().map(|part| (part.chunk, part.n)).collect();

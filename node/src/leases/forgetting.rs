@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Windows;
 use crate::clock::wall_clock;
-use crate::shards::HAS_MAX;
+use crate::store::CHUNKS_MAX;
 use crate::transfer::Transfer;
 
 /// Holders that are told at a time.
@@ -142,7 +142,7 @@ async fn members(transfer: &Transfer) -> Option<BTreeSet<NodeId>> {
 async fn end(transfer: &Transfer, root: ChunkId) -> std::io::Result<()> {
     loop {
         let gone = move |book: &Keeps| {
-            let chunks = book.chunks_of(root, None, HAS_MAX)?;
+            let chunks = book.chunks_of(root, None, CHUNKS_MAX)?;
             let chunks: Vec<ChunkId> = chunks.iter().map(|part| part.chunk).collect();
             book.forgot(root, &chunks)?;
             Ok(chunks.is_empty())
@@ -159,14 +159,14 @@ async fn tell(transfer: &Transfer, root: ChunkId, but: &BTreeSet<NodeId>) -> std
     let mut telling = Telling::default();
     let mut after = None;
     loop {
-        let listed = keeping.book(move |book| book.chunks_of(root, after, HAS_MAX)).await?;
+        let listed = keeping.book(move |book| book.chunks_of(root, after, CHUNKS_MAX)).await?;
         let Some(last) = listed.last() else { return Ok(telling) };
         // In this order: whoever relies on a chunk after the number was taken says so with a higher one, and whoever did before
         // either still does or is in the book.
         let said = keeping.said();
         let relied_on = keeping.relied_on(listed.iter().map(|part| part.chunk));
         let next = Some(last.chunk);
-        let listed = keeping.book(move |book| book.chunks_of(root, after, HAS_MAX)).await?;
+        let listed = keeping.book(move |book| book.chunks_of(root, after, CHUNKS_MAX)).await?;
         after = next;
         let free: Vec<(ChunkId, u8)> = listed
             .iter()

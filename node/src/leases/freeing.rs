@@ -1,11 +1,8 @@
 //! Giving back the space of what nobody claims any more, a little at a time, so that nobody who reads or puts waits for it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use chordage_storage::{ChunkId, ShardKey};
-use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use crate::store::Store;
@@ -27,39 +24,6 @@ const ADOPT_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 const SAY_EVERY: Duration = Duration::from_secs(60);
 /// After a step that failed.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
-
-/// What was freed since the start. Cheap to clone.
-#[derive(Clone, Default)]
-pub(crate) struct Freeing {
-    inner: Arc<Counters>,
-}
-
-#[derive(Default)]
-struct Counters {
-    shards: AtomicU64,
-    bytes: AtomicU64,
-    /// A writer dropped something.
-    dropped: Notify,
-    /// Claims were entered that a crash would take.
-    entered: Notify,
-}
-
-impl Freeing {
-    /// There may be something to free.
-    pub(crate) fn hurry(&self) {
-        self.inner.dropped.notify_one();
-    }
-
-    /// Claims were entered that are not durable yet.
-    pub(crate) fn entered(&self) {
-        self.inner.entered.notify_one();
-    }
-
-    /// Shards and bytes freed.
-    pub(crate) fn freed(&self) -> (u64, u64) {
-        (self.inner.shards.load(Relaxed), self.inner.bytes.load(Relaxed))
-    }
-}
 
 /// What the log has said.
 #[derive(Default)]
@@ -95,9 +59,7 @@ pub(super) async fn run(store: &Store) {
             sleep(TRY_AGAIN).await;
             continue;
         };
-        let counters = &store.freeing().inner;
-        counters.shards.fetch_add(step.shards, Relaxed);
-        counters.bytes.fetch_add(step.bytes, Relaxed);
+        store.freeing().count(&step);
         freed_any |= step.shards > 0;
         if step.more {
             sleep(PAUSE).await;
@@ -116,7 +78,7 @@ pub(super) async fn run(store: &Store) {
         }
         tokio::select! {
             () = sleep(LOOK_EVERY) => {}
-            () = counters.dropped.notified() => {}
+            () = store.freeing().until_hurried() => {}
         }
     }
 }
@@ -124,7 +86,7 @@ pub(super) async fn run(store: &Store) {
 /// Makes claims durable soon after they were entered, many with one sync: a put does not wait for it.
 pub(super) async fn make_durable(store: &Store) {
     loop {
-        store.freeing().inner.entered.notified().await;
+        store.freeing().until_entered().await;
         sleep(CLAIMS_FLUSHED_AFTER).await;
         store.flush_leases().await;
     }

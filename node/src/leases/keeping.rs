@@ -11,9 +11,10 @@ use chordage_storage::repair::Moment;
 use chordage_storage::{ChunkId, Writer};
 use tokio::sync::Notify;
 
+use super::Promise;
 use super::forgetting::REMEMBERED;
-use super::{LeaseConfig, Promise};
 use crate::clock::wall_clock;
+use crate::config::LeaseConfig;
 
 /// Objects that are listed at a time.
 const PAGE: usize = 1000;

@@ -11,9 +11,10 @@ use chordage_storage::{ChunkId, Redundancy};
 
 use tokio::time::sleep;
 
+use super::Keeping;
 use super::confirming::{claim, confirm};
-use super::{Asked, Keeping};
 use crate::clock::wall_clock;
+use crate::store::Asked;
 use crate::transfer::Transfer;
 
 /// Why something is not kept. What was claimed for it ends by itself.

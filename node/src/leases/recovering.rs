@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Question, Windows, ask_holders};
 use crate::clock::wall_clock;
-use crate::shards::Mine;
+use crate::store::Mine;
 use crate::transfer::Transfer;
 
 /// How often it is looked whether somebody is there who was not asked yet.

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::{Question, Windows, ask_holders};
 use crate::clock::wall_clock;
 use crate::datadir::DataDir;
-use crate::shards::HAS_MAX;
+use crate::store::CHUNKS_MAX;
 use crate::transfer::Transfer;
 
 /// The file in the data directory with the place.
@@ -78,7 +78,7 @@ async fn pass(
     let (mut renewed, mut unreadable) = (0, 0);
     let all = keeping.totals().await.map_or(1, |(_, chunks)| chunks.max(1));
     loop {
-        let Ok(chunks) = keeping.book(move |book| book.chunks(after, HAS_MAX)).await else {
+        let Ok(chunks) = keeping.book(move |book| book.chunks(after, CHUNKS_MAX)).await else {
             sleep(TRY_AGAIN).await;
             continue;
         };
@@ -97,7 +97,7 @@ async fn pass(
             remembered = Instant::now();
         }
         let share = (period / SHARE).as_secs_f64() * count as f64 / all as f64;
-        if count == HAS_MAX as u64 {
+        if count == CHUNKS_MAX as u64 {
             sleep(Duration::from_secs_f64(share)).await;
         }
     }

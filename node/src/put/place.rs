@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use super::PutError;
 use crate::awake;
 use crate::leases::Promise;
-use crate::shards::{CallError, Parcel, Refusal, ShardSet};
+use crate::shards::{CallError, Refusal};
+use crate::store::{Parcel, ShardSet};
 use crate::transfer::{Freshness, Transfer, spread};
 
 /// How long asking who holds shards already may take; who does not answer counts as holding none.

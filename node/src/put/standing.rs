@@ -9,7 +9,7 @@ use futures::stream::{self, StreamExt};
 use tokio::time::Instant;
 
 use crate::leases::{Question, Window, ask_holders};
-use crate::shards::HAS_MAX;
+use crate::store::CHUNKS_MAX;
 use crate::transfer::{Freshness, Transfer};
 
 /// How long an answer is believed. Long enough for one put not to ask twice, short enough for a holder that has died
@@ -79,7 +79,7 @@ pub(crate) async fn ask(transfer: &Transfer, chunks: &[ChunkRef]) {
         chunks.iter().copied().filter(|chunk| transfer.standing.lately(&chunk.id).is_none()).collect();
     unknown.sort_unstable_by_key(|chunk| chunk.id);
     unknown.dedup_by_key(|chunk| chunk.id);
-    for round in unknown.chunks(HAS_MAX) {
+    for round in unknown.chunks(CHUNKS_MAX) {
         ask_round(transfer, round).await;
     }
 }

@@ -15,8 +15,8 @@ use super::survey::Questions;
 use super::window::Arcs;
 use super::{Inner, Repairer};
 use crate::api::types::DrainStatus;
-use crate::leases::Asked;
-use crate::shards::{Parcel, ShardSet};
+use crate::store::Asked;
+use crate::store::{Parcel, ShardSet};
 use crate::transfer::spread;
 
 /// Shards that are looked at together.

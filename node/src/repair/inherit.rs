@@ -9,7 +9,7 @@ use chordage_storage::lease::{Claim, MAX_WRITERS};
 use chordage_storage::{ChunkId, Writer};
 use tokio::time::Instant;
 
-use crate::leases::Asked;
+use crate::store::Asked;
 use crate::transfer::Transfer;
 
 /// Holders that are asked besides this one. More than one, because a crash may have taken a claim; not all, because each

@@ -20,7 +20,6 @@ mod looks;
 mod news;
 mod rebuild;
 mod rounds;
-mod settings;
 mod stats;
 mod survey;
 mod unmended;
@@ -40,11 +39,11 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::looks::Looks;
-pub use self::settings::RepairConfig;
 use self::stats::Stats;
 pub(crate) use self::window::Arcs;
 use crate::api::types::RepairStatus;
 use crate::clock::wall_clock as now;
+use crate::config::RepairConfig;
 use crate::tasks::Tasks;
 use crate::transfer::Transfer;
 

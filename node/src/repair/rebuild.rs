@@ -17,7 +17,8 @@ use super::survey::Questions;
 use super::window::holder;
 use super::{Inner, now};
 use crate::coding::FETCH_MAX;
-use crate::shards::{Fetched, Parcel, ShardSet};
+use crate::shards::Fetched;
+use crate::store::{Parcel, ShardSet};
 use crate::transfer::{Freshness, spread};
 
 /// How long a holder may take to give a shard.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::window::holder;
 use super::{Inner, now};
-use crate::shards::HAS_MAX;
+use crate::store::CHUNKS_MAX;
 use crate::transfer::Transfer;
 
 /// Nodes asked at a time.
@@ -61,7 +61,7 @@ impl Questions {
 /// What `peer` holds of `chunks`, in order; shorter if it stops answering.
 async fn holdings(transfer: &Transfer, peer: &Peer, chunks: &[ChunkId]) -> Vec<u128> {
     let mut held = Vec::with_capacity(chunks.len());
-    for part in chunks.chunks(HAS_MAX) {
+    for part in chunks.chunks(CHUNKS_MAX) {
         let answer = if transfer.is_local(peer) {
             transfer.store.has(part.to_vec()).await.ok()
         } else {

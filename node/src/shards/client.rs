@@ -13,14 +13,11 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
 use super::link::{self, Outgoing};
-use super::parcel::Parcel;
-use super::protocol::{
-    HAS_MAX, Mine, RECORDS_MAX, Refusal, Reply, Request, ShardSet, split_payload, split_records,
-};
+use super::protocol::{RECORDS_MAX, Refusal, Reply, Request, split_payload, split_records};
 use super::traffic::TrafficCounters;
 use crate::awake;
 use crate::driver::DriverHandle;
-use crate::leases::Asked;
+use crate::store::{Asked, CHUNKS_MAX, Mine, Parcel, ShardSet};
 use crate::wire::{CLOSING, OpenError};
 
 /// Calls of a kind in flight to one peer; further ones wait for a place until their deadline.
@@ -138,21 +135,21 @@ impl ShardClient {
         }
     }
 
-    /// Asks `peer` which shards of `chunks` (at most [`HAS_MAX`]) it holds; one set per chunk, in order.
+    /// Asks `peer` which shards of `chunks` (at most [`CHUNKS_MAX`]) it holds; one set per chunk, in order.
     pub(crate) async fn has(
         &self,
         peer: &Peer,
         chunks: &[ChunkId],
         deadline: Instant,
     ) -> Result<Vec<ShardSet>, CallError> {
-        debug_assert!(chunks.len() <= HAS_MAX);
+        debug_assert!(chunks.len() <= CHUNKS_MAX);
         match self.call(peer, Request::Has { chunks: chunks.to_vec() }, Vec::new(), deadline).await? {
             (Reply::Held(sets), _) if sets.len() == chunks.len() => Ok(sets),
             _ => Err(CallError::Nonsense),
         }
     }
 
-    /// Asks `peer` to keep what it holds of `chunks` (at most [`HAS_MAX`]) for this daemon; the shards that it keeps of each,
+    /// Asks `peer` to keep what it holds of `chunks` (at most [`CHUNKS_MAX`]) for this daemon; the shards that it keeps of each,
     /// in order.
     pub(crate) async fn claim(
         &self,
@@ -162,7 +159,7 @@ impl ShardClient {
         chunks: &[ChunkId],
         deadline: Instant,
     ) -> Result<Result<Vec<ShardSet>, Refusal>, CallError> {
-        debug_assert!(chunks.len() <= HAS_MAX);
+        debug_assert!(chunks.len() <= CHUNKS_MAX);
         let Claim { lease_seconds, retain_seconds, .. } = claim;
         let request = Request::Claim { lease_seconds, retain_seconds, said, chunks: chunks.to_vec() };
         match self.call(peer, request, Vec::new(), deadline).await? {
@@ -172,7 +169,7 @@ impl ShardClient {
         }
     }
 
-    /// Tells `peer` that this daemon does not need `chunks` (at most [`HAS_MAX`]) any more.
+    /// Tells `peer` that this daemon does not need `chunks` (at most [`CHUNKS_MAX`]) any more.
     pub(crate) async fn drop_claims(
         &self,
         peer: &Peer,
@@ -180,7 +177,7 @@ impl ShardClient {
         chunks: &[ChunkId],
         deadline: Instant,
     ) -> Result<Dropped, CallError> {
-        debug_assert!(chunks.len() <= HAS_MAX);
+        debug_assert!(chunks.len() <= CHUNKS_MAX);
         match self.call(peer, Request::Drop { said, chunks: chunks.to_vec() }, Vec::new(), deadline).await? {
             (Reply::Dropped { dropped, retained }, _) => {
                 Ok(Dropped { dropped, retained, ..Dropped::default() })
@@ -214,7 +211,9 @@ impl ShardClient {
     ) -> Result<(Vec<Mine>, Option<ChunkId>), CallError> {
         match self.call(peer, Request::Mine { after }, Vec::new(), deadline).await? {
             // Who does not go on would be asked for ever.
-            (Reply::Mine { kept, next }, _) if kept.len() <= HAS_MAX && (next.is_none() || next > after) => {
+            (Reply::Mine { kept, next }, _)
+                if kept.len() <= CHUNKS_MAX && (next.is_none() || next > after) =>
+            {
                 Ok((kept, next))
             }
             _ => Err(CallError::Nonsense),

@@ -5,14 +5,12 @@ mod intake;
 #[cfg(test)]
 pub(crate) mod lies;
 mod link;
-mod parcel;
 mod protocol;
 mod server;
 mod traffic;
 
 pub(crate) use client::Fetched;
 pub(crate) use client::{CallError, ReceivedShard, ShardClient};
-pub(crate) use parcel::Parcel;
-pub(crate) use protocol::{HAS_MAX, Mine, RECORDS_MAX, Refusal, ShardSet};
+pub(crate) use protocol::{RECORDS_MAX, Refusal};
 pub(crate) use server::ShardServer;
 pub(crate) use traffic::TrafficCounters;

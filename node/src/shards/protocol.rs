@@ -5,8 +5,7 @@ use chordage_storage::ChunkId;
 use chordage_storage::lease::{Claim, Rejected};
 use serde::{Deserialize, Serialize};
 
-/// Chunks that one `Has` may ask for.
-pub(crate) const HAS_MAX: usize = 1024;
+use crate::store::{Mine, ShardSet};
 
 /// Chunks whose records one `Records` may ask for.
 pub(crate) const RECORDS_MAX: usize = 128;
@@ -32,7 +31,7 @@ pub(crate) enum Request {
     Records { chunks: Vec<ChunkId> },
     /// Prove that this shard is held, by this leaf of it.
     Prove { chunk: ChunkId, index: u8, leaf: u32 },
-    /// Keep what is held of these chunks (at most [`HAS_MAX`]) for the sender. The answer is that to `Has`, of what is kept.
+    /// Keep what is held of these chunks (at most [`CHUNKS_MAX`](crate::store::CHUNKS_MAX)) for the sender. The answer is that to `Has`, of what is kept.
     Claim { lease_seconds: u32, retain_seconds: u32, said: u64, chunks: Vec<ChunkId> },
     /// The sender does not need these chunks any more, unless it has claimed them after `said`.
     Drop { said: u64, chunks: Vec<ChunkId> },
@@ -75,20 +74,8 @@ pub(crate) enum Reply {
     Dropped { dropped: u32, retained: u32 },
     /// The claims on a chunk, with what is left of them.
     Claims(Vec<Claim>),
-    /// At most [`HAS_MAX`] chunks that are kept for who asked, in order, and where to go on if there are more.
+    /// At most [`CHUNKS_MAX`](crate::store::CHUNKS_MAX) chunks that are kept for who asked, in order, and where to go on if there are more.
     Mine { kept: Vec<Mine>, next: Option<ChunkId> },
-}
-
-/// A chunk that a holder keeps for a writer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Mine {
-    pub(crate) chunk: ChunkId,
-    /// Shards that it has in all.
-    pub(crate) n: u8,
-    /// What is left of the claim.
-    pub(crate) lease_seconds: u32,
-    /// When the writer said so, by its own count.
-    pub(crate) said: u64,
 }
 
 /// Why a holder did not keep a shard. A closed list, so that a writer knows whether to ask again.
@@ -115,37 +102,6 @@ pub enum Refusal {
     /// As many writers as may claim the chunk do so already.
     #[error("it has no place for another writer's claim on a chunk")]
     Crowded,
-}
-
-/// A set of shard indices (0 to 127).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ShardSet(u128);
-
-impl ShardSet {
-    pub(crate) fn insert(&mut self, index: u8) {
-        self.0 |= 1u128.checked_shl(u32::from(index)).unwrap_or(0);
-    }
-
-    pub(crate) fn contains(self, index: u8) -> bool {
-        self.0 & 1u128.checked_shl(u32::from(index)).unwrap_or(0) != 0
-    }
-
-    /// A bit per index.
-    pub(crate) fn bits(self) -> u128 {
-        self.0
-    }
-
-    pub(crate) fn iter(self) -> impl Iterator<Item = u8> {
-        (0..128).filter(move |index| self.contains(*index))
-    }
-}
-
-impl FromIterator<u8> for ShardSet {
-    fn from_iter<I: IntoIterator<Item = u8>>(indices: I) -> Self {
-        let mut set = ShardSet::default();
-        indices.into_iter().for_each(|index| set.insert(index));
-        set
-    }
 }
 
 /// Splits a payload into descriptor and shard; `None` if the length lies.

@@ -15,13 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::intake::{Held, Intake, PeerIntake};
 use super::link::WRITE_TIMEOUT;
-use super::parcel::Parcel;
-use super::protocol::{Answer, Call, HAS_MAX, RECORDS_MAX, Refusal, Reply, Request, ShardSet, split_payload};
+use super::protocol::{Answer, Call, RECORDS_MAX, Refusal, Reply, Request, split_payload};
 use super::traffic::TrafficCounters;
 use crate::clock::wall_clock;
 use crate::config::Role;
-use crate::leases::Asked;
-use crate::store::{Store, StoreError};
+use crate::store::{Asked, CHUNKS_MAX, Parcel, ShardSet, Store, StoreError};
 use crate::wire::GuardedStream;
 use crate::wire::frame::{ShardFrame, read_shard_head, read_shard_lengths, read_shard_payload, write_shard};
 
@@ -172,12 +170,12 @@ impl ShardServer {
                 if let Err(rejected) = self.store.limits().check(&claim) {
                     return (Reply::Refused(rejected.into()), Vec::new());
                 }
-                chunks.truncate(HAS_MAX);
+                chunks.truncate(CHUNKS_MAX);
                 let claimed = self.store.claim(claim, said, chunks).await;
                 (claimed.map_or(Reply::Failed, Reply::Held), Vec::new())
             }
             Request::Drop { said, mut chunks } => {
-                chunks.truncate(HAS_MAX);
+                chunks.truncate(CHUNKS_MAX);
                 let reply = match self.store.drop_claims(by, said, chunks).await {
                     Ok(done) => Reply::Dropped { dropped: done.dropped, retained: done.retained },
                     Err(_) => Reply::Failed,
@@ -215,10 +213,10 @@ impl ShardServer {
             }
             Request::Has { mut chunks } => {
                 let asked = chunks.len();
-                chunks.truncate(HAS_MAX);
+                chunks.truncate(CHUNKS_MAX);
                 match self.store.has(chunks).await {
                     Ok(mut held) => {
-                        held.resize(asked.min(HAS_MAX), ShardSet::default());
+                        held.resize(asked.min(CHUNKS_MAX), ShardSet::default());
                         (Reply::Held(held), Vec::new())
                     }
                     Err(_) => (Reply::Failed, Vec::new()),

@@ -14,8 +14,8 @@ use libp2p::swarm::{
 };
 use libp2p::{Multiaddr, PeerId};
 
-use super::peer::{ip, is_near};
 use super::seats::{Began, Refused, SeatLimits, Seats, Standing, Taken};
+use crate::address::{ip, is_near};
 
 /// The connections to this peer are about to be closed, because somebody else needs the seat.
 #[derive(Debug)]

@@ -7,12 +7,10 @@
 mod admission;
 mod batching;
 mod behaviour;
-mod dialable;
 pub(crate) mod frame;
 mod handler;
 mod names;
 mod paths;
-pub(crate) mod peer;
 mod race;
 mod seats;
 mod socket;
@@ -20,8 +18,6 @@ mod transport;
 
 pub(crate) use admission::MakesWay;
 pub(crate) use behaviour::{Behaviour, Inbound, OpenError, OpenReply};
-pub use dialable::AddressError;
-pub(crate) use dialable::{Use, check as check_address};
 pub(crate) use handler::{Class, GuardedStream, Protocols};
 pub(crate) use seats::{Standing, Taken};
 pub(crate) use transport::{NetworkSwarm, WireEvent, build, listening};

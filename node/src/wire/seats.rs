@@ -13,7 +13,7 @@ use std::net::IpAddr;
 
 use libp2p::PeerId;
 
-use super::peer::is_near;
+use crate::address::is_near;
 
 /// How many there are of each kind.
 #[derive(Clone, Copy, Debug)]

@@ -14,9 +14,9 @@ use super::batching::{ReadAhead, Together};
 use super::behaviour::{Behaviour, DIALS_PER_PEER};
 use super::handler::Protocols;
 use super::names::Named;
-use super::peer::in_dial_order;
 use super::seats::SeatLimits;
 use super::socket;
+use crate::address::in_dial_order;
 use crate::config::ConnectionConfig;
 
 /// Connections without streams close after this: long enough for the next stream of somebody who opens one after another.

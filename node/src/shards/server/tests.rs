@@ -11,7 +11,8 @@ use tokio::time::Instant;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
 use super::*;
-use crate::leases::{HeldLeases, LeaseConfig};
+use crate::config::LeaseConfig;
+use crate::store::HeldLeases;
 use crate::tasks::Tasks;
 use crate::wire::frame::{PAYLOAD_MAX, read_shard};
 
@@ -118,7 +119,7 @@ fn put((chunk, payload): &(ChunkId, Vec<Bytes>)) -> (Request, Vec<Bytes>) {
 fn small_requests(chunk: ChunkId) -> Vec<Request> {
     let chunks = vec![chunk; 10];
     vec![
-        Request::Has { chunks: vec![chunk; HAS_MAX] },
+        Request::Has { chunks: vec![chunk; CHUNKS_MAX] },
         Request::Records { chunks: vec![chunk; RECORDS_MAX] },
         Request::Prove { chunk, index: 0, leaf: 0 },
         Request::Claim { lease_seconds: 86_400, retain_seconds: 0, said: 1, chunks: chunks.clone() },

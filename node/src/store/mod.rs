@@ -1,5 +1,11 @@
 //! The shard store behind threads: one writer that commits in groups, a few readers, no disk on the network's thread.
 
+mod asked;
+mod freeing;
+mod held;
+mod parcel;
+mod shard_set;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,9 +18,13 @@ use chordage_storage::{
 };
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::leases::{Asked, Claimed, Freed, Freeing, HeldLeases, Put};
+pub(crate) use self::asked::Asked;
+pub(crate) use self::freeing::Freeing;
+use self::held::Put;
+pub(crate) use self::held::{Claimed, Freed, HeldLeases, Mine};
+pub(crate) use self::parcel::Parcel;
+pub(crate) use self::shard_set::ShardSet;
 use crate::pool::Pool;
-use crate::shards::{Mine, Parcel, ShardSet};
 use crate::tasks::Tasks;
 
 /// The thread that alone changes what is held.
@@ -27,6 +37,9 @@ const BATCH_MAX: usize = 64;
 const BATCH_BYTES_MAX: usize = 16 << 20;
 /// Reads under way at a time.
 const READERS: usize = 4;
+
+/// Chunks that are asked about, or listed, at a time.
+pub(crate) const CHUNKS_MAX: usize = 1024;
 
 /// Why the store did not do it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

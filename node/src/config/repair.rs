@@ -1,9 +1,11 @@
-//! How repair behaves: the tables `repair` and `scrub` of the settings.
+//! How repair behaves: the table `repair` of the settings.
 
 use std::time::Duration;
 
 use chordage_storage::repair::Patience;
 use serde::{Deserialize, Serialize};
+
+use super::ConfigError;
 
 /// How lost shards are found and made again. The defaults suit daemons that run for days; a network for tests wants
 /// seconds.
@@ -60,19 +62,21 @@ impl Default for RepairConfig {
 }
 
 impl RepairConfig {
-    /// What is wrong with it, if anything: the field, its value, the rule.
-    pub(crate) fn check(&self) -> Result<(), (&'static str, u64, &'static str)> {
+    /// Checks what types cannot.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let value =
+            |field, value: u64, rule| Err(ConfigError::Value { field, value: value.to_string(), rule });
         if self.survey_seconds == 0 {
-            return Err(("repair.survey_seconds", 0, "at least 1"));
+            return value("repair.survey_seconds", 0, "at least 1");
         }
         if self.lost_seconds < self.suspect_seconds {
-            return Err(("repair.lost_seconds", self.lost_seconds, "no less than repair.suspect_seconds"));
+            return value("repair.lost_seconds", self.lost_seconds, "no less than repair.suspect_seconds");
         }
         if self.bytes_per_second < 1 << 10 {
-            return Err(("repair.bytes_per_second", self.bytes_per_second, "at least 1024"));
+            return value("repair.bytes_per_second", self.bytes_per_second, "at least 1024");
         }
         if self.brake_percent > 100 {
-            return Err(("repair.brake_percent", self.brake_percent, "0 to 100"));
+            return value("repair.brake_percent", self.brake_percent, "0 to 100");
         }
         Ok(())
     }

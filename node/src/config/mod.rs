@@ -1,7 +1,10 @@
 //! The daemon's settings: `config.toml` in the data directory, overridden by flags.
 
 mod connections;
+mod leases;
 mod overlay;
+mod repair;
+mod scrub;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,11 +14,11 @@ use libp2p::Multiaddr;
 use serde::{Deserialize, Serialize};
 
 pub use self::connections::ConnectionConfig;
+pub use self::leases::LeaseConfig;
 pub use self::overlay::{OverlayConfig, ParseRoleError, Role};
-use crate::leases::LeaseConfig;
-use crate::repair::RepairConfig;
-use crate::scrub::ScrubConfig;
-use crate::wire::{AddressError, Use, check_address};
+pub use self::repair::RepairConfig;
+pub use self::scrub::ScrubConfig;
+use crate::address::{AddressError, Use, check_address};
 
 /// Settings of one daemon. Every field has a default; unknown fields are refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -197,9 +200,8 @@ impl Config {
         if self.debug_delay_ms > 2000 {
             return value("debug_delay_ms", self.debug_delay_ms.to_string(), "0 to 2000");
         }
-        if let Err((field, found, rule)) = self.repair.check().and_then(|()| self.leases.check()) {
-            return value(field, found.to_string(), rule);
-        }
+        self.repair.check()?;
+        self.leases.check()?;
         if let Some(addr) = self.api_listen
             && !addr.ip().is_loopback()
         {

@@ -11,10 +11,12 @@ use chordage_storage::lease::{
 };
 use chordage_storage::repair::Moment;
 use chordage_storage::{ChunkId, ShardKey, ShardStore, Writer};
+use serde::{Deserialize, Serialize};
 
-use super::{Asked, LeaseConfig};
+use super::CHUNKS_MAX;
+use super::asked::Asked;
 use crate::clock::wall_clock;
-use crate::shards::{HAS_MAX, Mine};
+use crate::config::LeaseConfig;
 
 /// Claims that one step ends, and chunks whose shards one step deletes. The writer of shards does nothing else meanwhile.
 const ENDED_MAX: usize = 512;
@@ -23,6 +25,18 @@ const FREED_MAX: usize = 64;
 const COUNTED_MAX: usize = 1 << 14;
 /// Writers whose claims are summed up.
 const WRITERS_MAX: usize = 1 << 12;
+
+/// A chunk that a holder keeps for a writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mine {
+    pub(crate) chunk: ChunkId,
+    /// Shards that it has in all.
+    pub(crate) n: u8,
+    /// What is left of the claim.
+    pub(crate) lease_seconds: u32,
+    /// When the writer said so, by its own count.
+    pub(crate) said: u64,
+}
 
 /// A shard that was put, and who wants it kept.
 pub(crate) struct Put {
@@ -238,7 +252,7 @@ impl HeldLeases {
         Ok((!ended).then_some(left))
     }
 
-    /// At most [`HAS_MAX`] chunks that are kept for a writer, behind `after`, and where to go on if there are more.
+    /// At most [`CHUNKS_MAX`] chunks that are kept for a writer, behind `after`, and where to go on if there are more.
     pub(crate) fn kept_for(
         &self,
         shards: &ShardStore,
@@ -246,7 +260,7 @@ impl HeldLeases {
         after: Option<ChunkId>,
     ) -> io::Result<(Vec<Mine>, Option<ChunkId>)> {
         let now = self.now();
-        let Listed { claims, next } = self.claims.listed(writer, after, HAS_MAX)?;
+        let Listed { claims, next } = self.claims.listed(writer, after, CHUNKS_MAX)?;
         let mut kept = Vec::with_capacity(claims.len());
         for (chunk, state) in claims {
             // Of what is damaged or gone nobody has to know.

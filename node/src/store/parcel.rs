@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use chordage_storage::ChunkId;
 
-use crate::leases::Asked;
+use super::Asked;
 
 /// A shard to be kept, and for whom. Cheap to clone; nothing in it is verified.
 #[derive(Clone, Debug)]

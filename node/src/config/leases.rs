@@ -5,6 +5,8 @@ use std::time::Duration;
 use chordage_storage::lease::Limits;
 use serde::{Deserialize, Serialize};
 
+use super::ConfigError;
+
 const DAY: u64 = 24 * 60 * 60;
 
 /// For how long what is kept from here is claimed, what others are granted, and what becomes of what nobody claims. The
@@ -49,36 +51,34 @@ impl Default for LeaseConfig {
 
 impl LeaseConfig {
     /// For how long the shards of a put are claimed that is not finished, in seconds.
-    pub(super) fn unfinished(&self) -> u32 {
+    pub(crate) fn unfinished(&self) -> u32 {
         self.unfinished_seconds.min(self.lease_seconds)
     }
 
     /// How long a claim that is nobody's lasts once somebody has dropped its chunk: time for whoever else needs it to renew,
     /// twice.
-    pub(super) fn nobodys(&self) -> Duration {
+    pub(crate) fn nobodys(&self) -> Duration {
         Duration::from_secs(self.renew_seconds.into()) * 2
     }
 
-    /// What is wrong with it, if anything: the field, its value, the rule.
-    pub(crate) fn check(&self) -> Result<(), (&'static str, u64, &'static str)> {
+    /// Checks what types cannot.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let value =
+            |field, value: u32, rule| Err(ConfigError::Value { field, value: value.to_string(), rule });
+        let as_long = "no less than leases.lease_seconds";
         if self.renew_seconds == 0 || self.renew_seconds > self.lease_seconds / 2 {
             let rule = "at least 1, and at most half of leases.lease_seconds: a renewal may fail";
-            return Err(("leases.renew_seconds", self.renew_seconds.into(), rule));
+            return value("leases.renew_seconds", self.renew_seconds, rule);
         }
         if self.unfinished_seconds == 0 {
-            return Err((
-                "leases.unfinished_seconds",
-                0,
-                "at least 1: a put would lose its shards while it goes on",
-            ));
+            let rule = "at least 1: a put would lose its shards while it goes on";
+            return value("leases.unfinished_seconds", 0, rule);
         }
         if self.lease_max_seconds < self.lease_seconds {
-            let rule = "no less than leases.lease_seconds";
-            return Err(("leases.lease_max_seconds", self.lease_max_seconds.into(), rule));
+            return value("leases.lease_max_seconds", self.lease_max_seconds, as_long);
         }
         if self.orphan_seconds < self.lease_seconds {
-            let rule = "no less than leases.lease_seconds";
-            return Err(("leases.orphan_seconds", self.orphan_seconds.into(), rule));
+            return value("leases.orphan_seconds", self.orphan_seconds, as_long);
         }
         Ok(())
     }
@@ -97,12 +97,18 @@ mod tests {
 
     #[test]
     fn settings_under_which_data_would_end_by_themselves_are_refused() {
-        assert_eq!(LeaseConfig::default().check(), Ok(()));
-        let seldom = LeaseConfig { renew_seconds: 201 * 86_400, ..LeaseConfig::default() };
-        assert!(matches!(seldom.check(), Err(("leases.renew_seconds", _, _))));
-        let hasty = LeaseConfig { orphan_seconds: 3600, ..LeaseConfig::default() };
-        assert!(matches!(hasty.check(), Err(("leases.orphan_seconds", _, _))));
-        let none = LeaseConfig { unfinished_seconds: 0, ..LeaseConfig::default() };
-        assert!(matches!(none.check(), Err(("leases.unfinished_seconds", 0, _))));
+        let refused = |config: LeaseConfig| match config.check() {
+            Ok(()) => None,
+            Err(ConfigError::Value { field, .. }) => Some(field),
+            Err(other) => panic!("{other}"),
+        };
+        let defaults = LeaseConfig::default();
+        assert_eq!(refused(defaults), None);
+        let seldom = LeaseConfig { renew_seconds: 201 * 86_400, ..defaults };
+        assert_eq!(refused(seldom), Some("leases.renew_seconds"));
+        let hasty = LeaseConfig { orphan_seconds: 3600, ..defaults };
+        assert_eq!(refused(hasty), Some("leases.orphan_seconds"));
+        let none = LeaseConfig { unfinished_seconds: 0, ..defaults };
+        assert_eq!(refused(none), Some("leases.unfinished_seconds"));
     }
 }

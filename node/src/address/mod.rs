@@ -1,0 +1,10 @@
+//! Addresses and names of peers, as libp2p, the overlay and users write them.
+
+mod dialable;
+mod peer;
+
+pub use self::dialable::AddressError;
+pub(crate) use self::dialable::{Use, check as check_address};
+pub(crate) use self::peer::{
+    dial_order, in_dial_order, ip, is_near, net_group, peer_id, public_key, split, to_address,
+};
