@@ -14,7 +14,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::address::to_address;
-use crate::api::server::{ApiServer, ServeError};
 use crate::awake;
 use crate::clock::{set_off_by, wall_time};
 use crate::coding::{Budget, coders};
@@ -33,6 +32,7 @@ use crate::put::{Planned, Standing, Usual, Waits};
 use crate::record::Versions;
 use crate::repair::{LEDGER_FILE, Repairer};
 use crate::scrub::Scrubber;
+use crate::server::{ApiServer, ServeError};
 use crate::shards::{ShardClient, ShardServer, TrafficCounters};
 use crate::store::HeldLeases;
 use crate::store::Store;

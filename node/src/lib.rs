@@ -37,6 +37,7 @@ mod put;
 mod record;
 mod repair;
 mod scrub;
+pub mod server;
 mod shards;
 mod store;
 mod tasks;

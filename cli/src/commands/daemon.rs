@@ -9,10 +9,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use chordage_node::api::OpenError;
-use chordage_node::api::server::ServeError;
 use chordage_node::api::types::Status;
 use chordage_node::descriptors;
 use chordage_node::lines::{Lines, Stream};
+use chordage_node::server::ServeError;
 use chordage_node::{Config, ConfigError, Daemon, DataDirError, Fault, ListenError, Role, StartError};
 use clap::Args;
 use tokio::sync::oneshot;

@@ -7,6 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chordage_storage::Fingerprint;
 
+/// Files that may be asked about at a time.
+pub const FILES_MAX: usize = 1 << 16;
+
 /// A file that was changed so lately may be changed again without its times showing it: file systems count time in
 /// steps, of 2 s at worst (FAT). Git calls such files "racily clean".
 const SETTLED_AFTER: Duration = Duration::from_secs(2);

@@ -1,4 +1,4 @@
-//! The local HTTP API: its types, a client, and the server inside the daemon.
+//! The local HTTP API: its types and a client.
 
 pub mod client;
 mod client_error;
@@ -6,13 +6,11 @@ mod download;
 pub mod endpoint;
 mod fingerprint;
 pub mod operation;
-mod problem;
 pub mod range;
-pub mod server;
 pub mod types;
 pub mod upload;
-mod uri;
+pub(crate) mod uri;
 mod waiting;
 
-pub use self::fingerprint::{fingerprint, is_settled};
+pub use self::fingerprint::{FILES_MAX, fingerprint, is_settled};
 pub use chordage_storage::{Fingerprint, Link, LinkError, OpenError, Redundancy, RedundancyError};

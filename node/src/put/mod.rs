@@ -26,7 +26,6 @@ use self::recall::Recall;
 use self::record::Recorder;
 use self::sink::NetworkSink;
 pub(crate) use self::standing::Standing;
-pub(crate) use self::unchanged::FILES_MAX;
 pub(crate) use self::usual::Usual;
 pub(crate) use self::waits::Waits;
 use crate::api::types::PutReport;
@@ -196,7 +195,7 @@ async fn redundancy(transfer: &Transfer, request: &PutRequest) -> Result<Choice,
     Ok(Choice { redundancy, degraded, alone })
 }
 
-/// For each of at most [`FILES_MAX`] files whether a put like `request` needs its content.
+/// For each of at most [`FILES_MAX`](crate::api::FILES_MAX) files whether a put like `request` needs its content.
 pub(crate) async fn unchanged(
     transfer: &Arc<Transfer>,
     fingerprints: Vec<Fingerprint>,

@@ -11,8 +11,6 @@ use tokio::time::Instant;
 use super::standing;
 use crate::transfer::Transfer;
 
-/// Files that may be asked about at a time.
-pub(crate) const FILES_MAX: usize = 1 << 16;
 /// Chunks whose standing is asked for together: bounds the memory for files of any size.
 const CHUNKS_TOGETHER: usize = 4096;
 

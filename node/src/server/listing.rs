@@ -12,13 +12,13 @@ use futures::stream;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use super::super::types::{EntryInfo, Problem, ProblemCode};
-use super::super::uri::hex;
 use super::content::{path_bytes, stream_answer};
 use super::objects::{open, parse};
 use super::operations::operation_of;
 use super::reply::{Failure, Path, Query};
 use super::state::Shared;
+use crate::api::types::{EntryInfo, Problem, ProblemCode};
+use crate::api::uri::hex;
 use crate::get::OpenObject;
 
 /// Bytes of listing that are sent at a time.

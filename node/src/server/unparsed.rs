@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::super::types::Problem;
+use crate::api::types::Problem;
 
 /// `S`, on which the library's own answers become problems.
 pub(super) struct Explained<S> {

@@ -19,12 +19,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::super::types::Problem;
 use super::bodies::discard;
 use super::patient::Patient;
 use super::reply::Failure;
 use super::slots::Patience;
 use super::unparsed::Explained;
+use crate::api::types::Problem;
 use crate::descriptors::ApiShare;
 
 /// How long telling a client that there is no place may take.

@@ -13,16 +13,16 @@ use chordage_storage::Link;
 use futures::stream::{self, Stream, StreamExt};
 use serde::Deserialize;
 
-use super::super::client::BodyFormat;
-use super::super::operation::{OPERATION_HEADER, OperationId};
-use super::super::range::ByteRange;
-use super::super::types::Problem;
-use super::super::uri::{hex, unhex};
 use super::bodies;
 use super::objects::{open, parse};
 use super::operations::operation_of;
 use super::reply::{Failure, Path, Query};
 use super::state::{ReadSlot, Shared};
+use crate::api::client::BodyFormat;
+use crate::api::operation::{OPERATION_HEADER, OperationId};
+use crate::api::range::ByteRange;
+use crate::api::types::Problem;
+use crate::api::uri::{hex, unhex};
 use crate::archive;
 
 /// Where in a tree.

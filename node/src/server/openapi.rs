@@ -3,13 +3,13 @@
 use axum::response::Json;
 use utoipa::OpenApi;
 
-use super::super::types::{
+use super::{content, keeps, listing, objects, operations, overlay};
+use crate::api::types::{
     ChunkExplained, DrainStatus, EntryInfo, Explanation, FoundAtStart, Health, HolderCount, KeptObject,
     LeaseStatus, MemberStatus, ObjectStat, PeerStatus, Problem, ProblemCode, PutReport, RepairStatus,
     RestartedTask, RowStatus, ScrubStatus, ShardExplained, Status, SuperPeerStatus, TraceHop, TraceReport,
     WaitedFor,
 };
-use super::{content, keeps, listing, objects, operations, overlay};
 
 #[derive(OpenApi)]
 #[openapi(

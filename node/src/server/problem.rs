@@ -6,8 +6,8 @@ use chordage_dht::LookupError;
 use chordage_storage::store::is_removed;
 use hyper::StatusCode;
 
-use super::range::Unsatisfiable;
-use super::types::{Problem, ProblemCode};
+use crate::api::range::Unsatisfiable;
+use crate::api::types::{Problem, ProblemCode};
 use crate::driver::FindError;
 use crate::get::GetError;
 use crate::leases::{ForgetError, KeepError};

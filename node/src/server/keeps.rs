@@ -7,10 +7,10 @@ use axum::http::StatusCode;
 use axum::response::Json;
 use serde::Deserialize;
 
-use super::super::types::{KeptObject, Problem};
 use super::objects::parse;
 use super::reply::{Failure, Path, Query};
 use super::state::Shared;
+use crate::api::types::{KeptObject, Problem};
 
 /// Objects in one answer.
 const PAGE: usize = 1000;

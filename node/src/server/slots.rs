@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::super::types::Problem;
+use crate::api::types::Problem;
 
 /// How long a body may stand still.
 #[derive(Clone, Copy, Debug)]

@@ -2,9 +2,9 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::super::types::Problem;
 use super::operations::Operations;
 use super::slots::{Patience, Slot, Slots};
+use crate::api::types::Problem;
 use crate::handle::NodeHandle;
 
 /// Puts at a time. Each has a thread and a part of the memory budget.

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::{TcpListener, UnixListener};
 
-use super::super::endpoint::{SOCKET_FILE, TOKEN_FILE};
-use super::super::uri::hex;
+use crate::api::endpoint::{SOCKET_FILE, TOKEN_FILE};
+use crate::api::uri::hex;
 use crate::datadir::{DataDir, DataDirError};
 
 /// Longest path of a socket, bytes. The system's limit is 107 on Linux and 103 on macOS.

@@ -8,11 +8,11 @@ use axum::response::Json;
 use chordage_dht::Key;
 use chordage_storage::Link;
 
-use super::super::types::{
-    DrainStatus, MemberStatus, PeerStatus, Problem, ScrubStatus, Status, SuperPeerStatus, TraceReport,
-};
 use super::reply::{Failure, Path};
 use super::state::Shared;
+use crate::api::types::{
+    DrainStatus, MemberStatus, PeerStatus, Problem, ScrubStatus, Status, SuperPeerStatus, TraceReport,
+};
 use crate::transfer::ring_key;
 
 /// What the daemon says of itself

@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Json, Response};
 use serde::de::DeserializeOwned;
 
-use super::super::types::{Problem, ProblemCode};
+use crate::api::types::{Problem, ProblemCode};
 
 /// Seconds after which a busy daemon may be asked again.
 const RETRY_SECONDS: &str = "2";

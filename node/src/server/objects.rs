@@ -12,15 +12,16 @@ use chordage_storage::lease::NAME_MAX;
 use chordage_storage::{Fingerprint, Link, Redundancy};
 use serde::Deserialize;
 
-use super::super::client::BodyFormat;
-use super::super::operation::OPERATION_HEADER;
-use super::super::types::{Explanation, ObjectStat, Problem, ProblemCode, PutQuery, PutReport};
 use super::bodies;
 use super::operations::operation_of;
 use super::reply::{Failure, Path, Query};
 use super::state::Shared;
+use crate::api::FILES_MAX;
+use crate::api::client::BodyFormat;
+use crate::api::operation::OPERATION_HEADER;
+use crate::api::types::{Explanation, ObjectStat, Problem, ProblemCode, PutQuery, PutReport};
 use crate::get::OpenObject;
-use crate::put::{FILES_MAX, ObjectFormat, PutRequest};
+use crate::put::{ObjectFormat, PutRequest};
 
 /// Stores the body and answers with its link
 ///

@@ -10,10 +10,10 @@ use futures::stream::{self, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::super::operation::OperationId;
-use super::super::types::Problem;
 use super::slots::{Slot, StoodStill};
 use super::state::Shared;
+use crate::api::operation::OperationId;
+use crate::api::types::Problem;
 
 /// Pieces that wait between the two sides. HTTP hands over at most a few hundred KiB at a time.
 const PIECES_WAITING_MAX: usize = 4;

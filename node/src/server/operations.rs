@@ -7,10 +7,10 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Json;
 
-use super::super::operation::{OPERATION_HEADER, OperationId};
-use super::super::types::{Problem, ProblemCode};
 use super::reply::{Failure, Path};
 use super::state::Shared;
+use crate::api::operation::{OPERATION_HEADER, OperationId};
+use crate::api::types::{Problem, ProblemCode};
 
 /// Failures that are remembered. A client asks at once, so this only has to outlast a burst.
 const REMEMBERED_MAX: usize = 64;
