@@ -184,28 +184,29 @@ impl Daemon {
         getrandom::fill(&mut seed).map_err(|error| StartError::System(error.to_string()))?;
         let met = dir.read(PEERS_FILE)?.is_some_and(|peers| !peers.is_empty());
         let knows_others = met || !config.bootstrap.is_empty();
-        let (driver, driver_handle) = Driver::new(
-            DriverParts {
-                swarm,
-                local,
-                versions,
-                signer,
-                network: config.network.clone(),
-                metric,
-                seed,
-                bootstrap: config.bootstrap.clone(),
-                announce: config.announce.clone(),
-                dir: dir.clone(),
-                delay: Duration::from_millis(config.debug_delay_ms.into()),
-                connections: config.connections.clone(),
-                overlay: config.overlay.clone(),
-            },
-            serving(
-                ShardServer::new(store.clone(), leaving.clone(), traffic.clone())
-                    .with_repair(ledger.clone(), draining.clone())
-                    .with_role(config.overlay.role),
-            ),
+        let server = serving(
+            ShardServer::new(store.clone(), leaving.clone(), traffic.clone())
+                .with_repair(ledger.clone(), draining.clone())
+                .with_role(config.overlay.role),
         );
+        let (driver, driver_handle) = Driver::new(DriverParts {
+            swarm,
+            local,
+            versions,
+            signer,
+            network: config.network.clone(),
+            metric,
+            seed,
+            bootstrap: config.bootstrap.clone(),
+            announce: config.announce.clone(),
+            dir: dir.clone(),
+            delay: Duration::from_millis(config.debug_delay_ms.into()),
+            connections: config.connections.clone(),
+            overlay: config.overlay.clone(),
+            accept_shards: Box::new(move |peer, stream| {
+                drop(tokio::spawn(server.clone().serve(peer, stream)))
+            }),
+        });
         let transfer = Arc::new(Transfer {
             driver: driver_handle.clone(),
             client: ShardClient::new(driver_handle.clone(), traffic.clone()),

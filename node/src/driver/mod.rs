@@ -1,6 +1,7 @@
 //! The one loop that owns the swarm, the overlay and the clock. It translates and holds no policy: events of the
 //! swarm become inputs of the overlay, its outputs become messages, and commands become either.
 
+mod acceptor;
 mod attempts;
 mod bootstrap;
 mod command;
@@ -36,6 +37,7 @@ use rand_core::SeedableRng;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
+pub(crate) use self::acceptor::Acceptor;
 use self::attempts::Attempts;
 use self::bootstrap::Bootstrap;
 pub use self::command::FindError;
@@ -57,7 +59,6 @@ use crate::awake::{self, Slept};
 use crate::config::{ConnectionConfig, OverlayConfig, Role};
 use crate::datadir::DataDir;
 use crate::record::Versions;
-use crate::shards::ShardServer;
 use crate::twin::Twin;
 use crate::wire::{Class, Inbound, MakesWay, NetworkSwarm, WireEvent, listening};
 
@@ -118,7 +119,7 @@ pub(crate) struct Driver {
     /// Why joining has not succeeded yet, when it has not.
     join_problem: watch::Sender<Option<String>>,
     network: String,
-    shards: ShardServer,
+    accept_shards: Acceptor,
     neighbours: Neighbours,
     announce: Vec<Multiaddr>,
     local_peer: PeerId,
@@ -142,11 +143,13 @@ pub(crate) struct DriverParts {
     pub(crate) delay: Duration,
     pub(crate) connections: ConnectionConfig,
     pub(crate) overlay: OverlayConfig,
+    /// Serves the shard streams of others.
+    pub(crate) accept_shards: Acceptor,
 }
 
 impl Driver {
-    /// A driver and its handle. The shard server comes later because it needs the handle's client.
-    pub(crate) fn new(parts: DriverParts, shards: ShardServer) -> (Driver, DriverHandle) {
+    /// A driver and its handle.
+    pub(crate) fn new(parts: DriverParts) -> (Driver, DriverHandle) {
         let (commands_in, commands) = mpsc::channel(COMMANDS_MAX);
         let (link_events_in, link_events) = mpsc::channel(EVENTS_MAX);
         let (membership, watched) = watch::channel(Membership::Joining);
@@ -204,7 +207,7 @@ impl Driver {
             attempts: Attempts::default(),
             join_problem,
             network: format!("`{}` (metric {})", parts.network, parts.metric),
-            shards,
+            accept_shards: parts.accept_shards,
             neighbours,
             announce: parts.announce,
         };
@@ -415,8 +418,7 @@ impl Driver {
                     Class::Shard => {
                         // Every peer has a key that makes its id; one that had not could claim nothing.
                         if let Some(key) = public_key(&peer) {
-                            let peer = NodeId::from_public_key(&key);
-                            drop(tokio::spawn(self.shards.clone().serve(peer, stream)));
+                            (self.accept_shards)(NodeId::from_public_key(&key), stream);
                         }
                     }
                 }

@@ -3,19 +3,13 @@
 use std::time::Duration;
 
 use chordage_dht::{Confirm, LookupOptions};
-use chordage_storage::{ShardStore, StoreConfig};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::clock::wall_time;
-use crate::config::LeaseConfig;
 use crate::identity::Identity;
 use crate::listen::listen;
-use crate::store::HeldLeases;
-use crate::store::Store;
-use crate::tasks::Tasks;
 use crate::wire::{Protocols, build};
 
 struct Running {
@@ -35,32 +29,23 @@ async fn start(network: &str, bootstrap: Vec<Multiaddr>) -> Running {
     listen(&mut swarm, &["/ip4/127.0.0.1/tcp/0".parse().expect("valid")], "").await.expect("loopback");
     let addrs = swarm.listeners().filter_map(to_address).collect();
     let addr = named(swarm.listeners().next().expect("bound"), *swarm.local_peer_id());
-    let shards = ShardStore::open(&dir.join("shards"), StoreConfig::with_quota(1 << 30)).expect("new");
-    let leases =
-        HeldLeases::open(&dir.join("claims"), &LeaseConfig::default(), 0).expect("new").expect("ours");
     let (version, versions) = Versions::begin(dir.clone(), wall_time()).expect("writable");
-    let (driver, handle) = Driver::new(
-        DriverParts {
-            swarm,
-            local: PeerInfo::new(identity.public_key, addrs, version).expect("valid"),
-            versions,
-            signer,
-            network: network.to_owned(),
-            metric: AnyMetric::Ring,
-            seed: identity.public_key,
-            bootstrap,
-            announce: Vec::new(),
-            dir,
-            delay: Duration::ZERO,
-            connections: ConnectionConfig::default(),
-            overlay: crate::config::OverlayConfig::default(),
-        },
-        ShardServer::new(
-            Store::start(shards, leases, &Tasks::new(CancellationToken::new(), None)).expect("a thread"),
-            CancellationToken::new(),
-            Default::default(),
-        ),
-    );
+    let (driver, handle) = Driver::new(DriverParts {
+        swarm,
+        local: PeerInfo::new(identity.public_key, addrs, version).expect("valid"),
+        versions,
+        signer,
+        network: network.to_owned(),
+        metric: AnyMetric::Ring,
+        seed: identity.public_key,
+        bootstrap,
+        announce: Vec::new(),
+        dir,
+        delay: Duration::ZERO,
+        connections: ConnectionConfig::default(),
+        overlay: crate::config::OverlayConfig::default(),
+        accept_shards: Box::new(|_, _| ()),
+    });
     Running { handle, task: tokio::spawn(driver.run()), addr, _dir: temporary }
 }
 
