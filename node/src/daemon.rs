@@ -24,11 +24,14 @@ use crate::descriptors;
 use crate::disk::{reserve_bytes, watch_in_background};
 use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, Signer};
 use crate::found::Found;
+use crate::get::{Reader, Totals};
 use crate::handle::{Inner, NodeHandle};
+use crate::holders::Holders;
 use crate::identity::Identity;
-use crate::leases::{Keeping, start as start_leases};
+use crate::leases::{Keeping, Leases, RecentAnswers, start as start_leases};
 use crate::listen::{LISTEN_FILE, ListenError, listen, remember};
-use crate::put::{Planned, Standing, Usual, Waits};
+use crate::placement::Placement;
+use crate::put::{Planned, Putter, Usual, Waits};
 use crate::record::Versions;
 use crate::repair::{LEDGER_FILE, Repairer};
 use crate::scrub::Scrubber;
@@ -37,7 +40,6 @@ use crate::shards::{ShardClient, ShardServer, TrafficCounters};
 use crate::store::HeldLeases;
 use crate::store::Store;
 use crate::tasks::{Fault, Tasks};
-use crate::transfer::Transfer;
 use crate::wire::{Protocols, build, listening};
 
 /// How long a daemon that was asked to leave waits for requests under way.
@@ -204,36 +206,46 @@ impl Daemon {
             connections: config.connections.clone(),
             overlay: config.overlay.clone(),
             accept_shards: Box::new(move |peer, stream| {
-                drop(tokio::spawn(server.clone().serve(peer, stream)))
+                drop(tokio::spawn(server.clone().serve(peer, stream)));
             }),
         });
-        let transfer = Arc::new(Transfer {
-            driver: driver_handle.clone(),
-            client: ShardClient::new(driver_handle.clone(), traffic.clone()),
-            store,
-            coders: coders().map_err(StartError::Threads)?,
-            budget: Budget::new(config.transfer_memory_bytes),
-            holders: Default::default(),
-            read_totals: Default::default(),
-            traffic,
-            local: local_id,
+        let placement = Placement { driver: driver_handle.clone(), local: local_id, metric };
+        let client = ShardClient::new(driver_handle.clone(), traffic.clone());
+        let holders = Arc::new(Holders::new(local_id, store.clone(), client));
+        let coders = coders().map_err(StartError::Threads)?;
+        let budget = Budget::new(config.transfer_memory_bytes);
+        let keeping = Keeping::new(keeps, local_id, config.leases);
+        let reader = Arc::new(Reader {
+            placement: placement.clone(),
+            holders: holders.clone(),
+            coders: coders.clone(),
+            budget: budget.clone(),
+            keeping: keeping.clone(),
+            totals: Totals::default(),
+        });
+        let leases = Arc::new(Leases { placement, holders, keeping, recent: RecentAnswers::default() });
+        let putter = Arc::new(Putter {
+            leases: leases.clone(),
+            coders,
+            budget,
             catalog,
-            keeping: Keeping::new(keeps, local_id, metric, config.leases),
-            standing: Standing::default(),
             planned: Planned::default(),
             waits: Waits::default(),
             usual: Arc::new(Usual::load(dir.clone())),
         });
         // Who holds nothing looks after nothing.
         let repair = RepairConfig { enabled: config.repair.enabled && !is_client, ..config.repair };
-        let repairer = Repairer::start(transfer.clone(), metric, repair, ledger, tasks.clone(), draining);
-        let scrubber = Scrubber::start(transfer.store.clone(), dir.clone(), config.scrub, &tasks);
-        watch_in_background(transfer.store.clone(), reserve, &tasks);
+        let repairer = Repairer::start(&reader, repair, ledger, tasks.clone(), draining);
+        let scrubber = Scrubber::start(store.clone(), dir.clone(), config.scrub, &tasks);
+        watch_in_background(store, reserve, &tasks);
         tasks.background("awake", awake::keep_watch);
-        start_leases(&transfer, &dir, knows_others, &tasks);
+        start_leases(&leases, &dir, knows_others, &tasks);
         let handle = NodeHandle {
             inner: Arc::new(Inner {
-                transfer,
+                reader,
+                leases,
+                putter,
+                traffic,
                 repairer,
                 scrubber,
                 secret,
@@ -276,8 +288,8 @@ impl Daemon {
         self.driver.leave().await;
         // The driver stops after its goodbyes; a panic in it is told below.
         let _ = self.running.await;
-        self.handle.inner.transfer.store.flush_leases().await;
-        if let Err(error) = self.handle.inner.transfer.store.shards().checkpoint() {
+        self.handle.inner.reader.holders.store.flush_leases().await;
+        if let Err(error) = self.handle.inner.reader.holders.store.shards().checkpoint() {
             tracing::error!(%error, "the shard store did not close cleanly; the next start checks its tail");
         }
         self.handle.inner.tasks.fault().map_or(Ok(()), Err)

@@ -17,17 +17,17 @@ use crate::api::types::{
 use crate::config::Role;
 use crate::disk;
 use crate::driver::{FindError, Membership};
-use crate::get::{self, GetError, Known, OpenObject};
-use crate::leases::{ForgetError, Promised};
+use crate::get::{self, GetError, Known, OpenObject, Reader};
+use crate::leases::{ForgetError, Leases, Promised};
 use crate::lines;
 use crate::members;
 use crate::neighbourhood;
 use crate::process;
-use crate::put::{self, ObjectFormat, PutError, PutRequest};
+use crate::put::{self, ObjectFormat, PutError, PutRequest, Putter};
 use crate::repair::Repairer;
 use crate::scrub::Scrubber;
+use crate::shards::TrafficCounters;
 use crate::tasks::Tasks;
-use crate::transfer::Transfer;
 
 /// A running daemon. Cheap to clone.
 #[derive(Clone)]
@@ -36,7 +36,10 @@ pub struct NodeHandle {
 }
 
 pub(crate) struct Inner {
-    pub(crate) transfer: Arc<Transfer>,
+    pub(crate) reader: Arc<Reader>,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) putter: Arc<Putter>,
+    pub(crate) traffic: Arc<TrafficCounters>,
     pub(crate) repairer: Repairer,
     pub(crate) scrubber: Scrubber,
     pub(crate) secret: ConvergenceSecret,
@@ -56,9 +59,9 @@ impl NodeHandle {
         format: ObjectFormat,
         request: PutRequest,
     ) -> Result<PutReport, PutError> {
-        let put = put::put(self.inner.transfer.clone(), self.inner.secret.clone(), body, format, request);
+        let put = put::put(self.inner.putter.clone(), self.inner.secret.clone(), body, format, request);
         // Leaving waits a while for transfers, then cuts them off: see the daemon's shutdown.
-        put.await.map_err(|error| error.beside(self.inner.transfer.driver.twin().as_ref()))
+        put.await.map_err(|error| error.beside(self.inner.reader.placement.driver.twin().as_ref()))
     }
 
     /// For each file whether a put like `request` can do without its content: it was put with that fingerprint, and all
@@ -68,13 +71,13 @@ impl NodeHandle {
         fingerprints: Vec<Fingerprint>,
         request: PutRequest,
     ) -> Result<Vec<bool>, PutError> {
-        put::unchanged(&self.inner.transfer, fingerprints, request).await
+        put::unchanged(&self.inner.putter, fingerprints, request).await
     }
 
     /// Fetches the manifest of `link`.
     pub async fn open(&self, link: &Link) -> Result<OpenObject, GetError> {
-        let opened = get::open(self.inner.transfer.clone(), link).await;
-        opened.map_err(|error| match (error, self.inner.transfer.driver.cut_off_by()) {
+        let opened = get::open(self.inner.reader.clone(), link).await;
+        opened.map_err(|error| match (error, self.inner.reader.placement.driver.cut_off_by()) {
             (error @ (GetError::NotReadable | GetError::Manifest(_)), _) | (error, None) => error,
             (_, Some(twin)) => GetError::Twin(twin.message()),
         })
@@ -84,7 +87,7 @@ impl NodeHandle {
     async fn known(&self, link: &Link) -> Result<Known, GetError> {
         match link {
             Link::Read { .. } => Ok(Known::of(&self.open(link).await?)),
-            Link::Verify { id } => Known::sealed(&self.inner.transfer, *id).await,
+            Link::Verify { id } => Known::sealed(&self.inner.reader, *id).await,
         }
     }
 
@@ -92,7 +95,7 @@ impl NodeHandle {
     pub async fn stat(&self, link: &Link, check: bool) -> Result<ObjectStat, GetError> {
         let Known { chunks, mut stat, .. } = self.known(link).await?;
         if check {
-            let health = get::survey(&self.inner.transfer, &chunks).await;
+            let health = get::survey(&self.inner.reader, &chunks).await;
             stat.health = Some(health.ok_or(GetError::Interrupted)?);
         }
         Ok(stat)
@@ -103,7 +106,7 @@ impl NodeHandle {
         let Known { chunks, redundancy, stat } = self.known(link).await?;
         let explanation = self.inner.repairer.explain(chunks, redundancy, most).await?;
         // The log says why the book cannot be read.
-        let kept = self.inner.transfer.keeping.get(link.id()).await.ok().flatten();
+        let kept = self.inner.leases.keeping.get(link.id()).await.ok().flatten();
         let kept = match kept {
             Some(kept) => Some(self.describe_one(kept).await),
             None => None,
@@ -115,32 +118,32 @@ impl NodeHandle {
     /// Has the holders of an object keep it for this daemon, from now on until it is forgotten. A verify link does for what
     /// is kept already: of anything else it does not say which chunks there are.
     pub(crate) async fn keep(&self, link: &Link) -> Result<KeptObject, Problem> {
-        let transfer = &self.inner.transfer;
+        let leases = &self.inner.leases;
         if let Link::Verify { id } = link {
             let kept =
-                transfer.keeping.get(*id).await.map_err(|error| Problem::from(&ForgetError::Book(error)))?;
+                leases.keeping.get(*id).await.map_err(|error| Problem::from(&ForgetError::Book(error)))?;
             return match kept.filter(|kept| kept.state == KeptState::Kept) {
                 Some(kept) => Ok(self.describe_one(kept).await),
                 None => Err(Problem::sealed()),
             };
         }
         let object = self.open(link).await.map_err(|error| Problem::from(&error))?;
-        let promise = transfer.keeping.promise(0);
+        let promise = leases.keeping.promise(0);
         for chunk in object.distinct_chunks() {
             let redundancy = chunk.redundancy.unwrap_or(object.redundancy());
             promise.rely_on(chunk.id, redundancy, redundancy.k());
         }
         let bytes = object.manifest().summary().bytes;
         let promised = Promised { root: link.id(), bytes, stored_bytes: 0, put: false, name: None };
-        promise.fulfil(transfer, promised).await.map_err(|error| Problem::from(&error))?;
-        let kept = transfer.keeping.get(link.id()).await.map_err(ForgetError::Book);
+        promise.fulfil(leases, promised).await.map_err(|error| Problem::from(&error))?;
+        let kept = leases.keeping.get(link.id()).await.map_err(ForgetError::Book);
         let kept = kept.and_then(|kept| kept.ok_or(ForgetError::NotKept));
         Ok(self.describe_one(kept.map_err(|error| Problem::from(&error))?).await)
     }
 
     /// Stops keeping an object.
     pub(crate) async fn forget(&self, link: &Link) -> Result<KeptObject, ForgetError> {
-        let keeping = &self.inner.transfer.keeping;
+        let keeping = &self.inner.leases.keeping;
         // Before they are forgotten with it.
         let names = keeping.names(vec![link.id()]).await.map_err(ForgetError::Book)?.pop();
         let forgotten = keeping.forget(link.id()).await?;
@@ -153,25 +156,25 @@ impl NodeHandle {
         after: Option<ChunkId>,
         most: usize,
     ) -> Result<Vec<KeptObject>, ForgetError> {
-        let kept = self.inner.transfer.keeping.list(after, most).await.map_err(ForgetError::Book)?;
+        let kept = self.inner.leases.keeping.list(after, most).await.map_err(ForgetError::Book)?;
         Ok(self.describe(kept).await)
     }
 
     /// With their names, as far as the book can be read.
     async fn describe(&self, kept: Vec<Kept>) -> Vec<KeptObject> {
         let roots = kept.iter().map(|kept| kept.root).collect();
-        let names = self.inner.transfer.keeping.names(roots).await.unwrap_or_default();
+        let names = self.inner.leases.keeping.names(roots).await.unwrap_or_default();
         let names = names.into_iter().chain(std::iter::repeat(Vec::new()));
         kept.into_iter().zip(names).map(|(kept, names)| self.described(kept, names)).collect()
     }
 
     async fn describe_one(&self, kept: Kept) -> KeptObject {
-        let names = self.inner.transfer.keeping.names(vec![kept.root]).await.unwrap_or_default().pop();
+        let names = self.inner.leases.keeping.names(vec![kept.root]).await.unwrap_or_default().pop();
         self.described(kept, names.unwrap_or_default())
     }
 
     fn described(&self, kept: Kept, names: Vec<String>) -> KeptObject {
-        let (renewed, until) = self.inner.transfer.keeping.renewed(&kept);
+        let (renewed, until) = self.inner.leases.keeping.renewed(&kept);
         KeptObject {
             verify_link: Link::Verify { id: kept.root }.to_string(),
             names,
@@ -193,11 +196,11 @@ impl NodeHandle {
     }
 
     async fn lease_status(&self) -> LeaseStatus {
-        let transfer = &self.inner.transfer;
+        let leases = &self.inner.leases;
         // The log says why there are no figures.
-        let claimed = transfer.store.claimed().await.unwrap_or_default();
-        let (kept_objects, kept_chunks) = transfer.keeping.totals().await.unwrap_or_default();
-        let (freed_shards, freed_bytes) = transfer.store.freeing().freed();
+        let claimed = leases.holders.store.claimed().await.unwrap_or_default();
+        let (kept_objects, kept_chunks) = leases.keeping.totals().await.unwrap_or_default();
+        let (freed_shards, freed_bytes) = leases.holders.store.freeing().freed();
         LeaseStatus {
             claims: claimed.all.claims,
             nobodys_claims: claimed.nobodys.claims,
@@ -205,17 +208,17 @@ impl NodeHandle {
             freeing_bytes: claimed.freeing.bytes,
             freed_shards,
             freed_bytes,
-            expire: transfer.keeping.expires(),
+            expire: leases.keeping.expires(),
             kept_objects,
             kept_chunks,
-            unrenewed_chunks: transfer.keeping.unrenewed(),
+            unrenewed_chunks: leases.keeping.unrenewed(),
         }
     }
 
     /// Finds the nodes nearest `key` and tells what it cost. Nothing is stored or fetched; [`LookupOptions`] say how
     /// many nodes to name and how many of them must have answered. Ends by the options' deadline at the latest.
     pub async fn lookup(&self, key: Key, options: LookupOptions) -> Result<Lookup, FindError> {
-        self.inner.transfer.driver.lookup(key, options).await
+        self.inner.reader.placement.driver.lookup(key, options).await
     }
 
     /// Looks `key` up and tells every hop.
@@ -223,7 +226,7 @@ impl NodeHandle {
         let started = Instant::now();
         let options = LookupOptions { confirm: Confirm::Answered(1), want: 1, ..LookupOptions::default() };
         let Lookup { closest, hops, messages, trace, .. } = self.lookup(key, options).await?;
-        let local = self.inner.transfer.local;
+        let local = self.inner.reader.placement.local;
         let owner = closest.first().map_or(local, |peer| peer.id());
         let name = |peer: &chordage_dht::Peer| {
             peer_id(peer.public_key()).map(|id| id.to_string()).unwrap_or_default()
@@ -261,16 +264,16 @@ impl NodeHandle {
 
     /// Waits up to `patience` for the daemon to be part of its network, or for it to know why it is not; whether it is.
     pub async fn joined_within(&self, patience: Duration) -> bool {
-        self.inner.transfer.driver.joined_unless_problem(patience).await
+        self.inner.reader.placement.driver.joined_unless_problem(patience).await
     }
 
     /// What the daemon says of itself; `None` once it has stopped.
     pub async fn status(&self) -> Option<Status> {
-        let view = self.inner.transfer.driver.view().await?;
-        let store = self.inner.transfer.store.shards().usage();
+        let view = self.inner.reader.placement.driver.view().await?;
+        let store = self.inner.reader.holders.store.shards().usage();
         let usage = process::usage();
         let nodes = view.status.size.nodes.round().max(1.0) as u64;
-        let state = match self.inner.transfer.driver.membership() {
+        let state = match self.inner.reader.placement.driver.membership() {
             _ if self.inner.leaving.is_cancelled() => "leaving",
             Membership::Joining => "joining",
             Membership::Joined if self.inner.repairer.drain_status().is_some() => "draining",
@@ -286,7 +289,7 @@ impl NodeHandle {
             role: if view.status.client { Role::Client } else { Role::Member }.to_string(),
             zone: view.local.zone().map(ToString::to_string),
             join_problem: view.join_problem,
-            twin: self.inner.transfer.driver.twin().map(|twin| twin.status()),
+            twin: self.inner.reader.placement.driver.twin().map(|twin| twin.status()),
             listen: view.listen.iter().map(ToString::to_string).collect(),
             metric: self.inner.metric.to_string(),
             uptime_seconds: self.inner.started.elapsed().as_secs_f64(),
@@ -308,41 +311,41 @@ impl NodeHandle {
             rss_bytes: usage.rss_bytes,
             rss_peak_bytes: usage.rss_peak_bytes,
             cpu_seconds: usage.cpu_seconds,
-            disk_problem: disk::problem(self.inner.transfer.store.shards()),
-            damaged_shards: self.inner.transfer.store.damaged(),
+            disk_problem: disk::problem(self.inner.reader.holders.store.shards()),
+            damaged_shards: self.inner.reader.holders.store.damaged(),
             // A disk that does not say it shows in `disk_problem`.
-            unmended_shards: self.inner.transfer.store.unmended().await.unwrap_or_default(),
+            unmended_shards: self.inner.reader.holders.store.unmended().await.unwrap_or_default(),
             found_at_start: self.inner.found_at_start.clone(),
             lost_log_lines: lines::lost(),
             restarted_tasks: self.inner.tasks.restarted(),
-            puts_wait_for: self.inner.transfer.waits.long(),
+            puts_wait_for: self.inner.putter.waits.long(),
             repair: self.inner.repairer.status(),
             drain: self.inner.repairer.drain_status(),
             scrub: self.inner.scrubber.status(),
             default_redundancy: Redundancy::for_network(usize::try_from(nodes).unwrap_or(usize::MAX))
                 .to_string(),
             leases: self.lease_status().await,
-            reads: self.inner.transfer.read_totals.now(),
-            traffic: self.inner.transfer.traffic.now(),
+            reads: self.inner.reader.totals.now(),
+            traffic: self.inner.traffic.now(),
             store_syncs: store.syncs,
         })
     }
 
     /// Who is in the network, as far as this daemon knows; `None` once it has stopped.
     pub async fn members(&self) -> Option<Vec<MemberStatus>> {
-        let view = self.inner.transfer.driver.view().await?;
+        let view = self.inner.reader.placement.driver.view().await?;
         Some(members::members(&view, self.inner.started.elapsed().as_secs_f64()))
     }
 
     /// The super-peers it knows; `None` once it has stopped.
     pub async fn super_peers(&self) -> Option<Vec<SuperPeerStatus>> {
-        let view = self.inner.transfer.driver.view().await?;
+        let view = self.inner.reader.placement.driver.view().await?;
         Some(members::super_peers(&view))
     }
 
     /// The peers this daemon knows at first hand, nearest first; `None` once it has stopped.
     pub async fn peers(&self) -> Option<Vec<PeerStatus>> {
-        let view = self.inner.transfer.driver.view().await?;
+        let view = self.inner.reader.placement.driver.view().await?;
         Some(neighbourhood::peers(&view, self.inner.metric))
     }
 }

@@ -7,7 +7,6 @@
 //! Two extended records are ours, on the way into a daemon only, with a fingerprint of 64 hexadecimal digits each:
 //! `CHORDAGE.fingerprint` asks for the file to be catalogued under it, `CHORDAGE.unchanged` stands for the content.
 
-mod emit;
 mod header;
 mod name;
 mod pax;
@@ -17,11 +16,11 @@ mod write;
 
 use chordage_storage::Fingerprint;
 
-pub(crate) use emit::emit;
 pub use name::{NameError, PATH_BYTES_MAX, check_path};
 pub use read::{ArchiveReader, ReadError};
 pub use shown::{Quoted, escaped};
 pub use write::ArchiveWriter;
+pub(crate) use write::{END, head_bytes, padding};
 
 /// Bytes in a block; everything in an archive is aligned to it.
 const BLOCK: usize = 512;

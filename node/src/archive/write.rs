@@ -11,7 +11,7 @@ use super::{BLOCK, Head, Kind, Mtime, pax};
 const FIELD_MAX: u64 = 0o77_777_777_777;
 
 /// The head of an entry as archive bytes, extended records included. The content of a file and [`padding`] follow it.
-pub(super) fn head_bytes(head: &Head) -> Vec<u8> {
+pub(crate) fn head_bytes(head: &Head) -> Vec<u8> {
     catalogued_head_bytes(head, None)
 }
 
@@ -75,13 +75,13 @@ fn catalogued_head_bytes(head: &Head, fingerprint: Option<&Fingerprint>) -> Vec<
 }
 
 /// Zeros between the end of so much content and the next block.
-pub(super) fn padding(size: u64) -> usize {
+pub(crate) fn padding(size: u64) -> usize {
     let over = (size % BLOCK as u64) as usize;
     if over == 0 { 0 } else { BLOCK - over }
 }
 
 /// What ends an archive: two blocks of zeros.
-pub(super) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
+pub(crate) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
 /// Writes an archive entry by entry.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chordage_dht::{Event, Key, Lookup, LookupError, LookupOptions, Peer};
+use chordage_dht::{Event, Key, Lookup, LookupError, LookupOptions, Peer, Status};
 use libp2p::Stream;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -18,6 +18,7 @@ pub(super) enum Command {
     Lookup { key: Key, options: LookupOptions, reply: oneshot::Sender<Result<Lookup, LookupError>> },
     OpenShardStream { peer: Peer, reply: OpenReply },
     View(oneshot::Sender<View>),
+    Status(oneshot::Sender<Status>),
     Leave(oneshot::Sender<()>),
 }
 
@@ -85,6 +86,18 @@ impl DriverHandle {
         let (reply, answer) = oneshot::channel();
         self.send(Command::View(reply)).await.ok()?;
         answer.await.ok()
+    }
+
+    /// How the overlay is, without the lists of a [`View`]; `None` once the driver has stopped.
+    pub(crate) async fn status(&self) -> Option<Status> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Status(reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// About how many daemons the network has, at least one.
+    pub(crate) async fn nodes(&self) -> Option<u64> {
+        Some(self.status().await?.size.nodes.round().max(1.0) as u64)
     }
 
     /// Says goodbye to the neighbours and stops the driver.

@@ -395,6 +395,9 @@ impl Driver {
             Command::OpenShardStream { peer, reply } => {
                 open(&mut self.swarm.behaviour_mut().streams, &peer, Class::Shard, reply);
             }
+            Command::Status(reply) => {
+                let _ = reply.send(self.dht.status());
+            }
             Command::View(reply) => {
                 let _ = reply.send(self.view());
             }

@@ -12,21 +12,19 @@ use futures::stream::{self, FuturesUnordered, StreamExt};
 use tokio::time::{Instant, sleep_until};
 
 use super::GetError;
-use super::holders::Holders;
+use super::Reader;
 use super::totals::count;
 use crate::awake;
-use crate::shards::{CallError, Fetched, ReceivedShard};
+use crate::holders::{Scores, limits};
+use crate::placement::Freshness;
+use crate::shards::{CallError, Fetched};
 use crate::store::ShardSet;
-use crate::store::StoreError;
-use crate::transfer::{Freshness, Transfer};
 
 /// How long one chunk may take in all. Leaves room within 20 s to say what is missing.
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(12);
 /// How long a chunk that somebody waits for may wait for memory. Everyone who has some gives it back within seconds, so
 /// that whoever waits longer does better to come again.
 const MEMORY_WITHIN: Duration = Duration::from_secs(10);
-/// How long a single holder may take.
-const HOLDER_TIMEOUT: Duration = Duration::from_secs(8);
 /// Of so many candidates of a root the fastest are asked first; the smallest code in use has as many shards.
 const LIKELY_OF_ROOT: u8 = 3;
 /// Holders asked beyond those needed when the reader waits. When chunks are fetched ahead these would only cost
@@ -45,12 +43,12 @@ pub(super) enum Hurry {
 /// A chunk's plain bytes, from the network or from the local store, and how it is coded. It holds a part of the memory
 /// budget meanwhile, and has to be polled until it ends.
 pub(super) async fn fetch(
-    transfer: &Transfer,
+    reader: &Reader,
     chunk: &ChunkRef,
     hurry: Hurry,
 ) -> Result<(Bytes, Redundancy), GetError> {
     let mut fetching = Fetching {
-        transfer,
+        reader,
         chunk,
         k: chunk.redundancy.unwrap_or(Redundancy::ASSUMED).k(),
         spares: if hurry == Hurry::Now { SPARES } else { 0 },
@@ -62,10 +60,10 @@ pub(super) async fn fetch(
     let bytes = 2 * plain_len(chunk);
     let memory = match hurry {
         Hurry::Now => {
-            let taking = transfer.budget.take_first(bytes);
+            let taking = reader.budget.take_first(bytes);
             tokio::time::timeout(MEMORY_WITHIN, taking).await.map_err(|_| GetError::NoMemory)?
         }
-        Hurry::Ahead => transfer.budget.take(bytes).await,
+        Hurry::Ahead => reader.budget.take(bytes).await,
     };
     let memory = memory.ok_or(GetError::Interrupted)?;
     let timed = awake::timeout(CHUNK_TIMEOUT, fetching.run()).await;
@@ -77,11 +75,12 @@ pub(super) async fn fetch(
 const ASKED_FOR_CODE: usize = 4;
 
 /// How a chunk is coded, as the first of its holders says that answers. That needs no key.
-pub(super) async fn code_of(transfer: &Transfer, id: ChunkId) -> Result<Redundancy, GetError> {
+pub(super) async fn code_of(reader: &Reader, id: ChunkId) -> Result<Redundancy, GetError> {
     let assumed = Redundancy::ASSUMED;
-    let candidates = transfer.candidates(id, assumed, Freshness::Asked).await.map_err(GetError::Find)?;
+    let candidates =
+        reader.placement.candidates(id, assumed, Freshness::Asked).await.map_err(GetError::Find)?;
     let mut answers =
-        stream::iter(candidates).map(|peer| fetch_from(transfer, peer, id)).buffer_unordered(ASKED_FOR_CODE);
+        stream::iter(candidates).map(|peer| fetch_from(reader, peer, id)).buffer_unordered(ASKED_FOR_CODE);
     let said = async {
         while let Some((_, answer)) = answers.next().await {
             let Ok(Fetched::Shard(shard)) = answer else { continue };
@@ -103,7 +102,7 @@ fn plain_len(chunk: &ChunkRef) -> usize {
 }
 
 struct Fetching<'a> {
-    transfer: &'a Transfer,
+    reader: &'a Reader,
     chunk: &'a ChunkRef,
     k: u8,
     spares: usize,
@@ -126,14 +125,15 @@ impl Fetching<'_> {
         // First those we know of; if they do not have enough, those that the overlay finds afresh.
         for freshness in [Freshness::Known, Freshness::Asked] {
             let redundancy = self.chunk.redundancy.unwrap_or(Redundancy::ASSUMED);
-            count(&self.transfer.read_totals.lookups, 1);
+            count(&self.reader.totals.lookups, 1);
             let candidates = self
-                .transfer
+                .reader
+                .placement
                 .candidates(self.chunk.id, redundancy, freshness)
                 .await
                 .map_err(GetError::Find)?;
             let likely = self.chunk.redundancy.map_or(LIKELY_OF_ROOT, |r| r.n());
-            let candidates = self.transfer.holders.order(candidates, likely, Instant::now());
+            let candidates = self.reader.holders.scores.order(candidates, likely, Instant::now());
             if let Some(found) = self.ask(candidates.into()).await? {
                 return Ok(found);
             }
@@ -143,17 +143,17 @@ impl Fetching<'_> {
 
     /// Asks until the chunk is whole (its bytes) or nobody is left to ask (`None`).
     async fn ask(&mut self, mut candidates: VecDeque<Peer>) -> Result<Option<(Bytes, Redundancy)>, GetError> {
-        let transfer = self.transfer;
+        let reader = self.reader;
         let mut asking = FuturesUnordered::new();
-        let mut calls = Calls { holders: &transfer.holders, open: BTreeMap::new(), late: 0 };
+        let mut calls = Calls { scores: &reader.holders.scores, open: BTreeMap::new(), late: 0 };
         loop {
             let wanted = usize::from(self.k) + self.spares;
             while calls.in_time() + usize::from(self.best()) < wanted {
                 let Some(peer) = candidates.pop_front() else { break };
                 if self.asked.insert(peer.id()) {
                     calls.begin(peer.id());
-                    count(&transfer.read_totals.shards_asked, 1);
-                    asking.push(fetch_from(transfer, peer, self.chunk.id));
+                    count(&reader.totals.shards_asked, 1);
+                    asking.push(fetch_from(reader, peer, self.chunk.id));
                 }
             }
             if asking.is_empty() {
@@ -168,7 +168,7 @@ impl Fetching<'_> {
                     }
                 }
                 () = sleep_until(calls.patience_ends()), if !candidates.is_empty() && calls.in_time() > 0 => {
-                    count(&transfer.read_totals.late, calls.give_up());
+                    count(&reader.totals.late, calls.give_up());
                 }
             }
         }
@@ -194,8 +194,8 @@ impl Fetching<'_> {
                 return;
             }
         };
-        count(&self.transfer.read_totals.shards, 1);
-        count(&self.transfer.read_totals.shard_bytes, shard.payload.len() as u64);
+        count(&self.reader.totals.shards, 1);
+        count(&self.reader.totals.shard_bytes, shard.payload.len() as u64);
         let known = match &self.descriptor {
             Some(known) => known.encode() == shard.descriptor,
             None => match Descriptor::decode(&shard.descriptor) {
@@ -220,8 +220,8 @@ impl Fetching<'_> {
 
     fn lied(&self, liar: NodeId, what: &str) {
         tracing::warn!(peer = %liar, chunk = %self.chunk.id, "{what}");
-        count(&self.transfer.read_totals.false_shards, 1);
-        self.transfer.holders.lied(liar, Instant::now());
+        count(&self.reader.totals.false_shards, 1);
+        self.reader.holders.scores.lied(liar, Instant::now());
     }
 
     /// Verifies and decodes what is there. `None`: some shards were false and have been thrown away.
@@ -245,13 +245,13 @@ impl Fetching<'_> {
             }
             (liars, Ok(decode_chunk(&reference, &descriptor, good.into_iter().collect(), coder)))
         };
-        let (liars, result) = self.transfer.coders.run(work).await.ok_or(GetError::Interrupted)?;
+        let (liars, result) = self.reader.coders.run(work).await.ok_or(GetError::Interrupted)?;
         for liar in liars {
             self.lied(liar, "a holder sent a shard that does not match its hash");
         }
         match result {
             Ok(Ok(plain)) => {
-                count(&self.transfer.read_totals.chunks, 1);
+                count(&self.reader.totals.chunks, 1);
                 Ok(Some((plain, redundancy)))
             }
             Ok(Err(source)) => Err(self.broken(source)),
@@ -269,7 +269,7 @@ impl Fetching<'_> {
 
 /// Holders that were asked for a shard and have not answered. What is open when this is dropped is not waited for.
 struct Calls<'a> {
-    holders: &'a Holders,
+    scores: &'a Scores,
     open: BTreeMap<NodeId, Call>,
     /// Times that patience ended: each time others are given longer, so that a slow network is not asked for ever more.
     late: u32,
@@ -283,8 +283,8 @@ struct Call {
 impl Calls<'_> {
     fn begin(&mut self, id: NodeId) {
         let since = Instant::now();
-        self.holders.asked(id, since);
-        let patience = self.holders.patience(id).saturating_mul(1 << self.late.min(8));
+        self.scores.asked(id, since);
+        let patience = self.scores.patience(id).saturating_mul(1 << self.late.min(8));
         self.open.insert(id, Call { since, patience_ends: Some(since + patience) });
     }
 
@@ -292,11 +292,11 @@ impl Calls<'_> {
         let Some(call) = self.open.remove(&id) else { return };
         let now = Instant::now();
         match result {
-            Ok(Fetched::Shard(_)) => self.holders.answered(id, now - call.since, now),
-            Ok(Fetched::NotHeld | Fetched::Damaged) => self.holders.let_go(id, now),
+            Ok(Fetched::Shard(_)) => self.scores.answered(id, now - call.since, now),
+            Ok(Fetched::NotHeld | Fetched::Damaged) => self.scores.let_go(id, now),
             Err(_) => {
-                self.holders.let_go(id, now);
-                self.holders.disappointed(id, now);
+                self.scores.let_go(id, now);
+                self.scores.disappointed(id, now);
             }
         }
     }
@@ -308,7 +308,7 @@ impl Calls<'_> {
 
     fn patience_ends(&self) -> Instant {
         let soonest = self.open.values().filter_map(|call| call.patience_ends).min();
-        soonest.unwrap_or_else(|| Instant::now() + HOLDER_TIMEOUT)
+        soonest.unwrap_or_else(|| Instant::now() + limits::SHARD_TO_READ)
     }
 
     /// Counts on those no longer whose time is over; how many.
@@ -319,7 +319,7 @@ impl Calls<'_> {
             if call.patience_ends.is_some_and(|end| end <= now) {
                 call.patience_ends = None;
                 late += 1;
-                self.holders.disappointed(*id, now);
+                self.scores.disappointed(*id, now);
             }
         }
         self.late += u32::from(late > 0);
@@ -331,26 +331,12 @@ impl Drop for Calls<'_> {
     fn drop(&mut self) {
         let now = Instant::now();
         for id in self.open.keys() {
-            self.holders.let_go(*id, now);
+            self.scores.let_go(*id, now);
         }
     }
 }
 
-async fn fetch_from(transfer: &Transfer, peer: Peer, chunk: ChunkId) -> (Peer, Result<Fetched, CallError>) {
-    let result = if transfer.is_local(&peer) {
-        match transfer.store.get(chunk, ShardSet::default()).await {
-            Ok(Some(held)) => Ok(Fetched::Shard(ReceivedShard {
-                index: held.index,
-                descriptor: held.descriptor,
-                payload: held.payload,
-            })),
-            Ok(None) => Ok(Fetched::NotHeld),
-            Err(StoreError::Damaged) => Ok(Fetched::Damaged),
-            Err(_) => Err(CallError::Broken),
-        }
-    } else {
-        let deadline = Instant::now() + HOLDER_TIMEOUT;
-        transfer.client.fetch(&peer, chunk, ShardSet::default(), deadline).await
-    };
-    (peer, result)
+async fn fetch_from(reader: &Reader, peer: Peer, chunk: ChunkId) -> (Peer, Result<Fetched, CallError>) {
+    let fetched = reader.holders.fetch(&peer, chunk, ShardSet::default(), limits::SHARD_TO_READ).await;
+    (peer, fetched)
 }

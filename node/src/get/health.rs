@@ -1,24 +1,21 @@
 //! Asking who holds what right now, for a whole object at once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::pin::pin;
 
-use chordage_dht::{NodeId, Peer};
+use chordage_dht::NodeId;
 use chordage_storage::{ChunkId, ChunkRef, Redundancy};
-use futures::stream::{self, StreamExt};
-use tokio::time::Instant;
+use futures::stream::StreamExt;
 
 use super::GetError;
+use super::Reader;
 use crate::api::types::{Health, HolderCount};
-use crate::store::{CHUNKS_MAX, ShardSet};
-use crate::transfer::{Freshness, Transfer};
+use crate::holders::{ByPeer, limits};
+use crate::placement::Freshness;
+use crate::store::CHUNKS_MAX;
 
 /// Chunks asked for in one round, which bounds memory for objects of any size.
 const ROUND: usize = CHUNKS_MAX;
-/// Nodes asked at a time.
-const PARALLEL: usize = 32;
-/// How long a node may take. Together with a chunk's own time-out this stays within 20 s.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Health {
     /// The error that says what is missing, if anything is.
@@ -40,23 +37,21 @@ struct Found {
 }
 
 /// Asks the candidates of every one of `chunks` what they hold. `None` if the overlay cannot be asked.
-pub(crate) async fn survey(transfer: &Transfer, chunks: &[ChunkRef]) -> Option<Health> {
+pub(crate) async fn survey(reader: &Reader, chunks: &[ChunkRef]) -> Option<Health> {
     let mut health = Health { shards_min: u8::MAX, ..Health::default() };
     let mut holders = BTreeMap::<NodeId, u64>::new();
     for round in chunks.chunks(ROUND) {
-        let mut asked: BTreeMap<NodeId, (Peer, Vec<ChunkId>)> = BTreeMap::new();
+        let mut asked = ByPeer::default();
         for chunk in round {
             let redundancy = chunk.redundancy.unwrap_or(Redundancy::ASSUMED);
-            for peer in transfer.candidates(chunk.id, redundancy, Freshness::Known).await.ok()? {
-                asked.entry(peer.id()).or_insert_with(|| (peer, Vec::new())).1.push(chunk.id);
+            for peer in reader.placement.candidates(chunk.id, redundancy, Freshness::Known).await.ok()? {
+                asked.add(&peer, chunk.id);
             }
         }
-        let mut answers = stream::iter(asked.into_values())
-            .map(|(peer, chunks)| async move {
-                let held = holdings(transfer, &peer, &chunks).await;
-                (peer.id(), chunks, held)
-            })
-            .buffer_unordered(PARALLEL);
+        let mut answers = pin!(asked.ask(|(peer, chunks)| async move {
+            let held = reader.holders.held(&peer, &chunks, limits::HELD_FOR_USER).await;
+            (peer.id(), chunks, held)
+        }));
         let mut found = BTreeMap::<ChunkId, Found>::new();
         while let Some((peer, chunks, held)) = answers.next().await {
             for (chunk, set) in chunks.into_iter().zip(held) {
@@ -81,14 +76,6 @@ pub(crate) async fn survey(transfer: &Transfer, chunks: &[ChunkRef]) -> Option<H
     health.holders =
         holders.into_iter().map(|(id, shards)| HolderCount { id: id.to_string(), shards }).collect();
     Some(health)
-}
-
-async fn holdings(transfer: &Transfer, peer: &Peer, chunks: &[ChunkId]) -> Vec<ShardSet> {
-    if transfer.is_local(peer) {
-        return transfer.store.has(chunks.to_vec()).await.unwrap_or_default();
-    }
-    let deadline = Instant::now() + ANSWER_TIMEOUT;
-    transfer.client.has(peer, chunks, deadline).await.unwrap_or_default()
 }
 
 fn count(health: &mut Health, chunk: &ChunkRef, live: u8) {

@@ -1,29 +1,45 @@
 //! Fetching: a link's manifest, then its chunks, each from whoever answers, verified before a byte is handed out.
 
+mod archive;
 mod assemble;
 mod fetch;
 mod health;
-mod holders;
 mod object;
 mod sealed;
 #[cfg(test)]
 mod tests;
 mod totals;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chordage_storage::{ChunkId, DecodeError, ManifestError};
 
 pub use self::object::OpenObject;
 pub(crate) use self::{
+    archive::emit,
     assemble::{Part, Parts, Unread},
     health::survey,
-    holders::Holders,
     object::open,
     sealed::Known,
     totals::Totals,
 };
+use crate::coding::{Budget, Coders};
 use crate::driver::FindError;
+use crate::holders::Holders;
+use crate::leases::Keeping;
+use crate::placement::Placement;
+
+/// What reads objects.
+pub(crate) struct Reader {
+    pub(crate) placement: Placement,
+    pub(crate) holders: Arc<Holders>,
+    pub(crate) coders: Coders,
+    pub(crate) budget: Budget,
+    /// Says which objects are kept from here, and which were forgotten.
+    pub(crate) keeping: Keeping,
+    pub(crate) totals: Totals,
+}
 
 /// How long a get waits for a daemon that has just started to be part of its network.
 const JOIN_PATIENCE: Duration = Duration::from_secs(10);

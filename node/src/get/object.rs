@@ -12,12 +12,12 @@ use chordage_storage::{
 use futures::stream::{self, Stream, StreamExt};
 use tokio::sync::OnceCell;
 
+use super::Reader;
 use super::assemble::{Part, READ_AHEAD};
 use super::fetch::{Hurry, fetch};
 use super::health::survey;
 use super::{GetError, JOIN_PATIENCE};
 use crate::api::types::ObjectStat;
-use crate::transfer::Transfer;
 
 /// Chunks of a manifest that are fetched at a time.
 const MANIFEST_PARALLEL: usize = 8;
@@ -32,7 +32,7 @@ pub struct OpenObject {
 }
 
 struct Inner {
-    transfer: Arc<Transfer>,
+    reader: Arc<Reader>,
     manifest: Manifest,
     root: ChunkId,
     /// The root's own, which speaks for an object without data chunks.
@@ -41,8 +41,8 @@ struct Inner {
 }
 
 /// Fetches the manifest of `link`.
-pub(crate) async fn open(transfer: Arc<Transfer>, link: &Link) -> Result<OpenObject, GetError> {
-    if !transfer.driver.joined_unless_problem(JOIN_PATIENCE).await {
+pub(crate) async fn open(reader: Arc<Reader>, link: &Link) -> Result<OpenObject, GetError> {
+    if !reader.placement.driver.joined_unless_problem(JOIN_PATIENCE).await {
         return Err(GetError::NotJoined);
     }
     let mut loader = ManifestLoader::new(link).map_err(|error| match error {
@@ -55,21 +55,21 @@ pub(crate) async fn open(transfer: Arc<Transfer>, link: &Link) -> Result<OpenObj
             Step::Ready(manifest) => {
                 let (kept, redundancy) = (Mutex::default(), redundancy.ok_or(GetError::Interrupted)?);
                 return Ok(OpenObject {
-                    inner: Arc::new(Inner { transfer, manifest, root: link.id(), redundancy, kept }),
+                    inner: Arc::new(Inner { reader, manifest, root: link.id(), redundancy, kept }),
                 });
             }
             Step::Fetch(references) => {
-                let transfer = &transfer;
+                let reader = &reader;
                 let mut fetched =
                     stream::iter(references)
                         .map(|reference| async move {
-                            (reference.id, fetch(transfer, &reference, Hurry::Now).await)
+                            (reference.id, fetch(reader, &reference, Hurry::Now).await)
                         })
                         .buffered(MANIFEST_PARALLEL);
                 while let Some((id, fetched)) = fetched.next().await {
                     let (plain, found) = match fetched {
                         Ok(fetched) => fetched,
-                        Err(error) => return Err(forgotten_or(transfer, link.id(), error).await),
+                        Err(error) => return Err(forgotten_or(reader, link.id(), error).await),
                     };
                     redundancy.get_or_insert(found);
                     loader.provide(&id, plain).map_err(GetError::Manifest)?;
@@ -80,12 +80,12 @@ pub(crate) async fn open(transfer: Arc<Transfer>, link: &Link) -> Result<OpenObj
 }
 
 /// Why something of an object is missing: this daemon may have forgotten the object.
-pub(super) async fn forgotten_or(transfer: &Transfer, root: ChunkId, error: GetError) -> GetError {
+pub(super) async fn forgotten_or(reader: &Reader, root: ChunkId, error: GetError) -> GetError {
     if !matches!(error, GetError::Unavailable { .. } | GetError::TimedOut { .. }) {
         return error;
     }
     // The log says why the book cannot be read.
-    match transfer.keeping.forgotten(root).await {
+    match reader.keeping.forgotten(root).await {
         Ok(Some(ago)) => GetError::Forgotten { ago },
         Ok(None) | Err(_) => error,
     }
@@ -168,14 +168,14 @@ impl OpenObject {
     pub(super) async fn chunk(&self, reference: &ChunkRef, hurry: Hurry) -> Result<Bytes, GetError> {
         let cell = self.kept(reference.id);
         let plain = cell.get_or_try_init(|| async {
-            match fetch(&self.inner.transfer, reference, hurry).await {
+            match fetch(&self.inner.reader, reference, hurry).await {
                 Ok((plain, _)) => Ok(plain),
                 // Said once for the whole object: the reader wants to know how much is missing, not just where it
                 // stumbled.
                 Err(error @ (GetError::Unavailable { .. } | GetError::TimedOut { .. })) => {
-                    let health = survey(&self.inner.transfer, &self.distinct_chunks()).await;
+                    let health = survey(&self.inner.reader, &self.distinct_chunks()).await;
                     let error = health.and_then(|health| health.shortage()).unwrap_or(error);
-                    Err(forgotten_or(&self.inner.transfer, self.inner.root, error).await)
+                    Err(forgotten_or(&self.inner.reader, self.inner.root, error).await)
                 }
                 Err(error) => Err(error),
             }

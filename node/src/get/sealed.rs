@@ -5,11 +5,11 @@ use std::sync::Arc;
 use chordage_storage::lease::{Kept, KeptState};
 use chordage_storage::{ChunkId, ChunkKey, ChunkRef, Redundancy};
 
+use super::Reader;
 use super::fetch::code_of;
 use super::{GetError, JOIN_PATIENCE, OpenObject};
 use crate::api::types::ObjectStat;
 use crate::leases::CHUNKS_LISTED;
-use crate::transfer::Transfer;
 
 /// What a link stands for, as far as it is known.
 pub(crate) struct Known {
@@ -28,19 +28,18 @@ impl Known {
     }
 
     /// What can be known without the key: of an object that is kept from here its chunks, and of any other its root.
-    pub(crate) async fn sealed(transfer: &Arc<Transfer>, root: ChunkId) -> Result<Self, GetError> {
-        if !transfer.driver.joined_unless_problem(JOIN_PATIENCE).await {
+    pub(crate) async fn sealed(reader: &Arc<Reader>, root: ChunkId) -> Result<Self, GetError> {
+        if !reader.placement.driver.joined_unless_problem(JOIN_PATIENCE).await {
             return Err(GetError::NotJoined);
         }
-        let redundancy = match code_of(transfer, root).await {
+        let redundancy = match code_of(reader, root).await {
             Ok(redundancy) => redundancy,
-            Err(error) => return Err(super::object::forgotten_or(transfer, root, error).await),
+            Err(error) => return Err(super::object::forgotten_or(reader, root, error).await),
         };
         // The log says why the book cannot be read.
-        let kept = transfer.keeping.get(root).await.ok().flatten();
+        let kept = reader.keeping.get(root).await.ok().flatten();
         let kept = kept.filter(|kept| kept.state == KeptState::Kept);
-        let listed =
-            if kept.is_some() { listed(transfer, root).await.unwrap_or_default() } else { Vec::new() };
+        let listed = if kept.is_some() { listed(reader, root).await.unwrap_or_default() } else { Vec::new() };
         let kept = kept.filter(|_| !listed.is_empty());
         let sealed = |id, n| ChunkRef {
             id,
@@ -60,11 +59,11 @@ impl Known {
 }
 
 /// The chunks of a kept object, with how many shards they have.
-async fn listed(transfer: &Transfer, root: ChunkId) -> std::io::Result<Vec<(ChunkId, u8)>> {
+async fn listed(reader: &Reader, root: ChunkId) -> std::io::Result<Vec<(ChunkId, u8)>> {
     let mut chunks: Vec<(ChunkId, u8)> = Vec::new();
     loop {
         let after = chunks.last().map(|(id, _)| *id);
-        let page = transfer.keeping.chunks_of(root, after).await?;
+        let page = reader.keeping.chunks_of(root, after).await?;
         let is_last = page.len() < CHUNKS_LISTED;
         chunks.extend(page);
         if is_last {

@@ -14,9 +14,9 @@ use tokio::time::Instant;
 use crate::api::types::ReadTotals;
 use crate::config::Config;
 use crate::daemon::Daemon;
+use crate::placement::Freshness;
 use crate::put::{ObjectFormat, PutRequest};
 use crate::shards::lies::Lie;
-use crate::transfer::Freshness;
 
 /// Daemons. Every one holds a shard of each chunk, and all but one are needed: the liar is asked sooner or later.
 const NODES: u8 = 6;
@@ -91,24 +91,25 @@ impl Net {
     }
 
     fn reads(&self, node: usize) -> ReadTotals {
-        self.daemons[node].handle().inner.transfer.read_totals.now()
+        self.daemons[node].handle().inner.reader.totals.now()
     }
 
     fn liar(&self) -> NodeId {
-        self.daemons[usize::from(NODES - 1)].handle().inner.transfer.local
+        self.daemons[usize::from(NODES - 1)].handle().inner.reader.placement.local
     }
 
     /// In which order `node` would ask the holders of each chunk now.
     async fn orders(&self, node: usize, link: &Link) -> Vec<Vec<NodeId>> {
-        let transfer = &self.daemons[node].handle().inner.transfer;
+        let reader = &self.daemons[node].handle().inner.reader;
         let object = self.daemons[node].handle().open(link).await.expect("opened");
         let mut orders = Vec::new();
         for chunk in object.distinct_chunks() {
-            let found = transfer
+            let found = reader
+                .placement
                 .candidates(chunk.id, Redundancy::new(K, NODES).expect("a code"), Freshness::Known)
                 .await
                 .expect("found");
-            let order = transfer.holders.order(found, NODES, Instant::now());
+            let order = reader.holders.scores.order(found, NODES, Instant::now());
             orders.push(order.iter().map(|peer| peer.id()).collect());
         }
         orders

@@ -1,25 +1,20 @@
 //! Asking the holders of many chunks at once: one question per holder (and per 1,024 chunks), not one per chunk.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::time::Duration;
 
-use chordage_dht::{NodeId, Peer};
+use chordage_dht::Peer;
 use chordage_storage::lease::{Claim, Rejected};
 use chordage_storage::{ChunkId, Redundancy};
-use futures::stream::{self, StreamExt};
-use tokio::time::{Instant, timeout};
+use futures::StreamExt;
+use tokio::time::timeout;
 
-use crate::repair::Arcs;
+use super::Leases;
+use crate::holders::{ByPeer, Holders, limits};
+use crate::placement::{Arcs, Placement};
 use crate::shards::Refusal;
 use crate::store::ShardSet;
-use crate::transfer::Transfer;
-
-/// Questions under way at a time.
-const PARALLEL: usize = 32;
-/// How long a holder may take to answer; one that is silent counts as holding nothing.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// The same, where it has to write something down first.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the others are waited for, where enough have answered and somebody waits.
 const MOMENT: Duration = Duration::from_millis(500);
@@ -56,15 +51,15 @@ impl Found {
 
 /// Finds windows of chunks that come in the order of their addresses.
 pub(crate) struct Windows<'a> {
-    transfer: &'a Transfer,
+    placement: &'a Placement,
     arcs: Arcs,
 }
 
 impl<'a> Windows<'a> {
     /// `None` once the daemon has stopped.
-    pub(crate) async fn new(transfer: &'a Transfer) -> Option<Self> {
-        let nodes = transfer.driver.view().await?.status.size.nodes.round().max(1.0) as u64;
-        Some(Windows { transfer, arcs: Arcs::new(transfer.keeping.metric(), nodes) })
+    pub(crate) async fn new(leases: &'a Leases) -> Option<Self> {
+        let placement = &leases.placement;
+        Some(Windows { placement, arcs: placement.arcs().await? })
     }
 
     /// Those of some chunks with their n; `None` if nobody is found.
@@ -73,7 +68,7 @@ impl<'a> Windows<'a> {
         for (chunk, n) in chunks {
             // Another k changes no more than who is asked first where there are zones.
             let code = likely_code(*n)?;
-            windows.push((*chunk, *n, self.arcs.window(self.transfer, *chunk, code).await?));
+            windows.push((*chunk, *n, self.arcs.window(self.placement, *chunk, code).await?));
         }
         Some(windows)
     }
@@ -82,33 +77,31 @@ impl<'a> Windows<'a> {
 /// Asks first those who should hold the chunks, then, about what is not complete, the others in the window. How many holders
 /// have a shard of their own of each chunk.
 pub(crate) async fn ask_holders(
-    transfer: &Transfer,
+    holders: &Holders,
     windows: Vec<Window>,
     question: Question,
 ) -> BTreeMap<ChunkId, u8> {
     let mut found: BTreeMap<ChunkId, Found> =
         windows.iter().map(|(chunk, _, _)| (*chunk, Found::default())).collect();
     for first in [true, false] {
-        let mut questions: BTreeMap<NodeId, (Peer, Vec<ChunkId>)> = BTreeMap::new();
+        let mut questions = ByPeer::default();
         for (chunk, n, window) in &windows {
             let split = window.len().min(usize::from(*n));
             let (nearest, others) = window.split_at(split);
             let complete = found.get(chunk).is_some_and(|found| found.shards() >= *n);
             for peer in if first { nearest } else { others } {
                 if !complete {
-                    questions.entry(peer.id()).or_insert_with(|| (peer.clone(), Vec::new())).1.push(*chunk);
+                    questions.add(peer, *chunk);
                 }
             }
         }
         if questions.is_empty() {
             break;
         }
-        let mut answers = stream::iter(questions.into_values())
-            .map(|(peer, chunks)| async move {
-                let held = ask_one(transfer, &peer, &chunks, question).await;
-                (chunks, held)
-            })
-            .buffer_unordered(PARALLEL);
+        let mut answers = pin!(questions.ask(|(peer, chunks)| async move {
+            let held = ask_one(holders, &peer, &chunks, question).await;
+            (chunks, held)
+        }));
         loop {
             let soon = matches!(question, Question::Claim { soon: true, .. })
                 && windows
@@ -142,30 +135,24 @@ pub(super) fn enough(n: u8) -> u8 {
 }
 
 /// What one node answers; nothing when it is silent or refuses.
-async fn ask_one(transfer: &Transfer, peer: &Peer, chunks: &[ChunkId], question: Question) -> Vec<ShardSet> {
-    let (store, client) = (&transfer.store, &transfer.client);
-    let answer = match (question, transfer.is_local(peer)) {
-        (Question::Has, true) => store.has(chunks.to_vec()).await.ok(),
-        (Question::Has, false) => client.has(peer, chunks, Instant::now() + ANSWER_TIMEOUT).await.ok(),
-        (Question::Claim { claim, said, .. }, true) => store.claim(claim, said, chunks.to_vec()).await.ok(),
-        (Question::Claim { claim, said, .. }, false) => {
-            let deadline = Instant::now() + WRITE_TIMEOUT;
-            let mut granted = client.claim(peer, claim, said, chunks, deadline).await;
-            if let Ok(Err(Refusal::Claim(Rejected::LeaseTooLong))) = granted
-                && claim.lease_seconds > GRANTED_BY_ALL
-            {
-                let shorter = Claim { lease_seconds: GRANTED_BY_ALL, ..claim };
-                granted = client.claim(peer, shorter, said, chunks, deadline).await;
-            }
-            match granted {
-                Ok(Ok(held)) => Some(held),
-                Ok(Err(refusal)) => {
-                    tracing::debug!(peer = %peer.id(), %refusal, "a holder refused to keep chunks");
-                    None
-                }
-                Err(_) => None,
-            }
-        }
+async fn ask_one(holders: &Holders, peer: &Peer, chunks: &[ChunkId], question: Question) -> Vec<ShardSet> {
+    let (claim, said) = match question {
+        Question::Has => return holders.held(peer, chunks, limits::HELD_FOR_PUT).await,
+        Question::Claim { claim, said, .. } => (claim, said),
     };
-    answer.unwrap_or_default()
+    let mut granted = holders.claim(peer, claim, said, chunks, limits::CLAIMS).await;
+    if let Ok(Err(Refusal::Claim(Rejected::LeaseTooLong))) = granted
+        && claim.lease_seconds > GRANTED_BY_ALL
+    {
+        let shorter = Claim { lease_seconds: GRANTED_BY_ALL, ..claim };
+        granted = holders.claim(peer, shorter, said, chunks, limits::CLAIMS).await;
+    }
+    match granted {
+        Ok(Ok(held)) => held,
+        Ok(Err(refusal)) => {
+            tracing::debug!(peer = %peer.id(), %refusal, "a holder refused to keep chunks");
+            Vec::new()
+        }
+        Err(_) => Vec::new(),
+    }
 }

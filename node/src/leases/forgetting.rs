@@ -1,24 +1,22 @@
 //! Dropping the chunks of what is forgotten, as far as nothing else that is kept needs them. It goes on after a restart, and
 //! whoever was absent is told when it is there again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::pin::pin;
 use std::time::Duration;
 
-use chordage_dht::{NodeId, Peer};
+use chordage_dht::NodeId;
 use chordage_storage::ChunkId;
 use chordage_storage::lease::{Keeps, KeptState};
-use futures::stream::{self, StreamExt};
+use futures::stream::StreamExt;
 use tokio::time::{Instant, sleep};
 
+use super::Leases;
 use super::Windows;
 use crate::clock::wall_clock;
+use crate::holders::{ByPeer, limits};
 use crate::store::CHUNKS_MAX;
-use crate::transfer::Transfer;
 
-/// Holders that are told at a time.
-const PARALLEL: usize = 16;
-/// How long one may take. Who is silent frees when the claim ends.
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// After a failure.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
 /// How long a daemon that has just started may take to be part of its network.
@@ -48,9 +46,9 @@ struct Telling {
 }
 
 /// Forgets, for ever.
-pub(super) async fn run(transfer: &Transfer) {
+pub(super) async fn run(leases: &Leases) {
     let mut told = Told::default();
-    let period = Duration::from_secs(transfer.keeping.config().renew_seconds.into());
+    let period = Duration::from_secs(leases.keeping.config().renew_seconds.into());
     let mut all_again = Instant::now() + period;
     loop {
         // In a network that is too large to list everybody, some come and go unseen.
@@ -58,13 +56,13 @@ pub(super) async fn run(transfer: &Transfer) {
             told.peers.clear();
             all_again = Instant::now() + period;
         }
-        if let Err(error) = pass(transfer, &mut told).await {
+        if let Err(error) = pass(leases, &mut told).await {
             tracing::warn!(%error, "what is forgotten cannot be dropped now");
             sleep(TRY_AGAIN).await;
             continue;
         }
         tokio::select! {
-            () = transfer.keeping.to_forget().notified() => {}
+            () = leases.keeping.to_forget().notified() => {}
             () = sleep(LOOK_EVERY) => {}
         }
     }
@@ -72,25 +70,25 @@ pub(super) async fn run(transfer: &Transfer) {
 
 /// Goes through the book once: everybody is told what was forgotten lately, and whoever is there but was not told before is
 /// told the rest.
-async fn pass(transfer: &Transfer, told: &mut Told) -> std::io::Result<()> {
+async fn pass(leases: &Leases, told: &mut Told) -> std::io::Result<()> {
     let mut after = None;
     let mut here: Option<BTreeSet<NodeId>> = None;
     let mut sum = Telling::default();
     loop {
-        let page = transfer.keeping.book(move |book| book.unkept(after, PAGE)).await?;
+        let page = leases.keeping.book(move |book| book.unkept(after, PAGE)).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.root);
         for object in page {
-            while !transfer.driver.joined_within(JOIN_PATIENCE).await {
+            while !leases.placement.driver.joined_within(JOIN_PATIENCE).await {
                 tracing::debug!("waits for the network in order to drop what is forgotten");
             }
             let is_new = object.state == KeptState::Forgetting;
             if !is_new && object.until.is_some_and(|until| until <= wall_clock()) {
-                end(transfer, object.root).await?;
+                end(leases, object.root).await?;
                 continue;
             }
             if here.is_none() {
-                here = members(transfer).await;
+                here = members(leases).await;
             }
             let absent_before = here.as_ref().is_some_and(|here| !here.is_subset(&told.peers));
             if !is_new && !absent_before {
@@ -101,13 +99,13 @@ async fn pass(transfer: &Transfer, told: &mut Told) -> std::io::Result<()> {
             if !is_new {
                 but.extend(&told.peers);
             }
-            let done = tell(transfer, object.root, &but).await?;
+            let done = tell(leases, object.root, &but).await?;
             sum.dropped += if is_new { 0 } else { done.dropped };
             sum.silent.extend(done.silent);
             sum.unfound |= done.unfound;
             if is_new && !done.unfound {
                 let until = wall_clock().after(REMEMBERED);
-                transfer.keeping.book(move |book| book.told(object.root, until)).await?;
+                leases.keeping.book(move |book| book.told(object.root, until)).await?;
             }
         }
     }
@@ -132,14 +130,14 @@ impl Told {
 }
 
 /// Everybody whom this daemon knows to be there. `None` once it has stopped.
-async fn members(transfer: &Transfer) -> Option<BTreeSet<NodeId>> {
-    let view = transfer.driver.view().await?;
+async fn members(leases: &Leases) -> Option<BTreeSet<NodeId>> {
+    let view = leases.placement.driver.view().await?;
     let listed = view.listed.iter().map(|member| member.peer.id());
     Some(listed.chain(view.leaf_set.iter().map(|finger| finger.peer.id())).collect())
 }
 
 /// Removes an object that was remembered for long enough.
-async fn end(transfer: &Transfer, root: ChunkId) -> std::io::Result<()> {
+async fn end(leases: &Leases, root: ChunkId) -> std::io::Result<()> {
     loop {
         let gone = move |book: &Keeps| {
             let chunks = book.chunks_of(root, None, CHUNKS_MAX)?;
@@ -147,15 +145,15 @@ async fn end(transfer: &Transfer, root: ChunkId) -> std::io::Result<()> {
             book.forgot(root, &chunks)?;
             Ok(chunks.is_empty())
         };
-        if transfer.keeping.book(gone).await? {
+        if leases.keeping.book(gone).await? {
             return Ok(());
         }
     }
 }
 
 /// Tells the holders of an object, but for those in `but`, to drop the chunks that nothing kept needs.
-async fn tell(transfer: &Transfer, root: ChunkId, but: &BTreeSet<NodeId>) -> std::io::Result<Telling> {
-    let keeping = &transfer.keeping;
+async fn tell(leases: &Leases, root: ChunkId, but: &BTreeSet<NodeId>) -> std::io::Result<Telling> {
+    let keeping = &leases.keeping;
     let mut telling = Telling::default();
     let mut after = None;
     loop {
@@ -173,7 +171,7 @@ async fn tell(transfer: &Transfer, root: ChunkId, but: &BTreeSet<NodeId>) -> std
             .filter(|part| part.free && !relied_on.contains(&part.chunk))
             .map(|part| (part.chunk, part.n))
             .collect();
-        let done = drop_chunks(transfer, &free, said, but).await;
+        let done = drop_chunks(leases, &free, said, but).await;
         telling.dropped += done.dropped;
         telling.silent.extend(done.silent);
         telling.unfound |= done.unfound;
@@ -182,31 +180,25 @@ async fn tell(transfer: &Transfer, root: ChunkId, but: &BTreeSet<NodeId>) -> std
 
 /// Tells everybody in the windows of the chunks, but for those in `but`.
 async fn drop_chunks(
-    transfer: &Transfer,
+    leases: &Leases,
     chunks: &[(ChunkId, u8)],
     said: u64,
     but: &BTreeSet<NodeId>,
 ) -> Telling {
-    chunks.iter().for_each(|(chunk, _)| transfer.standing.forget(chunk));
+    chunks.iter().for_each(|(chunk, _)| leases.recent.forget(chunk));
     let unfound = || Telling { unfound: true, ..Telling::default() };
-    let Some(mut windows) = Windows::new(transfer).await else { return unfound() };
+    let Some(mut windows) = Windows::new(leases).await else { return unfound() };
     let Some(windows) = windows.of(chunks).await else { return unfound() };
-    let mut by_peer: BTreeMap<NodeId, (Peer, Vec<ChunkId>)> = BTreeMap::new();
+    let mut by_peer = ByPeer::default();
     for (chunk, _, window) in &windows {
         for peer in window.iter().filter(|peer| !but.contains(&peer.id())) {
-            by_peer.entry(peer.id()).or_insert_with(|| (peer.clone(), Vec::new())).1.push(*chunk);
+            by_peer.add(peer, *chunk);
         }
     }
-    let mut answers = stream::iter(by_peer.into_values())
-        .map(|(peer, chunks)| async move {
-            let done = if transfer.is_local(&peer) {
-                transfer.store.drop_claims(transfer.keeping.writer(), said, chunks).await.ok()
-            } else {
-                transfer.client.drop_claims(&peer, said, &chunks, Instant::now() + TIMEOUT).await.ok()
-            };
-            (peer.id(), done)
-        })
-        .buffer_unordered(PARALLEL);
+    let mut answers = pin!(by_peer.ask(|(peer, chunks)| async move {
+        let writer = leases.keeping.writer();
+        (peer.id(), leases.holders.drop_claims(&peer, writer, said, chunks, limits::CLAIMS).await)
+    }));
     let mut telling = Telling::default();
     while let Some((peer, done)) = answers.next().await {
         match done {

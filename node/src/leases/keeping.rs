@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chordage_dht::{AnyMetric, NodeId};
+use chordage_dht::NodeId;
 use chordage_storage::lease::{Claim, Keeps, Kept, KeptState};
 use chordage_storage::repair::Moment;
 use chordage_storage::{ChunkId, Writer};
@@ -82,7 +82,6 @@ pub(crate) struct Keeping {
 struct Inner {
     book: Arc<Keeps>,
     writer: Writer,
-    metric: AnyMetric,
     config: LeaseConfig,
     /// How many puts under way rely on each chunk.
     promised: Mutex<BTreeMap<ChunkId, u32>>,
@@ -95,7 +94,7 @@ struct Inner {
 
 impl Keeping {
     /// Keeps in the name of `local` what `book` says.
-    pub(crate) fn new(book: Keeps, local: NodeId, metric: AnyMetric, config: LeaseConfig) -> Self {
+    pub(crate) fn new(book: Keeps, local: NodeId, config: LeaseConfig) -> Self {
         // Earlier versions numbered by the clock alone: a book of theirs goes on from there.
         let next = wall_clock().0;
         let mut said = Said { next, end: next };
@@ -103,7 +102,6 @@ impl Keeping {
         let inner = Inner {
             book: Arc::new(book),
             writer: Writer(*local.as_bytes()),
-            metric,
             config,
             promised: Mutex::default(),
             said: Mutex::new(said),
@@ -117,10 +115,6 @@ impl Keeping {
     /// As whom this daemon claims.
     pub(crate) fn writer(&self) -> Writer {
         self.inner.writer
-    }
-
-    pub(crate) fn metric(&self) -> AnyMetric {
-        self.inner.metric
     }
 
     pub(super) fn config(&self) -> &LeaseConfig {

@@ -22,10 +22,25 @@ mod freeing;
 mod keeping;
 mod presence;
 mod promise;
+mod recent;
 mod recovering;
 mod renewal;
+
+use std::sync::Arc;
 
 pub(crate) use self::ask::{Question, Window, Windows, ask_holders};
 pub(crate) use self::background::start;
 pub(crate) use self::keeping::{CHUNKS_LISTED, ForgetError, Keeping};
 pub(crate) use self::promise::{KeepError, KeptBefore, Promise, Promised};
+pub(crate) use self::recent::{RecentAnswers, ask as ask_recent};
+use crate::holders::Holders;
+use crate::placement::Placement;
+
+/// What is kept from here, and whom to ask for it.
+pub(crate) struct Leases {
+    pub(crate) placement: Placement,
+    pub(crate) holders: Arc<Holders>,
+    pub(crate) keeping: Keeping,
+    /// What holders said lately about chunks from before.
+    pub(crate) recent: RecentAnswers,
+}

@@ -12,10 +12,10 @@ use chordage_storage::{ChunkId, Redundancy};
 use tokio::time::sleep;
 
 use super::Keeping;
+use super::Leases;
 use super::confirming::{claim, confirm};
 use crate::clock::wall_clock;
 use crate::store::Asked;
-use crate::transfer::Transfer;
 
 /// Why something is not kept. What was claimed for it ends by itself.
 #[derive(Debug, thiserror::Error)]
@@ -109,13 +109,13 @@ impl Promise {
     }
 
     /// Renews what is claimed so far, for as long as it is polled: something may take longer than its first claims last.
-    pub(crate) async fn hold(&self, transfer: &Transfer) -> Infallible {
+    pub(crate) async fn hold(&self, leases: &Leases) -> Infallible {
         let period = Duration::from_secs(self.keeping.config().unfinished().into()) / 4;
         loop {
             sleep(period).await;
             let parts: Vec<(ChunkId, u8)> =
                 self.parts().iter().map(|(chunk, part)| (*chunk, part.redundancy.n())).collect();
-            if claim(transfer, self.keeping.claim_until_finished(), &parts, false).await.is_none() {
+            if claim(leases, self.keeping.claim_until_finished(), &parts, false).await.is_none() {
                 tracing::debug!(
                     "the chunks of what is not finished yet could not be renewed; it is tried again"
                 );
@@ -127,7 +127,7 @@ impl Promise {
     /// keep it for a whole lease from then on. After this it is kept until it is forgotten. Says whether it was kept already.
     pub(crate) async fn fulfil(
         &self,
-        transfer: &Transfer,
+        leases: &Leases,
         object: Promised,
     ) -> Result<Option<KeptBefore>, KeepError> {
         let parts = self.parts().clone();
@@ -139,9 +139,9 @@ impl Promise {
             .map(|(chunk, part)| (*chunk, part.redundancy.n()))
             .collect();
         // Mostly everything was claimed when it was sent, and there is nobody to look for.
-        let claimed = claim(transfer, self.keeping.claim_until_finished(), &open, true).await;
+        let claimed = claim(leases, self.keeping.claim_until_finished(), &open, true).await;
         let claimed = claimed.ok_or(KeepError::NobodyToAsk)?;
-        check(transfer, &claimed, |chunk| parts.get(chunk).map_or(0, |part| part.unclaimed))?;
+        check(leases, &claimed, |chunk| parts.get(chunk).map_or(0, |part| part.unclaimed))?;
         let Promised { root, bytes, stored_bytes, put, name } = object;
         let kept = Kept {
             root,
@@ -169,9 +169,9 @@ impl Promise {
             Ok(before)
         };
         let before = self.keeping.book(enter).await.map_err(KeepError::Book)?;
-        let Some(held) = confirm(transfer, root, self.retain_seconds, &all).await else { return Ok(before) };
+        let Some(held) = confirm(leases, root, self.retain_seconds, &all).await else { return Ok(before) };
         // This machine may have slept for so long that holders have given up what was sent first.
-        let there = check(transfer, &held, |chunk| parts.get(chunk).map_or(0, |part| part.redundancy.k()));
+        let there = check(leases, &held, |chunk| parts.get(chunk).map_or(0, |part| part.redundancy.k()));
         if there.is_err() && before.is_none() {
             self.keeping.book(move |book| book.begin_forgetting(root)).await.map_err(KeepError::Book)?;
             self.keeping.to_forget().notify_one();
@@ -182,7 +182,7 @@ impl Promise {
 
 /// Whether of each chunk as many shards are kept as are `needed`.
 fn check(
-    transfer: &Transfer,
+    leases: &Leases,
     held: &BTreeMap<ChunkId, u8>,
     needed: impl Fn(&ChunkId) -> u8,
 ) -> Result<(), KeepError> {
@@ -191,7 +191,7 @@ fn check(
         let needed = needed(&chunk);
         if held < needed {
             // What was believed of it is wrong.
-            transfer.standing.forget(&chunk);
+            leases.recent.forget(&chunk);
             short = short.or(Some(KeepError::Missing { chunk, held, needed }));
         }
     }

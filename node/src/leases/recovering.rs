@@ -12,17 +12,16 @@ use chordage_storage::lease::RECOVERED;
 use chordage_storage::{ChunkId, Writer};
 use tokio::time::{Instant, sleep};
 
+use super::Leases;
 use super::{Question, Windows, ask_holders};
 use crate::clock::wall_clock;
+use crate::holders::limits;
 use crate::store::Mine;
-use crate::transfer::Transfer;
 
 /// How often it is looked whether somebody is there who was not asked yet.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// After so long all are asked again, if some did not answer: earlier versions do not know the question, and end the stream.
 const TRY_AGAIN: Duration = Duration::from_secs(60);
-/// How long one may take to answer one question.
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a daemon that has just started may take to be part of its network.
 const JOIN_PATIENCE: Duration = Duration::from_secs(60);
 /// Between two questions: the holder has more to do.
@@ -33,8 +32,8 @@ const RECOVERED_MAX: u64 = 1 << 20;
 const WITNESSES: u8 = 2;
 
 /// Recovers as long as the daemon is there.
-pub(super) async fn run(transfer: &Transfer) {
-    let period = Duration::from_secs(transfer.keeping.config().renew_seconds.into());
+pub(super) async fn run(leases: &Leases) {
+    let period = Duration::from_secs(leases.keeping.config().renew_seconds.into());
     let mut asked: BTreeSet<NodeId> = BTreeSet::new();
     let mut all_again = Instant::now() + period;
     loop {
@@ -42,13 +41,13 @@ pub(super) async fn run(transfer: &Transfer) {
             asked.clear();
             all_again = Instant::now() + period;
         }
-        while !transfer.driver.joined_within(JOIN_PATIENCE).await {
+        while !leases.placement.driver.joined_within(JOIN_PATIENCE).await {
             tracing::debug!("waits for the network in order to ask what it keeps for this daemon");
         }
-        let Some(members) = members(transfer).await else { return };
+        let Some(members) = members(leases).await else { return };
         for peer in members.into_iter().filter(|peer| !asked.contains(&peer.id())).collect::<Vec<_>>() {
             asked.insert(peer.id());
-            if let Err(error) = recover_from(transfer, &peer).await {
+            if let Err(error) = recover_from(leases, &peer).await {
                 tracing::debug!(peer = %peer.id(), %error, "a holder did not say what it keeps for this daemon");
                 all_again = all_again.min(Instant::now() + TRY_AGAIN);
             }
@@ -58,8 +57,8 @@ pub(super) async fn run(transfer: &Transfer) {
 }
 
 /// Everybody whom this daemon knows, itself included. `None` once it has stopped.
-async fn members(transfer: &Transfer) -> Option<Vec<Peer>> {
-    let view = transfer.driver.view().await?;
+async fn members(leases: &Leases) -> Option<Vec<Peer>> {
+    let view = leases.placement.driver.view().await?;
     let mut members = vec![view.local];
     members.extend(view.listed.iter().map(|member| member.peer.clone()));
     members.extend(view.leaf_set.iter().map(|finger| finger.peer.clone()));
@@ -69,21 +68,16 @@ async fn members(transfer: &Transfer) -> Option<Vec<Peer>> {
 }
 
 /// Goes through all that a holder keeps for this daemon.
-async fn recover_from(transfer: &Transfer, peer: &Peer) -> std::io::Result<()> {
-    let keeping = &transfer.keeping;
+async fn recover_from(leases: &Leases, peer: &Peer) -> std::io::Result<()> {
+    let keeping = &leases.keeping;
     let writer: Writer = keeping.writer();
     let mut after = None;
     loop {
-        let (kept, next) = if transfer.is_local(peer) {
-            transfer.store.kept_for(writer, after).await.map_err(std::io::Error::other)?
-        } else {
-            let deadline = Instant::now() + TIMEOUT;
-            transfer.client.mine(peer, after, deadline).await.map_err(std::io::Error::other)?
-        };
+        let (kept, next) = leases.holders.kept_for(peer, writer, after, limits::CLAIMS).await?;
         if let Some(highest) = kept.iter().map(|mine| mine.said).max() {
             keeping.raise_said(highest).await?;
         }
-        take_in(transfer, kept).await?;
+        take_in(leases, kept).await?;
         let Some(next) = next else { return Ok(()) };
         after = Some(next);
         sleep(PAUSE).await;
@@ -91,8 +85,8 @@ async fn recover_from(transfer: &Transfer, peer: &Peer) -> std::io::Result<()> {
 }
 
 /// Keeps those of some chunks that no object in the book has, kept or forgotten, and that others hold too.
-async fn take_in(transfer: &Transfer, kept: Vec<Mine>) -> std::io::Result<()> {
-    let keeping = &transfer.keeping;
+async fn take_in(leases: &Leases, kept: Vec<Mine>) -> std::io::Result<()> {
+    let keeping = &leases.keeping;
     // What is claimed for no longer than a put takes is of one that is under way, or broke off.
     let unfinished = keeping.config().unfinished();
     let finished = kept.into_iter().filter(|mine| mine.lease_seconds > unfinished && mine.n > 0);
@@ -109,9 +103,9 @@ async fn take_in(transfer: &Transfer, kept: Vec<Mine>) -> std::io::Result<()> {
         return Ok(());
     }
     let nobody = || std::io::Error::other("nobody could be asked whether it is there");
-    let mut windows = Windows::new(transfer).await.ok_or_else(nobody)?;
+    let mut windows = Windows::new(leases).await.ok_or_else(nobody)?;
     let windows = windows.of(&lost).await.ok_or_else(nobody)?;
-    let shown = ask_holders(transfer, windows, Question::Has).await;
+    let shown = ask_holders(&leases.holders, windows, Question::Has).await;
     lost.retain(|(chunk, n)| shown.get(chunk).is_some_and(|shards| *shards >= WITNESSES.min(*n)));
     if lost.is_empty() {
         return Ok(());

@@ -10,11 +10,11 @@ use chordage_storage::lease::{Claim, NeededChunk};
 use chordage_storage::repair::Moment;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::Leases;
 use super::{Question, Windows, ask_holders};
 use crate::clock::wall_clock;
 use crate::datadir::DataDir;
 use crate::store::CHUNKS_MAX;
-use crate::transfer::Transfer;
 
 /// The file in the data directory with the place.
 const PLACE_FILE: &str = "renewed";
@@ -36,24 +36,24 @@ struct Place {
 }
 
 /// Renews, for ever.
-pub(super) async fn run(transfer: &Transfer, dir: &Arc<DataDir>) {
-    let period = Duration::from_secs(transfer.keeping.config().renew_seconds.into());
+pub(super) async fn run(leases: &Leases, dir: &Arc<DataDir>) {
+    let period = Duration::from_secs(leases.keeping.config().renew_seconds.into());
     let place = dir.read(PLACE_FILE).ok().flatten().unwrap_or_default();
     let place = parse(&String::from_utf8_lossy(&place));
     let (mut next, mut after) = (Instant::now() + wait(place, seconds(), period), place.after);
     if place.after.is_none() {
-        transfer.keeping.counters().renewed_at.store(place.began, Relaxed);
+        leases.keeping.counters().renewed_at.store(place.began, Relaxed);
         sleep_until(next).await;
     }
     loop {
-        while !transfer.driver.joined_within(JOIN_PATIENCE).await {
+        while !leases.placement.driver.joined_within(JOIN_PATIENCE).await {
             tracing::debug!("waits for the network in order to renew what is kept");
         }
         next = next.max(Instant::now()) + period;
         let began = seconds();
-        pass(transfer, dir, began, std::mem::take(&mut after), period).await;
+        pass(leases, dir, began, std::mem::take(&mut after), period).await;
         remember(dir, Place { began, after: None }).await;
-        transfer.keeping.counters().renewed_at.store(seconds(), Relaxed);
+        leases.keeping.counters().renewed_at.store(seconds(), Relaxed);
         sleep_until(next).await;
     }
 }
@@ -66,14 +66,8 @@ fn wait(place: Place, now: u64, period: Duration) -> Duration {
     }
 }
 
-async fn pass(
-    transfer: &Transfer,
-    dir: &Arc<DataDir>,
-    began: u64,
-    mut after: Option<ChunkId>,
-    period: Duration,
-) {
-    let keeping = &transfer.keeping;
+async fn pass(leases: &Leases, dir: &Arc<DataDir>, began: u64, mut after: Option<ChunkId>, period: Duration) {
+    let keeping = &leases.keeping;
     let mut remembered = Instant::now();
     let (mut renewed, mut unreadable) = (0, 0);
     let all = keeping.totals().await.map_or(1, |(_, chunks)| chunks.max(1));
@@ -85,7 +79,7 @@ async fn pass(
         let Some(last) = chunks.last() else { break };
         let last = last.chunk;
         let count = chunks.len() as u64;
-        let Some(short) = renew(transfer, chunks).await else {
+        let Some(short) = renew(leases, chunks).await else {
             sleep(TRY_AGAIN).await;
             continue;
         };
@@ -110,9 +104,9 @@ async fn pass(
 }
 
 /// Renews some chunks; of how many nobody showed a shard. `None` if nobody could be asked at all.
-async fn renew(transfer: &Transfer, chunks: Vec<NeededChunk>) -> Option<u64> {
-    let keeping = &transfer.keeping;
-    let mut windows = Windows::new(transfer).await?;
+async fn renew(leases: &Leases, chunks: Vec<NeededChunk>) -> Option<u64> {
+    let keeping = &leases.keeping;
+    let mut windows = Windows::new(leases).await?;
     let now = wall_clock();
     // What is retained for as long is asked for together; mostly that is everything.
     let mut by_retention: BTreeMap<u32, Vec<(ChunkId, u8)>> = BTreeMap::new();
@@ -123,7 +117,7 @@ async fn renew(transfer: &Transfer, chunks: Vec<NeededChunk>) -> Option<u64> {
     for (retain_seconds, chunks) in by_retention {
         let (claim, said) = (keeping.claim(retain_seconds), keeping.said());
         let asked = windows.of(&chunks).await?;
-        let held = ask_holders(transfer, asked, Question::Claim { claim, said, soon: false }).await;
+        let held = ask_holders(&leases.holders, asked, Question::Claim { claim, said, soon: false }).await;
         let nobody: Vec<(ChunkId, u8)> = chunks
             .iter()
             .filter(|(chunk, _)| held.get(chunk).is_none_or(|held| *held == 0))
@@ -137,7 +131,7 @@ async fn renew(transfer: &Transfer, chunks: Vec<NeededChunk>) -> Option<u64> {
         // shortened by asking for less.
         let claim = Claim { retain_seconds: 0, ..claim };
         let asked = windows.of(&nobody).await?;
-        let held = ask_holders(transfer, asked, Question::Claim { claim, said, soon: false }).await;
+        let held = ask_holders(&leases.holders, asked, Question::Claim { claim, said, soon: false }).await;
         short += held.values().filter(|held| **held == 0).count() as u64;
     }
     Some(short)

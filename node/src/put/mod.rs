@@ -7,7 +7,6 @@ mod planned;
 mod recall;
 mod record;
 mod sink;
-mod standing;
 mod unchanged;
 mod usual;
 mod waits;
@@ -25,16 +24,16 @@ pub(crate) use self::planned::Planned;
 use self::recall::Recall;
 use self::record::Recorder;
 use self::sink::NetworkSink;
-pub(crate) use self::standing::Standing;
 pub(crate) use self::usual::Usual;
 pub(crate) use self::waits::Waits;
 use crate::api::types::PutReport;
 use crate::archive::Quoted;
+use crate::coding::{Budget, Coders};
 use crate::driver::FindError;
-use crate::leases::{KeepError, KeptBefore, Promise, Promised};
+use crate::leases::{KeepError, KeptBefore, Leases, Promise, Promised};
 use crate::shards::Refusal;
-use crate::transfer::Transfer;
 use crate::twin::Twin;
+use chordage_storage::catalog::Catalog;
 
 /// How long a put waits for a daemon that has just started to be part of its network.
 const JOIN_PATIENCE: Duration = Duration::from_secs(10);
@@ -152,6 +151,21 @@ fn why(refusal: &Option<Refusal>) -> String {
     refusal.map(|refusal| format!(" (one refused: {refusal})")).unwrap_or_default()
 }
 
+/// What stores objects.
+pub(crate) struct Putter {
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) coders: Coders,
+    pub(crate) budget: Budget,
+    /// What was put from here before; `None` if it cannot be opened, and then nothing is known.
+    pub(crate) catalog: Option<Arc<Catalog>>,
+    /// Files that a put will say are unchanged.
+    pub(crate) planned: Planned,
+    /// For whom puts wait.
+    pub(crate) waits: Waits,
+    /// The redundancy that puts got by default.
+    pub(crate) usual: Arc<Usual>,
+}
+
 /// Redundancy to use, and whether it is less than what was wanted.
 fn choose(request: &PutRequest, nodes: usize, exact: bool) -> Result<(Redundancy, bool), PutError> {
     let wanted = request.redundancy.unwrap_or_else(|| Redundancy::for_network(nodes));
@@ -180,38 +194,34 @@ struct Choice {
 }
 
 /// How a put would store now.
-async fn redundancy(transfer: &Transfer, request: &PutRequest) -> Result<Choice, PutError> {
-    let joined = transfer.driver.joined_unless_problem(JOIN_PATIENCE).await;
-    if let Some(twin) = transfer.driver.cut_off_by() {
+async fn redundancy(putter: &Putter, request: &PutRequest) -> Result<Choice, PutError> {
+    let joined = putter.leases.placement.driver.joined_unless_problem(JOIN_PATIENCE).await;
+    if let Some(twin) = putter.leases.placement.driver.cut_off_by() {
         return Err(PutError::Twin(twin.message()));
     }
     if !joined {
         return Err(PutError::NotJoined);
     }
-    let view = transfer.driver.view().await.ok_or(PutError::Interrupted)?;
-    let size = view.status.size;
+    let status = putter.leases.placement.driver.status().await.ok_or(PutError::Interrupted)?;
+    let size = status.size;
     let (redundancy, degraded) = choose(request, size.nodes.round() as usize, size.exact)?;
-    let alone = !view.status.client && size.exact && size.nodes.round() <= 1.0;
+    let alone = !status.client && size.exact && size.nodes.round() <= 1.0;
     Ok(Choice { redundancy, degraded, alone })
 }
 
 /// For each of at most [`FILES_MAX`](crate::api::FILES_MAX) files whether a put like `request` needs its content.
 pub(crate) async fn unchanged(
-    transfer: &Arc<Transfer>,
+    putter: &Arc<Putter>,
     fingerprints: Vec<Fingerprint>,
     request: PutRequest,
 ) -> Result<Vec<bool>, PutError> {
-    let Choice { redundancy, .. } = redundancy(transfer, &request).await?;
-    Ok(unchanged::unchanged(transfer, redundancy, fingerprints).await)
+    let Choice { redundancy, .. } = redundancy(putter, &request).await?;
+    Ok(unchanged::unchanged(putter, redundancy, fingerprints).await)
 }
 
 /// Claims what was stored before, and writes down that the object is kept.
-async fn keep(
-    transfer: &Transfer,
-    promise: &Promise,
-    object: Promised,
-) -> Result<Option<KeptBefore>, PutError> {
-    promise.fulfil(transfer, object).await.map_err(|error| {
+async fn keep(putter: &Putter, promise: &Promise, object: Promised) -> Result<Option<KeptBefore>, PutError> {
+    promise.fulfil(&putter.leases, object).await.map_err(|error| {
         tracing::debug!(%error, "a put relied on what is not there");
         match error {
             KeepError::Missing { .. } | KeepError::NobodyToAsk => PutError::Forgotten(Vec::new()),
@@ -222,25 +232,25 @@ async fn keep(
 
 /// Runs one put. Dropping the future ends it.
 pub(crate) async fn put(
-    transfer: Arc<Transfer>,
+    putter: Arc<Putter>,
     secret: ConvergenceSecret,
     body: Box<dyn Read + Send>,
     format: ObjectFormat,
     request: PutRequest,
 ) -> Result<PutReport, PutError> {
-    let choice = redundancy(&transfer, &request).await?;
-    let promise = Arc::new(transfer.keeping.promise(request.retain_seconds));
+    let choice = redundancy(&putter, &request).await?;
+    let promise = Arc::new(putter.leases.keeping.promise(request.retain_seconds));
     let held = promise.clone();
-    let storing = store(transfer.clone(), promise, secret, body, format, request, choice);
+    let storing = store(putter.clone(), promise, secret, body, format, request, choice);
     tokio::select! {
         report = storing => report,
-        never = held.hold(&transfer) => match never {},
+        never = held.hold(&putter.leases) => match never {},
     }
 }
 
 /// Stores, under redundancy that was chosen and that may be degraded.
 async fn store(
-    transfer: Arc<Transfer>,
+    putter: Arc<Putter>,
     promise: Arc<Promise>,
     secret: ConvergenceSecret,
     body: Box<dyn Read + Send>,
@@ -251,13 +261,13 @@ async fn store(
     let started = Instant::now();
     let cancelled = CancellationToken::new();
     let _cancel_on_drop = cancelled.clone().drop_guard();
-    let (recorder, recorded) = Recorder::start(transfer.catalog.clone(), redundancy);
+    let (recorder, recorded) = Recorder::start(putter.catalog.clone(), redundancy);
     let sink = NetworkSink::new(
-        transfer.clone(),
+        putter.clone(),
         EncodeParams::new(redundancy, secret.clone()),
         request.allow_degraded,
         promise.clone(),
-        (!request.reread).then(|| Recall::new(transfer.clone(), redundancy)),
+        (!request.reread).then(|| Recall::new(putter.clone(), redundancy)),
         recorder,
         cancelled,
     );
@@ -269,13 +279,13 @@ async fn store(
     let placed = sink.into_placements().wait().await?;
     let (bytes, stored_bytes) = (summary.bytes, placed.stored_bytes);
     let kept = Promised { root: link.id(), bytes, stored_bytes, put: true, name };
-    let kept_before = keep(&transfer, &promise, kept).await?;
+    let kept_before = keep(&putter, &promise, kept).await?;
     // So that the next put knows of this one.
     let _ = recorded.await;
     let before = match asked {
         Some(_) => None,
         None => {
-            let usual = transfer.usual.clone();
+            let usual = putter.usual.clone();
             tokio::task::spawn_blocking(move || usual.chosen(redundancy)).await.ok().flatten()
         }
     };

@@ -10,16 +10,14 @@ use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::PutError;
+use super::Putter;
 use crate::awake;
-use crate::leases::Promise;
+use crate::holders::limits;
+use crate::leases::{Leases, Promise};
+use crate::placement::{Freshness, spread};
 use crate::shards::{CallError, Refusal};
 use crate::store::{Parcel, ShardSet};
-use crate::transfer::{Freshness, Transfer, spread};
 
-/// How long asking who holds shards already may take; who does not answer counts as holding none.
-const ASK_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long one holder may take to acknowledge one shard.
-const ACK_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long placing a chunk may take in all.
 const PLACE_TIMEOUT: Duration = Duration::from_secs(45);
 
@@ -50,7 +48,7 @@ impl Placed {
 /// Places `chunk`, which `promise` relies on; `ask_first` about shards that its holders may have. Succeeds with at least a write quorum of acknowledgements, or, if `allow_degraded`, with
 /// enough to read it.
 pub(super) async fn place(
-    transfer: &Transfer,
+    putter: &Putter,
     chunk: EncodedChunk,
     promise: &Promise,
     allow_degraded: bool,
@@ -62,7 +60,7 @@ pub(super) async fn place(
     let descriptor = chunk.descriptor.encode();
     let shard_len = chunk.descriptor.shard_len() as u64;
 
-    let candidates = transfer.candidates(id, redundancy, Freshness::Known).await?;
+    let candidates = putter.leases.placement.candidates(id, redundancy, Freshness::Known).await?;
     let mut spares: VecDeque<Peer> = candidates.into();
     let nearest: Vec<Peer> = spares.drain(..spares.len().min(n.into())).collect();
 
@@ -70,7 +68,7 @@ pub(super) async fn place(
     let mut held = ShardSet::default();
     let (mut holders, mut free) = (Vec::new(), Vec::new());
     let asked = if ask_first {
-        ask(transfer, id, promise, nearest).await
+        ask(putter, id, promise, nearest).await
     } else {
         nearest.into_iter().map(|peer| (peer, ShardSet::default())).collect()
     };
@@ -112,7 +110,7 @@ pub(super) async fn place(
                 payload: shard,
                 asked: promise.asked(),
             };
-            sending.push(send(transfer, peer, parcel, deadline));
+            sending.push(send(putter, peer, parcel, deadline));
         }
         let Some((index, peer, result)) = sending.next().await else {
             // Where everybody is needed, one connection that broke is no reason to fail: another way may lead there by now.
@@ -155,20 +153,12 @@ pub(super) async fn place(
 
 /// Asks `peers` to keep the shards of `chunk` that they hold, all at once; which those are. Keeps their order; the unreachable are last, so
 /// that they are tried only when nobody else is left.
-async fn ask(
-    transfer: &Transfer,
-    chunk: ChunkId,
-    promise: &Promise,
-    peers: Vec<Peer>,
-) -> Vec<(Peer, ShardSet)> {
+async fn ask(putter: &Putter, chunk: ChunkId, promise: &Promise, peers: Vec<Peer>) -> Vec<(Peer, ShardSet)> {
     let (claim, said) = promise.claim();
-    let deadline = Instant::now() + ASK_TIMEOUT;
+    let holders = &putter.leases.holders;
     let asked = peers.into_iter().map(|peer| async move {
-        let held = if transfer.is_local(&peer) {
-            transfer.store.claim(claim, said, vec![chunk]).await.ok()
-        } else {
-            transfer.client.claim(&peer, claim, said, &[chunk], deadline).await.ok().and_then(Result::ok)
-        };
+        let held = holders.claim(&peer, claim, said, &[chunk], limits::HELD_FOR_PUT).await;
+        let held = held.ok().and_then(Result::ok);
         (peer, held.and_then(|sets| sets.first().copied()))
     });
     let answers = futures::future::join_all(asked).await;
@@ -178,24 +168,20 @@ async fn ask(
 
 /// Gives one shard to one holder. The error carries its reason, if it gave one.
 async fn send(
-    transfer: &Transfer,
+    putter: &Putter,
     peer: Peer,
     parcel: Parcel,
     deadline: Deadline,
 ) -> (u8, Peer, Result<bool, Option<Refusal>>) {
     let index = parcel.index;
-    let result = if transfer.is_local(&peer) {
-        let put = transfer.store.put(transfer.keeping.writer(), parcel).await;
-        put.map_err(|error| Some(error.into()))
-    } else {
-        let _wait = transfer.waits.begin(peer.id());
-        match give(transfer, &peer, parcel, deadline).await {
-            Ok(Ok(already)) => Ok(already),
-            Ok(Err(refusal)) => Err(Some(refusal)),
-            Err(error) => {
-                tracing::debug!(peer = %peer.id(), %error, "a holder did not take a shard");
-                Err(None)
-            }
+    // What this daemon writes itself is no wait for others.
+    let _wait = (!putter.leases.placement.is_local(&peer)).then(|| putter.waits.begin(peer.id()));
+    let result = match give(putter, &peer, parcel, deadline).await {
+        Ok(Ok(already)) => Ok(already),
+        Ok(Err(refusal)) => Err(Some(refusal)),
+        Err(error) => {
+            tracing::debug!(peer = %peer.id(), %error, "a holder did not take a shard");
+            Err(None)
         }
     };
     (index, peer, result)
@@ -203,15 +189,16 @@ async fn send(
 
 /// Sends it again when this daemon slept meanwhile: the peer has given up on a connection of which nothing came.
 async fn give(
-    transfer: &Transfer,
+    putter: &Putter,
     peer: &Peer,
     parcel: Parcel,
     deadline: Deadline,
 ) -> Result<Result<bool, Refusal>, CallError> {
     loop {
         let slept = awake::slept().times;
-        let ends = Instant::now() + deadline.left().min(ACK_TIMEOUT);
-        match transfer.client.put(peer, parcel.clone(), ends).await {
+        let within = deadline.left().min(limits::SHARD_OF_PUT);
+        let Leases { holders, keeping, .. } = &*putter.leases;
+        match holders.give(peer, keeping.writer(), parcel.clone(), within).await {
             Err(_) if awake::slept().times > slept => {}
             outcome => return outcome,
         }

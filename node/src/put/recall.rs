@@ -7,8 +7,8 @@ use chordage_storage::{Fingerprint, Redundancy};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::standing;
-use crate::transfer::Transfer;
+use super::Putter;
+use crate::leases::ask_recent;
 
 /// Questions to one snapshot of the catalog; then a new one is taken, so that old pages can be used again.
 const SNAPSHOT_USES: u32 = 1024;
@@ -19,7 +19,7 @@ const AHEAD_MAX: usize = 512;
 
 /// See the module's description. Used from a blocking thread.
 pub(super) struct Recall {
-    transfer: Arc<Transfer>,
+    putter: Arc<Putter>,
     redundancy: Redundancy,
     runtime: Handle,
     snapshot: Option<Snapshot>,
@@ -29,9 +29,9 @@ pub(super) struct Recall {
 
 impl Recall {
     /// Knows only chunks of this redundancy. Has to be called on the runtime that is to ask the holders.
-    pub(super) fn new(transfer: Arc<Transfer>, redundancy: Redundancy) -> Self {
+    pub(super) fn new(putter: Arc<Putter>, redundancy: Redundancy) -> Self {
         let runtime = Handle::current();
-        Recall { transfer, redundancy, runtime, snapshot: None, uses: 0, ahead: AHEAD_FIRST }
+        Recall { putter, redundancy, runtime, snapshot: None, uses: 0, ahead: AHEAD_FIRST }
     }
 
     /// Where a piece was put.
@@ -43,14 +43,14 @@ impl Recall {
     /// Where a file was put.
     pub(super) fn file(&mut self, fingerprint: &Fingerprint) -> Option<KnownFile> {
         let redundancy = self.redundancy;
-        let planned = self.transfer.planned.take(Instant::now(), redundancy, fingerprint);
+        let planned = self.putter.planned.take(Instant::now(), redundancy, fingerprint);
         planned.or_else(|| self.look(|snapshot| snapshot.file(redundancy, fingerprint)))
     }
 
     /// Whether enough holders still have a shard of `chunk`: as many as a put waits for.
     pub(super) fn is_stored(&mut self, chunk: &KnownChunk) -> bool {
         let id = chunk.reference.id;
-        let mut shards = self.transfer.standing.lately(&id);
+        let mut shards = self.putter.leases.recent.lately(&id);
         if shards.is_none() {
             let (redundancy, ahead) = (self.redundancy, self.ahead);
             self.ahead = (self.ahead * 4).min(AHEAD_MAX);
@@ -58,14 +58,14 @@ impl Recall {
             let mut asked = vec![chunk.reference];
             asked.extend(following.into_iter().flatten().map(|chunk| chunk.reference));
             asked.retain(|reference| reference.redundancy == Some(redundancy));
-            self.runtime.block_on(standing::ask(&self.transfer, &asked));
-            shards = self.transfer.standing.lately(&id);
+            self.runtime.block_on(ask_recent(&self.putter.leases, &asked));
+            shards = self.putter.leases.recent.lately(&id);
         }
         shards.is_some_and(|shards| shards >= self.redundancy.write_quorum())
     }
 
     fn look<T>(&mut self, ask: impl FnOnce(&Snapshot) -> std::io::Result<Option<T>>) -> Option<T> {
-        let catalog = self.transfer.catalog.as_deref()?;
+        let catalog = self.putter.catalog.as_deref()?;
         if self.uses == 0 {
             self.snapshot = None;
         }

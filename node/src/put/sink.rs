@@ -10,16 +10,16 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::PutError;
+use super::Putter;
 use super::asking::Asking;
 use super::place::{Placed, place};
 use super::recall::Recall;
 use super::record::{Note, Recorder};
 use crate::leases::Promise;
-use crate::transfer::Transfer;
 
 /// The network as a sink of packs. Used from a blocking thread.
 pub(super) struct NetworkSink {
-    transfer: Arc<Transfer>,
+    putter: Arc<Putter>,
     params: EncodeParams,
     allow_degraded: bool,
     promise: Arc<Promise>,
@@ -60,7 +60,7 @@ impl Placements {
 impl NetworkSink {
     /// Has to be called on the runtime that is to place the chunks.
     pub(super) fn new(
-        transfer: Arc<Transfer>,
+        putter: Arc<Putter>,
         params: EncodeParams,
         allow_degraded: bool,
         promise: Arc<Promise>,
@@ -69,7 +69,7 @@ impl NetworkSink {
         cancelled: CancellationToken,
     ) -> Self {
         NetworkSink {
-            transfer,
+            putter,
             params,
             allow_degraded,
             promise,
@@ -125,21 +125,21 @@ impl ChunkSink for NetworkSink {
         }
         let memory = self.runtime.block_on(async {
             tokio::select! {
-                memory = self.transfer.budget.take_for_pack(self.cost(pack.len())) => memory,
+                memory = self.putter.budget.take_for_pack(self.cost(pack.len())) => memory,
                 () = self.cancelled.cancelled() => None,
             }
         });
         let memory = memory.ok_or(PutError::Interrupted)?;
         let (told, reference) = oneshot::channel();
         self.references.push(reference);
-        let (transfer, params, allow_degraded) =
-            (self.transfer.clone(), self.params.clone(), self.allow_degraded);
+        let (putter, params, allow_degraded) =
+            (self.putter.clone(), self.params.clone(), self.allow_degraded);
         let (asking, promise) = (self.asking.clone(), self.promise.clone());
         let needed = self.needed();
         let redundancy = self.params.redundancy;
         let (recorder, number, pieces) = (self.recorder.clone(), pack.number(), pack.take_pieces());
         let task = async move {
-            let encoded = transfer
+            let encoded = putter
                 .coders
                 .run(move |coder| encode_chunk(pack, &params, coder))
                 .await
@@ -152,9 +152,9 @@ impl ChunkSink for NetworkSink {
             // Of the manifest's chunks there are few, and they are often there.
             let ask_first = number.is_none() || asking.is_worthwhile();
             promise.rely_on(reference.id, redundancy, needed);
-            let placed = place(&transfer, encoded, &promise, allow_degraded, ask_first).await?;
+            let placed = place(&putter, encoded, &promise, allow_degraded, ask_first).await?;
             drop(memory);
-            transfer.standing.remember(reference.id, placed.acks_min);
+            putter.leases.recent.remember(reference.id, placed.acks_min);
             if let Some(table) = number {
                 asking.tell(placed.sent_bytes < placed.stored_bytes);
                 recorder.note(Note::Stored { table, reference, sealed_len, pieces }).await;
@@ -205,7 +205,7 @@ impl ChunkSink for NetworkSink {
         // When the put ends its holders are asked to keep it for this object too.
         self.promise.rely_on(chunk.reference.id, redundancy, self.needed());
         // It was asked about a moment ago; if that is forgotten, it was enough.
-        let lately = self.transfer.standing.lately(&chunk.reference.id);
+        let lately = self.putter.leases.recent.lately(&chunk.reference.id);
         let shards = lately.unwrap_or(redundancy.write_quorum()).min(redundancy.n());
         let shard_len = u64::from(chunk.sealed_len.div_ceil(redundancy.k().into()));
         self.placements.done.add(Placed {

@@ -8,8 +8,8 @@ use chordage_storage::catalog::{KnownChunk, KnownFile, Snapshot};
 use chordage_storage::{Fingerprint, Redundancy, Scatter};
 use tokio::time::Instant;
 
-use super::standing;
-use crate::transfer::Transfer;
+use super::Putter;
+use crate::leases::ask_recent;
 
 /// Chunks whose standing is asked for together: bounds the memory for files of any size.
 const CHUNKS_TOGETHER: usize = 4096;
@@ -24,12 +24,12 @@ struct Round {
 
 /// For each fingerprint whether its file is stored. What cannot be found out is not stored.
 pub(super) async fn unchanged(
-    transfer: &Arc<Transfer>,
+    putter: &Arc<Putter>,
     redundancy: Redundancy,
     fingerprints: Vec<Fingerprint>,
 ) -> Vec<bool> {
     let mut answers = vec![false; fingerprints.len()];
-    let Some(catalog) = transfer.catalog.clone() else { return answers };
+    let Some(catalog) = putter.catalog.clone() else { return answers };
     let mut scatter = Scatter::new();
     let mut rest = fingerprints;
     let mut at = 0;
@@ -48,10 +48,10 @@ pub(super) async fn unchanged(
             }
         };
         let references: Vec<_> = round.chunks.values().map(|chunk| chunk.reference).collect();
-        standing::ask(transfer, &references).await;
+        ask_recent(&putter.leases, &references).await;
         let stored = |number: &u64| {
             let chunk = round.chunks.get(number);
-            let shards = chunk.and_then(|chunk| transfer.standing.lately(&chunk.reference.id));
+            let shards = chunk.and_then(|chunk| putter.leases.recent.lately(&chunk.reference.id));
             shards.is_some_and(|shards| shards >= redundancy.write_quorum())
         };
         let now = Instant::now();
@@ -61,7 +61,7 @@ pub(super) async fn unchanged(
             let chunks = numbers.iter().filter_map(|number| round.chunks.get(number));
             answers[position] = numbers.iter().all(stored) && scatter.admits(file.size, chunks);
             if answers[position] {
-                transfer.planned.remember(now, redundancy, asked[position - at], file);
+                putter.planned.remember(now, redundancy, asked[position - at], file);
             }
         }
         rest = asked[done..].to_vec();

@@ -13,11 +13,10 @@ use chordage_storage::repair::{Holder, Job, Lane, Sight, Verdict};
 use chordage_storage::{ChunkId, ShardKey};
 use tokio::time::{Instant, sleep};
 
-use super::window::{Arcs, holder};
+use super::short::holder;
 use super::{Inner, now};
+use crate::holders::limits;
 
-/// How long a holder may take to read a shard and answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Shortest time between two questions, however many holders there are.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// Chunks looked at to find the holder that has waited longest.
@@ -68,7 +67,7 @@ async fn random_chunk(inner: &Inner) -> Option<(ChunkId, Vec<(u8, Holder)>)> {
     let mut random = [0; 32];
     getrandom::fill(&mut random).ok()?;
     let behind = ShardKey { chunk: ChunkId(random), index: u8::MAX };
-    let store = &inner.transfer.store;
+    let store = &inner.holders.store;
     let found = store.list(Some(behind), 1).await.ok()?.pop();
     let (ShardKey { chunk, .. }, _) = match found {
         Some(found) => found,
@@ -76,7 +75,7 @@ async fn random_chunk(inner: &Inner) -> Option<(ChunkId, Vec<(u8, Holder)>)> {
     };
     let record = inner.ledger(move |ledger| ledger.get(&chunk)).await??;
     let mut local = [0; 8];
-    local.copy_from_slice(&inner.transfer.local.as_bytes()[..8]);
+    local.copy_from_slice(&inner.placement.local.as_bytes()[..8]);
     let held = record.sights().iter().enumerate().filter_map(|(index, sight)| match sight {
         Sight::Held(of) if *of != Holder(local) => Some((u8::try_from(index).ok()?, *of)),
         _ => None,
@@ -85,11 +84,9 @@ async fn random_chunk(inner: &Inner) -> Option<(ChunkId, Vec<(u8, Holder)>)> {
 }
 
 async fn ask(inner: &Inner, Question { shard, of }: Question) -> Option<()> {
-    let transfer = &inner.transfer;
-    let nodes = transfer.driver.view().await?.status.size.nodes.round().max(1.0) as u64;
-    let descriptor = transfer.store.descriptors(vec![shard.chunk]).await.ok()?.pop()??;
-    let mut arcs = Arcs::new(inner.metric, nodes);
-    let window = arcs.window(transfer, shard.chunk, descriptor.redundancy()).await?;
+    let descriptor = inner.holders.store.descriptors(vec![shard.chunk]).await.ok()?.pop()??;
+    let mut arcs = inner.placement.arcs().await?;
+    let window = arcs.window(&inner.placement, shard.chunk, descriptor.redundancy()).await?;
     // Whoever has left the window is found by the next survey.
     let peer = window.iter().find(|peer| holder(peer) == of)?;
     let hash = descriptor.shard_hashes().get(usize::from(shard.index))?;
@@ -97,7 +94,7 @@ async fn ask(inner: &Inner, Question { shard, of }: Question) -> Option<()> {
     let mut random = [0; 4];
     getrandom::fill(&mut random).ok()?;
     let leaf = u32::from_le_bytes(random) % leaves(descriptor.shard_len());
-    let verdict = match transfer.client.prove(peer, shard, leaf, Instant::now() + ANSWER_TIMEOUT).await {
+    let verdict = match inner.holders.client.prove(peer, shard, leaf, Instant::now() + limits::PROOF).await {
         Ok(Some(proof)) if verify(hash, descriptor.shard_len(), leaf, &proof) => Verdict::Passed,
         Ok(Some(_)) => Verdict::Failed,
         Ok(None) => Verdict::Admitted,
@@ -135,7 +132,6 @@ async fn ask(inner: &Inner, Question { shard, of }: Question) -> Option<()> {
 
 /// Whether a holder that did not answer for a shard answers other questions, and still says that it has it.
 async fn claims(inner: &Inner, peer: &Peer, shard: ShardKey) -> bool {
-    let deadline = Instant::now() + ANSWER_TIMEOUT;
-    let held = inner.transfer.client.has(peer, &[shard.chunk], deadline).await;
-    held.is_ok_and(|sets| sets.first().is_some_and(|set| set.contains(shard.index)))
+    let held = inner.holders.held(peer, &[shard.chunk], limits::PROOF).await;
+    held.first().is_some_and(|set| set.contains(shard.index))
 }

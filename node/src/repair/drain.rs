@@ -8,23 +8,22 @@ use chordage_dht::Peer;
 use chordage_storage::repair::Answer;
 use chordage_storage::{ChunkId, Redundancy, ShardKey};
 use futures::stream::{self, StreamExt};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::rebuild::holding;
 use super::survey::Questions;
-use super::window::Arcs;
 use super::{Inner, Repairer};
 use crate::api::types::DrainStatus;
+use crate::holders::limits;
+use crate::placement::spread;
 use crate::store::Asked;
 use crate::store::{Parcel, ShardSet};
-use crate::transfer::spread;
+use chordage_storage::lease::ORPHAN;
 
 /// Shards that are looked at together.
 const BATCH: usize = 256;
 /// Chunks whose shards are handed over at a time.
 const PARALLEL: usize = 4;
-/// How long a new holder may take to acknowledge a shard.
-const PLACE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between passes as long as something has found no holder.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
 
@@ -90,20 +89,18 @@ fn note(inner: &Inner, change: impl FnOnce(&mut DrainStatus)) {
 
 /// One pass. `None` if it could not be finished.
 async fn walk(inner: &Inner) -> Option<Pass> {
-    let transfer = &inner.transfer;
-    let nodes = transfer.driver.view().await?.status.size.nodes.round().max(1.0) as u64;
-    let mut arcs = Arcs::new(inner.metric, nodes);
+    let mut arcs = inner.placement.arcs().await?;
     let mut pass = Pass::default();
     let mut after: Option<ShardKey> = None;
     loop {
-        let listed = transfer.store.list(after, BATCH).await.ok()?;
+        let listed = inner.holders.store.list(after, BATCH).await.ok()?;
         let Some((last, _)) = listed.last().copied() else { return Some(pass) };
         let mut held: BTreeMap<ChunkId, Vec<u8>> = BTreeMap::new();
         for (key, _) in &listed {
             held.entry(key.chunk).or_default().push(key.index);
         }
         let chunks: Vec<ChunkId> = held.keys().copied().collect();
-        let descriptors = transfer.store.descriptors(chunks.clone()).await.ok()?;
+        let descriptors = inner.holders.store.descriptors(chunks.clone()).await.ok()?;
         let mut windows: BTreeMap<ChunkId, (Redundancy, Vec<Peer>)> = BTreeMap::new();
         let mut questions = Questions::default();
         for (chunk, descriptor) in chunks.iter().zip(descriptors) {
@@ -112,8 +109,8 @@ async fn walk(inner: &Inner) -> Option<Pass> {
                 held.remove(chunk);
                 continue;
             };
-            let mut window = arcs.window(transfer, *chunk, descriptor.redundancy()).await?;
-            window.retain(|peer| !transfer.is_local(peer));
+            let mut window = arcs.window(&inner.placement, *chunk, descriptor.redundancy()).await?;
+            window.retain(|peer| !inner.placement.is_local(peer));
             window.iter().for_each(|peer| questions.add(peer, *chunk));
             windows.insert(*chunk, (descriptor.redundancy(), window));
         }
@@ -158,7 +155,7 @@ async fn hand_over(
     let mut free = free.into_iter();
     let mut pass = Pass { seen: indices.len() as u64, ..Pass::default() };
     // The new holder has to know for whom it keeps it, and for how long.
-    let asked = match inner.transfer.store.claims(chunk).await {
+    let asked = match inner.holders.store.claims(chunk).await {
         Ok(Some(claims)) => Asked::heard(claims),
         // Nobody wants it any more.
         Ok(None) => return pass,
@@ -170,15 +167,14 @@ async fn hand_over(
         }
         let skip: ShardSet = (0..128).filter(|other| *other != index).collect();
         // One that is damaged or gone is repair's business.
-        let Ok(Some(shard)) = inner.transfer.store.get(chunk, skip).await else { continue };
+        let Ok(Some(shard)) = inner.holders.store.get(chunk, skip).await else { continue };
         let bytes = shard.payload.len() as u64;
         let mut taken = false;
         for peer in free.by_ref() {
-            let deadline = Instant::now() + PLACE_TIMEOUT;
             let (descriptor, payload) = (shard.descriptor.clone(), shard.payload.clone());
             let parcel = Parcel { chunk, index, descriptor, payload, asked: asked.clone() };
-            let put = inner.transfer.client.put(&peer, parcel, deadline);
-            if matches!(put.await, Ok(Ok(_))) {
+            let given = inner.holders.give(&peer, ORPHAN, parcel, limits::SHARD_OF_REPAIR);
+            if matches!(given.await, Ok(Ok(_))) {
                 taken = true;
                 break;
             }

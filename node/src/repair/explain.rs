@@ -1,29 +1,26 @@
 //! What is known of an object's chunks, from whoever looks after them, and what will be done about it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::pin::pin;
 
-use chordage_dht::{NodeId, Peer};
+use chordage_dht::Peer;
 use chordage_storage::repair::{
     Answer, ChunkRecord, Holder, Lane, Moment, Need, RISK_FLOOR, ShardState, Sight, assess, yearly_loss,
 };
 use chordage_storage::{ChunkId, ChunkRef, Redundancy};
-use futures::stream::{self, StreamExt};
+use futures::stream::StreamExt;
 use tokio::time::Instant;
 
+use super::short::holder;
 use super::survey::Questions;
-use super::window::{Arcs, holder};
 use super::{Inner, Repairer, now};
 use crate::api::types::{ChunkExplained, Explanation, ShardExplained};
 use crate::get::GetError;
+use crate::holders::{ByPeer, limits};
 use crate::shards::RECORDS_MAX;
 
 /// Chunks that are surveyed together.
 const ROUND: usize = 512;
-/// Nodes asked for records at a time.
-const PARALLEL: usize = 16;
-/// How long a node may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the leader of a chunk said of it, with times as they are on our clock.
 struct Account {
@@ -40,8 +37,7 @@ impl Repairer {
         most: usize,
     ) -> Result<Explanation, GetError> {
         let inner = &self.inner;
-        let nodes = inner.transfer.driver.view().await.ok_or(GetError::Interrupted)?.status.size.nodes;
-        let mut arcs = Arcs::new(inner.metric, nodes.round().max(1.0) as u64);
+        let mut arcs = inner.placement.arcs().await.ok_or(GetError::Interrupted)?;
         let churn = inner.state().stats.churn;
         let repair_hours =
             (inner.patience.lost_after.as_secs_f64() + inner.config.survey_seconds as f64) / 3600.0;
@@ -70,7 +66,7 @@ impl Repairer {
             for chunk in round {
                 let redundancy = chunk.redundancy.unwrap_or(fallback);
                 let window =
-                    arcs.window(&inner.transfer, chunk.id, redundancy).await.ok_or(GetError::Interrupted)?;
+                    arcs.window(&inner.placement, chunk.id, redundancy).await.ok_or(GetError::Interrupted)?;
                 window.iter().for_each(|peer| questions.add(peer, chunk.id));
                 windows.insert(chunk.id, window);
             }
@@ -115,7 +111,7 @@ async fn accounts(
 ) -> BTreeMap<ChunkId, Account> {
     let mut accounts = BTreeMap::new();
     for place in 0..2 {
-        let mut by_peer: BTreeMap<NodeId, (Peer, Vec<ChunkId>)> = BTreeMap::new();
+        let mut by_peer = ByPeer::default();
         for (chunk, window) in windows.iter().filter(|(chunk, _)| !accounts.contains_key(*chunk)) {
             let holds = |peer: &&Peer| {
                 let of = answers.get(chunk).map(Vec::as_slice).unwrap_or_default();
@@ -124,15 +120,13 @@ async fn accounts(
                 })
             };
             if let Some(peer) = window.iter().filter(holds).nth(place) {
-                by_peer.entry(peer.id()).or_insert_with(|| (peer.clone(), Vec::new())).1.push(*chunk);
+                by_peer.add(peer, *chunk);
             }
         }
-        let mut asked = stream::iter(by_peer.into_values())
-            .map(|(peer, chunks)| async move {
-                let records = records(inner, &peer, &chunks).await;
-                (peer, chunks, records)
-            })
-            .buffer_unordered(PARALLEL);
+        let mut asked = pin!(by_peer.ask(|(peer, chunks)| async move {
+            let records = records(inner, &peer, &chunks).await;
+            (peer, chunks, records)
+        }));
         while let Some((leader, chunks, records)) = asked.next().await {
             for (chunk, record) in chunks.into_iter().zip(records) {
                 if let Some(record) = record {
@@ -148,15 +142,15 @@ async fn accounts(
 async fn records(inner: &Inner, peer: &Peer, chunks: &[ChunkId]) -> Vec<Option<ChunkRecord>> {
     let mut found = Vec::with_capacity(chunks.len());
     for part in chunks.chunks(RECORDS_MAX) {
-        let records = if inner.transfer.is_local(peer) {
+        let records = if inner.placement.is_local(peer) {
             let part = part.to_vec();
             let ask = move |ledger: &chordage_storage::repair::Ledger| {
                 part.iter().map(|chunk| ledger.get(chunk)).collect::<Result<Vec<_>, _>>()
             };
             inner.ledger(ask).await
         } else {
-            let deadline = Instant::now() + ANSWER_TIMEOUT;
-            let answer = inner.transfer.client.records(peer, part, deadline).await.ok();
+            let deadline = Instant::now() + limits::HELD_FOR_REPAIR;
+            let answer = inner.holders.client.records(peer, part, deadline).await.ok();
             answer.map(|(theirs, records)| {
                 let ours = now();
                 records

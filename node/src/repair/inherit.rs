@@ -2,35 +2,33 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use chordage_dht::Peer;
 use chordage_storage::lease::{Claim, MAX_WRITERS};
 use chordage_storage::{ChunkId, Writer};
 use tokio::time::Instant;
 
+use super::Inner;
+use crate::holders::limits;
 use crate::store::Asked;
-use crate::transfer::Transfer;
 
 /// Holders that are asked besides this one. More than one, because a crash may have taken a claim; not all, because each
 /// more adds little.
 const ASKED_MAX: usize = 8;
-/// How long one may take.
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The claims to hand on with a shard of `chunk`; `None` if nobody wants it any more, as far as this daemon and the others
 /// know: what no live claim covers is not made again. `holders` have shards of it.
 pub(super) async fn inherited(
-    transfer: &Transfer,
+    inner: &Inner,
     chunk: ChunkId,
     holders: impl Iterator<Item = &Peer>,
 ) -> Option<Asked> {
-    let own = transfer.store.claims(chunk).await.unwrap_or(Some(Vec::new()));
-    let deadline = Instant::now() + TIMEOUT;
+    let own = inner.holders.store.claims(chunk).await.unwrap_or(Some(Vec::new()));
+    let deadline = Instant::now() + limits::HELD_FOR_REPAIR;
     let asked = holders
-        .filter(|peer| !transfer.is_local(peer))
+        .filter(|peer| !inner.placement.is_local(peer))
         .take(ASKED_MAX)
-        .map(|peer| transfer.client.claims(peer, chunk, deadline));
+        .map(|peer| inner.holders.client.claims(peer, chunk, deadline));
     let heard: Vec<Vec<Claim>> = futures::future::join_all(asked).await.into_iter().flatten().collect();
     wanted(own, heard).map(Asked::heard)
 }

@@ -20,17 +20,16 @@ mod looks;
 mod news;
 mod rebuild;
 mod rounds;
+mod short;
 mod stats;
 mod survey;
 mod unmended;
-mod window;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chordage_dht::AnyMetric;
 use chordage_storage::ChunkId;
 use chordage_storage::repair::{
     Brake, Holder, Job, Lane, Ledger, LedgerError, Moment, Patience, Queue, Standings, TokenBucket,
@@ -40,12 +39,14 @@ use tokio_util::sync::CancellationToken;
 
 use self::looks::Looks;
 use self::stats::Stats;
-pub(crate) use self::window::Arcs;
 use crate::api::types::RepairStatus;
 use crate::clock::wall_clock as now;
+use crate::coding::{Budget, Coders};
 use crate::config::RepairConfig;
+use crate::get::Reader;
+use crate::holders::Holders;
+use crate::placement::Placement;
 use crate::tasks::Tasks;
-use crate::transfer::Transfer;
 
 /// Repairs that wait at most; the least pressing are found again by a later round.
 const QUEUE_MAX: usize = 4096;
@@ -65,8 +66,10 @@ pub(crate) struct Repairer {
 }
 
 struct Inner {
-    transfer: Arc<Transfer>,
-    metric: AnyMetric,
+    placement: Placement,
+    holders: Arc<Holders>,
+    coders: Coders,
+    budget: Budget,
     config: RepairConfig,
     patience: Patience,
     ledger: Arc<Ledger>,
@@ -95,15 +98,15 @@ struct State {
 }
 
 impl Repairer {
-    /// Starts looking after what the daemon holds.
+    /// Starts looking after what the daemon holds, with what readers use too.
     pub(crate) fn start(
-        transfer: Arc<Transfer>,
-        metric: AnyMetric,
+        reader: &Reader,
         config: RepairConfig,
         ledger: Arc<Ledger>,
         tasks: Tasks,
         draining: CancellationToken,
     ) -> Repairer {
+        let Reader { placement, holders, coders, budget, .. } = reader;
         let now = now();
         let seconds = Duration::from_secs;
         let brake = Brake::new(
@@ -112,11 +115,13 @@ impl Repairer {
             seconds(config.brake_freeze_seconds),
         );
         // Before the driver runs: nothing that it says is missed.
-        let mut news = Some(transfer.driver.news());
+        let mut news = Some(placement.driver.news());
         let repairer = Repairer {
             inner: Arc::new(Inner {
-                transfer,
-                metric,
+                placement: placement.clone(),
+                holders: holders.clone(),
+                coders: coders.clone(),
+                budget: budget.clone(),
                 config,
                 patience: config.patience(),
                 ledger,
@@ -139,7 +144,7 @@ impl Repairer {
         if config.enabled {
             let Repairer { inner } = &repairer;
             inner.background("repair news", move |inner| {
-                let news = news.take().unwrap_or_else(|| inner.transfer.driver.news());
+                let news = news.take().unwrap_or_else(|| inner.placement.driver.news());
                 news::listen(inner, news)
             });
             inner.background("repair of damage", unmended::run);

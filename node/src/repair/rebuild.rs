@@ -1,7 +1,6 @@
 //! One repair: look again, fetch k shards, make all that is missing from one decoding, give each to a node of its own.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
 
 use bytes::Bytes;
 use chordage_dht::Peer;
@@ -13,18 +12,15 @@ use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
 use super::inherit::inherited;
+use super::short::holder;
 use super::survey::Questions;
-use super::window::holder;
 use super::{Inner, now};
 use crate::coding::FETCH_MAX;
-use crate::shards::Fetched;
+use crate::holders::limits;
+use crate::placement::{Freshness, spread};
+use crate::shards::{Fetched, ReceivedShard};
 use crate::store::{Parcel, ShardSet};
-use crate::transfer::{Freshness, spread};
 
-/// How long a holder may take to give a shard.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a new holder may take to acknowledge one.
-const PLACE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Shards that are made at once take at most so much memory; the rest is made by the next job.
 const MADE_BYTES_MAX: usize = 32 << 20;
 
@@ -70,7 +66,7 @@ pub(super) async fn rebuild(inner: &Inner, job: &Job) -> Result<Rebuilt, (Unrepa
     };
     let redundancy = record.as_ref().map_or(Redundancy::ASSUMED, ChunkRecord::redundancy);
     let candidates = inner
-        .transfer
+        .placement
         .candidates(chunk, redundancy, Freshness::Known)
         .await
         .map_err(|_| unmoved(Unrepaired::NobodyToAsk))?;
@@ -97,7 +93,7 @@ pub(super) async fn rebuild(inner: &Inner, job: &Job) -> Result<Rebuilt, (Unrepa
         .cloned()
         .collect();
     // What is kept here need not be sent.
-    free.sort_by_key(|peer| !inner.transfer.is_local(peer));
+    free.sort_by_key(|peer| !inner.placement.is_local(peer));
     let mut free: VecDeque<Peer> = spread(redundancy).beside(&holding(&answers), free).into();
     if wanted.is_empty() {
         save(inner, chunk, record).await;
@@ -110,7 +106,7 @@ pub(super) async fn rebuild(inner: &Inner, job: &Job) -> Result<Rebuilt, (Unrepa
 
     let sources: VecDeque<Peer> = holding(&answers).into();
     // New holders have to know for whom they keep it, and for how long.
-    let Some(asked) = inherited(&inner.transfer, chunk, sources.iter()).await else {
+    let Some(asked) = inherited(inner, chunk, sources.iter()).await else {
         save(inner, chunk, record).await;
         return Err(unmoved(Unrepaired::NotNeeded));
     };
@@ -126,7 +122,7 @@ pub(super) async fn rebuild(inner: &Inner, job: &Job) -> Result<Rebuilt, (Unrepa
         let shards: Vec<(u8, Bytes)> = shards.into_iter().map(|shard| (shard.index, shard.payload)).collect();
         let work =
             move |coder: &mut chordage_storage::Coder| rebuild_shards(&descriptor, &shards, &wanted, coder);
-        inner.transfer.coders.run(work).await.ok_or((Unrepaired::Interrupted, fetched))?
+        inner.coders.run(work).await.ok_or((Unrepaired::Interrupted, fetched))?
     };
     let made = made.map_err(|error| match error {
         RebuildError::Inconsistent { .. } => (Unrepaired::Inconsistent, fetched),
@@ -138,7 +134,7 @@ pub(super) async fn rebuild(inner: &Inner, job: &Job) -> Result<Rebuilt, (Unrepa
         Parcel { chunk, index, descriptor, payload, asked }
     });
     let placed = place(inner, parcels, &mut free).await;
-    let sent_out = placed.iter().filter(|(_, peer)| !inner.transfer.is_local(peer)).count();
+    let sent_out = placed.iter().filter(|(_, peer)| !inner.placement.is_local(peer)).count();
     for (index, peer) in &placed {
         for (_, answer) in answers.iter_mut().filter(|(other, _)| other.id() == peer.id()) {
             answer.held = Some(answer.held.unwrap_or(0) | 1u128.checked_shl((*index).into()).unwrap_or(0));
@@ -200,9 +196,11 @@ async fn gather(
     k: Option<u8>,
     mut sources: VecDeque<Peer>,
 ) -> Result<Gathered, (Unrepaired, u64)> {
-    let transfer = &inner.transfer;
-    let memory = transfer.budget.take(FETCH_MAX).await.ok_or((Unrepaired::Interrupted, 0))?;
-    sources.make_contiguous().sort_by_key(|peer| !transfer.is_local(peer));
+    let memory = inner.budget.take(FETCH_MAX).await.ok_or((Unrepaired::Interrupted, 0))?;
+    // Its own shards first, and those of liars last.
+    let scores = &inner.holders.scores;
+    let last = |peer: &Peer| (!inner.placement.is_local(peer), scores.is_liar(peer.id(), Instant::now()));
+    sources.make_contiguous().sort_by_key(last);
     let mut k = usize::from(k.unwrap_or(1));
     let mut descriptor: Option<Descriptor> = None;
     let mut shards: BTreeMap<u8, Shard> = BTreeMap::new();
@@ -217,26 +215,30 @@ async fn gather(
         let Some((peer, got)) = fetching.next().await else {
             return Err((Unrepaired::TooFewShards, fetched));
         };
-        let Some((index, encoded, payload)) = got else { continue };
-        let local = transfer.is_local(&peer);
+        let Some(ReceivedShard { index, descriptor: encoded, payload }) = got else { continue };
+        let local = inner.placement.is_local(&peer);
         if !local {
             fetched += payload.len() as u64;
         }
+        let lied = |what: &str| {
+            tracing::warn!(peer = %peer.id(), %chunk, index, "{what}");
+            inner.holders.scores.lied(peer.id(), Instant::now());
+        };
         if descriptor.is_none() {
             descriptor = Descriptor::decode(&encoded).ok().filter(|descriptor| descriptor.id() == chunk);
         }
-        // Without one that belongs to the chunk the holder lied, and the next is asked.
-        let Some(known) = descriptor.clone() else { continue };
+        let Some(known) = descriptor.clone() else {
+            lied("a holder sent a false descriptor");
+            continue;
+        };
         k = known.redundancy().k().into();
         let checked = {
             let (known, payload) = (known.clone(), payload.clone());
-            transfer.coders.run(move |_| known.verify_shard(index, &payload).is_ok()).await
+            inner.coders.run(move |_| known.verify_shard(index, &payload).is_ok()).await
         };
         match checked {
             Some(true) => drop(shards.entry(index).or_insert(Shard { index, payload, local })),
-            Some(false) => {
-                tracing::warn!(peer = %peer.id(), %chunk, index, "a holder sent a shard that does not match its hash");
-            }
+            Some(false) => lied("a holder sent a shard that does not match its hash"),
             None => return Err((Unrepaired::Interrupted, fetched)),
         }
         if shards.len() >= k {
@@ -246,22 +248,12 @@ async fn gather(
     }
 }
 
-/// One shard of a holder: index, descriptor, payload, none of it verified.
-async fn fetch(
-    inner: &Inner,
-    chunk: ChunkId,
-    peer: Peer,
-    skip: ShardSet,
-) -> (Peer, Option<(u8, Bytes, Bytes)>) {
-    let transfer = &inner.transfer;
-    let shard = if transfer.is_local(&peer) {
-        let held = transfer.store.get(chunk, skip).await.ok().flatten();
-        held.map(|shard| (shard.index, shard.descriptor, shard.payload))
-    } else {
-        match transfer.client.fetch(&peer, chunk, skip, Instant::now() + FETCH_TIMEOUT).await {
-            Ok(Fetched::Shard(shard)) => Some((shard.index, shard.descriptor, shard.payload)),
-            Ok(Fetched::NotHeld | Fetched::Damaged) | Err(_) => None,
-        }
+/// One shard of a holder; none of it is verified.
+async fn fetch(inner: &Inner, chunk: ChunkId, peer: Peer, skip: ShardSet) -> (Peer, Option<ReceivedShard>) {
+    let fetched = inner.holders.fetch(&peer, chunk, skip, limits::SHARD_TO_REPAIR).await;
+    let shard = match fetched {
+        Ok(Fetched::Shard(shard)) => Some(shard),
+        Ok(Fetched::NotHeld | Fetched::Damaged) | Err(_) => None,
     };
     (peer, shard)
 }
@@ -290,15 +282,9 @@ async fn place(
 }
 
 async fn give(inner: &Inner, parcel: Parcel, peer: Peer) -> (Parcel, Peer, bool) {
-    let transfer = &inner.transfer;
-    let given = parcel.clone();
-    let taken = if transfer.is_local(&peer) {
-        // Even of this daemon's own claims it is hearsay that they still stand.
-        transfer.store.put(ORPHAN, given).await.is_ok()
-    } else {
-        let deadline = Instant::now() + PLACE_TIMEOUT;
-        matches!(transfer.client.put(&peer, given, deadline).await, Ok(Ok(_)))
-    };
+    // Even of this daemon's own claims it is hearsay that they still stand.
+    let given = inner.holders.give(&peer, ORPHAN, parcel.clone(), limits::SHARD_OF_REPAIR).await;
+    let taken = matches!(given, Ok(Ok(_)));
     if !taken {
         let Parcel { chunk, index, .. } = parcel;
         tracing::debug!(peer = %peer.id(), holder = ?holder(&peer), %chunk, index, "a node took no shard");

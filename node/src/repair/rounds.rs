@@ -9,11 +9,11 @@ use chordage_storage::repair::{Answer, ChunkRecord, Holder, Job, Moment, Need, a
 use chordage_storage::{ChunkId, ShardKey};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::short::holder;
 use super::stats::Tally;
 use super::survey::Questions;
-use super::window::{Arcs, holder};
 use super::{Inner, now};
-use crate::transfer::Transfer;
+use crate::placement::Arcs;
 
 /// Shards that are looked at together. This bounds the memory of a round.
 const BATCH: usize = 512;
@@ -27,16 +27,16 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(60);
 pub(super) async fn run(inner: Arc<Inner>) {
     let period = Duration::from_secs(inner.config.survey_seconds);
     // At a time of its own, so that daemons started together do not survey together.
-    let share = u32::from(inner.transfer.local.as_bytes()[0]) + 1;
+    let share = u32::from(inner.placement.local.as_bytes()[0]) + 1;
     sleep(period.min(FIRST_MAX) / 2 + period.min(FIRST_MAX) * share / 512).await;
     let mut round = 0;
     loop {
-        if !inner.transfer.driver.joined_within(JOIN_PATIENCE).await {
+        if !inner.placement.driver.joined_within(JOIN_PATIENCE).await {
             continue;
         }
         let next = Instant::now() + period;
         count_churn(&inner);
-        let shards = inner.transfer.store.shards().usage().shards;
+        let shards = inner.holders.store.shards().usage().shards;
         let pause = period * u32::try_from(BATCH).unwrap_or(u32::MAX)
             / u32::try_from(shards).unwrap_or(u32::MAX).max(1);
         if let Some(tally) = walk(&inner, round, pause.min(period)).await {
@@ -71,12 +71,11 @@ fn count_churn(inner: &Inner) {
 
 /// One round. `None` if it could not be finished.
 async fn walk(inner: &Inner, round: u64, pause: Duration) -> Option<Tally> {
-    let nodes = inner.transfer.driver.view().await?.status.size.nodes.round().max(1.0) as u64;
-    let mut arcs = Arcs::new(inner.metric, nodes);
+    let mut arcs = inner.placement.arcs().await?;
     let mut tally = Tally::default();
     let mut after: Option<ShardKey> = None;
     loop {
-        let shards = inner.transfer.store.list(after, BATCH).await.ok()?;
+        let shards = inner.holders.store.list(after, BATCH).await.ok()?;
         let Some((last, _)) = shards.last().copied() else { return Some(tally) };
         let full = shards.len() == BATCH;
         let mut chunks: Vec<ChunkId> = shards.into_iter().map(|(key, _)| key.chunk).collect();
@@ -119,7 +118,7 @@ async fn batch(
     changes.extend(records.keys().filter(|id| chunks.binary_search(id).is_err()).map(|id| (*id, None)));
     changes.keys().for_each(|id| inner.state().looks.forget(id));
     for (chunk, descriptor) in
-        unknown.iter().zip(inner.transfer.store.descriptors(unknown.clone()).await.ok()?)
+        unknown.iter().zip(inner.holders.store.descriptors(unknown.clone()).await.ok()?)
     {
         // Deleted or damaged since it was listed: no matter.
         let Some(descriptor) = descriptor else { continue };
@@ -134,8 +133,8 @@ async fn batch(
     for chunk in chunks {
         let Some(record) = records.remove(&chunk) else { continue };
         tally.chunks += 1;
-        let window = arcs.window(&inner.transfer, chunk, record.redundancy()).await?;
-        let rank = rank(&inner.transfer, &record, &window, &gone);
+        let window = arcs.window(&inner.placement, chunk, record.redundancy()).await?;
+        let rank = rank(inner, &record, &window, &gone);
         let doubts = inner.state().looks.doubts(&chunk);
         if rank == 0 || doubts || round % SELDOM == rank % SELDOM {
             due.insert(chunk, Watched { record, window });
@@ -155,9 +154,9 @@ async fn batch(
 
 /// How many live holders come before us in the chunk's order: the leader's rank is 0. Before anybody was asked,
 /// everybody in the window may be a holder.
-fn rank(transfer: &Transfer, record: &ChunkRecord, window: &[Peer], gone: &BTreeMap<Holder, Moment>) -> u64 {
+fn rank(inner: &Inner, record: &ChunkRecord, window: &[Peer], gone: &BTreeMap<Holder, Moment>) -> u64 {
     let holders: Vec<Holder> = record.holders().collect();
-    let before = window.iter().take_while(|peer| !transfer.is_local(peer));
+    let before = window.iter().take_while(|peer| !inner.placement.is_local(peer));
     before
         .map(holder)
         .filter(|peer| (holders.is_empty() || holders.contains(peer)) && !gone.contains_key(peer))
@@ -169,7 +168,7 @@ async fn survey(inner: &Inner, due: &mut BTreeMap<ChunkId, Watched>, gone: &BTre
     let mut first = Questions::default();
     for (chunk, Watched { record, window }) in due.iter() {
         let holders: Vec<Holder> = record.holders().collect();
-        let known = |peer: &&Peer| holders.contains(&holder(peer)) || inner.transfer.is_local(peer);
+        let known = |peer: &&Peer| holders.contains(&holder(peer)) || inner.placement.is_local(peer);
         window.iter().filter(known).for_each(|peer| first.add(peer, *chunk));
     }
     let mut answers = first.ask(inner).await;
@@ -221,7 +220,7 @@ fn consider(inner: &Inner, chunk: ChunkId, watched: &Watched, tally: &mut Tally)
         return;
     }
     let redundancy = record.redundancy();
-    let rank = rank(&inner.transfer, record, window, &BTreeMap::new());
+    let rank = rank(inner, record, window, &BTreeMap::new());
     let turn = Duration::from_secs(inner.config.turn_seconds);
     let shards = u64::from(redundancy.k() - 1) + wanted.len() as u64;
     inner.offer(Job {

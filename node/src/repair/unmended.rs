@@ -25,7 +25,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
         let mut after = None;
         while missing.len() < CHUNKS_MAX {
             // A disk that cannot say it now is asked again later.
-            let listed = inner.transfer.store.list_unmended(after, PAGE).await.unwrap_or_default();
+            let listed = inner.holders.store.list_unmended(after, PAGE).await.unwrap_or_default();
             let Some(last) = listed.last() else { break };
             after = Some(*last);
             for ShardKey { chunk, index } in listed {
@@ -33,7 +33,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
             }
         }
         for (chunk, damaged) in missing {
-            let claims = inner.transfer.store.claims(chunk).await;
+            let claims = inner.holders.store.claims(chunk).await;
             if claims.is_ok_and(|claims| claims.is_none_or(|claims| claims.is_empty())) {
                 // Nobody wants it kept here any more. Where only the book of claims was lost too, the other holders look
                 // after the chunk.
@@ -43,7 +43,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
             inner.offer(Job { chunk, lane: Lane::Normal, margin: 0, not_before: now(), bytes: 0, damaged });
         }
         // Whichever comes first.
-        let _ = tokio::time::timeout(period, inner.transfer.store.found_damage()).await;
+        let _ = tokio::time::timeout(period, inner.holders.store.found_damage()).await;
     }
 }
 
@@ -52,5 +52,5 @@ pub(super) async fn made_good(inner: &Inner, chunk: ChunkId, damaged: u128) {
     let indices = (0..128u8).filter(|index| damaged >> index & 1 == 1);
     let shards = indices.map(|index| ShardKey { chunk, index }).collect();
     // What is not noted now is asked for once more.
-    let _ = inner.transfer.store.made_good(shards).await;
+    let _ = inner.holders.store.made_good(shards).await;
 }

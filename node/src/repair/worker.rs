@@ -69,7 +69,7 @@ async fn work(inner: &Inner, job: Job) {
         match &outcome {
             Err((Unrepaired::NotNeeded, _)) => made_good(inner, job.chunk, job.damaged).await,
             // Looking again tells whether all of it was.
-            Ok(_) => inner.transfer.store.look_at_damage(),
+            Ok(_) => inner.holders.store.look_at_damage(),
             Err(_) => {}
         }
     }

@@ -24,6 +24,7 @@ use crate::api::range::ByteRange;
 use crate::api::types::Problem;
 use crate::api::uri::{hex, unhex};
 use crate::archive;
+use crate::get;
 
 /// Where in a tree.
 #[derive(Deserialize)]
@@ -187,7 +188,7 @@ pub(super) async fn archive(
     let link = parse(&link)?;
     let path = path_bytes(query.path, query.path_hex)?;
     let object = open(&shared, &link).await?;
-    let data = archive::emit(&object, path.as_deref(), query.skip_files)
+    let data = get::emit(&object, path.as_deref(), query.skip_files)
         .map_err(|error| Problem::from(&error))?
         .map(|item| item.map_err(|error| Problem::from(&error)));
     let mut response = stream_answer(shared, operation, slot, data).await?;

@@ -13,7 +13,7 @@ use super::state::Shared;
 use crate::api::types::{
     DrainStatus, MemberStatus, PeerStatus, Problem, ScrubStatus, Status, SuperPeerStatus, TraceReport,
 };
-use crate::transfer::ring_key;
+use crate::placement::ring_key;
 
 /// What the daemon says of itself
 #[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Status, description = "What the daemon says of itself"), (status = 503, body = Problem, description = "The daemon is shutting down")))]

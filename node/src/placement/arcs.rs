@@ -3,10 +3,9 @@
 use std::cmp::Reverse;
 
 use chordage_dht::{AnyMetric, Key, Metric, Peer};
-use chordage_storage::repair::Holder;
 use chordage_storage::{ChunkId, Redundancy};
 
-use crate::transfer::{Freshness, Transfer, WINDOW_MAX, ring_key, spread, window};
+use super::{Freshness, Placement, WINDOW_MAX, ring_key, spread, window};
 
 /// Nodes that an arc has on average: chunks of one arc share the lookups that find their windows.
 const NODES_PER_ARC: u64 = 8;
@@ -21,14 +20,14 @@ pub(crate) struct Arcs {
 
 impl Arcs {
     /// Arcs for a network of so many nodes.
-    pub(crate) fn new(metric: AnyMetric, nodes: u64) -> Self {
+    pub(super) fn new(metric: AnyMetric, nodes: u64) -> Self {
         Arcs { metric, bits: (nodes / NODES_PER_ARC).max(1).ilog2(), last: None }
     }
 
     /// The nodes that may hold shards of `chunk`, in the order in which to ask them; `None` if nobody is found.
     pub(crate) async fn window(
         &mut self,
-        transfer: &Transfer,
+        placement: &Placement,
         chunk: ChunkId,
         redundancy: Redundancy,
     ) -> Option<Vec<Peer>> {
@@ -37,8 +36,8 @@ impl Arcs {
         if self.last.as_ref().is_none_or(|(last, _)| *last != arc) {
             // Whoever is near a key of the arc is near one of its ends, since an arc is narrow.
             let (first, last) = ends(arc, self.bits);
-            let mut pool = transfer.near(first, WINDOW_MAX, Freshness::Known).await.ok()?;
-            pool.extend(transfer.near(last, WINDOW_MAX, Freshness::Known).await.ok()?);
+            let mut pool = placement.near(first, WINDOW_MAX, Freshness::Known).await.ok()?;
+            pool.extend(placement.near(last, WINDOW_MAX, Freshness::Known).await.ok()?);
             // Of two records of one node the newer one.
             pool.sort_by_key(|peer| (peer.id(), Reverse(peer.seq())));
             pool.dedup_by_key(|peer| peer.id());
@@ -58,13 +57,6 @@ fn nearest(metric: AnyMetric, key: &Key, pool: &[Peer], count: usize) -> Vec<Pee
         pool.truncate(count);
     }
     pool
-}
-
-/// The short name under which records keep a node.
-pub(super) fn holder(peer: &Peer) -> Holder {
-    let mut short = [0; 8];
-    short.copy_from_slice(&peer.id().as_bytes()[..8]);
-    Holder(short)
 }
 
 fn first_bits(key: &Key, bits: u32) -> u64 {

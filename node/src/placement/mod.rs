@@ -1,52 +1,30 @@
-//! What puts and gets share: the overlay, the shard client, the local store, coders and the memory budget.
+//! Where shards belong: the nodes nearest a chunk's address, spread over zones and subnets.
 
-use std::sync::Arc;
+mod arcs;
+
 use std::time::Duration;
 
-use chordage_dht::{Confirm, Key, Lookup, LookupOptions, NodeId, Peer, Spread};
-use chordage_storage::catalog::Catalog;
+use chordage_dht::{AnyMetric, Confirm, Key, Lookup, LookupOptions, NodeId, Peer, Spread};
 use chordage_storage::{ChunkId, Redundancy};
 
+pub(crate) use self::arcs::Arcs;
 use crate::address::net_group;
-use crate::coding::{Budget, Coders};
 use crate::driver::{DriverHandle, FindError};
-use crate::get::{Holders, Totals};
-use crate::leases::Keeping;
-use crate::put::{Planned, Standing, Usual, Waits};
-use crate::shards::{ShardClient, TrafficCounters};
-use crate::store::Store;
 
 /// Nodes that are candidates for the shards of one chunk: this many times n, as far as the overlay allows.
 const WINDOW_FACTOR: usize = 3;
 /// Candidates at most: what one lookup returns.
-pub(crate) const WINDOW_MAX: usize = 64;
+const WINDOW_MAX: usize = 64;
 /// How long finding candidates may take.
 const LOOKUP_DEADLINE: Duration = Duration::from_secs(6);
 
-/// See the module's description.
-pub(crate) struct Transfer {
+/// Finds places in the network. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Placement {
     pub(crate) driver: DriverHandle,
-    pub(crate) client: ShardClient,
-    pub(crate) store: Store,
-    pub(crate) coders: Coders,
-    pub(crate) budget: Budget,
-    /// What reading has taught about holders.
-    pub(crate) holders: Holders,
-    pub(crate) read_totals: Totals,
-    pub(crate) traffic: Arc<TrafficCounters>,
+    /// This daemon.
     pub(crate) local: NodeId,
-    /// What was put from here before; `None` if it cannot be opened, and then nothing is known.
-    pub(crate) catalog: Option<Arc<Catalog>>,
-    /// What is kept from here.
-    pub(crate) keeping: Keeping,
-    /// What holders said lately about chunks from before.
-    pub(crate) standing: Standing,
-    /// Files that a put will say are unchanged.
-    pub(crate) planned: Planned,
-    /// For whom puts wait.
-    pub(crate) waits: Waits,
-    /// The redundancy that puts got by default.
-    pub(crate) usual: Arc<Usual>,
+    pub(crate) metric: AnyMetric,
 }
 
 /// How sure the candidates have to be.
@@ -58,7 +36,7 @@ pub(crate) enum Freshness {
     Asked,
 }
 
-impl Transfer {
+impl Placement {
     /// The nodes that may hold shards of `chunk`, in the order in which to ask them.
     pub(crate) async fn candidates(
         &self,
@@ -72,12 +50,7 @@ impl Transfer {
     }
 
     /// The `want` nodes nearest to `key`, nearest first.
-    pub(crate) async fn near(
-        &self,
-        key: Key,
-        want: usize,
-        freshness: Freshness,
-    ) -> Result<Vec<Peer>, FindError> {
+    async fn near(&self, key: Key, want: usize, freshness: Freshness) -> Result<Vec<Peer>, FindError> {
         let options = LookupOptions {
             want,
             confirm: match freshness {
@@ -98,13 +71,19 @@ impl Transfer {
         }
     }
 
+    /// Finds candidates of many chunks, in the order of their addresses; `None` once the daemon has stopped.
+    pub(crate) async fn arcs(&self) -> Option<Arcs> {
+        Some(Arcs::new(self.metric, self.driver.nodes().await?))
+    }
+
+    /// Whether a peer is this daemon.
     pub(crate) fn is_local(&self, peer: &Peer) -> bool {
         peer.id() == self.local
     }
 }
 
 /// How many of the nodes nearest a chunk may hold its shards.
-pub(crate) fn window(n: u8) -> usize {
+fn window(n: u8) -> usize {
     (usize::from(n) * WINDOW_FACTOR).min(WINDOW_MAX)
 }
 

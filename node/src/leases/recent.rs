@@ -8,9 +8,9 @@ use chordage_storage::{ChunkId, ChunkRef, Redundancy};
 use futures::stream::{self, StreamExt};
 use tokio::time::Instant;
 
-use crate::leases::{Question, Window, ask_holders};
+use super::{Leases, Question, Window, ask_holders};
+use crate::placement::Freshness;
 use crate::store::CHUNKS_MAX;
-use crate::transfer::{Freshness, Transfer};
 
 /// How long an answer is believed. Long enough for one put not to ask twice, short enough for a holder that has died
 /// to be missed by the next.
@@ -22,7 +22,7 @@ const PARALLEL: usize = 32;
 
 /// How many holders have a shard of their own of each chunk, as they said lately.
 #[derive(Default)]
-pub(crate) struct Standing {
+pub(crate) struct RecentAnswers {
     answers: Mutex<Answers>,
 }
 
@@ -33,7 +33,7 @@ struct Answers {
     oldest_first: VecDeque<(Instant, ChunkId)>,
 }
 
-impl Standing {
+impl RecentAnswers {
     /// So many holders have just said, or acknowledged, that they have a shard each.
     pub(crate) fn remember(&self, chunk: ChunkId, shards: u8) {
         self.remember_at(Instant::now(), chunk, shards);
@@ -73,31 +73,32 @@ impl Standing {
 }
 
 /// Asks the holders of all `chunks` that were not asked about lately: one question per holder (and per 1,024 chunks),
-/// not one per chunk. Afterwards [`Standing::lately`] knows.
-pub(crate) async fn ask(transfer: &Transfer, chunks: &[ChunkRef]) {
+/// not one per chunk. Afterwards [`RecentAnswers::lately`] knows.
+pub(crate) async fn ask(leases: &Leases, chunks: &[ChunkRef]) {
     let mut unknown: Vec<ChunkRef> =
-        chunks.iter().copied().filter(|chunk| transfer.standing.lately(&chunk.id).is_none()).collect();
+        chunks.iter().copied().filter(|chunk| leases.recent.lately(&chunk.id).is_none()).collect();
     unknown.sort_unstable_by_key(|chunk| chunk.id);
     unknown.dedup_by_key(|chunk| chunk.id);
     for round in unknown.chunks(CHUNKS_MAX) {
-        ask_round(transfer, round).await;
+        ask_round(leases, round).await;
     }
 }
 
-async fn ask_round(transfer: &Transfer, chunks: &[ChunkRef]) {
+async fn ask_round(leases: &Leases, chunks: &[ChunkRef]) {
     let looked_up = stream::iter(chunks.to_vec())
         .map(|chunk| async move {
             let redundancy = chunk.redundancy.unwrap_or(Redundancy::ASSUMED);
             let n = redundancy.n();
             // Where nobody can be found, nobody holds anything.
-            let found = transfer.candidates(chunk.id, redundancy, Freshness::Known).await.unwrap_or_default();
+            let found =
+                leases.placement.candidates(chunk.id, redundancy, Freshness::Known).await.unwrap_or_default();
             (chunk.id, n, found)
         })
         .buffered(PARALLEL)
         .collect::<Vec<Window>>()
         .await;
-    for (chunk, shards) in ask_holders(transfer, looked_up, Question::Has).await {
-        transfer.standing.remember(chunk, shards);
+    for (chunk, shards) in ask_holders(&leases.holders, looked_up, Question::Has).await {
+        leases.recent.remember(chunk, shards);
     }
 }
 
@@ -113,25 +114,25 @@ mod tests {
 
     #[test]
     fn answers_are_believed_for_a_moment_only() {
-        let standing = Standing::default();
+        let recent = RecentAnswers::default();
         let start = Instant::now();
-        let lately = |after, number| standing.lately_at(start + after, &chunk(number));
-        standing.remember_at(start, chunk(1), 5);
+        let lately = |after, number| recent.lately_at(start + after, &chunk(number));
+        recent.remember_at(start, chunk(1), 5);
         assert_eq!((lately(Duration::ZERO, 1), lately(Duration::ZERO, 2)), (Some(5), None));
-        standing.remember_at(start + BELIEVED / 2, chunk(1), 6);
-        standing.remember_at(start + BELIEVED, chunk(2), 1);
+        recent.remember_at(start + BELIEVED / 2, chunk(1), 6);
+        recent.remember_at(start + BELIEVED, chunk(2), 1);
         assert_eq!(lately(BELIEVED, 1), Some(6));
         assert_eq!(lately(BELIEVED * 2, 1), None);
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let standing = Standing::default();
+        let recent = RecentAnswers::default();
         let now = Instant::now();
         for number in 0..REMEMBERED_MAX as u32 + 10 {
-            standing.remember_at(now, chunk(number), 1);
+            recent.remember_at(now, chunk(number), 1);
         }
-        let answers = standing.answers.lock().unwrap();
+        let answers = recent.answers.lock().unwrap();
         assert!(answers.shards.len() <= REMEMBERED_MAX && answers.oldest_first.len() <= REMEMBERED_MAX);
         assert!(answers.shards.contains_key(&chunk(REMEMBERED_MAX as u32)));
     }

@@ -27,7 +27,7 @@ const LIAR: Duration = Duration::from_secs(600);
 
 /// See the module's description.
 #[derive(Default)]
-pub(crate) struct Holders {
+pub(crate) struct Scores {
     book: Mutex<Book>,
 }
 
@@ -70,12 +70,12 @@ impl Estimate {
     }
 }
 
-impl Holders {
+impl Scores {
     /// `candidates`, which stand in the order of placement, in the order in which to ask them. Of the first `n`, who
     /// most likely hold a shard each, the fastest come first; within a factor of two the order of placement stays,
     /// because it begins with those that hold data rather than parity. Who is distrusted comes behind the others of
     /// the `n`, and all further candidates after that.
-    pub(super) fn order(&self, mut candidates: Vec<Peer>, n: u8, now: Instant) -> Vec<Peer> {
+    pub(crate) fn order(&self, mut candidates: Vec<Peer>, n: u8, now: Instant) -> Vec<Peer> {
         let book = self.book();
         let likely = candidates.len().min(n.into());
         candidates[..likely].sort_by_cached_key(|peer| book.rank(peer.id(), now));
@@ -83,12 +83,12 @@ impl Holders {
     }
 
     /// A shard was asked for.
-    pub(super) fn asked(&self, id: NodeId, now: Instant) {
+    pub(crate) fn asked(&self, id: NodeId, now: Instant) {
         self.book().holder(id, now).asking += 1;
     }
 
     /// How long to wait for a shard before another holder is asked as well.
-    pub(super) fn patience(&self, id: NodeId) -> Duration {
+    pub(crate) fn patience(&self, id: NodeId) -> Duration {
         let book = self.book();
         match book.known.get(&id).and_then(|holder| holder.estimate) {
             Some(own) => own.patience(),
@@ -97,7 +97,7 @@ impl Holders {
     }
 
     /// A shard that was asked for `took` ago has come.
-    pub(super) fn answered(&self, id: NodeId, took: Duration, now: Instant) {
+    pub(crate) fn answered(&self, id: NodeId, took: Duration, now: Instant) {
         let mut book = self.book();
         let sample = took.as_secs_f64();
         match &mut book.all {
@@ -115,14 +115,14 @@ impl Holders {
     }
 
     /// A shard is no longer waited for: others were quicker, or this holder has none.
-    pub(super) fn let_go(&self, id: NodeId, now: Instant) {
+    pub(crate) fn let_go(&self, id: NodeId, now: Instant) {
         let mut book = self.book();
         let holder = book.holder(id, now);
         holder.asking = holder.asking.saturating_sub(1);
     }
 
     /// The holder has let a shard wait for longer than one is patient, or failed.
-    pub(super) fn disappointed(&self, id: NodeId, now: Instant) {
+    pub(crate) fn disappointed(&self, id: NodeId, now: Instant) {
         let mut book = self.book();
         let holder = book.holder(id, now);
         // Several shards that are late at the same time are one disappointment.
@@ -134,8 +134,13 @@ impl Holders {
     }
 
     /// The holder sent a shard that does not match its hash.
-    pub(super) fn lied(&self, id: NodeId, now: Instant) {
+    pub(crate) fn lied(&self, id: NodeId, now: Instant) {
         self.book().holder(id, now).liar_until = Some(now + LIAR);
+    }
+
+    /// Whether it did so lately.
+    pub(crate) fn is_liar(&self, id: NodeId, now: Instant) -> bool {
+        self.book().known.get(&id).and_then(|holder| holder.liar_until).is_some_and(|until| until > now)
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -188,13 +193,13 @@ mod tests {
         (0..count).map(|i| Peer::new(PeerInfo::new([i; 32], Vec::new(), 0).expect("no addresses"))).collect()
     }
 
-    fn order(holders: &Holders, peers: &[Peer], n: u8, now: Instant) -> Vec<usize> {
+    fn order(holders: &Scores, peers: &[Peer], n: u8, now: Instant) -> Vec<usize> {
         let place =
             |peer: &Peer| peers.iter().position(|other| other.id() == peer.id()).expect("a candidate");
         holders.order(peers.to_vec(), n, now).iter().map(place).collect()
     }
 
-    fn learn(holders: &Holders, peer: &Peer, millis: u64, now: Instant) {
+    fn learn(holders: &Scores, peer: &Peer, millis: u64, now: Instant) {
         for _ in 0..20 {
             holders.asked(peer.id(), now);
             holders.answered(peer.id(), Duration::from_millis(millis), now);
@@ -203,7 +208,7 @@ mod tests {
 
     #[test]
     fn who_is_much_slower_comes_later_and_the_like_keep_the_order_of_placement() {
-        let (holders, peers, now) = (Holders::default(), peers(6), Instant::now());
+        let (holders, peers, now) = (Scores::default(), peers(6), Instant::now());
         assert_eq!(order(&holders, &peers, 4, now), [0, 1, 2, 3, 4, 5]);
         for (peer, millis) in peers.iter().zip([5, 90, 7, 6, 1, 1]) {
             learn(&holders, peer, millis, now);
@@ -213,7 +218,7 @@ mod tests {
 
     #[test]
     fn who_is_late_is_asked_last_for_a_while_and_longer_each_time() {
-        let (holders, peers, now) = (Holders::default(), peers(4), Instant::now());
+        let (holders, peers, now) = (Scores::default(), peers(4), Instant::now());
         let after = |seconds| now + Duration::from_secs(seconds);
         holders.disappointed(peers[0].id(), now);
         holders.disappointed(peers[0].id(), now);
@@ -227,7 +232,7 @@ mod tests {
 
     #[test]
     fn who_has_lied_is_asked_last_whatever_it_answers_then() {
-        let (holders, peers, now) = (Holders::default(), peers(4), Instant::now());
+        let (holders, peers, now) = (Scores::default(), peers(4), Instant::now());
         holders.lied(peers[0].id(), now);
         learn(&holders, &peers[0], 1, now);
         assert_eq!(order(&holders, &peers, 3, now + LIAR / 2), [1, 2, 0, 3]);
@@ -236,7 +241,7 @@ mod tests {
 
     #[test]
     fn patience_follows_what_was_seen_within_its_limits() {
-        let (holders, peers, now) = (Holders::default(), peers(3), Instant::now());
+        let (holders, peers, now) = (Scores::default(), peers(3), Instant::now());
         assert_eq!(holders.patience(peers[0].id()), PATIENCE_FIRST);
         learn(&holders, &peers[0], 100, now);
         let known = holders.patience(peers[0].id());
@@ -248,7 +253,7 @@ mod tests {
 
     #[test]
     fn the_book_stays_small() {
-        let (holders, now) = (Holders::default(), Instant::now());
+        let (holders, now) = (Scores::default(), Instant::now());
         for i in 0..2 * REMEMBERED_MAX as u64 {
             let mut key = [0; 32];
             key[..8].copy_from_slice(&i.to_le_bytes());

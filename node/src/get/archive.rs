@@ -4,9 +4,8 @@ use bytes::Bytes;
 use chordage_storage::{Entry, EntryKind, EntryPath};
 use futures::stream::Stream;
 
-use super::write::{END, head_bytes, padding};
-use super::{Head, Kind, Mtime};
-use crate::get::{GetError, OpenObject, Part, Parts, Unread};
+use super::{GetError, OpenObject, Part, Parts, Unread};
+use crate::archive::{END, Head, Kind, Mtime, head_bytes, padding};
 
 /// Streams the tree of `object`, or what lies at `path` in it, with names relative to that. A file comes under its own name.
 /// The first `skip_files` regular files are left out: whoever asks has them.
