@@ -10,6 +10,7 @@ mod crates;
 mod documents;
 mod files;
 mod licences;
+mod modules;
 mod purity;
 
 use std::fs;
