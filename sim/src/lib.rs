@@ -9,7 +9,6 @@
 
 pub use chordage_dht::{AnyMetric, Config, params::MEMBERS};
 
-pub mod adversary;
 pub mod build;
 pub mod census;
 pub mod chance;

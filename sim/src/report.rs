@@ -2,13 +2,12 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
     experiments::{churn::ChurnReport, lookups::LookupsReport, membership::MembershipReport},
     plot::{Plot, Series},
-    scenario::Bounds,
 };
 
 /// The outcome of one run.
@@ -22,6 +21,16 @@ pub struct Report {
     pub failures: Vec<String>,
     /// Pictures, by name.
     pub plots: BTreeMap<String, Plot>,
+}
+
+/// What a number of the report must lie between.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bounds {
+    /// At least.
+    pub min: Option<f64>,
+    /// At most.
+    pub max: Option<f64>,
 }
 
 /// The numbers of anything that serialises as an object.

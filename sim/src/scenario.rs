@@ -29,7 +29,7 @@ use std::{
 };
 
 use chordage_dht::{AnyMetric, Config};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::{
     experiments::{
@@ -42,7 +42,7 @@ use crate::{
     },
     faults::{Faults, FaultsError},
     latency::{self, RttTableError},
-    report::Report,
+    report::{Bounds, Report},
     world::Setup,
 };
 
@@ -88,16 +88,6 @@ pub struct Scenario {
 
 fn internet() -> String {
     "internet".to_owned()
-}
-
-/// What a number of the report must lie between.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Bounds {
-    /// At least.
-    pub min: Option<f64>,
-    /// At most.
-    pub max: Option<f64>,
 }
 
 /// The experiments a scenario can ask for.

@@ -4,9 +4,11 @@
 //! the knowledge of who lives. Nodes are the overlay's own state machine, called exactly as the daemon calls it.
 //! Experiments plan tasks, let time run with [`World::next`] and look at what comes out.
 
+pub mod adversary;
 mod delivery;
 mod life;
 
+use adversary::{Adversaries, Role};
 pub(crate) use life::address;
 
 use std::{
@@ -21,7 +23,6 @@ use chordage_dht::{
 use rand_chacha::rand_core::Rng;
 
 use crate::{
-    adversary::{Adversaries, Role},
     census::Census,
     chance::{WorldRng, below, generator},
     faults::Faults,

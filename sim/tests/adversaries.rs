@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use chordage_sim::{
     AnyMetric,
-    adversary::Role,
     experiments::{
         adversaries::{self, Adversaries},
         eclipse::{self, Eclipse},
     },
     world::Setup,
+    world::adversary::Role,
 };
 
 fn among(role: Role, share: f64, paths: u8) -> f64 {

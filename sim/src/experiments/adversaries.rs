@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use super::confirm;
 use crate::{
-    adversary::Role,
     ideal::Ideal,
     stats::{Sample, round},
+    world::adversary::Role,
     world::{NodeIndex, Occurrence, Setup, World},
 };
 

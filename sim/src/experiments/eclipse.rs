@@ -7,11 +7,11 @@ use rand_chacha::rand_core::Rng;
 use serde::Serialize;
 
 use crate::{
-    adversary::Role,
     build::SEEDS,
     chance::generator,
     ideal::Ideal,
     stats::round,
+    world::adversary::Role,
     world::{NodeIndex, Setup, World, address},
 };
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::{
-    adversary::Role,
     experiments::{
         churn::Churn,
         lookups::{BuiltBy, Lookups},
@@ -13,6 +12,7 @@ use crate::{
     },
     sessions::{Sessions, Shape},
     world::Setup,
+    world::adversary::Role,
 };
 
 /// Settings of [`Experiment::Lookups`](super::Experiment::Lookups).

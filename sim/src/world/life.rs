@@ -3,8 +3,9 @@
 use chordage_dht::{Address, Dht, Input, Peer, PeerInfo};
 use rand_chacha::rand_core::Rng;
 
+use super::adversary::Role;
 use super::{NEVER, Node, NodeIndex, Occurrence, World, prefix};
-use crate::{adversary::Role, chance::mix, groups::group_of};
+use crate::{chance::mix, groups::group_of};
 
 impl World {
     /// Adds a node that knows nobody and has not been told to join.

@@ -35,9 +35,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub use self::report::ChaosReport;
-use crate::network::{STATUS_TIMEOUTS, Testnet};
+use crate::network::{STATUS_TIMEOUTS, StartError, Testnet};
 use crate::process::SignalError;
-use crate::start::StartError;
 use crate::wait::{WaitError, wait_until};
 
 /// Settings under which a network notices and repairs within seconds what takes a real one hours and days.

@@ -1,5 +1,7 @@
 //! A network of real daemons on this machine.
 
+mod start;
+
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
@@ -12,11 +14,11 @@ use chordage_node::api::types::{MemberStatus, PeerStatus, Status};
 use rustix::process::Signal;
 use tokio::time::Instant;
 
+pub use self::start::StartError;
 use crate::launch::Lifetime;
 use crate::logs::tail;
 use crate::plan::Plan;
 use crate::process::{Activity, ProcessId, SignalError};
-use crate::start::StartError;
 use crate::state::{NodeState, Places, State, StateError};
 use crate::wait::wait_until;
 

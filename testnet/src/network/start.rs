@@ -7,9 +7,9 @@ use chordage_node::api::endpoint::Located;
 use chordage_node::api::types::Status;
 use tokio::task::JoinSet;
 
+use super::{STATUS_TIMEOUTS, Testnet};
 use crate::launch::{Launch, LaunchError};
 use crate::logs::tail;
-use crate::network::{STATUS_TIMEOUTS, Testnet};
 use crate::process::{ProcessId, SignalError};
 use crate::state::StateError;
 use crate::wait::{WaitError, wait_until};
