@@ -22,10 +22,10 @@ mod target;
 mod threads;
 mod tree;
 mod unfinished;
+mod width;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::args::{Cli, Command, GlobalArgs};
@@ -34,7 +34,7 @@ use crate::exit::ExitStatus;
 use crate::printer::{OUTPUT_CLOSED, Printer};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error).into(),
     };

@@ -17,3 +17,4 @@ mod round_trip;
 mod sealed;
 mod sources;
 mod upgrade;
+mod width;
