@@ -1,6 +1,7 @@
 //! The `chordage` command.
 
 mod args;
+mod charset;
 mod commands;
 mod connect;
 mod demo;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use crate::charset::Charset;
 use crate::human;
 use crate::width;
 
@@ -95,7 +96,7 @@ impl Progress {
 
 /// The whole line is ours, so that it is as wide as everything else that the program shows.
 fn style(doing: &Doing) -> ProgressStyle {
-    let doing = doing.clone();
+    let (doing, charset) = (doing.clone(), Charset::of_locale());
     let style =
         ProgressStyle::with_template("{line}").expect("the template is a constant and covered by a test");
     style.with_key("line", move |state: &ProgressState, out: &mut dyn fmt::Write| {
@@ -109,7 +110,7 @@ fn style(doing: &Doing) -> ProgressStyle {
             left: left(moved.elapsed(), state.eta()),
         };
         // A bar that cannot be drawn is no reason to end.
-        let _ = out.write_str(&line.drawn(width::columns(io::stderr())));
+        let _ = out.write_str(&line.drawn(width::columns(io::stderr()), charset));
     })
 }
 
@@ -125,7 +126,7 @@ struct Line {
 
 impl Line {
     /// Of at most so many columns: first the bar becomes shorter, then the end is cut off.
-    fn drawn(&self, columns: usize) -> String {
+    fn drawn(&self, columns: usize, charset: Charset) -> String {
         let (verb, done) = (self.verb, human::bytes(self.done));
         let rate = human::rate(self.per_second as u64, 1.0);
         let line = match self.total {
@@ -133,7 +134,7 @@ impl Line {
                 let numbers = format!("{done}/{} {rate} {}", human::bytes(total), self.left);
                 let cells = columns.saturating_sub(verb.len() + numbers.len() + 2);
                 match cells >= CELLS_MIN {
-                    true => format!("{verb} {} {numbers}", bar(self.done, total, cells)),
+                    true => format!("{verb} {} {numbers}", bar(self.done, total, cells, charset)),
                     false => format!("{verb} {numbers}"),
                 }
             }
@@ -146,9 +147,11 @@ impl Line {
     }
 }
 
-fn bar(done: u64, total: u64, cells: usize) -> String {
+fn bar(done: u64, total: u64, cells: usize, charset: Charset) -> String {
     let full = (cells as f64 * (done as f64 / total.max(1) as f64).min(1.0)) as usize;
-    ["\u{2588}".repeat(full), "\u{2591}".repeat(cells - full)].concat()
+    let cell =
+        |index| if index < full { charset.pick('#', '\u{2588}') } else { charset.pick('-', '\u{2591}') };
+    (0..cells).map(cell).collect()
 }
 
 #[cfg(test)]
@@ -172,22 +175,24 @@ mod tests {
     fn it_is_as_wide_as_there_are_columns() {
         for done in [0, 1 << 20, 64 << 20, 65 << 20] {
             for columns in 20..200 {
-                let bar = line(done, Some(64 << 20)).drawn(columns);
+                let bar = line(done, Some(64 << 20)).drawn(columns, Charset::Unicode);
                 let width = bar.chars().count();
                 assert!(
                     width <= columns && (columns < 60 || width == columns),
                     "{width} of {columns}: {bar}"
                 );
-                assert!(line(done, None).drawn(columns).len() <= columns);
+                assert!(line(done, None).drawn(columns, Charset::Unicode).len() <= columns);
             }
         }
     }
 
     #[test]
     fn the_bar_grows_with_what_is_done() {
-        let full = |done| bar(done, 8, 10).chars().filter(|cell| *cell == '\u{2588}').count();
+        let full =
+            |done| bar(done, 8, 10, Charset::Unicode).chars().filter(|cell| *cell == '\u{2588}').count();
+        assert_eq!(bar(4, 8, 10, Charset::Ascii), "#####-----");
         assert_eq!([0, 4, 8, 9].map(full), [0, 5, 10, 10]);
-        assert_eq!(bar(0, 0, 4).chars().count(), 4, "of nothing");
+        assert_eq!(bar(0, 0, 4, Charset::Ascii).chars().count(), 4, "of nothing");
     }
 
     #[test]

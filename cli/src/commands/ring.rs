@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::args::GlobalArgs;
+use crate::charset::Charset;
 use crate::connect;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::name::quoted;
-use crate::picture::Charset;
 use crate::printer::Printer;
 use crate::ring::{RingView, svg, text};
 use crate::width;

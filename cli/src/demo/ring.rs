@@ -1,6 +1,7 @@
 //! A picture of the ring: where the nodes are in order of their ids, and what each holds.
 
-use crate::picture::{Canvas, Charset, Circle};
+use crate::charset::Charset;
+use crate::picture::{Canvas, Circle};
 
 /// The most nodes that fit around the picture; more are better told as a list.
 pub(crate) const NODES_MAX: usize = 20;

@@ -11,8 +11,8 @@ use super::client_command::on_terminal;
 use super::compare::Comparison;
 use super::outcome::Outcome;
 use super::ring::{self, Place};
+use crate::charset::Charset;
 use crate::human;
-use crate::picture::Charset;
 use crate::printer::Printer;
 use crate::width;
 

@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 
 use super::view::{RingView, Row, Seat, median_rtt, milliseconds};
+use crate::charset::Charset;
 use crate::human;
-use crate::picture::{Canvas, Charset, Circle};
+use crate::picture::{Canvas, Circle};
 use crate::width::wrapped;
 
 /// Columns of the circles if there is room, where the facts begin beside them, and the longest fact.

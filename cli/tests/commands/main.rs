@@ -10,6 +10,7 @@ mod harness;
 mod inputs;
 mod interrupt;
 mod left_out;
+mod locale;
 mod names;
 mod outputs;
 mod ring;

@@ -11,6 +11,7 @@ mod documents;
 mod files;
 mod licences;
 mod purity;
+mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};
