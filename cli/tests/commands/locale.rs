@@ -85,8 +85,8 @@ fn no_command_says_more_than_ascii_in_the_locale_c() {
         let said = [output.stdout, output.stderr].concat();
         assert!(said.is_ascii(), "{args:?}: {}", String::from_utf8_lossy(&said));
     }
-    let log = std::fs::read(scene.net.data_dir(0).join("log")).unwrap_or_default();
-    assert!(log.is_ascii());
+    let log = std::fs::read(scene.net.log(0)).unwrap();
+    assert!(!log.is_empty() && log.is_ascii(), "{}", String::from_utf8_lossy(&log));
     // What others chose is as it is, whatever the locale.
     let named = scene.put(&scene.file("\u{e9}t\u{e9} \u{2264}", b"b"));
     let keeps = scene.run(["keeps"]).env("LC_ALL", "C").succeeds();
