@@ -1,11 +1,16 @@
 //! The command line: every flag and its help. What commands do is in `commands`.
 
+use std::io;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands;
 use crate::exit::EXIT_CODES;
+use crate::width;
+
+/// Help is no wider than this: longer lines are hard to read.
+const HELP_COLUMNS: usize = 110;
 
 const ABOUT: &str = "Store files in a network of peers, and get them back while enough of the peers live";
 
@@ -36,8 +41,7 @@ Examples:
     after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"),
     after_help = format!("{EXAMPLES}\n\n`chordage --help` lists the exit codes; `chordage COMMAND --help` has more examples."),
     subcommand_required = true,
-    arg_required_else_help = true,
-    max_term_width = 110
+    arg_required_else_help = true
 )]
 pub(crate) struct Cli {
     /// Flags that every command takes.
@@ -46,6 +50,15 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// What the user typed, or the help that was asked for, or what is wrong with it.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let mut command = Self::command().term_width(width::columns(io::stdout()).min(HELP_COLUMNS));
+        let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
 }
 
 /// Flags that every command takes.
@@ -104,8 +117,6 @@ pub(crate) enum Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -1,6 +1,7 @@
 //! The `chordage` command.
 
 mod args;
+mod charset;
 mod commands;
 mod connect;
 mod demo;
@@ -23,10 +24,10 @@ mod target;
 mod threads;
 mod tree;
 mod unfinished;
+mod width;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::args::{Cli, Command, GlobalArgs};
@@ -35,7 +36,7 @@ use crate::exit::ExitStatus;
 use crate::printer::{OUTPUT_CLOSED, Printer};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error).into(),
     };

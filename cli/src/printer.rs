@@ -9,6 +9,10 @@ use serde::Serialize;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::progress::Progress;
+use crate::width;
+
+/// Where a fact begins, behind the word before it.
+const FACT: usize = 11;
 
 /// Knows what the user wants to hear.
 #[derive(Clone, Debug)]
@@ -43,6 +47,20 @@ impl Printer {
     /// Writes a line of the result.
     pub(crate) fn line(&self, line: impl Display) -> Result<(), CliError> {
         self.raw(format!("{line}\n").as_bytes())
+    }
+
+    /// Writes a sentence of the result, on several lines where it is known how wide they may be; those after the first are
+    /// indented. Into a pipe it stays one line, for programs that look for it.
+    pub(crate) fn sentence(&self, line: impl Display, indent: usize) -> Result<(), CliError> {
+        match width::known(io::stdout()) {
+            Some(columns) => self.line(width::wrapped(&line.to_string(), columns, indent)),
+            None => self.line(line),
+        }
+    }
+
+    /// Writes a sentence behind a word that says what it is about.
+    pub(crate) fn fact(&self, line: impl Display) -> Result<(), CliError> {
+        self.sentence(line, FACT)
     }
 
     /// Writes a result as one line of JSON.

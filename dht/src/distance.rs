@@ -114,6 +114,6 @@ impl Distance {
 
 impl fmt::Debug for Distance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Distance({:016x}…, {} bits)", self.0[0], self.bits())
+        write!(f, "Distance({:016x}..., {} bits)", self.0[0], self.bits())
     }
 }

@@ -137,13 +137,13 @@ impl fmt::Display for NodeId {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key({self:.8}…)")
+        write!(f, "Key({self:.8}...)")
     }
 }
 
 impl fmt::Debug for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "NodeId({self:.8}…)")
+        write!(f, "NodeId({self:.8}...)")
     }
 }
 

@@ -17,7 +17,7 @@ pub struct Redundancy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RedundancyError {
     /// k or n is outside of 1 ≤ k ≤ n ≤ 128.
-    #[error("{k}/{n} is not a redundancy: 1 ≤ k ≤ n ≤ {max} is needed", max = Redundancy::MAX_SHARDS)]
+    #[error("{k}/{n} is not a redundancy: 1 <= k <= n <= {max} is needed", max = Redundancy::MAX_SHARDS)]
     OutOfRange {
         /// Shards needed.
         k: u32,

@@ -73,9 +73,10 @@ pub(crate) async fn run(
     if printer.is_json() {
         printer.json(&drain)?;
     } else if !joined {
-        printer.line("it holds nothing, and has not joined its network: nothing had to be handed over, and it can be stopped")?;
+        let line = "it holds nothing, and has not joined its network: nothing had to be handed over, and it can be stopped";
+        printer.sentence(line, 2)?;
     } else {
-        printer.line(describe(&drain))?;
+        printer.sentence(describe(&drain), 2)?;
     }
     Ok(ExitStatus::Success)
 }

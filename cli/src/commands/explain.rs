@@ -50,7 +50,7 @@ pub(crate) async fn run(
         printer.json(&explanation)?;
     } else {
         for line in describe(&explanation) {
-            printer.line(line)?;
+            printer.fact(line)?;
         }
     }
     Ok(ExitStatus::Success)

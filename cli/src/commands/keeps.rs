@@ -46,14 +46,15 @@ pub(crate) async fn run(
     let ago = |at: u64| human::seconds(now.saturating_sub(at) as f64);
     for kept in &keeps {
         let state = if kept.state == "kept" { String::new() } else { format!("  {}", kept.state) };
-        printer.line(format!(
+        let line = format!(
             "{}  {:>10}  renewed {} ago, held for {} without this daemon{state}{}",
             kept.verify_link,
             human::bytes(kept.bytes),
             ago(kept.renewed),
             human::seconds(kept.until.saturating_sub(now) as f64),
             if kept.names.is_empty() { String::new() } else { format!("  {}", human_names(&kept.names)) },
-        ))?;
+        );
+        printer.sentence(line, 2)?;
     }
     printer.tell(format!("{} kept by this daemon", human::count(keeps.len() as u64, "object", "objects")));
     Ok(ExitStatus::Success)

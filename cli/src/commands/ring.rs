@@ -1,17 +1,19 @@
 //! `chordage ring`.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use crate::args::GlobalArgs;
+use crate::charset::Charset;
 use crate::connect;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::name::quoted;
-use crate::picture::Charset;
 use crate::printer::Printer;
 use crate::ring::{RingView, svg, text};
+use crate::width;
 
 /// Draw the ring as the daemon sees it
 ///
@@ -59,7 +61,8 @@ pub(crate) async fn run(
     if printer.is_json() {
         printer.json(&view)?;
     } else if args.svg.is_none() {
-        printer.raw(format!("{}\n", text(&view, Charset::of_locale()).join("\n")).as_bytes())?;
+        let lines = text(&view, Charset::of_locale(), width::columns(io::stdout()));
+        printer.raw(format!("{}\n", lines.join("\n")).as_bytes())?;
     }
     Ok(ExitStatus::Success)
 }

@@ -46,7 +46,7 @@ pub(crate) async fn run(
         printer.json(&stat)?;
     } else {
         for line in describe(&stat) {
-            printer.line(line)?;
+            printer.fact(line)?;
         }
     }
     Ok(ExitStatus::Success)

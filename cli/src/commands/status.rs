@@ -28,7 +28,9 @@ pub(crate) async fn run(
     if printer.is_json() {
         printer.json(&status)?;
     } else {
-        printer.line(describe(&status))?;
+        for line in describe(&status).lines() {
+            printer.fact(line)?;
+        }
     }
     Ok(ExitStatus::Success)
 }

@@ -38,7 +38,7 @@ pub(crate) async fn run(
         return Ok(ExitStatus::Success);
     }
     for line in describe(&report) {
-        printer.line(line)?;
+        printer.sentence(line, 4)?;
     }
     Ok(ExitStatus::Success)
 }

@@ -1,12 +1,16 @@
 //! A picture of the ring: where the nodes are in order of their ids, and what each holds.
 
-use crate::picture::{Canvas, Charset, Circle};
+use crate::charset::Charset;
+use crate::picture::{Canvas, Circle};
 
 /// The most nodes that fit around the picture; more are better told as a list.
 pub(crate) const NODES_MAX: usize = 20;
 /// Rows and columns of one picture.
 const ROWS: usize = 13;
-const COLUMNS: usize = 37;
+pub(crate) const COLUMNS: usize = 37;
+
+/// Columns between two pictures.
+const GAP: usize = 4;
 
 /// What a node is at the moment of the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,9 +80,19 @@ pub(crate) fn draw(places: &[Place], title: &str, charset: Charset) -> Vec<Strin
     canvas.into_lines()
 }
 
-/// Puts two pictures side by side.
-pub(crate) fn beside(left: &[String], right: &[String]) -> Vec<String> {
-    left.iter().zip(right).map(|(left, right)| format!("{left}    {right}").trim_end().to_string()).collect()
+/// Puts two pictures side by side, or below each other if there are too few columns for that.
+pub(crate) fn together(left: &[String], right: &[String], columns: usize) -> Vec<String> {
+    if columns < 2 * COLUMNS + GAP {
+        return [left, &[String::new()], right]
+            .concat()
+            .iter()
+            .map(|line| line.trim_end().to_owned())
+            .collect();
+    }
+    left.iter()
+        .zip(right)
+        .map(|(left, right)| format!("{left}{:GAP$}{right}", "").trim_end().to_string())
+        .collect()
 }
 
 #[cfg(test)]
@@ -101,10 +115,12 @@ mod tests {
     }
 
     #[test]
-    fn two_pictures_fit_on_eighty_columns() {
+    fn two_pictures_fit_on_eighty_columns_and_on_fewer() {
         let picture = draw(&places(12), "before", Charset::Unicode);
-        for line in beside(&picture, &picture) {
-            assert!(line.chars().count() < 80, "{line}");
+        for columns in COLUMNS..100 {
+            for line in together(&picture, &picture, columns) {
+                assert!(line.chars().count() <= columns.min(79), "{line}");
+            }
         }
     }
 

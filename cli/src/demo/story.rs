@@ -11,9 +11,10 @@ use super::client_command::on_terminal;
 use super::compare::Comparison;
 use super::outcome::Outcome;
 use super::ring::{self, Place};
+use crate::charset::Charset;
 use crate::human;
-use crate::picture::Charset;
 use crate::printer::Printer;
+use crate::width;
 
 /// Tells what happens, unless the user wants JSON or silence.
 pub(super) struct Story<'a> {
@@ -29,7 +30,7 @@ impl<'a> Story<'a> {
     fn line(&self, line: &str) {
         if self.printer.tells() {
             // A reader that had enough does not stop the demo: it still has to clean up and to judge.
-            let _ = self.printer.line(line);
+            let _ = self.printer.fact(line);
         }
     }
 
@@ -158,9 +159,14 @@ impl<'a> Story<'a> {
             self.line(&format!("    ({} nodes are too many for a picture)", before.len()));
             return;
         }
+        let columns = width::columns(std::io::stdout());
+        if columns < ring::COLUMNS {
+            self.line(&format!("    ({columns} columns are too few for a picture)"));
+            return;
+        }
         let before = ring::draw(before, "before", charset);
         let after = ring::draw(after, "after", charset);
-        for line in ring::beside(&before, &after) {
+        for line in ring::together(&before, &after, columns) {
             self.line(&line);
         }
         self.line(&ring::legend(charset));
@@ -171,11 +177,11 @@ impl<'a> Story<'a> {
         let tolerated = usize::from(outcome.n - outcome.k);
         if killed > tolerated {
             let promise = format!("{}-of-{} only promises that for {tolerated}", outcome.k, outcome.n);
-            self.line(&format!(
-                "\n{killed} of {nodes} daemons killed, nothing lost. That is luck: {promise}."
-            ));
+            self.line("");
+            self.line(&format!("{killed} of {nodes} daemons killed, nothing lost. That is luck: {promise}."));
         } else {
-            self.line(&format!("\n{killed} of {nodes} daemons killed, nothing lost."));
+            self.line("");
+            self.line(&format!("{killed} of {nodes} daemons killed, nothing lost."));
         }
     }
 }

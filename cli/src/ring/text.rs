@@ -1,18 +1,24 @@
 //! The ring in characters: two circles, a few facts, and the rows of the finger table.
 //!
 //! Everything fits on 80 columns, however many peers there are: those that share a cell become a digit, and a line of
-//! the table is one scale of distance.
+//! the table is one scale of distance. On fewer columns the facts stand below the circles, the sides of the table one
+//! below the other, and what is still too wide becomes smaller.
 
 use std::collections::BTreeMap;
 
 use super::view::{RingView, Row, Seat, median_rtt, milliseconds};
+use crate::charset::Charset;
 use crate::human;
-use crate::picture::{Canvas, Charset, Circle};
+use crate::picture::{Canvas, Circle};
+use crate::width::wrapped;
 
-/// Rows and columns of the circles, and where the facts begin.
-const ROWS: usize = 23;
+/// Columns of the circles if there is room, where the facts begin beside them, and the longest fact.
 const COLUMNS: usize = 45;
 const FACTS: usize = 46;
+const FACT: usize = 34;
+/// Columns of the table: of the scales, of one side, and how many of these are there for the fingers of three rows.
+const SCALE: usize = 7;
+const SIDE: usize = 35;
 /// Fingers of a row that get a mark of their own. The protocol has no more in a row.
 const MARKS: usize = 8;
 
@@ -38,25 +44,35 @@ impl Marks {
 }
 
 /// Draws the view, line by line.
-pub(crate) fn text(view: &RingView, charset: Charset) -> Vec<String> {
-    let mut lines: Vec<String> = circles(view, charset);
-    for (line, fact) in lines.iter_mut().zip(facts(view, charset)) {
-        *line = format!("{line:<FACTS$}{fact}");
+pub(crate) fn text(view: &RingView, charset: Charset, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = circles(view, charset, columns.min(COLUMNS));
+    let facts = facts(view, charset);
+    if columns >= FACTS + FACT {
+        for (line, fact) in lines.iter_mut().zip(facts) {
+            *line = format!("{line:<FACTS$}{fact}");
+        }
+    } else {
+        if !fits_inside(view, columns) {
+            lines.push(String::new());
+            lines.extend(size(view));
+        }
+        lines.extend(facts.iter().map(|fact| wrapped(fact, columns, 14)));
     }
     if !view.rows.is_empty() {
         if lines.last().is_some_and(|line| !line.trim().is_empty()) {
             lines.push(String::new());
         }
-        lines.extend(table(view, charset));
+        lines.extend(table(view, charset, columns));
     }
     lines.iter().map(|line| line.trim_end().to_owned()).collect()
 }
 
 /// The circle of ids with the daemon at the top of it: leaves outside, fingers inside (who is both is at both), and between
 /// them the line, where nobody else is, with a tick where a row begins.
-fn circles(view: &RingView, charset: Charset) -> Vec<String> {
-    let mut canvas = Canvas::new(ROWS, COLUMNS);
-    let middle = ((ROWS - 1) as f64 / 2.0, (COLUMNS - 1) as f64 / 2.0);
+fn circles(view: &RingView, charset: Charset, columns: usize) -> Vec<String> {
+    let rows = columns / 2 + 1;
+    let mut canvas = Canvas::new(rows, columns);
+    let middle = ((rows - 1) as f64 / 2.0, (columns - 1) as f64 / 2.0);
     let circle = |inset: f64| Circle { middle, reach: (middle.0 - inset, middle.1 - 2.0 * inset) };
     let (leaves, rim, fingers) = (circle(0.0), circle(1.25), circle(2.5));
 
@@ -72,13 +88,24 @@ fn circles(view: &RingView, charset: Charset) -> Vec<String> {
     let (row, column) = rim.cell(0.0);
     canvas.write(row, column, [own_mark(charset)]);
 
-    let nodes = human::count(view.network_nodes, "node", "nodes");
-    let size = if view.network_nodes_exact { nodes } else { format!("about {nodes}") };
-    for (line, words) in [size, format!("metric {}", view.metric)].into_iter().enumerate() {
-        let start = (COLUMNS - words.chars().count().min(COLUMNS)) / 2;
-        canvas.write(ROWS / 2 - 1 + line, start, words.chars());
+    if fits_inside(view, columns) {
+        for (line, words) in size(view).into_iter().enumerate() {
+            canvas.write(rows / 2 - 1 + line, (columns - words.len()) / 2, words.chars());
+        }
     }
     canvas.into_lines()
+}
+
+/// What stands inside the circles.
+fn size(view: &RingView) -> [String; 2] {
+    let nodes = human::count(view.network_nodes, "node", "nodes");
+    let size = if view.network_nodes_exact { nodes } else { format!("about {nodes}") };
+    [size, format!("metric {}", view.metric)]
+}
+
+/// Whether it has room there: the circle of the fingers is five columns in from either side.
+fn fits_inside(view: &RingView, columns: usize) -> bool {
+    size(view).iter().all(|words| words.len() + 12 <= columns)
 }
 
 /// Draws peers where they are; several in one cell as their number.
@@ -101,7 +128,7 @@ fn own_mark(charset: Charset) -> char {
     charset.pick('@', '\u{25c9}')
 }
 
-/// What stands beside the circles. Lines of at most 34 characters.
+/// What stands beside the circles. Lines of at most [`FACT`] characters.
 fn facts(view: &RingView, charset: Charset) -> Vec<String> {
     let connected = |peers: &mut dyn Iterator<Item = &Seat>| peers.filter(|peer| peer.connected).count();
     let (leaf, finger) = (Marks::leaf(charset), Marks::finger(charset));
@@ -166,26 +193,34 @@ fn facts(view: &RingView, charset: Charset) -> Vec<String> {
 }
 
 /// The finger table, one line for each scale of distance.
-fn table(view: &RingView, charset: Charset) -> Vec<String> {
+fn table(view: &RingView, charset: Charset, columns: usize) -> Vec<String> {
     let sides: &[&str] = if view.rows.iter().any(|row| row.direction == "both") {
         &["both"]
     } else {
         &["counterclockwise", "clockwise"]
     };
-    let width = 3 * MARKS + 2;
-    let mut header = format!("{:<7}", "from");
+    let beside = if SCALE + sides.len() * SIDE <= columns { sides.len() } else { 1 };
+    sides.chunks(beside).flat_map(|sides| table_of(view, sides, charset, columns)).collect()
+}
+
+/// The part of the table that has these sides, one beside the other.
+fn table_of(view: &RingView, sides: &[&str], charset: Charset, columns: usize) -> Vec<String> {
+    let count = MARKS.min((columns - SCALE - 3) / 3);
+    let width = 3 * count + 2;
+    let with_median = columns >= SCALE + SIDE;
+    let cells = |fingers: &str, median: &str| match with_median {
+        true => format!(" {fingers:<width$} {median:>6} "),
+        false => format!(" {fingers:<width$.width$}"),
+    };
+    let mut header = format!("{:<SCALE$}", "from");
     for side in sides {
-        header.push_str(&format!(
-            " {:<width$} {:>6} ",
-            if *side == "both" { "fingers" } else { side },
-            "median"
-        ));
+        header.push_str(&cells(if *side == "both" { "fingers" } else { side }, "median"));
     }
     let mut levels: Vec<u8> = view.rows.iter().map(|row| row.level).collect();
     levels.sort_unstable_by(|a, b| b.cmp(a));
     levels.dedup();
     let line = |level: u8| {
-        let mut line = format!("{:<7}", scale(level));
+        let mut line = format!("{:<SCALE$}", scale(level));
         for side in sides {
             let rows = || view.rows.iter().filter(|row| row.level == level && row.direction == **side);
             let median =
@@ -193,11 +228,11 @@ fn table(view: &RingView, charset: Charset) -> Vec<String> {
             // On a ring nothing is farther away than half of the circle.
             let marks: Vec<String> = (1..=3)
                 .map(|digit| match rows().find(|row| row.digit == digit) {
-                    None if level == 127 && digit > 1 && *side != "both" => " ".repeat(MARKS),
-                    row => marks(row, charset),
+                    None if level == 127 && digit > 1 && *side != "both" => " ".repeat(count),
+                    row => marks(row, charset, count),
                 })
                 .collect();
-            line.push_str(&format!(" {:<width$} {median:>6} ", marks.join(" ")));
+            line.push_str(&cells(&marks.join(" "), &median));
         }
         line
     };
@@ -205,17 +240,17 @@ fn table(view: &RingView, charset: Charset) -> Vec<String> {
 }
 
 /// A mark for every finger of a row, in as many characters for every row.
-fn marks(row: Option<&Row>, charset: Charset) -> String {
+fn marks(row: Option<&Row>, charset: Charset, count: usize) -> String {
     let kind = Marks::finger(charset);
     let mut fingers: Vec<char> =
         row.map_or(&[][..], |row| &row.fingers).iter().map(|peer| kind.of(peer)).collect();
     // Connected ones first, so that rows compare at a glance.
     fingers.sort_by_key(|mark| *mark != kind.connected);
-    if fingers.len() > MARKS {
-        fingers.truncate(MARKS - 1);
+    if fingers.len() > count {
+        fingers.truncate(count - 1);
         fingers.push('#');
     }
-    fingers.resize(MARKS, charset.dot());
+    fingers.resize(count, charset.dot());
     fingers.into_iter().collect()
 }
 
@@ -251,7 +286,7 @@ mod tests {
         for charset in [Charset::Ascii, Charset::Unicode] {
             for metric in ["ring", "xor"] {
                 for (nodes, fingers) in [(1, 0), (50, 60), (5_000, 200), (1_000_000_000, 400)] {
-                    let lines = text(&view(nodes, fingers, metric), charset);
+                    let lines = text(&view(nodes, fingers, metric), charset, 80);
                     for line in &lines {
                         assert!(line.chars().count() <= 80, "{} in {line:?}", line.chars().count());
                     }
@@ -263,8 +298,21 @@ mod tests {
     }
 
     #[test]
+    fn it_fits_on_few_columns_too() {
+        for metric in ["ring", "xor"] {
+            for columns in 20..100 {
+                let lines = text(&view(1_000_000_000, 400, metric), Charset::Ascii, columns).join("\n");
+                for line in lines.lines() {
+                    assert!(line.len() <= columns, "{} of {columns} in {line:?}", line.len());
+                }
+                assert!(lines.contains("about 1000000000 nodes") || columns < 22, "{columns}: {lines}");
+            }
+        }
+    }
+
+    #[test]
     fn nobody_is_left_out() {
-        let lines = text(&view(5_000, 200, "ring"), Charset::Ascii);
+        let lines = text(&view(5_000, 200, "ring"), Charset::Ascii, 80);
         let table = lines.iter().skip_while(|line| !line.starts_with("from")).skip(1);
         let marks = table.flat_map(|line| line.chars()).filter(|mark| matches!(mark, 'x' | 'X')).count();
         assert_eq!(marks, 200, "{}", lines.join("\n"));
@@ -275,7 +323,7 @@ mod tests {
         let mut view = view(1_000_000_000, 0, "ring");
         view.leaf_set.truncate(1);
         view.leaf_set[0].offset = 1e-9;
-        let lines = text(&view, Charset::Ascii);
+        let lines = text(&view, Charset::Ascii, 80);
         let marks: Vec<&str> =
             lines.iter().take(3).map(|line| line.get(22..23).unwrap_or_default()).collect();
         assert!(matches!(marks[0], "*" | "o") && marks.contains(&"@"), "{}", lines.join("\n"));
@@ -292,7 +340,7 @@ mod tests {
         let mut view = view(1, 0, "ring");
         view.leaf_set.clear();
         view.network_nodes_exact = true;
-        let lines = text(&view, Charset::Ascii).join("\n");
+        let lines = text(&view, Charset::Ascii, 80).join("\n");
         assert!(lines.contains("1 node\n") || lines.contains(" 1 node "), "{lines}");
         assert!(lines.contains("0, 0 connected"), "{lines}");
     }

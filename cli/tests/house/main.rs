@@ -12,6 +12,7 @@ mod files;
 mod licences;
 mod modules;
 mod purity;
+mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};

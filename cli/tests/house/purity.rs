@@ -52,7 +52,7 @@ fn pure_crates_ask_nobody_for_time_or_chance() {
 }
 
 /// The lines before the tests at the end of a file, without their comments.
-fn code_lines(source: &str) -> impl Iterator<Item = (usize, &str)> {
+pub(super) fn code_lines(source: &str) -> impl Iterator<Item = (usize, &str)> {
     source
         .lines()
         .enumerate()

@@ -15,7 +15,7 @@ pub struct Signature(pub [u8; 64]);
 
 impl core::fmt::Debug for Signature {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Signature({:02x}{:02x}…)", self.0[0], self.0[1])
+        write!(f, "Signature({:02x}{:02x}...)", self.0[0], self.0[1])
     }
 }
 

@@ -92,7 +92,7 @@ fn request_of(query: &PutQuery) -> Result<PutRequest, Problem> {
     let redundancy = match &query.redundancy {
         None => None,
         Some(text) => Some(text.parse::<Redundancy>().map_err(|error| {
-            Problem::bad_request(error, "give it as K/N with 1 ≤ K ≤ N ≤ 128, for example 4/10")
+            Problem::bad_request(error, "give it as K/N with 1 <= K <= N <= 128, for example 4/10")
         })?),
     };
     let fingerprint = match &query.fingerprint {
