@@ -1,12 +1,12 @@
 //! The command line: every flag and its help. What commands do is in `commands`.
 
 use std::io;
-use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands;
 use crate::exit::EXIT_CODES;
+use crate::global::GlobalArgs;
 use crate::width;
 
 /// Help is no wider than this: longer lines are hard to read.
@@ -59,31 +59,6 @@ impl Cli {
         let matches = command.try_get_matches_from_mut(std::env::args_os())?;
         Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
-}
-
-/// Flags that every command takes.
-#[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Common options")]
-pub(crate) struct GlobalArgs {
-    /// Daemon to talk to: unix:/path, http://127.0.0.1:PORT, a socket or a data directory
-    ///
-    /// By default what CHORDAGE_API says, or else the daemon of the data directory.
-    #[arg(long, global = true, value_name = "ADDR")]
-    pub(crate) api: Option<String>,
-    /// File with the bearer token of an http:// address; or set CHORDAGE_API_TOKEN
-    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
-    pub(crate) api_token_file: Option<PathBuf>,
-    /// Data directory of the daemon
-    ///
-    /// By default what CHORDAGE_DATA_DIR says, or else $XDG_DATA_HOME/chordage, or ~/.local/share/chordage.
-    #[arg(long, global = true, value_name = "DIR")]
-    pub(crate) data_dir: Option<PathBuf>,
-    /// Print results as JSON on standard output, and errors as one JSON object on standard error
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-    /// Print results and errors only
-    #[arg(short, long, global = true)]
-    pub(crate) quiet: bool,
 }
 
 /// What to do. Each command's help is on its arguments, in its own file.

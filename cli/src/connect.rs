@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use chordage_node::api::client::Client;
 use chordage_node::api::endpoint::{EndpointError, Located, read_short};
 
-use crate::args::GlobalArgs;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
+use crate::global::GlobalArgs;
 
 /// Variable with the address of the daemon to talk to.
 const API_VARIABLE: &str = "CHORDAGE_API";

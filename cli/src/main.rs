@@ -7,6 +7,7 @@ mod connect;
 mod demo;
 mod error;
 mod exit;
+mod global;
 mod holes;
 mod human;
 mod input;
@@ -28,11 +29,13 @@ mod width;
 
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 use clap::error::ErrorKind;
 
-use crate::args::{Cli, Command, GlobalArgs};
+use crate::args::{Cli, Command};
 use crate::error::CliError;
 use crate::exit::ExitStatus;
+use crate::global::GlobalArgs;
 use crate::printer::{OUTPUT_CLOSED, Printer};
 
 fn main() -> ExitCode {
@@ -91,8 +94,8 @@ async fn run(command: Command, global: &GlobalArgs, printer: &Printer) -> Result
         Command::Testnet(args) => commands::testnet::run(args, printer).await,
         Command::Demo(args) => commands::demo::run(args, printer).await,
         Command::Sim(args) => commands::sim::run(args, printer),
-        Command::Completions(args) => commands::completions::run(&args, printer),
-        Command::Man(args) => commands::man::run(&args, printer),
+        Command::Completions(args) => commands::completions::run(&args, Cli::command(), printer),
+        Command::Man(args) => commands::man::run(&args, Cli::command(), printer),
     }
 }
 

@@ -6,20 +6,16 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::catalog::PieceInfo;
 use crate::codec::{CodecError, CodecId, ErasureCodec, shard_len};
 use crate::compress::{Compression, Method, Squeezer};
 use crate::descriptor::Descriptor;
 use crate::ids::{ChunkId, ChunkKey, ShardHash};
+use crate::piece::PieceInfo;
 use crate::redundancy::Redundancy;
 use crate::reed_solomon::ReedSolomon;
-use crate::seal::{self, BODY_START, Cipher, OpenError, SEAL_OVERHEAD};
+use crate::seal::{self, BODY_START, Cipher, MAX_CHUNK_LEN, OpenError, SEAL_OVERHEAD};
 use crate::secret::ConvergenceSecret;
 
-/// The longest plaintext of a chunk. Packs close well before.
-pub const MAX_CHUNK_LEN: usize = 4 << 20;
-/// The longest sealed chunk.
-pub(crate) const MAX_SEALED_LEN: usize = MAX_CHUNK_LEN + SEAL_OVERHEAD;
 /// Coders that a [`Coder`] keeps ready; a node meets one or two kinds of stripe, never many.
 const MAX_CACHED_CODECS: usize = 8;
 

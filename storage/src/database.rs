@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use redb::{Database, Durability, StorageBackend, WriteTransaction};
 
-use crate::store::StoreFile;
+use crate::files::StoreFile;
 
 /// redb's errors, with the kind kept where it is an I/O error; `InvalidData` says that the file is damaged.
 pub(crate) fn failed(error: impl Into<redb::Error>) -> io::Error {

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use crate::chunk::MAX_SEALED_LEN;
 use crate::codec::{CodecId, shard_len};
 use crate::ids::{ChunkId, ShardHash};
 use crate::redundancy::Redundancy;
+use crate::seal::MAX_SEALED_LEN;
 
 /// Version byte of the encoding.
 const VERSION: u8 = 1;

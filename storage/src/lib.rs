@@ -30,6 +30,7 @@ mod compress;
 mod cut;
 mod database;
 mod descriptor;
+mod files;
 mod ids;
 pub mod lease;
 mod link;
@@ -37,6 +38,7 @@ mod manifest;
 mod matrix;
 mod pack;
 mod path;
+mod piece;
 pub mod possession;
 pub mod private;
 mod redundancy;
@@ -46,11 +48,12 @@ mod seal;
 mod secret;
 pub mod store;
 mod table;
+mod varint;
 mod writer;
 
 pub use chunk::{
-    ChunkRef, Coder, DecodeError, EncodeError, EncodeParams, EncodedChunk, MAX_CHUNK_LEN, Pack, RebuildError,
-    decode_chunk, encode_chunk, rebuild_shards,
+    ChunkRef, Coder, DecodeError, EncodeError, EncodeParams, EncodedChunk, Pack, RebuildError, decode_chunk,
+    encode_chunk, rebuild_shards,
 };
 pub use codec::{CodecError, CodecId, ErasureCodec};
 pub use compress::Compression;
@@ -65,7 +68,7 @@ pub use pack::Place;
 pub use path::{EntryPath, PathError};
 pub use redundancy::{Redundancy, RedundancyError};
 pub use reed_solomon::ReedSolomon;
-pub use seal::Cipher;
+pub use seal::{Cipher, MAX_CHUNK_LEN};
 pub use secret::ConvergenceSecret;
 pub use store::{
     ChangeError, Compacted, GetError, Held, InvalidShard, OpenError, PutError, PutOutcome, Recovered,

@@ -6,10 +6,11 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::catalog::PieceInfo;
-use crate::chunk::{MAX_CHUNK_LEN, Pack};
+use crate::chunk::Pack;
 use crate::cut::{Cutter, MAX_PIECE};
 use crate::ids::PieceHash;
+use crate::piece::PieceInfo;
+use crate::seal::MAX_CHUNK_LEN;
 use crate::secret::ConvergenceSecret;
 use crate::table::Table;
 

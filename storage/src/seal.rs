@@ -33,6 +33,10 @@ const TAG_LEN: usize = 16;
 pub(crate) const BODY_START: usize = CLEAR_LEN + INNER_LEN;
 /// What sealing adds to a body.
 pub(crate) const SEAL_OVERHEAD: usize = BODY_START + TAG_LEN;
+/// The longest plaintext of a chunk. Packs close well before.
+pub const MAX_CHUNK_LEN: usize = 4 << 20;
+/// The longest sealed chunk.
+pub(crate) const MAX_SEALED_LEN: usize = MAX_CHUNK_LEN + SEAL_OVERHEAD;
 
 /// The cipher that seals a chunk. Both use 256-bit keys and 128-bit tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

@@ -7,10 +7,10 @@ use chordage_node::api::range::ByteRange;
 use clap::Args;
 use tokio::io::AsyncWriteExt;
 
-use crate::args::GlobalArgs;
 use crate::connect;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
+use crate::global::GlobalArgs;
 use crate::interrupt::Interrupt;
 use crate::link;
 use crate::printer::{Printer, output_error};

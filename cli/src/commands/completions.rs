@@ -1,9 +1,8 @@
 //! `chordage completions`.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::args::Cli;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
@@ -21,10 +20,14 @@ pub(crate) struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Runs the command.
-pub(crate) fn run(args: &CompletionsArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
+/// Runs the command. `program`: what is completed.
+pub(crate) fn run(
+    args: &CompletionsArgs,
+    mut program: Command,
+    printer: &Printer,
+) -> Result<ExitStatus, CliError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "chordage", &mut script);
+    clap_complete::generate(args.shell, &mut program, "chordage", &mut script);
     printer.raw(&script)?;
     Ok(ExitStatus::Success)
 }

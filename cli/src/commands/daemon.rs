@@ -18,10 +18,10 @@ use clap::Args;
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
-use crate::args::GlobalArgs;
 use crate::connect::data_dir;
 use crate::error::{CliError, shell_word};
 use crate::exit::ExitStatus;
+use crate::global::GlobalArgs;
 use crate::human::parse_bytes;
 use crate::interrupt::Interrupt;
 use crate::printer::Printer;

@@ -6,10 +6,10 @@ use chordage_node::api::types::DrainStatus;
 use clap::Args;
 use tokio::time::{Instant, sleep};
 
-use crate::args::GlobalArgs;
 use crate::connect;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
+use crate::global::GlobalArgs;
 use crate::human;
 use crate::printer::Printer;
 

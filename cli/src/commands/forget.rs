@@ -7,10 +7,10 @@ use clap::Args;
 use tokio::time::{Instant, sleep};
 
 use super::put::human_names;
-use crate::args::GlobalArgs;
 use crate::connect;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
+use crate::global::GlobalArgs;
 use crate::human;
 use crate::link;
 use crate::printer::Printer;

@@ -6,10 +6,10 @@ use chordage_node::api::types::KeptObject;
 use clap::Args;
 
 use super::put::human_names;
-use crate::args::GlobalArgs;
 use crate::connect;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
+use crate::global::GlobalArgs;
 use crate::human;
 use crate::printer::Printer;
 

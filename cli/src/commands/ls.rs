@@ -7,10 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 use chordage_node::api::types::EntryInfo;
 use clap::Args;
 
-use crate::args::GlobalArgs;
 use crate::connect;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
+use crate::global::GlobalArgs;
 use crate::human;
 use crate::link;
 use crate::name::shown;

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command};
 
-use crate::args::Cli;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::name::quoted;
@@ -22,9 +21,9 @@ pub(crate) struct ManArgs {
     out: Option<PathBuf>,
 }
 
-/// Runs the command.
-pub(crate) fn run(args: &ManArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
-    let mut command = without_help(Cli::command());
+/// Runs the command. `program`: what the pages are about.
+pub(crate) fn run(args: &ManArgs, program: Command, printer: &Printer) -> Result<ExitStatus, CliError> {
+    let mut command = without_help(program);
     command.build();
     match &args.out {
         None => {

@@ -3,10 +3,10 @@
 use chordage_node::api::types::PeerStatus;
 use clap::Args;
 
-use crate::args::GlobalArgs;
 use crate::connect;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
+use crate::global::GlobalArgs;
 use crate::printer::Printer;
 
 /// List the peers that the daemon knows, nearest on the ring first

@@ -17,10 +17,10 @@ use clap::Args;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::args::GlobalArgs;
 use crate::connect;
 use crate::error::{CliError, redundancy};
 use crate::exit::ExitStatus;
+use crate::global::GlobalArgs;
 use crate::interrupt::Interrupt;
 use crate::name::quoted;
 use crate::printer::Printer;

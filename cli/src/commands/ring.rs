@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::args::GlobalArgs;
 use crate::charset::Charset;
 use crate::connect;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
+use crate::global::GlobalArgs;
 use crate::name::quoted;
 use crate::printer::Printer;
 use crate::ring::{RingView, svg, text};

@@ -4,10 +4,10 @@ use chordage_node::api::types::{Health, ObjectStat};
 use clap::Args;
 
 use super::peers::short;
-use crate::args::GlobalArgs;
 use crate::connect;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
+use crate::global::GlobalArgs;
 use crate::human;
 use crate::link;
 use crate::printer::Printer;

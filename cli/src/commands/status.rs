@@ -3,10 +3,10 @@
 use chordage_node::api::types::{LeaseStatus, RepairStatus, Status};
 use clap::Args;
 
-use crate::args::GlobalArgs;
 use crate::connect;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
+use crate::global::GlobalArgs;
 use crate::human;
 use crate::printer::Printer;
 

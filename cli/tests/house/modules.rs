@@ -98,7 +98,7 @@ fn exported(src: &Path, modules: &BTreeSet<String>) -> BTreeMap<String, String> 
 
 /// A source without comments, and without its own tests, which stand at the end.
 fn code(text: &str) -> String {
-    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let text = text.split("\nmod tests {").next().unwrap_or_default();
     let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
     lines.collect::<Vec<_>>().join(" ")
 }

@@ -22,10 +22,11 @@ use redb::Database;
 
 use crate::chunk::ChunkRef;
 use crate::database;
-use crate::ids::{Fingerprint, PieceHash};
+use crate::files::{Files, OsFiles};
+use crate::ids::Fingerprint;
+pub use crate::piece::PieceInfo;
 use crate::redundancy::Redundancy;
 use crate::secret::ConvergenceSecret;
-use crate::store::{Files, OsFiles};
 
 use rows::Keys;
 pub use snapshot::Snapshot;
@@ -86,15 +87,6 @@ pub struct KnownExtent {
     /// Where in its plaintext.
     pub offset: u32,
     /// How many bytes.
-    pub len: u32,
-}
-
-/// A piece of a pack: they lie one behind the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PieceInfo {
-    /// Its hash.
-    pub hash: PieceHash,
-    /// Its length.
     pub len: u32,
 }
 

@@ -13,11 +13,12 @@
 use redb::TableDefinition;
 
 use super::MAX_EXTENTS;
-use crate::chunk::{ChunkRef, MAX_CHUNK_LEN};
+use crate::chunk::ChunkRef;
 use crate::ids::{Fingerprint, PieceHash};
-use crate::manifest::{Reader, put_varint, unzigzag, zigzag};
 use crate::redundancy::Redundancy;
+use crate::seal::MAX_CHUNK_LEN;
 use crate::secret::ConvergenceSecret;
+use crate::varint::{Reader, put_varint, unzigzag, zigzag};
 
 pub(super) const VERSION: u32 = 1;
 

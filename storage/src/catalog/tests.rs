@@ -1,3 +1,4 @@
+use crate::ids::PieceHash;
 use std::fs;
 use std::io;
 

@@ -14,9 +14,9 @@ use super::tables::{
     parts, prepare,
 };
 use crate::database::failed;
+use crate::files::{Files, OsFiles};
 use crate::ids::{ChunkId, Writer};
 use crate::repair::Moment;
-use crate::store::{Files, OsFiles};
 
 const FILE: &str = "claims.redb";
 /// Claims that one change lengthens.

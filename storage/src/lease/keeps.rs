@@ -22,9 +22,9 @@ use redb::{ReadableTable, TableDefinition, WriteTransaction};
 use super::book::Book;
 use super::names;
 use crate::database::failed;
+use crate::files::{Files, OsFiles};
 use crate::ids::ChunkId;
 use crate::repair::Moment;
-use crate::store::{Files, OsFiles};
 
 const FILE: &str = "keeps.redb";
 const VERSION: u32 = 1;

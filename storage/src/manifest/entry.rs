@@ -7,10 +7,10 @@
 //!      2 symlink:   target length │ target                       (all numbers varints)
 //! ```
 
-use super::Malformed;
 use super::extents::decode_extent;
-use super::varint::{Reader, put_varint, unzigzag, zigzag};
 use crate::path::{EntryPath, check_name};
+use crate::varint::Malformed;
+use crate::varint::{Reader, put_varint, unzigzag, zigzag};
 
 /// The longest target of a symbolic link, in bytes.
 pub const MAX_TARGET_LEN: usize = 4096;

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::Malformed;
 use super::root::{Root, RootError, Stream};
 use super::view::Manifest;
 use crate::chunk::ChunkRef;
 use crate::ids::ChunkId;
 use crate::link::Link;
+use crate::varint::Malformed;
 
 /// Asks for chunks until it has the manifest:
 ///

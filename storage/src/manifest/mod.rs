@@ -11,7 +11,6 @@ mod extents;
 mod loader;
 mod order;
 mod root;
-mod varint;
 mod view;
 
 pub use entry::{Entry, EntryKind, FileEntry, MAX_TARGET_LEN, Metadata};
@@ -24,7 +23,6 @@ pub(crate) use entry::{Record, RecordKind, is_target};
 pub(crate) use extents::encode_extent;
 pub(crate) use order::Order;
 pub(crate) use root::{Root, Stream};
-pub(crate) use varint::{Reader, put_varint, unzigzag, zigzag};
 
 /// The longest table and entries together, in bytes: 7 TiB of data, or a few million files.
 pub const MAX_MANIFEST_LEN: u64 = 256 << 20;
@@ -32,7 +30,3 @@ pub const MAX_MANIFEST_LEN: u64 = 256 << 20;
 pub(crate) const MAX_INLINE_LEN: usize = 256 << 10;
 /// Length of the chunks of a stream that does not.
 pub(crate) const STREAM_CHUNK_LEN: usize = 2 << 20;
-
-/// The bytes of a manifest break its rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Malformed(pub(crate) &'static str);

@@ -12,9 +12,10 @@
 
 use bytes::Bytes;
 
-use super::varint::Reader;
-use super::{MAX_INLINE_LEN, MAX_MANIFEST_LEN, Malformed};
+use super::{MAX_INLINE_LEN, MAX_MANIFEST_LEN};
 use crate::chunk::ChunkRef;
+use crate::varint::Malformed;
+use crate::varint::Reader;
 
 const MAGIC: [u8; 4] = *b"chmf";
 const VERSION: u8 = 1;

@@ -4,14 +4,14 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::Malformed;
 use super::entry::{Entry, EntryKind, FileEntry, Record, RecordKind};
 use super::extents::decode_extent;
 use super::order::Order;
 use super::root::{ObjectKind, Root, Stream, Summary};
-use super::varint::Reader;
 use crate::chunk::ChunkRef;
 use crate::path::EntryPath;
+use crate::varint::Malformed;
+use crate::varint::Reader;
 
 /// What an object consists of. It keeps the encoded form, checked once as a whole, and decodes as it is asked:
 /// its memory is the length of the encoding. A clone shares it.

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use super::files::StoreFile;
 use super::index::SegmentStats;
 use super::record::{DEAD, STATE_AT, segment_name};
 use super::types::{ChangeError, ShardKey};
 use super::{ShardStore, Uncheckpointed, Writer};
+use crate::files::StoreFile;
 
 /// Deletions in one transaction: enough to share its syncs, few enough that the pages of the index that it copies
 /// fit into what the quota keeps free for them.

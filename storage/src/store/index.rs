@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition};
 
-use super::files::StoreFile;
 use super::record::{Location, SEGMENT_HEADER_LEN};
 use super::types::ShardKey;
 use crate::database::{self, failed, guarded};
+use crate::files::StoreFile;
 use crate::ids::ChunkId;
 
 /// An index up to this size, some 200,000 shards, is checked as a whole when it is opened, which takes less than

@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use super::files::Files;
 use super::index::SegmentStats;
 use super::record::{Location, segment_name};
 use super::types::ShardKey;
 use super::{ShardStore, Uncheckpointed, Writer};
+use crate::files::Files;
 
 /// Shards that are looked at, and dropped, in one change of the index.
 const STEP_SHARDS: usize = 4096;

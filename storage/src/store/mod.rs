@@ -18,15 +18,12 @@
 
 mod compact;
 mod delete;
-mod files;
 mod get;
 mod index;
 mod lost;
-mod os_files;
 mod put;
 mod record;
 mod recover;
-mod reserve;
 mod scan;
 mod scrub;
 mod types;
@@ -38,10 +35,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-pub use files::{Files, Removed, StoreFile, is_removed};
+pub use crate::files::{Files, OsFiles, Removed, Reserve, StoreFile, is_removed};
 pub use lost::Recovered;
-pub use os_files::OsFiles;
-pub use reserve::Reserve;
 pub use scrub::Scrubbed;
 pub use types::{
     ChangeError, Compacted, GetError, Held, InvalidShard, OpenError, PutError, PutOutcome, ShardKey,

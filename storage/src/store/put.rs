@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
-use super::files::StoreFile;
 use super::index::SegmentStats;
 use super::record::{
     ALIGNMENT, Location, RECORD_HEADER_LEN, SEGMENT_HEADER_LEN, encode_header, segment_header, segment_name,
@@ -12,6 +11,7 @@ use super::record::{
 use super::types::{InvalidShard, PutError, PutOutcome, ShardKey, ShardPut};
 use super::{Active, ShardStore, Uncheckpointed, Writer};
 use crate::descriptor::Descriptor;
+use crate::files::StoreFile;
 
 /// What a shard adds to the index in the long run: 47 bytes, in pages that are half to two thirds full, twice, since
 /// redb keeps the old pages until the new ones are durable.

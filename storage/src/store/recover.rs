@@ -3,13 +3,13 @@
 use std::io;
 use std::sync::Arc;
 
-use super::files::{Files, StoreFile};
 use super::index::{Index, SegmentStats, State};
 use super::lost::Suspects;
 use super::record::{Location, RecordHeader, SEGMENT_HEADER_LEN, segment_name, segment_of};
 use super::scan::{Visit, read_verified, scan};
 use super::types::{OpenError, ShardKey, StoreConfig};
 use super::{Active, Writer};
+use crate::files::{Files, StoreFile};
 
 const FORMAT_FILE: &str = "format";
 const INDEX_FILE: &str = "index.redb";

@@ -4,12 +4,12 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::files::StoreFile;
 use super::record::{
     ALIGNMENT, Location, RECORD_HEADER_LEN, RecordHeader, STATE_AT, decode_header, looks_like_record,
 };
-use crate::chunk::MAX_SEALED_LEN;
 use crate::descriptor::{Descriptor, MAX_DESCRIPTOR_LEN};
+use crate::files::StoreFile;
+use crate::seal::MAX_SEALED_LEN;
 
 /// Bytes read at once while looking for records.
 const WINDOW: usize = 1 << 20;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::files::is_removed;
 use crate::descriptor::{DescriptorError, ShardError};
+use crate::files::is_removed;
 use crate::ids::ChunkId;
 
 /// How a store behaves.

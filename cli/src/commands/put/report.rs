@@ -8,9 +8,9 @@ use chordage_node::api::types::PutReport;
 use serde::Serialize;
 
 use super::human_names;
-use crate::args::GlobalArgs;
 use crate::error::{CliError, shell_word};
 use crate::exit::ExitStatus;
+use crate::global::GlobalArgs;
 use crate::human;
 use crate::printer::{OUTPUT_CLOSED, Printer};
 use crate::tree::selection::LeftOut;

@@ -1,6 +1,8 @@
 //! Variable-length integers: LEB128, seven bits a byte, low ones first, always in the fewest bytes.
 
-use super::Malformed;
+/// Bytes of a manifest or of the catalog break their rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Malformed(pub(crate) &'static str);
 
 /// Appends `value`.
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::files::{Files, Removed, StoreFile};
 use super::reserve;
+use super::{Files, Removed, StoreFile};
 use crate::private;
 
 /// Name of the file whose lock shows that the directory is in use.

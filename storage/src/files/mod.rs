@@ -1,10 +1,16 @@
 //! The files under a store, as few operations as it needs, so that a test can put a disk there that tears and
 //! reorders writes, fills up, or loses power.
 
+mod os;
+mod reserve;
+
 use std::fmt::Debug;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+pub use self::os::OsFiles;
+pub use self::reserve::Reserve;
 
 /// One directory of files. Only one store uses it at a time; the implementation sees to that.
 pub trait Files: Send + Sync + 'static {
