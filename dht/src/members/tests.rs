@@ -61,7 +61,11 @@ fn only_whom_it_compares_with_can_tell_a_node_that_a_super_peer_is_gone() {
         match way {
             "missed" => members.missed(&local, from, &is_gone, now, &mut out),
             "report" => members.reported(&local, &is_gone, now, &mut out),
-            _ => members.news(&local, from, is_gone.to_vec(), now, &mut Vec::new(), &mut out),
+            _ => {
+                // Not even if there were a link.
+                members.tree.connect(from, true, now, &mut out);
+                members.news(&local, from, is_gone.to_vec(), now, &mut Vec::new(), &mut out)
+            }
         };
         let listed = members.lists.widest().entries().len();
         assert_eq!(listed == 0, believed, "{way}, {scope:?}, from its partner: {from_partner}");
