@@ -159,3 +159,121 @@ impl Calls {
         self.deadlines.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use alloc::{vec, vec::Vec};
+
+    use super::*;
+    use crate::{Key, peer::PeerInfo};
+
+    fn peer(number: u8, seq: u64) -> Peer {
+        PeerInfo::new([number; 32], Vec::new(), seq).unwrap().into()
+    }
+
+    const fn at(seconds: u64) -> Time {
+        Time::from_micros(seconds * 1_000_000)
+    }
+
+    fn open(calls: &mut Calls, peer: &Peer, request: Request, deadline: u64) -> CallId {
+        calls.open(peer.clone(), request, Purpose::Probe, at(0), at(deadline))
+    }
+
+    #[test]
+    fn an_answer_closes_only_the_call_to_whom_it_was_asked() {
+        let (asked, other) = (peer(1, 1), peer(2, 1));
+        let mut calls = Calls::default();
+        let id = open(&mut calls, &asked, Request::Ping, 1);
+        assert!(calls.close(id, other.id_ref(), &Response::Pong).is_none());
+        assert!(calls.close(CallId(id.0 + 1), asked.id_ref(), &Response::Pong).is_none());
+        assert_eq!(calls.len(), 1, "what strangers answer leaves the call open");
+        assert!(calls.close(id, asked.id_ref(), &Response::Pong).is_some());
+        assert!(calls.close(id, asked.id_ref(), &Response::Pong).is_none(), "one answer is enough");
+        assert_eq!((calls.len(), calls.next_deadline()), (0, None));
+    }
+
+    #[test]
+    fn an_answer_of_another_kind_closes_nothing() {
+        let asked = peer(1, 1);
+        let closest = || Response::Closest { peers: Vec::new(), covered: false };
+        let reach = Request::Reach { peer: peer(2, 1).id() };
+        for (request, fits, other) in [
+            (Request::Ping, Response::Pong, closest()),
+            (Request::Closest { key: Key::default(), count: 1 }, closest(), Response::Pong),
+            (Request::Leaves { known: 0, have: None }, Response::LeavesChanged, Response::Reached(true)),
+            (reach, Response::Reached(true), Response::Pong),
+            (Request::Records { wanted: Vec::new() }, Response::Records { records: vec![] }, closest()),
+        ] {
+            let mut calls = Calls::default();
+            let id = open(&mut calls, &asked, request.clone(), 1);
+            assert!(calls.close(id, asked.id_ref(), &other).is_none(), "{other:?} to {request:?}");
+            assert!(calls.close(id, asked.id_ref(), &fits).is_some(), "{fits:?} to {request:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_in_use_is_not_given_twice() {
+        let asked = peer(1, 1);
+        let mut calls = Calls::default();
+        calls.start_ids_at(u32::MAX);
+        let first = open(&mut calls, &asked, Request::Ping, 1);
+        calls.start_ids_at(u32::MAX);
+        assert_ne!(open(&mut calls, &asked, Request::Ping, 1), first);
+        assert_eq!(calls.len(), 2);
+    }
+
+    #[test]
+    fn calls_run_out_at_their_deadline_the_earliest_first() {
+        let asked = peer(1, 1);
+        let mut calls = Calls::default();
+        let (late, soon) =
+            (open(&mut calls, &asked, Request::Ping, 2), open(&mut calls, &asked, Request::Ping, 1));
+        assert_eq!(calls.next_deadline(), Some(at(1)));
+        assert!(calls.pop_expired(at(0)).is_none());
+        let popped: Vec<CallId> =
+            core::iter::from_fn(|| calls.pop_expired(at(2))).map(|(id, _)| id).collect();
+        assert_eq!(popped, [soon, late]);
+        assert_eq!((calls.len(), calls.next_deadline()), (0, None));
+    }
+
+    #[test]
+    fn only_overdue_calls_are_postponed() {
+        let asked = peer(1, 1);
+        let mut calls = Calls::default();
+        let overdue = open(&mut calls, &asked, Request::Ping, 1);
+        let in_time = open(&mut calls, &asked, Request::Ping, 3);
+        calls.postpone(at(2), at(9));
+        assert_eq!(calls.pop_expired(at(8)).map(|(id, _)| id), Some(in_time));
+        assert!(calls.pop_expired(at(8)).is_none(), "it was given time");
+        assert_eq!(calls.pop_expired(at(9)).map(|(id, _)| id), Some(overdue));
+    }
+
+    #[test]
+    fn a_call_sent_again_keeps_its_id_and_counts_how_often() {
+        let asked = peer(1, 1);
+        let mut calls = Calls::default();
+        let id = open(&mut calls, &asked, Request::Ping, 1);
+        for repeats in 0..3 {
+            let (popped, call) = calls.pop_expired(at(1)).unwrap();
+            assert_eq!((popped, call.repeats), (id, repeats));
+            calls.repeat(id, call, at(1));
+        }
+        assert_eq!(calls.close(id, asked.id_ref(), &Response::Pong).map(|call| call.repeats), Some(3));
+        assert_eq!(calls.next_deadline(), None);
+    }
+
+    #[test]
+    fn giving_a_peer_up_ends_calls_by_this_record_or_an_older_one_only() {
+        for (called, given_up, ends) in
+            [((1, 1), (1, 1), true), ((1, 1), (1, 2), true), ((1, 2), (1, 1), false), ((1, 1), (2, 1), false)]
+        {
+            let mut calls = Calls::default();
+            open(&mut calls, &peer(called.0, called.1), Request::Ping, 1);
+            let ended = calls.close_all_to(&peer(given_up.0, given_up.1));
+            assert_eq!(ended.len(), usize::from(ends), "{given_up:?} given up, {called:?} called");
+            assert_eq!(calls.next_deadline().is_none(), ends);
+        }
+    }
+}

@@ -392,3 +392,6 @@ impl<M: Metric> Dht<M> {
         self.drop_peer(turn, peer.id_ref(), DownReason::Left);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,3 +63,70 @@ impl Gone {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    fn peer(number: u8, seq: u64) -> PeerInfo {
+        PeerInfo::new([number; 32], Vec::new(), seq).unwrap()
+    }
+
+    const fn at(millis: u64) -> Time {
+        Time::from_micros(millis * 1000)
+    }
+
+    #[test]
+    fn names_are_ignored_for_half_a_minute_and_words_for_two_seconds_after_a_goodbye_only() {
+        for (goodbye, millis, ignores_name, ignores_words) in [
+            (true, 0, true, true),
+            (true, 1_999, true, true),
+            (true, 2_000, true, false),
+            (true, 29_999, true, false),
+            (true, 30_000, false, false),
+            (false, 0, true, false),
+            (false, 29_999, true, false),
+            (false, 30_000, false, false),
+        ] {
+            let mut gone = Gone::default();
+            if goodbye {
+                gone.left(&peer(1, 5), at(0));
+            } else {
+                gone.lost(&peer(1, 5), at(0));
+            }
+            let ignored = |seq| {
+                let peer = peer(1, seq);
+                (gone.ignores_name(&peer, at(millis)), gone.ignores_words(&peer, at(millis)))
+            };
+            let case = (goodbye, millis);
+            assert_eq!(ignored(5), (ignores_name, ignores_words), "{case:?}");
+            assert_eq!(ignored(4), (ignores_name, ignores_words), "an older record, {case:?}");
+            assert_eq!(ignored(6), (false, false), "a newer record is a new life, {case:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_back_or_somebody_else_is_not_ignored() {
+        let mut gone = Gone::default();
+        gone.left(&peer(1, 5), at(0));
+        gone.left(&peer(2, 5), at(0));
+        gone.back(peer(1, 5).id_ref());
+        let ignored = [1, 2, 3].map(|number| gone.ignores_name(&peer(number, 5), at(1)));
+        assert_eq!(ignored, [false, true, false]);
+    }
+
+    #[test]
+    fn only_so_many_are_remembered_the_latest_rather_than_the_earliest() {
+        let mut gone = Gone::default();
+        for number in 0..=GONE_MAX as u8 {
+            gone.lost(&peer(number, 1), at(u64::from(number)));
+        }
+        assert_eq!(gone.0.len(), GONE_MAX);
+        let ignored = [0, 1, GONE_MAX as u8].map(|number| gone.ignores_name(&peer(number, 1), at(200)));
+        assert_eq!(ignored, [false, true, true]);
+    }
+}

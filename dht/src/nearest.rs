@@ -100,3 +100,67 @@ fn walk_tree<'a, M: Metric, T: Placed>(
     let (near, far) = if target.bit(bit - 1) { (ones, zeros) } else { (zeros, ones) };
     walk_tree(metric, me, near, key, target, visit) && walk_tree(metric, me, far, key, target, visit)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::{AnyMetric, PeerInfo};
+
+    impl Placed for Peer {
+        fn peer(&self) -> &Peer {
+            self
+        }
+    }
+
+    fn peer(number: u8) -> Peer {
+        PeerInfo::new([number; 32], Vec::new(), 1).unwrap().into()
+    }
+
+    /// So many peers as a table of the first one holds them.
+    fn table(metric: &AnyMetric, count: u8) -> (Key, Vec<Peer>) {
+        let me = *peer(0).id_ref().key();
+        let mut entries: Vec<Peer> = (1..=count).map(peer).collect();
+        entries.sort_by_key(|entry| metric.offset(&me, entry.id_ref().key()));
+        (me, entries)
+    }
+
+    #[test]
+    fn entries_come_nearest_first_and_each_once() {
+        for metric in [AnyMetric::Ring, AnyMetric::Xor, AnyMetric::Classic] {
+            for count in [0, 1, 2, 3, 40] {
+                let (me, entries) = table(&metric, count);
+                // Keys between entries, and that of an entry itself.
+                for key in (100..140).chain([1]).map(|number| *peer(number).id_ref().key()) {
+                    let mut sorted = entries.clone();
+                    sorted.sort_by(|a, b| metric.closer(&key, a.id_ref(), b.id_ref()));
+                    let mut visited = Vec::new();
+                    walk(&metric, &me, &entries, &key, &mut |distance, entry| {
+                        assert_eq!(distance, metric.distance(entry.id_ref().key(), &key));
+                        visited.push(entry.clone());
+                        true
+                    });
+                    assert_eq!(visited, sorted, "{metric}, {count} entries");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_walk_stops_when_it_is_told() {
+        for metric in [AnyMetric::Ring, AnyMetric::Xor] {
+            let (me, entries) = table(&metric, 20);
+            for enough in 1..=20 {
+                let mut visited = 0;
+                walk(&metric, &me, &entries, &Key::default(), &mut |_, _| {
+                    visited += 1;
+                    visited < enough
+                });
+                assert_eq!(visited, enough, "{metric}");
+            }
+        }
+    }
+}

@@ -63,3 +63,67 @@ impl Rtt {
         self.timeout().map_or(RTO_UNKNOWN, |timeout| timeout.clamp(RTO_UNKNOWN_MIN, RTO_UNKNOWN))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn measured(samples: &[u64]) -> Rtt {
+        let mut rtt = Rtt::default();
+        samples.iter().for_each(|sample| rtt.sample(millis(*sample)));
+        rtt
+    }
+
+    /// Whole milliseconds, since times are kept in units of 64 µs.
+    fn about(duration: Duration) -> u64 {
+        (duration.as_micros() as u64 + 500) / 1000
+    }
+
+    #[test]
+    fn times_are_smoothed_and_time_outs_leave_room_as_in_tcp() {
+        // 7/8 old and 1/8 new; deviation 3/4 old and 1/4 new; the mean, four deviations and 20 ms.
+        for (samples, smoothed, timeout) in [
+            (&[100][..], 100, 100 + 4 * 50 + 20),
+            (&[100, 100], 100, 100 + 4 * 37 + 20 + 2),
+            (&[100, 180], 110, 110 + 230 + 20),
+            // Never shorter than 60 ms and never longer than 3 s.
+            (&[1], 1, 60),
+            (&[4_000], 4_000, 3_000),
+        ] {
+            let rtt = measured(samples);
+            assert_eq!(rtt.smoothed().map(about), Some(smoothed), "{samples:?}");
+            assert!(
+                rtt.timeout().map(about).is_some_and(|t| t.abs_diff(timeout) <= 1),
+                "{samples:?}: {rtt:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_never_measured_has_no_time_out_and_comes_last() {
+        let (unknown, slow) = (Rtt::default(), measured(&[u64::from(u16::MAX)]));
+        assert_eq!((unknown.smoothed(), unknown.timeout()), (None, None));
+        assert!(measured(&[0]).smoothed().is_some(), "an answer at once is a measurement too");
+        assert!(measured(&[1]).rank() < slow.rank() && slow.rank() < unknown.rank());
+    }
+
+    #[test]
+    fn strangers_get_a_quarter_of_a_second_at_least_and_six_tenths_at_most() {
+        for (network, timeout) in [(&[][..], 600), (&[1], 250), (&[100], 320), (&[2_000], 600)] {
+            let timeout_found = about(measured(network).timeout_for_stranger());
+            assert!(timeout_found.abs_diff(timeout) <= 1, "{network:?}: {timeout_found}");
+        }
+    }
+
+    #[test]
+    fn settled_is_what_many_equal_measurements_come_to() {
+        let (many, settled) = (measured(&[100; 12]), Rtt::settled(millis(100)));
+        assert_eq!(many.smoothed(), settled.smoothed());
+        let timeouts = [many, settled].map(|rtt| rtt.timeout().map_or(0, about));
+        assert!(timeouts[0].abs_diff(timeouts[1]) <= 4, "{timeouts:?}");
+    }
+}

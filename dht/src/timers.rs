@@ -76,3 +76,50 @@ impl Timers {
         Some(timer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> Time {
+        Time::from_micros(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn a_timer_runs_out_once_when_its_time_has_come_and_no_other_with_it() {
+        for timer in ALL {
+            let mut timers = Timers::default();
+            assert_eq!(timers.next(), None);
+            assert_eq!(timers.pop_expired(at(1_000_000)), None, "none is set");
+            timers.set(timer, at(5));
+            assert!(ALL.into_iter().all(|other| timers.is_set(other) == (other == timer)));
+            assert_eq!(timers.next(), Some(at(5)));
+            assert_eq!(timers.pop_expired(at(4)), None);
+            assert_eq!(timers.pop_expired(at(5)), Some(timer));
+            assert_eq!((timers.pop_expired(at(5)), timers.next()), (None, None));
+        }
+    }
+
+    #[test]
+    fn what_is_set_no_later_never_moves_away() {
+        for (before, no_later, after) in [(None, 5, 5), (Some(3), 5, 3), (Some(8), 5, 5)] {
+            let mut timers = Timers::default();
+            if let Some(before) = before {
+                timers.set(Timer::Probe, at(before));
+            }
+            timers.set_no_later(Timer::Probe, at(no_later));
+            assert_eq!(timers.next(), Some(at(after)), "{before:?}");
+        }
+    }
+
+    #[test]
+    fn a_timer_set_again_forgets_its_earlier_moment_and_a_stopped_one_both() {
+        let mut timers = Timers::default();
+        timers.set(Timer::Probe, at(3));
+        timers.set(Timer::Probe, at(8));
+        timers.set(Timer::Join, at(9));
+        assert_eq!(timers.next(), Some(at(8)));
+        timers.stop(Timer::Probe);
+        assert_eq!(timers.next(), Some(at(9)));
+    }
+}

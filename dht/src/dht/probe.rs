@@ -250,3 +250,6 @@ impl<M: Metric> Dht<M> {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -255,3 +255,6 @@ impl<M: Metric> Dht<M> {
         peers
     }
 }
+
+#[cfg(test)]
+mod tests;

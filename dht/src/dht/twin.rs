@@ -55,53 +55,22 @@ impl<M: Metric> Dht<M> {
 
 #[cfg(test)]
 mod tests {
-    use alloc::{vec, vec::Vec};
-
-    use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+    use alloc::vec::Vec;
 
     use super::*;
     use crate::{
-        Config, Ring, Time,
+        dht::tests::{Node, record},
         io::{DownReason, Input, Output},
         message::{CallId, Message},
-        peer::Address,
     };
-
-    fn record(key: u8, address: &[u8], seq: u64) -> Peer {
-        let address = Address::new(address).expect("short");
-        Arc::new(PeerInfo::new([key; 32], vec![address], seq).expect("one address"))
-    }
-
-    struct Node(Dht<Ring>, ChaCha8Rng);
-
-    impl Node {
-        /// The first node of a network, that another has spoken to.
-        fn new(neighbour: &Peer) -> Self {
-            let dht = Dht::new(record(1, b"here", 10), Ring, Config::default());
-            let mut node = Self(dht, ChaCha8Rng::seed_from_u64(1));
-            node.give(Input::Join { seeds: Vec::new() });
-            node.hear(neighbour, Message::Request(CallId(7), Request::Ping));
-            node
-        }
-
-        fn give(&mut self, input: Input) -> Vec<Output> {
-            let mut out = Vec::new();
-            self.0.handle(Time::from_micros(1_000_000), &mut self.1, input, &mut out);
-            out
-        }
-
-        fn hear(&mut self, from: &Peer, message: Message) -> Vec<Output> {
-            self.give(Input::Message { from: from.clone(), message })
-        }
-    }
 
     #[test]
     fn the_goodbye_of_an_outdated_copy_is_not_that_of_the_node_itself() {
         let (copy, node) = (record(2, b"copy", 5), record(2, b"node", 6));
-        let mut watcher = Node::new(&node);
+        let mut watcher = Node::new(&[&node]);
         let goodbye = || Message::Notice(Notice::Leaving);
         assert!(watcher.hear(&copy, goodbye()).is_empty());
-        assert_eq!(watcher.0.leaf_set().count(), 1);
+        assert_eq!(watcher.dht.leaf_set().count(), 1);
         let out = watcher.hear(&node, goodbye());
         let gone = Event::NeighbourDown { peer: node.id(), why: DownReason::Left };
         assert!(out.iter().any(|output| matches!(output, Output::Event(event) if *event == gone)));
@@ -110,7 +79,7 @@ mod tests {
     #[test]
     fn a_node_says_that_its_key_speaks_from_elsewhere() {
         let other = record(2, b"other", 1);
-        let mut node = Node::new(&other);
+        let mut node = Node::new(&[&other]);
         let told = |node: &mut Node, record: &Peer| {
             let out = node.hear(&other, Message::Notice(Notice::Record((**record).clone())));
             out.iter().filter(|output| matches!(output, Output::Event(Event::Twin(_)))).count()
@@ -123,9 +92,9 @@ mod tests {
     #[test]
     fn who_outlives_a_copy_contradicts_its_goodbye_at_once() {
         let other = record(2, b"other", 1);
-        let mut node = Node::new(&other);
+        let mut node = Node::new(&[&other]);
         let out = node.give(Input::Outlive { above: 40 });
-        assert_eq!(node.0.local().seq(), 41);
+        assert_eq!(node.dht.local().seq(), 41);
         let told = |output: &Output| match output {
             Output::Send { to, message: Message::Notice(Notice::Record(record)) } => {
                 to.id() == other.id() && record.seq() == 41
@@ -134,9 +103,9 @@ mod tests {
         };
         assert!(out.iter().any(told));
         // To others the number counts, whatever they heard before.
-        let (mut watcher, copy) = (Node::new(&record(2, b"copy", 40)), record(2, b"copy", 40));
+        let (mut watcher, copy) = (Node::new(&[&record(2, b"copy", 40)]), record(2, b"copy", 40));
         watcher.hear(&copy, Message::Notice(Notice::Leaving));
         watcher.hear(&record(2, b"node", 41), Message::Request(CallId(8), Request::Ping));
-        assert_eq!(watcher.0.leaf_set().map(|peer| peer.seq()).collect::<Vec<_>>(), [41]);
+        assert_eq!(watcher.dht.leaf_set().map(|peer| peer.seq()).collect::<Vec<_>>(), [41]);
     }
 }

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use alloc::{sync::Arc, vec, vec::Vec};
+use alloc::{format, sync::Arc, vec, vec::Vec};
 
 use proptest::prelude::*;
 
@@ -141,4 +141,73 @@ fn a_name_that_the_neighbourhood_does_not_know_counts_when_it_answers_in_time() 
     lookup.covered(&metric, owner.id_ref(), &[peers[2].clone()]);
     assert_eq!(lookup.step(60), Step::Done);
     assert_eq!(lookup.result(Time::ZERO).closest[0], *newcomer);
+}
+
+/// A liar says that it sees all of the key's neighbourhood, and leaves the nearest peer out, which is slow.
+#[test]
+fn over_disjoint_paths_nobody_is_believed_about_others() {
+    let key = Key::from_bytes([7; 32]);
+    let peers = by_distance(&key, 10);
+    let (honest, accomplice, liar) = (&peers[0], &peers[1], &peers[5]);
+    let metric = AnyMetric::Ring;
+    for (paths, onlooker, believed) in
+        [(1, false, true), (1, true, true), (2, false, false), (2, true, false)]
+    {
+        let mut lookup = Progress::new(Owner::Check, key, 3, 1, 2, Time::ZERO, Time::from_micros(u64::MAX))
+            .over_paths(paths)
+            .for_onlooker(onlooker);
+        lookup.add(&metric, honest, State::Named, None);
+        lookup.add(&metric, liar, State::Named, None);
+        assert_eq!(lookup.step(60), Step::Ask(honest.clone()));
+        assert_eq!(lookup.step(60), Step::Ask(liar.clone()));
+        lookup.late(&metric, honest.id_ref());
+        let (_, namer) = lookup.answered(&metric, liar.id_ref(), Duration::ZERO).unwrap();
+        lookup.add(&metric, accomplice, State::Named, Some(namer));
+        lookup.covered(&metric, liar.id_ref(), &[accomplice.clone(), peers[2].clone()]);
+        assert_eq!(lookup.step(60), Step::Ask(accomplice.clone()));
+        lookup.answered(&metric, accomplice.id_ref(), Duration::ZERO).unwrap();
+        let case = format!("{paths} paths, onlooker: {onlooker}");
+        assert_eq!(lookup.step(60), if believed { Step::Done } else { Step::Wait }, "{case}");
+        let nearest = if believed { accomplice } else { honest };
+        assert_eq!(lookup.clone().result(Time::ZERO).closest[0], *nearest, "{case}");
+        lookup.answered(&metric, honest.id_ref(), Duration::ZERO).unwrap();
+        assert_eq!(lookup.step(60), Step::Done, "{case}");
+        assert_eq!(lookup.result(Time::ZERO).closest[0], *honest, "{case}");
+    }
+}
+
+/// Whoever is silent is made up for, and the first two by one question more, since the next may be dead too. Several
+/// paths are wide enough.
+#[test]
+fn the_first_two_that_are_silent_are_hedged_on_one_path_and_nobody_on_several() {
+    let key = Key::from_bytes([7; 32]);
+    let metric = AnyMetric::Ring;
+    for (paths, at_first, after_each) in [(1, 2, [2, 2, 1, 1]), (2, 2, [1, 1, 1, 1])] {
+        for dead in [false, true] {
+            let mut lookup =
+                Progress::new(Owner::Check, key, 3, 1, 2, Time::ZERO, Time::from_micros(u64::MAX))
+                    .over_paths(paths);
+            for peer in by_distance(&key, 40) {
+                lookup.add(&metric, &peer, State::Named, None);
+            }
+            let mut under_way = Vec::new();
+            let mut ask = |lookup: &mut Progress, silent: Option<usize>| {
+                if let Some(silent) = silent {
+                    let peer: &Peer = &under_way[silent];
+                    lookup.late(&metric, peer.id_ref());
+                    if dead {
+                        lookup.failed(&metric, peer.id_ref());
+                    }
+                }
+                let before = under_way.len();
+                while let Step::Ask(peer) = lookup.step(60) {
+                    under_way.push(peer);
+                }
+                under_way.len() - before
+            };
+            assert_eq!(ask(&mut lookup, None), at_first);
+            let asked = [0, 1, 2, 3].map(|silent| ask(&mut lookup, Some(silent)));
+            assert_eq!(asked, after_each, "{paths} paths, dead: {dead}");
+        }
+    }
 }
