@@ -1,0 +1,238 @@
+//! A daemon from start to end: what is opened in which order, and what is closed in which.
+
+mod books;
+mod error;
+mod presence;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chordage_storage::catalog::Catalog;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use self::books::Books;
+pub use self::error::StartError;
+use self::presence::Presence;
+use crate::awake;
+use crate::clock::set_off_by;
+use crate::coding::{Budget, coders};
+use crate::config::{Config, RepairConfig, Role};
+use crate::datadir::DataDir;
+use crate::descriptors;
+use crate::disk::watch_in_background;
+use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE};
+use crate::get::{Reader, Totals};
+use crate::handle::{Inner, NodeHandle};
+use crate::holders::Holders;
+use crate::leases::{Keeping, Leases, RecentAnswers, start as start_leases};
+use crate::placement::Placement;
+use crate::put::{Planned, Putter, Usual, Waits};
+use crate::repair::Repairer;
+use crate::scrub::Scrubber;
+use crate::server::ApiServer;
+use crate::shards::{ShardClient, ShardServer, TrafficCounters};
+use crate::store::Store;
+use crate::tasks::{Fault, Tasks};
+
+/// How long a daemon that was asked to leave waits for requests under way.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// A running daemon.
+pub struct Daemon {
+    handle: NodeHandle,
+    driver: DriverHandle,
+    running: JoinHandle<()>,
+    api: ApiServer,
+}
+
+impl Daemon {
+    /// Starts a daemon on the data directory at `path`. It serves its API when this returns and goes on joining
+    /// its network in the background.
+    pub async fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
+        Daemon::start_serving(path, config, |server| server).await
+    }
+
+    /// Like [`start`](Self::start), but others are served by what `serving` makes of the server.
+    pub(crate) async fn start_serving(
+        path: &Path,
+        config: Config,
+        serving: impl FnOnce(ShardServer) -> ShardServer,
+    ) -> Result<Daemon, StartError> {
+        config.check()?;
+        set_off_by(config.debug_clock_seconds);
+        let limit = allowed_by_the_system()?;
+        let leaving = CancellationToken::new();
+        let tasks = Tasks::new(leaving.clone(), config.debug_panic_task.clone());
+        let dir = Arc::new(DataDir::open(path)?);
+        let Books { identity, secret, store, keeps, ledger, catalog, reserve, found } =
+            Books::open(&dir, &config, &tasks)?;
+        let is_client = config.overlay.role == Role::Client;
+        warn_of_what_a_client_holds(is_client, &store);
+        let presence = Presence::begin(&dir, identity, &config).await?;
+        let local = presence.local.id();
+        let (draining, traffic) = (CancellationToken::new(), Arc::new(TrafficCounters::default()));
+        let met = dir.read(PEERS_FILE)?.is_some_and(|peers| !peers.is_empty());
+        let server = serving(
+            ShardServer::new(store.clone(), leaving.clone(), traffic.clone())
+                .with_repair(ledger.clone(), draining.clone())
+                .with_role(config.overlay.role),
+        );
+        let (driver, driver_handle) = drive(presence, &dir, &config, server)?;
+        let placement = Placement { driver: driver_handle.clone(), local, metric: config.metric };
+        let client = ShardClient::new(driver_handle.clone(), traffic.clone());
+        let holders = Arc::new(Holders::new(local, store.clone(), client));
+        let keeping = Keeping::new(keeps, local, config.leases);
+        let usual = Arc::new(Usual::load(dir.clone()));
+        let Services { reader, leases, putter } =
+            Services::new(placement, holders, keeping, catalog, usual, config.transfer_memory_bytes)?;
+        // Who holds nothing looks after nothing.
+        let repair = RepairConfig { enabled: config.repair.enabled && !is_client, ..config.repair };
+        let repairer = Repairer::start(&reader, repair, ledger, tasks.clone(), draining);
+        let scrubber = Scrubber::start(store.clone(), dir.clone(), config.scrub, &tasks);
+        watch_in_background(store, reserve, &tasks);
+        tasks.background("awake", awake::keep_watch);
+        start_leases(&leases, &dir, met || !config.bootstrap.is_empty(), &tasks);
+        let handle = NodeHandle {
+            inner: Arc::new(Inner {
+                reader,
+                leases,
+                putter,
+                traffic,
+                repairer,
+                scrubber,
+                secret,
+                metric: config.metric,
+                started: Instant::now(),
+                leaving,
+                tasks: tasks.clone(),
+                connections_max: config.connections.max,
+                found_at_start: found.into_all(),
+            }),
+        };
+        let places = descriptors::api_share(limit, config.api_connections_max as usize);
+        let api = ApiServer::start(handle.clone(), &dir, config.api_listen, places).await?;
+        dir.remember_opened();
+        let running = tokio::spawn(tasks.essential("driver", driver.run()));
+        Ok(Daemon { handle, driver: driver_handle, running, api })
+    }
+
+    /// The daemon, for requests.
+    pub fn handle(&self) -> &NodeHandle {
+        &self.handle
+    }
+
+    /// Where the API is, as `--api` takes it.
+    pub fn api_address(&self) -> String {
+        self.api.address()
+    }
+
+    /// Waits until something without which there is no daemon has ended. What was acknowledged is durable; drop it, and start
+    /// another.
+    pub async fn failed(&self) -> Fault {
+        self.handle.inner.tasks.failed().await
+    }
+
+    /// Leaves the network: refuses new work, waits a bounded time for requests under way, says goodbye. Fails if
+    /// something without which there is no daemon has ended before it was asked to.
+    pub async fn leave(self) -> Result<(), Fault> {
+        self.handle.inner.leaving.cancel();
+        self.api.drain(DRAIN).await;
+        self.driver.leave().await;
+        // The driver stops after its goodbyes; a panic in it is told below.
+        let _ = self.running.await;
+        self.handle.inner.reader.holders.store.flush_leases().await;
+        if let Err(error) = self.handle.inner.reader.holders.store.shards().checkpoint() {
+            tracing::error!(%error, "the shard store did not close cleanly; the next start checks its tail");
+        }
+        self.handle.inner.tasks.fault().map_or(Ok(()), Err)
+    }
+}
+
+/// How many file descriptors it may have, if the system is one on which a daemon can run.
+fn allowed_by_the_system() -> Result<u64, StartError> {
+    if std::env::var_os("SSLKEYLOGFILE").is_some() {
+        // QUIC's TLS would write the session keys of every connection there.
+        return Err(StartError::System(
+            "SSLKEYLOGFILE is set: it would write the keys of every connection to a file; unset it"
+                .to_owned(),
+        ));
+    }
+    let limit = descriptors::limit();
+    if limit < descriptors::NEEDED { Err(StartError::Descriptors { limit }) } else { Ok(limit) }
+}
+
+fn warn_of_what_a_client_holds(is_client: bool, store: &Store) {
+    let shards = store.shards().usage().shards;
+    if is_client && shards > 0 {
+        tracing::warn!(
+            shards,
+            "as a client it holds shards of its time as a member that nobody will ask for: start it as a member and \
+             drain it first"
+        );
+    }
+}
+
+/// The driver, which hands shard streams to `server`, and its handle.
+fn drive(
+    Presence { swarm, signer, local, versions }: Presence,
+    dir: &Arc<DataDir>,
+    config: &Config,
+    server: ShardServer,
+) -> Result<(Driver, DriverHandle), StartError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| StartError::System(error.to_string()))?;
+    Ok(Driver::new(DriverParts {
+        swarm,
+        local,
+        versions,
+        signer,
+        network: config.network.clone(),
+        metric: config.metric,
+        seed,
+        bootstrap: config.bootstrap.clone(),
+        announce: config.announce.clone(),
+        dir: dir.clone(),
+        delay: Duration::from_millis(config.debug_delay_ms.into()),
+        connections: config.connections.clone(),
+        overlay: config.overlay.clone(),
+        accept_shards: Box::new(move |peer, stream| {
+            drop(tokio::spawn(server.clone().serve(peer, stream)));
+        }),
+    }))
+}
+
+/// What serves requests.
+struct Services {
+    reader: Arc<Reader>,
+    leases: Arc<Leases>,
+    putter: Arc<Putter>,
+}
+
+impl Services {
+    /// `memory_bytes`: what puts and gets may have in memory at a time.
+    fn new(
+        placement: Placement,
+        holders: Arc<Holders>,
+        keeping: Keeping,
+        catalog: Option<Arc<Catalog>>,
+        usual: Arc<Usual>,
+        memory_bytes: u64,
+    ) -> Result<Self, StartError> {
+        let coders = coders().map_err(StartError::Threads)?;
+        let budget = Budget::new(memory_bytes);
+        let reader = Arc::new(Reader {
+            placement: placement.clone(),
+            holders: holders.clone(),
+            coders: coders.clone(),
+            budget: budget.clone(),
+            keeping: keeping.clone(),
+            totals: Totals::default(),
+        });
+        let leases = Arc::new(Leases { placement, holders, keeping, recent: RecentAnswers::default() });
+        let (planned, waits) = (Planned::default(), Waits::default());
+        let putter = Putter { leases: leases.clone(), coders, budget, catalog, planned, waits, usual };
+        Ok(Services { reader, leases, putter: Arc::new(putter) })
+    }
+}

@@ -1,0 +1,53 @@
+//! What others see of a daemon: where it listens, and the record that says so.
+
+use std::sync::Arc;
+
+use chordage_dht::PeerInfo;
+
+use super::StartError;
+use crate::address::to_address;
+use crate::clock::wall_time;
+use crate::config::{Config, Role};
+use crate::datadir::DataDir;
+use crate::driver::Signer;
+use crate::identity::Identity;
+use crate::listen::{LISTEN_FILE, listen, remember};
+use crate::record::Versions;
+use crate::wire::{NetworkSwarm, Protocols, build, listening};
+
+/// All of it.
+pub(super) struct Presence {
+    pub(super) swarm: NetworkSwarm,
+    pub(super) signer: Signer,
+    pub(super) local: PeerInfo,
+    pub(super) versions: Versions,
+}
+
+impl Presence {
+    /// Listens, unless it is a client, and makes the record.
+    pub(super) async fn begin(
+        dir: &Arc<DataDir>,
+        identity: Identity,
+        config: &Config,
+    ) -> Result<Self, StartError> {
+        let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
+        let protocols = Protocols::new(&config.network, &config.metric.to_string());
+        let signer = Signer::new(identity.keypair.clone());
+        let mut swarm =
+            build(identity.keypair, protocols, &config.connections).map_err(|error| system(&error))?;
+        let mut announced = config.announce.clone();
+        if config.overlay.role != Role::Client {
+            let last = dir.read(LISTEN_FILE)?.unwrap_or_default();
+            let bound = listen(&mut swarm, &config.listen, &String::from_utf8_lossy(&last)).await?;
+            remember(dir, bound.iter())?;
+            if announced.is_empty() {
+                announced = listening(&swarm);
+            }
+        }
+        // A record without addresses is what makes a client.
+        let addrs = announced.iter().filter_map(to_address).take(8).collect();
+        let (version, versions) = Versions::begin(dir.clone(), wall_time())?;
+        let local = PeerInfo::new(identity.public_key, addrs, version).map_err(|error| system(&error))?;
+        Ok(Presence { swarm, signer, local: local.in_zone(config.zone.clone()), versions })
+    }
+}
