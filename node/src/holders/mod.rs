@@ -1,6 +1,7 @@
 //! Daemons that hold shards, this one among them: they are asked in the same way, wherever they are.
 
 mod by_peer;
+mod handing;
 pub(crate) mod limits;
 mod scores;
 
@@ -12,6 +13,7 @@ use chordage_storage::{ChunkId, Writer};
 use tokio::time::Instant;
 
 pub(crate) use self::by_peer::ByPeer;
+pub(crate) use self::handing::Handing;
 pub(crate) use self::scores::Scores;
 use crate::shards::{CallError, Fetched, ReceivedShard, Refusal, ShardClient};
 use crate::store::{CHUNKS_MAX, Mine, Parcel, ShardSet, Store, StoreError};

@@ -1,10 +1,10 @@
 //! Placing one chunk: each shard on a node of its own, durable there before it counts.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chordage_dht::Peer;
-use chordage_storage::{ChunkId, EncodedChunk};
+use chordage_storage::{ChunkId, EncodedChunk, Redundancy};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::PutError;
 use super::Putter;
 use crate::awake;
-use crate::holders::limits;
+use crate::holders::{Handing, limits};
 use crate::leases::{Leases, Promise};
 use crate::placement::{Freshness, spread};
 use crate::shards::{CallError, Refusal};
@@ -45,8 +45,8 @@ impl Placed {
     }
 }
 
-/// Places `chunk`, which `promise` relies on; `ask_first` about shards that its holders may have. Succeeds with at least a write quorum of acknowledgements, or, if `allow_degraded`, with
-/// enough to read it.
+/// Places `chunk`, which `promise` relies on; `ask_first` about shards that its holders may have. Succeeds with at least a write
+/// quorum of acknowledgements, or, if `allow_degraded`, with enough to read it.
 pub(super) async fn place(
     putter: &Putter,
     chunk: EncodedChunk,
@@ -57,83 +57,35 @@ pub(super) async fn place(
     let deadline = Deadline::after(PLACE_TIMEOUT);
     let redundancy = chunk.descriptor.redundancy();
     let (id, n) = (chunk.reference.id, redundancy.n());
+    let needed = if allow_degraded { redundancy.k() } else { redundancy.write_quorum() };
     let descriptor = chunk.descriptor.encode();
     let shard_len = chunk.descriptor.shard_len() as u64;
 
-    let candidates = putter.leases.placement.candidates(id, redundancy, Freshness::Known).await?;
-    let mut spares: VecDeque<Peer> = candidates.into();
-    let nearest: Vec<Peer> = spares.drain(..spares.len().min(n.into())).collect();
-
-    // Whoever holds a shard of this chunk is asked to keep it: equal data is not sent again.
-    let mut held = ShardSet::default();
-    let (mut holders, mut free) = (Vec::new(), Vec::new());
-    let asked = if ask_first {
-        ask(putter, id, promise, nearest).await
-    } else {
-        nearest.into_iter().map(|peer| (peer, ShardSet::default())).collect()
-    };
-    for (peer, set) in asked {
-        match set.iter().find(|index| *index < n && !held.contains(*index)) {
-            Some(index) => {
-                held.insert(index);
-                holders.push(peer);
-            }
-            None => free.push(peer),
-        }
-    }
-    free.extend(spares);
-    // What lies in a failure domain already counts for it.
-    let mut free: VecDeque<Peer> = match holders.is_empty() {
-        true => free.into(),
-        false => spread(redundancy).beside(&holders, free).into(),
-    };
-
-    let needed = if allow_degraded { redundancy.k() } else { redundancy.write_quorum() };
+    let (held, free) = find(putter, id, redundancy, promise, ask_first).await?;
     let mut acked: BTreeSet<u8> = held.iter().collect();
     let found = acked.len();
-    let mut missing: VecDeque<u8> = (0..n).filter(|index| !held.contains(*index)).collect();
-    let mut sent_bytes = 0;
-    let mut refusal = None;
+    let mut handing = Handing::new((0..n).filter(|index| !held.contains(*index)), free);
+    let (mut sent_bytes, mut refusal) = (0, None);
     let mut sending = FuturesUnordered::new();
-    // Those that did not answer, each once.
-    let mut silent = Vec::new();
-    let mut again = false;
     loop {
-        while let (Some(index), true) = (missing.front().copied(), !free.is_empty()) {
-            missing.pop_front();
-            let Some(peer) = free.pop_front() else { break };
-            let Some(shard) = chunk.shards.get(usize::from(index)).cloned() else { break };
-            let parcel = Parcel {
-                chunk: id,
-                index,
-                descriptor: descriptor.clone(),
-                payload: shard,
-                asked: promise.asked(),
-            };
+        while let Some((index, peer)) = handing.next() {
+            let Some(payload) = chunk.shards.get(usize::from(index)).cloned() else { break };
+            let (descriptor, asked) = (descriptor.clone(), promise.asked());
+            let parcel = Parcel { chunk: id, index, descriptor, payload, asked };
             sending.push(send(putter, peer, parcel, deadline));
         }
-        let Some((index, peer, result)) = sending.next().await else {
-            // Where everybody is needed, one connection that broke is no reason to fail: another way may lead there by now.
-            let lack = acked.len() < needed.into() && !missing.is_empty();
-            if !lack || silent.is_empty() || std::mem::replace(&mut again, true) {
-                break;
-            }
-            free.extend(silent.drain(..));
-            continue;
-        };
-        match result {
-            Ok(already) => {
+        match sending.next().await {
+            Some((index, _, Ok(already))) => {
                 acked.insert(index);
                 sent_bytes += if already { 0 } else { shard_len };
             }
-            Err(reason) => {
-                if reason.is_none() {
-                    silent.push(peer);
-                }
-                refusal = refusal.or(reason);
-                // The next candidate gets it; when there is none left, the count below decides.
-                missing.push_back(index);
+            Some((index, _, Err(Some(reason)))) => {
+                refusal = refusal.or(Some(reason));
+                handing.refused(index);
             }
+            Some((index, peer, Err(None))) => handing.unanswered(index, peer),
+            None if acked.len() < needed.into() && handing.once_more() => {}
+            None => break,
         }
     }
 
@@ -151,8 +103,42 @@ pub(super) async fn place(
     })
 }
 
-/// Asks `peers` to keep the shards of `chunk` that they hold, all at once; which those are. Keeps their order; the unreachable are last, so
-/// that they are tried only when nobody else is left.
+/// Which shards of a chunk holders have already, each on one of its own, and keep from now on; and who is free to take another, in
+/// the order in which to ask.
+async fn find(
+    putter: &Putter,
+    chunk: ChunkId,
+    redundancy: Redundancy,
+    promise: &Promise,
+    ask_first: bool,
+) -> Result<(ShardSet, Vec<Peer>), PutError> {
+    let mut nearest = putter.leases.placement.candidates(chunk, redundancy, Freshness::Known).await?;
+    let others = nearest.split_off(nearest.len().min(redundancy.n().into()));
+    // Whoever holds a shard of this chunk is asked to keep it: equal data is not sent again.
+    let asked = if ask_first {
+        ask(putter, chunk, promise, nearest).await
+    } else {
+        nearest.into_iter().map(|peer| (peer, ShardSet::default())).collect()
+    };
+    let mut held = ShardSet::default();
+    let (mut holders, mut free) = (Vec::new(), Vec::new());
+    for (peer, set) in asked {
+        match set.iter().find(|index| *index < redundancy.n() && !held.contains(*index)) {
+            Some(index) => {
+                held.insert(index);
+                holders.push(peer);
+            }
+            None => free.push(peer),
+        }
+    }
+    free.extend(others);
+    // What lies in a failure domain already counts for it.
+    let free = if holders.is_empty() { free } else { spread(redundancy).beside(&holders, free) };
+    Ok((held, free))
+}
+
+/// Asks `peers` to keep the shards of `chunk` that they hold, all at once; which those are. Keeps their order; the unreachable
+/// are last, so that they are tried only when nobody else is left.
 async fn ask(putter: &Putter, chunk: ChunkId, promise: &Promise, peers: Vec<Peer>) -> Vec<(Peer, ShardSet)> {
     let (claim, said) = promise.claim();
     let holders = &putter.leases.holders;

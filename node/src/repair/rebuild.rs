@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use chordage_dht::Peer;
 use chordage_storage::lease::ORPHAN;
-use chordage_storage::repair::{Answer, ChunkRecord, Job, Need, assess};
+use chordage_storage::repair::{Answer, ChunkRecord, Job, Moment, Need, assess};
 use chordage_storage::{ChunkId, Descriptor, RebuildError, Redundancy, rebuild_shards};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -16,7 +16,7 @@ use super::short::holder;
 use super::survey::Questions;
 use super::{Inner, now};
 use crate::coding::FETCH_MAX;
-use crate::holders::limits;
+use crate::holders::{Handing, limits};
 use crate::placement::{Freshness, spread};
 use crate::shards::{Fetched, ReceivedShard};
 use crate::store::{Parcel, ShardSet};
@@ -74,27 +74,8 @@ pub(super) async fn rebuild(inner: &Inner, job: &Job) -> Result<Rebuilt, (Unrepa
 
     // Looking again also keeps those that acted on the same news from doing it twice.
     let now = now();
-    let heard = |answers: &[(Peer, Answer)]| answers.iter().map(|(_, answer)| *answer).collect::<Vec<_>>();
-    let mut wanted: BTreeSet<u8> = BTreeSet::new();
-    if let Some(record) = &mut record {
-        record.observe(now, &heard(&answers), |_| None);
-        if let Need::Repair { wanted: missing, .. } = assess(record, now, &inner.patience) {
-            wanted.extend(missing);
-        }
-    }
-    let shown = super::rounds::shown(&answers);
-    wanted.extend((0..128u8).filter(|index| (job.damaged & !shown) >> index & 1 == 1));
-    let mut free: Vec<Peer> = candidates
-        .iter()
-        .filter(|peer| {
-            answers.iter().any(|(other, answer)| other.id() == peer.id() && answer.held == Some(0))
-                && inner.state().standings.may_take(holder(peer), chunk, now)
-        })
-        .cloned()
-        .collect();
-    // What is kept here need not be sent.
-    free.sort_by_key(|peer| !inner.placement.is_local(peer));
-    let mut free: VecDeque<Peer> = spread(redundancy).beside(&holding(&answers), free).into();
+    let wanted = wanted(inner, job, record.as_mut(), &answers, now);
+    let free = free_to_take(inner, chunk, redundancy, candidates, &answers, now);
     if wanted.is_empty() {
         save(inner, chunk, record).await;
         return Err(unmoved(Unrepaired::NotNeeded));
@@ -118,22 +99,12 @@ pub(super) async fn rebuild(inner: &Inner, job: &Job) -> Result<Rebuilt, (Unrepa
     let wanted: Vec<u8> = wanted.into_iter().filter(|index| *index < redundancy.n()).take(most).collect();
     let local = shards.iter().filter(|shard| shard.local).count();
     let encoded = descriptor.encode();
-    let made = {
-        let shards: Vec<(u8, Bytes)> = shards.into_iter().map(|shard| (shard.index, shard.payload)).collect();
-        let work =
-            move |coder: &mut chordage_storage::Coder| rebuild_shards(&descriptor, &shards, &wanted, coder);
-        inner.coders.run(work).await.ok_or((Unrepaired::Interrupted, fetched))?
-    };
-    let made = made.map_err(|error| match error {
-        RebuildError::Inconsistent { .. } => (Unrepaired::Inconsistent, fetched),
-        RebuildError::Shards(_) => (Unrepaired::TooFewShards, fetched),
-    })?;
-
+    let made = make(inner, descriptor, shards, wanted).await.map_err(|reason| (reason, fetched))?;
     let parcels = made.into_iter().map(|(index, payload)| {
         let (descriptor, asked) = (encoded.clone(), asked.clone());
         Parcel { chunk, index, descriptor, payload, asked }
     });
-    let placed = place(inner, parcels, &mut free).await;
+    let placed = place(inner, parcels, free).await;
     let sent_out = placed.iter().filter(|(_, peer)| !inner.placement.is_local(peer)).count();
     for (index, peer) in &placed {
         for (_, answer) in answers.iter_mut().filter(|(other, _)| other.id() == peer.id()) {
@@ -153,6 +124,66 @@ pub(super) async fn rebuild(inner: &Inner, job: &Job) -> Result<Rebuilt, (Unrepa
         fetched,
         sent: (sent_out * shard_len) as u64,
         needed: needed as u64,
+    })
+}
+
+fn heard(answers: &[(Peer, Answer)]) -> Vec<Answer> {
+    answers.iter().map(|(_, answer)| *answer).collect()
+}
+
+/// The shards that are to be made: what the record says is missing now, and what was found damaged here and nobody shows.
+fn wanted(
+    inner: &Inner,
+    job: &Job,
+    record: Option<&mut ChunkRecord>,
+    answers: &[(Peer, Answer)],
+    now: Moment,
+) -> BTreeSet<u8> {
+    let mut wanted = BTreeSet::new();
+    if let Some(record) = record {
+        record.observe(now, &heard(answers), |_| None);
+        if let Need::Repair { wanted: missing, .. } = assess(record, now, &inner.patience) {
+            wanted.extend(missing);
+        }
+    }
+    let shown = super::rounds::shown(answers);
+    wanted.extend((0..128u8).filter(|index| (job.damaged & !shown) >> index & 1 == 1));
+    wanted
+}
+
+/// Who can take a shard, in the order in which to ask: those that said they have none of the chunk and are trusted with one.
+fn free_to_take(
+    inner: &Inner,
+    chunk: ChunkId,
+    redundancy: Redundancy,
+    mut candidates: Vec<Peer>,
+    answers: &[(Peer, Answer)],
+    now: Moment,
+) -> Vec<Peer> {
+    let state = inner.state();
+    candidates.retain(|peer| {
+        answers.iter().any(|(other, answer)| other.id() == peer.id() && answer.held == Some(0))
+            && state.standings.may_take(holder(peer), chunk, now)
+    });
+    // What is kept here need not be sent.
+    candidates.sort_by_key(|peer| !inner.placement.is_local(peer));
+    spread(redundancy).beside(&holding(answers), candidates)
+}
+
+/// Makes shards out of others.
+async fn make(
+    inner: &Inner,
+    descriptor: Descriptor,
+    shards: Vec<Shard>,
+    wanted: Vec<u8>,
+) -> Result<Vec<(u8, Bytes)>, Unrepaired> {
+    let shards: Vec<(u8, Bytes)> = shards.into_iter().map(|shard| (shard.index, shard.payload)).collect();
+    let work =
+        move |coder: &mut chordage_storage::Coder| rebuild_shards(&descriptor, &shards, &wanted, coder);
+    let made = inner.coders.run(work).await.ok_or(Unrepaired::Interrupted)?;
+    made.map_err(|error| match error {
+        RebuildError::Inconsistent { .. } => Unrepaired::Inconsistent,
+        RebuildError::Shards(_) => Unrepaired::TooFewShards,
     })
 }
 
@@ -259,35 +290,30 @@ async fn fetch(inner: &Inner, chunk: ChunkId, peer: Peer, skip: ShardSet) -> (Pe
 }
 
 /// Gives each shard to a node that has none of the chunk; who does not take one is passed over.
-async fn place(
-    inner: &Inner,
-    made: impl Iterator<Item = Parcel>,
-    free: &mut VecDeque<Peer>,
-) -> Vec<(u8, Peer)> {
-    let mut waiting: VecDeque<Parcel> = made.collect();
+async fn place(inner: &Inner, made: impl Iterator<Item = Parcel>, free: Vec<Peer>) -> Vec<(u8, Peer)> {
+    let parcels: BTreeMap<u8, Parcel> = made.map(|parcel| (parcel.index, parcel)).collect();
+    let mut handing = Handing::new(parcels.keys().copied(), free);
     let mut placing = FuturesUnordered::new();
     let mut placed = Vec::new();
     loop {
-        while !waiting.is_empty() && !free.is_empty() {
-            let (Some(parcel), Some(peer)) = (waiting.pop_front(), free.pop_front()) else { break };
-            placing.push(give(inner, parcel, peer));
+        while let Some((index, peer)) = handing.next() {
+            placing.extend(parcels.get(&index).map(|parcel| give(inner, parcel.clone(), peer)));
         }
-        let Some((parcel, peer, taken)) = placing.next().await else { return placed };
-        if taken {
-            placed.push((parcel.index, peer));
-        } else {
-            waiting.push_back(parcel);
+        match placing.next().await {
+            Some((index, peer, true)) => placed.push((index, peer)),
+            Some((index, _, false)) => handing.refused(index),
+            None => return placed,
         }
     }
 }
 
-async fn give(inner: &Inner, parcel: Parcel, peer: Peer) -> (Parcel, Peer, bool) {
+async fn give(inner: &Inner, parcel: Parcel, peer: Peer) -> (u8, Peer, bool) {
+    let Parcel { chunk, index, .. } = parcel;
     // Even of this daemon's own claims it is hearsay that they still stand.
-    let given = inner.holders.give(&peer, ORPHAN, parcel.clone(), limits::SHARD_OF_REPAIR).await;
+    let given = inner.holders.give(&peer, ORPHAN, parcel, limits::SHARD_OF_REPAIR).await;
     let taken = matches!(given, Ok(Ok(_)));
     if !taken {
-        let Parcel { chunk, index, .. } = parcel;
         tracing::debug!(peer = %peer.id(), holder = ?holder(&peer), %chunk, index, "a node took no shard");
     }
-    (parcel, peer, taken)
+    (index, peer, taken)
 }
