@@ -149,6 +149,21 @@ mod tests {
     }
 
     #[test]
+    fn a_proof_with_bytes_behind_it_is_refused() {
+        for len in [100, LEAF_LEN, 5000] {
+            let shard = shard(len);
+            let proof = prove(&shard, 0).unwrap();
+            for more in [1, NODE_LEN, LEAF_LEN] {
+                let longer = [&proof[..], &vec![0; more]].concat();
+                assert!(
+                    !verify(&ShardHash::of(&shard), len, 0, &longer),
+                    "{more} bytes behind that of {len}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn a_leaf_beyond_the_end_cannot_be_proved() {
         assert_eq!(prove(&shard(2048), 2), None);
         assert_eq!(prove(&shard(2049), 2).map(|proof| proof.len()), Some(1 + 32));

@@ -146,6 +146,56 @@ fn what_is_forgotten_is_remembered_for_who_was_absent_and_listed_nowhere_else() 
     assert_eq!(keeps.list(None, 10).unwrap(), [object]);
 }
 
+/// Who forgot it goes on with what was listed before it was kept again.
+#[test]
+fn what_is_kept_again_while_it_is_being_forgotten_loses_nothing() {
+    let keeps = Keeps::open_files(Box::new(Disk::new(1))).unwrap();
+    let parts = [(chunk(1), 6), (chunk(2), 6), (chunk(3), 6)];
+    keeps.keep(&one_kept(9), &parts).unwrap();
+    keeps.begin_forgetting(chunk(9)).unwrap().unwrap();
+    keeps.forgot(chunk(9), &[chunk(1)]).unwrap();
+    keeps.keep(&one_kept(9), &parts).unwrap();
+    keeps.forgot(chunk(9), &[chunk(2), chunk(3)]).unwrap();
+    let renewed: Vec<ChunkId> = keeps.chunks(None, 10).unwrap().iter().map(|part| part.chunk).collect();
+    assert_eq!(renewed, [chunk(1), chunk(2), chunk(3)]);
+    assert_eq!(keeps.chunks_of(chunk(9), None, 10).unwrap().len(), 3);
+    assert_eq!(keeps.get(chunk(9)).unwrap(), Some(one_kept(9)));
+}
+
+#[test]
+fn what_is_kept_again_is_kept_at_least_as_long_as_before() {
+    let keeps = Keeps::open_files(Box::new(Disk::new(1))).unwrap();
+    let kept = |until: Option<u64>, retained| Kept {
+        until: until.map(Moment),
+        retained_until: Moment(retained),
+        ..one_kept(9)
+    };
+    for (asked, granted) in [
+        (kept(Some(70), 50), kept(Some(70), 50)),
+        (kept(Some(60), 40), kept(Some(70), 50)),
+        (kept(Some(80), 60), kept(Some(80), 60)),
+        (kept(None, 0), kept(None, 60)),
+        (kept(Some(90), 0), kept(None, 60)),
+    ] {
+        keeps.keep(&asked, &[(chunk(1), 6)]).unwrap();
+        assert_eq!(keeps.get(chunk(9)).unwrap(), Some(granted));
+    }
+}
+
+#[test]
+fn a_chunk_of_several_objects_is_kept_as_long_as_any_of_them_needs_it() {
+    let keeps = Keeps::open_files(Box::new(Disk::new(1))).unwrap();
+    for (root, until, retained) in [(7, 70, 50), (8, 80, 60), (9, 60, 40)] {
+        let object = Kept { until: Some(Moment(until)), retained_until: Moment(retained), ..one_kept(root) };
+        keeps.keep(&object, &[(chunk(1), 6), (chunk(root), 6)]).unwrap();
+    }
+    let shared = keeps.chunks(None, 1).unwrap()[0];
+    assert_eq!((shared.until, shared.retained_until), (Some(Moment(80)), Moment(60)));
+    keeps.keep(&one_kept(6), &[(chunk(1), 6)]).unwrap();
+    assert_eq!(keeps.chunks(None, 1).unwrap()[0].until, None);
+    assert_eq!(keeps.own_chunks(chunk(8)).unwrap(), 1, "forgetting one of them frees what is its own alone");
+}
+
 /// Which chunks each object consists of.
 const PARTS: [&[u8]; 4] = [&[0, 1], &[1, 2, 3], &[3], &[0, 1, 2, 3, 4]];
 

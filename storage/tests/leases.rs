@@ -167,6 +167,22 @@ fn a_claim_on_what_a_crash_left_unclaimed_is_not_its_last() {
     assert_eq!(claims.freeing(10).unwrap(), Totals { claims: 1, bytes: 100 });
 }
 
+/// Otherwise a crash would put the chunk back on the list, and what was acknowledged would be deleted.
+#[test]
+fn a_claim_on_a_chunk_that_waits_to_be_freed_survives_a_crash() {
+    let disk = Disk::new(1);
+    let claims = Claims::open_files(Box::new(disk.clone())).unwrap();
+    claims.enter(seconds(0), &[claim(1, 1, 10, 0)], GRACE).unwrap();
+    assert_eq!(claims.expire(seconds(10), 10).unwrap(), 1);
+    claims.enter(seconds(11), &[claim(1, 2, 500, 0)], GRACE).unwrap();
+    disk.fail_power_after(0);
+    drop(claims);
+    disk.power_cycle();
+    let claims = Claims::open_files(Box::new(disk)).unwrap();
+    assert!(claims.to_free(10).unwrap().is_empty());
+    assert_eq!(claims.of(&[chunk(1)]).unwrap()[0][0].writer, writer(2));
+}
+
 /// A crash may have taken the claim of the very writer that drops now: what is nobody's does not stay for it, and whoever
 /// else it may stand for has time to renew.
 #[test]

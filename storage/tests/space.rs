@@ -1,4 +1,5 @@
-//! What is deleted gives its space back, also where files cannot have holes.
+//! No shard takes space that is not there, and what is deleted gives its space back, also where files cannot have
+//! holes.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,7 +9,8 @@ mod disk;
 mod harness;
 
 use chordage_storage::{
-    Coder, EncodeParams, Pack, PutOutcome, ShardKey, ShardPut, ShardStore, StoreConfig, encode_chunk,
+    Coder, EncodeParams, Pack, PutError, PutOutcome, ShardKey, ShardPut, ShardStore, StoreConfig,
+    encode_chunk,
 };
 use disk::Disk;
 use harness::{noise, secret};
@@ -100,4 +102,51 @@ fn moving_a_shard_that_gains_nothing_ends() {
     let (_, store) = filled(&puts);
     store.delete(&[key(&puts[0])]).unwrap();
     assert_eq!(compact(&store), 0);
+}
+
+/// Three of these and a half are what the quota has room for, beside what it keeps free for the index.
+#[test]
+fn the_quota_counts_the_shard_itself() {
+    for len in [1 << 20, 2 << 20, 4 << 20] {
+        let quota_bytes = (3 * len as u64 + len as u64 / 2 + (256 << 10)) * 16 / 15;
+        let config = StoreConfig::with_quota(quota_bytes);
+        let store = ShardStore::open_files(Box::new(Disk::new(1)), config).unwrap();
+        let puts = puts(4, len);
+        for put in &puts[..3] {
+            assert_eq!(store.put_batch(std::slice::from_ref(put))[0].clone().unwrap(), PutOutcome::Stored);
+        }
+        let result = &store.put_batch(&puts[3..])[0];
+        assert!(matches!(result, Err(PutError::Quota { .. })), "{result:?} for {len} bytes");
+        assert!(store.usage().disk_bytes <= quota_bytes);
+    }
+}
+
+#[test]
+fn a_shard_that_the_disk_has_no_room_for_is_refused_before_it_is_written() {
+    let disk = Disk::new(1);
+    let store = open(&disk);
+    let puts = puts(2, 1 << 20);
+    store.put_batch(&puts[..1]);
+    disk.set_room(1 << 19);
+    assert!(matches!(store.put_batch(&puts[1..])[0], Err(PutError::NoSpace)));
+    disk.set_room(3 << 19);
+    assert!(matches!(store.put_batch(&puts[1..])[0], Ok(PutOutcome::Stored)));
+}
+
+/// Moving what lives takes room before it gives any.
+#[test]
+fn nothing_is_moved_that_there_is_no_room_for() {
+    let puts = puts(100, LEN);
+    let (disk, store) = filled(&puts);
+    store.delete(&puts[..80].iter().map(key).collect::<Vec<_>>()).unwrap();
+    disk.set_room(19 * LEN as u64);
+    assert_eq!(compact(&store), 0);
+    disk.set_room(u64::MAX);
+    let taken = store.usage().disk_bytes;
+    drop(store);
+    let full = StoreConfig::with_quota(taken + 19 * LEN as u64);
+    let store = ShardStore::open_files(Box::new(disk.clone()), full).unwrap();
+    assert_eq!(compact(&store), 0);
+    drop(store);
+    assert_eq!(compact(&open(&disk)), 1);
 }

@@ -97,6 +97,15 @@ mod tests {
     }
 
     #[test]
+    fn urgent_debt_ends_at_ten_bursts_and_nothing_fills_the_bucket_above_one() {
+        let mut bucket = TokenBucket::new(1000, Duration::from_secs(1), Moment(0));
+        let taken = (0..100).filter(|_| bucket.take(1000, Lane::Urgent, Moment(0)).is_ok()).count();
+        assert_eq!(taken, 11, "the burst that was there, and ten");
+        bucket.correct(-1_000_000);
+        assert_eq!(bucket.level(Moment(0)), 1000);
+    }
+
+    #[test]
     fn urgent_borrows_and_a_clock_set_back_gives_nothing_away() {
         let mut bucket = TokenBucket::new(1000, Duration::from_secs(1), Moment(5000));
         assert!(bucket.take(3000, Lane::Normal, Moment(5000)).is_ok());

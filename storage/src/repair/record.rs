@@ -317,6 +317,8 @@ mod tests {
         let moved = record.on_another_clock(Moment(1050), Moment(9_000_000));
         assert_eq!(moved.surveyed(), Moment(8_999_950));
         assert_eq!(moved.state(1, Moment(9_000_000), &PATIENCE), ShardState::Suspect);
+        let never = self::record().on_another_clock(Moment(1050), Moment(9_000_000));
+        assert_eq!(never.surveyed(), Moment(0), "never is never on any clock");
     }
 
     #[test]
@@ -326,6 +328,36 @@ mod tests {
         record.observe(Moment(2), &[answer(1, Some(0b01))], |_| None);
         assert_eq!(record.state(1, Moment(2), &PATIENCE), ShardState::Lost);
         assert_eq!(record.state(0, Moment(2), &PATIENCE), ShardState::Present);
+    }
+
+    #[test]
+    fn what_was_denied_stays_lost_while_its_holder_is_silent() {
+        let mut record = record();
+        record.observe(Moment(1), &[answer(1, Some(1))], |_| None);
+        record.observe(Moment(2), &[answer(1, Some(0))], |_| None);
+        for now in 3..6 {
+            record.observe(Moment(now), &[answer(1, None)], |_| None);
+            assert_eq!(record.state(0, Moment(now), &PATIENCE), ShardState::Lost);
+        }
+    }
+
+    #[test]
+    fn a_surplus_copy_does_not_change_whose_shard_it_is() {
+        let mut record = record();
+        record.observe(Moment(1), &[answer(2, Some(1))], |_| None);
+        record.observe(Moment(2), &[answer(1, Some(1)), answer(2, Some(1))], |_| None);
+        assert_eq!(record.sights()[0], Sight::Held(holder(2)));
+        record.observe(Moment(3), &[answer(1, Some(1)), answer(2, Some(0))], |_| None);
+        assert_eq!(record.sights()[0], Sight::Held(holder(1)));
+    }
+
+    #[test]
+    fn what_nobody_ever_showed_is_missed_from_the_first_survey_on() {
+        let mut record = record();
+        record.observe(Moment(500), &[], |_| None);
+        assert_eq!(record.state(0, Moment(500), &PATIENCE), ShardState::Silent);
+        record.observe(Moment(509), &[], |_| None);
+        assert_eq!(record.state(0, Moment(510), &PATIENCE), ShardState::Suspect);
     }
 
     #[test]

@@ -189,6 +189,26 @@ mod tests {
     }
 
     #[test]
+    fn who_proves_a_shard_may_be_given_others_of_its_chunk_again() {
+        let mut standings = Standings::default();
+        standings.judge(LIAR, CHUNK, 3, Verdict::Failed, Moment(1));
+        standings.judge(LIAR, CHUNK, 4, Verdict::Passed, Moment(2));
+        assert!(!standings.may_take(LIAR, CHUNK, Moment(2)), "not the one that it failed to prove");
+        standings.judge(LIAR, CHUNK, 3, Verdict::Passed, Moment(3));
+        assert!(standings.may_take(LIAR, CHUNK, Moment(3)));
+    }
+
+    #[test]
+    fn silence_that_an_answer_interrupts_is_no_failure() {
+        let mut standings = Standings::default();
+        for _ in 0..10 {
+            for verdict in [Verdict::Silent, Verdict::Silent, Verdict::Silent, Verdict::Passed] {
+                assert!(!standings.judge(LIAR, CHUNK, 0, verdict, Moment(1)));
+            }
+        }
+    }
+
+    #[test]
     fn a_rare_failure_among_many_audits_is_forgiven_and_a_share_of_them_is_not() {
         let mut standings = Standings::default();
         for i in 0..400u64 {

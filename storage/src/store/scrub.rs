@@ -48,3 +48,36 @@ impl ShardStore {
         Ok(done)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::types::{ShardPut, StoreConfig};
+    use super::*;
+    use crate::{Coder, ConvergenceSecret, EncodeParams, Pack, encode_chunk};
+
+    #[test]
+    fn a_scrub_in_steps_of_any_size_reads_every_shard_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = ShardStore::open(directory.path(), StoreConfig::with_quota(1 << 30)).unwrap();
+        let params = EncodeParams::new("1/1".parse().unwrap(), ConvergenceSecret::new([42; 32]));
+        let puts: Vec<ShardPut> = (0..STEP_SHARDS_MAX as u8 + 6)
+            .map(|number| {
+                let plain = Pack::from(vec![number; 100]);
+                let chunk = encode_chunk(plain, &params, &mut Coder::new()).unwrap();
+                let (descriptor, payload) = (chunk.descriptor.encode(), chunk.shards[0].clone());
+                ShardPut { chunk: chunk.reference.id, descriptor, index: 0, payload }
+            })
+            .collect();
+        assert!(store.put_batch(&puts).iter().all(Result::is_ok));
+        for bytes in [0, 500, u64::MAX] {
+            let mut step = store.scrub(None, bytes).unwrap();
+            let mut shards = step.shards;
+            while let Some(after) = step.next {
+                step = store.scrub(Some(after), bytes).unwrap();
+                assert!(step.next.is_none_or(|next| next > after));
+                shards += step.shards;
+            }
+            assert_eq!(shards, puts.len() as u64, "in steps of {bytes} bytes");
+        }
+    }
+}

@@ -32,6 +32,7 @@ struct State {
     operations: u64,
     power_fails_at: Option<u64>,
     error_at: Option<u64>,
+    sync_fails: bool,
     capacity: u64,
     reserve: u64,
     room: u64,
@@ -64,6 +65,7 @@ impl Disk {
             operations: 0,
             power_fails_at: None,
             error_at: None,
+            sync_fails: false,
             capacity: u64::MAX,
             reserve: 0,
             room: u64::MAX,
@@ -92,11 +94,17 @@ impl Disk {
         state.error_at = Some(state.operations + operations);
     }
 
+    /// The next sync of a file fails.
+    pub fn fail_next_sync(&self) {
+        self.state().sync_fails = true;
+    }
+
     /// Takes back failures that did not happen yet.
     pub fn disarm(&self) {
         let mut state = self.state();
         state.power_fails_at = None;
         state.error_at = None;
+        state.sync_fails = false;
     }
 
     pub fn set_capacity(&self, bytes: u64) {
@@ -177,6 +185,7 @@ impl Disk {
         state.off = false;
         state.power_fails_at = None;
         state.error_at = None;
+        state.sync_fails = false;
     }
 }
 
@@ -370,7 +379,10 @@ impl StoreFile for OpenFile {
     fn sync(&self) -> io::Result<()> {
         let mut guard = self.disk.state();
         let state = &mut *guard;
-        let result = state.operate();
+        let mut result = state.operate();
+        if std::mem::take(&mut state.sync_fails) && result.is_ok() {
+            result = Err(io::Error::other("the sync failed"));
+        }
         if state.off {
             return result;
         }
