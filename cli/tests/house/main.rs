@@ -11,6 +11,7 @@ mod documents;
 mod files;
 mod licences;
 mod modules;
+mod mutations;
 mod purity;
 mod words;
 
