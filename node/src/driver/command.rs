@@ -6,6 +6,7 @@ use chordage_dht::{Event, Key, Lookup, LookupError, LookupOptions, Peer, Status}
 use libp2p::Stream;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use super::told::Told;
 use super::view::View;
 use crate::twin::Twin;
 use crate::wire::{OpenError, OpenReply};
@@ -52,14 +53,14 @@ pub(crate) struct DriverHandle {
 }
 
 impl DriverHandle {
-    pub(super) fn new(
-        commands: mpsc::Sender<Command>,
-        membership: watch::Receiver<Membership>,
-        join_problem: watch::Receiver<Option<String>>,
-        twin: watch::Receiver<Option<Twin>>,
-        news: broadcast::Sender<Event>,
-    ) -> Self {
-        DriverHandle { commands, membership, join_problem, twin, news }
+    pub(super) fn new(commands: mpsc::Sender<Command>, told: &Told) -> Self {
+        DriverHandle {
+            commands,
+            membership: told.membership.subscribe(),
+            join_problem: told.join_problem.subscribe(),
+            twin: told.twin.subscribe(),
+            news: told.news.clone(),
+        }
     }
 
     /// What happens to the neighbourhood from now on.

@@ -19,7 +19,7 @@ impl Driver {
 
     /// Until somebody is known by name there is nothing the overlay could retry, so it happens here.
     pub(super) fn redial(&mut self) {
-        if *self.membership.borrow() == Membership::Joining {
+        if self.told.membership() == Membership::Joining {
             self.say_why_not_joined();
             if self.bootstrap.seeds().is_empty() {
                 self.dial_anonymous();
@@ -39,7 +39,7 @@ impl Driver {
 
     /// A dial has failed, perhaps one of those that would have us join.
     pub(super) fn dial_to_join_failed(&mut self, error: &DialError) {
-        if *self.membership.borrow() == Membership::Joining {
+        if self.told.membership() == Membership::Joining {
             self.attempts.failed(error);
             self.say_if_all_failed();
         }
@@ -72,12 +72,12 @@ impl Driver {
                 format!("none of {more} addresses to join through helps: {}", self.attempts.describe(&known))
             }
         };
-        let told = self.join_problem.send_if_modified(|before| {
+        let told = self.told.join_problem.send_if_modified(|before| {
             let is_new = before.as_ref() != Some(&problem);
             *before = Some(problem);
             is_new
         });
-        if told && let Some(problem) = &*self.join_problem.borrow() {
+        if told && let Some(problem) = &*self.told.join_problem.borrow() {
             tracing::warn!("not joined yet: {problem}; it goes on trying");
         }
     }

@@ -8,14 +8,16 @@ mod command;
 mod connections;
 mod joining;
 mod links;
+mod lookups;
 mod namesakes;
 mod neighbours;
 mod pace;
 mod roster;
 mod signature;
-mod slept;
 #[cfg(test)]
 mod tests;
+mod time;
+mod told;
 mod twin;
 mod view;
 mod warmth;
@@ -24,17 +26,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chordage_dht::{
-    AnyMetric, Config, Dht, DownReason, Event, Input, Lookup, LookupError, LookupId, NodeId, Output, Peer,
-    PeerInfo, Signature, Time,
-};
+use chordage_dht::{AnyMetric, Config, Dht, DownReason, Event, Input, NodeId, Output, Peer, PeerInfo};
 use futures::StreamExt;
 use libp2p::core::ConnectedPoint;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, PeerId};
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 pub(crate) use self::acceptor::Acceptor;
@@ -44,28 +43,27 @@ pub use self::command::FindError;
 use self::command::{COMMANDS_MAX, Command};
 pub(crate) use self::command::{DriverHandle, Membership};
 use self::links::{LinkEvent, LinkNews, Links, read_link};
+use self::lookups::Lookups;
 use self::namesakes::Namesakes;
 use self::neighbours::Neighbours;
 pub(crate) use self::neighbours::PEERS_FILE;
 use self::pace::Paces;
 pub(crate) use self::roster::{Departed, Roster};
+use self::signature::OwnRecord;
 pub(crate) use self::signature::Signer;
-use self::slept::unix_time;
+use self::time::{OverlayTime, unix_time};
+use self::told::Told;
 use self::twin::Suspicion;
 pub(crate) use self::view::View;
 use self::warmth::Warmth;
 use crate::address::{dial_order, net_group, peer_id, public_key, split, to_address};
-use crate::awake::{self, Slept};
 use crate::config::{ConnectionConfig, OverlayConfig, Role};
 use crate::datadir::DataDir;
 use crate::record::Versions;
-use crate::twin::Twin;
 use crate::wire::{Class, Inbound, MakesWay, NetworkSwarm, WireEvent, listening};
 
 /// Link events that may wait for the driver; readers of streams wait when it is full.
 const EVENTS_MAX: usize = 1024;
-/// News of neighbours that may wait for whoever listens; a slow listener misses the oldest.
-const NEWS_MAX: usize = 256;
 /// How often the neighbours are written down for the next start: soon after this one, then ever more seldom.
 const REMEMBER_FIRST: Duration = Duration::from_millis(500);
 const REMEMBER_EVERY: Duration = Duration::from_secs(15);
@@ -86,19 +84,12 @@ pub(crate) struct Driver {
     swarm: NetworkSwarm,
     dht: Dht<AnyMetric>,
     rng: ChaCha12Rng,
-    started: Instant,
-    /// The latest moment that the overlay knows of.
-    latest: Instant,
-    /// How this process had slept when that was last looked at.
-    slept: Slept,
+    time: OverlayTime,
     outputs: Vec<Output>,
     links: Links,
-    versions: Versions,
+    record: OwnRecord,
     /// How fast others may talk to us.
     paces: Paces,
-    signer: Signer,
-    /// A signature that the overlay has asked for, until its other outputs are worked off.
-    signed: Option<(u64, Signature)>,
     warmth: Warmth,
     roster: Roster,
     /// The peers in our tables.
@@ -106,18 +97,12 @@ pub(crate) struct Driver {
     link_events: mpsc::Receiver<LinkNews>,
     link_events_in: mpsc::Sender<LinkNews>,
     commands: mpsc::Receiver<Command>,
-    lookups: BTreeMap<LookupId, oneshot::Sender<Result<Lookup, LookupError>>>,
-    next_lookup: u64,
+    lookups: Lookups,
     bootstrap: Bootstrap,
-    membership: watch::Sender<Membership>,
+    told: Told,
     namesakes: Namesakes,
     suspicion: Suspicion,
-    /// A second node with this node's key.
-    twin: watch::Sender<Option<Twin>>,
-    news: broadcast::Sender<Event>,
     attempts: Attempts,
-    /// Why joining has not succeeded yet, when it has not.
-    join_problem: watch::Sender<Option<String>>,
     network: String,
     accept_shards: Acceptor,
     neighbours: Neighbours,
@@ -152,11 +137,8 @@ impl Driver {
     pub(crate) fn new(parts: DriverParts) -> (Driver, DriverHandle) {
         let (commands_in, commands) = mpsc::channel(COMMANDS_MAX);
         let (link_events_in, link_events) = mpsc::channel(EVENTS_MAX);
-        let (membership, watched) = watch::channel(Membership::Joining);
-        let (news, _) = broadcast::channel(NEWS_MAX);
-        let (twin, watched_twin) = watch::channel(None);
-        let (join_problem, watched_problem) = watch::channel(None);
-        let handle = DriverHandle::new(commands_in, watched, watched_problem, watched_twin, news.clone());
+        let told = Told::joining();
+        let handle = DriverHandle::new(commands_in, &told);
         let neighbours = Neighbours::of_the_last_run(parts.dir);
         let config = Config {
             members: parts.overlay.members_max,
@@ -164,16 +146,12 @@ impl Driver {
             ..Config::default()
         };
         let mut dht = Dht::new(parts.local, parts.metric, config);
-        // A clock before 1970 draws other super-peers than everybody else's, and is believed by nobody.
         dht.set_unix_time(unix_time(Duration::ZERO));
         dht.set_grouping(net_group);
-        let started = Instant::now();
         let driver = Driver {
             links: Links::new(dht.local(), link_events_in.clone(), parts.delay),
-            versions: parts.versions,
+            record: OwnRecord { versions: parts.versions, signer: parts.signer, signed: None },
             paces: Paces::default(),
-            signer: parts.signer,
-            signed: None,
             // Some room to the limit, so that there is a seat for whoever is dialled next.
             warmth: Warmth::new(
                 match parts.overlay.role {
@@ -189,23 +167,17 @@ impl Driver {
             swarm: parts.swarm,
             dht,
             rng: ChaCha12Rng::from_seed(parts.seed),
-            started,
-            latest: started,
-            slept: awake::slept(),
+            time: OverlayTime::begin(),
             outputs: Vec::new(),
             link_events,
             link_events_in,
             commands,
-            lookups: BTreeMap::new(),
-            next_lookup: 0,
+            lookups: Lookups::default(),
             bootstrap: Bootstrap::new(&parts.bootstrap, neighbours.text()),
-            membership,
+            told,
             namesakes: Namesakes::default(),
             suspicion: Suspicion::default(),
-            twin,
-            news,
             attempts: Attempts::default(),
-            join_problem,
             network: format!("`{}` (metric {})", parts.network, parts.metric),
             accept_shards: parts.accept_shards,
             neighbours,
@@ -223,7 +195,7 @@ impl Driver {
         let mut review = tokio::time::interval_at(Instant::now() + REVIEW_EVERY, REVIEW_EVERY);
         review.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let wake = self.dht.next_timeout().map(|at| self.started + Duration::from_micros(at.as_micros()));
+            let wake = self.dht.next_timeout().map(|at| self.time.moment(at));
             tokio::select! {
                 event = self.swarm.select_next_some() => self.swarm_event(event),
                 Some(news) = self.link_events.recv() => self.link_event(news),
@@ -239,7 +211,7 @@ impl Driver {
                     }
                     None => return,
                 },
-                () = sleep_until(wake.unwrap_or(self.started)), if wake.is_some() => {
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
                     self.catch_up();
                     self.input(Input::Timeout);
                 }
@@ -272,18 +244,18 @@ impl Driver {
 
     /// Something that happened at `at`: the overlay's time is that of its news, and never goes back.
     fn input_at(&mut self, at: Instant, input: Input) {
-        self.leave_out_sleep();
-        self.latest = self.latest.max(at);
-        let since = self.latest.duration_since(self.started);
-        let now = Time::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX));
+        if let Some(unix_time) = self.time.leave_out_sleep() {
+            self.dht.set_unix_time(unix_time);
+        }
+        let now = self.time.of_news(at);
         let mut outputs = std::mem::take(&mut self.outputs);
         self.dht.handle(now, &mut self.rng, input, &mut outputs);
         for output in outputs.drain(..) {
             self.output(output);
         }
         self.outputs = outputs;
-        self.versions.used(self.dht.local().seq());
-        if let Some((seq, signature)) = self.signed.take() {
+        self.record.versions.used(self.dht.local().seq());
+        if let Some((seq, signature)) = self.record.signed.take() {
             // A record that is to be signed may be a new one.
             self.links.set_local(self.dht.local());
             self.input(Input::Signed { seq, signature });
@@ -297,13 +269,10 @@ impl Driver {
                 self.links.send(&to, &message, |reply| open(streams, &to, Class::Dht, reply));
             }
             Output::LookupFinished { id, outcome } => {
-                if let Some(reply) = self.lookups.remove(&id) {
-                    // Whoever asked may have stopped waiting.
-                    let _ = reply.send(outcome);
-                }
+                self.lookups.end(id, outcome);
             }
             Output::Sign { record, seat } => {
-                self.signed = Some((record.seq(), self.signer.sign(&record, seat)));
+                self.record.sign(&record, seat);
             }
             Output::Event(event) => self.overlay_event(event),
         }
@@ -311,12 +280,12 @@ impl Driver {
 
     fn overlay_event(&mut self, event: Event) {
         // Nobody has to listen.
-        let _ = self.news.send(event.clone());
+        let _ = self.told.news.send(event.clone());
         match event {
             Event::Joined => {
                 tracing::info!("joined the network");
-                self.membership.send_replace(Membership::Joined);
-                self.join_problem.send_replace(None);
+                self.told.membership.send_replace(Membership::Joined);
+                self.told.join_problem.send_replace(None);
             }
             Event::JoinFailed { attempts, retry_in } => {
                 tracing::debug!(attempts, ?retry_in, "an attempt to join has failed");
@@ -348,7 +317,7 @@ impl Driver {
             Event::Twin(record) => self.told_of_twin(record, false),
             Event::FormerLife(record) => self.told_of_twin(record, true),
             Event::Left => {
-                self.membership.send_replace(Membership::Leaving);
+                self.told.membership.send_replace(Membership::Leaving);
             }
         }
     }
@@ -367,7 +336,7 @@ impl Driver {
                 self.input_at(at, Input::Message { from, message });
             }
             LinkEvent::Over { peer, link, unreachable, other_network } => {
-                if other_network && *self.membership.borrow() == Membership::Joining {
+                if other_network && self.told.membership() == Membership::Joining {
                     self.attempts.other_network(&self.bootstrap.addresses_of(peer), &self.network);
                     self.say_if_all_failed();
                 }
@@ -386,10 +355,7 @@ impl Driver {
     fn command(&mut self, command: Command) {
         match command {
             Command::Lookup { key, options, reply } => {
-                let id = LookupId(self.next_lookup);
-                self.next_lookup += 1;
-                self.lookups.retain(|_, waiting| !waiting.is_closed());
-                self.lookups.insert(id, reply);
+                let id = self.lookups.begin(reply);
                 self.input(Input::StartLookup { id, key, options });
             }
             Command::OpenShardStream { peer, reply } => {
@@ -480,7 +446,7 @@ impl Driver {
         // The goodbyes are in the links' queues: let the swarm carry them out.
         let until = Instant::now() + GOODBYE;
         while tokio::time::timeout_at(until, self.swarm.select_next_some()).await.is_ok() {}
-        self.versions.close().await;
+        self.record.versions.close().await;
     }
 }
 

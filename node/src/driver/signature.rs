@@ -3,6 +3,8 @@
 use chordage_dht::{Announcement, PeerInfo, Signature};
 use libp2p::identity::{Keypair, ed25519};
 
+use crate::record::Versions;
+
 /// Signs this daemon's own records.
 pub(crate) struct Signer(Keypair);
 
@@ -17,6 +19,21 @@ impl Signer {
         // invalid one, which others refuse.
         let signed = self.0.sign(&Announcement::signed_bytes(record, seat)).unwrap_or_default();
         Signature(signed.try_into().unwrap_or([0; 64]))
+    }
+}
+
+/// What others know this daemon by.
+pub(super) struct OwnRecord {
+    pub(super) versions: Versions,
+    pub(super) signer: Signer,
+    /// A signature that the overlay has asked for, until its other outputs are worked off.
+    pub(super) signed: Option<(u64, Signature)>,
+}
+
+impl OwnRecord {
+    /// Signs a version of it.
+    pub(super) fn sign(&mut self, record: &PeerInfo, seat: bool) {
+        self.signed = Some((record.seq(), self.signer.sign(record, seat)));
     }
 }
 

@@ -158,7 +158,7 @@ impl Driver {
 
     fn there_is_a_twin(&mut self, record: &Peer, address: &Multiaddr) {
         let others = self.suspicion.elsewhere(record).into_iter().filter(|other| other != address);
-        let before = self.twin.borrow().clone();
+        let before = self.told.twin.borrow().clone();
         let twin = Twin {
             name: self.local_peer.to_string(),
             addresses: std::iter::once(address.clone()).chain(others).map(|a| a.to_string()).collect(),
@@ -168,14 +168,14 @@ impl Driver {
         if before.is_none_or(|before| before.has_place != twin.has_place) {
             tracing::error!("{} What to do: {NEXT_STEP}", twin.message());
         }
-        self.twin.send_replace(Some(twin));
+        self.told.twin.send_replace(Some(twin));
     }
 
     /// Whether others speak with the twin and not with this node. Of equal numbers they stay with the one they knew.
     fn has_place(&self, twin: &Peer) -> bool {
         match twin.seq().cmp(&self.dht.local().seq()) {
             Ordering::Greater => true,
-            Ordering::Equal => *self.membership.borrow() != Membership::Joined,
+            Ordering::Equal => self.told.membership() != Membership::Joined,
             Ordering::Less => false,
         }
     }
@@ -184,7 +184,7 @@ impl Driver {
     fn settle_with(&mut self, twin: &Peer) {
         let local = self.dht.local();
         let equal = twin.seq() == local.seq() && local.addrs() > twin.addrs();
-        if equal && *self.membership.borrow() == Membership::Joined {
+        if equal && self.told.membership() == Membership::Joined {
             self.outlive(twin.seq());
         }
     }
@@ -196,7 +196,7 @@ impl Driver {
 
     fn twin_is_gone(&mut self, seq: u64) {
         tracing::info!("the second daemon with this daemon's key is gone");
-        self.twin.send_replace(None);
+        self.told.twin.send_replace(None);
         self.outlive(seq);
     }
 }

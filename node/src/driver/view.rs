@@ -1,6 +1,6 @@
 //! What the driver sees, for those who look from outside.
 
-use chordage_dht::{Finger, FingerRow, Member, Peer, Status, SuperPeer, Time};
+use chordage_dht::{Finger, FingerRow, Member, Peer, Status, SuperPeer};
 use libp2p::Multiaddr;
 use tokio::time::Instant;
 
@@ -37,18 +37,13 @@ impl Driver {
             leaf_set: self.dht.neighbours(),
             rows: self.dht.fingers(),
             listed: self.dht.members(),
-            super_peers: self.dht.super_peers(self.dht_now()),
-            listed_since: self.started,
+            super_peers: self.dht.super_peers(self.time.now()),
+            listed_since: self.time.started(),
             digit_bits: self.dht.config().digit_bits.into(),
             listen: listening(&self.swarm).iter().map(|addr| named(addr, self.local_peer)).collect(),
             connections: self.connections(),
             roster: self.roster.clone(),
-            join_problem: self.join_problem.borrow().clone(),
+            join_problem: self.told.join_problem.borrow().clone(),
         }
-    }
-
-    /// This moment, as the overlay counts time.
-    fn dht_now(&self) -> Time {
-        Time::from_micros(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 }

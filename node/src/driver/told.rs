@@ -1,0 +1,38 @@
+//! What the driver tells whoever watches it.
+
+use chordage_dht::Event;
+use tokio::sync::{broadcast, watch};
+
+use super::command::Membership;
+use crate::twin::Twin;
+
+/// News of neighbours that may wait for whoever listens; a slow listener misses the oldest.
+const NEWS_MAX: usize = 256;
+
+/// The speaking ends.
+pub(super) struct Told {
+    pub(super) membership: watch::Sender<Membership>,
+    /// A second node with this node's key.
+    pub(super) twin: watch::Sender<Option<Twin>>,
+    /// Why joining has not succeeded yet, when it has not.
+    pub(super) join_problem: watch::Sender<Option<String>>,
+    /// What happens to the neighbourhood.
+    pub(super) news: broadcast::Sender<Event>,
+}
+
+impl Told {
+    /// Joining, without a problem.
+    pub(super) fn joining() -> Self {
+        Told {
+            membership: watch::Sender::new(Membership::Joining),
+            twin: watch::Sender::new(None),
+            join_problem: watch::Sender::new(None),
+            news: broadcast::Sender::new(NEWS_MAX),
+        }
+    }
+
+    /// How far the daemon is with its network.
+    pub(super) fn membership(&self) -> Membership {
+        *self.membership.borrow()
+    }
+}
