@@ -25,7 +25,7 @@ use crate::interrupt::Interrupt;
 use crate::name::quoted;
 use crate::printer::Printer;
 use crate::progress::Progress;
-use crate::source::{Failed, NOT_STORED, Running, Source, source_error};
+use crate::source::{Failed, Leash, NOT_STORED, Running, Source, source_error};
 use crate::tree::pack::{self, Memory, PackError, Watcher};
 use crate::tree::selection::{LeftOut, Selection};
 
@@ -135,15 +135,7 @@ pub(crate) async fn run(
     let (source, _leash) = match found {
         Some(source) => (source, None),
         None => {
-            // `-- CMD` is the same, for those used to it.
-            let words = &args.stdin_from_command;
-            let words = words.strip_prefix(&[OsString::from("--")]).unwrap_or(words);
-            let (name, rest) = words.split_first().ok_or_else(|| {
-                CliError::new(ExitStatus::Usage, "usage", "--stdin-from-command needs a command")
-                    .state("nothing was stored")
-                    .hint("chordage put --stdin-from-command pg_dump shop")
-            })?;
-            let (running, leash) = Running::start(name, rest)?;
+            let (running, leash) = run_command(&args.stdin_from_command)?;
             (Source::Command(running), Some(leash))
         }
     };
@@ -196,6 +188,18 @@ pub(crate) async fn run(
     };
     report::tell(&report, &left_out, args.path.as_deref(), global, printer)?;
     Ok(if left_out.unreadable > 0 { ExitStatus::Incomplete } else { ExitStatus::Success })
+}
+
+/// Starts the command whose output is stored.
+fn run_command(words: &[OsString]) -> Result<(Running, Leash), CliError> {
+    // `-- CMD` is the same, for those used to it.
+    let words = words.strip_prefix(&[OsString::from("--")]).unwrap_or(words);
+    let (name, rest) = words.split_first().ok_or_else(|| {
+        CliError::new(ExitStatus::Usage, "usage", "--stdin-from-command needs a command")
+            .state("nothing was stored")
+            .hint("chordage put --stdin-from-command pg_dump shop")
+    })?;
+    Running::start(name, rest)
 }
 
 /// A little later it may be its turn.

@@ -7,6 +7,12 @@ use super::{files_below, no_complaints, root, shown};
 /// Lines of a source file. Above it a file most likely has two ideas.
 const LINES_MAX: usize = 500;
 
+/// Lines of a function, from its first word to its last brace.
+const FUNCTION_LINES_MAX: usize = 80;
+
+/// Fields of a struct of the daemon that need no reason.
+const FIELDS_MAX: usize = 15;
+
 /// Files that are longer, with the length they may not exceed. This list only gets shorter.
 const LONGER: [(&str, usize); 0] = [];
 
@@ -48,6 +54,59 @@ fn files_have_one_idea() {
         }
     }
     no_complaints("a file holds one idea", &complaints);
+}
+
+#[test]
+fn functions_fit_on_a_screen_or_two() {
+    let mut complaints = Vec::new();
+    for name in ["cli", "dht", "node", "sim", "storage", "testnet"] {
+        for path in files_below(&root().join(name).join("src"), "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let lines: Vec<&str> = text.lines().collect();
+            // Formatted code: a function ends where a brace stands under its first word.
+            for (at, line) in lines.iter().enumerate().filter(|(_, line)| begins_function(line)) {
+                let indent = &line[..line.len() - line.trim_start().len()];
+                let end = format!("{indent}}}");
+                let length = lines[at..].iter().position(|line| *line == end).map_or(0, |last| last + 1);
+                let has_body = lines[at..].iter().find(|line| line.ends_with(['{', ';', '}']));
+                if length > FUNCTION_LINES_MAX && has_body.is_some_and(|line| line.ends_with('{')) {
+                    complaints.push(format!("{}:{} has {length} lines", shown(&path), at + 1));
+                }
+            }
+        }
+    }
+    no_complaints("a function has at most 80 lines", &complaints);
+}
+
+#[test]
+fn structs_of_the_daemon_with_many_fields_say_why() {
+    let mut complaints = Vec::new();
+    for path in files_below(&root().join("node/src"), "rs") {
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let begins =
+            |line: &str| line.ends_with('{') && (line.starts_with("struct ") || line.contains(" struct "));
+        for (at, line) in lines.iter().enumerate().filter(|(_, line)| begins(line)) {
+            let end = format!("{}}}", &line[..line.len() - line.trim_start().len()]);
+            let inside = lines[at + 1..].iter().take_while(|line| **line != end);
+            let fields = inside.filter(|line| {
+                let text = line.trim_start();
+                !text.starts_with(['/', '#']) && text.contains(": ")
+            });
+            let above = lines[..at].iter().rev().take_while(|line| line.starts_with(['/', '#']));
+            let reason = above.into_iter().any(|line| line.contains("many fields because"));
+            if fields.count() > FIELDS_MAX && !reason {
+                complaints.push(format!("{}:{} {line}", shown(&path), at + 1));
+            }
+        }
+    }
+    no_complaints("a struct has at most 15 fields, or \"has many fields because\" above it", &complaints);
+}
+
+fn begins_function(line: &str) -> bool {
+    let words = line.trim_start().split(' ');
+    let mut rest = words.skip_while(|word| word.starts_with("pub") || ["async", "const"].contains(word));
+    rest.next() == Some("fn")
 }
 
 #[test]

@@ -45,6 +45,7 @@ pub struct PutQuery {
 }
 
 /// What a finished put did. Answer of `POST /v1/objects`.
+// It has many fields because it is one flat answer whose fields are stable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PutReport {
     /// The read link: whoever has it can fetch and decrypt the object.
@@ -204,6 +205,7 @@ fn exact(text: &str, hex: Option<&str>) -> Vec<u8> {
 }
 
 /// What the daemon says of itself. Answer of `GET /v1/status`.
+// It has many fields because it is one flat answer whose fields are stable; what belongs together came later and is grouped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// Node id on the ring, hex.

@@ -21,6 +21,7 @@ pub use self::scrub::ScrubConfig;
 use crate::address::{AddressError, Use, check_address};
 
 /// Settings of one daemon. Every field has a default; unknown fields are refused.
+/// It has many fields because each top-level setting is one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {

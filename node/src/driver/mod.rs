@@ -80,6 +80,7 @@ const CLIENT_WARM: usize = 16;
 const GOODBYE: Duration = Duration::from_millis(300);
 
 /// See the module's description.
+/// It has many fields because it is the one owner of what only one task may touch; what has rules of its own is a type of its own.
 pub(crate) struct Driver {
     swarm: NetworkSwarm,
     dht: Dht<AnyMetric>,

@@ -67,20 +67,7 @@ pub(super) async fn storm(
                 *world.state().report.damaged_books.entry(damaged).or_default() += 1;
                 net.restart(&[victim]).await?;
             }
-            Fault::Clock => {
-                let years = below(random, 2 * CLOCK_YEARS_MAX + 1) as i64 - CLOCK_YEARS_MAX as i64;
-                net.kill(&[victim])?;
-                note_usable(net, world);
-                let settings = |text: String| {
-                    let path = &world.plan.settings;
-                    std::fs::write(path, text)
-                        .map_err(|error| ChaosError::Settings { path: path.clone(), error })
-                };
-                settings(format!("debug_clock_seconds = {}\n{IMPATIENT}", years * YEAR))?;
-                let started = net.restart(&[victim]).await;
-                settings(IMPATIENT.to_owned())?;
-                started?;
-            }
+            Fault::Clock => clock(net, world, victim, random).await?,
             Fault::Twin => twin(net, world, victim).await?,
             Fault::Drain => {
                 drain(net, victim).await?;
@@ -106,6 +93,26 @@ pub(super) async fn storm(
     }
     sleep(Duration::from_millis(below(random, LASTS_MAX.as_millis() as usize) as u64)).await;
     Ok(harm)
+}
+
+/// Starts a daemon again with its clock off by years.
+async fn clock(
+    net: &mut Testnet,
+    world: &World,
+    victim: usize,
+    random: &mut ChaCha8Rng,
+) -> Result<(), ChaosError> {
+    let years = below(random, 2 * CLOCK_YEARS_MAX + 1) as i64 - CLOCK_YEARS_MAX as i64;
+    net.kill(&[victim])?;
+    note_usable(net, world);
+    let settings = |text: String| {
+        let path = &world.plan.settings;
+        std::fs::write(path, text).map_err(|error| ChaosError::Settings { path: path.clone(), error })
+    };
+    settings(format!("debug_clock_seconds = {}\n{IMPATIENT}", years * YEAR))?;
+    let started = net.restart(&[victim]).await;
+    settings(IMPATIENT.to_owned())?;
+    Ok(started?)
 }
 
 /// Takes a daemon for a fault out of those that were not hit, if one of them is fit for it.

@@ -47,6 +47,21 @@ pub(super) fn tell(
     if printer.is_json() {
         return Ok(());
     }
+    tell_numbers(report, printer);
+    warn(report, printer);
+    left_out.describe().into_iter().for_each(|line| printer.warn(line));
+    let api =
+        global.api.as_ref().map(|api| format!(" --api {}", shell_word(Path::new(api)))).unwrap_or_default();
+    let output = shell_word(&free_name(path));
+    printer.tell(format!(
+        "get it back from any daemon of the network:\n  chordage get{api} {} -o {output}",
+        report.link
+    ));
+    Ok(())
+}
+
+/// What was stored, and what that took.
+fn tell_numbers(report: &PutReport, printer: &Printer) {
     let ratio = if report.bytes == 0 { 1.0 } else { report.stored_bytes as f64 / report.bytes as f64 };
     printer.tell(format!(
         "stored {} ({}) in {}: {}, {} at {}",
@@ -88,6 +103,10 @@ pub(super) fn tell(
              go of it"
         ));
     }
+}
+
+/// What its user should know although all went well.
+fn warn(report: &PutReport, printer: &Printer) {
     if report.degraded {
         printer.warn(format!(
             "stored with less redundancy than it should have ({} of {}); put it again when more daemons live",
@@ -106,15 +125,6 @@ pub(super) fn tell(
             "the only copy is on this machine, because the daemon is alone in its network: start others, then put it again",
         );
     }
-    left_out.describe().into_iter().for_each(|line| printer.warn(line));
-    let api =
-        global.api.as_ref().map(|api| format!(" --api {}", shell_word(Path::new(api)))).unwrap_or_default();
-    let output = shell_word(&free_name(path));
-    printer.tell(format!(
-        "get it back from any daemon of the network:\n  chordage get{api} {} -o {output}",
-        report.link
-    ));
-    Ok(())
 }
 
 /// Without its link nobody finds the object, so that here a reader who is gone is an error too.

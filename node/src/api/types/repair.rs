@@ -42,6 +42,7 @@ pub struct DrainStatus {
 }
 
 /// What a daemon does about lost shards. Part of `GET /v1/status`. Counters are since the start.
+// It has many fields because it is one flat answer whose fields are stable.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RepairStatus {
     /// Whether it looks after the chunks it holds shards of.
