@@ -11,9 +11,8 @@ use chordage_storage::{ChunkId, ChunkRef, DecodeError, Descriptor, Redundancy, d
 use futures::stream::{self, FuturesUnordered, StreamExt};
 use tokio::time::{Instant, sleep_until};
 
-use super::GetError;
-use super::Reader;
 use super::totals::count;
+use super::{GetError, Reader};
 use crate::awake;
 use crate::holders::{Scores, limits};
 use crate::placement::Freshness;

@@ -7,8 +7,7 @@ use chordage_dht::NodeId;
 use chordage_storage::{ChunkId, ChunkRef, Redundancy};
 use futures::stream::StreamExt;
 
-use super::GetError;
-use super::Reader;
+use super::{GetError, Reader};
 use crate::api::types::{Health, HolderCount};
 use crate::holders::{ByPeer, limits};
 use crate::placement::Freshness;

@@ -11,8 +11,7 @@ use chordage_storage::lease::{Keeps, KeptState};
 use futures::stream::StreamExt;
 use tokio::time::{Instant, sleep};
 
-use super::Leases;
-use super::Windows;
+use super::{Leases, Windows};
 use crate::clock::wall_clock;
 use crate::holders::{ByPeer, limits};
 use crate::store::CHUNKS_MAX;

@@ -11,9 +11,8 @@ use chordage_storage::{ChunkId, Redundancy};
 
 use tokio::time::sleep;
 
-use super::Keeping;
-use super::Leases;
 use super::confirming::{claim, confirm};
+use super::{Keeping, Leases};
 use crate::clock::wall_clock;
 use crate::store::Asked;
 

@@ -15,6 +15,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chordage_storage::catalog::Catalog;
 use chordage_storage::{ConvergenceSecret, EncodeParams, Fingerprint, Redundancy, Written};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -33,7 +34,6 @@ use crate::driver::FindError;
 use crate::leases::{KeepError, KeptBefore, Leases, Promise, Promised};
 use crate::shards::Refusal;
 use crate::twin::Twin;
-use chordage_storage::catalog::Catalog;
 
 /// How long a put waits for a daemon that has just started to be part of its network.
 const JOIN_PATIENCE: Duration = Duration::from_secs(10);

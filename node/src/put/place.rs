@@ -9,8 +9,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
-use super::PutError;
-use super::Putter;
+use super::{PutError, Putter};
 use crate::awake;
 use crate::holders::{Handing, limits};
 use crate::leases::{Leases, Promise};

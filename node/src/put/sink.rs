@@ -9,12 +9,11 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::PutError;
-use super::Putter;
 use super::asking::Asking;
 use super::place::{Placed, place};
 use super::recall::Recall;
 use super::record::{Note, Recorder};
+use super::{PutError, Putter};
 use crate::leases::Promise;
 
 /// The network as a sink of packs. Used from a blocking thread.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chordage_dht::Peer;
+use chordage_storage::lease::ORPHAN;
 use chordage_storage::repair::Answer;
 use chordage_storage::{ChunkId, Redundancy, ShardKey};
 use futures::stream::{self, StreamExt};
@@ -16,9 +17,7 @@ use super::{Inner, Repairer};
 use crate::api::types::DrainStatus;
 use crate::holders::limits;
 use crate::placement::spread;
-use crate::store::Asked;
-use crate::store::{Parcel, ShardSet};
-use chordage_storage::lease::ORPHAN;
+use crate::store::{Asked, Parcel, ShardSet};
 
 /// Shards that are looked at together.
 const BATCH: usize = 256;

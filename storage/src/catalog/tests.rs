@@ -1,9 +1,8 @@
-use crate::ids::PieceHash;
 use std::fs;
 use std::io;
 
 use super::*;
-use crate::ids::{ChunkId, ChunkKey};
+use crate::ids::{ChunkId, ChunkKey, PieceHash};
 
 fn secret() -> ConvergenceSecret {
     ConvergenceSecret::new([3; 32])

@@ -9,8 +9,7 @@
 
 use super::extents::decode_extent;
 use crate::path::{EntryPath, check_name};
-use crate::varint::Malformed;
-use crate::varint::{Reader, put_varint, unzigzag, zigzag};
+use crate::varint::{Malformed, Reader, put_varint, unzigzag, zigzag};
 
 /// The longest target of a symbolic link, in bytes.
 pub const MAX_TARGET_LEN: usize = 4096;

@@ -5,8 +5,7 @@
 //! ```
 
 use crate::pack::Place;
-use crate::varint::Malformed;
-use crate::varint::{Reader, put_varint, unzigzag, zigzag};
+use crate::varint::{Malformed, Reader, put_varint, unzigzag, zigzag};
 
 /// Appends an extent of a file whose extent before lies in chunk `previous` (0 for the first).
 pub(crate) fn encode_extent(out: &mut Vec<u8>, previous: u32, place: Place) {

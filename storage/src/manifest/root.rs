@@ -14,8 +14,7 @@ use bytes::Bytes;
 
 use super::{MAX_INLINE_LEN, MAX_MANIFEST_LEN};
 use crate::chunk::ChunkRef;
-use crate::varint::Malformed;
-use crate::varint::Reader;
+use crate::varint::{Malformed, Reader};
 
 const MAGIC: [u8; 4] = *b"chmf";
 const VERSION: u8 = 1;

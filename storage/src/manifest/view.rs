@@ -10,8 +10,7 @@ use super::order::Order;
 use super::root::{ObjectKind, Root, Stream, Summary};
 use crate::chunk::ChunkRef;
 use crate::path::EntryPath;
-use crate::varint::Malformed;
-use crate::varint::Reader;
+use crate::varint::{Malformed, Reader};
 
 /// What an object consists of. It keeps the encoded form, checked once as a whole, and decodes as it is asked:
 /// its memory is the length of the encoding. A clone shares it.
