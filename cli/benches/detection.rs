@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use chordage_node::api::types::MemberState;
 use chordage_testnet::{Plan, Testnet};
 
 type Failure = Box<dyn std::error::Error>;
@@ -83,12 +84,12 @@ async fn look(net: &Testnet, killed: &BTreeSet<String>, frozen: Option<usize>) -
     let mut look = Look::default();
     for index in net.living().into_iter().filter(|&index| Some(index) != frozen) {
         let members = net.members(index).await?;
-        let here = |state: &str| state == "alive" || state == "suspect";
-        let unaware = members.iter().find(|m| here(&m.state) && killed.contains(&m.id));
+        let here = |state| matches!(state, MemberState::Alive | MemberState::Suspect);
+        let unaware = members.iter().find(|m| here(m.state) && killed.contains(&m.id));
         look.unaware.extend(unaware.map(|m| format!("node {index} says {m:?}")));
         look.suspecting +=
-            usize::from(members.iter().any(|m| m.state == "suspect" && !killed.contains(&m.id)));
-        let wrong = members.iter().filter(|m| m.state == "dead" && !killed.contains(&m.id));
+            usize::from(members.iter().any(|m| m.state == MemberState::Suspect && !killed.contains(&m.id)));
+        let wrong = members.iter().filter(|m| m.state == MemberState::Dead && !killed.contains(&m.id));
         look.false_deaths.extend(wrong.map(|m| m.id.clone()));
     }
     Ok(look)

@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::address::peer_id;
 use crate::api::types::{
-    DrainStatus, Explanation, FoundAtStart, KeptObject, LeaseStatus, MemberStatus, ObjectStat, PeerStatus,
-    Problem, PutReport, ScrubStatus, Status, SuperPeerStatus, TraceHop, TraceReport,
+    DaemonRole, DaemonState, DrainStatus, Explanation, FoundAtStart, KeepState, KeptObject, LeaseStatus,
+    MemberStatus, ObjectStat, PeerStatus, Problem, PutReport, ScrubStatus, Status, SuperPeerStatus, TraceHop,
+    TraceReport,
 };
-use crate::config::Role;
 use crate::disk;
 use crate::driver::{FindError, Membership};
 use crate::get::{self, GetError, Known, OpenObject, Reader};
@@ -179,11 +179,10 @@ impl NodeHandle {
             verify_link: Link::Verify { id: kept.root }.to_string(),
             names,
             state: match kept.state {
-                KeptState::Kept if kept.root == RECOVERED => "recovered",
-                KeptState::Kept => "kept",
-                KeptState::Forgetting | KeptState::Forgotten => "forgetting",
-            }
-            .to_owned(),
+                KeptState::Kept if kept.root == RECOVERED => KeepState::Recovered,
+                KeptState::Kept => KeepState::Kept,
+                KeptState::Forgetting | KeptState::Forgotten => KeepState::Forgetting,
+            },
             put: kept.put,
             since: kept.since.0 / 1000,
             bytes: kept.bytes,
@@ -274,19 +273,19 @@ impl NodeHandle {
         let usage = process::usage();
         let nodes = view.status.size.nodes.round().max(1.0) as u64;
         let state = match self.inner.reader.placement.driver.membership() {
-            _ if self.inner.leaving.is_cancelled() => "leaving",
-            Membership::Joining => "joining",
-            Membership::Joined if self.inner.repairer.drain_status().is_some() => "draining",
-            Membership::Joined => "joined",
-            Membership::Leaving => "leaving",
+            _ if self.inner.leaving.is_cancelled() => DaemonState::Leaving,
+            Membership::Joining => DaemonState::Joining,
+            Membership::Joined if self.inner.repairer.drain_status().is_some() => DaemonState::Draining,
+            Membership::Joined => DaemonState::Joined,
+            Membership::Leaving => DaemonState::Leaving,
         };
         Some(Status {
             id: view.local.id().to_string(),
             peer_id: peer_id(view.local.public_key()).map(|id| id.to_string()).unwrap_or_default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
-            state: state.to_owned(),
-            role: if view.status.client { Role::Client } else { Role::Member }.to_string(),
+            state,
+            role: if view.status.client { DaemonRole::Client } else { DaemonRole::Member },
             zone: view.local.zone().map(ToString::to_string),
             join_problem: view.join_problem,
             twin: self.inner.reader.placement.driver.twin().map(|twin| twin.status()),

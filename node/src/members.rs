@@ -7,7 +7,7 @@ use chordage_dht::{DownReason, Finger, NodeId, PeerInfo};
 use tokio::time::Instant;
 
 use crate::address::peer_id;
-use crate::api::types::{MemberStatus, SuperPeerStatus};
+use crate::api::types::{MemberRole, MemberState, MemberStatus, SuperPeerStatus};
 use crate::driver::{Departed, View};
 
 /// The node itself, those in its tables by id, those it has only been told of, and those it lost.
@@ -21,12 +21,16 @@ pub(crate) fn members(view: &View, uptime_seconds: f64) -> Vec<MemberStatus> {
     // What is known of a leaf is newer: it is probed.
     present.extend(view.leaf_set.iter().map(|leaf| (leaf.peer.id(), (leaf, true))));
 
-    let me = MemberStatus { is_self: true, age_seconds: uptime_seconds, ..member(&view.local, "alive") };
+    let me = MemberStatus {
+        is_self: true,
+        age_seconds: uptime_seconds,
+        ..member(&view.local, MemberState::Alive)
+    };
     let here = present.iter().map(|(id, (finger, leaf))| MemberStatus {
         age_seconds: view.roster.since(id).map_or(0.0, age),
         rtt_ms: finger.rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
         leaf: *leaf,
-        ..member(&finger.peer, if finger.missed == 0 { "alive" } else { "suspect" })
+        ..member(&finger.peer, if finger.missed == 0 { MemberState::Alive } else { MemberState::Suspect })
     });
     // Whom this daemon itself has lost is gone, until it is listed anew.
     let gone: BTreeMap<NodeId, &Departed> = view
@@ -44,11 +48,11 @@ pub(crate) fn members(view: &View, uptime_seconds: f64) -> Vec<MemberStatus> {
         |id: &NodeId| present.contains_key(id) || gone.contains_key(id) || *id == view.local.id();
     let listed = view.listed.iter().filter(|member| !is_told_elsewhere(&member.peer.id())).map(|listed| {
         let since = view.listed_since + Duration::from_micros(listed.since.as_micros());
-        let state = if listed.missed == 0 { "alive" } else { "suspect" };
+        let state = if listed.missed == 0 { MemberState::Alive } else { MemberState::Suspect };
         MemberStatus { age_seconds: age(since), ..member(&listed.peer, state) }
     });
     let gone = gone.values().map(|gone| {
-        let state = if gone.why == DownReason::Left { "left" } else { "dead" };
+        let state = if gone.why == DownReason::Left { MemberState::Left } else { MemberState::Dead };
         MemberStatus {
             age_seconds: gone.at.duration_since(gone.since).as_secs_f64(),
             gone_seconds: Some(now.duration_since(gone.at).as_secs_f64()),
@@ -58,9 +62,9 @@ pub(crate) fn members(view: &View, uptime_seconds: f64) -> Vec<MemberStatus> {
     let mut members: Vec<MemberStatus> = std::iter::once(me).chain(here).chain(listed).chain(gone).collect();
     let super_peers: BTreeMap<String, Option<f64>> =
         view.super_peers.iter().map(|known| (known.peer.id().to_string(), known.score)).collect();
-    for member in members.iter_mut().filter(|member| member.role == "ordinary") {
+    for member in members.iter_mut().filter(|member| member.role == MemberRole::Ordinary) {
         if let Some(score) = super_peers.get(&member.id) {
-            member.role = "superpeer".to_owned();
+            member.role = MemberRole::SuperPeer;
             member.score = *score;
         }
     }
@@ -75,7 +79,7 @@ pub(crate) fn super_peers(view: &View) -> Vec<SuperPeerStatus> {
         SuperPeerStatus {
             id: known.peer.id().to_string(),
             peer_id: peer_id(known.peer.public_key()).map(|id| id.to_string()).unwrap_or_default(),
-            state: if known.missed == 0 { "alive" } else { "suspect" }.to_owned(),
+            state: if known.missed == 0 { MemberState::Alive } else { MemberState::Suspect },
             age_seconds: now.saturating_duration_since(since).as_secs_f64(),
             seat_ends_seconds: known.seat_ends_in.as_secs(),
             rtt_ms: known.rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
@@ -86,12 +90,12 @@ pub(crate) fn super_peers(view: &View) -> Vec<SuperPeerStatus> {
     known.collect()
 }
 
-fn member(peer: &PeerInfo, state: &str) -> MemberStatus {
+fn member(peer: &PeerInfo, state: MemberState) -> MemberStatus {
     MemberStatus {
         id: peer.id().to_string(),
         peer_id: peer_id(peer.public_key()).map(|id| id.to_string()).unwrap_or_default(),
-        state: state.to_owned(),
-        role: if peer.is_reachable() { "ordinary" } else { "client" }.to_owned(),
+        state,
+        role: if peer.is_reachable() { MemberRole::Ordinary } else { MemberRole::Client },
         zone: peer.zone().map(ToString::to_string),
         incarnation: peer.seq(),
         age_seconds: 0.0,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chordage_dht::{AnyMetric, Direction, Finger, Key, Metric, NodeId, Row};
 
 use crate::address::{dial_order, peer_id};
-use crate::api::types::{PeerStatus, RowStatus};
+use crate::api::types::{PeerStatus, RowStatus, Side};
 use crate::driver::View;
 
 /// The peers of a view, nearest first.
@@ -47,11 +47,10 @@ fn row_status(metric: AnyMetric, me: &Key, row: Row, digit_bits: u32) -> RowStat
     let (first, last) = arc(metric, me, row, digit_bits);
     RowStatus {
         direction: match row.direction {
-            Direction::Clockwise => "clockwise",
-            Direction::Counterclockwise => "counterclockwise",
-            Direction::Both => "both",
-        }
-        .to_owned(),
+            Direction::Clockwise => Side::Clockwise,
+            Direction::Counterclockwise => Side::Counterclockwise,
+            Direction::Both => Side::Both,
+        },
         level: row.level,
         digit: row.digit,
         first: first.to_string(),

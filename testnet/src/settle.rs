@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use chordage_node::api::types::{DaemonState, MemberState};
+
 use crate::network::{StatusError, Testnet};
 use crate::wait::{WaitError, wait_until};
 
@@ -20,7 +22,7 @@ enum Unsettled {
     #[error("node {index:02}: {error}")]
     Silent { index: usize, error: StatusError },
     #[error("node {index:02} is {state}")]
-    NotJoined { index: usize, state: String },
+    NotJoined { index: usize, state: DaemonState },
     #[error("node {index:02} names node {named:?}, which is no id")]
     Unreadable { index: usize, named: String },
     #[error(
@@ -69,9 +71,9 @@ impl Testnet {
     async fn listed(&self, index: usize, ids: &BTreeSet<&str>) -> Result<(), Unsettled> {
         let silent = |error| Unsettled::Silent { index, error };
         let members = self.members(index).await.map_err(silent)?;
-        let here = |state: &str| state == "alive" || state == "suspect";
+        let here = |state| matches!(state, MemberState::Alive | MemberState::Suspect);
         let found: BTreeSet<&str> =
-            members.iter().filter(|member| here(&member.state)).map(|member| member.id.as_str()).collect();
+            members.iter().filter(|member| here(member.state)).map(|member| member.id.as_str()).collect();
         let (missing, extra) = (ids.difference(&found).count(), found.difference(ids).count());
         // Who is in the tables is a member too; the list proper is counted.
         let status = self.status(index).await.map_err(silent)?;
@@ -86,7 +88,7 @@ impl Testnet {
     async fn settled(&self, index: usize, ids: &[Id]) -> Result<(), Unsettled> {
         let silent = |error| Unsettled::Silent { index, error };
         let status = self.status(index).await.map_err(silent)?;
-        if status.state != "joined" && status.state != "draining" {
+        if !matches!(status.state, DaemonState::Joined | DaemonState::Draining) {
             return Err(Unsettled::NotJoined { index, state: status.state });
         }
         if self.is_client(index) {

@@ -80,7 +80,7 @@ impl Testnet {
         }
         match self.status(index).await {
             Ok(status) => {
-                node.state = status.state;
+                node.state = status.state.to_string();
                 node.listen = status.listen;
                 node.shards = Some(status.shards);
                 node.stored_bytes = Some(status.stored_bytes);

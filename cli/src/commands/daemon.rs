@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use chordage_node::api::OpenError;
-use chordage_node::api::types::Status;
+use chordage_node::api::types::{DaemonRole, DaemonState, Status};
 use chordage_node::descriptors;
 use chordage_node::lines::{Lines, Stream};
 use chordage_node::server::ServeError;
@@ -183,19 +183,19 @@ fn ended(fault: &Fault) -> CliError {
 fn ready(status: &Status, dir: &Path, bootstrap: &str) -> String {
     let data_dir = shell_word(dir);
     let id = &status.id;
-    let is_client = status.role == "client";
+    let is_client = status.role == DaemonRole::Client;
     let does = if is_client {
         "is a client and holds nothing".to_owned()
     } else {
         format!("listens on {}", status.listen.join(" "))
     };
     let alone = !is_client && status.network_nodes <= 1;
-    let (standing, next) = match (status.state.as_str(), status.listen.first()) {
-        ("joined", Some(address)) if alone => (
+    let (standing, next) = match (status.state, status.listen.first()) {
+        (DaemonState::Joined, Some(address)) if alone => (
             "alone in its network".to_owned(),
             format!("chordage daemon --data-dir OTHER_DIR --bootstrap {address}"),
         ),
-        ("joined", _) => {
+        (DaemonState::Joined, _) => {
             ("joined its network".to_owned(), format!("chordage put FILE --data-dir {data_dir}"))
         }
         _ => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chordage_node::api::types::DrainStatus;
+use chordage_node::api::types::{DaemonState, DrainStatus};
 use clap::Args;
 use tokio::time::{Instant, sleep};
 
@@ -37,7 +37,7 @@ pub(crate) async fn run(
 ) -> Result<ExitStatus, CliError> {
     let client = connect::client(global)?;
     let status = client.status().await?;
-    let (total, joined) = (status.stored_bytes, status.state != "joining");
+    let (total, joined) = (status.stored_bytes, status.state != DaemonState::Joining);
     let mut drain: DrainStatus = client.drain().await?;
     if !joined && status.shards > 0 {
         let message = format!(

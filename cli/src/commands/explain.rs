@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use chordage_node::api::types::{ChunkExplained, Explanation};
+use chordage_node::api::types::{ChunkExplained, ChunkNeed, Explanation, KeepState, ShardWord};
 use clap::Args;
 
 use super::peers::short;
@@ -90,7 +90,7 @@ fn describe(explanation: &Explanation) -> Vec<String> {
     }
     lines.extend(explanation.found_at_start.iter().map(|found| format!("at start   {}", found.message)));
     lines.push(match &explanation.kept {
-        Some(kept) if kept.state == "kept" => {
+        Some(kept) if kept.state == KeepState::Kept => {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
             let left = human::seconds(kept.until.saturating_sub(now) as f64);
             format!(
@@ -133,7 +133,7 @@ fn describe_chunk(chunk: &ChunkExplained) -> Vec<String> {
     let holders: Vec<String> = chunk
         .shards
         .iter()
-        .filter(|shard| shard.state == "present")
+        .filter(|shard| shard.state == ShardWord::Present)
         .filter_map(|shard| Some(format!("{}:{}", shard.index, short(shard.holder.as_deref()?))))
         .collect();
     lines.push(format!("           held by {}", holders.join(" ")));
@@ -143,7 +143,7 @@ fn describe_chunk(chunk: &ChunkExplained) -> Vec<String> {
             chunk.present_without_a_zone
         ));
     }
-    for shard in chunk.shards.iter().filter(|shard| shard.state != "present") {
+    for shard in chunk.shards.iter().filter(|shard| shard.state != ShardWord::Present) {
         let ago = shard
             .missing_seconds
             .map(|seconds| format!(" for {}", human::seconds(seconds)))
@@ -157,7 +157,7 @@ fn describe_chunk(chunk: &ChunkExplained) -> Vec<String> {
 /// How many shards each zone has, if there are zones.
 fn zones(chunk: &ChunkExplained) -> Option<String> {
     let mut counts: BTreeMap<Option<&str>, u32> = BTreeMap::new();
-    for shard in chunk.shards.iter().filter(|shard| shard.state == "present") {
+    for shard in chunk.shards.iter().filter(|shard| shard.state == ShardWord::Present) {
         *counts.entry(shard.zone.as_deref()).or_default() += 1;
     }
     let elsewhere = counts.remove(&None).map_or(String::new(), |count| format!(", {count} in none"));
@@ -168,12 +168,18 @@ fn zones(chunk: &ChunkExplained) -> Option<String> {
 
 /// What will happen, in words.
 fn plan(chunk: &ChunkExplained) -> String {
-    match chunk.need.as_str() {
-        "nothing" => format!("nothing to do; repair begins when {} or fewer are left", chunk.repairs_at),
-        "wait" => format!("repair waits: {}; looks at it anew in {}", waits_for(chunk), anew(chunk)),
-        "repair_urgent" => "urgent: suspect and lost shards are made again in the next round".to_owned(),
-        "repair" => "lost shards are made again in the next round".to_owned(),
-        "restore" => "shards lost long ago are made again when there is nothing more pressing".to_owned(),
+    match chunk.need {
+        ChunkNeed::Nothing => {
+            format!("nothing to do; repair begins when {} or fewer are left", chunk.repairs_at)
+        }
+        ChunkNeed::Wait => format!("repair waits: {}; looks at it anew in {}", waits_for(chunk), anew(chunk)),
+        ChunkNeed::RepairUrgent => {
+            "urgent: suspect and lost shards are made again in the next round".to_owned()
+        }
+        ChunkNeed::Repair => "lost shards are made again in the next round".to_owned(),
+        ChunkNeed::Restore => {
+            "shards lost long ago are made again when there is nothing more pressing".to_owned()
+        }
         _ => "too few shards to make any again: it can be read again when holders come back".to_owned(),
     }
 }
@@ -228,7 +234,7 @@ mod tests {
             repairs_at: 7,
             leader: None,
             surveyed_seconds_ago: None,
-            need: "wait".to_owned(),
+            need: ChunkNeed::Wait,
             changes_in_seconds: Some(30.0),
             shards: Vec::new(),
         })

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chordage_node::api::client::{Client, ClientError};
+use chordage_node::api::types::KeepState;
 use clap::Args;
 use tokio::time::{Instant, sleep};
 
@@ -79,7 +80,7 @@ async fn is_there(client: &Client, link: &str) -> Result<bool, ClientError> {
     loop {
         let page = client.keeps(after.as_deref()).await?;
         if let Some(kept) = page.iter().find(|kept| kept.verify_link == link) {
-            return Ok(kept.state == "forgetting");
+            return Ok(kept.state == KeepState::Forgetting);
         }
         let Some(last) = page.last() else { return Ok(false) };
         after = Some(last.verify_link.clone());

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use chordage_node::api::Link;
 use chordage_node::api::client::{Client, Download};
 use chordage_node::api::range::ByteRange;
+use chordage_node::api::types::ObjectForm;
 use clap::Args;
 use serde::Serialize;
 use tokio::io::AsyncWriteExt;
@@ -180,7 +181,7 @@ async fn fetch(
     let stat = transfer.unless_interrupted(client.stat(&text, false)).await??;
     // What is known of it before it comes.
     let (is_file, bytes) = match path {
-        None => (stat.kind == "file", Some(stat.bytes)),
+        None => (stat.kind == ObjectForm::File, Some(stat.bytes)),
         Some(path) => transfer.unless_interrupted(find_file(client, &text, path)).await??,
     };
     if is_file {
@@ -193,7 +194,7 @@ async fn fetch(
             staging.target().check_room(bytes)?;
         }
     }
-    if stat.kind == "file" && path.is_none() {
+    if stat.kind == ObjectForm::File && path.is_none() {
         let (blocks, begun) = transfer.blocking(staging, Blocks::open).await?;
         transfer.progress.advance(begun);
         staging.target().check_room(stat.bytes.saturating_sub(begun))?;
@@ -331,8 +332,8 @@ async fn to_dir(
 
 async fn to_stdout(client: &Client, link: &Link, path: Option<&[u8]>) -> Result<ExitStatus, CliError> {
     let text = link.to_string();
-    let mut download = match client.stat(&text, false).await?.kind.as_str() {
-        "file" => client.content(&text, path, None).await?,
+    let mut download = match client.stat(&text, false).await?.kind {
+        ObjectForm::File => client.content(&text, path, None).await?,
         _ if io::stdout().is_terminal() => {
             return Err(CliError::new(
                 ExitStatus::Usage,

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use chordage_node::api::types::KeptObject;
+use chordage_node::api::types::{KeepState, KeptObject};
 use clap::Args;
 
 use super::put::human_names;
@@ -45,7 +45,7 @@ pub(crate) async fn run(
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let ago = |at: u64| human::seconds(now.saturating_sub(at) as f64);
     for kept in &keeps {
-        let state = if kept.state == "kept" { String::new() } else { format!("  {}", kept.state) };
+        let state = if kept.state == KeepState::Kept { String::new() } else { format!("  {}", kept.state) };
         let line = format!(
             "{}  {:>10}  renewed {} ago, held for {} without this daemon{state}{}",
             kept.verify_link,

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 
-use chordage_node::api::types::EntryInfo;
+use chordage_node::api::types::{EntryForm, EntryInfo, ObjectForm};
 use clap::Args;
 
 use crate::connect;
@@ -69,8 +69,8 @@ pub(crate) async fn run(
     }
     if !any && printer.tells() {
         let stat = client.stat(&link.to_string(), false).await?;
-        printer.tell(match stat.kind.as_str() {
-            "file" => {
+        printer.tell(match stat.kind {
+            ObjectForm::File => {
                 format!("the link stands for a file of {}, which has no name", human::bytes(stat.bytes))
             }
             _ => "the directory is empty".to_owned(),
@@ -81,7 +81,7 @@ pub(crate) async fn run(
 
 fn row(entry: &EntryInfo, long: bool) -> String {
     let mut name = shown(&entry.path_bytes());
-    if entry.kind == "dir" {
+    if entry.kind == EntryForm::Dir {
         name.push('/');
     }
     if !long {
@@ -90,15 +90,15 @@ fn row(entry: &EntryInfo, long: bool) -> String {
     if let Some(target) = entry.target_bytes() {
         let _ = write!(name, " -> {}", shown(&target));
     }
-    let size = if entry.kind == "file" { human::bytes(entry.bytes) } else { "-".to_owned() };
+    let size = if entry.kind == EntryForm::File { human::bytes(entry.bytes) } else { "-".to_owned() };
     format!("{} {size:>9}  {}  {name}", mode(entry), date(entry.mtime_seconds))
 }
 
 /// `drwxr-xr-x`.
 fn mode(entry: &EntryInfo) -> String {
-    let kind = match entry.kind.as_str() {
-        "dir" => 'd',
-        "symlink" => 'l',
+    let kind = match entry.kind {
+        EntryForm::Dir => 'd',
+        EntryForm::Symlink => 'l',
         _ => '-',
     };
     let bits = "rwxrwxrwx".chars().enumerate();
@@ -138,7 +138,7 @@ mod tests {
         let entry = EntryInfo {
             path: "a\x1b[2J\nb\u{fffd}".into(),
             path_hex: Some("611b5b324a0a62ff".into()),
-            kind: "symlink".into(),
+            kind: EntryForm::Symlink,
             bytes: 0,
             mode: 0o777,
             mtime_seconds: 0,

@@ -1,6 +1,6 @@
 //! `chordage members`.
 
-use chordage_node::api::types::MemberStatus;
+use chordage_node::api::types::{MemberState, MemberStatus};
 use clap::Args;
 
 use super::peers::short;
@@ -40,13 +40,13 @@ pub(crate) async fn run(
     for member in &members {
         printer.line(row(member))?;
     }
-    let here = |state: &str| members.iter().filter(|member| member.state == state).count() as u64;
+    let here = |state: MemberState| members.iter().filter(|member| member.state == state).count() as u64;
     printer.tell(format!(
         "{} alive, {} suspect, {} dead, {} left; as far as this daemon knows",
-        here("alive"),
-        here("suspect"),
-        here("dead"),
-        here("left")
+        here(MemberState::Alive),
+        here(MemberState::Suspect),
+        here(MemberState::Dead),
+        here(MemberState::Left)
     ));
     Ok(ExitStatus::Success)
 }

@@ -1,6 +1,6 @@
 //! `chordage stat`.
 
-use chordage_node::api::types::{Health, ObjectStat};
+use chordage_node::api::types::{Health, ObjectForm, ObjectStat};
 use clap::Args;
 
 use super::peers::short;
@@ -54,7 +54,7 @@ pub(crate) async fn run(
 
 fn describe(stat: &ObjectStat) -> Vec<String> {
     let mut kind = format!("kind       {}, {}", stat.kind, human::bytes(stat.bytes));
-    if stat.kind == "tree" {
+    if stat.kind == ObjectForm::Tree {
         kind.push_str(&format!(
             " in {}, {}, {}",
             human::count(stat.files, "file", "files"),

@@ -1,6 +1,6 @@
 //! `chordage status`.
 
-use chordage_node::api::types::{LeaseStatus, RepairStatus, Status};
+use chordage_node::api::types::{DaemonRole, LeaseStatus, RepairStatus, Status};
 use clap::Args;
 
 use crate::connect;
@@ -99,7 +99,7 @@ fn describe(status: &Status) -> String {
     lines.extend(status.puts_wait_for.iter().map(|waited| {
         format!("puts wait  for {}, which has not acknowledged a shard for {} s", waited.id, waited.seconds)
     }));
-    if status.role != "client" {
+    if status.role != DaemonRole::Client {
         lines.push(describe_repair(&status.repair));
     }
     lines.push(describe_leases(&status.leases));
@@ -122,11 +122,11 @@ fn damaged(status: &Status) -> Option<String> {
 fn holds(status: &Status) -> String {
     let (stored, shards) =
         (human::bytes(status.stored_bytes), human::count(status.shards, "shard", "shards"));
-    match (status.role.as_str(), status.shards) {
-        ("client", 0) => {
+    match (status.role, status.shards) {
+        (DaemonRole::Client, 0) => {
             "holds      nothing: a client only stores and fetches, and repairs nothing".to_owned()
         }
-        ("client", _) => format!(
+        (DaemonRole::Client, _) => format!(
             "holds      {stored} in {shards} of its time as a member, of no use to others: drain it as a member first"
         ),
         _ => format!(
@@ -138,7 +138,11 @@ fn holds(status: &Status) -> String {
 }
 
 fn state(status: &Status) -> String {
-    if status.role == "client" { format!("{} as a client", status.state) } else { status.state.clone() }
+    if status.role == DaemonRole::Client {
+        format!("{} as a client", status.state)
+    } else {
+        status.state.to_string()
+    }
 }
 
 fn describe_leases(leases: &LeaseStatus) -> String {

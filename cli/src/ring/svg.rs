@@ -4,6 +4,8 @@ use std::f64::consts::TAU;
 use std::fmt::Write;
 
 use super::view::{RingView, Row, Seat, median_rtt, milliseconds};
+use chordage_node::api::types::DaemonRole;
+
 use crate::human;
 
 /// Size of the picture.
@@ -115,7 +117,7 @@ impl Picture {
             format!(
                 "{about}{nodes}, metric {}{}",
                 view.metric,
-                if view.role == "client" { ", seen by a client" } else { "" }
+                if view.role == DaemonRole::Client { ", seen by a client" } else { "" }
             ),
             format!("{} leaves, {} fingers", view.leaf_set.len(), view.fingers().count()),
             format!("{} peers, {connected} connected", view.peers().count()),

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 
 use super::view::{RingView, Row, Seat, median_rtt, milliseconds};
+use chordage_node::api::types::{DaemonRole, Side};
+
 use crate::charset::Charset;
 use crate::human;
 use crate::picture::{Canvas, Circle};
@@ -79,7 +81,7 @@ fn circles(view: &RingView, charset: Charset, columns: usize) -> Vec<String> {
     canvas.trace(&rim, 180, charset.dot());
     for row in &view.rows {
         // A row that begins on the far side of the daemon begins at its nearer end all the same.
-        let tick = if row.direction == "counterclockwise" { row.start + row.length } else { row.start };
+        let tick = if row.direction == Side::Counterclockwise { row.start + row.length } else { row.start };
         let (row, column) = rim.cell(tick);
         canvas.write(row, column, [charset.pick('+', '\u{253c}')]);
     }
@@ -139,7 +141,7 @@ fn facts(view: &RingView, charset: Charset) -> Vec<String> {
             "{} {}{}",
             own_mark(charset),
             short(&view.id),
-            if view.role == "client" { " client" } else { "" }
+            if view.role == DaemonRole::Client { " client" } else { "" }
         ),
         String::new(),
     ];
@@ -194,17 +196,17 @@ fn facts(view: &RingView, charset: Charset) -> Vec<String> {
 
 /// The finger table, one line for each scale of distance.
 fn table(view: &RingView, charset: Charset, columns: usize) -> Vec<String> {
-    let sides: &[&str] = if view.rows.iter().any(|row| row.direction == "both") {
-        &["both"]
+    let sides: &[Side] = if view.rows.iter().any(|row| row.direction == Side::Both) {
+        &[Side::Both]
     } else {
-        &["counterclockwise", "clockwise"]
+        &[Side::Counterclockwise, Side::Clockwise]
     };
     let beside = if SCALE + sides.len() * SIDE <= columns { sides.len() } else { 1 };
     sides.chunks(beside).flat_map(|sides| table_of(view, sides, charset, columns)).collect()
 }
 
 /// The part of the table that has these sides, one beside the other.
-fn table_of(view: &RingView, sides: &[&str], charset: Charset, columns: usize) -> Vec<String> {
+fn table_of(view: &RingView, sides: &[Side], charset: Charset, columns: usize) -> Vec<String> {
     let count = MARKS.min((columns - SCALE - 3) / 3);
     let width = 3 * count + 2;
     let with_median = columns >= SCALE + SIDE;
@@ -214,7 +216,8 @@ fn table_of(view: &RingView, sides: &[&str], charset: Charset, columns: usize) -
     };
     let mut header = format!("{:<SCALE$}", "from");
     for side in sides {
-        header.push_str(&cells(if *side == "both" { "fingers" } else { side }, "median"));
+        let heading = if *side == Side::Both { "fingers".to_owned() } else { side.to_string() };
+        header.push_str(&cells(&heading, "median"));
     }
     let mut levels: Vec<u8> = view.rows.iter().map(|row| row.level).collect();
     levels.sort_unstable_by(|a, b| b.cmp(a));
@@ -222,13 +225,13 @@ fn table_of(view: &RingView, sides: &[&str], charset: Charset, columns: usize) -
     let line = |level: u8| {
         let mut line = format!("{:<SCALE$}", scale(level));
         for side in sides {
-            let rows = || view.rows.iter().filter(|row| row.level == level && row.direction == **side);
+            let rows = || view.rows.iter().filter(|row| row.level == level && row.direction == *side);
             let median =
                 median_rtt(rows().flat_map(|row| &row.fingers)).map(milliseconds).unwrap_or_default();
             // On a ring nothing is farther away than half of the circle.
             let marks: Vec<String> = (1..=3)
                 .map(|digit| match rows().find(|row| row.digit == digit) {
-                    None if level == 127 && digit > 1 && *side != "both" => " ".repeat(count),
+                    None if level == 127 && digit > 1 && *side != Side::Both => " ".repeat(count),
                     row => marks(row, charset, count),
                 })
                 .collect();

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use chordage_node::api::types::{PeerStatus, RowStatus, Status};
+use chordage_node::api::types::{DaemonRole, PeerStatus, RowStatus, Side, Status};
 use serde::Serialize;
 
 /// A daemon's view of the ring.
@@ -12,7 +12,7 @@ pub(crate) struct RingView {
     /// Its node id.
     pub(crate) id: String,
     /// `member`, or `client`: then it has no place in the ring, and this is where it would be.
-    pub(crate) role: String,
+    pub(crate) role: DaemonRole,
     /// The metric of the network.
     pub(crate) metric: String,
     /// How many nodes it believes the network to have, itself included unless it is a client.
@@ -45,7 +45,7 @@ pub(crate) struct Seat {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Row {
     /// `clockwise`, `counterclockwise`, or `both` where the metric has no sides.
-    pub(crate) direction: String,
+    pub(crate) direction: Side,
     /// Position of the leading base-4 digit of its distances.
     pub(crate) level: u8,
     /// That digit.
@@ -79,7 +79,7 @@ impl RingView {
                 fingers.sort_by(by_offset);
                 let (first, last) = (place(&row.first), place(&row.last));
                 Row {
-                    direction: row.direction.clone(),
+                    direction: row.direction,
                     level: row.level,
                     digit: row.digit,
                     start: share(first.wrapping_sub(me)),
@@ -89,7 +89,7 @@ impl RingView {
             })
             .collect();
         rows.sort_by_key(|row| {
-            (row.direction == "clockwise", std::cmp::Reverse(row.level), std::cmp::Reverse(row.digit))
+            (row.direction == Side::Clockwise, std::cmp::Reverse(row.level), std::cmp::Reverse(row.digit))
         });
         RingView {
             id: status.id,
@@ -197,19 +197,19 @@ pub(super) mod tests {
             let start = u128::from(digit) * unit;
             let distance = (start + unit / 9 * u128::from(finger % 8)) as i128;
             let (direction, first, last) = match (metric, side) {
-                ("xor", _) => ("both", me.wrapping_add(start), me.wrapping_add(start + unit - 1)),
-                (_, 0) => ("clockwise", me.wrapping_add(start), me.wrapping_add(start + unit - 1)),
-                _ => ("counterclockwise", me.wrapping_sub(start + unit - 1), me.wrapping_sub(start)),
+                ("xor", _) => (Side::Both, me.wrapping_add(start), me.wrapping_add(start + unit - 1)),
+                (_, 0) => (Side::Clockwise, me.wrapping_add(start), me.wrapping_add(start + unit - 1)),
+                _ => (Side::Counterclockwise, me.wrapping_sub(start + unit - 1), me.wrapping_sub(start)),
             };
             let row = RowStatus {
-                direction: direction.into(),
+                direction,
                 level: level as u8,
                 digit: digit as u8,
                 first: hex(first),
                 last: hex(last),
             };
             peers.push(peer(
-                if direction == "counterclockwise" { -distance } else { distance },
+                if direction == Side::Counterclockwise { -distance } else { distance },
                 false,
                 Some(row),
             ));
@@ -233,7 +233,7 @@ pub(super) mod tests {
     fn the_circle_is_cut_where_the_rows_say() {
         let view = view(1_000, 16, "ring");
         let [before, after] = view.rows.as_slice() else { panic!("{:?}", view.rows) };
-        assert_eq!((before.direction.as_str(), after.direction.as_str()), ("counterclockwise", "clockwise"));
+        assert_eq!((before.direction, after.direction), (Side::Counterclockwise, Side::Clockwise));
         assert!((after.start - 0.25).abs() < 1e-9 && (after.length - 0.25).abs() < 1e-9, "{after:?}");
         assert!((before.start - 0.5).abs() < 1e-9 && (before.length - 0.25).abs() < 1e-9, "{before:?}");
         assert!(after.fingers.iter().all(|finger| (0.25..0.5).contains(&finger.offset)));

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chordage_node::api::types::MemberState;
 use chordage_node::api::types::MemberStatus;
 use chordage_testnet::{Testnet, wait_until};
 use serde_json::Value;
@@ -23,7 +24,8 @@ async fn everybody_knows(net: &Testnet, dead: &[usize]) -> Result<(), String> {
     let dead: BTreeSet<&str> = dead.iter().map(|&index| net.id(index).unwrap()).collect();
     for index in net.living() {
         for member in others(net, index).await? {
-            let expected = if dead.contains(member.id.as_str()) { "dead" } else { "alive" };
+            let expected =
+                if dead.contains(member.id.as_str()) { MemberState::Dead } else { MemberState::Alive };
             if member.state != expected {
                 return Err(format!("node {index} says that {} is {}", member.id, member.state));
             }
@@ -54,7 +56,10 @@ async fn the_dead_are_known_to_everybody_and_who_only_slept_is_alive() {
             }
             let members = others(&net.net, index).await.unwrap();
             let state = &members.iter().find(|member| member.id == sleeper).unwrap().state;
-            assert!(state == "alive" || state == "suspect", "node {index} says that the sleeper is {state}");
+            assert!(
+                matches!(state, MemberState::Alive | MemberState::Suspect),
+                "node {index} says that the sleeper is {state}"
+            );
         }
     }
     net.net.thaw(4).unwrap();
@@ -71,7 +76,7 @@ async fn the_list_has_the_daemon_itself_and_whoever_said_goodbye() {
     let left = async || {
         let members = others(&net.net, 0).await?;
         let member = members.into_iter().find(|member| member.id == gone).ok_or("it is not listed")?;
-        if member.state == "left" { Ok(()) } else { Err(format!("it is {}", member.state)) }
+        if member.state == MemberState::Left { Ok(()) } else { Err(format!("it is {}", member.state)) }
     };
     wait_until("the goodbye is known", PATIENCE, left).await.unwrap();
     let listed = json_of(&net.run(0, ["members", "--json"], [""; 0]).await);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use chordage_node::api::types::DaemonState;
 use chordage_testnet::wait_until;
 
 use crate::harness::{IMPATIENT, Net, PATIENCE, files_below, flip_bytes, json_of, random_bytes};
@@ -218,7 +219,7 @@ async fn a_drained_daemon_can_be_stopped_for_good() {
     };
     let drain = wait_until("it finds no taker", PATIENCE, stuck).await.unwrap();
     assert!(!drain.done, "{drain:?}");
-    assert_eq!(net.net.status(5).await.unwrap().state, "draining");
+    assert_eq!(net.net.status(5).await.unwrap().state, DaemonState::Draining);
     let status = String::from_utf8(net.run(5, ["status"], [] as [&str; 0]).await.stdout).unwrap();
     assert!(status.contains("draining   ") && status.contains("found no daemon that takes"), "{status}");
     assert!(net.get(5, &link, "nothing is lost").await == random_bytes(BYTES, 9));

@@ -214,7 +214,7 @@ async fn a_holder_that_stands_still_keeps_nobody_waiting() {
             if status.puts_wait_for.iter().any(|waited| waited.id == silent) {
                 Ok(())
             } else {
-                Err(status.state)
+                Err(status.state.to_string())
             }
         };
         wait_until("status says for whom the put waits", PATIENCE, waited).await.unwrap();

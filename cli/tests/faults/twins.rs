@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use chordage_node::api::types::MemberState;
 use chordage_testnet::{Plan, ProcessId, Testnet, wait_until};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -71,12 +72,12 @@ impl Twins {
     }
 
     /// In which state the others list the two.
-    async fn listed(&self) -> Vec<String> {
+    async fn listed(&self) -> Vec<Option<MemberState>> {
         let (id, mut states) = (self.net.net.id(0).unwrap(), Vec::new());
         for node in 1..self.net.net.len() {
             let members = self.net.net.members(node).await.unwrap();
-            let state = members.iter().find(|member| member.id == id).map(|member| member.state.clone());
-            states.push(state.unwrap_or_default());
+            let state = members.iter().find(|member| member.id == id).map(|member| member.state);
+            states.push(state);
         }
         states
     }
@@ -142,7 +143,7 @@ async fn both_say_that_a_copy_runs_and_the_original_outlives_it() {
 
     twins.stop_copy().await;
     let back = async || match twins.listed().await {
-        states if states.iter().all(|state| state == "alive") => Ok(()),
+        states if states.iter().all(|state| *state == Some(MemberState::Alive)) => Ok(()),
         states => Err(format!("it is listed as {states:?}")),
     };
     let taken = Duration::from_secs(20);
@@ -162,7 +163,7 @@ async fn the_goodbye_of_the_original_does_not_remove_the_copy() {
     twins.net.net.stop(&[0], PATIENCE).await.unwrap();
     twins.wait_twin(&copy, false).await;
     let states = twins.listed().await;
-    assert!(states.iter().all(|state| state == "alive"), "{states:?}");
+    assert!(states.iter().all(|state| *state == Some(MemberState::Alive)), "{states:?}");
     let file = twins.net.random_file("file", 300_000, 1);
     let mut put = chordage(["put", "--json", "--redundancy", "1/3"]);
     put.arg(&file).arg("--api").arg(&copy);

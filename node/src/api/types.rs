@@ -11,6 +11,7 @@ mod repair;
 mod start;
 mod twin;
 mod waits;
+mod words;
 
 pub use explain::{ChunkExplained, Explanation, ShardExplained};
 pub use leases::{KeptObject, LeaseStatus};
@@ -19,6 +20,10 @@ pub use repair::{DrainStatus, RepairStatus, ScrubStatus};
 pub use start::{FoundAtStart, RestartedTask, StartState, StartedWith};
 pub use twin::TwinStatus;
 pub use waits::WaitedFor;
+pub use words::{
+    ChunkNeed, DaemonRole, DaemonState, EntryForm, KeepState, MemberRole, MemberState, ObjectForm, ShardWord,
+    Side,
+};
 
 /// How a put should be stored; the query string of `POST /v1/objects`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,7 +108,7 @@ pub struct PutReport {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ObjectStat {
     /// `file` or `tree`; `unknown` for a verify link.
-    pub kind: String,
+    pub kind: ObjectForm,
     /// For a verify link, in words: what of the answer is known without the key, and what is not. Numbers that are not known
     /// are 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,7 +174,7 @@ pub struct EntryInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_hex: Option<String>,
     /// `file`, `dir` or `symlink`.
-    pub kind: String,
+    pub kind: EntryForm,
     /// Bytes of content (files only).
     pub bytes: u64,
     /// Unix permission bits.
@@ -217,10 +222,10 @@ pub struct Status {
     /// Process id.
     pub pid: u32,
     /// `joining`, `joined`, `draining` (a member that takes no more shards: see `drain`) or `leaving`; a client has joined when it has found the network.
-    pub state: String,
+    pub state: DaemonState,
     /// `member`, or `client`: in nobody's tables, and it holds no shards.
     #[serde(default = "member")]
-    pub role: String,
+    pub role: DaemonRole,
     /// The failure domain that its settings name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
@@ -324,8 +329,8 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-fn member() -> String {
-    "member".to_owned()
+fn member() -> DaemonRole {
+    DaemonRole::Member
 }
 
 /// What reading objects has cost since the daemon started.
@@ -387,7 +392,7 @@ pub struct PeerStatus {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub struct RowStatus {
     /// `clockwise` or `counterclockwise` of the daemon; `both` where the metric has no sides.
-    pub direction: String,
+    pub direction: Side,
     /// Position of the leading base-4 digit of the distance: the row begins at `digit`·4^`level`.
     pub level: u8,
     /// The leading digit, from 1 to 3.

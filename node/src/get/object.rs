@@ -17,7 +17,7 @@ use super::assemble::{Part, READ_AHEAD};
 use super::fetch::{Hurry, fetch};
 use super::health::survey;
 use super::{GetError, JOIN_PATIENCE};
-use crate::api::types::ObjectStat;
+use crate::api::types::{ObjectForm, ObjectStat};
 
 /// Chunks of a manifest that are fetched at a time.
 const MANIFEST_PARALLEL: usize = 8;
@@ -104,8 +104,8 @@ impl OpenObject {
         let redundancy = self.inner.redundancy;
         ObjectStat {
             kind: match manifest.kind() {
-                ObjectKind::File => "file".to_owned(),
-                ObjectKind::Tree => "tree".to_owned(),
+                ObjectKind::File => ObjectForm::File,
+                ObjectKind::Tree => ObjectForm::Tree,
             },
             unknown: None,
             bytes: summary.bytes,

@@ -8,7 +8,7 @@ use chordage_storage::{ChunkId, ChunkKey, ChunkRef, Redundancy};
 use super::Reader;
 use super::fetch::code_of;
 use super::{GetError, JOIN_PATIENCE, OpenObject};
-use crate::api::types::ObjectStat;
+use crate::api::types::{ObjectForm, ObjectStat};
 use crate::leases::CHUNKS_LISTED;
 
 /// What a link stands for, as far as it is known.
@@ -84,7 +84,7 @@ fn stat(kept: Option<Kept>, chunks: u64, redundancy: Redundancy) -> ObjectStat {
         }
     };
     ObjectStat {
-        kind: "unknown".to_owned(),
+        kind: ObjectForm::Unknown,
         unknown: Some(unknown.to_owned()),
         bytes: kept.map_or(0, |kept| kept.bytes),
         files: 0,

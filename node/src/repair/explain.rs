@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::short::holder;
 use super::survey::Questions;
 use super::{Inner, Repairer, now};
-use crate::api::types::{ChunkExplained, Explanation, ShardExplained};
+use crate::api::types::{ChunkExplained, ChunkNeed, Explanation, ShardExplained, ShardWord};
 use crate::get::GetError;
 use crate::holders::{ByPeer, limits};
 use crate::shards::RECORDS_MAX;
@@ -80,10 +80,10 @@ impl Repairer {
                 if explained.present >= explained.k && explained.present_without_a_zone < explained.k {
                     explanation.hang_on_one_zone += 1;
                 }
-                *match explained.need.as_str() {
-                    "nothing" => &mut explanation.whole,
-                    "wait" => &mut explanation.waiting,
-                    "unreadable" => &mut explanation.unreadable,
+                *match explained.need {
+                    ChunkNeed::Nothing => &mut explanation.whole,
+                    ChunkNeed::Wait => &mut explanation.waiting,
+                    ChunkNeed::Unreadable => &mut explanation.unreadable,
                     _ => &mut explanation.to_repair,
                 } += 1;
                 survival += (-yearly_loss(redundancy, explained.present, churn, repair_hours)).ln_1p();
@@ -182,13 +182,13 @@ fn explain(
     record.observe(now, &heard, |_| None);
     let census = record.census(now, &inner.patience);
     let (need, when) = match assess(&record, now, &inner.patience) {
-        Need::Nothing => ("nothing", None),
-        Need::Wait(until) => ("wait", Some(until.since(now).as_secs_f64())),
+        Need::Nothing => (ChunkNeed::Nothing, None),
+        Need::Wait(until) => (ChunkNeed::Wait, Some(until.since(now).as_secs_f64())),
         // Not `Unknown`: it has just been surveyed.
-        Need::Unreadable | Need::Unknown => ("unreadable", None),
-        Need::Repair { lane: Lane::Urgent, .. } => ("repair_urgent", None),
-        Need::Repair { lane: Lane::Normal, .. } => ("repair", None),
-        Need::Repair { lane: Lane::Restore, .. } => ("restore", None),
+        Need::Unreadable | Need::Unknown => (ChunkNeed::Unreadable, None),
+        Need::Repair { lane: Lane::Urgent, .. } => (ChunkNeed::RepairUrgent, None),
+        Need::Repair { lane: Lane::Normal, .. } => (ChunkNeed::Repair, None),
+        Need::Repair { lane: Lane::Restore, .. } => (ChunkNeed::Restore, None),
     };
     let known = |short: Holder| answers.iter().map(|(peer, _)| peer).find(|peer| holder(peer) == short);
     let name = |short: Holder| known(short).map_or_else(|| short.to_string(), |peer| peer.id().to_string());
@@ -202,12 +202,11 @@ fn explain(
         ShardExplained {
             index,
             state: match record.state(index, now, &inner.patience) {
-                ShardState::Present => "present",
-                ShardState::Silent => "silent",
-                ShardState::Suspect => "suspect",
-                ShardState::Lost => "lost",
-            }
-            .to_owned(),
+                ShardState::Present => ShardWord::Present,
+                ShardState::Silent => ShardWord::Silent,
+                ShardState::Suspect => ShardWord::Suspect,
+                ShardState::Lost => ShardWord::Lost,
+            },
             holder: holder.map(name),
             zone: holder.and_then(zone),
             missing_seconds: since.map(|since| now.since(since).as_secs_f64()),
@@ -226,7 +225,7 @@ fn explain(
         repairs_at: redundancy.repair_threshold(),
         leader,
         surveyed_seconds_ago: surveyed.map(|at| now.since(at).as_secs_f64()),
-        need: need.to_owned(),
+        need,
         changes_in_seconds: when,
         shards,
     }
@@ -235,8 +234,10 @@ fn explain(
 /// How many shards that are there fail together with the largest zone.
 fn most_in_a_zone(shards: &[ShardExplained]) -> u8 {
     let mut zones: BTreeMap<&str, u8> = BTreeMap::new();
-    for zone in
-        shards.iter().filter(|shard| shard.state == "present").filter_map(|shard| shard.zone.as_deref())
+    for zone in shards
+        .iter()
+        .filter(|shard| shard.state == ShardWord::Present)
+        .filter_map(|shard| shard.zone.as_deref())
     {
         *zones.entry(zone).or_default() += 1;
     }

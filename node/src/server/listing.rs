@@ -17,7 +17,7 @@ use super::objects::{open, parse};
 use super::operations::operation_of;
 use super::reply::{Failure, Path, Query};
 use super::state::Shared;
-use crate::api::types::{EntryInfo, Problem, ProblemCode};
+use crate::api::types::{EntryForm, EntryInfo, Problem, ProblemCode};
 use crate::api::uri::hex;
 use crate::get::OpenObject;
 
@@ -169,15 +169,15 @@ fn slashes(path: &[u8]) -> usize {
 fn describe(entry: Entry) -> EntryInfo {
     let bytes = entry.path.as_bytes();
     let (kind, size, target) = match entry.kind {
-        EntryKind::Directory => ("dir", 0, None),
-        EntryKind::File(file) => ("file", file.size(), None),
-        EntryKind::Symlink { target } => ("symlink", 0, Some(target)),
+        EntryKind::Directory => (EntryForm::Dir, 0, None),
+        EntryKind::File(file) => (EntryForm::File, file.size(), None),
+        EntryKind::Symlink { target } => (EntryForm::Symlink, 0, Some(target)),
     };
     let hex_unless_text = |bytes: &[u8]| std::str::from_utf8(bytes).is_err().then(|| hex(bytes));
     EntryInfo {
         path: String::from_utf8_lossy(bytes).into_owned(),
         path_hex: hex_unless_text(bytes),
-        kind: kind.to_owned(),
+        kind,
         bytes: size,
         mode: entry.metadata.mode,
         mtime_seconds: entry.metadata.mtime_s,

@@ -5,10 +5,11 @@ use utoipa::OpenApi;
 
 use super::{content, keeps, listing, objects, operations, overlay};
 use crate::api::types::{
-    ChunkExplained, DrainStatus, EntryInfo, Explanation, FoundAtStart, Health, HolderCount, KeptObject,
-    LeaseStatus, MemberStatus, ObjectStat, PeerStatus, Problem, ProblemCode, PutReport, RepairStatus,
-    RestartedTask, RowStatus, ScrubStatus, ShardExplained, Status, SuperPeerStatus, TraceHop, TraceReport,
-    WaitedFor,
+    ChunkExplained, ChunkNeed, DaemonRole, DaemonState, DrainStatus, EntryForm, EntryInfo, Explanation,
+    FoundAtStart, Health, HolderCount, KeepState, KeptObject, LeaseStatus, MemberRole, MemberState,
+    MemberStatus, ObjectForm, ObjectStat, PeerStatus, Problem, ProblemCode, PutReport, RepairStatus,
+    RestartedTask, RowStatus, ScrubStatus, ShardExplained, ShardWord, Side, Status, SuperPeerStatus,
+    TraceHop, TraceReport, WaitedFor,
 };
 
 #[derive(OpenApi)]
@@ -64,6 +65,16 @@ use crate::api::types::{
         SuperPeerStatus,
         RestartedTask,
         WaitedFor,
+        ChunkNeed,
+        DaemonRole,
+        DaemonState,
+        EntryForm,
+        KeepState,
+        MemberRole,
+        MemberState,
+        ObjectForm,
+        ShardWord,
+        Side,
         RowStatus,
         TraceHop,
         TraceReport

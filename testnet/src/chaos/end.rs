@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chordage_node::api::client::Client;
+use chordage_node::api::types::KeepState;
 
 use super::{LEASE, World};
 use crate::network::{STATUS_TIMEOUTS, Testnet};
@@ -41,7 +42,7 @@ async fn forget_all(client: &Client) -> Result<(), String> {
         let page = client.keeps(after.as_deref()).await.map_err(|error| error.to_string())?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.verify_link.clone());
-        for kept in page.iter().filter(|kept| kept.state != "forgetting") {
+        for kept in page.iter().filter(|kept| kept.state != KeepState::Forgetting) {
             client.forget(&kept.verify_link).await.map_err(|error| error.to_string())?;
         }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use chordage_node::api::client::Client;
 use chordage_node::api::endpoint::Located;
-use chordage_node::api::types::Status;
+use chordage_node::api::types::{DaemonRole, DaemonState, Status};
 use tokio::task::JoinSet;
 
 use super::{STATUS_TIMEOUTS, Testnet};
@@ -175,7 +175,8 @@ async fn ready(process: ProcessId, data_dir: &Path) -> Result<Ready, String> {
         return Ok(Ready::Ended);
     }
     let (api, status) = ask(process, data_dir).await?;
-    if status.state == "joined" && (status.role == "client" || !status.listen.is_empty()) {
+    if status.state == DaemonState::Joined && (status.role == DaemonRole::Client || !status.listen.is_empty())
+    {
         return Ok(Ready::Joined { api, status: Box::new(status) });
     }
     let problem = status.join_problem.as_deref().unwrap_or("no problem is known");

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::words::{ChunkNeed, ShardWord};
+
 use super::{FoundAtStart, KeptObject};
 
 /// How safe an object is, and what will be done about it. Answer of `GET /v1/objects/{link}/explain`.
@@ -75,7 +77,7 @@ pub struct ChunkExplained {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub surveyed_seconds_ago: Option<f64>,
     /// What it needs: `nothing`, `wait`, `restore`, `repair`, `repair_urgent` or `unreadable`.
-    pub need: String,
+    pub need: ChunkNeed,
     /// When waiting: after how long something changes if nobody comes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes_in_seconds: Option<f64>,
@@ -89,7 +91,7 @@ pub struct ShardExplained {
     /// Its index.
     pub index: u8,
     /// `present`, `silent`, `suspect` or `lost`.
-    pub state: String,
+    pub state: ShardWord,
     /// The node that has it, or had it last: its id in hex, or the first 16 digits of that of a node that is gone. Absent
     /// if nobody was ever seen with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::words::KeepState;
+
 /// An object that the daemon keeps. Element of the answer of `GET /v1/keeps`; answer of `POST /v1/objects/{link}/keep` and
 /// `POST /v1/objects/{link}/forget`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -14,7 +16,7 @@ pub struct KeptObject {
     pub names: Vec<String>,
     /// `kept`, or `forgetting` while its chunks are being dropped; `recovered` for what holders keep for this daemon and its
     /// book did not know: it was lost, or is an older copy.
-    pub state: String,
+    pub state: KeepState,
     /// Whether it was put through this daemon, rather than kept later.
     pub put: bool,
     /// Since when, in seconds since 1970.

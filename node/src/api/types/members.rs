@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::words::{MemberRole, MemberState};
+
 /// One member. Element of the answer of `GET /v1/members`: the daemon itself, everybody in its tables, in a network of up to
 /// `overlay.members_max` nodes everybody else too, and for ten minutes the neighbours that it lost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -13,10 +15,10 @@ pub struct MemberStatus {
     pub peer_id: String,
     /// `alive`; `suspect`: it has left a question unanswered and is being asked again, also through others; `dead`: it did
     /// not answer while it was suspected; `left`: it said goodbye.
-    pub state: String,
+    pub state: MemberState,
     /// What it does for others: `ordinary`; `superpeer`, in a network too large for everybody to list it; the daemon itself may
     /// be a `client`, others never are.
-    pub role: String,
+    pub role: MemberRole,
     /// The failure domain that it names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
@@ -48,7 +50,7 @@ pub struct SuperPeerStatus {
     /// libp2p peer id.
     pub peer_id: String,
     /// `alive`, or `suspect`: it has left a question unanswered.
-    pub state: String,
+    pub state: MemberState,
     /// For how long this daemon has known the present version of its record.
     pub age_seconds: f64,
     /// Until its seat ends. Id and time decide by a hash who has a seat: one node of 32, for four hours.
