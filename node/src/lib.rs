@@ -1,14 +1,13 @@
 //! The Chordage daemon: owns the swarm and the clock, moves shards, serves the local API.
 //!
 //! ```text
-//!   api ──▶ handle ──▶ put ─┐            ┌─▶ driver ──▶ dht (pure)
-//!                      get ─┼─▶ transfer ┼─▶ shards ──▶ wire (libp2p streams)
-//!                   repair ─┤            └─▶ store ───▶ storage (pure but for its files)
-//!                           └─▶ coding (threads for CPU work, the memory budget)
+//!   server ──▶ handle ──▶ put, repair ──▶ get, leases ──▶ holders ─┬─▶ placement ──▶ driver ──▶ dht (pure)
+//!                                                                  ├─▶ shards ──▶ wire (libp2p streams)
+//!                                                                  └─▶ store ──▶ storage (pure but for its files)
 //! ```
 //!
 //! [`Daemon::start`] opens everything in order and [`Daemon::leave`] closes it. [`NodeHandle`] is what requests
-//! are made through; [`api`] puts it behind HTTP.
+//! are made through; [`server`] puts it behind HTTP, and [`api`] has what both ends of that need.
 
 mod address;
 pub mod api;
