@@ -6,8 +6,12 @@ use std::path::Path;
 
 use super::{files_below, no_complaints, root, shown};
 
-/// The two commands that a newcomer types.
-const COMMANDS: [&str; 2] = ["cargo run --release -- demo", "cargo test --workspace"];
+/// The two commands that a newcomer types, and how CI runs them. It has the main job done by what the tests have built:
+/// the same code, and an optimised build of everything takes ten of the 25 minutes that a run may take.
+const COMMANDS: [(&str, &str); 2] = [
+    ("cargo run --release -- demo", "cargo run -- demo"),
+    ("cargo test --workspace", "cargo test --workspace"),
+];
 
 #[test]
 fn every_link_leads_somewhere() {
@@ -35,12 +39,12 @@ fn ci_runs_the_commands_of_the_readme() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let ci = fs::read_to_string(root().join(".ci/run")).unwrap();
     let mut complaints = Vec::new();
-    for command in COMMANDS {
-        if !readme.lines().any(|line| line.trim() == command) {
-            complaints.push(format!("README.md does not have the line `{command}`"));
+    for (typed, run) in COMMANDS {
+        if !readme.lines().any(|line| line.trim() == typed) {
+            complaints.push(format!("README.md does not have the line `{typed}`"));
         }
-        if !ci.contains(command) {
-            complaints.push(format!(".ci/run does not run `{command}`"));
+        if !ci.lines().any(|line| line.starts_with("step ") && line.ends_with(run)) {
+            complaints.push(format!(".ci/run has no step that runs `{run}`"));
         }
     }
     no_complaints("README and CI agree", &complaints);
