@@ -33,6 +33,10 @@ pub(crate) enum Purpose {
     Link,
     /// Is a super-peer there, and how far away?
     Home,
+    /// A step of the operation on a record with this serial number, in this round.
+    Record(u32, u8),
+    /// Keeping records where they belong.
+    RecordUpkeep,
 }
 
 #[derive(Debug, Clone)]
@@ -100,7 +104,7 @@ impl Calls {
                 | (Request::Reach { .. }, Response::Reached(_))
                 | (Request::Compare { .. }, Response::Differences { .. })
                 | (Request::Records { .. }, Response::Records { .. })
-        );
+        ) || matches!((&call.request, response), (Request::Record(asked), Response::Record(told)) if told.fits(asked));
         if !fits || call.peer.id_ref() != from {
             return None;
         }

@@ -47,6 +47,8 @@ pub struct Config {
     /// Largest network of which this node lists all members, so that its lookups need one hop. 0 for none, which is
     /// the default here; daemons take [`params::MEMBERS`].
     pub members: u32,
+    /// Whether this node keeps signed records for others, and looks after them. Not the default here, as `members`; daemons do.
+    pub records: bool,
     /// Whether this node takes a seat as a super-peer when it is drawn, in networks of more than `members` nodes.
     pub superpeer: Willingness,
     /// How long this node is a member before it is announced to everybody, in networks of more than 200 nodes.
@@ -86,6 +88,7 @@ impl Default for Config {
             lookups: params::LOOKUPS_MAX as u16,
             former: params::FORMER as u16,
             members: 0,
+            records: false,
             superpeer: Willingness::Auto,
             quarantine: params::QUARANTINE,
             stabilise_every: params::STABILISE_EVERY,

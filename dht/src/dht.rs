@@ -11,6 +11,10 @@ mod pace;
 mod preload;
 mod probe;
 mod query;
+mod record_operations;
+mod record_state;
+mod record_upkeep;
+mod records;
 mod refresh;
 mod superpeer;
 mod twin;
@@ -28,6 +32,7 @@ use core::{fmt, time::Duration};
 use rand_core::Rng;
 
 use pace::Pace;
+use record_state::Records;
 
 use crate::{
     Config, Distance, NodeId, Time,
@@ -116,6 +121,10 @@ pub struct Dht<M: Metric = AnyMetric> {
     /// How fast rows are filled, in sixteenths of [`Config::refresh_step`] per step.
     row_wait: u8,
     seeded: bool,
+    /// Signed records, kept here or being read and changed elsewhere.
+    records: Option<Box<Records>>,
+    /// Whether the node has been away without noticing, and what it knows may be old.
+    slept: bool,
 }
 
 impl<M: Metric> fmt::Debug for Dht<M> {
@@ -183,6 +192,8 @@ impl<M: Metric> Dht<M> {
             told: None,
             row_wait: refresh::WAIT_MIN,
             seeded: false,
+            records: None,
+            slept: false,
             config,
         }
     }
@@ -213,7 +224,18 @@ impl<M: Metric> Dht<M> {
             Input::SetAddresses(addrs) => self.set_addresses(turn, addrs),
             Input::Signed { seq, signature } => self.signed(turn, seq, signature),
             Input::Outlive { above } => self.outlive(turn, above),
+            Input::StartOperation { id, address, goal, deadline } => {
+                self.start_operation(turn, id, address, goal, deadline);
+            }
+            Input::Decided { id, record } => self.decided(turn, id, record),
+            Input::CancelOperation(id) => self.cancel_operation(id),
+            Input::RecordKept { write, kept } => self.record_kept(turn, write, kept),
             Input::Leave => self.leave(turn),
+        }
+        // Something happens every few seconds to a node that is awake.
+        let late = self.timers.next().is_some_and(|due| turn.now.since(due) > superpeer::SLEPT);
+        if core::mem::take(&mut self.slept) | late {
+            self.records_may_be_old(turn);
         }
         self.run_timers(turn);
         self.finish_settling(turn);
@@ -222,7 +244,8 @@ impl<M: Metric> Dht<M> {
     /// When [`Input::Timeout`] is due.
     pub fn next_timeout(&self) -> Option<Time> {
         let lookups = self.lookup_deadlines.first().map(|(deadline, _)| *deadline);
-        [self.calls.next_deadline(), self.timers.next(), lookups, self.membership_timeout()]
+        let records = self.records_timeout();
+        [self.calls.next_deadline(), self.timers.next(), lookups, self.membership_timeout(), records]
             .into_iter()
             .flatten()
             .min()
@@ -241,6 +264,8 @@ impl<M: Metric> Dht<M> {
         }
         self.expire_lookups(turn);
         self.run_membership(turn);
+        self.wake_operations(turn);
+        self.keep_records_up(turn);
         while let Some(timer) = self.timers.pop_expired(turn.now) {
             match timer {
                 Timer::Join => self.try_joining(turn),
@@ -359,6 +384,7 @@ impl<M: Metric> Dht<M> {
             self.tell_all(turn, &Notice::Leaving);
         }
         self.fail_lookups(turn);
+        self.fail_operations(turn);
         self.calls.clear();
         self.meeting.clear();
         self.exchanges = 0;

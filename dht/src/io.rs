@@ -1,6 +1,6 @@
 //! What goes into the state machine and what comes out.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::time::Duration;
 
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
     message::Message,
     params::LOOKUP_DEADLINE,
     peer::{Address, Peer},
+    records::{Goal, Held, OperationError, OperationId, Outcome, Record, WriteId},
 };
 
 /// Something that happened outside.
@@ -63,6 +64,33 @@ pub enum Input {
         /// The number of the other's record.
         above: u64,
     },
+    /// Read or change a record. Exactly one [`Output::OperationFinished`] follows, unless it is cancelled.
+    StartOperation {
+        /// Chosen by the caller, unique among its operations in progress.
+        id: OperationId,
+        /// The address of the record.
+        address: Key,
+        /// What for.
+        goal: Goal,
+        /// How long it may take.
+        deadline: Duration,
+    },
+    /// What is to follow the version that [`Output::Decide`] has told of.
+    Decided {
+        /// Which operation.
+        id: OperationId,
+        /// The next version, of the same address; none to change nothing.
+        record: Option<Arc<Record>>,
+    },
+    /// Forget an operation; nothing more is heard of it.
+    CancelOperation(OperationId),
+    /// A record that was to be kept ([`Output::KeepRecord`]) is on disk.
+    RecordKept {
+        /// Which write.
+        write: WriteId,
+        /// Whether it is; if not, others are told that it is not kept here.
+        kept: bool,
+    },
     /// Say goodbye to the neighbours and stop.
     Leave,
 }
@@ -84,6 +112,30 @@ pub enum Output {
         /// How it went.
         outcome: Result<Lookup, LookupError>,
     },
+    /// An operation on a record: this is held by a majority of those who keep it, or nothing is. Answer with
+    /// [`Input::Decided`].
+    Decide {
+        /// Which operation.
+        id: OperationId,
+        /// What is held; the next version names it as the one before.
+        current: Option<Held>,
+    },
+    /// An operation on a record is over.
+    OperationFinished {
+        /// Which.
+        id: OperationId,
+        /// How it went.
+        outcome: Result<Outcome, OperationError>,
+    },
+    /// Write this record to disk in place of its earlier version.
+    KeepRecord {
+        /// The record.
+        held: Held,
+        /// What to answer with [`Input::RecordKept`] once a crash would not lose it; none if nobody waits for that.
+        write: Option<WriteId>,
+    },
+    /// This record is no longer kept here: remove it from the disk.
+    DropRecord(Key),
     /// Sign [`Announcement::signed_bytes`](crate::Announcement::signed_bytes) of this node's own record and hand the
     /// signature back with [`Input::Signed`]. Without it this node is in nobody's list of members.
     Sign {

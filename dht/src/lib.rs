@@ -57,6 +57,7 @@ mod nearest;
 pub mod params;
 mod peer;
 mod placement;
+mod records;
 mod rtt;
 mod short_ids;
 mod table;
@@ -78,6 +79,11 @@ pub use message::{CallId, DecodeError, Message, Notice, Reach, Request, Response
 pub use metric::{AnyMetric, Classic, Direction, Metric, ParseMetricError, Ring, Row, Shape, Xor};
 pub use peer::{Address, Grouping, NetGroup, Peer, PeerError, PeerInfo};
 pub use placement::Spread;
+pub use records::{
+    Ballot, Consistency, Found, Goal, Held, Namespace, OperationError, OperationId, Outcome, Record,
+    RecordError, RecordHash, RecordName, RecordRequest, RecordResponse, RecordTag, Refusal, SALT_BYTES_MAX,
+    SEQ_MAX, Statement, Stored, VALUE_BYTES_MAX, Write, WriteId,
+};
 pub use short_ids::ShortIds;
 pub use time::Time;
 pub use zone::{Zone, ZoneError};

@@ -18,6 +18,8 @@ pub(crate) enum Owner {
     Join,
     /// A check that nobody nearer to us has been missed.
     Check,
+    /// An operation on a record: looks for those that keep it.
+    Record(u32),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use crate::{
     members::{Announcement, ArcMembers, Digest, Gossip, IdPrefix, News, Scope},
     params::{MESSAGE_BYTES_MAX, MESSAGE_PEERS_MAX, WIRE_VERSION},
     peer::{Peer, PeerInfo},
+    records::{Record, RecordRequest, RecordResponse},
     short_ids::ShortIds,
 };
 
@@ -63,6 +64,8 @@ pub enum Request {
         /// The members; as many are answered as fit.
         wanted: Vec<IdPrefix>,
     },
+    /// Something about signed records.
+    Record(RecordRequest),
 }
 
 /// An answer.
@@ -109,6 +112,8 @@ pub enum Response {
         /// The records.
         records: Vec<Arc<Announcement>>,
     },
+    /// To [`Request::Record`].
+    Record(RecordResponse),
 }
 
 /// A distance up to which somebody knows every node, in steps of 2^192; the largest value stands for the whole space.
@@ -205,9 +210,22 @@ impl Message {
         told.chain(records).map(|announcement| &**announcement)
     }
 
+    /// The signed records in it. Whoever receives a message checks their signatures before it is handed in, and drops
+    /// the message if one does not hold.
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
+        let (one, many) = match self {
+            Self::Request(_, Request::Record(RecordRequest::Write { record, .. })) => (Some(record), &[][..]),
+            Self::Request(_, Request::Record(RecordRequest::Give(given))) => (None, &given[..]),
+            Self::Response(_, Response::Record(response)) => (None, response.records()),
+            _ => (None, &[][..]),
+        };
+        one.into_iter().chain(many.iter().map(|held| &held.record)).map(|record| &**record)
+    }
+
     fn peers(&self) -> &[Peer] {
         match self {
             Self::Response(_, Response::Closest { peers, .. } | Response::Leaves { peers, .. }) => peers,
+            Self::Response(_, Response::Record(response)) => response.region(),
             _ => &[],
         }
     }
@@ -217,6 +235,7 @@ impl Message {
             Self::Response(_, Response::Closest { peers, .. } | Response::Leaves { peers, .. }) => {
                 Some(peers)
             }
+            Self::Response(_, Response::Record(response)) => response.region_mut(),
             _ => None,
         }
     }

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    experiments::{churn::ChurnReport, lookups::LookupsReport, membership::MembershipReport},
+    experiments::{
+        churn::ChurnReport, lookups::LookupsReport, membership::MembershipReport, records::RecordsReport,
+    },
     plot::{Plot, Series},
 };
 
@@ -82,6 +84,11 @@ impl Report {
                 Plot::new("Right answers under churn", "minute", "share of lookups")
                     .with(Series::line("", report.success_by_minute)),
             )
+    }
+
+    /// The report of an experiment with signed records.
+    pub fn records(name: &str, report: &RecordsReport) -> Self {
+        Self::new(name, report)
     }
 
     /// The report of a membership experiment.

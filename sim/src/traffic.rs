@@ -9,10 +9,14 @@ use serde::Serialize;
 pub const PACKET_OVERHEAD_BYTES: u64 = 84;
 
 /// Kinds of messages, in the order of [`Traffic::kinds`].
-pub const KINDS: [&str; 10] =
-    ["ping", "pong", "closest?", "closest", "leaves?", "leaves", "reach", "notice", "news", "compare"];
+pub const KINDS: [&str; 11] = [
+    "ping", "pong", "closest?", "closest", "leaves?", "leaves", "reach", "notice", "news", "compare",
+    "records",
+];
 /// The kinds that the list of all members costs.
 pub(crate) const MEMBERSHIP: core::ops::Range<usize> = 8..10;
+/// The kind that signed records cost.
+pub(crate) const RECORDS: usize = 10;
 
 /// Which kind a message is of.
 fn kind(message: &Message) -> usize {
@@ -31,6 +35,7 @@ fn kind(message: &Message) -> usize {
         Message::Notice(_) => 7,
         Message::Request(_, Request::Compare { .. } | Request::Records { .. })
         | Message::Response(_, Response::Differences { .. } | Response::Records { .. }) => 9,
+        Message::Request(_, Request::Record(_)) | Message::Response(_, Response::Record(_)) => RECORDS,
     }
 }
 

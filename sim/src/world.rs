@@ -13,12 +13,14 @@ pub(crate) use life::address;
 
 use std::{
     collections::{HashMap, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
 use chordage_dht::{
-    AnyMetric, Config, Dht, DownReason, Event, Input, Key, Lookup, LookupError, LookupId, LookupOptions,
-    Message, NodeId, Output, Peer, Signature, Time,
+    AnyMetric, Config, Dht, DownReason, Event, Goal, Held, Input, Key, Lookup, LookupError, LookupId,
+    LookupOptions, Message, NodeId, OperationError, OperationId, Outcome, Output, Peer, Record, Signature,
+    Time,
 };
 use rand_chacha::rand_core::Rng;
 
@@ -117,6 +119,24 @@ pub enum Occurrence {
         id: LookupId,
         /// How it ended.
         outcome: Box<Result<Lookup, LookupError>>,
+    },
+    /// An operation on a record asks what is to follow.
+    Decide {
+        /// Where it runs.
+        node: NodeIndex,
+        /// Which it is.
+        id: OperationId,
+        /// What is held.
+        current: Option<Held>,
+    },
+    /// An operation on a record is over.
+    Operated {
+        /// Where it ran.
+        node: NodeIndex,
+        /// Which it was.
+        id: OperationId,
+        /// How it ended.
+        outcome: Box<Result<Outcome, OperationError>>,
     },
 }
 
@@ -333,12 +353,25 @@ impl World {
         id
     }
 
+    /// Begins to read or change a record at a node.
+    pub fn operate(&mut self, node: NodeIndex, address: Key, goal: Goal, deadline: Duration) -> OperationId {
+        let id = OperationId(self.next_lookup);
+        self.next_lookup += 1;
+        self.input(node, Input::StartOperation { id, address, goal, deadline });
+        id
+    }
+
+    /// Says what is to follow in an operation that asked.
+    pub fn decide(&mut self, node: NodeIndex, id: OperationId, record: Option<Arc<Record>>) {
+        self.input(node, Input::Decided { id, record });
+    }
+
     /// Hands something to a node and does what it asks for.
     pub(crate) fn input(&mut self, index: NodeIndex, input: Input) {
         let mut outbox = std::mem::take(&mut self.outbox);
         let node = &mut self.nodes[index as usize];
         node.dht.handle(self.now, &mut self.rng, input, &mut outbox);
-        let mut unsigned = None;
+        let (mut unsigned, mut kept) = (None, Vec::new());
         for output in outbox.drain(..) {
             match output {
                 Output::Sign { record, .. } => unsigned = Some(record.seq()),
@@ -346,6 +379,16 @@ impl World {
                 Output::LookupFinished { id, outcome } => {
                     let outcome = Box::new(outcome);
                     self.pending.push_back(Occurrence::Finished { node: index, id, outcome });
+                }
+                // Disks of this world are quick and do not fail.
+                Output::KeepRecord { write, .. } => kept.extend(write),
+                Output::DropRecord(_) => {}
+                Output::Decide { id, current } => {
+                    self.pending.push_back(Occurrence::Decide { node: index, id, current });
+                }
+                Output::OperationFinished { id, outcome } => {
+                    let outcome = Box::new(outcome);
+                    self.pending.push_back(Occurrence::Operated { node: index, id, outcome });
                 }
                 Output::Event(Event::Joined) => self.joined(index),
                 Output::Event(Event::NeighbourDown { peer, why: DownReason::Failed }) => {
@@ -359,6 +402,9 @@ impl World {
         if let Some(seq) = unsigned {
             // Nobody in this world can forge what he does not own, so signatures need not be computed to hold.
             self.input(index, Input::Signed { seq, signature: Signature([0; 64]) });
+        }
+        for write in kept {
+            self.input(index, Input::RecordKept { write, kept: true });
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use chordage_sim::experiments::churn::{self, Churn};
 use chordage_sim::experiments::lookups::{self, BuiltBy, Lookups};
 use chordage_sim::experiments::membership::{self, Membership};
+use chordage_sim::experiments::records::{self, Records};
 use chordage_sim::latency::RttTableError;
 use chordage_sim::report::Report;
 use chordage_sim::scenario::{NODES_MAX, Scenario, ScenarioError};
@@ -32,6 +33,7 @@ Examples:
   chordage sim lookups --nodes 10000 --metric classic --latency constant
   chordage sim churn --nodes 1000 --median-session 84s --duration 10m
   chordage sim membership --nodes 1000 --median-session 1h --duration 30m --loss 0.02
+  chordage sim records --nodes 1000 --records 10000 --median-session 1h --duration 12h
   chordage sim run sim/scenarios/partition.toml --plots /tmp/plots")]
 pub(crate) struct SimArgs {
     #[command(subcommand)]
@@ -46,6 +48,8 @@ enum Action {
     Churn(ChurnArgs),
     /// How soon everybody knows who comes and goes, what it costs, and what lookups gain
     Membership(MembershipArgs),
+    /// Signed records whose publishers are gone, while the nodes that keep them come and go
+    Records(RecordsArgs),
     /// Run a scenario from a file; fails if it does not come out as the file expects
     Run(RunArgs),
 }
@@ -158,6 +162,30 @@ struct MembershipArgs {
 }
 
 #[derive(Debug, Args)]
+struct RecordsArgs {
+    #[command(flatten)]
+    world: WorldArgs,
+    /// How many records
+    #[arg(long, value_name = "N")]
+    records: usize,
+    /// Half of the nodes stay longer: 1h, 8h
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    median_session: Duration,
+    /// Many short sessions and some very long ones, instead of memoryless ones
+    #[arg(long)]
+    heavy_tailed: bool,
+    /// How long to measure, in virtual time, after all have been published
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
+    duration: Duration,
+    /// Reads per second in the whole network, each of a majority of those who keep the record
+    #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = positive)]
+    reads_per_second: f64,
+    /// Changes per second in the whole network, of every second record
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = positive)]
+    writes_per_second: f64,
+}
+
+#[derive(Debug, Args)]
 struct RunArgs {
     /// The scenario
     #[arg(value_name = "SCENARIO.toml")]
@@ -182,6 +210,7 @@ pub(crate) fn run(args: SimArgs, printer: &Printer) -> Result<ExitStatus, CliErr
         Action::Lookups(args) => Report::lookups("lookups", lookups::run(&args.plan()?)),
         Action::Churn(args) => Report::churn("churn", churn::run(args.plan()?)),
         Action::Membership(args) => Report::membership("membership", membership::run(args.plan()?)),
+        Action::Records(args) => Report::records("records", &records::run(args.plan()?)),
         Action::Run(args) => {
             let wrong = |error: ScenarioError| {
                 let unreadable = matches!(
@@ -236,6 +265,7 @@ impl Action {
             Action::Lookups(args) => args.world.plots.as_deref(),
             Action::Churn(args) => args.world.plots.as_deref(),
             Action::Membership(args) => args.world.plots.as_deref(),
+            Action::Records(args) => args.world.plots.as_deref(),
             Action::Run(args) => args.plots.as_deref(),
         }
     }
@@ -282,6 +312,18 @@ impl ChurnArgs {
             lookups_per_second: self.lookups_per_second,
             graceful: self.graceful,
             ..Churn::new(self.world.setup()?, self.world.nodes, sessions, self.duration)
+        })
+    }
+}
+
+impl RecordsArgs {
+    fn plan(&self) -> Result<Records, CliError> {
+        let shape = if self.heavy_tailed { Shape::HeavyTailed } else { Shape::Exponential };
+        let sessions = Sessions { median: self.median_session, shape };
+        Ok(Records {
+            reads_per_second: self.reads_per_second,
+            writes_per_second: self.writes_per_second,
+            ..Records::new(self.world.setup()?, self.world.nodes, self.records, sessions, self.duration)
         })
     }
 }

@@ -39,6 +39,10 @@ impl<M: Metric> Dht<M> {
             },
             Request::Compare { scope, ref digests } => self.compare_asked(scope, digests),
             Request::Records { ref wanted } => self.records_asked(wanted),
+            Request::Record(ref request) => match self.record_asked(turn, from, call, request) {
+                Some(response) => Response::Record(response),
+                None => return,
+            },
             // Only neighbours need help with a suspect; from others it would make us call whom they like.
             Request::Reach { .. } if !from.is_reachable() => return,
             Request::Reach { peer } => {

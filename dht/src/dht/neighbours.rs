@@ -171,6 +171,7 @@ impl<M: Metric> Dht<M> {
             let wait =
                 self.pace.wait(self.config.stabilise_after_change).max(self.config.stabilise_every / 4);
             self.timers.set_no_later(Timer::Stabilise, turn.now + wait);
+            self.record_partners_changed(turn);
         }
     }
 

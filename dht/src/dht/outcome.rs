@@ -58,6 +58,14 @@ impl<M: Metric> Dht<M> {
             }
             (Purpose::Home, Response::Pong) => self.home_answered(turn, from, turn.now.since(call.sent)),
             (Purpose::Probe, _) => self.health.good(),
+            (Purpose::Record(serial, round), Response::Record(response)) => {
+                self.record_answered(turn, serial, round, from, response);
+            }
+            (Purpose::RecordUpkeep, Response::Record(response)) => {
+                if let Request::Record(request) = &call.request {
+                    self.upkeep_answered(turn, from, request, response);
+                }
+            }
             // That it answered was all we wanted.
             _ => {}
         }
@@ -82,11 +90,22 @@ impl<M: Metric> Dht<M> {
             | Purpose::ReachThrough(_)
             | Purpose::Compare
             | Purpose::Link
-            | Purpose::Home => {}
+            | Purpose::Home
+            | Purpose::Record(..)
+            | Purpose::RecordUpkeep => {}
         }
     }
 
     pub(super) fn expired(&mut self, turn: &mut Turn<'_>, id: CallId, call: Call) {
+        if let Purpose::Record(..) | Purpose::RecordUpkeep = call.purpose
+            && call.repeats < REPEATS_MAX
+        {
+            // Asked again, as for a lookup; and what is written twice is written once.
+            let deadline = turn.now + self.timeout_of(call.peer.id_ref()) * (1 + u32::from(call.repeats));
+            turn.send(&call.peer, Message::Request(id, call.request.clone()));
+            self.calls.repeat(id, call, deadline);
+            return;
+        }
         if let Purpose::Lookup(serial) = call.purpose
             && call.repeats < REPEATS_MAX
         {
@@ -136,6 +155,14 @@ impl<M: Metric> Dht<M> {
                 turn.send(&asker, Message::Response(id, Response::Reached(false)));
             }
             Purpose::ReachThrough(_) => {}
+            Purpose::Record(serial, round) => {
+                self.missed(turn, &peer, false);
+                self.record_silent(turn, serial, round, peer.id_ref());
+            }
+            Purpose::RecordUpkeep => {
+                self.missed(turn, &peer, false);
+                self.upkeep_failed(turn, peer.id_ref());
+            }
         }
     }
 
@@ -144,7 +171,7 @@ impl<M: Metric> Dht<M> {
         self.membership_unanswered(turn, peer, true);
         let calls = self.calls.close_all_to(peer);
         let mut verified = calls.is_empty();
-        let mut lookups = Vec::new();
+        let (mut lookups, mut operations, mut upkeep) = (Vec::new(), Vec::new(), false);
         for call in calls {
             self.settle_call(&call);
             // A hearsay address that does not work says nothing about the peer.
@@ -154,6 +181,8 @@ impl<M: Metric> Dht<M> {
             );
             match call.purpose {
                 Purpose::Lookup(serial) => lookups.push(serial),
+                Purpose::Record(serial, round) => operations.push((serial, round)),
+                Purpose::RecordUpkeep => upkeep = true,
                 Purpose::Compare => self.comparison_failed(turn),
                 Purpose::ReachFor(asker, id) => {
                     turn.send(&asker, Message::Response(id, Response::Reached(false)));
@@ -172,6 +201,12 @@ impl<M: Metric> Dht<M> {
         }
         for serial in lookups {
             self.lookup_failed(turn, serial, peer.id_ref());
+        }
+        for (serial, round) in operations {
+            self.record_silent(turn, serial, round, peer.id_ref());
+        }
+        if upkeep {
+            self.upkeep_failed(turn, peer.id_ref());
         }
     }
 }

@@ -116,6 +116,7 @@ impl<M: Metric> Dht<M> {
                         Owner::Caller(_) => lookup.want.max(self.config.reply_peers.into()),
                         Owner::Join => JOIN_NAMES.min(self.config.reply_peers.into()),
                         Owner::Check => CHECK_NAMES,
+                        Owner::Record(_) => self.config.reply_peers.into(),
                     };
                     let count = names.min(MESSAGE_PEERS_MAX) as u8;
                     let request = Request::Closest { key: lookup.key, count };
@@ -223,6 +224,7 @@ impl<M: Metric> Dht<M> {
             }
             Owner::Join => self.join_finished(turn, true),
             Owner::Check => {}
+            Owner::Record(serial) => self.region_found(turn, serial, lookup.result(turn.now).closest),
         }
     }
 
@@ -240,6 +242,8 @@ impl<M: Metric> Dht<M> {
             }
             Owner::Join => self.join_finished(turn, false),
             Owner::Check => {}
+            // Part of the region is better than none: it names the rest.
+            Owner::Record(serial) => self.region_found(turn, serial, lookup.result(turn.now).closest),
         }
     }
 

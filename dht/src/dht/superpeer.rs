@@ -12,10 +12,15 @@ use crate::{
     peer::Peer,
 };
 
+/// A node that was away for so long may have missed what the others agreed on meanwhile. Design: less than it takes them to
+/// give it up.
+pub(super) const SLEPT: Duration = Duration::from_secs(5);
+
 impl<M: Metric> Dht<M> {
     /// Says what time it is: seconds since 1970 at [`Time::ZERO`]. The lottery for the seats of super-peers goes by it. To be
-    /// said before the node joins.
+    /// said before the node joins, and again after a sleep that [`Time`] leaves out.
     pub fn set_unix_time(&mut self, at_zero: u64) {
+        self.slept |= at_zero.abs_diff(self.lottery.unix_at_zero) > SLEPT.as_secs();
         self.lottery = Lottery { unix_at_zero: at_zero };
     }
 

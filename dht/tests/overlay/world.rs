@@ -202,6 +202,10 @@ impl World {
                         self.seed
                     );
                 }
+                Output::Decide { .. }
+                | Output::OperationFinished { .. }
+                | Output::KeepRecord { .. }
+                | Output::DropRecord(_) => {}
                 // Nobody lives twice here.
                 Output::Event(Event::FormerLife(record)) => outlived = Some(record.seq()),
                 Output::Event(event) => self.nodes[node].events.push((self.now, event)),

@@ -276,6 +276,11 @@ impl Driver {
                 self.record.sign(&record, seat);
             }
             Output::Event(event) => self.overlay_event(event),
+            // Daemons do not keep records yet.
+            Output::Decide { .. }
+            | Output::OperationFinished { .. }
+            | Output::KeepRecord { .. }
+            | Output::DropRecord(_) => {}
         }
     }
 

@@ -133,7 +133,7 @@ pub fn run(plan: &Adversaries) -> AdversariesReport {
                     latency.add(lookup.elapsed.as_secs_f64() * 1e3);
                 }
             }
-            Some(Occurrence::Joined(_)) => {}
+            Some(_) => {}
             None => break,
         }
     }

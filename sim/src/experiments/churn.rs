@@ -198,7 +198,7 @@ impl Run {
                         }
                     }
                 }
-                Occurrence::Joined(_) => {}
+                Occurrence::Joined(_) | Occurrence::Decide { .. } | Occurrence::Operated { .. } => {}
             }
         }
     }

@@ -307,7 +307,7 @@ fn ask(world: &mut World, plan: &Lookups, results: &mut Results) {
                     _ => results.failed += 1,
                 }
             }
-            Some(Occurrence::Joined(_)) => {}
+            Some(_) => {}
             None => break,
         }
     }

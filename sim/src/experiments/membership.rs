@@ -241,7 +241,7 @@ impl Run {
                         }
                     }
                 }
-                Occurrence::Joined(_) => {}
+                Occurrence::Joined(_) | Occurrence::Decide { .. } | Occurrence::Operated { .. } => {}
             }
         }
     }

@@ -1,0 +1,55 @@
+//! A record as its holders keep it, and which of two versions stays.
+
+use alloc::sync::Arc;
+use core::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use super::Record;
+use crate::NodeId;
+
+/// Orders the attempts to change a record, as in CASPaxos (Rystsov 2018): who prepares with a higher ballot makes lower
+/// ones void.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct Ballot {
+    /// Grows until a majority promises it.
+    round: u32,
+    /// Whose attempt it is, so that two never have the same: the beginning of the node's id.
+    by: u32,
+}
+
+impl Ballot {
+    pub(super) fn bytes(self) -> [u8; 8] {
+        let ([a, b, c, d], [e, f, g, h]) = (self.round.to_be_bytes(), self.by.to_be_bytes());
+        [a, b, c, d, e, f, g, h]
+    }
+
+    /// The next one of a node above another.
+    pub(crate) fn above(self, node: &NodeId) -> Self {
+        let [a, b, c, d, ..] = *node.as_bytes();
+        Self { round: self.round.saturating_add(1), by: u32::from_be_bytes([a, b, c, d]) }
+    }
+}
+
+/// One version of a record with the ballot under which it was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The record.
+    pub record: Arc<Record>,
+    /// Decides between two versions of one number: the later attempt has seen what a majority had before.
+    pub ballot: Ballot,
+}
+
+impl Held {
+    /// Which of two versions of one record stays: the higher number; of two equal ones the later ballot; and if there is
+    /// no difference there either, the larger hash, so that everybody chooses the same.
+    pub fn order(&self, other: &Self) -> Ordering {
+        let key = |held: &Self| (held.record.seq(), held.ballot, held.record.hash());
+        key(self).cmp(&key(other))
+    }
+
+    /// Whether this one replaces what is held so far.
+    pub(crate) fn replaces(&self, held: Option<&Self>) -> bool {
+        held.is_none_or(|held| self.order(held).is_gt())
+    }
+}

@@ -1,0 +1,193 @@
+//! The records that one node keeps, and what it has promised about them.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use core::time::Duration;
+
+use super::{Ballot, Held, Refusal, Write, digest};
+use crate::{Key, Time};
+
+/// Bytes of records that a node keeps at most, about.
+const BYTES_MAX: usize = 64 << 20;
+/// What a record takes beside its encoding. Design.
+const OVERHEAD_BYTES: usize = 256;
+/// Records of one owner that a node keeps at most. Design: an eighth of all.
+const PER_OWNER: usize = 16_384;
+/// Records that a node keeps at most.
+const RECORDS_MAX: usize = 8 * PER_OWNER;
+/// How much higher than what is held a number may be.
+const SEQ_JUMP_MAX: u64 = 1 << 20;
+/// How high the first number may be: an owner that is the last to remember its record may go on counting.
+const SEQ_FIRST_MAX: u64 = 1 << 40;
+/// How long a promise holds: longer than any operation takes.
+const PROMISE: Duration = Duration::from_secs(60);
+/// Promises that are remembered at most.
+const PROMISES_MAX: usize = 4096;
+/// How long a record that has ended is kept, seconds, so that an older version which ends later is not taken for the newest.
+const EXPIRED_KEPT: u64 = 7 * 24 * 3600;
+
+/// See the module's description.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shelf {
+    held: BTreeMap<Key, Held>,
+    bytes: usize,
+    owners: BTreeMap<[u8; 32], u32>,
+    promises: BTreeMap<Key, (Ballot, Time)>,
+    promises_end: BTreeSet<(Time, Key)>,
+}
+
+/// What became of a record that was to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It is new, and to be written to disk.
+    New,
+    /// It is what is held.
+    Same,
+    /// Something newer is held.
+    Older(Held),
+}
+
+impl Shelf {
+    pub(crate) fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn get(&self, address: &Key) -> Option<&Held> {
+        self.held.get(address)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &Held)> {
+        self.held.iter()
+    }
+
+    /// Those whose address begins with these eight bytes.
+    pub(crate) fn with_prefix(&self, prefix: u64) -> Option<&Held> {
+        let first = Key::from_limbs([prefix, 0, 0, 0]);
+        let (address, held) = self.held.range(first..).next()?;
+        (digest::prefix(address) == prefix).then_some(held)
+    }
+
+    /// The highest ballot that is promised for an address.
+    pub(crate) fn promised(&self, address: &Key, now: Time) -> Ballot {
+        let promise = self.promises.get(address).filter(|(_, until)| *until > now);
+        promise.map_or(Ballot::default(), |(ballot, _)| *ballot)
+    }
+
+    /// Promises to take nothing of a lower ballot, unless a higher one has been promised or accepted. Returns the highest
+    /// promised.
+    pub(crate) fn promise(&mut self, address: &Key, ballot: Ballot, now: Time) -> Ballot {
+        while let Some((until, ended)) = self.promises_end.first().copied()
+            && (until <= now || self.promises.len() >= PROMISES_MAX && !self.promises.contains_key(address))
+        {
+            // Of too many the oldest is forgotten: then its attempt has to prepare again.
+            self.promises_end.remove(&(until, ended));
+            self.promises.remove(&ended);
+        }
+        let accepted = self.held.get(address).map_or(Ballot::default(), |held| held.ballot);
+        let highest = self.promised(address, now).max(accepted);
+        if ballot <= highest {
+            return highest;
+        }
+        let until = now + PROMISE;
+        if let Some((_, before)) = self.promises.insert(*address, (ballot, until)) {
+            self.promises_end.remove(&(before, *address));
+        }
+        self.promises_end.insert((until, *address));
+        ballot
+    }
+
+    /// Takes a record in, if it may be.
+    pub(crate) fn take(
+        &mut self,
+        new: &Held,
+        write: Write,
+        now: Time,
+        unix_seconds: u64,
+    ) -> Result<Taken, Refusal> {
+        let address = new.record.address();
+        let held = self.held.get(address);
+        if let Some(held) = held {
+            if held.record.hash() == new.record.hash() && held.ballot >= new.ballot {
+                return Ok(Taken::Same);
+            }
+            if !new.replaces(Some(held)) {
+                return Ok(Taken::Older(held.clone()));
+            }
+        }
+        if let Write::Accept(ballot) = write {
+            // Only who has promised knows that no later attempt has been promised: a node that has forgotten says so.
+            if self.promised(address, now) != ballot {
+                return Err(Refusal::NotPromised);
+            }
+            if new.record.is_expired(unix_seconds) {
+                return Err(Refusal::Expired);
+            }
+            let most = held.map_or(SEQ_FIRST_MAX, |held| held.record.seq() + SEQ_JUMP_MAX);
+            if new.record.seq() > most {
+                return Err(Refusal::Jump);
+            }
+        }
+        if held.is_none() {
+            self.find_room(new)?;
+        }
+        self.put(new.clone());
+        Ok(Taken::New)
+    }
+
+    /// Takes in what was on disk. What does not fit is left out.
+    pub(crate) fn load(&mut self, held: Held) {
+        let newer = held.replaces(self.held.get(held.record.address()));
+        if newer && self.find_room(&held).is_ok() {
+            self.put(held);
+        }
+    }
+
+    fn find_room(&self, new: &Held) -> Result<(), Refusal> {
+        if self.held.len() >= RECORDS_MAX || self.bytes + size(new) > BYTES_MAX {
+            return Err(Refusal::Full);
+        }
+        let of_owner = self.owners.get(new.record.statement().name.owner());
+        if of_owner.is_some_and(|count| *count as usize >= PER_OWNER) {
+            return Err(Refusal::OwnerFull);
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, new: Held) {
+        self.remove(&new.record.address().clone());
+        self.bytes += size(&new);
+        *self.owners.entry(*new.record.statement().name.owner()).or_default() += 1;
+        self.held.insert(*new.record.address(), new);
+    }
+
+    /// Forgets a record. Returns whether there was one.
+    pub(crate) fn remove(&mut self, address: &Key) -> bool {
+        let Some(held) = self.held.remove(address) else { return false };
+        self.bytes -= size(&held);
+        let owner = held.record.statement().name.owner();
+        if let Some(count) = self.owners.get_mut(owner) {
+            *count -= 1;
+            if *count == 0 {
+                self.owners.remove(owner);
+            }
+        }
+        true
+    }
+
+    /// The records that ended so long ago that nobody can take an older version for the newest any more.
+    pub(crate) fn long_expired(&self, unix_seconds: u64) -> alloc::vec::Vec<Key> {
+        let since = unix_seconds.saturating_sub(EXPIRED_KEPT);
+        self.held
+            .iter()
+            .filter(|(_, held)| held.record.is_expired(since))
+            .map(|(address, _)| *address)
+            .collect()
+    }
+}
+
+fn size(held: &Held) -> usize {
+    held.record.encoded_len() + OVERHEAD_BYTES
+}
