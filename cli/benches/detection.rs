@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use chordage_node::api::types::MemberState;
+use chordage_api::types::MemberState;
 use chordage_testnet::{Plan, Testnet};
 
 type Failure = Box<dyn std::error::Error>;

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use chordage_node::api::types::Explanation;
+use chordage_api::types::Explanation;
 use chordage_testnet::{Plan, Testnet};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use chordage_node::api::client::Client;
-use chordage_node::api::endpoint::{EndpointError, Located, read_short};
+use chordage_api::client::Client;
+use chordage_api::endpoint::{EndpointError, Located, read_short};
 
 use crate::error::CliError;
 use crate::exit::ExitStatus;

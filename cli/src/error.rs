@@ -4,10 +4,10 @@ use std::fmt::Display;
 use std::io;
 use std::path::Path;
 
-use chordage_node::api::client::ClientError;
-use chordage_node::api::endpoint::EndpointError;
-use chordage_node::api::types::{Problem, ProblemCode};
-use chordage_node::api::{LinkError, Redundancy};
+use chordage_api::client::ClientError;
+use chordage_api::endpoint::EndpointError;
+use chordage_api::types::{Problem, ProblemCode};
+use chordage_api::{LinkError, Redundancy};
 use serde::Serialize;
 
 use crate::exit::ExitStatus;
@@ -208,7 +208,7 @@ pub(crate) fn shell_word(path: &Path) -> String {
 
 /// `K/N` as clap reads it.
 pub(crate) fn redundancy(text: &str) -> Result<Redundancy, String> {
-    text.parse().map_err(|error: chordage_node::api::RedundancyError| error.to_string())
+    text.parse().map_err(|error: chordage_api::RedundancyError| error.to_string())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 
-use chordage_node::api::Link;
+use chordage_api::Link;
 
 use crate::error::CliError;
 use crate::exit::ExitStatus;

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use chordage_node::api::client::BodyFormat;
-use chordage_node::api::upload::UploadWriter;
+use chordage_api::client::BodyFormat;
+use chordage_api::upload::UploadWriter;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use crate::error::{CliError, shell_word};

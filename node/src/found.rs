@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use chordage_api::types::{FoundAtStart, StartState, StartedWith};
 use chordage_storage::Recovered;
-
-use crate::api::types::{FoundAtStart, StartState, StartedWith};
 
 /// Files that a sentence names.
 const NAMED_MAX: usize = 3;

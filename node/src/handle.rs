@@ -4,21 +4,21 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chordage_api::types::{
+    DaemonRole, DaemonState, DrainStatus, Explanation, FoundAtStart, KeepState, KeptObject, LeaseStatus,
+    MemberStatus, ObjectStat, PeerStatus, PutReport, ScrubStatus, Status, SuperPeerStatus, TraceHop,
+    TraceReport,
+};
 use chordage_dht::{Confirm, Key, Lookup, LookupOptions};
 use chordage_storage::lease::{Kept, KeptState, RECOVERED};
 use chordage_storage::{ChunkId, ConvergenceSecret, Fingerprint, Link, Redundancy};
 use tokio_util::sync::CancellationToken;
 
 use crate::address::peer_id;
-use crate::api::types::{
-    DaemonRole, DaemonState, DrainStatus, Explanation, FoundAtStart, KeepState, KeptObject, LeaseStatus,
-    MemberStatus, ObjectStat, PeerStatus, Problem, PutReport, ScrubStatus, Status, SuperPeerStatus, TraceHop,
-    TraceReport,
-};
 use crate::disk;
 use crate::driver::{FindError, Membership};
 use crate::get::{self, GetError, Known, OpenObject, Reader};
-use crate::leases::{ForgetError, Leases, Promised};
+use crate::leases::{ForgetError, KeepError, Leases, Promised};
 use crate::lines;
 use crate::members;
 use crate::neighbourhood;
@@ -49,6 +49,25 @@ pub(crate) struct Inner {
     pub(crate) tasks: Tasks,
     pub(crate) connections_max: u32,
     pub(crate) found_at_start: Vec<FoundAtStart>,
+}
+
+/// Why the daemon does not keep an object that it was asked to keep.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeepObjectError {
+    /// A verify link does for what is kept already only.
+    #[error(
+        "this daemon does not keep the object, and a verify link does not say which chunks it consists of"
+    )]
+    Sealed,
+    /// The list of its chunks cannot be read.
+    #[error(transparent)]
+    Open(#[from] GetError),
+    /// Its holders were asked, and that is not enough.
+    #[error(transparent)]
+    Keep(#[from] KeepError),
+    /// The book of what is kept cannot be read, or has lost it again.
+    #[error(transparent)]
+    Kept(#[from] ForgetError),
 }
 
 impl NodeHandle {
@@ -117,17 +136,16 @@ impl NodeHandle {
 
     /// Has the holders of an object keep it for this daemon, from now on until it is forgotten. A verify link does for what
     /// is kept already: of anything else it does not say which chunks there are.
-    pub(crate) async fn keep(&self, link: &Link) -> Result<KeptObject, Problem> {
+    pub(crate) async fn keep(&self, link: &Link) -> Result<KeptObject, KeepObjectError> {
         let leases = &self.inner.leases;
         if let Link::Verify { id } = link {
-            let kept =
-                leases.keeping.get(*id).await.map_err(|error| Problem::from(&ForgetError::Book(error)))?;
+            let kept = leases.keeping.get(*id).await.map_err(ForgetError::Book)?;
             return match kept.filter(|kept| kept.state == KeptState::Kept) {
                 Some(kept) => Ok(self.describe_one(kept).await),
-                None => Err(Problem::sealed()),
+                None => Err(KeepObjectError::Sealed),
             };
         }
-        let object = self.open(link).await.map_err(|error| Problem::from(&error))?;
+        let object = self.open(link).await?;
         let promise = leases.keeping.promise(0);
         for chunk in object.distinct_chunks() {
             let redundancy = chunk.redundancy.unwrap_or(object.redundancy());
@@ -135,10 +153,9 @@ impl NodeHandle {
         }
         let bytes = object.manifest().summary().bytes;
         let promised = Promised { root: link.id(), bytes, stored_bytes: 0, put: false, name: None };
-        promise.fulfil(leases, promised).await.map_err(|error| Problem::from(&error))?;
+        promise.fulfil(leases, promised).await?;
         let kept = leases.keeping.get(link.id()).await.map_err(ForgetError::Book);
-        let kept = kept.and_then(|kept| kept.ok_or(ForgetError::NotKept));
-        Ok(self.describe_one(kept.map_err(|error| Problem::from(&error))?).await)
+        Ok(self.describe_one(kept?.ok_or(ForgetError::NotKept)?).await)
     }
 
     /// Stops keeping an object.

@@ -7,10 +7,9 @@
 //! ```
 //!
 //! [`Daemon::start`] opens everything in order and [`Daemon::leave`] closes it. [`NodeHandle`] is what requests
-//! are made through; [`server`] puts it behind HTTP, and [`api`] has what both ends of that need.
+//! are made through; [`server`] puts it behind HTTP, and [`chordage_api`] has what both ends of that need.
 
 mod address;
-pub mod api;
 pub mod archive;
 mod awake;
 mod clock;

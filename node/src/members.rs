@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chordage_api::types::{MemberRole, MemberState, MemberStatus, SuperPeerStatus};
 use chordage_dht::{DownReason, Finger, NodeId, PeerInfo};
 use tokio::time::Instant;
 
 use crate::address::peer_id;
-use crate::api::types::{MemberRole, MemberState, MemberStatus, SuperPeerStatus};
 use crate::driver::{Departed, View};
 
 /// The node itself, those in its tables by id, those it has only been told of, and those it lost.

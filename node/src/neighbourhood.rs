@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use chordage_api::types::{PeerStatus, RowStatus, Side};
 use chordage_dht::{AnyMetric, Direction, Finger, Key, Metric, NodeId, Row};
 
 use crate::address::{dial_order, peer_id};
-use crate::api::types::{PeerStatus, RowStatus, Side};
 use crate::driver::View;
 
 /// The peers of a view, nearest first.

@@ -4,11 +4,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chordage_api::types::ScrubStatus;
 use chordage_storage::{ChunkId, ShardKey};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-use crate::api::types::ScrubStatus;
 use crate::clock::wall_clock;
 use crate::config::ScrubConfig;
 use crate::datadir::DataDir;

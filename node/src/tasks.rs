@@ -9,12 +9,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chordage_api::types::RestartedTask;
 use futures::FutureExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-
-use crate::api::types::RestartedTask;
 
 /// Before a task is started again; twice as long after each further panic.
 const PAUSE_FIRST: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
 //! Another daemon with this one's key: what is said about it.
 
-use crate::api::types::TwinStatus;
+use chordage_api::types::TwinStatus;
 
 /// What to do about it.
 pub(crate) const NEXT_STEP: &str = "stop one of the two; if both are to run, stop the copy, remove `key` from its data \

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use chordage_node::api::endpoint::ENDPOINT_FILE;
+use chordage_api::endpoint::ENDPOINT_FILE;
 use chordage_node::private;
 
 use crate::process::ProcessId;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use chordage_node::api::types::{DaemonState, MemberState};
+use chordage_api::types::{DaemonState, MemberState};
 
 use crate::network::{StatusError, Testnet};
 use crate::wait::{WaitError, wait_until};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use chordage_node::api::types::{ReadTotals, Status};
+use chordage_api::types::{ReadTotals, Status};
 use chordage_testnet::{Plan, Testnet};
 use serde_json::Value;
 

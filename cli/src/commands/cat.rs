@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
-use chordage_node::api::range::ByteRange;
+use chordage_api::range::ByteRange;
 use clap::Args;
 use tokio::io::AsyncWriteExt;
 

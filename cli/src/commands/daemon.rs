@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use chordage_node::api::OpenError;
-use chordage_node::api::types::{DaemonRole, DaemonState, Status};
+use chordage_api::OpenError;
+use chordage_api::types::{DaemonRole, DaemonState, Status};
 use chordage_node::descriptors;
 use chordage_node::lines::{Lines, Stream};
 use chordage_node::server::ServeError;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chordage_node::api::Redundancy;
+use chordage_api::Redundancy;
 use clap::Args;
 
 use crate::demo;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chordage_node::api::types::{DaemonState, DrainStatus};
+use chordage_api::types::{DaemonState, DrainStatus};
 use clap::Args;
 use tokio::time::{Instant, sleep};
 

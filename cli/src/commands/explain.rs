@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use chordage_node::api::types::{ChunkExplained, ChunkNeed, Explanation, KeepState, ShardWord};
+use chordage_api::types::{ChunkExplained, ChunkNeed, Explanation, KeepState, ShardWord};
 use clap::Args;
 
 use super::peers::short;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use chordage_node::api::client::{Client, ClientError};
-use chordage_node::api::types::KeepState;
+use chordage_api::client::{Client, ClientError};
+use chordage_api::types::KeepState;
 use clap::Args;
 use tokio::time::{Instant, sleep};
 

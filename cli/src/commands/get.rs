@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use bytes::Bytes;
-use chordage_node::api::Link;
-use chordage_node::api::client::{Client, Download};
-use chordage_node::api::range::ByteRange;
-use chordage_node::api::types::ObjectForm;
+use chordage_api::Link;
+use chordage_api::client::{Client, Download};
+use chordage_api::range::ByteRange;
+use chordage_api::types::ObjectForm;
 use clap::Args;
 use serde::Serialize;
 use tokio::io::AsyncWriteExt;

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use chordage_node::api::types::{KeepState, KeptObject};
+use chordage_api::types::{KeepState, KeptObject};
 use clap::Args;
 
 use super::put::human_names;

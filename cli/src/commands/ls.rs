@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 
-use chordage_node::api::types::{EntryForm, EntryInfo, ObjectForm};
+use chordage_api::types::{EntryForm, EntryInfo, ObjectForm};
 use clap::Args;
 
 use crate::connect;

@@ -1,6 +1,6 @@
 //! `chordage members`.
 
-use chordage_node::api::types::{MemberState, MemberStatus};
+use chordage_api::types::{MemberState, MemberStatus};
 use clap::Args;
 
 use super::peers::short;

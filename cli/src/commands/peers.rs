@@ -1,6 +1,6 @@
 //! `chordage peers`.
 
-use chordage_node::api::types::PeerStatus;
+use chordage_api::types::PeerStatus;
 use clap::Args;
 
 use crate::connect;

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use chordage_node::api::client::{Client, ClientError};
-use chordage_node::api::types::{PutQuery, PutReport};
-use chordage_node::api::upload::{UploadWriter, upload};
-use chordage_node::api::{Fingerprint, Redundancy, fingerprint};
+use chordage_api::client::{Client, ClientError};
+use chordage_api::types::{PutQuery, PutReport};
+use chordage_api::upload::{UploadWriter, upload};
+use chordage_api::{Fingerprint, Redundancy, fingerprint};
 use clap::Args;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;

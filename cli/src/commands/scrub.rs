@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chordage_node::api::types::ScrubStatus;
+use chordage_api::types::ScrubStatus;
 use clap::Args;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};

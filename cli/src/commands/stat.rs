@@ -1,6 +1,6 @@
 //! `chordage stat`.
 
-use chordage_node::api::types::{Health, ObjectForm, ObjectStat};
+use chordage_api::types::{Health, ObjectForm, ObjectStat};
 use clap::Args;
 
 use super::peers::short;

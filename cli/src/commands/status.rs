@@ -1,6 +1,6 @@
 //! `chordage status`.
 
-use chordage_node::api::types::{DaemonRole, LeaseStatus, RepairStatus, Status};
+use chordage_api::types::{DaemonRole, LeaseStatus, RepairStatus, Status};
 use clap::Args;
 
 use crate::connect;

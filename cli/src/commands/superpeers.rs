@@ -1,6 +1,6 @@
 //! `chordage superpeers`.
 
-use chordage_node::api::types::SuperPeerStatus;
+use chordage_api::types::SuperPeerStatus;
 use clap::Args;
 
 use super::peers::short;

@@ -1,6 +1,6 @@
 //! `chordage trace`.
 
-use chordage_node::api::types::TraceReport;
+use chordage_api::types::TraceReport;
 use clap::Args;
 
 use super::peers::short;

@@ -12,7 +12,7 @@ mod victims;
 
 use std::path::PathBuf;
 
-use chordage_node::api::Redundancy;
+use chordage_api::Redundancy;
 use tempfile::TempDir;
 
 use crate::error::{CliError, shell_word};

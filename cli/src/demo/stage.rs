@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use chordage_node::api::types::{Health, HolderCount, PutReport};
+use chordage_api::types::{Health, HolderCount, PutReport};
 use chordage_testnet::{Lifetime, Plan, Testnet};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};

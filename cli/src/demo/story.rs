@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io::Write;
 use std::time::Duration;
 
-use chordage_node::api::types::{Health, PutReport};
+use chordage_api::types::{Health, PutReport};
 
 use super::Options;
 use super::client_command::on_terminal;

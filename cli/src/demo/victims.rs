@@ -1,6 +1,6 @@
 //! Who is killed: those whose loss hurts the stored object most.
 
-use chordage_node::api::types::Health;
+use chordage_api::types::Health;
 
 /// Chooses `count` of the nodes 0 to `nodes - 1`: the holders of the weakest chunk first, so that the loss is as bad
 /// as it can be; among them, and after them, those that hold the most shards of the object; of equals the one with
@@ -32,7 +32,7 @@ pub(crate) fn choose(
 
 #[cfg(test)]
 mod tests {
-    use chordage_node::api::types::HolderCount;
+    use chordage_api::types::HolderCount;
 
     use super::*;
 

@@ -4,7 +4,7 @@ use std::f64::consts::TAU;
 use std::fmt::Write;
 
 use super::view::{RingView, Row, Seat, median_rtt, milliseconds};
-use chordage_node::api::types::DaemonRole;
+use chordage_api::types::DaemonRole;
 
 use crate::human;
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::view::{RingView, Row, Seat, median_rtt, milliseconds};
-use chordage_node::api::types::{DaemonRole, Side};
+use chordage_api::types::{DaemonRole, Side};
 
 use crate::charset::Charset;
 use crate::human;

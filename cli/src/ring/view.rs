@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use chordage_node::api::types::{DaemonRole, PeerStatus, RowStatus, Side, Status};
+use chordage_api::types::{DaemonRole, PeerStatus, RowStatus, Side, Status};
 use serde::Serialize;
 
 /// A daemon's view of the ring.
@@ -161,7 +161,7 @@ fn share(stretch: u128) -> f64 {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use chordage_node::api::types::{RepairStatus, ScrubStatus};
+    use chordage_api::types::{RepairStatus, ScrubStatus};
 
     use super::*;
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use chordage_node::api::{Fingerprint, fingerprint, is_settled};
+use chordage_api::{Fingerprint, fingerprint, is_settled};
 use chordage_node::archive::{ArchiveWriter, Head, Kind, Mtime, PATH_BYTES_MAX};
 
 use rustix::fs::{Mode, OFlags};

@@ -9,7 +9,7 @@ use std::io::{self, Seek};
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use chordage_node::api::fingerprint;
+use chordage_api::fingerprint;
 
 /// The system stamps files with the time of its last clock tick (1 to 10 ms apart). A write in the same tick as the one before
 /// leaves the times as they are; so a file is read only when the tick of its last change is over for certain.

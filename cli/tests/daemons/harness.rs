@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use chordage_node::api::types::Health;
+use chordage_api::types::Health;
 use chordage_testnet::{Plan, Testnet, wait_until};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};

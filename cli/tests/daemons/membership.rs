@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chordage_node::api::types::{MemberState, MemberStatus};
+use chordage_api::types::{MemberState, MemberStatus};
 use chordage_testnet::{Testnet, wait_until};
 use serde_json::Value;
 

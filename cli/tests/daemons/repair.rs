@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use chordage_node::api::types::DaemonState;
+use chordage_api::types::DaemonState;
 use chordage_testnet::wait_until;
 
 use crate::harness::{IMPATIENT, Net, PATIENCE, files_below, flip_bytes, json_of, random_bytes};

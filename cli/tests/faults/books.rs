@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use chordage_node::api::types::{StartState, StartedWith};
+use chordage_api::types::{StartState, StartedWith};
 use chordage_testnet::wait_until;
 
 use crate::harness::{

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use chordage_node::api::types::MemberState;
+use chordage_api::types::MemberState;
 use chordage_testnet::{Plan, ProcessId, Testnet, wait_until};
 use rustix::process::Signal;
 use serde_json::Value;

@@ -18,6 +18,9 @@ mod words;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// The folders of all crates.
+const CRATES: [&str; 7] = ["cli", "dht", "node", "node/api", "sim", "storage", "testnet"];
+
 /// The top of the repository.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()

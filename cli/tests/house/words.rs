@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::purity::code_lines;
-use super::{files_below, no_complaints, root, shown};
+use super::{CRATES, files_below, no_complaints, root, shown};
 
 /// Makes files of its own, whose names are data.
 const DATA: &str = "cli/src/demo/sample.rs";
@@ -11,7 +11,7 @@ const DATA: &str = "cli/src/demo/sample.rs";
 #[test]
 fn what_the_program_says_is_ascii() {
     let mut complaints = Vec::new();
-    for name in ["cli", "dht", "node", "sim", "storage", "testnet"] {
+    for name in CRATES {
         for path in files_below(&root().join(name).join("src"), "rs") {
             if shown(&path) == DATA || path.iter().any(|part| part == "tests.rs" || part == "tests") {
                 continue;

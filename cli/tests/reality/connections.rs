@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Mutex;
 
-use chordage_node::api::types::PeerStatus;
+use chordage_api::types::PeerStatus;
 use chordage_testnet::{Plan, Testnet, wait_until};
 
 use crate::{PATIENCE, PROGRAM, alone};

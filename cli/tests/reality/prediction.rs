@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chordage_node::api::client::Client;
-use chordage_node::api::types::TraceReport;
+use chordage_api::client::Client;
+use chordage_api::types::TraceReport;
 use chordage_sim::AnyMetric;
 use chordage_sim::experiments::lookups::{self, BuiltBy, Lookups};
 use chordage_sim::faults::Faults;

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 
+use chordage_api::types::{Health, HolderCount};
 use chordage_dht::NodeId;
 use chordage_storage::{ChunkId, ChunkRef, Redundancy};
 use futures::stream::StreamExt;
 
 use super::{GetError, Reader};
-use crate::api::types::{Health, HolderCount};
 use crate::holders::{ByPeer, limits};
 use crate::placement::Freshness;
 use crate::store::CHUNKS_MAX;
@@ -16,16 +16,14 @@ use crate::store::CHUNKS_MAX;
 /// Chunks asked for in one round, which bounds memory for objects of any size.
 const ROUND: usize = CHUNKS_MAX;
 
-impl Health {
-    /// The error that says what is missing, if anything is.
-    pub(super) fn shortage(&self) -> Option<GetError> {
-        (self.unreadable > 0).then_some(GetError::Unavailable {
-            chunks: self.chunks,
-            unreadable: self.unreadable,
-            best: self.best_unreadable,
-            k: self.k_unreadable,
-        })
-    }
+/// The error that says what is missing, if anything is.
+pub(super) fn shortage(health: &Health) -> Option<GetError> {
+    (health.unreadable > 0).then_some(GetError::Unavailable {
+        chunks: health.chunks,
+        unreadable: health.unreadable,
+        best: health.best_unreadable,
+        k: health.k_unreadable,
+    })
 }
 
 /// What was found of one chunk.

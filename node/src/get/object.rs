@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use chordage_api::types::{ObjectForm, ObjectStat};
 use chordage_storage::{
     ChunkId, ChunkRef, EntryKind, EntryPath, FileEntry, Link, Manifest, ManifestError, ManifestLoader,
     ObjectKind, Redundancy, Step,
@@ -15,9 +16,8 @@ use tokio::sync::OnceCell;
 use super::Reader;
 use super::assemble::{Part, READ_AHEAD};
 use super::fetch::{Hurry, fetch};
-use super::health::survey;
+use super::health::{shortage, survey};
 use super::{GetError, JOIN_PATIENCE};
-use crate::api::types::{ObjectForm, ObjectStat};
 
 /// Chunks of a manifest that are fetched at a time.
 const MANIFEST_PARALLEL: usize = 8;
@@ -174,7 +174,7 @@ impl OpenObject {
                 // stumbled.
                 Err(error @ (GetError::Unavailable { .. } | GetError::TimedOut { .. })) => {
                     let health = survey(&self.inner.reader, &self.distinct_chunks()).await;
-                    let error = health.and_then(|health| health.shortage()).unwrap_or(error);
+                    let error = health.as_ref().and_then(shortage).unwrap_or(error);
                     Err(forgotten_or(&self.inner.reader, self.inner.root, error).await)
                 }
                 Err(error) => Err(error),

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use chordage_api::types::{ObjectForm, ObjectStat};
 use chordage_storage::lease::{Kept, KeptState};
 use chordage_storage::{ChunkId, ChunkKey, ChunkRef, Redundancy};
 
 use super::Reader;
 use super::fetch::code_of;
 use super::{GetError, JOIN_PATIENCE, OpenObject};
-use crate::api::types::{ObjectForm, ObjectStat};
 use crate::leases::CHUNKS_LISTED;
 
 /// What a link stands for, as far as it is known.

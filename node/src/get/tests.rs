@@ -3,6 +3,7 @@
 use std::io::{Cursor, Read};
 use std::time::Duration;
 
+use chordage_api::types::ReadTotals;
 use chordage_dht::NodeId;
 use chordage_storage::{Link, Redundancy};
 use futures::TryStreamExt;
@@ -11,7 +12,6 @@ use rand_core::{Rng, SeedableRng};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use crate::api::types::ReadTotals;
 use crate::config::Config;
 use crate::daemon::Daemon;
 use crate::placement::Freshness;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::api::types::ReadTotals;
+use chordage_api::types::ReadTotals;
 
 /// Counters of [`ReadTotals`].
 #[derive(Default)]

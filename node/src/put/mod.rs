@@ -15,6 +15,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chordage_api::types::PutReport;
 use chordage_storage::catalog::Catalog;
 use chordage_storage::{ConvergenceSecret, EncodeParams, Fingerprint, Redundancy, Written};
 use tokio::time::Instant;
@@ -27,7 +28,6 @@ use self::record::Recorder;
 use self::sink::NetworkSink;
 pub(crate) use self::usual::Usual;
 pub(crate) use self::waits::Waits;
-use crate::api::types::PutReport;
 use crate::archive::Quoted;
 use crate::coding::{Budget, Coders};
 use crate::driver::FindError;
@@ -209,7 +209,7 @@ async fn redundancy(putter: &Putter, request: &PutRequest) -> Result<Choice, Put
     Ok(Choice { redundancy, degraded, alone })
 }
 
-/// For each of at most [`FILES_MAX`](crate::api::FILES_MAX) files whether a put like `request` needs its content.
+/// For each of at most [`FILES_MAX`](chordage_api::FILES_MAX) files whether a put like `request` needs its content.
 pub(crate) async fn unchanged(
     putter: &Arc<Putter>,
     fingerprints: Vec<Fingerprint>,

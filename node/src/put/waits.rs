@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chordage_api::types::WaitedFor;
 use chordage_dht::NodeId;
 use tokio::time::Instant;
-
-use crate::api::types::WaitedFor;
 
 /// What takes less is not worth a word.
 const WORTH_SAYING: Duration = Duration::from_secs(2);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chordage_api::types::DrainStatus;
 use chordage_dht::Peer;
 use chordage_storage::lease::ORPHAN;
 use chordage_storage::repair::Answer;
@@ -14,7 +15,6 @@ use tokio::time::sleep;
 use super::rebuild::holding;
 use super::survey::Questions;
 use super::{Inner, Repairer};
-use crate::api::types::DrainStatus;
 use crate::holders::limits;
 use crate::placement::spread;
 use crate::store::{Asked, Parcel, ShardSet};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 
+use chordage_api::types::{ChunkExplained, ChunkNeed, Explanation, ShardExplained, ShardWord};
 use chordage_dht::Peer;
 use chordage_storage::repair::{
     Answer, ChunkRecord, Holder, Lane, Moment, Need, RISK_FLOOR, ShardState, Sight, assess, yearly_loss,
@@ -14,7 +15,6 @@ use tokio::time::Instant;
 use super::short::holder;
 use super::survey::Questions;
 use super::{Inner, Repairer, now};
-use crate::api::types::{ChunkExplained, ChunkNeed, Explanation, ShardExplained, ShardWord};
 use crate::get::GetError;
 use crate::holders::{ByPeer, limits};
 use crate::shards::RECORDS_MAX;

@@ -30,6 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chordage_api::types::RepairStatus;
 use chordage_storage::ChunkId;
 use chordage_storage::repair::{
     Brake, Holder, Job, Lane, Ledger, LedgerError, Moment, Patience, Queue, Standings, TokenBucket,
@@ -39,7 +40,6 @@ use tokio_util::sync::CancellationToken;
 
 use self::looks::Looks;
 use self::stats::Stats;
-use crate::api::types::RepairStatus;
 use crate::clock::wall_clock as now;
 use crate::coding::{Budget, Coders};
 use crate::config::RepairConfig;

@@ -1,8 +1,7 @@
 //! What repair has done so far.
 
+use chordage_api::types::DrainStatus;
 use chordage_storage::repair::{Churn, Moment};
-
-use crate::api::types::DrainStatus;
 
 /// Counters since the start.
 #[derive(Clone, Copy, Debug, Default)]

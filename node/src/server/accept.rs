@@ -21,10 +21,10 @@ use tokio_util::task::TaskTracker;
 
 use super::bodies::discard;
 use super::patient::Patient;
+use super::problem;
 use super::reply::Failure;
 use super::slots::Patience;
 use super::unparsed::Explained;
-use crate::api::types::Problem;
 use crate::descriptors::ApiShare;
 
 /// How long telling a client that there is no place may take.
@@ -132,5 +132,5 @@ async fn status_only(max: usize, request: Request, next: Next) -> Response {
     }
     // Read on for a moment: a client that is still sending would see a broken pipe instead of the answer.
     discard(request.into_body()).await;
-    Failure::from(Problem::busy("connections to the API", max)).into_response()
+    Failure::from(problem::busy("connections to the API", max)).into_response()
 }

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
+use chordage_api::operation::OperationId;
+use chordage_api::types::Problem;
 use futures::stream::{self, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::problem;
 use super::slots::{Slot, StoodStill};
 use super::state::Shared;
-use crate::api::operation::OperationId;
-use crate::api::types::Problem;
 
 /// Pieces that wait between the two sides. HTTP hands over at most a few hundred KiB at a time.
 const PIECES_WAITING_MAX: usize = 4;
@@ -114,7 +115,7 @@ where
         let mut rest = Bytes::new();
         loop {
             let item = tokio::select! {
-                () = shared.stopping().cancelled() => Some(Err(Problem::shutting_down())),
+                () = shared.stopping().cancelled() => Some(Err(problem::shutting_down())),
                 item = next_piece(&mut rest, source.as_mut()) => item,
             };
             let sending = match item {

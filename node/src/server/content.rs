@@ -9,6 +9,11 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use chordage_api::client::BodyFormat;
+use chordage_api::operation::{OPERATION_HEADER, OperationId};
+use chordage_api::range::ByteRange;
+use chordage_api::types::Problem;
+use chordage_api::{hex, unhex};
 use chordage_storage::Link;
 use futures::stream::{self, Stream, StreamExt};
 use serde::Deserialize;
@@ -16,13 +21,9 @@ use serde::Deserialize;
 use super::bodies;
 use super::objects::{open, parse};
 use super::operations::operation_of;
+use super::problem;
 use super::reply::{Failure, Path, Query};
 use super::state::{ReadSlot, Shared};
-use crate::api::client::BodyFormat;
-use crate::api::operation::{OPERATION_HEADER, OperationId};
-use crate::api::range::ByteRange;
-use crate::api::types::Problem;
-use crate::api::uri::{hex, unhex};
 use crate::archive;
 use crate::get;
 
@@ -56,15 +57,15 @@ pub(super) fn path_bytes(path: Option<String>, path_hex: Option<String>) -> Resu
         (None, None) => return Ok(None),
         (Some(path), None) => path.into_bytes(),
         (None, Some(text)) => unhex(&text).ok_or_else(|| {
-            Problem::bad_request("path_hex is not hexadecimal", "give two digits for each byte")
+            problem::bad_request("path_hex is not hexadecimal", "give two digits for each byte")
         })?,
         (Some(_), Some(_)) => {
-            return Err(Problem::bad_request("path and path_hex exclude each other", "give one of them"));
+            return Err(problem::bad_request("path and path_hex exclude each other", "give one of them"));
         }
     };
     archive::check_path(&bytes)
         .map(Some)
-        .map_err(|error| Problem::bad_request(error, "give a path inside the object, such as docs/a.txt"))
+        .map_err(|error| problem::bad_request(error, "give a path inside the object, such as docs/a.txt"))
 }
 
 /// The bytes of a file
@@ -132,7 +133,8 @@ pub(super) async fn content(
             }
             Err(error) => {
                 let outside = format!("bytes */{size}");
-                return Ok(([(CONTENT_RANGE, outside)], Failure::from(&error)).into_response());
+                return Ok(([(CONTENT_RANGE, outside)], Failure::from(problem::unsatisfiable(&error)))
+                    .into_response());
             }
         },
     };
@@ -212,7 +214,7 @@ where
     let mut data = Box::pin(data);
     let first = tokio::select! {
         first = begin(&slot, &mut data) => first?,
-        () = shared.stopping().cancelled() => return Err(Problem::shutting_down()),
+        () = shared.stopping().cancelled() => return Err(problem::shutting_down()),
     };
     let slot = match slot {
         ReadSlot::Body(slot) => slot,
@@ -278,5 +280,5 @@ fn range_of(headers: &HeaderMap) -> Result<Option<ByteRange>, Problem> {
     let mut values = headers.get_all(RANGE).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return Ok(None) };
     ByteRange::from_header(value.to_str().unwrap_or_default())
-        .map_err(|error| Problem::bad_request(error, "ask for one range: `Range: bytes=0-99`"))
+        .map_err(|error| problem::bad_request(error, "ask for one range: `Range: bytes=0-99`"))
 }

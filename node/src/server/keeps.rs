@@ -5,12 +5,13 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
+use chordage_api::types::{KeptObject, Problem};
 use serde::Deserialize;
 
 use super::objects::parse;
+use super::problem;
 use super::reply::{Failure, Path, Query};
 use super::state::Shared;
-use crate::api::types::{KeptObject, Problem};
 
 /// Objects in one answer.
 const PAGE: usize = 1000;
@@ -60,8 +61,8 @@ pub(super) async fn keep(
     let _slot = shared.read_slot()?;
     let link = parse(&link)?;
     tokio::select! {
-        kept = shared.handle.keep(&link) => Ok(Json(kept?)),
-        () = shared.stopping().cancelled() => Err(Problem::shutting_down().into()),
+        kept = shared.handle.keep(&link) => Ok(Json(kept.map_err(|error| Problem::from(&error))?)),
+        () = shared.stopping().cancelled() => Err(problem::shutting_down().into()),
     }
 }
 

@@ -7,10 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use chordage_api::endpoint::{SOCKET_FILE, TOKEN_FILE};
+use chordage_api::hex;
 use tokio::net::{TcpListener, UnixListener};
 
-use crate::api::endpoint::{SOCKET_FILE, TOKEN_FILE};
-use crate::api::uri::hex;
 use crate::datadir::{DataDir, DataDirError};
 
 /// Longest path of a socket, bytes. The system's limit is 107 on Linux and 103 on macOS.

@@ -7,6 +7,8 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use bytes::Bytes;
+use chordage_api::hex;
+use chordage_api::types::{EntryForm, EntryInfo, Problem, ProblemCode};
 use chordage_storage::{Entry, EntryKind};
 use futures::stream;
 use serde::Deserialize;
@@ -17,8 +19,6 @@ use super::objects::{open, parse};
 use super::operations::operation_of;
 use super::reply::{Failure, Path, Query};
 use super::state::Shared;
-use crate::api::types::{EntryForm, EntryInfo, Problem, ProblemCode};
-use crate::api::uri::hex;
 use crate::get::OpenObject;
 
 /// Bytes of listing that are sent at a time.

@@ -31,6 +31,8 @@ use axum::http::header::AUTHORIZATION;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
+use chordage_api::endpoint::{ENDPOINT_FILE, Endpoint, TOKEN_FILE};
+use chordage_api::types::{Problem, ProblemCode};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -39,8 +41,6 @@ pub use self::listen::ServeError;
 use self::listen::{bind_tcp, bind_unix};
 use self::reply::Failure;
 use self::state::Shared;
-use crate::api::endpoint::{ENDPOINT_FILE, Endpoint, TOKEN_FILE};
-use crate::api::types::{Problem, ProblemCode};
 use crate::datadir::DataDir;
 use crate::descriptors::ApiShare;
 use crate::handle::NodeHandle;
@@ -172,7 +172,7 @@ async fn no_route(request: Request) -> Failure {
 async fn no_method(request: Request) -> (StatusCode, Json<Problem>) {
     let message = format!("{} does not go with {}", request.method(), request.uri().path());
     let hint = "the header `Allow` has the methods that do; see /v1/openapi.json";
-    (StatusCode::METHOD_NOT_ALLOWED, Json(Problem::bad_request(message, hint)))
+    (StatusCode::METHOD_NOT_ALLOWED, Json(problem::bad_request(message, hint)))
 }
 
 async fn authorize(token: Arc<str>, request: Request, next: Next) -> Response {

@@ -8,18 +8,19 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json, Response};
+use chordage_api::FILES_MAX;
+use chordage_api::client::BodyFormat;
+use chordage_api::operation::OPERATION_HEADER;
+use chordage_api::types::{Explanation, ObjectStat, Problem, ProblemCode, PutQuery, PutReport};
 use chordage_storage::lease::NAME_MAX;
 use chordage_storage::{Fingerprint, Link, Redundancy};
 use serde::Deserialize;
 
 use super::bodies;
 use super::operations::operation_of;
+use super::problem;
 use super::reply::{Failure, Path, Query};
 use super::state::Shared;
-use crate::api::FILES_MAX;
-use crate::api::client::BodyFormat;
-use crate::api::operation::OPERATION_HEADER;
-use crate::api::types::{Explanation, ObjectStat, Problem, ProblemCode, PutQuery, PutReport};
 use crate::get::OpenObject;
 use crate::put::{ObjectFormat, PutRequest};
 
@@ -72,7 +73,7 @@ pub(super) async fn put(
             stored = shared.handle.put(Box::new(reader), format, request) => {
                 stored.map_err(|error| Failure::from(&error))
             }
-            () = shared.stopping().cancelled() => Err(Failure::from(Problem::shutting_down())),
+            () = shared.stopping().cancelled() => Err(Failure::from(problem::shutting_down())),
         }
     };
     let (stored, rest) = tokio::join!(storing, pump.run(&slot));
@@ -92,21 +93,21 @@ fn request_of(query: &PutQuery) -> Result<PutRequest, Problem> {
     let redundancy = match &query.redundancy {
         None => None,
         Some(text) => Some(text.parse::<Redundancy>().map_err(|error| {
-            Problem::bad_request(error, "give it as K/N with 1 <= K <= N <= 128, for example 4/10")
+            problem::bad_request(error, "give it as K/N with 1 <= K <= N <= 128, for example 4/10")
         })?),
     };
     let fingerprint = match &query.fingerprint {
         None if query.unchanged => {
-            return Err(Problem::bad_request("unchanged needs a fingerprint", "say which file is unchanged"));
+            return Err(problem::bad_request("unchanged needs a fingerprint", "say which file is unchanged"));
         }
         None => None,
         Some(text) => Some(Fingerprint::from_hex(text).ok_or_else(|| {
-            Problem::bad_request("the fingerprint is not one", "give 64 hexadecimal digits")
+            problem::bad_request("the fingerprint is not one", "give 64 hexadecimal digits")
         })?),
     };
     let name = query.name.clone();
     if name.as_ref().is_some_and(|name| name.is_empty() || name.len() > NAME_MAX) {
-        return Err(Problem::bad_request("the name is empty or too long", "give 1 to 255 bytes, or no name"));
+        return Err(problem::bad_request("the name is empty or too long", "give 1 to 255 bytes, or no name"));
     }
     Ok(PutRequest {
         redundancy,
@@ -149,19 +150,19 @@ pub(super) async fn unchanged(
     let _slot = shared.read_slot()?;
     let request = request_of(&query)?;
     let limit = format!("send at most {FILES_MAX} fingerprints of 32 bytes");
-    let too_long = |_| Problem::bad_request("the body is too long or broke off", &limit);
+    let too_long = |_| problem::bad_request("the body is too long or broke off", &limit);
     let reading = axum::body::to_bytes(body, FILES_MAX * 32);
     let body = tokio::time::timeout(FINGERPRINTS_WITHIN, reading)
         .await
-        .map_err(|_| Problem::bad_request("the body did not come to its end in time", &limit))?
+        .map_err(|_| problem::bad_request("the body did not come to its end in time", &limit))?
         .map_err(too_long)?;
     let (fingerprints, []) = body.as_chunks::<32>() else {
-        return Err(Problem::bad_request("the body is not made of fingerprints", limit).into());
+        return Err(problem::bad_request("the body is not made of fingerprints", limit).into());
     };
     let fingerprints = fingerprints.iter().map(|bytes| Fingerprint(*bytes)).collect();
     let unchanged = tokio::select! {
         unchanged = shared.handle.unchanged(fingerprints, request) => unchanged,
-        () = shared.stopping().cancelled() => return Err(Problem::shutting_down().into()),
+        () = shared.stopping().cancelled() => return Err(problem::shutting_down().into()),
     };
     let unchanged = unchanged.map_err(|error| Failure::from(&error))?;
     let bytes: Vec<u8> = unchanged.into_iter().map(u8::from).collect();
@@ -177,7 +178,7 @@ fn format_of(headers: &HeaderMap) -> Result<ObjectFormat, Problem> {
         () if is(BodyFormat::File) => Ok(ObjectFormat::File),
         () if is(BodyFormat::Tar) => Ok(ObjectFormat::Tar),
         // A form would be stored with its boundaries, which nobody wants.
-        () => Err(Problem::bad_request(
+        () => Err(problem::bad_request(
             format!("a body of type {given:?} cannot be stored"),
             "send `Content-Type: application/octet-stream` for a file or `application/x-tar` for a tree",
         )),
@@ -217,7 +218,7 @@ pub(super) async fn stat(
     let link = parse(&link)?;
     tokio::select! {
         stat = shared.handle.stat(&link, query.check) => Ok(Json(stat.map_err(|error| Problem::from(&error))?)),
-        () = shared.stopping().cancelled() => Err(Failure::from(Problem::shutting_down())),
+        () = shared.stopping().cancelled() => Err(Failure::from(problem::shutting_down())),
     }
 }
 
@@ -262,7 +263,7 @@ pub(super) async fn explain(
         explained = shared.handle.explain(&link, most) => {
             Ok(Json(explained.map_err(|error| Problem::from(&error))?))
         }
-        () = shared.stopping().cancelled() => Err(Failure::from(Problem::shutting_down())),
+        () = shared.stopping().cancelled() => Err(Failure::from(problem::shutting_down())),
     }
 }
 
@@ -281,6 +282,6 @@ pub(super) fn parse(link: &str) -> Result<Link, Problem> {
 pub(super) async fn open(shared: &Shared, link: &Link) -> Result<OpenObject, Problem> {
     tokio::select! {
         opened = shared.handle.open(link) => opened.map_err(|error| Problem::from(&error)),
-        () = shared.stopping().cancelled() => Err(Problem::shutting_down()),
+        () = shared.stopping().cancelled() => Err(problem::shutting_down()),
     }
 }

@@ -1,16 +1,16 @@
 //! The API's description, made from the code that serves it.
 
 use axum::response::Json;
-use utoipa::OpenApi;
-
-use super::{content, keeps, listing, objects, operations, overlay};
-use crate::api::types::{
+use chordage_api::types::{
     ChunkExplained, ChunkNeed, DaemonRole, DaemonState, DrainStatus, EntryForm, EntryInfo, Explanation,
     FoundAtStart, Health, HolderCount, KeepState, KeptObject, LeaseStatus, MemberRole, MemberState,
     MemberStatus, ObjectForm, ObjectStat, PeerStatus, Problem, ProblemCode, PutReport, RepairStatus,
     RestartedTask, RowStatus, ScrubStatus, ShardExplained, ShardWord, Side, Status, SuperPeerStatus,
     TraceHop, TraceReport, WaitedFor,
 };
+use utoipa::OpenApi;
+
+use super::{content, keeps, listing, objects, operations, overlay};
 
 #[derive(OpenApi)]
 #[openapi(

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Json;
+use chordage_api::operation::{OPERATION_HEADER, OperationId};
+use chordage_api::types::{Problem, ProblemCode};
 
+use super::problem;
 use super::reply::{Failure, Path};
 use super::state::Shared;
-use crate::api::operation::{OPERATION_HEADER, OperationId};
-use crate::api::types::{Problem, ProblemCode};
 
 /// Failures that are remembered. A client asks at once, so this only has to outlast a burst.
 const REMEMBERED_MAX: usize = 64;
@@ -42,7 +43,7 @@ pub(super) fn operation_of(headers: &HeaderMap) -> Result<OperationId, Problem> 
     match headers.get(OPERATION_HEADER) {
         None => Ok(OperationId::random()),
         Some(value) => value.to_str().ok().and_then(|text| text.parse().ok()).ok_or_else(|| {
-            Problem::bad_request(
+            problem::bad_request(
                 format!("the header {OPERATION_HEADER} is not an id"),
                 "give 32 hexadecimal digits",
             )
@@ -84,7 +85,7 @@ mod tests {
         let operations = Operations::default();
         let ids: Vec<OperationId> = (0..=REMEMBERED_MAX).map(|_| OperationId::random()).collect();
         for id in &ids {
-            operations.remember(*id, Problem::busy("puts", 1));
+            operations.remember(*id, problem::busy("puts", 1));
         }
         assert_eq!(operations.recall(ids[0]), None);
         assert!(operations.recall(ids[1]).is_some() && operations.recall(ids[REMEMBERED_MAX]).is_some());

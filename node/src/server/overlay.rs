@@ -5,20 +5,21 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
+use chordage_api::types::{
+    DrainStatus, MemberStatus, PeerStatus, Problem, ScrubStatus, Status, SuperPeerStatus, TraceReport,
+};
 use chordage_dht::Key;
 use chordage_storage::Link;
 
+use super::problem;
 use super::reply::{Failure, Path};
 use super::state::Shared;
-use crate::api::types::{
-    DrainStatus, MemberStatus, PeerStatus, Problem, ScrubStatus, Status, SuperPeerStatus, TraceReport,
-};
 use crate::placement::ring_key;
 
 /// What the daemon says of itself
 #[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Status, description = "What the daemon says of itself"), (status = 503, body = Problem, description = "The daemon is shutting down")))]
 pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Result<Json<Status>, Failure> {
-    Ok(Json(shared.handle.status().await.ok_or_else(Problem::shutting_down)?))
+    Ok(Json(shared.handle.status().await.ok_or_else(problem::shutting_down)?))
 }
 
 /// Begins to hand over everything held, so that the daemon can be stopped for good
@@ -44,7 +45,7 @@ pub(super) async fn scrub(State(shared): State<Arc<Shared>>) -> (StatusCode, Jso
     responses((status = 200, body = Vec<PeerStatus>, description = "The peers"), (status = 503, body = Problem, description = "The daemon is shutting down"))
 )]
 pub(super) async fn peers(State(shared): State<Arc<Shared>>) -> Result<Json<Vec<PeerStatus>>, Failure> {
-    Ok(Json(shared.handle.peers().await.ok_or_else(Problem::shutting_down)?))
+    Ok(Json(shared.handle.peers().await.ok_or_else(problem::shutting_down)?))
 }
 
 /// Who is in the network, as far as the daemon knows
@@ -54,7 +55,7 @@ pub(super) async fn peers(State(shared): State<Arc<Shared>>) -> Result<Json<Vec<
     responses((status = 200, body = Vec<MemberStatus>, description = "The members"), (status = 503, body = Problem, description = "The daemon is shutting down"))
 )]
 pub(super) async fn members(State(shared): State<Arc<Shared>>) -> Result<Json<Vec<MemberStatus>>, Failure> {
-    Ok(Json(shared.handle.members().await.ok_or_else(Problem::shutting_down)?))
+    Ok(Json(shared.handle.members().await.ok_or_else(problem::shutting_down)?))
 }
 
 /// The super-peers that the daemon knows
@@ -66,7 +67,7 @@ pub(super) async fn members(State(shared): State<Arc<Shared>>) -> Result<Json<Ve
 pub(super) async fn super_peers(
     State(shared): State<Arc<Shared>>,
 ) -> Result<Json<Vec<SuperPeerStatus>>, Failure> {
-    Ok(Json(shared.handle.super_peers().await.ok_or_else(Problem::shutting_down)?))
+    Ok(Json(shared.handle.super_peers().await.ok_or_else(problem::shutting_down)?))
 }
 
 /// Looks a key up and tells every hop
@@ -85,7 +86,7 @@ pub(super) async fn trace(
         Err(_) => ring_key(
             key.parse::<Link>()
                 .map_err(|_| {
-                    Problem::bad_request(
+                    problem::bad_request(
                         format!("{key:?} is neither a key nor a link"),
                         "give 64 hexadecimal digits (a key or a node id), or a link",
                     )

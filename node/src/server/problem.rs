@@ -2,14 +2,15 @@
 
 use std::io;
 
+use chordage_api::range::Unsatisfiable;
+use chordage_api::types::{Problem, ProblemCode};
 use chordage_dht::LookupError;
 use chordage_storage::store::is_removed;
 use hyper::StatusCode;
 
-use crate::api::range::Unsatisfiable;
-use crate::api::types::{Problem, ProblemCode};
 use crate::driver::FindError;
 use crate::get::GetError;
+use crate::handle::KeepObjectError;
 use crate::leases::{ForgetError, KeepError};
 use crate::put::PutError;
 use crate::shards::Refusal;
@@ -21,62 +22,53 @@ const NOT_STORED: &str =
 const NOTHING_STORED: &str = "nothing was stored";
 const NOTHING_CHANGED: &str = "nothing was changed";
 
-impl Problem {
-    #[expect(clippy::needless_pass_by_value, reason = "callers hand over errors, texts and literals alike")]
-    pub(crate) fn new(code: ProblemCode, message: impl ToString, state: &str, hint: impl ToString) -> Self {
-        Problem { code, message: message.to_string(), state: state.to_owned(), hint: hint.to_string() }
-    }
-
-    pub(crate) fn bad_request(message: impl ToString, hint: impl ToString) -> Self {
-        Problem::new(ProblemCode::BadRequest, message, NOTHING_CHANGED, hint)
-    }
-
-    pub(crate) fn shutting_down() -> Self {
-        let message = "the daemon is shutting down";
-        Problem::new(
-            ProblemCode::ShuttingDown,
-            message,
-            "the request did not finish",
-            "start it again, then retry",
-        )
-    }
-
-    /// What a verify link does not suffice for.
-    pub(crate) fn sealed() -> Self {
-        let message = "this daemon does not keep the object, and a verify link does not say which chunks it consists of";
-        let hint =
-            "give the read link, which begins with chord1r: the list of its chunks is inside the object";
-        Problem::new(ProblemCode::NotReadable, message, NOTHING_CHANGED, hint)
-    }
-
-    pub(crate) fn busy(what: &str, limit: usize) -> Self {
-        let message =
-            format!("{limit} {what} are under way already, which is the most this daemon takes at a time");
-        Problem::new(ProblemCode::Busy, message, NOTHING_CHANGED, "try again in a moment")
-    }
+pub(super) fn bad_request(message: impl ToString, hint: impl ToString) -> Problem {
+    Problem::new(ProblemCode::BadRequest, message, NOTHING_CHANGED, hint)
 }
 
-impl ProblemCode {
-    /// The HTTP status that stands for it.
-    pub(crate) fn status(self) -> StatusCode {
-        match self {
-            ProblemCode::BadRequest | ProblemCode::BadLink => StatusCode::BAD_REQUEST,
-            ProblemCode::Unauthorized => StatusCode::UNAUTHORIZED,
-            ProblemCode::NotReadable => StatusCode::FORBIDDEN,
-            ProblemCode::Unavailable
-            | ProblemCode::NoSuchPath
-            | ProblemCode::NotKept
-            | ProblemCode::NotFound => StatusCode::NOT_FOUND,
-            ProblemCode::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
-            ProblemCode::TooFewNodes
-            | ProblemCode::NotJoined
-            | ProblemCode::Busy
-            | ProblemCode::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
-            ProblemCode::NotDurable | ProblemCode::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
-            ProblemCode::Forgotten | ProblemCode::Retained => StatusCode::CONFLICT,
-            ProblemCode::TimedOut => StatusCode::GATEWAY_TIMEOUT,
-            ProblemCode::DiskFailed | ProblemCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+pub(super) fn shutting_down() -> Problem {
+    let message = "the daemon is shutting down";
+    Problem::new(
+        ProblemCode::ShuttingDown,
+        message,
+        "the request did not finish",
+        "start it again, then retry",
+    )
+}
+
+pub(super) fn busy(what: &str, limit: usize) -> Problem {
+    let message =
+        format!("{limit} {what} are under way already, which is the most this daemon takes at a time");
+    Problem::new(ProblemCode::Busy, message, NOTHING_CHANGED, "try again in a moment")
+}
+
+/// What a file of this size has no byte of.
+pub(super) fn unsatisfiable(error: &Unsatisfiable) -> Problem {
+    let hint = match error.size {
+        0 => "there is nothing in it; without a range it is what it is".to_owned(),
+        1 => "ask for byte 0, or without a range".to_owned(),
+        size => format!("ask for bytes between 0 and {}", size - 1),
+    };
+    Problem::new(ProblemCode::RangeNotSatisfiable, error, NOTHING_CHANGED, hint)
+}
+
+/// The HTTP status that stands for a kind of failure.
+pub(super) fn status(code: ProblemCode) -> StatusCode {
+    match code {
+        ProblemCode::BadRequest | ProblemCode::BadLink => StatusCode::BAD_REQUEST,
+        ProblemCode::Unauthorized => StatusCode::UNAUTHORIZED,
+        ProblemCode::NotReadable => StatusCode::FORBIDDEN,
+        ProblemCode::Unavailable | ProblemCode::NoSuchPath | ProblemCode::NotKept | ProblemCode::NotFound => {
+            StatusCode::NOT_FOUND
         }
+        ProblemCode::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
+        ProblemCode::TooFewNodes | ProblemCode::NotJoined | ProblemCode::Busy | ProblemCode::ShuttingDown => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        ProblemCode::NotDurable | ProblemCode::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
+        ProblemCode::Forgotten | ProblemCode::Retained => StatusCode::CONFLICT,
+        ProblemCode::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+        ProblemCode::DiskFailed | ProblemCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -143,7 +135,7 @@ impl From<&PutError> for Problem {
                 "send the content of all files: `chordage put --reread` does",
             ),
             PutError::NotKept(source) => disk(error, source, NOT_STORED),
-            PutError::Interrupted => Problem { state: NOT_STORED.to_owned(), ..Problem::shutting_down() },
+            PutError::Interrupted => Problem { state: NOT_STORED.to_owned(), ..shutting_down() },
         }
     }
 }
@@ -188,7 +180,7 @@ impl From<&GetError> for Problem {
                 problem(ProblemCode::TimedOut, "try again; `chordage stat --check LINK` says who holds what")
             }
             GetError::NoMemory => problem(ProblemCode::Busy, "try again in a moment"),
-            GetError::Interrupted => Problem::shutting_down(),
+            GetError::Interrupted => shutting_down(),
         }
     }
 }
@@ -229,6 +221,22 @@ impl From<&KeepError> for Problem {
                 "see with `chordage peers` who answers, then try again",
             ),
             KeepError::Book(source) => book(error, source),
+        }
+    }
+}
+
+impl From<&KeepObjectError> for Problem {
+    fn from(error: &KeepObjectError) -> Self {
+        match error {
+            KeepObjectError::Sealed => Problem::new(
+                ProblemCode::NotReadable,
+                error,
+                NOTHING_CHANGED,
+                "give the read link, which begins with chord1r: the list of its chunks is inside the object",
+            ),
+            KeepObjectError::Open(error) => Problem::from(error),
+            KeepObjectError::Keep(error) => Problem::from(error),
+            KeepObjectError::Kept(error) => Problem::from(error),
         }
     }
 }
@@ -274,7 +282,7 @@ impl From<&FindError> for Problem {
 
 fn find(error: &FindError, state: &str) -> Problem {
     match error {
-        FindError::Stopped => Problem { state: state.to_owned(), ..Problem::shutting_down() },
+        FindError::Stopped => Problem { state: state.to_owned(), ..shutting_down() },
         FindError::Lookup(LookupError::NotJoined) => not_joined(state),
         FindError::Lookup(LookupError::Busy) => {
             Problem::new(ProblemCode::Busy, error, state, "try again in a moment")
@@ -287,17 +295,6 @@ fn find(error: &FindError, state: &str) -> Problem {
                 "see with `chordage peers` who answers, then try again",
             )
         }
-    }
-}
-
-impl From<&Unsatisfiable> for Problem {
-    fn from(error: &Unsatisfiable) -> Self {
-        let hint = match error.size {
-            0 => "there is nothing in it; without a range it is what it is".to_owned(),
-            1 => "ask for byte 0, or without a range".to_owned(),
-            size => format!("ask for bytes between 0 and {}", size - 1),
-        };
-        Problem::new(ProblemCode::RangeNotSatisfiable, error, NOTHING_CHANGED, hint)
     }
 }
 

@@ -5,9 +5,10 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::header::RETRY_AFTER;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Json, Response};
+use chordage_api::types::{Problem, ProblemCode};
 use serde::de::DeserializeOwned;
 
-use crate::api::types::{Problem, ProblemCode};
+use super::problem;
 
 /// Seconds after which a busy daemon may be asked again.
 const RETRY_SECONDS: &str = "2";
@@ -33,7 +34,7 @@ impl Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let code = self.0.code;
-        let mut response = (code.status(), Json(*self.0)).into_response();
+        let mut response = (problem::status(code), Json(*self.0)).into_response();
         if matches!(code, ProblemCode::Busy | ProblemCode::NotJoined) {
             response.headers_mut().insert(RETRY_AFTER, axum::http::HeaderValue::from_static(RETRY_SECONDS));
         }
@@ -50,7 +51,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Path {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let path = axum::extract::Path::<String>::from_request_parts(parts, state).await;
         path.map(|axum::extract::Path(path)| Path(path)).map_err(|error: PathRejection| {
-            Failure::from(Problem::bad_request(error.body_text(), "see /v1/openapi.json for the paths"))
+            Failure::from(problem::bad_request(error.body_text(), "see /v1/openapi.json for the paths"))
         })
     }
 }
@@ -64,7 +65,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
         query.map(|axum::extract::Query(query)| Query(query)).map_err(|error: QueryRejection| {
-            Failure::from(Problem::bad_request(error.body_text(), "see /v1/openapi.json for the parameters"))
+            Failure::from(problem::bad_request(error.body_text(), "see /v1/openapi.json for the parameters"))
         })
     }
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chordage_api::types::Problem;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::types::Problem;
+use super::problem;
 
 /// How long a body may stand still.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +77,7 @@ impl Slots {
             let still = taken.slots.iter().filter_map(|(number, slot)| Some((slot.still_since?, *number)));
             let longest = still.min().filter(|(since, _)| since.elapsed() >= self.patience.yields);
             let loser = longest.and_then(|(_, number)| taken.slots.remove(&number));
-            loser.ok_or_else(|| Problem::busy(self.what, self.max))?.lost.cancel();
+            loser.ok_or_else(|| problem::busy(self.what, self.max))?.lost.cancel();
         }
         Ok(self.give(&mut taken))
     }

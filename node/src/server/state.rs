@@ -1,10 +1,10 @@
 //! What all requests share.
 
+use chordage_api::types::Problem;
 use tokio_util::sync::CancellationToken;
 
 use super::operations::Operations;
 use super::slots::{Patience, Slot, Slots};
-use crate::api::types::Problem;
 use crate::handle::NodeHandle;
 
 /// Puts at a time. Each has a thread and a part of the memory budget.

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::api::types::Problem;
+use super::problem;
 
 /// `S`, on which the library's own answers become problems.
 pub(super) struct Explained<S> {
@@ -67,7 +67,7 @@ fn explained(bytes: &[u8]) -> Option<Vec<u8>> {
         "431" => ("the headers are too long", "send fewer or shorter headers"),
         _ => return None,
     };
-    let body = serde_json::to_string(&Problem::bad_request(message, hint)).ok()?;
+    let body = serde_json::to_string(&problem::bad_request(message, hint)).ok()?;
     let rest = lines.filter(|line| !empty(line)).map(|line| format!("{line}\r\n")).collect::<String>();
     let length = body.len();
     let answer = format!(
@@ -123,6 +123,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Explained<S> {
 
 #[cfg(test)]
 mod tests {
+    use chordage_api::types::Problem;
+
     use super::*;
 
     #[test]

@@ -3,8 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytes::Bytes;
-
-use crate::api::types::Traffic;
+use chordage_api::types::Traffic;
 
 /// Counted by both ends of shard streams, payloads only: heads take some 40 bytes each.
 #[derive(Debug, Default)]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use chordage_node::api::client::Client;
-use chordage_node::api::types::KeepState;
+use chordage_api::client::Client;
+use chordage_api::types::KeepState;
 
 use super::{LEASE, World};
 use crate::network::{STATUS_TIMEOUTS, Testnet};

@@ -26,8 +26,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chordage_node::api::client::Client;
-use chordage_node::api::endpoint::Located;
+use chordage_api::client::Client;
+use chordage_api::endpoint::Located;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};

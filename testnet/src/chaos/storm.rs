@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chordage_node::api::client::Client;
+use chordage_api::client::Client;
 use rand_chacha::ChaCha8Rng;
 use tokio::time::sleep;
 

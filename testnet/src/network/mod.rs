@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Duration;
 
-use chordage_node::api::client::{Client, ClientError, Timeouts};
-use chordage_node::api::endpoint::{EndpointError, Located};
-use chordage_node::api::types::{MemberStatus, PeerStatus, Status};
+use chordage_api::client::{Client, ClientError, Timeouts};
+use chordage_api::endpoint::{EndpointError, Located};
+use chordage_api::types::{MemberStatus, PeerStatus, Status};
 use rustix::process::Signal;
 use tokio::time::Instant;
 

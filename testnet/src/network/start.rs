@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use chordage_node::api::client::Client;
-use chordage_node::api::endpoint::Located;
-use chordage_node::api::types::{DaemonRole, DaemonState, Status};
+use chordage_api::client::Client;
+use chordage_api::endpoint::Located;
+use chordage_api::types::{DaemonRole, DaemonState, Status};
 use tokio::task::JoinSet;
 
 use super::{STATUS_TIMEOUTS, Testnet};

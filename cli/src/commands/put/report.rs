@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use chordage_node::api::types::PutReport;
+use chordage_api::types::PutReport;
 use serde::Serialize;
 
 use super::human_names;

@@ -3,7 +3,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
 
-use chordage_node::api::Fingerprint;
+use chordage_api::Fingerprint;
 use chordage_node::archive::ArchiveWriter;
 
 use super::super::pack::{Memory, PackError, Watcher};

@@ -30,25 +30,6 @@ pub(crate) fn with_query(path: &str, pairs: &[(&str, Option<String>)]) -> String
     uri
 }
 
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
-        text
-    })
-}
-
-/// Reads hexadecimal of either case; `None` when it is not.
-pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> =
-        text.chars().map(|digit| digit.to_digit(16).map(|value| value as u8)).collect();
-    let digits = digits?;
-    if digits.len() % 2 != 0 {
-        return None;
-    }
-    Some(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -61,13 +42,5 @@ mod tests {
             with_query("/x", &[("a", None), ("b", Some("4/6".into())), ("c", Some("d".into()))]),
             "/x?b=4%2F6&c=d"
         );
-    }
-
-    #[test]
-    fn hex_goes_both_ways() {
-        assert_eq!(hex(&[0, 0xab, 0xff]), "00abff");
-        assert_eq!(unhex("00ABff"), Some(vec![0, 0xab, 0xff]));
-        assert_eq!(unhex("0"), None);
-        assert_eq!(unhex("0g"), None);
     }
 }

@@ -1,16 +1,18 @@
-//! The local HTTP API: its types and a client.
+//! The local HTTP API of the Chordage daemon: its types and a client.
 
 pub mod client;
 mod client_error;
 mod download;
 pub mod endpoint;
 mod fingerprint;
+mod hex;
 pub mod operation;
 pub mod range;
 pub mod types;
 pub mod upload;
-pub(crate) mod uri;
+mod uri;
 mod waiting;
 
 pub use self::fingerprint::{FILES_MAX, fingerprint, is_settled};
+pub use self::hex::{hex, unhex};
 pub use chordage_storage::{Fingerprint, Link, LinkError, OpenError, Redundancy, RedundancyError};

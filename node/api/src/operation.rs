@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::uri::{hex, unhex};
+use super::{hex, unhex};
 
 /// Header that carries the id, in the request and in the answer.
 pub const OPERATION_HEADER: &str = "chordage-operation";

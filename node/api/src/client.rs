@@ -15,7 +15,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::FILES_MAX;
 pub use super::client_error::ClientError;
 pub use super::download::{Download, Entries};
 use super::endpoint::{Endpoint, EndpointError, Located};
@@ -26,8 +25,9 @@ use super::types::{
     PutQuery, PutReport, ScrubStatus, Status, SuperPeerStatus, TraceReport,
 };
 use super::upload::{Flow, UploadBody};
-use super::uri::{encode, hex, with_query};
+use super::uri::{encode, with_query};
 use super::waiting::wait_for_head;
+use super::{FILES_MAX, hex};
 
 /// Largest answer that is taken into memory as one JSON document.
 const JSON_BYTES_MAX: usize = 64 * 1024 * 1024;

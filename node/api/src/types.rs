@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 mod explain;
 mod leases;
 mod members;
+mod problem;
 mod put;
 mod repair;
 mod start;
@@ -17,6 +18,7 @@ mod words;
 pub use explain::{ChunkExplained, Explanation, ShardExplained};
 pub use leases::{KeptObject, LeaseStatus};
 pub use members::{MemberStatus, SuperPeerStatus};
+pub use problem::{Problem, ProblemCode};
 pub use put::{PutQuery, PutReport};
 pub use repair::{DrainStatus, RepairStatus, ScrubStatus};
 pub use start::{FoundAtStart, RestartedTask, StartState, StartedWith};
@@ -129,7 +131,7 @@ impl EntryInfo {
 
 /// The bytes of a text that may not have been UTF-8.
 fn exact(text: &str, hex: Option<&str>) -> Vec<u8> {
-    hex.and_then(super::uri::unhex).unwrap_or_else(|| text.as_bytes().to_vec())
+    hex.and_then(super::hex::unhex).unwrap_or_else(|| text.as_bytes().to_vec())
 }
 
 /// What the daemon says of itself. Answer of `GET /v1/status`.
@@ -362,63 +364,4 @@ pub struct TraceHop {
     /// Who named it, hex id; absent for our own contacts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub named_by: Option<String>,
-}
-
-/// Why a request failed: the body of every answer that is not 2xx.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Problem {
-    /// What kind of failure, from a closed list.
-    pub code: ProblemCode,
-    /// What is wrong.
-    pub message: String,
-    /// What is true now (nothing stored, partly stored, ...).
-    pub state: String,
-    /// What to do next.
-    pub hint: String,
-}
-
-/// The closed list of failures of the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ProblemCode {
-    /// The request itself is wrong (bad query, bad range, bad archive).
-    BadRequest,
-    /// The link is not a link, or damaged.
-    BadLink,
-    /// The object's data is not in the network now (too few live shards).
-    Unavailable,
-    /// The object has no such path.
-    NoSuchPath,
-    /// The link names an object but may not read it (verify link).
-    NotReadable,
-    /// The range lies outside the object.
-    RangeNotSatisfiable,
-    /// Fewer live nodes than shards.
-    TooFewNodes,
-    /// Holders refused or failed: fewer acknowledgements than the write quorum.
-    NotDurable,
-    /// A file that was said to be unchanged is not known, or not stored well enough any more: its content is needed.
-    Forgotten,
-    /// This daemon does not keep the object.
-    NotKept,
-    /// The object cannot be forgotten before its date.
-    Retained,
-    /// Too many requests at a time.
-    Busy,
-    /// A deadline passed.
-    TimedOut,
-    /// The daemon has not joined the network (yet).
-    NotJoined,
-    /// The daemon is leaving.
-    ShuttingDown,
-    /// No such operation, route or token.
-    NotFound,
-    /// The token is missing or wrong (TCP only).
-    Unauthorized,
-    /// The disk of this daemon is full, so that it could not write down what it was told.
-    DiskFull,
-    /// The disk of this daemon failed, or its data directory was removed.
-    DiskFailed,
-    /// Something that should not happen; the daemon's log says more.
-    Internal,
 }
