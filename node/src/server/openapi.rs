@@ -89,8 +89,18 @@ pub(super) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
 }
 
 #[cfg(test)]
+#[path = "../../api/tests/golden/compare.rs"]
+mod compare;
+
+#[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_description_is_what_it_was() {
+        let outcome = compare::golden("openapi", &Description::openapi());
+        assert!(outcome.is_ok(), "\n{}", outcome.unwrap_or_else(|complaint| complaint));
+    }
 
     #[test]
     fn every_route_is_described() {

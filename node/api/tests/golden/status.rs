@@ -1,0 +1,192 @@
+//! What a daemon says of itself.
+
+use chordage_api::types::{
+    DaemonRole, DaemonState, DrainStatus, FoundAtStart, LeaseStatus, ReadTotals, RepairStatus, RestartedTask,
+    ScrubStatus, StartState, StartedWith, Status, Traffic, TwinStatus, WaitedFor,
+};
+
+use super::{Comparison, assert_reads_with_more, assert_reads_without, id};
+
+pub(super) fn check(comparison: &mut Comparison) {
+    comparison.check("status", &status());
+    comparison.check("status_bare", &bare_status());
+    comparison.check("repair", &repair());
+    comparison.check("repair_bare", &RepairStatus { brake_seconds_left: None, ..repair() });
+    comparison.check("drain", &drain());
+    comparison.check("scrub", &scrub());
+    comparison.check("scrub_bare", &ScrubStatus { last_end_seconds_ago: None, ..scrub() });
+    comparison.check("leases", &leases());
+    comparison.check("twin", &twin());
+}
+
+fn twin() -> TwinStatus {
+    TwinStatus {
+        addresses: vec!["/ip4/192.0.2.1/tcp/4001".to_owned()],
+        since: 1_700_000_000,
+        has_place: true,
+        message: "a second daemon has this key; stop one of them".to_owned(),
+    }
+}
+
+fn repair() -> RepairStatus {
+    RepairStatus {
+        enabled: true,
+        chunks: 101,
+        degraded: 102,
+        unreadable: 103,
+        not_known_yet: 104,
+        homeless: 105,
+        rounds: 106,
+        queued: 107,
+        queued_urgent: 108,
+        running: 109,
+        repaired_chunks: 110,
+        repaired_shards: 111,
+        failed: 112,
+        fetched_bytes: 113,
+        sent_bytes: 114,
+        needed_bytes: 115,
+        budget_bytes_per_second: 116,
+        budget_level_bytes: -117,
+        audits_passed: 118,
+        audits_failed: 119,
+        audits_unanswered: 120,
+        distrusted: 121,
+        brake_seconds_left: Some(122.5),
+    }
+}
+
+fn drain() -> DrainStatus {
+    DrainStatus { shards: 123, covered: 124, handed: 125, sent_bytes: 126, homeless: 127, done: true }
+}
+
+fn scrub() -> ScrubStatus {
+    ScrubStatus {
+        period_seconds: 128,
+        hurried: true,
+        shards: 129,
+        bytes: 130,
+        damaged: 131,
+        passes: 132,
+        last_end_seconds_ago: Some(133),
+    }
+}
+
+fn leases() -> LeaseStatus {
+    LeaseStatus {
+        claims: 134,
+        nobodys_claims: 135,
+        freeing_chunks: 136,
+        freeing_bytes: 137,
+        freed_shards: 138,
+        freed_bytes: 139,
+        expire: true,
+        kept_objects: 140,
+        kept_chunks: 141,
+        unrenewed_chunks: 142,
+    }
+}
+
+fn status() -> Status {
+    Status {
+        id: id('a'),
+        peer_id: "12D3KooWSelf".to_owned(),
+        version: "0.1.0".to_owned(),
+        pid: 143,
+        state: DaemonState::Draining,
+        role: DaemonRole::Member,
+        zone: Some("rack-1".to_owned()),
+        join_problem: Some("nobody answers at the addresses of --bootstrap".to_owned()),
+        twin: Some(twin()),
+        listen: vec!["/ip4/127.0.0.1/tcp/4001/p2p/12D3KooWSelf".to_owned()],
+        metric: "ring".to_owned(),
+        uptime_seconds: 144.5,
+        network_nodes: 145,
+        network_nodes_exact: true,
+        leaf_set: 146,
+        members_listed: 147,
+        fingers: 148,
+        connections: 149,
+        connections_warm: 150,
+        connections_cold: 151,
+        connections_strangers: 152,
+        connections_max: 153,
+        dialling: 154,
+        shards: 155,
+        stored_bytes: 156,
+        disk_bytes: 157,
+        quota_bytes: 158,
+        rss_bytes: 159,
+        rss_peak_bytes: 160,
+        cpu_seconds: 161.5,
+        disk_problem: Some("the disk is full".to_owned()),
+        damaged_shards: 162,
+        unmended_shards: 163,
+        found_at_start: vec![FoundAtStart {
+            what: StartedWith::Index,
+            state: StartState::Damaged,
+            message: "it was made again".to_owned(),
+        }],
+        lost_log_lines: 164,
+        restarted_tasks: vec![RestartedTask {
+            name: "scrub".to_owned(),
+            restarts: 2,
+            last_reason: "index out of bounds".to_owned(),
+        }],
+        puts_wait_for: vec![WaitedFor { id: id('b'), seconds: 3 }],
+        default_redundancy: "4/10".to_owned(),
+        repair: repair(),
+        drain: Some(drain()),
+        scrub: scrub(),
+        leases: leases(),
+        reads: ReadTotals {
+            lookups: 165,
+            chunks: 166,
+            shards_asked: 167,
+            shards: 168,
+            shard_bytes: 169,
+            late: 170,
+            false_shards: 171,
+        },
+        traffic: Traffic { sent_bytes: 172, received_bytes: 173 },
+        store_syncs: 174,
+    }
+}
+
+fn bare_status() -> Status {
+    Status {
+        zone: None,
+        join_problem: None,
+        twin: None,
+        disk_problem: None,
+        found_at_start: Vec::new(),
+        lost_log_lines: 0,
+        restarted_tasks: Vec::new(),
+        puts_wait_for: Vec::new(),
+        repair: RepairStatus { brake_seconds_left: None, ..repair() },
+        drain: None,
+        scrub: ScrubStatus { last_end_seconds_ago: None, ..scrub() },
+        ..status()
+    }
+}
+
+#[test]
+fn answers_of_older_and_newer_daemons_are_read() {
+    let since = [
+        "role",
+        "members_listed",
+        "disk_bytes",
+        "unmended_shards",
+        "found_at_start",
+        "lost_log_lines",
+        "restarted_tasks",
+        "puts_wait_for",
+        "leases",
+        "reads",
+        "traffic",
+        "store_syncs",
+    ];
+    assert_reads_without::<Status>(&status(), &since);
+    assert_reads_without::<RepairStatus>(&repair(), &["not_known_yet"]);
+    assert_reads_with_more::<Status>(&status());
+}

@@ -1,0 +1,98 @@
+//! The words that fields choose from.
+
+use chordage_api::types::{
+    ChunkNeed, DaemonRole, DaemonState, EntryForm, KeepState, MemberRole, MemberState, ObjectForm,
+    ProblemCode, ShardWord, Side, StartState, StartedWith,
+};
+use serde::{Deserialize, Serialize};
+
+use super::Comparison;
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Words {
+    chunk_need: Vec<ChunkNeed>,
+    daemon_role: Vec<DaemonRole>,
+    daemon_state: Vec<DaemonState>,
+    entry_form: Vec<EntryForm>,
+    keep_state: Vec<KeepState>,
+    member_role: Vec<MemberRole>,
+    member_state: Vec<MemberState>,
+    object_form: Vec<ObjectForm>,
+    problem_code: Vec<ProblemCode>,
+    shard: Vec<ShardWord>,
+    side: Vec<Side>,
+    start_state: Vec<StartState>,
+    started_with: Vec<StartedWith>,
+}
+
+pub(super) fn check(comparison: &mut Comparison) {
+    use ChunkNeed as Need;
+    use DaemonState as Daemon;
+    use EntryForm as Entry;
+    use KeepState as Keep;
+    use MemberRole as Role;
+    use MemberState as Member;
+    use ObjectForm as Object;
+    use ShardWord as Shard;
+    use StartedWith as With;
+    let words = Words {
+        chunk_need: vec![
+            Need::Nothing,
+            Need::Wait,
+            Need::Restore,
+            Need::Repair,
+            Need::RepairUrgent,
+            Need::Unreadable,
+            Need::Other,
+        ],
+        daemon_role: vec![DaemonRole::Member, DaemonRole::Client, DaemonRole::Other],
+        daemon_state: vec![Daemon::Joining, Daemon::Joined, Daemon::Draining, Daemon::Leaving, Daemon::Other],
+        entry_form: vec![Entry::File, Entry::Dir, Entry::Symlink, Entry::Other],
+        keep_state: vec![Keep::Kept, Keep::Forgetting, Keep::Recovered, Keep::Other],
+        member_role: vec![Role::Ordinary, Role::SuperPeer, Role::Client, Role::Other],
+        member_state: vec![Member::Alive, Member::Suspect, Member::Dead, Member::Left, Member::Other],
+        object_form: vec![Object::File, Object::Tree, Object::Unknown, Object::Other],
+        problem_code: problem_codes(),
+        shard: vec![Shard::Present, Shard::Silent, Shard::Suspect, Shard::Lost, Shard::Other],
+        side: vec![Side::Clockwise, Side::Counterclockwise, Side::Both, Side::Other],
+        start_state: vec![StartState::Missing, StartState::Damaged],
+        started_with: vec![
+            With::Key,
+            With::Secret,
+            With::Shards,
+            With::Index,
+            With::Segments,
+            With::Claims,
+            With::Keeps,
+            With::Catalog,
+            With::Ledger,
+            With::Other,
+        ],
+    };
+    comparison.check("words", &words);
+}
+
+fn problem_codes() -> Vec<ProblemCode> {
+    vec![
+        ProblemCode::BadRequest,
+        ProblemCode::BadLink,
+        ProblemCode::Unavailable,
+        ProblemCode::NoSuchPath,
+        ProblemCode::NotReadable,
+        ProblemCode::RangeNotSatisfiable,
+        ProblemCode::TooFewNodes,
+        ProblemCode::NotDurable,
+        ProblemCode::Forgotten,
+        ProblemCode::NotKept,
+        ProblemCode::Retained,
+        ProblemCode::Busy,
+        ProblemCode::TimedOut,
+        ProblemCode::NotJoined,
+        ProblemCode::ShuttingDown,
+        ProblemCode::NotFound,
+        ProblemCode::Unauthorized,
+        ProblemCode::DiskFull,
+        ProblemCode::DiskFailed,
+        ProblemCode::Internal,
+    ]
+}
