@@ -188,7 +188,7 @@ async fn run(options: &Options) -> Result<(), Failure> {
 async fn moved(net: &Testnet) -> Result<(u64, u64, u64), Failure> {
     let (mut total, mut busiest, mut shards) = (0, 0, 0);
     for node in net.living() {
-        let repair = net.status(node).await?.repair;
+        let repair = net.status(node).await?.duties.repair;
         let bytes = repair.fetched_bytes + repair.sent_bytes;
         total += bytes;
         busiest = busiest.max(bytes);

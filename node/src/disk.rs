@@ -4,6 +4,7 @@
 use std::panic::resume_unwind;
 use std::time::Duration;
 
+use chordage_api::types::DamageStatus;
 use chordage_storage::ShardStore;
 use chordage_storage::store::Reserve;
 
@@ -24,7 +25,7 @@ pub(crate) fn reserve_bytes(quota_bytes: u64) -> u64 {
 }
 
 /// What is wrong with the disk under `shards` now; `None` if nothing is.
-pub(crate) fn problem(shards: &ShardStore) -> Option<String> {
+fn problem(shards: &ShardStore) -> Option<String> {
     if let Err(removed) = shards.check_in_place() {
         return Some(format!(
             "{removed}; nothing is kept here any more, and what was is lost when this daemon ends: restart it"
@@ -38,6 +39,16 @@ pub(crate) fn problem(shards: &ShardStore) -> Option<String> {
         ),
         Ok(_) => None,
         Err(error) => Some(format!("it is not known how full the disk is: {error}")),
+    }
+}
+
+/// What is wrong with the disk under `store` now, and with what was on it.
+pub(crate) async fn damage(store: &Store) -> DamageStatus {
+    DamageStatus {
+        disk_problem: problem(store.shards()),
+        damaged_shards: store.damaged(),
+        // A disk that does not say it shows in `disk_problem`.
+        unmended_shards: store.unmended().await.unwrap_or_default(),
     }
 }
 

@@ -1,15 +1,9 @@
 //! What the operating system says about this process. Zero where it does not say.
 
-/// Resident memory, its peak, and CPU time.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Usage {
-    pub(crate) rss_bytes: u64,
-    pub(crate) rss_peak_bytes: u64,
-    pub(crate) cpu_seconds: f64,
-}
+use chordage_api::types::ProcessStatus;
 
-/// Reads them now.
-pub(crate) fn usage() -> Usage {
+/// Memory and CPU time that it uses now.
+pub(crate) fn status() -> ProcessStatus {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kib = |name: &str| {
         status
@@ -17,7 +11,7 @@ pub(crate) fn usage() -> Usage {
             .find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse::<u64>().ok())
             .map_or(0, |kib| kib << 10)
     };
-    Usage { rss_bytes: kib("VmRSS:"), rss_peak_bytes: kib("VmHWM:"), cpu_seconds: cpu_seconds() }
+    ProcessStatus { rss_bytes: kib("VmRSS:"), rss_peak_bytes: kib("VmHWM:"), cpu_seconds: cpu_seconds() }
 }
 
 fn cpu_seconds() -> f64 {
@@ -34,7 +28,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_running_process_uses_memory() {
-        let usage = super::usage();
+        let usage = super::status();
         assert!(usage.rss_bytes > 0 && usage.rss_peak_bytes >= usage.rss_bytes, "{usage:?}");
     }
 }

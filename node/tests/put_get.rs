@@ -32,7 +32,8 @@ impl Network {
             Config { listen: vec!["/ip4/127.0.0.1/tcp/0".parse().expect("valid")], ..Config::default() };
         if let Some(first) = self.daemons.first() {
             let status = first.handle().status().await.expect("running");
-            config.bootstrap = status.listen.iter().map(|addr| addr.parse().expect("valid")).collect();
+            config.bootstrap =
+                status.membership.listen.iter().map(|addr| addr.parse().expect("valid")).collect();
         }
         self.daemons.push(Daemon::start(dir.path(), config).await.expect("starts"));
         self.dirs.push(dir);
@@ -41,7 +42,7 @@ impl Network {
     async fn wait_for(&self, nodes: usize) {
         let waited = tokio::time::timeout(Duration::from_secs(60), async {
             for daemon in &self.daemons {
-                while daemon.handle().status().await.expect("running").network_nodes != nodes as u64 {
+                while daemon.handle().status().await.expect("running").overlay.network_nodes != nodes as u64 {
                     tokio::task::yield_now().await;
                 }
             }

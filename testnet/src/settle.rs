@@ -77,7 +77,7 @@ impl Testnet {
         let (missing, extra) = (ids.difference(&found).count(), found.difference(ids).count());
         // Who is in the tables is a member too; the list proper is counted.
         let status = self.status(index).await.map_err(silent)?;
-        let unlisted = ids.len().saturating_sub(status.members_listed as usize);
+        let unlisted = ids.len().saturating_sub(status.overlay.members_listed as usize);
         if missing + extra + unlisted > 0 {
             let missing = missing.max(unlisted);
             return Err(Unsettled::Members { index, expected: ids.len(), missing, extra });
@@ -88,17 +88,18 @@ impl Testnet {
     async fn settled(&self, index: usize, ids: &[Id]) -> Result<(), Unsettled> {
         let silent = |error| Unsettled::Silent { index, error };
         let status = self.status(index).await.map_err(silent)?;
-        if !matches!(status.state, DaemonState::Joined | DaemonState::Draining) {
-            return Err(Unsettled::NotJoined { index, state: status.state });
+        if !matches!(status.membership.state, DaemonState::Joined | DaemonState::Draining) {
+            return Err(Unsettled::NotJoined { index, state: status.membership.state });
         }
         if self.is_client(index) {
             return Ok(());
         }
         let unreadable = |named: &str| Unsettled::Unreadable { index, named: named.to_owned() };
-        let me = parse(&status.id).ok_or_else(|| unreadable(&status.id))?;
+        let me = parse(&status.identity.id).ok_or_else(|| unreadable(&status.identity.id))?;
         // A node that counts its network exactly has room for more neighbours than there are.
-        let room = if status.network_nodes_exact { usize::MAX } else { status.leaf_set as usize };
-        let expected = match status.metric.as_str() {
+        let room =
+            if status.overlay.network_nodes_exact { usize::MAX } else { status.overlay.leaf_set as usize };
+        let expected = match status.membership.metric.as_str() {
             "xor" => nearest_by_xor(me, ids, room),
             _ => nearest_on_ring(me, ids, room),
         };

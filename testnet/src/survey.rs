@@ -80,11 +80,11 @@ impl Testnet {
         }
         match self.status(index).await {
             Ok(status) => {
-                node.state = status.state.to_string();
-                node.listen = status.listen;
-                node.shards = Some(status.shards);
-                node.stored_bytes = Some(status.stored_bytes);
-                node.network_nodes = Some(status.network_nodes);
+                node.state = status.membership.state.to_string();
+                node.listen = status.membership.listen;
+                node.shards = Some(status.store.shards);
+                node.stored_bytes = Some(status.store.stored_bytes);
+                node.network_nodes = Some(status.overlay.network_nodes);
             }
             Err(_) => node.state = "silent".into(),
         }

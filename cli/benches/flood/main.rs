@@ -74,7 +74,7 @@ async fn measure(options: &Options) -> Result<(), Failure> {
     plan.daemon_args = vec!["--network".into(), NETWORK.into()];
     let net = Testnet::start(plan).await?;
     net.wait_settled(Duration::from_secs(60)).await?;
-    let address = net.status(0).await?.listen.into_iter().find(|address| address.contains("quic"));
+    let address = net.status(0).await?.membership.listen.into_iter().find(|address| address.contains("quic"));
     let address = address.ok_or("the first daemon does not listen for QUIC")?.parse()?;
     let mut everything = Vec::new();
     println!(
@@ -95,7 +95,7 @@ async fn measure(options: &Options) -> Result<(), Failure> {
         let first = everything.len() as u64;
         let (seen, harm) = tokio::join!(work(&net, first, until), harm);
         let (mut seen, taken) = (seen?, harm?);
-        let rss = net.status(0).await?.rss_bytes as f64 / 1e6;
+        let rss = net.status(0).await?.process.rss_bytes as f64 / 1e6;
         println!(
             "{part:<34} {:>7} {:>9.1} {:>9.1} {:>9.1} {:>9.1}  {rss:>9.0}  {taken}",
             seen.puts.len(),

@@ -168,12 +168,12 @@ impl Bench<'_> {
                 continue;
             }
             let status: Status = self.network.status(index).await?;
-            used.cpu += status.cpu_seconds;
-            used.rss_peak = used.rss_peak.max(status.rss_peak_bytes);
-            used.wire += status.traffic.received_bytes;
-            used.syncs += status.store_syncs;
+            used.cpu += status.process.cpu_seconds;
+            used.rss_peak = used.rss_peak.max(status.process.rss_peak_bytes);
+            used.wire += status.transfers.traffic.received_bytes;
+            used.syncs += status.transfers.store_syncs;
             if index == node {
-                used.reads = status.reads;
+                used.reads = status.transfers.reads;
             }
         }
         Ok(used)

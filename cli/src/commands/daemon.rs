@@ -182,15 +182,15 @@ fn ended(fault: &Fault) -> CliError {
 /// One line: who it is, how far it is with its network, and what to do next. `bootstrap`: whom it was told to join through.
 fn ready(status: &Status, dir: &Path, bootstrap: &str) -> String {
     let data_dir = shell_word(dir);
-    let id = &status.id;
-    let is_client = status.role == DaemonRole::Client;
+    let id = &status.identity.id;
+    let is_client = status.membership.role == DaemonRole::Client;
     let does = if is_client {
         "is a client and holds nothing".to_owned()
     } else {
-        format!("listens on {}", status.listen.join(" "))
+        format!("listens on {}", status.membership.listen.join(" "))
     };
-    let alone = !is_client && status.network_nodes <= 1;
-    let (standing, next) = match (status.state, status.listen.first()) {
+    let alone = !is_client && status.overlay.network_nodes <= 1;
+    let (standing, next) = match (status.membership.state, status.membership.listen.first()) {
         (DaemonState::Joined, Some(address)) if alone => (
             "alone in its network".to_owned(),
             format!("chordage daemon --data-dir OTHER_DIR --bootstrap {address}"),
@@ -199,7 +199,7 @@ fn ready(status: &Status, dir: &Path, bootstrap: &str) -> String {
             ("joined its network".to_owned(), format!("chordage put FILE --data-dir {data_dir}"))
         }
         _ => {
-            let standing = match &status.join_problem {
+            let standing = match &status.membership.join_problem {
                 Some(problem) => format!("not joined yet: {problem}"),
                 None if bootstrap.is_empty() => "still looking for the peers of its last run".to_owned(),
                 None => format!("still joining through {bootstrap}"),

@@ -37,12 +37,12 @@ pub(crate) async fn run(
 ) -> Result<ExitStatus, CliError> {
     let client = connect::client(global)?;
     let status = client.status().await?;
-    let (total, joined) = (status.stored_bytes, status.state != DaemonState::Joining);
+    let (total, joined) = (status.store.stored_bytes, status.membership.state != DaemonState::Joining);
     let mut drain: DrainStatus = client.drain().await?;
-    if !joined && status.shards > 0 {
+    if !joined && status.store.shards > 0 {
         let message = format!(
             "the daemon has not joined its network: nobody can take its {}",
-            human::count(status.shards, "shard", "shards")
+            human::count(status.store.shards, "shard", "shards")
         );
         return Err(CliError::new(ExitStatus::NoDaemon, "not_joined", message)
             .state("what it holds may be nowhere else; it hands it over when it has joined, if it runs until then")
@@ -52,7 +52,7 @@ pub(crate) async fn run(
     let (mut shown, mut last_change) = (0, Instant::now());
     while !drain.done {
         sleep(LOOK_EVERY).await;
-        let now = client.status().await?.drain.unwrap_or_default();
+        let now = client.status().await?.duties.drain.unwrap_or_default();
         if now != drain {
             last_change = Instant::now();
         }

@@ -289,7 +289,7 @@ async fn say_whom_it_waits_for(client: &Client, progress: &Progress) -> Infallib
         tokio::time::sleep(LOOK_EVERY).await;
         let waited_for = match progress.is_still() {
             // One that does not answer either is said by the put itself.
-            true => client.status().await.map(|status| status.puts_wait_for).unwrap_or_default(),
+            true => client.status().await.map(|status| status.puts.puts_wait_for).unwrap_or_default(),
             false => Vec::new(),
         };
         progress.because(match &waited_for[..] {

@@ -51,16 +51,16 @@ pub(crate) async fn run(
 ) -> Result<ExitStatus, CliError> {
     let client = connect::client(global)?;
     let started = Instant::now();
-    let total = client.status().await?.stored_bytes;
+    let total = client.status().await?.store.stored_bytes;
     let before = client.scrub().await?;
     let progress = printer.progress("scrub", Some(total));
     let mut shown = 0;
     let mut last_change = Instant::now();
     let (done, unmended): (ScrubStatus, u64) = loop {
         let status = client.status().await?;
-        let now = status.scrub;
+        let now = status.duties.scrub;
         if now.passes > before.passes {
-            break (now, status.unmended_shards);
+            break (now, status.damage.unmended_shards);
         }
         if now.bytes != shown {
             progress.advance(now.bytes.saturating_sub(shown));

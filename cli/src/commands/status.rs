@@ -36,59 +36,64 @@ pub(crate) async fn run(
 }
 
 fn describe(status: &Status) -> String {
-    let about = if status.network_nodes_exact { "" } else { "about " };
+    let about = if status.overlay.network_nodes_exact { "" } else { "about " };
     let mut lines = vec![
-        format!("state      {}, for {}", state(status), human::seconds(status.uptime_seconds)),
-        format!("id         {}", status.id),
+        format!("state      {}, for {}", state(status), human::seconds(status.membership.uptime_seconds)),
+        format!("id         {}", status.identity.id),
         format!(
             "network    {about}{}, metric {}; a put gets {} unless told otherwise",
-            human::count(status.network_nodes, "node", "nodes"),
-            status.metric,
-            status.default_redundancy
+            human::count(status.overlay.network_nodes, "node", "nodes"),
+            status.membership.metric,
+            status.puts.default_redundancy
         ),
         format!(
             "peers      {} connected, {} in the leaf set, {} fingers, {} listed as members",
-            status.connections, status.leaf_set, status.fingers, status.members_listed
+            status.overlay.connections,
+            status.overlay.leaf_set,
+            status.overlay.fingers,
+            status.overlay.members_listed
         ),
         format!(
             "connected  {} kept warm, {} cold, {} from strangers; {} at most",
-            status.connections_warm,
-            status.connections_cold,
-            status.connections_strangers,
-            status.connections_max
+            status.overlay.connections_warm,
+            status.overlay.connections_cold,
+            status.overlay.connections_strangers,
+            status.overlay.connections_max
         ),
         holds(status),
         format!(
             "process    {} (version {}), {} memory, {} at most, {} CPU",
-            status.pid,
-            status.version,
-            human::bytes(status.rss_bytes),
-            human::bytes(status.rss_peak_bytes),
-            human::seconds(status.cpu_seconds)
+            status.identity.pid,
+            status.identity.version,
+            human::bytes(status.process.rss_bytes),
+            human::bytes(status.process.rss_peak_bytes),
+            human::seconds(status.process.cpu_seconds)
         ),
     ];
-    if let Some(zone) = &status.zone {
+    if let Some(zone) = &status.membership.zone {
         lines.insert(1, format!("zone       {zone}: what this daemon fails together with"));
     }
-    if let Some(problem) = &status.join_problem {
+    if let Some(problem) = &status.membership.join_problem {
         lines.insert(1, format!("problem    {problem}"));
     }
-    if let Some(twin) = &status.twin {
+    if let Some(twin) = &status.membership.twin {
         lines.insert(1, format!("problem    {}", twin.message));
     }
-    if let Some(problem) = &status.disk_problem {
+    if let Some(problem) = &status.damage.disk_problem {
         lines.insert(1, format!("problem    {problem}"));
     }
     lines.extend(damaged(status));
-    lines.extend(status.drain.iter().map(|drain| format!("draining   {}", super::drain::describe(drain))));
-    lines.extend(status.found_at_start.iter().map(|found| format!("at start   {}", found.message)));
-    if status.lost_log_lines > 0 {
+    lines.extend(
+        status.duties.drain.iter().map(|drain| format!("draining   {}", super::drain::describe(drain))),
+    );
+    lines.extend(status.mishaps.found_at_start.iter().map(|found| format!("at start   {}", found.message)));
+    if status.mishaps.lost_log_lines > 0 {
         lines.push(format!(
             "log        {} could not be written: the disk, or whoever reads its standard error, does not take them",
-            human::count(status.lost_log_lines, "line", "lines")
+            human::count(status.mishaps.lost_log_lines, "line", "lines")
         ));
     }
-    lines.extend(status.restarted_tasks.iter().map(|task| {
+    lines.extend(status.mishaps.restarted_tasks.iter().map(|task| {
         format!(
             "tasks      {} was started again {}, the last time because {}",
             task.name,
@@ -96,20 +101,20 @@ fn describe(status: &Status) -> String {
             task.last_reason
         )
     }));
-    lines.extend(status.puts_wait_for.iter().map(|waited| {
+    lines.extend(status.puts.puts_wait_for.iter().map(|waited| {
         format!("puts wait  for {}, which has not acknowledged a shard for {} s", waited.id, waited.seconds)
     }));
-    if status.role != DaemonRole::Client {
-        lines.push(describe_repair(&status.repair));
+    if status.membership.role != DaemonRole::Client {
+        lines.push(describe_repair(&status.duties.repair));
     }
-    lines.push(describe_leases(&status.leases));
-    lines.extend(status.listen.iter().map(|address| format!("listens    {address}")));
+    lines.push(describe_leases(&status.duties.leases));
+    lines.extend(status.membership.listen.iter().map(|address| format!("listens    {address}")));
     lines.join("\n")
 }
 
 fn damaged(status: &Status) -> Option<String> {
-    let found = human::count(status.damaged_shards, "shard", "shards");
-    match (status.damaged_shards, status.unmended_shards) {
+    let found = human::count(status.damage.damaged_shards, "shard", "shards");
+    match (status.damage.damaged_shards, status.damage.unmended_shards) {
         (0, 0) => None,
         (_, 0) => Some(format!("damaged    {found} found on this disk since it started; all were made good")),
         (_, missing) => Some(format!(
@@ -121,8 +126,8 @@ fn damaged(status: &Status) -> Option<String> {
 
 fn holds(status: &Status) -> String {
     let (stored, shards) =
-        (human::bytes(status.stored_bytes), human::count(status.shards, "shard", "shards"));
-    match (status.role, status.shards) {
+        (human::bytes(status.store.stored_bytes), human::count(status.store.shards, "shard", "shards"));
+    match (status.membership.role, status.store.shards) {
         (DaemonRole::Client, 0) => {
             "holds      nothing: a client only stores and fetches, and repairs nothing".to_owned()
         }
@@ -131,17 +136,17 @@ fn holds(status: &Status) -> String {
         ),
         _ => format!(
             "holds      {stored} in {shards}; its files take {} of {}",
-            human::bytes(status.disk_bytes),
-            human::bytes(status.quota_bytes)
+            human::bytes(status.store.disk_bytes),
+            human::bytes(status.store.quota_bytes)
         ),
     }
 }
 
 fn state(status: &Status) -> String {
-    if status.role == DaemonRole::Client {
-        format!("{} as a client", status.state)
+    if status.membership.role == DaemonRole::Client {
+        format!("{} as a client", status.membership.state)
     } else {
-        status.state.to_string()
+        status.membership.state.to_string()
     }
 }
 

@@ -61,7 +61,7 @@ pub(crate) struct Row {
 impl RingView {
     /// Puts in order what a daemon says of itself and its peers.
     pub(crate) fn new(status: Status, peers: &[PeerStatus]) -> Self {
-        let me = place(&status.id);
+        let me = place(&status.identity.id);
         let by_offset = |a: &Seat, b: &Seat| a.offset.partial_cmp(&b.offset).unwrap_or(Ordering::Equal);
         let mut leaf_set: Vec<Seat> =
             peers.iter().filter(|peer| peer.leaf).map(|peer| seat(me, peer)).collect();
@@ -92,11 +92,11 @@ impl RingView {
             (row.direction == Side::Clockwise, std::cmp::Reverse(row.level), std::cmp::Reverse(row.digit))
         });
         RingView {
-            id: status.id,
-            role: status.role,
-            metric: status.metric,
-            network_nodes: status.network_nodes,
-            network_nodes_exact: status.network_nodes_exact,
+            id: status.identity.id,
+            role: status.membership.role,
+            metric: status.membership.metric,
+            network_nodes: status.overlay.network_nodes,
+            network_nodes_exact: status.overlay.network_nodes_exact,
             leaf_set,
             rows,
         }

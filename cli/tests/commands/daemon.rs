@@ -19,7 +19,7 @@ fn it_says_what_is_in_its_way() {
         .fails(9, &["in use by another daemon", "pid", "--data-dir"]);
 
     let status = scene.block_on(scene.net.status(0)).unwrap();
-    let taken = status.listen.iter().find(|address| address.contains("/tcp/")).unwrap();
+    let taken = status.membership.listen.iter().find(|address| address.contains("/tcp/")).unwrap();
     let taken = taken.split("/p2p/").next().unwrap();
     let other = scene.path("other");
     Run::new(["daemon", "--listen", taken, "--data-dir"])
@@ -64,7 +64,7 @@ fn it_leaves_on_sigterm_and_takes_its_endpoint_with_it() {
 #[test]
 fn it_leaves_when_its_terminal_goes_unless_it_is_to_survive_that() {
     let scene = Scene::with_daemons(1);
-    let address = scene.block_on(scene.net.status(0)).unwrap().listen.remove(0);
+    let address = scene.block_on(scene.net.status(0)).unwrap().membership.listen.remove(0);
     let network = scene.network();
     let arguments = |dir: &Path| -> Vec<String> {
         let dir = dir.to_str().unwrap();
@@ -150,7 +150,7 @@ fn it_refuses_addresses_that_lead_nowhere_and_shows_one_that_does() {
 /// The TCP port of a scene's first daemon.
 fn port_of(scene: &Scene) -> String {
     let status = scene.block_on(scene.net.status(0)).unwrap();
-    let address = status.listen.into_iter().find(|address| address.contains("/tcp/")).unwrap();
+    let address = status.membership.listen.into_iter().find(|address| address.contains("/tcp/")).unwrap();
     address.split('/').nth(4).unwrap().to_owned()
 }
 

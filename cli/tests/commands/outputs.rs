@@ -38,7 +38,7 @@ fn what_cannot_work_is_refused_before_anything_is_fetched() {
     fs::create_dir(scene.path("dir")).unwrap();
     scene.file("dir/inside", &content);
     let tree = scene.put(&scene.path("dir"));
-    let fetched = || scene.block_on(scene.net.status(0)).unwrap().reads.shard_bytes;
+    let fetched = || scene.block_on(scene.net.status(0)).unwrap().transfers.reads.shard_bytes;
     let words = ["is a file", "nothing was fetched", "-o absent\n"];
     let before = fetched();
     scene.run(["get", &link, "-o", "absent/"]).fails(7, &words);

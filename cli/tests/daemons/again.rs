@@ -193,7 +193,7 @@ async fn an_interrupted_put_goes_on_where_it_stopped() {
     let arrived = async || {
         let mut shards = 0;
         for node in net.net.living() {
-            shards += net.net.status(node).await.map_err(|error| error.to_string())?.shards;
+            shards += net.net.status(node).await.map_err(|error| error.to_string())?.store.shards;
         }
         if shards >= 16 { Ok(()) } else { Err(format!("{shards} are there")) }
     };

@@ -37,7 +37,11 @@ async fn a_quota_that_is_reached_fails_the_put_and_loses_nothing() {
 
     for node in 0..4 {
         let status = net.net.status(node).await.expect("it lives on");
-        assert!(status.stored_bytes <= status.quota_bytes, "{} bytes are stored", status.stored_bytes);
+        assert!(
+            status.store.stored_bytes <= status.store.quota_bytes,
+            "{} bytes are stored",
+            status.store.stored_bytes
+        );
     }
     for (seed, link) in links.iter().enumerate() {
         let name = format!("again-{seed}");
@@ -58,6 +62,6 @@ async fn who_is_full_is_passed_over() {
     let output = net.run(0, ["stat", "--check", "--json"], [&link]).await;
     let health = json_of(&output)["health"].clone();
     assert_eq!(health["full"], health["chunks"], "others took what it could not: {health}");
-    assert!(net.net.status(1).await.unwrap().stored_bytes <= 2_000_000);
+    assert!(net.net.status(1).await.unwrap().store.stored_bytes <= 2_000_000);
     assert!(net.get(1, &link, "again").await == random_bytes(12 * MB, 9));
 }

@@ -83,7 +83,7 @@ impl Net {
 
     /// Shards that a node found damaged since it started.
     pub(crate) async fn damaged(&self, node: usize) -> u64 {
-        self.net.status(node).await.unwrap().damaged_shards
+        self.net.status(node).await.unwrap().damage.damaged_shards
     }
 }
 
@@ -223,7 +223,7 @@ impl Net {
     pub(crate) async fn stored(&self) -> u64 {
         let mut bytes = 0;
         for node in self.net.living() {
-            bytes += self.net.status(node).await.unwrap().stored_bytes;
+            bytes += self.net.status(node).await.unwrap().store.stored_bytes;
         }
         bytes
     }

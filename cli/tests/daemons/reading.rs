@@ -8,11 +8,11 @@ const BYTES: usize = 12_000_000;
 async fn a_range_costs_the_root_and_the_chunk_it_lies_in() {
     let net = Net::start(5).await;
     let link = net.put(0, "2/4", &net.random_file("file", BYTES, 11)).await;
-    let before = net.net.status(1).await.unwrap().reads;
+    let before = net.net.status(1).await.unwrap().transfers.reads;
     let output = net.run(1, ["cat", "--range", "6000000-6000099"], [&link]).await;
     assert!(output.status.success(), "{}", shown(&output));
     assert_eq!(output.stdout, random_bytes(BYTES, 11)[6_000_000..6_000_100]);
-    let after = net.net.status(1).await.unwrap().reads;
+    let after = net.net.status(1).await.unwrap().transfers.reads;
     assert_eq!(after.chunks - before.chunks, 2, "{after:?}");
     assert_eq!(after.lookups - before.lookups, 2, "{after:?}");
 }

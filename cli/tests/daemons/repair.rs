@@ -14,7 +14,7 @@ impl Net {
     async fn repaired(&self) -> u64 {
         let mut shards = 0;
         for node in self.net.living() {
-            shards += self.net.status(node).await.unwrap().repair.repaired_shards;
+            shards += self.net.status(node).await.unwrap().duties.repair.repaired_shards;
         }
         shards
     }
@@ -49,13 +49,13 @@ async fn no_loss_is_told_where_all_is_well() {
     }
     let mut before = Vec::new();
     for node in net.net.living() {
-        before.push(net.net.status(node).await.unwrap().repair.rounds);
+        before.push(net.net.status(node).await.unwrap().duties.repair.rounds);
     }
     // Everybody has had its turn with every chunk after so many.
     let rounds = async || {
         let mut fewest = u64::MAX;
         for (node, before) in net.net.living().into_iter().zip(&before) {
-            let repair = net.net.status(node).await.unwrap().repair;
+            let repair = net.net.status(node).await.unwrap().duties.repair;
             assert_eq!((repair.degraded, repair.unreadable), (0, 0), "daemon {node}: {repair:?}");
             // Each has surveyed all that it holds by then.
             let done = repair.rounds.saturating_sub(*before);
@@ -138,7 +138,8 @@ async fn damage_on_a_disk_is_found_and_made_good() {
     wait_until("all repairs are counted", PATIENCE, counted).await.unwrap();
     let made_good = async || {
         for node in 0..6 {
-            let missing = net.net.status(node).await.map_err(|error| error.to_string())?.unmended_shards;
+            let missing =
+                net.net.status(node).await.map_err(|error| error.to_string())?.damage.unmended_shards;
             if missing > 0 {
                 return Err(format!("node {node} misses {missing}"));
             }
@@ -172,7 +173,7 @@ async fn audits_find_what_a_holder_only_says_it_has() {
         let damaged = net.damaged(2).await;
         let mut failed = 0;
         for node in net.net.living() {
-            failed += net.net.status(node).await.unwrap().repair.audits_failed;
+            failed += net.net.status(node).await.unwrap().duties.repair.audits_failed;
         }
         let repaired = net.repaired().await;
         let state = format!("{damaged} found damaged, {failed} audits failed, {repaired} made again");
@@ -182,7 +183,7 @@ async fn audits_find_what_a_holder_only_says_it_has() {
     net.wait_whole(0, &link).await;
     // Whoever admits that it has lost something keeps its standing.
     for node in net.net.living() {
-        let repair = net.net.status(node).await.unwrap().repair;
+        let repair = net.net.status(node).await.unwrap().duties.repair;
         assert_eq!(repair.distrusted, 0, "{repair:?}");
     }
     assert!(net.get(2, &link, "after the audits").await == random_bytes(BYTES, 10));
@@ -194,7 +195,7 @@ async fn a_drained_daemon_can_be_stopped_for_good() {
     // What comes to be elsewhere is handed over, not made again.
     let mut net = Net::with_settings(7, "[repair]\nenabled = false\n").await;
     let link = net.put(0, "2/5", &net.random_file("file", BYTES, 9)).await;
-    let held = net.net.status(3).await.unwrap().shards;
+    let held = net.net.status(3).await.unwrap().store.shards;
     let outcome = json_of(&net.run(3, ["drain", "--json"], [] as [&str; 0]).await);
     assert_eq!((&outcome["done"], &outcome["covered"]), (&true.into(), &held.into()), "{outcome}");
     assert_eq!(outcome["handed"], held, "{outcome}");
@@ -214,12 +215,12 @@ async fn a_drained_daemon_can_be_stopped_for_good() {
     net.wait_whole(0, &link).await;
     net.net.client(5).unwrap().drain().await.unwrap();
     let stuck = async || {
-        let drain = net.net.status(5).await.unwrap().drain.unwrap();
+        let drain = net.net.status(5).await.unwrap().duties.drain.unwrap();
         if drain.homeless > 0 { Ok(drain) } else { Err(format!("{drain:?}")) }
     };
     let drain = wait_until("it finds no taker", PATIENCE, stuck).await.unwrap();
     assert!(!drain.done, "{drain:?}");
-    assert_eq!(net.net.status(5).await.unwrap().state, DaemonState::Draining);
+    assert_eq!(net.net.status(5).await.unwrap().membership.state, DaemonState::Draining);
     let status = String::from_utf8(net.run(5, ["status"], [] as [&str; 0]).await.stdout).unwrap();
     assert!(status.contains("draining   ") && status.contains("found no daemon that takes"), "{status}");
     assert!(net.get(5, &link, "nothing is lost").await == random_bytes(BYTES, 9));

@@ -58,7 +58,11 @@ async fn puts_after_a_restart_get_what_they_got_before_or_say_so() {
     net.net.wait_listed(PATIENCE).await.unwrap();
     for node in 0..12 {
         let status = net.net.status(node).await.unwrap();
-        assert_eq!((status.network_nodes, status.default_redundancy.as_str()), (12, "4/10"), "daemon {node}");
+        assert_eq!(
+            (status.overlay.network_nodes, status.puts.default_redundancy.as_str()),
+            (12, "4/10"),
+            "daemon {node}"
+        );
     }
 }
 

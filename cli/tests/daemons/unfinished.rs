@@ -44,9 +44,9 @@ async fn got_in_two_goes(net: &Net, link: &str, enough: impl Fn(&Path) -> bool) 
     for attempt in 0..ATTEMPTS {
         let out = net.path(&format!("out-{attempt}"));
         if killed_when(net, link, &out, &enough).await {
-            let before = net.net.status(0).await.unwrap().reads;
+            let before = net.net.status(0).await.unwrap().transfers.reads;
             let mut report = json_of(&net.run(0, ["get", "--json", link, "-o"], [&out]).await);
-            let after = net.net.status(0).await.unwrap().reads;
+            let after = net.net.status(0).await.unwrap().transfers.reads;
             report["fetched"] = (after.shard_bytes - before.shard_bytes).into();
             assert_eq!(leftovers(net), Vec::<PathBuf>::new());
             return (report, out);

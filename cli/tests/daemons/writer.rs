@@ -21,7 +21,7 @@ async fn half_a_put(net: &Net, seed: u64) -> Child {
     // Kept open: without its end the object is not whole.
     put.stdin = Some(input);
     wait_until("shards arrive", PATIENCE, async || match net.net.status(1).await {
-        Ok(status) if status.shards > 0 => Ok(()),
+        Ok(status) if status.store.shards > 0 => Ok(()),
         Ok(_) => Err("there are none yet".to_owned()),
         Err(error) => Err(error.to_string()),
     })

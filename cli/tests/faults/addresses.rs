@@ -21,14 +21,14 @@ async fn daemons_that_listen_on_all_interfaces_keep_their_ports() {
     let link = net.put(0, "1/3", &net.random_file("file", 300_000, 4)).await;
     let mut before = Vec::new();
     for node in 0..3 {
-        before.push(net.net.status(node).await.unwrap().listen);
+        before.push(net.net.status(node).await.unwrap().membership.listen);
     }
     for _ in 0..2 {
         net.net.kill(&[0, 1, 2]).unwrap();
         net.net.restart(&[0, 1, 2]).await.unwrap();
         net.net.wait_settled(PATIENCE).await.unwrap();
         for (node, before) in before.iter().enumerate() {
-            let mut now = net.net.status(node).await.unwrap().listen;
+            let mut now = net.net.status(node).await.unwrap().membership.listen;
             let mut before = before.clone();
             now.sort();
             before.sort();
@@ -44,7 +44,7 @@ const FAR: u64 = 9_000_000_000_000_000;
 /// Waits until a daemon has run for so long that all have listed its record, and would list another.
 async fn listed_for_a_while(net: &Net, node: usize) {
     let running = async {
-        while net.net.status(node).await.unwrap().uptime_seconds < 15.0 {
+        while net.net.status(node).await.unwrap().membership.uptime_seconds < 15.0 {
             sleep(Duration::from_millis(200)).await;
         }
     };
@@ -56,7 +56,7 @@ async fn found_by_everybody(net: &Net, node: usize) -> u64 {
     let id = net.net.id(node).unwrap();
     let settling = async {
         loop {
-            let listen = net.net.status(node).await.unwrap().listen;
+            let listen = net.net.status(node).await.unwrap().membership.listen;
             let own = net.net.members(node).await.unwrap();
             let version = own.iter().find(|member| member.id == id).map_or(0, |member| member.incarnation);
             let is_right = |addrs: &[String]| {

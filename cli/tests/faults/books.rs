@@ -13,7 +13,7 @@ use crate::harness::{
 #[tokio::test]
 async fn a_flipped_byte_in_a_secret_keeps_the_daemon_from_starting_as_somebody_else() {
     let mut net = Net::start(1).await;
-    let before = net.net.status(0).await.unwrap().id;
+    let before = net.net.status(0).await.unwrap().identity.id;
     net.net.stop(&[0], PATIENCE).await.unwrap();
     let data_dir = net.net.data_dir(0);
     for (name, byte) in [("key", 5), ("secret", 31)] {
@@ -37,12 +37,12 @@ async fn a_flipped_byte_in_a_secret_keeps_the_daemon_from_starting_as_somebody_e
         fs::write(data_dir.join(name), good).unwrap();
     }
     net.net.restart(&[0]).await.unwrap();
-    assert_eq!(net.net.status(0).await.unwrap().id, before);
+    assert_eq!(net.net.status(0).await.unwrap().identity.id, before);
 }
 
 /// What the daemon said of its start, and whether `chordage status` says it to people, too.
 async fn found(net: &Net, node: usize) -> Vec<(StartedWith, StartState)> {
-    let found = net.net.status(node).await.unwrap().found_at_start;
+    let found = net.net.status(node).await.unwrap().mishaps.found_at_start;
     let output = net.run(node, ["status"], [] as [&str; 0]).await;
     assert!(output.status.success(), "{}", shown(&output));
     let text = String::from_utf8_lossy(&output.stdout);
@@ -83,7 +83,7 @@ async fn a_book_that_is_cut_off_damaged_or_gone_is_told_of() {
         net.net.restart(&[0]).await.unwrap();
         let all = [StartedWith::Claims, StartedWith::Keeps, StartedWith::Ledger, StartedWith::Catalog];
         assert_eq!(found(&net, 0).await, all.map(|what| (what, state)));
-        assert_eq!(net.net.status(0).await.unwrap().damaged_shards, 0);
+        assert_eq!(net.net.status(0).await.unwrap().damage.damaged_shards, 0);
     }
     net.net.stop(&[0], PATIENCE).await.unwrap();
     net.net.restart(&[0]).await.unwrap();
@@ -94,7 +94,7 @@ async fn a_book_that_is_cut_off_damaged_or_gone_is_told_of() {
     net.net.restart(&[0]).await.unwrap();
     let (key, index) = ((StartedWith::Key, StartState::Missing), (StartedWith::Index, StartState::Damaged));
     assert_eq!(found(&net, 0).await, [key, index]);
-    assert!(net.net.status(0).await.unwrap().shards > 0, "the index was made again");
+    assert!(net.net.status(0).await.unwrap().store.shards > 0, "the index was made again");
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn a_segment_that_is_cut_off_or_gone_is_told_of_at_once_and_its_shards_are
     let mut net = Net::with_settings(3, IMPATIENT).await;
     let link = net.put(0, "2/3", &net.random_file("file", BYTES, 2)).await;
     net.wait_whole(0, &link).await;
-    let held = net.net.status(1).await.unwrap().shards;
+    let held = net.net.status(1).await.unwrap().store.shards;
     assert!(held > 0);
     let harms: [(Harm, StartState); 2] = [
         (|path| cut(path, |len| len / 2), StartState::Damaged),
@@ -122,7 +122,7 @@ async fn a_segment_that_is_cut_off_or_gone_is_told_of_at_once_and_its_shards_are
         assert!(net.damaged(1).await > 0, "nobody has read anything, and it is counted all the same");
         net.net.wait_settled(PATIENCE).await.unwrap();
         net.wait_whole(0, &link).await;
-        assert_eq!(net.net.status(1).await.unwrap().shards, held);
+        assert_eq!(net.net.status(1).await.unwrap().store.shards, held);
     }
     assert!(net.get(2, &link, "again").await == random_bytes(BYTES, 2));
 }
@@ -147,11 +147,11 @@ async fn a_loss_that_nobody_makes_good_is_told_of_until_it_is_not_missed() {
         net.net.restart(&[0]).await.unwrap();
     }
     net.forget(0, &link).await;
-    let unmissed = async || match net.net.status(0).await.map_err(|error| error.to_string())?.unmended_shards
-    {
-        0 => Ok(()),
-        missing => Err(format!("{missing} are missed")),
-    };
+    let unmissed =
+        async || match net.net.status(0).await.map_err(|error| error.to_string())?.damage.unmended_shards {
+            0 => Ok(()),
+            missing => Err(format!("{missing} are missed")),
+        };
     wait_until("what is forgotten is not missed", PATIENCE, unmissed).await.unwrap();
     let scrub = net.run(0, ["scrub"], [] as [&str; 0]).await;
     assert!(shown(&scrub).contains("all are whole"), "{}", shown(&scrub));

@@ -29,9 +29,9 @@ async fn a_daemon_whose_directory_was_removed_acknowledges_nothing() {
 #[tokio::test]
 async fn a_daemon_whose_shards_were_removed_says_so_once() {
     let net = Net::start(3).await;
-    assert_eq!(net.net.status(2).await.unwrap().disk_problem, None);
+    assert_eq!(net.net.status(2).await.unwrap().damage.disk_problem, None);
     fs::remove_dir_all(net.net.data_dir(2).join("shards")).unwrap();
-    let problem = net.net.status(2).await.unwrap().disk_problem.unwrap();
+    let problem = net.net.status(2).await.unwrap().damage.disk_problem.unwrap();
     assert!(problem.contains("removed or replaced"), "{problem}");
 
     let log = || fs::read_to_string(net.net.log(2)).unwrap();
@@ -101,7 +101,7 @@ async fn on_a_small_file_system() {
     let links = [net.put(0, "2/4", &files[0]).await, net.put(1, "2/4", &files[1]).await];
     // A drop is durable at once, and with it all claims before it: those of the two objects survive the kill.
     let third = net.put(0, "2/4", &net.random_file("third", 1_000_000, 4)).await;
-    let stored = net.net.status(3).await.unwrap().stored_bytes;
+    let stored = net.net.status(3).await.unwrap().store.stored_bytes;
     assert!(net.run(0, ["forget"], [&third]).await.status.success());
     wait_freed(&net, stored * 19 / 20).await;
     let reserve = |node: usize| nodes.join(format!("{node:02}/reserve"));
@@ -121,16 +121,16 @@ async fn on_a_small_file_system() {
         assert!(net.get(2, link, &format!("again-{seed}")).await == random_bytes(4_000_000, seed));
     }
     let status = net.net.status(0).await.unwrap();
-    let problem = status.disk_problem.unwrap();
+    let problem = status.damage.disk_problem.unwrap();
     assert!(problem.contains("full"), "{problem}");
-    assert!(status.quota_bytes < QUOTA / 2, "{} bytes on a full disk", status.quota_bytes);
+    assert!(status.store.quota_bytes < QUOTA / 2, "{} bytes on a full disk", status.store.quota_bytes);
     let more = net.random_file("more", 1_000_000, 3);
     let refused = net.run(0, ["put", "--json", "--redundancy", "2/4"], [&more]).await;
     assert_eq!(refused.status.code(), Some(6), "{}", shown(&refused));
     assert!(last_json(&refused.stderr)["message"].as_str().unwrap().contains("full"), "{}", shown(&refused));
 
     // Forgetting works and frees.
-    let stored = net.net.status(3).await.unwrap().stored_bytes;
+    let stored = net.net.status(3).await.unwrap().store.stored_bytes;
     let forgotten = net.run(0, ["forget"], [&links[0]]).await;
     assert!(forgotten.status.success(), "{}", shown(&forgotten));
     wait_freed(&net, stored * 2 / 3).await;
@@ -138,7 +138,7 @@ async fn on_a_small_file_system() {
 
     fs::remove_file(&filler).unwrap();
     wait_until("all have a reserve again", PATIENCE, filled).await.unwrap();
-    assert_eq!(net.net.status(0).await.unwrap().disk_problem, None);
+    assert_eq!(net.net.status(0).await.unwrap().damage.disk_problem, None);
     net.put(0, "2/4", &more).await;
 }
 
@@ -146,7 +146,7 @@ async fn on_a_small_file_system() {
 async fn wait_freed(net: &Net, bytes: u64) {
     let freed = || async {
         for node in net.net.living() {
-            let now = net.net.status(node).await.map_err(|error| error.to_string())?.stored_bytes;
+            let now = net.net.status(node).await.map_err(|error| error.to_string())?.store.stored_bytes;
             if now > bytes {
                 return Err(format!("daemon {node} holds {now} bytes, more than {bytes}"));
             }

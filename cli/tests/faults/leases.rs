@@ -255,7 +255,7 @@ async fn a_put_that_slept_until_its_shards_were_freed_is_not_acknowledged() {
     let freed = async || {
         let mut bytes = 0;
         for node in 1..6 {
-            bytes += net.net.status(node).await.unwrap().stored_bytes;
+            bytes += net.net.status(node).await.unwrap().store.stored_bytes;
         }
         if bytes == 0 { Ok(()) } else { Err(format!("{bytes} bytes are stored")) }
     };

@@ -65,8 +65,8 @@ async fn daemons_that_cannot_write_their_logs_do_all_their_work() {
 async fn all_see(net: &Net, members: u64) -> Result<(), String> {
     for node in net.net.living() {
         let status = net.net.status(node).await.map_err(|error| error.to_string())?;
-        if status.members_listed != members {
-            return Err(format!("node {node} lists {} members", status.members_listed));
+        if status.overlay.members_listed != members {
+            return Err(format!("node {node} lists {} members", status.overlay.members_listed));
         }
     }
     Ok(())

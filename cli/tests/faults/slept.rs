@@ -26,7 +26,7 @@ async fn a_daemon_that_slept_during_a_put_does_not_count_that_against_others() {
         drop(input);
     });
     let some_sent = async {
-        while net.net.status(1).await.unwrap().stored_bytes < 2 << 20 {
+        while net.net.status(1).await.unwrap().store.stored_bytes < 2 << 20 {
             tokio::task::yield_now().await;
         }
     };

@@ -78,7 +78,7 @@ async fn still_readers(net: &Net, node: usize, link: &str, count: usize) -> Vec<
 
 /// Waits until a node has not fetched for a while: all who stand still have what they fetch ahead.
 async fn settle(net: &Net, node: usize) {
-    let fetched = async || net.net.status(node).await.unwrap().reads.chunks;
+    let fetched = async || net.net.status(node).await.unwrap().transfers.reads.chunks;
     let settling = async {
         let mut before = fetched().await;
         loop {
@@ -168,13 +168,13 @@ async fn uploads_that_stand_still_keep_nobody_waiting() {
 async fn who_is_needed_and_did_not_answer_is_asked_once_more() {
     let net = Net::start(3).await;
     let file = net.random_file("file", 300_000, 36);
-    let needed = net.net.status(2).await.unwrap().id;
+    let needed = net.net.status(2).await.unwrap().identity.id;
     net.net.freeze(2).unwrap();
     let putting = net.run(0, ["put", "--json", "--redundancy", "2/3"], [&file]);
     let waits = |wanted: fn(u64) -> bool| {
         let (net, needed) = (&net, &needed);
         let waits = move || async move {
-            let waited = net.net.status(0).await.map_err(|error| error.to_string())?.puts_wait_for;
+            let waited = net.net.status(0).await.map_err(|error| error.to_string())?.puts.puts_wait_for;
             match waited.iter().find(|waited| waited.id == *needed) {
                 Some(waited) if wanted(waited.seconds) => Ok(()),
                 other => Err(format!("{other:?}")),
@@ -197,7 +197,7 @@ async fn a_holder_that_stands_still_keeps_nobody_waiting() {
     let net = Net::start(5).await;
     let link = net.put(0, "2/4", &net.random_file("file", BYTES_OF_MANY, 34)).await;
     let large = net.random_file("large", BYTES, 35);
-    let silent = net.net.status(4).await.unwrap().id;
+    let silent = net.net.status(4).await.unwrap().identity.id;
     net.net.freeze(4).unwrap();
     // Shards for the one that stands still pile up meanwhile.
     let putting = net.run(0, ["put", "--json", "--redundancy", "2/4"], [&large]);
@@ -211,10 +211,10 @@ async fn a_holder_that_stands_still_keeps_nobody_waiting() {
     let named = async {
         let waited = || async {
             let status = net.net.status(0).await.map_err(|error| error.to_string())?;
-            if status.puts_wait_for.iter().any(|waited| waited.id == silent) {
+            if status.puts.puts_wait_for.iter().any(|waited| waited.id == silent) {
                 Ok(())
             } else {
-                Err(status.state.to_string())
+                Err(status.membership.state.to_string())
             }
         };
         wait_until("status says for whom the put waits", PATIENCE, waited).await.unwrap();

@@ -34,7 +34,7 @@ async fn a_task_in_the_background_that_panics_is_started_again_while_all_else_go
     let net = Net::of(Testnet::start(plan).await.unwrap(), dir);
     let again = || async {
         let status = net.net.status(0).await.map_err(|error| error.to_string())?;
-        match &status.restarted_tasks[..] {
+        match &status.mishaps.restarted_tasks[..] {
             [task] if task.restarts >= 2 => Ok(task.clone()),
             other => Err(format!("{other:?}")),
         }

@@ -40,7 +40,7 @@ impl Twins {
         for name in ["lock", "listen", "api", "api.sock"] {
             let _ = fs::remove_file(to.join(name));
         }
-        let bootstrap = net.net.status(1).await.unwrap().listen[0].clone();
+        let bootstrap = net.net.status(1).await.unwrap().membership.listen[0].clone();
         let log = fs::File::create(net.path("copy.log")).unwrap();
         let mut daemon = chordage(["daemon", "--listen", "/ip4/127.0.0.1/tcp/0", "--bootstrap", &bootstrap]);
         daemon.args(NETWORK).arg("--data-dir").arg(&to).stdout(Stdio::null()).stderr(log);

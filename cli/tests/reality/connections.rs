@@ -49,9 +49,12 @@ async fn many_ask_everywhere(net: &Testnet) {
             wait_until(&what, PATIENCE, found).await.unwrap();
         }
         let status = net.status(index).await.unwrap();
-        assert_eq!(status.connections_max, MAX);
-        assert_eq!(status.connections, status.connections_warm + status.connections_cold);
-        most = most.max(status.connections);
+        assert_eq!(status.overlay.connections_max, MAX);
+        assert_eq!(
+            status.overlay.connections,
+            status.overlay.connections_warm + status.overlay.connections_cold
+        );
+        most = most.max(status.overlay.connections);
     }
     assert!(most <= MAX, "{most} connections");
     println!("while many ask everywhere: at most {most} connected");
@@ -84,8 +87,8 @@ async fn the_cold_have_closed(net: &Testnet, cold: &Mutex<Option<BTreeSet<Pair>>
             }
         }
         let status = net.status(index).await.map_err(|error| error.to_string())?;
-        if status.connections > MAX || status.connections_strangers > 8 {
-            return Err(format!("node {index} has {} connections", status.connections));
+        if status.overlay.connections > MAX || status.overlay.connections_strangers > 8 {
+            return Err(format!("node {index} has {} connections", status.overlay.connections));
         }
     }
     let mut cold = cold.lock().unwrap();

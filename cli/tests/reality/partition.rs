@@ -150,7 +150,7 @@ async fn twenty_daemons_cut_in_half_are_one_ring_again_within_a_minute() {
     };
     let dir = tempfile::tempdir().unwrap();
     let left = start(&cable, 0, dir.path(), &[]).await;
-    let way_in = left.status(0).await.unwrap().listen[0].clone();
+    let way_in = left.status(0).await.unwrap().membership.listen[0].clone();
     let right = start(&cable, 1, dir.path(), &["--bootstrap".into(), way_in]).await;
     let (left_ids, right_ids) = (ids(&left), ids(&right));
     let all: BTreeSet<String> = left_ids.union(&right_ids).cloned().collect();

@@ -136,7 +136,7 @@ impl Halves {
         let dir = tempfile::tempdir().unwrap();
         let left = half(&router, 0, dir.path(), &[]).await;
         before(&router);
-        let way_in = left.status(0).await.unwrap().listen;
+        let way_in = left.status(0).await.unwrap().membership.listen;
         assert!(way_in.len() > 1, "{way_in:?}");
         let more: Vec<String> = way_in.into_iter().flat_map(|way| ["--bootstrap".into(), way]).collect();
         let right = half(&router, 1, dir.path(), &more).await;

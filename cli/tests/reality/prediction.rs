@@ -123,7 +123,7 @@ async fn measured(program: PathBuf, dir: &Path, at_a_time: usize) -> Found {
         found.add(traces.unwrap());
     }
     for node in 0..net.len() {
-        found.fingers += net.status(node).await.unwrap().fingers as f64 / net.len() as f64;
+        found.fingers += net.status(node).await.unwrap().overlay.fingers as f64 / net.len() as f64;
     }
     for mean in [&mut found.hops, &mut found.messages, &mut found.latency_ms] {
         *mean /= found.lookups as f64;

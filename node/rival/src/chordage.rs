@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chordage_api::types::DaemonState;
 use chordage_dht::{AnyMetric, Key, Lookup, LookupOptions, Metric, NodeId};
 use chordage_node::{Config, Daemon};
 use tempfile::TempDir;
@@ -38,9 +39,9 @@ impl ChordageNetwork {
             };
             let daemon = Daemon::start(dir.path(), config).await.map_err(|error| error.to_string())?;
             let status = daemon.handle().status().await.ok_or("a daemon stopped")?;
-            let id = status.id.parse().map_err(|_| format!("{} is no id", status.id))?;
+            let id = status.identity.id.parse().map_err(|_| format!("{} is no id", status.identity.id))?;
             if bootstrap.is_empty() {
-                bootstrap = status.listen.iter().filter_map(|addr| addr.parse().ok()).collect();
+                bootstrap = status.membership.listen.iter().filter_map(|addr| addr.parse().ok()).collect();
             }
             network.nodes.push(Node { id, daemon, _dir: dir });
         }
@@ -74,7 +75,8 @@ impl ChordageNetwork {
             let mut ready = 0;
             for node in &self.nodes {
                 let status = node.daemon.handle().status().await.ok_or("a daemon stopped")?;
-                ready += usize::from(status.state == "joined" && status.leaf_set == neighbours);
+                let joined = status.membership.state == DaemonState::Joined;
+                ready += usize::from(joined && status.overlay.leaf_set == neighbours);
             }
             if ready == self.nodes.len() {
                 return Ok(());

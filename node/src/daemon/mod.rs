@@ -107,7 +107,6 @@ impl Daemon {
                 started: Instant::now(),
                 leaving,
                 tasks: tasks.clone(),
-                connections_max: config.connections.max,
                 found_at_start: found.into_all(),
             }),
         };

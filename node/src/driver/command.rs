@@ -7,7 +7,7 @@ use libp2p::Stream;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::told::Told;
-use super::view::View;
+use super::view::{View, nodes};
 use crate::twin::Twin;
 use crate::wire::{OpenError, OpenReply};
 
@@ -98,7 +98,7 @@ impl DriverHandle {
 
     /// About how many daemons the network has, at least one.
     pub(crate) async fn nodes(&self) -> Option<u64> {
-        Some(self.status().await?.size.nodes.round().max(1.0) as u64)
+        Some(nodes(&self.status().await?))
     }
 
     /// Says goodbye to the neighbours and stops the driver.

@@ -19,6 +19,8 @@ pub(crate) struct Connections {
     pub(crate) warm: BTreeSet<PeerId>,
     /// How many there are of each kind.
     pub(crate) taken: Taken,
+    /// How many there may be.
+    pub(crate) max: usize,
     /// Peers that are being dialled.
     pub(crate) dialling: usize,
 }
@@ -92,6 +94,7 @@ impl Driver {
             warm: kept.map(|(_, name)| *name).collect(),
             peers,
             taken: behaviour.admission.taken(),
+            max: behaviour.admission.max(),
             dialling: behaviour.streams.dialling(),
         }
     }

@@ -1,5 +1,6 @@
 //! What the driver sees, for those who look from outside.
 
+use chordage_api::types::{IdentityStatus, OverlayStatus};
 use chordage_dht::{Finger, FingerRow, Member, Peer, Status, SuperPeer};
 use libp2p::Multiaddr;
 use tokio::time::Instant;
@@ -7,6 +8,7 @@ use tokio::time::Instant;
 use super::connections::Connections;
 use super::roster::Roster;
 use super::{Driver, named};
+use crate::address::peer_id;
 use crate::wire::listening;
 
 /// What the driver sees, at one moment.
@@ -27,6 +29,46 @@ pub(crate) struct View {
     pub(crate) connections: Connections,
     pub(crate) roster: Roster,
     pub(crate) join_problem: Option<String>,
+}
+
+impl View {
+    /// About how many daemons the network has, at least one.
+    pub(crate) fn nodes(&self) -> u64 {
+        nodes(&self.status)
+    }
+
+    /// Who this daemon is.
+    pub(crate) fn identity(&self) -> IdentityStatus {
+        IdentityStatus {
+            id: self.local.id().to_string(),
+            peer_id: peer_id(self.local.public_key()).map(|id| id.to_string()).unwrap_or_default(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+        }
+    }
+
+    /// Whom it knows and is connected with.
+    pub(crate) fn overlay(&self) -> OverlayStatus {
+        let taken = self.connections.taken;
+        OverlayStatus {
+            network_nodes: self.nodes(),
+            network_nodes_exact: self.status.size.exact,
+            leaf_set: self.status.leaf_set as u64,
+            members_listed: self.status.members as u64,
+            fingers: self.status.table_entries as u64,
+            connections: (taken.kept + taken.others) as u64,
+            connections_warm: taken.kept as u64,
+            connections_cold: taken.others as u64,
+            connections_strangers: taken.strangers as u64,
+            connections_max: self.connections.max as u64,
+            dialling: self.connections.dialling as u64,
+        }
+    }
+}
+
+/// About how many daemons the network has, at least one.
+pub(super) fn nodes(status: &Status) -> u64 {
+    status.size.nodes.round().max(1.0) as u64
 }
 
 impl Driver {

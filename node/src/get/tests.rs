@@ -45,7 +45,7 @@ impl Net {
             });
             let daemon = Box::pin(starting).await.expect("started");
             if bootstrap.is_empty() {
-                let listen = daemon.handle().status().await.expect("runs").listen;
+                let listen = daemon.handle().status().await.expect("runs").membership.listen;
                 bootstrap = listen.iter().map(|address| address.parse().expect("valid")).collect();
             }
             net.daemons.push(daemon);
@@ -63,7 +63,9 @@ impl Net {
     async fn is_settled(&self) -> bool {
         for daemon in &self.daemons {
             let status = daemon.handle().status().await.expect("runs");
-            if status.network_nodes != u64::from(NODES) || status.leaf_set != u64::from(NODES - 1) {
+            if status.overlay.network_nodes != u64::from(NODES)
+                || status.overlay.leaf_set != u64::from(NODES - 1)
+            {
                 return false;
             }
         }

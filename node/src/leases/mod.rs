@@ -25,6 +25,7 @@ mod promise;
 mod recent;
 mod recovering;
 mod renewal;
+mod status;
 
 use std::sync::Arc;
 

@@ -15,7 +15,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chordage_api::types::PutReport;
+use chordage_api::types::{PutReport, PutStatus};
 use chordage_storage::catalog::Catalog;
 use chordage_storage::{ConvergenceSecret, EncodeParams, Fingerprint, Redundancy, Written};
 use tokio::time::Instant;
@@ -164,6 +164,14 @@ pub(crate) struct Putter {
     pub(crate) waits: Waits,
     /// The redundancy that puts got by default.
     pub(crate) usual: Arc<Usual>,
+}
+
+impl Putter {
+    /// What a put gets by default in a network of so many `nodes`, and for whom puts wait.
+    pub(crate) fn status(&self, nodes: u64) -> PutStatus {
+        let default = Redundancy::for_network(usize::try_from(nodes).unwrap_or(usize::MAX));
+        PutStatus { puts_wait_for: self.waits.long(), default_redundancy: default.to_string() }
+    }
 }
 
 /// Redundancy to use, and whether it is less than what was wanted.

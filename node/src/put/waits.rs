@@ -41,7 +41,7 @@ impl Waits {
     }
 
     /// Who has not acknowledged for a while, and for how long.
-    pub(crate) fn long(&self) -> Vec<WaitedFor> {
+    pub(super) fn long(&self) -> Vec<WaitedFor> {
         let mut longest = BTreeMap::<NodeId, Duration>::new();
         for ((holder, _), since) in &self.lock().since {
             let waited = longest.entry(*holder).or_default();

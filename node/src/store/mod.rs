@@ -5,6 +5,7 @@ mod freeing;
 mod held;
 mod parcel;
 mod shard_set;
+mod status;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

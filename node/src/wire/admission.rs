@@ -55,6 +55,11 @@ impl Admission {
         self.seats.taken()
     }
 
+    /// How many peers may be connected.
+    pub(crate) fn max(&self) -> usize {
+        self.seats.max()
+    }
+
     fn admit(&mut self, peer: &PeerId, began: Began, remote: &Multiaddr) -> Result<(), ConnectionDenied> {
         let goes = self.seats.admit(peer, began, ip(remote)).map_err(|refused| {
             tracing::debug!(%peer, %remote, %refused, "connection refused");

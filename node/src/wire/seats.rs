@@ -103,6 +103,10 @@ impl Seats {
         self.standings.insert(peer, Standing::Kept);
     }
 
+    pub(crate) fn max(&self) -> usize {
+        self.limits.max
+    }
+
     pub(crate) fn taken(&self) -> Taken {
         let kept = self.seats.keys().filter(|peer| self.standing(peer) == Standing::Kept).count();
         Taken { kept, others: self.seats.len() - kept, strangers: self.visitors() }

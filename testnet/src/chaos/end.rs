@@ -22,8 +22,11 @@ pub(super) async fn forget_everything(net: &Testnet, world: &World) {
             // What was recovered of a damaged book may come late.
             forget_all(&client).await?;
             let status = client.status().await.map_err(|error| error.to_string())?;
-            if status.shards > 0 {
-                left.push(format!("daemon {index} has {} shards ({:?})", status.shards, status.leases));
+            if status.store.shards > 0 {
+                left.push(format!(
+                    "daemon {index} has {} shards ({:?})",
+                    status.store.shards, status.duties.leases
+                ));
             }
         }
         if left.is_empty() { Ok(()) } else { Err(left.join("; ")) }

@@ -21,7 +21,7 @@ const RUNS: Duration = Duration::from_millis(100);
 /// Has packets lost that go to a daemon, or come from one.
 pub(super) async fn hit(net: &Testnet, index: usize, fault: Fault) -> Result<(), ChaosError> {
     let listen = match net.status(index).await {
-        Ok(status) => status.listen,
+        Ok(status) => status.membership.listen,
         // It is too busy to say where it listens: this storm leaves it alone.
         Err(_) => return Ok(()),
     };

@@ -133,7 +133,11 @@ async fn drain(net: &mut Testnet, index: usize) -> Result<(), ChaosError> {
     client.drain().await.map_err(|error| failed(error.to_string()))?;
     let drained = async || {
         let status = client.status().await.map_err(|error| error.to_string())?;
-        if status.drain.is_some_and(|drain| drain.done) { Ok(()) } else { Err("it goes on".to_owned()) }
+        if status.duties.drain.is_some_and(|drain| drain.done) {
+            Ok(())
+        } else {
+            Err("it goes on".to_owned())
+        }
     };
     // Others may be frozen now, so that there is nobody to take what is left: then it leaves all the same.
     let _ = wait_until("a daemon has handed on what it holds", DRAIN_WAIT, drained).await;

@@ -23,7 +23,9 @@ pub(super) async fn twin(net: &Testnet, world: &World, index: usize) -> Result<(
     let others = net.living().into_iter().filter(|other| *other != index && !net.is_frozen(*other));
     let mut bootstrap = Vec::new();
     for other in others.take(2) {
-        bootstrap.extend(net.status(other).await.ok().and_then(|status| status.listen.first().cloned()));
+        bootstrap.extend(
+            net.status(other).await.ok().and_then(|status| status.membership.listen.first().cloned()),
+        );
     }
     let launch = Launch {
         program: &world.program,

@@ -98,12 +98,12 @@ impl Testnet {
             match ready {
                 Ok(Ready::Joined { api, status }) => {
                     if bootstrap.len() < BOOTSTRAP_NODES {
-                        bootstrap.extend(status.listen.first().cloned());
+                        bootstrap.extend(status.membership.listen.first().cloned());
                     }
                     let member = &mut self.members[index];
                     member.state.api = Some(api);
-                    member.state.id = Some(status.id);
-                    member.listen = status.listen;
+                    member.state.id = Some(status.identity.id);
+                    member.listen = status.membership.listen;
                 }
                 Ok(Ready::Ended) => {
                     let status = self.collect(index);
@@ -156,7 +156,11 @@ impl Testnet {
             let known = self.members[index].listen.first().cloned();
             let asked = match known {
                 Some(address) => Some(address),
-                None => self.status(index).await.ok().and_then(|status| status.listen.into_iter().next()),
+                None => self
+                    .status(index)
+                    .await
+                    .ok()
+                    .and_then(|status| status.membership.listen.into_iter().next()),
             };
             addresses.extend(asked);
         }
@@ -175,12 +179,17 @@ async fn ready(process: ProcessId, data_dir: &Path) -> Result<Ready, String> {
         return Ok(Ready::Ended);
     }
     let (api, status) = ask(process, data_dir).await?;
-    if status.state == DaemonState::Joined && (status.role == DaemonRole::Client || !status.listen.is_empty())
+    if status.membership.state == DaemonState::Joined
+        && (status.membership.role == DaemonRole::Client || !status.membership.listen.is_empty())
     {
         return Ok(Ready::Joined { api, status: Box::new(status) });
     }
-    let problem = status.join_problem.as_deref().unwrap_or("no problem is known");
-    Err(format!("it is {} and listens on {} addresses ({problem})", status.state, status.listen.len()))
+    let problem = status.membership.join_problem.as_deref().unwrap_or("no problem is known");
+    Err(format!(
+        "it is {} and listens on {} addresses ({problem})",
+        status.membership.state,
+        status.membership.listen.len()
+    ))
 }
 
 /// Looks where a daemon that has been started listens; nothing when it has ended.
@@ -189,7 +198,11 @@ async fn listens(process: ProcessId, data_dir: &Path) -> Result<Vec<String>, Str
         return Ok(Vec::new());
     }
     let (_, status) = ask(process, data_dir).await?;
-    if status.listen.is_empty() { Err("it does not listen yet".into()) } else { Ok(status.listen) }
+    if status.membership.listen.is_empty() {
+        Err("it does not listen yet".into())
+    } else {
+        Ok(status.membership.listen)
+    }
 }
 
 async fn ask(process: ProcessId, data_dir: &Path) -> Result<(String, Status), String> {
@@ -197,9 +210,9 @@ async fn ask(process: ProcessId, data_dir: &Path) -> Result<(String, Status), St
     let api = located.endpoint.to_string();
     let client = Client::from(located).with_timeouts(STATUS_TIMEOUTS);
     let status = client.status().await.map_err(|error| format!("its API says nothing ({error})"))?;
-    if status.pid == process.pid {
+    if status.identity.pid == process.pid {
         Ok((api, status))
     } else {
-        Err(format!("process {} answers in its place", status.pid))
+        Err(format!("process {} answers in its place", status.identity.pid))
     }
 }

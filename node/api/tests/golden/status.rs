@@ -1,8 +1,10 @@
 //! What a daemon says of itself.
 
 use chordage_api::types::{
-    DaemonRole, DaemonState, DrainStatus, FoundAtStart, LeaseStatus, ReadTotals, RepairStatus, RestartedTask,
-    ScrubStatus, StartState, StartedWith, Status, Traffic, TwinStatus, WaitedFor,
+    DaemonRole, DaemonState, DamageStatus, DrainStatus, DutyStatus, FoundAtStart, IdentityStatus,
+    LeaseStatus, MembershipStatus, MishapStatus, OverlayStatus, ProcessStatus, PutStatus, ReadTotals,
+    RepairStatus, RestartedTask, ScrubStatus, StartState, StartedWith, Status, StoreStatus, Traffic,
+    TransferStatus, TwinStatus, WaitedFor,
 };
 
 use super::{Comparison, assert_reads_with_more, assert_reads_without, id};
@@ -89,83 +91,89 @@ fn leases() -> LeaseStatus {
 
 fn status() -> Status {
     Status {
-        id: id('a'),
-        peer_id: "12D3KooWSelf".to_owned(),
-        version: "0.1.0".to_owned(),
-        pid: 143,
-        state: DaemonState::Draining,
-        role: DaemonRole::Member,
-        zone: Some("rack-1".to_owned()),
-        join_problem: Some("nobody answers at the addresses of --bootstrap".to_owned()),
-        twin: Some(twin()),
-        listen: vec!["/ip4/127.0.0.1/tcp/4001/p2p/12D3KooWSelf".to_owned()],
-        metric: "ring".to_owned(),
-        uptime_seconds: 144.5,
-        network_nodes: 145,
-        network_nodes_exact: true,
-        leaf_set: 146,
-        members_listed: 147,
-        fingers: 148,
-        connections: 149,
-        connections_warm: 150,
-        connections_cold: 151,
-        connections_strangers: 152,
-        connections_max: 153,
-        dialling: 154,
-        shards: 155,
-        stored_bytes: 156,
-        disk_bytes: 157,
-        quota_bytes: 158,
-        rss_bytes: 159,
-        rss_peak_bytes: 160,
-        cpu_seconds: 161.5,
-        disk_problem: Some("the disk is full".to_owned()),
-        damaged_shards: 162,
-        unmended_shards: 163,
-        found_at_start: vec![FoundAtStart {
-            what: StartedWith::Index,
-            state: StartState::Damaged,
-            message: "it was made again".to_owned(),
-        }],
-        lost_log_lines: 164,
-        restarted_tasks: vec![RestartedTask {
-            name: "scrub".to_owned(),
-            restarts: 2,
-            last_reason: "index out of bounds".to_owned(),
-        }],
-        puts_wait_for: vec![WaitedFor { id: id('b'), seconds: 3 }],
-        default_redundancy: "4/10".to_owned(),
-        repair: repair(),
-        drain: Some(drain()),
-        scrub: scrub(),
-        leases: leases(),
-        reads: ReadTotals {
-            lookups: 165,
-            chunks: 166,
-            shards_asked: 167,
-            shards: 168,
-            shard_bytes: 169,
-            late: 170,
-            false_shards: 171,
+        identity: IdentityStatus {
+            id: id('a'),
+            peer_id: "12D3KooWSelf".to_owned(),
+            version: "0.1.0".to_owned(),
+            pid: 143,
         },
-        traffic: Traffic { sent_bytes: 172, received_bytes: 173 },
-        store_syncs: 174,
+        membership: MembershipStatus {
+            state: DaemonState::Draining,
+            role: DaemonRole::Member,
+            zone: Some("rack-1".to_owned()),
+            join_problem: Some("nobody answers at the addresses of --bootstrap".to_owned()),
+            twin: Some(twin()),
+            listen: vec!["/ip4/127.0.0.1/tcp/4001/p2p/12D3KooWSelf".to_owned()],
+            metric: "ring".to_owned(),
+            uptime_seconds: 144.5,
+        },
+        overlay: OverlayStatus {
+            network_nodes: 145,
+            network_nodes_exact: true,
+            leaf_set: 146,
+            members_listed: 147,
+            fingers: 148,
+            connections: 149,
+            connections_warm: 150,
+            connections_cold: 151,
+            connections_strangers: 152,
+            connections_max: 153,
+            dialling: 154,
+        },
+        store: StoreStatus { shards: 155, stored_bytes: 156, disk_bytes: 157, quota_bytes: 158 },
+        process: ProcessStatus { rss_bytes: 159, rss_peak_bytes: 160, cpu_seconds: 161.5 },
+        damage: DamageStatus {
+            disk_problem: Some("the disk is full".to_owned()),
+            damaged_shards: 162,
+            unmended_shards: 163,
+        },
+        mishaps: MishapStatus {
+            found_at_start: vec![FoundAtStart {
+                what: StartedWith::Index,
+                state: StartState::Damaged,
+                message: "it was made again".to_owned(),
+            }],
+            lost_log_lines: 164,
+            restarted_tasks: vec![RestartedTask {
+                name: "scrub".to_owned(),
+                restarts: 2,
+                last_reason: "index out of bounds".to_owned(),
+            }],
+        },
+        puts: PutStatus {
+            puts_wait_for: vec![WaitedFor { id: id('b'), seconds: 3 }],
+            default_redundancy: "4/10".to_owned(),
+        },
+        duties: DutyStatus { repair: repair(), drain: Some(drain()), scrub: scrub(), leases: leases() },
+        transfers: TransferStatus {
+            reads: ReadTotals {
+                lookups: 165,
+                chunks: 166,
+                shards_asked: 167,
+                shards: 168,
+                shard_bytes: 169,
+                late: 170,
+                false_shards: 171,
+            },
+            traffic: Traffic { sent_bytes: 172, received_bytes: 173 },
+            store_syncs: 174,
+        },
     }
 }
 
 fn bare_status() -> Status {
+    let Status { membership, damage, puts, duties, .. } = status();
     Status {
-        zone: None,
-        join_problem: None,
-        twin: None,
-        disk_problem: None,
-        found_at_start: Vec::new(),
-        lost_log_lines: 0,
-        restarted_tasks: Vec::new(),
-        puts_wait_for: Vec::new(),
-        repair: RepairStatus { brake_seconds_left: None, ..repair() },
-        drain: None,
-        scrub: ScrubStatus { last_end_seconds_ago: None, ..scrub() },
+        membership: MembershipStatus { zone: None, join_problem: None, twin: None, ..membership },
+        damage: DamageStatus { disk_problem: None, ..damage },
+        mishaps: MishapStatus { found_at_start: Vec::new(), lost_log_lines: 0, restarted_tasks: Vec::new() },
+        puts: PutStatus { puts_wait_for: Vec::new(), ..puts },
+        duties: DutyStatus {
+            repair: RepairStatus { brake_seconds_left: None, ..repair() },
+            drain: None,
+            scrub: ScrubStatus { last_end_seconds_ago: None, ..scrub() },
+            ..duties
+        },
         ..status()
     }
 }

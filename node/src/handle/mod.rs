@@ -1,0 +1,185 @@
+//! The daemon as its API sees it.
+
+mod keeping;
+mod status;
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chordage_api::types::{
+    DrainStatus, Explanation, FoundAtStart, MemberStatus, ObjectStat, PeerStatus, PutReport, ScrubStatus,
+    SuperPeerStatus, TraceHop, TraceReport,
+};
+use chordage_dht::{Confirm, Key, Lookup, LookupOptions};
+use chordage_storage::{ConvergenceSecret, Fingerprint, Link};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::keeping::KeepObjectError;
+use crate::address::peer_id;
+use crate::driver::FindError;
+use crate::get::{self, GetError, Known, OpenObject, Reader};
+use crate::leases::Leases;
+use crate::members;
+use crate::neighbourhood;
+use crate::put::{self, ObjectFormat, PutError, PutRequest, Putter};
+use crate::repair::Repairer;
+use crate::scrub::Scrubber;
+use crate::shards::TrafficCounters;
+use crate::tasks::Tasks;
+
+/// A running daemon. Cheap to clone.
+#[derive(Clone)]
+pub struct NodeHandle {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) reader: Arc<Reader>,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) putter: Arc<Putter>,
+    pub(crate) traffic: Arc<TrafficCounters>,
+    pub(crate) repairer: Repairer,
+    pub(crate) scrubber: Scrubber,
+    pub(crate) secret: ConvergenceSecret,
+    pub(crate) metric: chordage_dht::AnyMetric,
+    pub(crate) started: Instant,
+    pub(crate) leaving: CancellationToken,
+    pub(crate) tasks: Tasks,
+    pub(crate) found_at_start: Vec<FoundAtStart>,
+}
+
+impl NodeHandle {
+    /// Stores what `body` gives, which is read on a thread of its own. Dropping the future ends the put.
+    pub async fn put(
+        &self,
+        body: Box<dyn Read + Send>,
+        format: ObjectFormat,
+        request: PutRequest,
+    ) -> Result<PutReport, PutError> {
+        let put = put::put(self.inner.putter.clone(), self.inner.secret.clone(), body, format, request);
+        // Leaving waits a while for transfers, then cuts them off: see the daemon's shutdown.
+        put.await.map_err(|error| error.beside(self.inner.reader.placement.driver.twin().as_ref()))
+    }
+
+    /// For each file whether a put like `request` can do without its content: it was put with that fingerprint, and all
+    /// of it is stored now as well as the put would store it. At most 65,536 at a time.
+    pub async fn unchanged(
+        &self,
+        fingerprints: Vec<Fingerprint>,
+        request: PutRequest,
+    ) -> Result<Vec<bool>, PutError> {
+        put::unchanged(&self.inner.putter, fingerprints, request).await
+    }
+
+    /// Fetches the manifest of `link`.
+    pub async fn open(&self, link: &Link) -> Result<OpenObject, GetError> {
+        let opened = get::open(self.inner.reader.clone(), link).await;
+        opened.map_err(|error| match (error, self.inner.reader.placement.driver.cut_off_by()) {
+            (error @ (GetError::NotReadable | GetError::Manifest(_)), _) | (error, None) => error,
+            (_, Some(twin)) => GetError::Twin(twin.message()),
+        })
+    }
+
+    /// What `link` stands for, also if it cannot read.
+    async fn known(&self, link: &Link) -> Result<Known, GetError> {
+        match link {
+            Link::Read { .. } => Ok(Known::of(&self.open(link).await?)),
+            Link::Verify { id } => Known::sealed(&self.inner.reader, *id).await,
+        }
+    }
+
+    /// What `link` stands for in numbers; with `check` also who holds what of it right now.
+    pub async fn stat(&self, link: &Link, check: bool) -> Result<ObjectStat, GetError> {
+        let Known { chunks, mut stat, .. } = self.known(link).await?;
+        if check {
+            let health = get::survey(&self.inner.reader, &chunks).await;
+            stat.health = Some(health.ok_or(GetError::Interrupted)?);
+        }
+        Ok(stat)
+    }
+
+    /// Asks how safe the object is and what repair will do about it; details of the `most` worst chunks.
+    pub async fn explain(&self, link: &Link, most: usize) -> Result<Explanation, GetError> {
+        let Known { chunks, redundancy, stat } = self.known(link).await?;
+        let explanation = self.inner.repairer.explain(chunks, redundancy, most).await?;
+        // The log says why the book cannot be read.
+        let kept = self.inner.leases.keeping.get(link.id()).await.ok().flatten();
+        let kept = match kept {
+            Some(kept) => Some(self.describe_one(kept).await),
+            None => None,
+        };
+        let unknown = stat.unknown;
+        Ok(Explanation { unknown, kept, found_at_start: self.inner.found_at_start.clone(), ..explanation })
+    }
+
+    /// Finds the nodes nearest `key` and tells what it cost. Nothing is stored or fetched; [`LookupOptions`] say how
+    /// many nodes to name and how many of them must have answered. Ends by the options' deadline at the latest.
+    pub async fn lookup(&self, key: Key, options: LookupOptions) -> Result<Lookup, FindError> {
+        self.inner.reader.placement.driver.lookup(key, options).await
+    }
+
+    /// Looks `key` up and tells every hop.
+    pub async fn trace(&self, key: Key) -> Result<TraceReport, FindError> {
+        let started = Instant::now();
+        let options = LookupOptions { confirm: Confirm::Answered(1), want: 1, ..LookupOptions::default() };
+        let Lookup { closest, hops, messages, trace, .. } = self.lookup(key, options).await?;
+        let local = self.inner.reader.placement.local;
+        let owner = closest.first().map_or(local, |peer| peer.id());
+        let name = |peer: &chordage_dht::Peer| {
+            peer_id(peer.public_key()).map(|id| id.to_string()).unwrap_or_default()
+        };
+        Ok(TraceReport {
+            key: key.to_string(),
+            owner: owner.to_string(),
+            owner_is_self: owner == local,
+            hops: trace
+                .iter()
+                .map(|hop| TraceHop {
+                    id: hop.peer.id().to_string(),
+                    peer_id: name(&hop.peer),
+                    rtt_ms: Some(hop.rtt.as_secs_f64() * 1e3),
+                    distance_bits: hop.distance_bits,
+                    depth: hop.depth,
+                    named_by: hop.named_by.map(|id| id.to_string()),
+                })
+                .collect(),
+            depth: hops,
+            messages,
+            seconds: started.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// Begins to read everything held against its hashes, now and as fast as the disk allows.
+    pub fn scrub(&self) -> ScrubStatus {
+        self.inner.scrubber.begin()
+    }
+
+    /// Begins to hand over everything held, so that the daemon can be stopped for good.
+    pub fn drain(&self) -> DrainStatus {
+        self.inner.repairer.drain()
+    }
+
+    /// Waits up to `patience` for the daemon to be part of its network, or for it to know why it is not; whether it is.
+    pub async fn joined_within(&self, patience: Duration) -> bool {
+        self.inner.reader.placement.driver.joined_unless_problem(patience).await
+    }
+
+    /// Who is in the network, as far as this daemon knows; `None` once it has stopped.
+    pub async fn members(&self) -> Option<Vec<MemberStatus>> {
+        let view = self.inner.reader.placement.driver.view().await?;
+        Some(members::members(&view, self.inner.started.elapsed().as_secs_f64()))
+    }
+
+    /// The super-peers it knows; `None` once it has stopped.
+    pub async fn super_peers(&self) -> Option<Vec<SuperPeerStatus>> {
+        let view = self.inner.reader.placement.driver.view().await?;
+        Some(members::super_peers(&view))
+    }
+
+    /// The peers this daemon knows at first hand, nearest first; `None` once it has stopped.
+    pub async fn peers(&self) -> Option<Vec<PeerStatus>> {
+        let view = self.inner.reader.placement.driver.view().await?;
+        Some(neighbourhood::peers(&view, self.inner.metric))
+    }
+}

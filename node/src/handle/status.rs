@@ -1,0 +1,77 @@
+//! What the daemon says of itself: each room tells its part.
+
+use chordage_api::types::{
+    DaemonRole, DaemonState, DutyStatus, MembershipStatus, MishapStatus, Status, TransferStatus,
+};
+
+use super::NodeHandle;
+use crate::disk;
+use crate::driver::{Membership, View};
+use crate::lines;
+use crate::process;
+
+impl NodeHandle {
+    /// What the daemon says of itself; `None` once it has stopped.
+    pub async fn status(&self) -> Option<Status> {
+        let view = self.inner.reader.placement.driver.view().await?;
+        let store = &self.inner.reader.holders.store;
+        Some(Status {
+            identity: view.identity(),
+            membership: self.membership(&view),
+            overlay: view.overlay(),
+            store: store.status(),
+            process: process::status(),
+            damage: disk::damage(store).await,
+            mishaps: self.mishaps(),
+            puts: self.inner.putter.status(view.nodes()),
+            duties: self.duties().await,
+            transfers: self.transfers(),
+        })
+    }
+
+    fn membership(&self, view: &View) -> MembershipStatus {
+        let driver = &self.inner.reader.placement.driver;
+        let state = match driver.membership() {
+            _ if self.inner.leaving.is_cancelled() => DaemonState::Leaving,
+            Membership::Joining => DaemonState::Joining,
+            Membership::Joined if self.inner.repairer.drain_status().is_some() => DaemonState::Draining,
+            Membership::Joined => DaemonState::Joined,
+            Membership::Leaving => DaemonState::Leaving,
+        };
+        MembershipStatus {
+            state,
+            role: if view.status.client { DaemonRole::Client } else { DaemonRole::Member },
+            zone: view.local.zone().map(ToString::to_string),
+            join_problem: view.join_problem.clone(),
+            twin: driver.twin().map(|twin| twin.status()),
+            listen: view.listen.iter().map(ToString::to_string).collect(),
+            metric: self.inner.metric.to_string(),
+            uptime_seconds: self.inner.started.elapsed().as_secs_f64(),
+        }
+    }
+
+    fn mishaps(&self) -> MishapStatus {
+        MishapStatus {
+            found_at_start: self.inner.found_at_start.clone(),
+            lost_log_lines: lines::lost(),
+            restarted_tasks: self.inner.tasks.restarted(),
+        }
+    }
+
+    async fn duties(&self) -> DutyStatus {
+        DutyStatus {
+            repair: self.inner.repairer.status(),
+            drain: self.inner.repairer.drain_status(),
+            scrub: self.inner.scrubber.status(),
+            leases: self.inner.leases.status().await,
+        }
+    }
+
+    fn transfers(&self) -> TransferStatus {
+        TransferStatus {
+            reads: self.inner.reader.totals.now(),
+            traffic: self.inner.traffic.now(),
+            store_syncs: self.inner.reader.holders.store.syncs(),
+        }
+    }
+}
