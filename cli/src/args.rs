@@ -79,6 +79,7 @@ pub(crate) enum Command {
     Keep(commands::keep::KeepArgs),
     Keeps(commands::keeps::KeepsArgs),
     Forget(commands::forget::ForgetArgs),
+    Name(commands::name::NameArgs),
     Scrub(commands::scrub::ScrubArgs),
     Drain(commands::drain::DrainArgs),
     Ring(commands::ring::RingArgs),

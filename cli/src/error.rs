@@ -113,14 +113,20 @@ impl From<Problem> for CliError {
     fn from(problem: Problem) -> Self {
         let status = match problem.code {
             ProblemCode::BadRequest
+            | ProblemCode::Conflict
+            | ProblemCode::NotOwned
             | ProblemCode::RangeNotSatisfiable
             | ProblemCode::NotKept
             | ProblemCode::Retained => ExitStatus::Usage,
-            ProblemCode::BadLink | ProblemCode::NotReadable => ExitStatus::BadLink,
-            ProblemCode::Unavailable | ProblemCode::NoSuchPath => ExitStatus::Unavailable,
-            ProblemCode::TooFewNodes | ProblemCode::NotDurable | ProblemCode::Forgotten => {
-                ExitStatus::NotDurable
-            }
+            ProblemCode::BadLink | ProblemCode::BadName | ProblemCode::NotReadable => ExitStatus::BadLink,
+            ProblemCode::Unavailable
+            | ProblemCode::NoSuchName
+            | ProblemCode::NoSuchPath
+            | ProblemCode::RolledBack => ExitStatus::Unavailable,
+            ProblemCode::NoMajority
+            | ProblemCode::TooFewNodes
+            | ProblemCode::NotDurable
+            | ProblemCode::Forgotten => ExitStatus::NotDurable,
             ProblemCode::TimedOut => ExitStatus::Deadline,
             ProblemCode::Busy
             | ProblemCode::NotJoined

@@ -77,9 +77,38 @@ pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     Ok(total as u64)
 }
 
+/// A number with a unit: `90s`, `1.4m`, `2h`, `1d`.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let seconds = match unit {
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return Err("a time is a number and a unit: 90s, 1.4m, 2h, 1d".to_owned()),
+    };
+    match number.parse::<f64>() {
+        Ok(number) if number > 0.0 && number * seconds <= 31_536_000.0 => {
+            Ok(Duration::from_secs_f64(number * seconds))
+        }
+        _ => Err("a time is positive, and at most a year".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(parse_duration("1.4m"), Ok(Duration::from_secs(84)));
+        assert_eq!(parse_duration("2h"), Ok(Duration::from_secs(7200)));
+        for wrong in ["", "5", "h", "-1s", "1y", "1e9d"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn three_digits_are_enough() {

@@ -61,6 +61,16 @@ impl Found {
                 "The daemon began an empty catalog of earlier puts. Nothing is lost, but the next put sends again \
                  what it would have known to be stored",
             ),
+            "records/records.redb" => (
+                StartedWith::Records,
+                "The daemon began an empty book of signed records. It fetches those that it is to keep for others from \
+                 its neighbours",
+            ),
+            "names/names.redb" => (
+                StartedWith::Names,
+                "The daemon began an empty keyring. What was published under its names stays readable, but nobody can \
+                 change it until the file is restored from a copy",
+            ),
             _ => (
                 StartedWith::Ledger,
                 "The daemon began an empty ledger of other holders. It learns again who they are, and waits anew \

@@ -17,11 +17,12 @@
 //!
 //! [`Catalog`](catalog::Catalog) remembers what was put before, and [`lease`] who keeps what, and for how long.
 //!
-//! Nothing here knows a network, a clock or a source of chance. Only [`store`], [`catalog`], [`lease`] and the ledger
-//! of [`repair`] touch files.
+//! Nothing here knows a network, a clock or a source of chance. Only [`store`], [`catalog`], [`lease`], [`rows`] and
+//! the ledger of [`repair`] touch files.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod book;
 pub mod catalog;
 mod chunk;
 mod codec;
@@ -44,6 +45,7 @@ pub mod private;
 mod redundancy;
 mod reed_solomon;
 pub mod repair;
+pub mod rows;
 mod seal;
 mod secret;
 pub mod store;

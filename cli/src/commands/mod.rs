@@ -14,6 +14,7 @@ pub(crate) mod keeps;
 pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod members;
+pub(crate) mod name;
 pub(crate) mod peers;
 pub(crate) mod put;
 pub(crate) mod ring;

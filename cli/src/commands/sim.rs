@@ -19,6 +19,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::error::CliError;
 use crate::exit::ExitStatus;
+use crate::human;
 use crate::name::quoted;
 use crate::printer::Printer;
 
@@ -124,13 +125,13 @@ struct ChurnArgs {
     #[command(flatten)]
     world: WorldArgs,
     /// Half of the nodes stay longer: 84s, 1h, 8h
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = human::parse_duration)]
     median_session: Duration,
     /// Many short sessions and some very long ones, instead of memoryless ones
     #[arg(long)]
     heavy_tailed: bool,
     /// How long to measure, in virtual time, after a warm-up of a quarter of it (at most 15m)
-    #[arg(long, value_name = "TIME", default_value = "2h", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "2h", value_parser = human::parse_duration)]
     duration: Duration,
     /// Lookups per second in the whole network
     #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = positive)]
@@ -145,13 +146,13 @@ struct MembershipArgs {
     #[command(flatten)]
     world: WorldArgs,
     /// Half of the nodes stay longer: 1h, 8h
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = human::parse_duration)]
     median_session: Duration,
     /// Many short sessions and some very long ones, instead of memoryless ones
     #[arg(long)]
     heavy_tailed: bool,
     /// How long to measure, in virtual time, after a warm-up of 20 minutes
-    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = human::parse_duration)]
     duration: Duration,
     /// Lookups per second in the whole network
     #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = positive)]
@@ -169,13 +170,13 @@ struct RecordsArgs {
     #[arg(long, value_name = "N")]
     records: usize,
     /// Half of the nodes stay longer: 1h, 8h
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = human::parse_duration)]
     median_session: Duration,
     /// Many short sessions and some very long ones, instead of memoryless ones
     #[arg(long)]
     heavy_tailed: bool,
     /// How long to measure, in virtual time, after all have been published
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = human::parse_duration)]
     duration: Duration,
     /// Reads per second in the whole network, each of a majority of those who keep the record
     #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = positive)]
@@ -359,39 +360,5 @@ fn positive(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if (1e-3..=1e6).contains(&number) => Ok(number),
         _ => Err("a rate is a number from 0.001 to a million".to_owned()),
-    }
-}
-
-/// A number with a unit: `90s`, `1.4m`, `2h`, `1d`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let seconds = match unit {
-        "ms" => 1e-3,
-        "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        "d" => 86_400.0,
-        _ => return Err("a time is a number and a unit: 90s, 1.4m, 2h, 1d".to_owned()),
-    };
-    match number.parse::<f64>() {
-        Ok(number) if number > 0.0 && number * seconds <= 31_536_000.0 => {
-            Ok(Duration::from_secs_f64(number * seconds))
-        }
-        _ => Err("a time is positive, and at most a year".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_have_units() {
-        assert_eq!(duration("1.4m").unwrap(), Duration::from_secs(84));
-        assert_eq!(duration("2h").unwrap(), Duration::from_secs(7200));
-        for wrong in ["", "5", "h", "-1s", "1y", "1e9d"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -8,11 +8,22 @@ use super::{CRATES, files_below, no_complaints, root, shown};
 
 /// The floors of `node`, from the bottom. A module uses those on lower floors only.
 const FLOORS: [&[&str]; 12] = [
-    &["address", "archive", "awake", "clock", "datadir", "descriptors", "lines", "pool", "process"],
+    &[
+        "address",
+        "archive",
+        "awake",
+        "clock",
+        "datadir",
+        "descriptors",
+        "lines",
+        "network",
+        "pool",
+        "process",
+    ],
     &["coding", "config", "found", "identity", "record", "tasks", "twin"],
-    &["store", "wire"],
+    &["recordbook", "store", "wire"],
     &["disk", "driver", "listen", "scrub"],
-    &["members", "neighbourhood", "placement", "shards"],
+    &["members", "names", "neighbourhood", "placement", "shards"],
     &["holders"],
     &["leases"],
     &["get"],

@@ -71,6 +71,11 @@ impl RecordName {
         Ok(Self { namespace, owner, salt: salt.into() })
     }
 
+    /// The one that an owner has without any salt.
+    pub fn without_salt(namespace: Namespace, owner: [u8; 32]) -> Self {
+        Self { namespace, owner, salt: Box::default() }
+    }
+
     /// The kind of thing.
     pub fn namespace(&self) -> Namespace {
         self.namespace

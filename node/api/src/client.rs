@@ -1,5 +1,7 @@
 //! A client of the local HTTP API: one connection per request, bodies streamed both ways, nothing waits without a limit.
 
+mod names;
+
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -6,6 +6,7 @@ mod download;
 pub mod endpoint;
 mod fingerprint;
 mod hex;
+pub mod name;
 pub mod operation;
 pub mod range;
 pub mod types;

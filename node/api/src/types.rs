@@ -4,6 +4,7 @@
 mod explain;
 mod leases;
 mod members;
+mod names;
 mod object;
 mod overlay;
 mod problem;
@@ -18,6 +19,10 @@ mod words;
 pub use explain::{ChunkExplained, Explanation, ShardExplained};
 pub use leases::{KeptObject, LeaseStatus};
 pub use members::{MemberStatus, SuperPeerStatus};
+pub use names::{
+    NameEntry, NameInfo, NameVersion, PublishReport, PublishRequest, PublishState, ResolveStep, Resolved,
+    TargetKind, USUAL_TTL_SECONDS, USUAL_VALID_SECONDS,
+};
 pub use object::{EntryInfo, Health, HolderCount, ObjectStat};
 pub use overlay::{PeerStatus, RowStatus, TraceHop, TraceReport};
 pub use problem::{Problem, ProblemCode};

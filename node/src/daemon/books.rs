@@ -15,6 +15,9 @@ use crate::datadir::DataDir;
 use crate::disk::reserve_bytes;
 use crate::found::Found;
 use crate::identity::Identity;
+use crate::names::{Keyring, NAMES_FILE};
+use crate::network::NetworkFingerprint;
+use crate::recordbook::{RECORDS_FILE, RecordBook};
 use crate::repair::LEDGER_FILE;
 use crate::store::{HeldLeases, Store};
 use crate::tasks::Tasks;
@@ -27,6 +30,8 @@ pub(super) struct Books {
     pub(super) keeps: Keeps,
     pub(super) ledger: Arc<Ledger>,
     pub(super) catalog: Option<Arc<Catalog>>,
+    pub(super) records: RecordBook,
+    pub(super) keyring: Keyring,
     /// Room that is kept for the books when the disk is full.
     pub(super) reserve: Reserve,
     /// What was damaged or missing.
@@ -54,10 +59,28 @@ impl Books {
         let ledger =
             Ledger::open(&dir.join(LEDGER_FILE)).map_err(|error| StartError::System(error.to_string()))?;
         found.opened(LEDGER_FILE, ledger.begun_anew());
+        let network = NetworkFingerprint::of(&config.network, config.metric);
+        let records = RecordBook::open(dir.path(), network)
+            .map_err(|error| StartError::System(format!("cannot open {RECORDS_FILE}: {error}")))?;
+        found.opened(RECORDS_FILE, records.begun_anew());
+        let keyring = Keyring::open(dir.path())
+            .map_err(|error| StartError::System(format!("cannot open {NAMES_FILE}: {error}")))?;
+        found.opened(NAMES_FILE, keyring.begun_anew());
         let catalog = open_catalog(dir, &secret);
         found
             .opened("catalog/catalog.redb", catalog.as_ref().is_some_and(|catalog| catalog.begun_anew() > 0));
-        Ok(Books { identity, secret, store, keeps, ledger: Arc::new(ledger), catalog, reserve, found })
+        Ok(Books {
+            identity,
+            secret,
+            store,
+            keeps,
+            ledger: Arc::new(ledger),
+            catalog,
+            records,
+            keyring,
+            reserve,
+            found,
+        })
     }
 }
 

@@ -22,13 +22,16 @@ use crate::config::{Config, RepairConfig, Role};
 use crate::datadir::DataDir;
 use crate::descriptors;
 use crate::disk::watch_in_background;
-use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE};
+use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, RecordParts};
 use crate::get::{Reader, Totals};
 use crate::handle::{Inner, NodeHandle};
 use crate::holders::Holders;
 use crate::leases::{Keeping, Leases, RecentAnswers, start as start_leases};
+use crate::names::Names;
+use crate::network::NetworkFingerprint;
 use crate::placement::Placement;
 use crate::put::{Planned, Putter, Usual, Waits};
+use crate::recordbook::{RECORDS_FILE, RecordBook};
 use crate::repair::Repairer;
 use crate::scrub::Scrubber;
 use crate::server::ApiServer;
@@ -66,7 +69,7 @@ impl Daemon {
         let leaving = CancellationToken::new();
         let tasks = Tasks::new(leaving.clone(), config.debug_panic_task.clone());
         let dir = Arc::new(DataDir::open(path)?);
-        let Books { identity, secret, store, keeps, ledger, catalog, reserve, found } =
+        let Books { identity, secret, store, keeps, ledger, catalog, records, keyring, reserve, found } =
             Books::open(&dir, &config, &tasks)?;
         let is_client = config.overlay.role == Role::Client;
         warn_of_what_a_client_holds(is_client, &store);
@@ -79,7 +82,7 @@ impl Daemon {
                 .with_repair(ledger.clone(), draining.clone())
                 .with_role(config.overlay.role),
         );
-        let (driver, driver_handle) = drive(presence, &dir, &config, server)?;
+        let (driver, driver_handle) = drive(presence, &dir, &config, server, records, &tasks)?;
         let placement = Placement { driver: driver_handle.clone(), local, metric: config.metric };
         let client = ShardClient::new(driver_handle.clone(), traffic.clone());
         let holders = Arc::new(Holders::new(local, store.clone(), client));
@@ -94,6 +97,11 @@ impl Daemon {
         watch_in_background(store, reserve, &tasks);
         tasks.background("awake", awake::keep_watch);
         start_leases(&leases, &dir, met || !config.bootstrap.is_empty(), &tasks);
+        let names = Names::new(
+            driver_handle.clone(),
+            keyring,
+            NetworkFingerprint::of(&config.network, config.metric),
+        );
         let handle = NodeHandle {
             inner: Arc::new(Inner {
                 reader,
@@ -107,6 +115,7 @@ impl Daemon {
                 started: Instant::now(),
                 leaving,
                 tasks: tasks.clone(),
+                names,
                 found_at_start: found.into_all(),
             }),
         };
@@ -179,7 +188,12 @@ fn drive(
     dir: &Arc<DataDir>,
     config: &Config,
     server: ShardServer,
+    records: RecordBook,
+    tasks: &Tasks,
 ) -> Result<(Driver, DriverHandle), StartError> {
+    let kept =
+        records.load().map_err(|error| StartError::System(format!("cannot read {RECORDS_FILE}: {error}")))?;
+    let record_disk = records.start(tasks).map_err(StartError::Threads)?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| StartError::System(error.to_string()))?;
     Ok(Driver::new(DriverParts {
@@ -199,6 +213,11 @@ fn drive(
         accept_shards: Box::new(move |peer, stream| {
             drop(tokio::spawn(server.clone().serve(peer, stream)));
         }),
+        records: RecordParts {
+            network: NetworkFingerprint::of(&config.network, config.metric),
+            kept,
+            disk: record_disk,
+        },
     }))
 }
 

@@ -11,7 +11,7 @@ use super::DataDir;
 const OPENED_FILE: &str = "opened";
 
 /// The files that a daemon cannot lose in silence.
-const FILES: [&str; 7] = [
+const FILES: [&str; 9] = [
     "key",
     "secret",
     "shards/format",
@@ -19,6 +19,8 @@ const FILES: [&str; 7] = [
     "keeps/keeps.redb",
     "catalog/catalog.redb",
     "holders.redb",
+    "records/records.redb",
+    "names/names.redb",
 ];
 
 impl DataDir {

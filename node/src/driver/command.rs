@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use chordage_dht::{Event, Key, Lookup, LookupError, LookupOptions, Peer, Status};
+use chordage_dht::{
+    Event, Goal, Key, Lookup, LookupError, LookupOptions, OperationError, Outcome, Peer, Status,
+};
 use libp2p::Stream;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use super::records::{Decision, Wanted};
 use super::told::Told;
 use super::view::{View, nodes};
 use crate::twin::Twin;
@@ -16,10 +19,19 @@ pub(super) const COMMANDS_MAX: usize = 256;
 
 /// One wish.
 pub(super) enum Command {
-    Lookup { key: Key, options: LookupOptions, reply: oneshot::Sender<Result<Lookup, LookupError>> },
-    OpenShardStream { peer: Peer, reply: OpenReply },
+    Lookup {
+        key: Key,
+        options: LookupOptions,
+        reply: oneshot::Sender<Result<Lookup, LookupError>>,
+    },
+    OpenShardStream {
+        peer: Peer,
+        reply: OpenReply,
+    },
     View(oneshot::Sender<View>),
     Status(oneshot::Sender<Status>),
+    /// Read or change a record.
+    Operate(Wanted),
     Leave(oneshot::Sender<()>),
 }
 
@@ -73,6 +85,21 @@ impl DriverHandle {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Lookup { key, options, reply }).await?;
         Ok(answer.await.map_err(|_| FindError::Stopped)??)
+    }
+
+    /// Reads or changes the record at `address`, which takes `deadline` at most; `decision` says what is to follow what is
+    /// held, for an update. `None` once the driver has stopped.
+    pub(crate) async fn operate(
+        &self,
+        address: Key,
+        goal: Goal,
+        deadline: Duration,
+        decision: Option<Decision>,
+    ) -> Option<Result<Outcome, OperationError>> {
+        let (reply, answer) = oneshot::channel();
+        let wanted = Wanted { address, goal, deadline, decision, reply };
+        self.send(Command::Operate(wanted)).await.ok()?;
+        answer.await.ok()
     }
 
     /// Opens a shard stream to `peer`, dialling where needed.

@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chordage_dht::{Message, NodeId, Peer, PeerInfo};
+use chordage_dht::{Message, NodeId, Peer, PeerInfo, Record};
 use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::swarm::ConnectionId;
 use libp2p::{PeerId, Stream};
@@ -14,8 +14,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::pace::Pace;
-use super::signature::is_genuine;
+use super::signature::{is_genuine, is_signed};
 use crate::address::public_key;
+use crate::network::NetworkFingerprint;
 use crate::wire::frame::{DhtFrame, read_dht, write_dht};
 use crate::wire::{CLOSING, GuardedStream, OpenError, OpenReply};
 
@@ -282,6 +283,7 @@ pub(super) async fn read_link(
     (peer, connection): (PeerId, ConnectionId),
     pace: Pace,
     stream: GuardedStream,
+    network: NetworkFingerprint,
     events: mpsc::Sender<LinkNews>,
 ) {
     let Some(key) = public_key(&peer) else { return };
@@ -300,7 +302,8 @@ pub(super) async fn read_link(
             (DhtFrame::Message(bytes), Some(from)) => {
                 let Ok(message) = Message::decode(&bytes) else { return };
                 // Here, so that many signatures keep nobody waiting but the peer that sent them.
-                if !message.announcements().all(is_genuine) {
+                let signed = |record: &Record| is_signed(record, network);
+                if !message.announcements().all(is_genuine) || !message.records().all(signed) {
                     return;
                 }
                 // Waiting here is the back-pressure: a flooding peer waits for the driver, not the other way.

@@ -12,6 +12,7 @@ mod lookups;
 mod namesakes;
 mod neighbours;
 mod pace;
+mod records;
 mod roster;
 mod signature;
 #[cfg(test)]
@@ -48,6 +49,8 @@ use self::namesakes::Namesakes;
 use self::neighbours::Neighbours;
 pub(crate) use self::neighbours::PEERS_FILE;
 use self::pace::Paces;
+use self::records::Operations;
+pub(crate) use self::records::{Decision, RecordParts};
 pub(crate) use self::roster::{Departed, Roster};
 use self::signature::OwnRecord;
 pub(crate) use self::signature::Signer;
@@ -59,7 +62,9 @@ use self::warmth::Warmth;
 use crate::address::{dial_order, net_group, peer_id, public_key, split, to_address};
 use crate::config::{ConnectionConfig, OverlayConfig, Role};
 use crate::datadir::DataDir;
+use crate::network::NetworkFingerprint;
 use crate::record::Versions;
+use crate::recordbook::RecordChange;
 use crate::wire::{Class, Inbound, MakesWay, NetworkSwarm, WireEvent, listening};
 
 /// Link events that may wait for the driver; readers of streams wait when it is full.
@@ -99,6 +104,9 @@ pub(crate) struct Driver {
     link_events_in: mpsc::Sender<LinkNews>,
     commands: mpsc::Receiver<Command>,
     lookups: Lookups,
+    operations: Operations,
+    /// What the overlay has asked for and is told once its other outputs are worked off.
+    decided: Vec<Input>,
     bootstrap: Bootstrap,
     told: Told,
     namesakes: Namesakes,
@@ -106,6 +114,7 @@ pub(crate) struct Driver {
     attempts: Attempts,
     network: String,
     accept_shards: Acceptor,
+    fingerprint: NetworkFingerprint,
     neighbours: Neighbours,
     announce: Vec<Multiaddr>,
     local_peer: PeerId,
@@ -131,6 +140,7 @@ pub(crate) struct DriverParts {
     pub(crate) overlay: OverlayConfig,
     /// Serves the shard streams of others.
     pub(crate) accept_shards: Acceptor,
+    pub(crate) records: RecordParts,
 }
 
 impl Driver {
@@ -144,11 +154,13 @@ impl Driver {
         let config = Config {
             members: parts.overlay.members_max,
             superpeer: parts.overlay.superpeer,
+            records: true,
             ..Config::default()
         };
         let mut dht = Dht::new(parts.local, parts.metric, config);
         dht.set_unix_time(unix_time(Duration::ZERO));
         dht.set_grouping(net_group);
+        dht.load_records(parts.records.kept);
         let driver = Driver {
             links: Links::new(dht.local(), link_events_in.clone(), parts.delay),
             record: OwnRecord { versions: parts.versions, signer: parts.signer, signed: None },
@@ -174,6 +186,8 @@ impl Driver {
             link_events_in,
             commands,
             lookups: Lookups::default(),
+            operations: Operations::new(parts.records.disk),
+            decided: Vec::new(),
             bootstrap: Bootstrap::new(&parts.bootstrap, neighbours.text()),
             told,
             namesakes: Namesakes::default(),
@@ -181,6 +195,7 @@ impl Driver {
             attempts: Attempts::default(),
             network: format!("`{}` (metric {})", parts.network, parts.metric),
             accept_shards: parts.accept_shards,
+            fingerprint: parts.records.network,
             neighbours,
             announce: parts.announce,
         };
@@ -212,6 +227,9 @@ impl Driver {
                     }
                     None => return,
                 },
+                Some((write, kept)) = self.operations.disk.written.recv() => {
+                    self.input(Input::RecordKept { write, kept });
+                }
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
                     self.catch_up();
                     self.input(Input::Timeout);
@@ -261,6 +279,9 @@ impl Driver {
             self.links.set_local(self.dht.local());
             self.input(Input::Signed { seq, signature });
         }
+        for input in std::mem::take(&mut self.decided) {
+            self.input(input);
+        }
     }
 
     fn output(&mut self, output: Output) {
@@ -276,11 +297,13 @@ impl Driver {
                 self.record.sign(&record, seat);
             }
             Output::Event(event) => self.overlay_event(event),
-            // Daemons do not keep records yet.
-            Output::Decide { .. }
-            | Output::OperationFinished { .. }
-            | Output::KeepRecord { .. }
-            | Output::DropRecord(_) => {}
+            Output::Decide { id, current } => {
+                let record = self.operations.decide(id, current.as_ref());
+                self.decided.push(Input::Decided { id, record });
+            }
+            Output::OperationFinished { id, outcome } => self.operations.end(id, outcome),
+            Output::KeepRecord { held, write } => self.write_record(RecordChange::Keep(held, write)),
+            Output::DropRecord(address) => self.write_record(RecordChange::Drop(address)),
         }
     }
 
@@ -367,6 +390,7 @@ impl Driver {
             Command::OpenShardStream { peer, reply } => {
                 open(&mut self.swarm.behaviour_mut().streams, &peer, Class::Shard, reply);
             }
+            Command::Operate(wanted) => self.operate(wanted),
             Command::Status(reply) => {
                 let _ = reply.send(self.dht.status());
             }
@@ -387,6 +411,7 @@ impl Driver {
                             (peer, connection),
                             pace,
                             stream,
+                            self.fingerprint,
                             self.link_events_in.clone(),
                         )));
                     }

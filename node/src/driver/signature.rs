@@ -1,8 +1,9 @@
 //! The signatures under membership announcements: made here, and checked before the overlay sees them.
 
-use chordage_dht::{Announcement, PeerInfo, Signature};
+use chordage_dht::{Announcement, PeerInfo, Record, Signature};
 use libp2p::identity::{Keypair, ed25519};
 
+use crate::network::NetworkFingerprint;
 use crate::record::Versions;
 
 /// Signs this daemon's own records.
@@ -44,6 +45,13 @@ pub(super) fn is_genuine(announcement: &Announcement) -> bool {
         let signed = Announcement::signed_bytes(record, announcement.seat());
         key.verify(&signed, &announcement.signature().0)
     })
+}
+
+/// Whether the owner of a record has signed it for this network.
+pub(super) fn is_signed(record: &Record, network: NetworkFingerprint) -> bool {
+    let statement = record.statement();
+    ed25519::PublicKey::try_from_bytes(statement.name.owner())
+        .is_ok_and(|key| key.verify(&statement.signed_bytes(&network.0), &record.signature().0))
 }
 
 #[cfg(test)]

@@ -5,11 +5,14 @@ use std::time::Duration;
 use chordage_dht::{Confirm, LookupOptions};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::clock::wall_time;
 use crate::identity::Identity;
 use crate::listen::listen;
+use crate::recordbook::RecordBook;
+use crate::tasks::Tasks;
 use crate::wire::{Protocols, build};
 
 struct Running {
@@ -30,6 +33,9 @@ async fn start(network: &str, bootstrap: Vec<Multiaddr>) -> Running {
     let addrs = swarm.listeners().filter_map(to_address).collect();
     let addr = named(swarm.listeners().next().expect("bound"), *swarm.local_peer_id());
     let (version, versions) = Versions::begin(dir.clone(), wall_time()).expect("writable");
+    let fingerprint = NetworkFingerprint::of(network, AnyMetric::Ring);
+    let records = RecordBook::open(temporary.path(), fingerprint).expect("new");
+    let record_disk = records.start(&Tasks::new(CancellationToken::new(), None)).expect("a thread");
     let (driver, handle) = Driver::new(DriverParts {
         swarm,
         local: PeerInfo::new(identity.public_key, addrs, version).expect("valid"),
@@ -45,6 +51,7 @@ async fn start(network: &str, bootstrap: Vec<Multiaddr>) -> Running {
         connections: ConnectionConfig::default(),
         overlay: crate::config::OverlayConfig::default(),
         accept_shards: Box::new(|_, _| ()),
+        records: RecordParts { network: fingerprint, kept: Vec::new(), disk: record_disk },
     });
     Running { handle, task: tokio::spawn(driver.run()), addr, _dir: temporary }
 }

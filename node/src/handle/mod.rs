@@ -21,6 +21,7 @@ use crate::driver::FindError;
 use crate::get::{self, GetError, Known, OpenObject, Reader};
 use crate::leases::Leases;
 use crate::members;
+use crate::names::Names;
 use crate::neighbourhood;
 use crate::put::{self, ObjectFormat, PutError, PutRequest, Putter};
 use crate::repair::Repairer;
@@ -46,10 +47,16 @@ pub(crate) struct Inner {
     pub(crate) started: Instant,
     pub(crate) leaving: CancellationToken,
     pub(crate) tasks: Tasks,
+    pub(crate) names: Names,
     pub(crate) found_at_start: Vec<FoundAtStart>,
 }
 
 impl NodeHandle {
+    /// What reads and publishes names.
+    pub(crate) fn names(&self) -> &Names {
+        &self.inner.names
+    }
+
     /// Stores what `body` gives, which is read on a thread of its own. Dropping the future ends the put.
     pub async fn put(
         &self,

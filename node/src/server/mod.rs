@@ -9,6 +9,7 @@ mod content;
 mod keeps;
 mod listen;
 mod listing;
+mod names;
 mod objects;
 mod openapi;
 mod operations;
@@ -154,6 +155,12 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/superpeers", get(overlay::super_peers))
         .route("/v1/scrub", post(overlay::scrub))
         .route("/v1/trace/{key}", get(overlay::trace))
+        .route("/v1/names", get(names::list))
+        .route("/v1/names/create", post(names::create))
+        .route("/v1/names/delete", post(names::delete))
+        .route("/v1/names/publish", post(names::publish))
+        .route("/v1/names/resolve", get(names::resolve))
+        .route("/v1/names/history", get(names::history))
         .route("/v1/operations/{id}", get(operations::operation))
         .route("/v1/openapi.json", get(openapi::openapi))
         .fallback(no_route)

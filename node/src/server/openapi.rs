@@ -10,7 +10,7 @@ use chordage_api::types::{
 };
 use utoipa::OpenApi;
 
-use super::{content, keeps, listing, objects, operations, overlay};
+use super::{content, keeps, listing, names, objects, operations, overlay};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -39,6 +39,12 @@ use super::{content, keeps, listing, objects, operations, overlay};
         overlay::super_peers,
         overlay::scrub,
         overlay::trace,
+        names::list,
+        names::create,
+        names::delete,
+        names::publish,
+        names::resolve,
+        names::history,
         operations::operation,
         openapi
     ),

@@ -1,5 +1,7 @@
 //! From the errors of the daemon's operations to what the API says: which kind, what is true now, what to do next.
 
+mod names;
+
 use std::io;
 
 use chordage_api::range::Unsatisfiable;
@@ -55,18 +57,24 @@ pub(super) fn unsatisfiable(error: &Unsatisfiable) -> Problem {
 /// The HTTP status that stands for a kind of failure.
 pub(super) fn status(code: ProblemCode) -> StatusCode {
     match code {
-        ProblemCode::BadRequest | ProblemCode::BadLink => StatusCode::BAD_REQUEST,
+        ProblemCode::BadRequest | ProblemCode::BadLink | ProblemCode::BadName => StatusCode::BAD_REQUEST,
         ProblemCode::Unauthorized => StatusCode::UNAUTHORIZED,
-        ProblemCode::NotReadable => StatusCode::FORBIDDEN,
-        ProblemCode::Unavailable | ProblemCode::NoSuchPath | ProblemCode::NotKept | ProblemCode::NotFound => {
-            StatusCode::NOT_FOUND
-        }
+        ProblemCode::NotReadable | ProblemCode::NotOwned => StatusCode::FORBIDDEN,
+        ProblemCode::Unavailable
+        | ProblemCode::NoSuchName
+        | ProblemCode::NoSuchPath
+        | ProblemCode::NotKept
+        | ProblemCode::NotFound => StatusCode::NOT_FOUND,
         ProblemCode::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
-        ProblemCode::TooFewNodes | ProblemCode::NotJoined | ProblemCode::Busy | ProblemCode::ShuttingDown => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        ProblemCode::NoMajority
+        | ProblemCode::TooFewNodes
+        | ProblemCode::NotJoined
+        | ProblemCode::Busy
+        | ProblemCode::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         ProblemCode::NotDurable | ProblemCode::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
-        ProblemCode::Forgotten | ProblemCode::Retained => StatusCode::CONFLICT,
+        ProblemCode::Conflict | ProblemCode::RolledBack | ProblemCode::Forgotten | ProblemCode::Retained => {
+            StatusCode::CONFLICT
+        }
         ProblemCode::TimedOut => StatusCode::GATEWAY_TIMEOUT,
         ProblemCode::DiskFailed | ProblemCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }

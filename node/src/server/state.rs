@@ -14,6 +14,9 @@ const READS_MAX: usize = 32;
 /// Reads beyond those, for answers that are there at once: however many bodies stand still, a stat is served.
 const SMALL_READS_MAX: usize = 16;
 
+/// Names that are read or published at a time.
+const NAMES_MAX: usize = 128;
+
 /// The right to read an object.
 pub(super) enum ReadSlot {
     /// Whatever the length of the answer.
@@ -28,6 +31,7 @@ pub(super) struct Shared {
     puts: Slots,
     reads: Slots,
     small_reads: Slots,
+    names: Slots,
     stopping: CancellationToken,
 }
 
@@ -39,6 +43,7 @@ impl Shared {
             puts: Slots::new("puts", PUTS_MAX, Patience::USUAL),
             reads: Slots::new("reads", READS_MAX, Patience::USUAL),
             small_reads: Slots::new("small reads", SMALL_READS_MAX, Patience::USUAL),
+            names: Slots::new("operations on names", NAMES_MAX, Patience::USUAL),
             stopping: CancellationToken::new(),
         }
     }
@@ -46,6 +51,11 @@ impl Shared {
     /// The right to run a put, until it is dropped.
     pub(super) fn put_slot(&self) -> Result<Slot, Problem> {
         self.puts.take()
+    }
+
+    /// The right to read or publish a name, until it is dropped.
+    pub(super) fn name_slot(&self) -> Result<Slot, Problem> {
+        self.names.take()
     }
 
     /// The right to read an object, until it is dropped.

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use redb::{ReadableTable, WriteTransaction};
 
-use super::book::Book;
 use super::claim::{ClaimState, Dropped, Listed, NewClaim, Totals};
 use super::clock::Reading;
 use super::tables::{
     ANEW, CLAIMS, ENDS, EndKey, FREEING, Key, LENGTHENED, STATE, Tables, VERSION, WRITERS, end_key, key, of,
     parts, prepare,
 };
+use crate::book::Book;
 use crate::database::failed;
 use crate::files::{Files, OsFiles};
 use crate::ids::{ChunkId, Writer};

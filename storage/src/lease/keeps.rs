@@ -19,8 +19,8 @@ use std::path::Path;
 
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
-use super::book::Book;
 use super::names;
+use crate::book::Book;
 use crate::database::failed;
 use crate::files::{Files, OsFiles};
 use crate::ids::ChunkId;

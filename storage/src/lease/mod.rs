@@ -15,7 +15,6 @@
 //!
 //! Nothing here has a clock: every call is given the time of the [`LeaseClock`].
 
-mod book;
 mod claim;
 mod claims;
 mod clock;

@@ -62,6 +62,18 @@ pub enum ProblemCode {
     NotFound,
     /// The token is missing or wrong (TCP only).
     Unauthorized,
+    /// The text is not a name, or a key in it is mistyped.
+    BadName,
+    /// The name does not exist, or its record has ended or leads nowhere.
+    NoSuchName,
+    /// The key of the name is not one of this daemon's.
+    NotOwned,
+    /// Another version is held than the one that was expected, or there is such a thing already.
+    Conflict,
+    /// Only an older version can be had than was seen before.
+    RolledBack,
+    /// Too few of the nodes that keep a record could be reached.
+    NoMajority,
     /// The disk of this daemon is full, so that it could not write down what it was told.
     DiskFull,
     /// The disk of this daemon failed, or its data directory was removed.

@@ -47,6 +47,10 @@ pub enum StartedWith {
     Catalog,
     /// The ledger of other holders.
     Ledger,
+    /// The book of signed records that it keeps for others.
+    Records,
+    /// The keys of its names.
+    Names,
     /// Something that a newer version knows.
     #[serde(other)]
     Other,

@@ -7,7 +7,7 @@ use std::sync::{PoisonError, RwLock};
 use redb::{Database, WriteTransaction};
 
 use crate::database;
-use crate::store::Files;
+use crate::files::Files;
 
 /// Databases up to this size are checked as a whole when they are opened, which takes less than 0.1 s.
 const MAX_CHECKED_BYTES: u64 = 32 << 20;
@@ -15,7 +15,7 @@ const MAX_CHECKED_BYTES: u64 = 32 << 20;
 const CACHE_BYTES: usize = 8 << 20;
 
 /// See the module's description.
-pub(super) struct Book {
+pub(crate) struct Book {
     files: Box<dyn Files>,
     name: &'static str,
     prepare: fn(&WriteTransaction) -> io::Result<()>,
@@ -26,7 +26,7 @@ pub(super) struct Book {
 
 impl Book {
     /// Opens or creates the file `name`; `prepare` makes its tables, and says `InvalidData` of a version it does not know.
-    pub(super) fn open(
+    pub(crate) fn open(
         files: Box<dyn Files>,
         name: &'static str,
         prepare: fn(&WriteTransaction) -> io::Result<()>,
@@ -37,12 +37,12 @@ impl Book {
     }
 
     /// How often it was found damaged, or of another version, and begun anew since it was opened.
-    pub(super) fn begun_anew(&self) -> u64 {
+    pub(crate) fn begun_anew(&self) -> u64 {
         self.begun_anew.load(Ordering::Relaxed)
     }
 
     /// Reads.
-    pub(super) fn read<T>(
+    pub(crate) fn read<T>(
         &self,
         read: impl FnOnce(&redb::ReadTransaction) -> io::Result<T>,
     ) -> io::Result<T> {
@@ -56,7 +56,7 @@ impl Book {
 
     /// Changes all or nothing. A durable change survives a crash, and so do all before it; another is seen at once, but a
     /// crash may take it back. None succeeds when the book's directory was removed.
-    pub(super) fn change<T>(
+    pub(crate) fn change<T>(
         &self,
         durable: bool,
         change: impl FnOnce(&WriteTransaction) -> io::Result<T>,
@@ -76,7 +76,7 @@ impl Book {
     fn with<T>(&self, call: impl FnOnce(&Database) -> io::Result<T>) -> io::Result<T> {
         self.reopen()?;
         let guard = self.db.read().unwrap_or_else(PoisonError::into_inner);
-        let db = guard.as_ref().ok_or_else(|| io::Error::other("the book of leases is closed"))?;
+        let db = guard.as_ref().ok_or_else(|| io::Error::other("the book is closed"))?;
         let result = call(db);
         drop(guard);
         if let Err(error) = &result {

@@ -1,0 +1,275 @@
+//! `chordage name`.
+
+use std::time::Duration;
+
+use chordage_api::client::Client;
+use chordage_api::types::{PublishReport, PublishRequest, PublishState, Resolved};
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::connect;
+use crate::error::CliError;
+use crate::exit::ExitStatus;
+use crate::global::GlobalArgs;
+use crate::human;
+use crate::printer::Printer;
+
+/// Give things names that can change, and find what others have named
+///
+/// A name is a key: whoever has it says what the name stands for, in a record that the nodes nearest to it keep, also while its owner
+/// is away. Here it has a petname; for everybody else it is @ and 56 characters. Below it there are paths, which can be handed to other
+/// keys.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  chordage name create team
+  chordage name publish team/notes chord1r...
+  chordage name resolve team/notes
+  chordage name resolve @fak3.../notes --consistency quorum --json
+  chordage name delegate team/web @q7x2...
+  chordage name publish team/notes chord1r... --expect-seq 4")]
+pub(crate) struct NameArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Make a key, and call it by a petname
+    Create(PetnameArgs),
+    /// List the keys of this daemon
+    List,
+    /// Say what a name stands for
+    Publish(PublishArgs),
+    /// Take away what a path of a name stands for
+    Unpublish(UnpublishArgs),
+    /// Hand a path of a name, and everything below it, to another key
+    Delegate(DelegateArgs),
+    /// Find out what a name stands for
+    Resolve(ResolveArgs),
+    /// Show the versions of a name that this daemon has published or seen
+    History(HistoryArgs),
+    /// Forget a key for good; what is published under it stays until it ends
+    Delete(PetnameArgs),
+}
+
+#[derive(Debug, Args)]
+struct PetnameArgs {
+    /// The petname: 1 to 63 of the characters a-z 0-9 - _ .
+    #[arg(value_name = "PETNAME")]
+    petname: String,
+}
+
+/// What every new version of a name has.
+#[derive(Debug, Args)]
+struct VersionArgs {
+    /// For how long readers may use it before they ask again
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = human::parse_duration)]
+    ttl: Duration,
+    /// For how long it holds; publish again before it ends
+    #[arg(long, value_name = "TIME", default_value = "365d", value_parser = human::parse_duration)]
+    valid: Duration,
+    /// Publish only if this is the number of the version that is held now (0: none), so that no change of another writer is overwritten
+    #[arg(long, value_name = "N")]
+    expect_seq: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+struct PublishArgs {
+    /// A petname or key of this daemon, and a path below it or none
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// A link, another name (@KEY or @KEY/PATH), or a text of one line
+    #[arg(value_name = "TARGET")]
+    target: String,
+    #[command(flatten)]
+    version: VersionArgs,
+}
+
+#[derive(Debug, Args)]
+struct UnpublishArgs {
+    /// A petname or key of this daemon, and a path below it or none
+    #[arg(value_name = "NAME")]
+    name: String,
+    #[command(flatten)]
+    version: VersionArgs,
+}
+
+#[derive(Debug, Args)]
+struct DelegateArgs {
+    /// A petname or key of this daemon, and the path that is handed over
+    #[arg(value_name = "NAME/PATH")]
+    name: String,
+    /// The key to which it is handed
+    #[arg(value_name = "@KEY")]
+    key: String,
+    #[command(flatten)]
+    version: VersionArgs,
+}
+
+/// How sure a reader wants to be.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Consistency {
+    /// The first version that is told, and no older than any this daemon has seen
+    Fast,
+    /// The newest version of a majority of those who keep it
+    Quorum,
+}
+
+#[derive(Debug, Args)]
+struct ResolveArgs {
+    /// A petname of this daemon or a key (@...), and a path below it or none
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// How sure to be
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Consistency::Fast)]
+    consistency: Consistency,
+    /// A version of at least this number
+    #[arg(long, value_name = "SEQ", conflicts_with = "consistency")]
+    at_least: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+struct HistoryArgs {
+    /// A petname or a key
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+/// Runs the command.
+pub(crate) async fn run(
+    args: NameArgs,
+    global: &GlobalArgs,
+    printer: &Printer,
+) -> Result<ExitStatus, CliError> {
+    let client = connect::client(global)?;
+    match args.action {
+        Action::Create(args) => {
+            let made = client.create_name(&args.petname).await?;
+            if printer.is_json() {
+                printer.json(&made)?;
+            } else {
+                printer.line(&made.key)?;
+                printer.tell(format!(
+                    "others know it by that; next: chordage name publish {} TARGET",
+                    made.petname
+                ));
+            }
+        }
+        Action::List => return list(&client, printer).await,
+        Action::Publish(args) => {
+            return publish(&client, args.version.request(args.name, Some(args.target)), printer).await;
+        }
+        Action::Unpublish(args) => {
+            return publish(&client, args.version.request(args.name, None), printer).await;
+        }
+        Action::Delegate(args) => {
+            let request = args.version.request(args.name, Some(args.key));
+            return publish(&client, PublishRequest { delegate: true, ..request }, printer).await;
+        }
+        Action::Resolve(args) => return resolve(&client, &args, printer).await,
+        Action::History(args) => return history(&client, &args.name, printer).await,
+        Action::Delete(args) => {
+            client.delete_name(&args.petname).await?;
+            printer.tell(format!(
+                "the key of {} is gone; what it has published stays until it ends",
+                args.petname
+            ));
+        }
+    }
+    Ok(ExitStatus::Success)
+}
+
+impl VersionArgs {
+    fn request(&self, name: String, target: Option<String>) -> PublishRequest {
+        PublishRequest {
+            name,
+            target,
+            ttl_seconds: u32::try_from(self.ttl.as_secs()).unwrap_or(u32::MAX),
+            valid_seconds: self.valid.as_secs(),
+            expect_seq: self.expect_seq,
+            delegate: false,
+        }
+    }
+}
+
+async fn list(client: &Client, printer: &Printer) -> Result<ExitStatus, CliError> {
+    let names = client.names().await?;
+    if printer.is_json() {
+        printer.json(&names)?;
+        return Ok(ExitStatus::Success);
+    }
+    let widest = names.iter().map(|name| name.petname.len()).max().unwrap_or(0);
+    for name in &names {
+        let version =
+            if name.seq == 0 { "not published".to_owned() } else { format!("version {}", name.seq) };
+        printer.line(format!("{:widest$}  {}  {version}", name.petname, name.key))?;
+    }
+    printer.tell(human::count(names.len() as u64, "name", "names"));
+    Ok(ExitStatus::Success)
+}
+
+async fn publish(
+    client: &Client,
+    request: PublishRequest,
+    printer: &Printer,
+) -> Result<ExitStatus, CliError> {
+    let report: PublishReport = client.publish_name(&request).await?;
+    let counts = report.state == PublishState::Stored;
+    if printer.is_json() {
+        printer.json(&report)?;
+    } else {
+        printer.line(format!("{} version {}", report.name, report.seq))?;
+        printer.tell(format!(
+            "stored by {} of {} in {}",
+            report.stored,
+            report.of,
+            human::seconds(report.seconds)
+        ));
+    }
+    if counts {
+        return Ok(ExitStatus::Success);
+    }
+    printer.warn(format!(
+        "only {} of the {} nodes that keep it have stored it: it may come to count, or not; resolve it with --consistency \
+         quorum, and publish again if needed",
+        report.stored, report.of
+    ));
+    Ok(ExitStatus::NotDurable)
+}
+
+async fn resolve(client: &Client, args: &ResolveArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
+    let quorum = matches!(args.consistency, Consistency::Quorum);
+    let found: Resolved = client.resolve_name(&args.name, quorum, args.at_least).await?;
+    if printer.is_json() {
+        printer.json(&found)?;
+        return Ok(ExitStatus::Success);
+    }
+    printer.line(&found.target)?;
+    for step in &found.steps {
+        let path = if step.path.is_empty() { String::new() } else { format!("/{}", step.path) };
+        printer
+            .tell(format!("{}{path}: version {}, told by {} of {}", step.key, step.seq, step.agree, step.of));
+    }
+    if found.stale {
+        printer.warn("those who keep it do not answer: this is what the daemon remembers");
+    }
+    Ok(ExitStatus::Success)
+}
+
+async fn history(client: &Client, name: &str, printer: &Printer) -> Result<ExitStatus, CliError> {
+    let versions = client.name_history(name).await?;
+    if printer.is_json() {
+        printer.json(&versions)?;
+        return Ok(ExitStatus::Success);
+    }
+    for version in &versions {
+        printer.line(format!("version {}", version.seq))?;
+        for entry in &version.entries {
+            let path = if entry.path.is_empty() { "." } else { &entry.path };
+            let whose = if entry.delegated { "belongs to " } else { "" };
+            printer.line(format!("  {path}  {whose}{}", entry.target))?;
+        }
+    }
+    printer.tell(human::count(versions.len() as u64, "version", "versions"));
+    Ok(ExitStatus::Success)
+}

@@ -1,0 +1,103 @@
+//! Signed records: operations that somebody waits for, and the way to the disk for what is kept here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chordage_dht::{Goal, Held, Input, Key, OperationError, OperationId, Outcome, Record};
+use tokio::sync::oneshot;
+
+use super::Driver;
+use crate::network::NetworkFingerprint;
+use crate::recordbook::{RecordChange, RecordDisk};
+
+/// Says what follows what is held; called once per operation, by the driver: it must be quick.
+pub(crate) type Decision = Box<dyn FnOnce(Option<&Held>) -> Option<Arc<Record>> + Send>;
+
+/// An operation that somebody wants.
+pub(super) struct Wanted {
+    pub(super) address: Key,
+    pub(super) goal: Goal,
+    /// How long it may take.
+    pub(super) deadline: Duration,
+    /// For updates.
+    pub(super) decision: Option<Decision>,
+    pub(super) reply: Reply,
+}
+
+/// To whom an outcome goes.
+type Reply = oneshot::Sender<Result<Outcome, OperationError>>;
+
+/// What a driver needs to keep records.
+pub(crate) struct RecordParts {
+    /// Which network they have to be signed for.
+    pub(crate) network: NetworkFingerprint,
+    /// Those that are kept here already.
+    pub(crate) kept: Vec<Held>,
+    /// Where they are written.
+    pub(crate) disk: RecordDisk,
+}
+
+/// Those under way. Bounded by the overlay, which refuses more than it can do.
+pub(super) struct Operations {
+    waiting: BTreeMap<OperationId, (Option<Decision>, Reply)>,
+    next: u64,
+    pub(super) disk: RecordDisk,
+}
+
+impl Operations {
+    pub(super) fn new(disk: RecordDisk) -> Self {
+        Self { waiting: BTreeMap::new(), next: 0, disk }
+    }
+
+    fn begin(&mut self, wanted: Wanted) -> (OperationId, Input) {
+        let id = OperationId(self.next);
+        self.next += 1;
+        self.waiting.insert(id, (wanted.decision, wanted.reply));
+        let Wanted { address, goal, deadline, .. } = wanted;
+        (id, Input::StartOperation { id, address, goal, deadline })
+    }
+
+    /// What whoever waits for it wants to follow `current`.
+    pub(super) fn decide(&mut self, id: OperationId, current: Option<&Held>) -> Option<Arc<Record>> {
+        self.waiting.get_mut(&id)?.0.take()?(current)
+    }
+
+    /// One has ended.
+    pub(super) fn end(&mut self, id: OperationId, outcome: Result<Outcome, OperationError>) {
+        if let Some((_, reply)) = self.waiting.remove(&id) {
+            // Whoever asked may have stopped waiting.
+            let _ = reply.send(outcome);
+        }
+    }
+
+    /// Those for which nobody waits any more.
+    fn abandoned(&mut self) -> Vec<OperationId> {
+        let gone: Vec<OperationId> =
+            self.waiting.iter().filter(|(_, (_, reply))| reply.is_closed()).map(|(id, _)| *id).collect();
+        for id in &gone {
+            self.waiting.remove(id);
+        }
+        gone
+    }
+}
+
+impl Driver {
+    pub(super) fn operate(&mut self, wanted: Wanted) {
+        for id in self.operations.abandoned() {
+            self.input(Input::CancelOperation(id));
+        }
+        let (_, input) = self.operations.begin(wanted);
+        self.input(input);
+    }
+
+    /// Gives the disk something to write. If it cannot take it now, whoever waits for it is told at once.
+    pub(super) fn write_record(&mut self, change: RecordChange) {
+        let refused = self.operations.disk.changes.try_send(change).err();
+        if let Some(RecordChange::Keep(_, Some(write))) =
+            refused.map(tokio::sync::mpsc::error::TrySendError::into_inner)
+        {
+            self.decided.push(Input::RecordKept { write, kept: false });
+        }
+    }
+}

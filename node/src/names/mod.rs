@@ -1,0 +1,119 @@
+//! Names: what a key says it stands for, as a signed record at the nodes nearest to it.
+//!
+//! A name is a key, or a petname of one that only this daemon knows, and a path below it. The record of a key lists its
+//! paths; a path may be delegated, with everything below it, to another key, and a name may stand for another name. So
+//! resolving takes as many reads as there are keys on the way, and shows each with whoever vouches for it.
+
+mod content;
+mod error;
+mod keyring;
+mod publish;
+mod resolve;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chordage_api::name::{Name, NameKey, Root, check_label};
+use chordage_api::types::{NameEntry, NameInfo, NameVersion};
+use chordage_dht::{Namespace, RecordName};
+
+use self::content::{Content, Target};
+pub(crate) use self::error::NamesError;
+pub(crate) use self::keyring::KeyringError;
+pub(crate) use self::keyring::{Keyring, NAMES_FILE};
+use crate::clock::wall_clock;
+use crate::driver::DriverHandle;
+use crate::network::NetworkFingerprint;
+
+/// How long reading or changing one record may take.
+const RECORD_WITHIN: Duration = Duration::from_secs(15);
+
+/// Reads and publishes names. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Names {
+    driver: DriverHandle,
+    keyring: Arc<Keyring>,
+    network: NetworkFingerprint,
+}
+
+impl Names {
+    pub(crate) fn new(driver: DriverHandle, keyring: Keyring, network: NetworkFingerprint) -> Self {
+        Names { driver, keyring: Arc::new(keyring), network }
+    }
+
+    /// Makes a key and calls it `petname`.
+    pub(crate) async fn create(&self, petname: &str) -> Result<NameInfo, NamesError> {
+        check_label(petname)?;
+        let (keyring, petname) = (self.keyring.clone(), petname.to_owned());
+        let made = on_disk(move || keyring.create(&petname, now())).await?;
+        let made = made?;
+        Ok(NameInfo { key: made.public().to_string(), petname: made.petname, created: made.created, seq: 0 })
+    }
+
+    /// The keys of this daemon.
+    pub(crate) fn list(&self) -> Vec<NameInfo> {
+        let info = |own: keyring::OwnKey| NameInfo {
+            key: own.public().to_string(),
+            seq: self.keyring.seen(&record_of(own.public()).address()).map_or(0, |held| held.record.seq()),
+            created: own.created,
+            petname: own.petname,
+        };
+        self.keyring.all().into_iter().map(info).collect()
+    }
+
+    /// Forgets a key for good; nobody can publish under it any more. What is published stays until it ends.
+    pub(crate) async fn delete(&self, petname: &str) -> Result<(), NamesError> {
+        let (keyring, petname) = (self.keyring.clone(), petname.to_owned());
+        on_disk(move || keyring.delete(&petname)).await?.map_err(NamesError::from)
+    }
+
+    /// The versions of a name that this daemon has published or seen, the newest first.
+    pub(crate) async fn history(&self, name: &str) -> Result<Vec<NameVersion>, NamesError> {
+        let key = self.key_of(&name.parse()?)?;
+        let (keyring, address) = (self.keyring.clone(), record_of(key).address());
+        let held = on_disk(move || keyring.history(&address)).await?.map_err(KeyringError::from)?;
+        let version = |held: &chordage_dht::Held| NameVersion {
+            seq: held.record.seq(),
+            valid_until: held.record.statement().valid_until,
+            entries: Content::decode(&held.record.statement().value).map(entries).unwrap_or_default(),
+        };
+        Ok(held.iter().map(version).collect())
+    }
+
+    /// The key at which a name begins.
+    fn key_of(&self, name: &Name) -> Result<NameKey, NamesError> {
+        match &name.root {
+            Root::Key(key) => Ok(*key),
+            Root::Petname(petname) => match self.keyring.by_petname(petname) {
+                Some(own) => Ok(own.public()),
+                None => Err(KeyringError::Unknown(petname.clone()).into()),
+            },
+        }
+    }
+}
+
+fn entries(content: Content) -> Vec<NameEntry> {
+    let entry = |(path, target): (String, Target)| NameEntry {
+        path,
+        target: target.text(),
+        delegated: matches!(target, Target::Delegate(_)),
+    };
+    content.entries.into_iter().map(entry).collect()
+}
+
+/// The record in which a key says what it stands for.
+fn record_of(key: NameKey) -> RecordName {
+    RecordName::without_salt(Namespace::NAMES, key.0)
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    wall_clock().0 / 1000
+}
+
+/// Lets the disk keep only this request waiting.
+async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, NamesError> {
+    let panicked = |error: tokio::task::JoinError| KeyringError::Io(io::Error::other(error));
+    tokio::task::spawn_blocking(work).await.map_err(|error| panicked(error).into())
+}
