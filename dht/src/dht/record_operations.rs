@@ -117,9 +117,9 @@ impl<M: Metric> Dht<M> {
     }
 
     fn located(&mut self, turn: &mut Turn<'_>, serial: u32, region: Vec<(Peer, Distance)>) {
-        let me = *self.own_id();
+        let drawn = turn.rng.next_u32();
         if let Some(operation) = self.records_mut().get_mut(serial) {
-            operation.begin(&me, region.into_iter());
+            operation.begin(drawn, region.into_iter());
         }
         self.go_on(turn, serial);
     }

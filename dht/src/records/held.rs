@@ -6,7 +6,6 @@ use core::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::Record;
-use crate::NodeId;
 
 /// Orders the attempts to change a record, as in CASPaxos (Rystsov 2018): who prepares with a higher ballot makes lower
 /// ones void.
@@ -14,7 +13,7 @@ use crate::NodeId;
 pub struct Ballot {
     /// Grows until a majority promises it.
     round: u32,
-    /// Whose attempt it is, so that two never have the same: the beginning of the node's id.
+    /// Drawn at random, so that no two attempts have the same, not even two of one node.
     by: u32,
 }
 
@@ -24,10 +23,9 @@ impl Ballot {
         [a, b, c, d, e, f, g, h]
     }
 
-    /// The next one of a node above another.
-    pub(crate) fn above(self, node: &NodeId) -> Self {
-        let [a, b, c, d, ..] = *node.as_bytes();
-        Self { round: self.round.saturating_add(1), by: u32::from_be_bytes([a, b, c, d]) }
+    /// One above another. `drawn`: a random number.
+    pub(crate) fn above(self, drawn: u32) -> Self {
+        Self { round: self.round.saturating_add(1), by: drawn }
     }
 }
 

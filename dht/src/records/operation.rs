@@ -129,7 +129,8 @@ impl Operation {
     }
 
     /// Begins a round with these candidates. Those of the last round who were silent and are not among them are left out.
-    pub(crate) fn begin(&mut self, me: &NodeId, candidates: impl Iterator<Item = (Peer, Distance)>) {
+    /// `drawn`: a random number, which makes this round's ballot one that no other attempt has.
+    pub(crate) fn begin(&mut self, drawn: u32, candidates: impl Iterator<Item = (Peer, Distance)>) {
         self.round = self.round.wrapping_add(1);
         self.candidates.clear();
         for (peer, distance) in candidates {
@@ -138,7 +139,7 @@ impl Operation {
         self.stage = Stage::Asking;
         self.again_at = None;
         self.waited = false;
-        self.ballot = self.highest.above(me);
+        self.ballot = self.highest.above(drawn);
         self.highest = self.ballot;
     }
 
