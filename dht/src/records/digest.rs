@@ -59,3 +59,71 @@ impl Digests {
         self.0[bucket] = self.0[bucket].wrapping_add(tag | 1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::{super::samples::*, *};
+
+    fn digests<'a>(held: impl Iterator<Item = &'a Held>, buckets: usize) -> Digests {
+        let mut digests = Digests::empty(buckets);
+        held.for_each(|held| digests.add(held.record.address(), tag_of(held)));
+        digests
+    }
+
+    #[test]
+    fn equal_sets_have_equal_digests_in_any_order_and_one_changed_record_differs() {
+        let all: Vec<Held> = (0..100).map(|owner| held(owner, b"x", 1, ballot(1, 1))).collect();
+        for buckets in [1, 4, 256] {
+            let forwards = digests(all.iter(), buckets);
+            assert_eq!(forwards, digests(all.iter().rev(), buckets));
+            let place = Digests::bucket(all[7].record.address(), buckets);
+            for changed in [
+                held(7, b"x", 2, ballot(1, 1)),
+                held(7, b"y", 1, ballot(1, 1)),
+                // The same version that came to be held by a later attempt.
+                held(7, b"x", 1, ballot(1, 2)),
+            ] {
+                let mut other = all.clone();
+                other[7] = changed;
+                let other = digests(other.iter(), buckets);
+                let differ: Vec<usize> =
+                    (0..buckets).filter(|bucket| forwards.0[*bucket] != other.0[*bucket]).collect();
+                assert_eq!(differ, [place], "only the part in which it lies");
+            }
+            let without = digests(all.iter().filter(|held| held.record != all[7].record), buckets);
+            assert_ne!(without.0[place], forwards.0[place]);
+        }
+    }
+
+    #[test]
+    fn a_record_counts_even_if_its_tag_is_zero() {
+        let mut digests = Digests::empty(1);
+        digests.add(held(1, b"x", 1, ballot(1, 1)).record.address(), 0);
+        assert_ne!(digests, Digests::empty(1));
+    }
+
+    #[test]
+    fn there_are_as_many_parts_as_records_are_worth_up_to_a_limit() {
+        for (records, buckets) in
+            [(0, 1), (31, 1), (32, 2), (33, 2), (48, 4), (16 * 256, 256), (1_000_000, BUCKETS_MAX)]
+        {
+            assert_eq!(buckets_for(records), buckets, "{records} records");
+        }
+        let all: Vec<Held> = (0..200).map(|owner| held(owner, b"x", 1, ballot(1, 1))).collect();
+        for buckets in [1, 2, 64, 256] {
+            assert!(all.iter().all(|held| Digests::bucket(held.record.address(), buckets) < buckets));
+        }
+        let used = |held: &Held| Digests::bucket(held.record.address(), 4);
+        assert!((0..4).all(|part| all.iter().any(|held| used(held) == part)), "no part stays empty");
+    }
+
+    #[test]
+    fn a_region_has_one_sum_whatever_the_order_of_its_nodes() {
+        let ids: Vec<NodeId> = (0..9).map(|number| peer(number).id()).collect();
+        let sum = region_digest(ids.iter());
+        assert_eq!(sum, region_digest(ids.iter().rev()));
+        assert_ne!(sum, region_digest(ids[1..].iter()));
+    }
+}

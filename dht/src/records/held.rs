@@ -51,3 +51,29 @@ impl Held {
         held.is_none_or(|held| self.order(held).is_gt())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::cmp::Ordering;
+
+    use super::super::samples::{ballot, held};
+
+    #[test]
+    fn the_higher_number_stays_then_the_later_ballot_then_the_larger_hash() {
+        let (a, b) = (held(1, b"a", 2, ballot(1, 1)), held(1, b"b", 2, ballot(1, 1)));
+        let (smaller, larger) = if a.record.hash() < b.record.hash() { (a, b) } else { (b, a) };
+        let later = held(1, b"c", 2, ballot(1, 2));
+        let higher_round = held(1, b"d", 2, ballot(2, 0));
+        let next = held(1, b"e", 3, ballot(0, 0));
+        let rising = [smaller, larger, later, higher_round, next];
+        for (i, low) in rising.iter().enumerate() {
+            assert_eq!(low.order(low), Ordering::Equal);
+            assert!(!low.replaces(Some(low)), "what is held is no replacement for itself");
+            for high in &rising[i + 1..] {
+                assert_eq!((low.order(high), high.order(low)), (Ordering::Less, Ordering::Greater));
+                assert!(high.replaces(Some(low)) && !low.replaces(Some(high)));
+            }
+            assert!(low.replaces(None));
+        }
+    }
+}

@@ -21,6 +21,8 @@ mod message;
 mod operation;
 mod partners;
 mod record;
+#[cfg(test)]
+mod samples;
 mod shelf;
 
 pub use held::{Ballot, Held};

@@ -482,3 +482,6 @@ impl Operation {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -137,3 +137,6 @@ impl Exchange {
         self.more = more;
     }
 }
+
+#[cfg(test)]
+mod tests;

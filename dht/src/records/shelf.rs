@@ -191,3 +191,6 @@ impl Shelf {
 fn size(held: &Held) -> usize {
     held.record.encoded_len() + OVERHEAD_BYTES
 }
+
+#[cfg(test)]
+mod tests;
