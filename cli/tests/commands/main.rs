@@ -13,6 +13,7 @@ mod left_out;
 mod locale;
 mod names;
 mod outputs;
+mod published;
 mod ring;
 mod round_trip;
 mod sealed;
