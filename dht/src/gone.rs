@@ -56,6 +56,13 @@ impl Gone {
             && self.0.get(peer.id_ref()).is_some_and(|a| a.deaf_until > now && peer.seq() <= a.seq)
     }
 
+    /// Others may name it again: it was probably never dead.
+    pub(crate) fn believe_names_of(&mut self, id: &NodeId) {
+        if let Some(absence) = self.0.get_mut(id) {
+            absence.ignored_until = absence.deaf_until;
+        }
+    }
+
     /// It is back.
     pub(crate) fn back(&mut self, id: &NodeId) {
         if !self.0.is_empty() {
@@ -107,6 +114,21 @@ mod tests {
             assert_eq!(ignored(4), (ignores_name, ignores_words), "an older record, {case:?}");
             assert_eq!(ignored(6), (false, false), "a newer record is a new life, {case:?}");
         }
+    }
+
+    #[test]
+    fn names_that_are_believed_again_are_not_ignored_and_words_after_a_goodbye_still_are() {
+        let mut gone = Gone::default();
+        gone.lost(&peer(1, 5), at(0));
+        gone.left(&peer(2, 5), at(0));
+        gone.lost(&peer(3, 5), at(0));
+        gone.believe_names_of(peer(1, 5).id_ref());
+        gone.believe_names_of(peer(2, 5).id_ref());
+        let ignored = |number| {
+            let peer = peer(number, 5);
+            (gone.ignores_name(&peer, at(1)), gone.ignores_words(&peer, at(1)))
+        };
+        assert_eq!([1, 2, 3].map(ignored), [(false, false), (true, true), (true, false)]);
     }
 
     #[test]

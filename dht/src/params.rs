@@ -89,7 +89,9 @@ pub const QUARANTINE_FROM: f64 = 200.0;
 pub const FORMER: usize = 256;
 /// Between two attempts to reach one of them. Design.
 pub const FORMER_EVERY: Duration = Duration::from_secs(30);
-/// The same after one has answered. Design.
+/// The same after one has answered, and while this node seems to be cut off. Design.
 pub const FORMER_SOON: Duration = Duration::from_secs(1);
+/// A node that loses as many neighbours as it has left within so long seems to be cut off. Design.
+pub const CUT_OFF_WITHIN: Duration = Duration::from_secs(600);
 /// How long they are remembered. Design.
 pub const FORMER_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod connections;
+mod cut_off;
 #[allow(dead_code, reason = "shared with the other stories, of which each uses a part")]
 #[path = "../daemons/harness.rs"]
 mod harness;

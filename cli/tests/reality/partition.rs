@@ -22,13 +22,13 @@ const CUT: Duration = Duration::from_secs(20);
 const HEAL: Duration = Duration::from_secs(60);
 
 /// Two namespaces and what lies between them. Gone when dropped.
-struct Cable {
+pub(crate) struct Cable {
     names: [String; 3],
 }
 
 impl Cable {
     /// The reason, where the system allows no namespaces.
-    fn lay() -> Result<Self, String> {
+    pub(crate) fn lay() -> Result<Self, String> {
         let names = ["a", "b", "m"].map(|side| format!("chordage-{}-{side}", std::process::id()));
         let cable = Cable { names };
         let [_, _, middle] = &cable.names;
@@ -48,11 +48,11 @@ impl Cable {
         Ok(cable)
     }
 
-    fn cut(&self) {
+    pub(crate) fn cut(&self) {
         ip(&["-n", &self.names[2], "link", "set", "plug-b", "nomaster"]).unwrap();
     }
 
-    fn join(&self) {
+    pub(crate) fn join(&self) {
         ip(&["-n", &self.names[2], "link", "set", "plug-b", "master", "bridge"]).unwrap();
     }
 
@@ -91,8 +91,9 @@ pub(crate) fn ip(args: &[&str]) -> Result<(), String> {
     Err(format!("ip {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
 }
 
-async fn start(cable: &Cable, side: usize, dir: &Path, more: &[String]) -> Testnet {
-    let mut plan = Plan::new(cable.program(side, dir), dir.join(format!("net-{side}")), HALF);
+/// Starts so many daemons on one side.
+pub(crate) async fn start(cable: &Cable, side: usize, nodes: usize, dir: &Path, more: &[String]) -> Testnet {
+    let mut plan = Plan::new(cable.program(side, dir), dir.join(format!("net-{side}")), nodes);
     plan.listen =
         vec![format!("/ip4/{}/tcp/0", address(side)), format!("/ip4/{}/udp/0/quic-v1", address(side))];
     plan.daemon_args = ["--network", "split"].map(String::from).to_vec();
@@ -149,9 +150,9 @@ async fn twenty_daemons_cut_in_half_are_one_ring_again_within_a_minute() {
         Err(_) => CUT,
     };
     let dir = tempfile::tempdir().unwrap();
-    let left = start(&cable, 0, dir.path(), &[]).await;
+    let left = start(&cable, 0, HALF, dir.path(), &[]).await;
     let way_in = left.status(0).await.unwrap().membership.listen[0].clone();
-    let right = start(&cable, 1, dir.path(), &["--bootstrap".into(), way_in]).await;
+    let right = start(&cable, 1, HALF, dir.path(), &["--bootstrap".into(), way_in]).await;
     let (left_ids, right_ids) = (ids(&left), ids(&right));
     let all: BTreeSet<String> = left_ids.union(&right_ids).cloned().collect();
     let both = async |left_sees: &BTreeSet<String>, right_sees: &BTreeSet<String>| {

@@ -4,17 +4,20 @@
 //! more. Every node therefore keeps the neighbours it lost and pings one now and then. When one answers, the two
 //! exchange leaf sets, everybody named is met, and the exchange runs along both rings until they are one (after
 //! Shafaat, Ghodsi and Haridi, "Dealing with network partitions in structured overlay networks", 2009).
+//!
+//! A node that has lost as many as it has left was probably cut off itself: it tries them one after the other without a
+//! pause, and once one answers it believes whom that one names, since none of them was ever dead.
 
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Dht, Turn};
 use crate::{
-    Time,
+    NodeId, Time,
     calls::Purpose,
     message::Request,
     metric::Metric,
-    params::{FORMER_EVERY, FORMER_KEPT, FORMER_SOON},
+    params::{CUT_OFF_WITHIN, FORMER_EVERY, FORMER_KEPT, FORMER_SOON},
     peer::Peer,
     timers::Timer,
 };
@@ -36,10 +39,24 @@ impl<M: Metric> Dht<M> {
             self.former.pop_front();
         }
         self.former.push_back(Former { peer, lost: turn.now.seconds() });
-        let wait = turn.around(FORMER_EVERY);
-        if !self.timers.is_set(Timer::Former) {
-            self.timers.set(Timer::Former, turn.now + wait);
-        }
+        let wait = self.former_wait(turn);
+        self.timers.set_no_later(Timer::Former, turn.now + wait);
+    }
+
+    /// How long until the next is tried.
+    fn former_wait(&self, turn: &mut Turn<'_>) -> Duration {
+        turn.around(if self.is_cut_off(turn.now, None) { FORMER_SOON } else { FORMER_EVERY })
+    }
+
+    /// Whether it is probably this node that was lost, and not all those that it has lost: nobody is left, or not more than
+    /// were lost lately. Whoever is just `back` counts as lost.
+    fn is_cut_off(&self, now: Time, back: Option<&NodeId>) -> bool {
+        let me = self.local.id_ref().key();
+        let is_there = |id: &NodeId| back != Some(id) && self.leaves.get(&self.metric, me, id).is_some();
+        let lost = self.lost_since(now, CUT_OFF_WITHIN);
+        let lost = lost.iter().filter(|peer| !is_there(peer.id_ref())).count();
+        let left = self.leaves.as_slice().iter().filter(|leaf| is_there(leaf.peer.id_ref())).count();
+        left == 0 || lost >= left
     }
 
     /// Those that were lost within so long.
@@ -68,7 +85,7 @@ impl<M: Metric> Dht<M> {
             let peer = former.peer.clone();
             self.former.push_back(former);
             self.ask(turn, &peer, Request::Ping, Purpose::Revive);
-            let wait = turn.around(FORMER_EVERY);
+            let wait = self.former_wait(turn);
             self.timers.set(Timer::Former, turn.now + wait);
             return;
         }
@@ -76,10 +93,19 @@ impl<M: Metric> Dht<M> {
 
     /// One has answered: perhaps a whole part of the network is back.
     pub(super) fn former_is_back(&mut self, turn: &mut Turn<'_>, peer: &Peer) {
+        let was_cut_off = self.is_cut_off(turn.now, Some(peer.id_ref()));
         self.former.retain(|former| former.peer.id_ref() != peer.id_ref());
+        if was_cut_off {
+            for former in &self.former {
+                self.gone.believe_names_of(former.peer.id_ref());
+            }
+        }
         self.exchange_leaves(turn, peer, false);
         if !self.former.is_empty() {
             self.timers.set_no_later(Timer::Former, turn.now + FORMER_SOON);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use libp2p::Stream;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::records::{Decision, Wanted};
+use super::size::NetworkSize;
 use super::told::Told;
 use super::view::{View, nodes};
 use crate::twin::Twin;
@@ -61,6 +62,7 @@ pub(crate) struct DriverHandle {
     membership: watch::Receiver<Membership>,
     join_problem: watch::Receiver<Option<String>>,
     twin: watch::Receiver<Option<Twin>>,
+    size: watch::Receiver<NetworkSize>,
     news: broadcast::Sender<Event>,
 }
 
@@ -71,6 +73,7 @@ impl DriverHandle {
             membership: told.membership.subscribe(),
             join_problem: told.join_problem.subscribe(),
             twin: told.twin.subscribe(),
+            size: told.size.subscribe(),
             news: told.news.clone(),
         }
     }
@@ -126,6 +129,11 @@ impl DriverHandle {
     /// About how many daemons the network has, at least one.
     pub(crate) async fn nodes(&self) -> Option<u64> {
         Some(nodes(&self.status().await?))
+    }
+
+    /// The size of the network and whether it was larger lately, to be watched.
+    pub(crate) fn size(&self) -> watch::Receiver<NetworkSize> {
+        self.size.clone()
     }
 
     /// Says goodbye to the neighbours and stops the driver.

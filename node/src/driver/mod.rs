@@ -15,6 +15,7 @@ mod pace;
 mod records;
 mod roster;
 mod signature;
+mod size;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -54,6 +55,8 @@ pub(crate) use self::records::{Decision, RecordParts};
 pub(crate) use self::roster::{Departed, Roster};
 use self::signature::OwnRecord;
 pub(crate) use self::signature::Signer;
+pub(crate) use self::size::NetworkSize;
+use self::size::UsualSize;
 use self::time::{OverlayTime, unix_time};
 use self::told::Told;
 use self::twin::Suspicion;
@@ -109,6 +112,7 @@ pub(crate) struct Driver {
     decided: Vec<Input>,
     bootstrap: Bootstrap,
     told: Told,
+    usual_size: UsualSize,
     namesakes: Namesakes,
     suspicion: Suspicion,
     attempts: Attempts,
@@ -190,6 +194,7 @@ impl Driver {
             decided: Vec::new(),
             bootstrap: Bootstrap::new(&parts.bootstrap, neighbours.text()),
             told,
+            usual_size: UsualSize::default(),
             namesakes: Namesakes::default(),
             suspicion: Suspicion::default(),
             attempts: Attempts::default(),
@@ -242,6 +247,7 @@ impl Driver {
                 _ = redial.tick() => self.redial(),
                 _ = review.tick() => {
                     self.review_connections();
+                    self.tell_size();
                     self.look_for_twin();
                 }
             }
@@ -315,6 +321,7 @@ impl Driver {
                 tracing::info!("joined the network");
                 self.told.membership.send_replace(Membership::Joined);
                 self.told.join_problem.send_replace(None);
+                self.tell_size();
             }
             Event::JoinFailed { attempts, retry_in } => {
                 tracing::debug!(attempts, ?retry_in, "an attempt to join has failed");
@@ -333,10 +340,15 @@ impl Driver {
                     self.keep_connected(&peer);
                 }
                 self.roster.came(Instant::now(), &peer);
+                self.tell_size();
             }
             Event::NeighbourDown { peer, why } => {
                 tracing::info!(%peer, ?why, "neighbour gone");
                 self.roster.went(Instant::now(), peer, why);
+                if why == DownReason::Left {
+                    self.usual_size.one_left();
+                }
+                self.tell_size();
                 // One that has left may be back soon, and a connection to its former life is noticed to be dead only after QUIC's
                 // idle time-out.
                 if why != DownReason::Displaced {

@@ -4,6 +4,7 @@ use chordage_dht::Event;
 use tokio::sync::{broadcast, watch};
 
 use super::command::Membership;
+use super::size::NetworkSize;
 use crate::twin::Twin;
 
 /// News of neighbours that may wait for whoever listens; a slow listener misses the oldest.
@@ -16,6 +17,8 @@ pub(super) struct Told {
     pub(super) twin: watch::Sender<Option<Twin>>,
     /// Why joining has not succeeded yet, when it has not.
     pub(super) join_problem: watch::Sender<Option<String>>,
+    /// How large the network is, since this node is part of it.
+    pub(super) size: watch::Sender<NetworkSize>,
     /// What happens to the neighbourhood.
     pub(super) news: broadcast::Sender<Event>,
 }
@@ -27,6 +30,7 @@ impl Told {
             membership: watch::Sender::new(Membership::Joining),
             twin: watch::Sender::new(None),
             join_problem: watch::Sender::new(None),
+            size: watch::Sender::new(NetworkSize::default()),
             news: broadcast::Sender::new(NEWS_MAX),
         }
     }

@@ -9,8 +9,10 @@ use bytes::Bytes;
 use chordage_dht::{NodeId, Peer};
 use chordage_storage::{ChunkId, ChunkRef, DecodeError, Descriptor, Redundancy, decode_chunk};
 use futures::stream::{self, FuturesUnordered, StreamExt};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 
+use super::again::Again;
 use super::totals::count;
 use super::{GetError, Reader};
 use crate::awake;
@@ -40,22 +42,36 @@ pub(super) enum Hurry {
 }
 
 /// A chunk's plain bytes, from the network or from the local store, and how it is coded. It holds a part of the memory
-/// budget meanwhile, and has to be polled until it ends.
+/// budget while it asks, and has to be polled until it ends.
 pub(super) async fn fetch(
     reader: &Reader,
     chunk: &ChunkRef,
     hurry: Hurry,
 ) -> Result<(Bytes, Redundancy), GetError> {
-    let mut fetching = Fetching {
-        reader,
-        chunk,
-        k: chunk.redundancy.unwrap_or(Redundancy::ASSUMED).k(),
-        spares: if hurry == Hurry::Now { SPARES } else { 0 },
-        descriptor: None,
-        received: Vec::new(),
-        good: BTreeMap::new(),
-        asked: BTreeSet::new(),
-    };
+    let mut memory = take_memory(reader, chunk, hurry).await?;
+    let deadline = Instant::now() + CHUNK_TIMEOUT;
+    let mut again = Again::begin(reader.placement.driver.size());
+    loop {
+        let mut fetching = Fetching::new(reader, chunk, hurry);
+        let timed = awake::timeout_at(deadline, fetching.run()).await;
+        let fetched = timed.unwrap_or(Err(GetError::TimedOut { best: fetching.best(), k: fetching.k }));
+        // Others may have it while this waits.
+        drop((memory, fetching));
+        match fetched {
+            Ok(fetched) => return Ok(fetched),
+            Err(error) => again.or(error).await?,
+        }
+        let taking = awake::timeout_at(deadline, take_memory(reader, chunk, hurry)).await;
+        memory = taking.unwrap_or(Err(GetError::NoMemory))?;
+    }
+}
+
+/// What a chunk takes while it is fetched: its shards and its plain bytes.
+async fn take_memory(
+    reader: &Reader,
+    chunk: &ChunkRef,
+    hurry: Hurry,
+) -> Result<OwnedSemaphorePermit, GetError> {
     let bytes = 2 * plain_len(chunk);
     let memory = match hurry {
         Hurry::Now => {
@@ -64,10 +80,7 @@ pub(super) async fn fetch(
         }
         Hurry::Ahead => reader.budget.take(bytes).await,
     };
-    let memory = memory.ok_or(GetError::Interrupted)?;
-    let timed = awake::timeout(CHUNK_TIMEOUT, fetching.run()).await;
-    drop(memory);
-    timed.unwrap_or(Err(GetError::TimedOut { best: fetching.best(), k: fetching.k }))
+    memory.ok_or(GetError::Interrupted)
 }
 
 /// Holders that are asked together how a chunk is coded.
@@ -75,6 +88,16 @@ const ASKED_FOR_CODE: usize = 4;
 
 /// How a chunk is coded, as the first of its holders says that answers. That needs no key.
 pub(super) async fn code_of(reader: &Reader, id: ChunkId) -> Result<Redundancy, GetError> {
+    let mut again = Again::begin(reader.placement.driver.size());
+    loop {
+        match ask_for_code(reader, id).await {
+            Ok(code) => return Ok(code),
+            Err(error) => again.or(error).await?,
+        }
+    }
+}
+
+async fn ask_for_code(reader: &Reader, id: ChunkId) -> Result<Redundancy, GetError> {
     let assumed = Redundancy::ASSUMED;
     let candidates =
         reader.placement.candidates(id, assumed, Freshness::Asked).await.map_err(GetError::Find)?;
@@ -119,7 +142,20 @@ struct Received {
     payload: Bytes,
 }
 
-impl Fetching<'_> {
+impl<'a> Fetching<'a> {
+    fn new(reader: &'a Reader, chunk: &'a ChunkRef, hurry: Hurry) -> Self {
+        Fetching {
+            reader,
+            chunk,
+            k: chunk.redundancy.unwrap_or(Redundancy::ASSUMED).k(),
+            spares: if hurry == Hurry::Now { SPARES } else { 0 },
+            descriptor: None,
+            received: Vec::new(),
+            good: BTreeMap::new(),
+            asked: BTreeSet::new(),
+        }
+    }
+
     async fn run(&mut self) -> Result<(Bytes, Redundancy), GetError> {
         // First those we know of; if they do not have enough, those that the overlay finds afresh.
         for freshness in [Freshness::Known, Freshness::Asked] {

@@ -1,5 +1,6 @@
 //! Fetching: a link's manifest, then its chunks, each from whoever answers, verified before a byte is handed out.
 
+mod again;
 mod archive;
 mod assemble;
 mod fetch;
