@@ -50,7 +50,7 @@ impl Story {
         };
         let dir = tempfile::tempdir().unwrap();
         let others = start(&cable, 0, OTHERS, dir.path(), &[]).await;
-        let way_in = others.status(0).await.unwrap().listen[0].clone();
+        let way_in = others.status(0).await.unwrap().membership.listen[0].clone();
         let lone = start(&cable, 1, 1, dir.path(), &["--bootstrap".into(), way_in]).await;
         let story = Story { others, lone, cable, dir };
         story.wait_whole(PATIENCE).await;

@@ -23,7 +23,7 @@ use crate::datadir::DataDir;
 use crate::descriptors;
 use crate::disk::watch_in_background;
 use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, RecordParts};
-use crate::get::{Reader, Totals};
+use crate::get::{Reader, RecentManifests, Totals};
 use crate::handle::{Inner, NodeHandle};
 use crate::holders::Holders;
 use crate::leases::{Keeping, Leases, RecentAnswers, start as start_leases};
@@ -247,6 +247,7 @@ impl Services {
             budget: budget.clone(),
             keeping: keeping.clone(),
             totals: Totals::default(),
+            recent: RecentManifests::default(),
         });
         let leases = Arc::new(Leases { placement, holders, keeping, recent: RecentAnswers::default() });
         let (planned, waits) = (Planned::default(), Waits::default());

@@ -6,6 +6,7 @@ mod assemble;
 mod fetch;
 mod health;
 mod object;
+mod recent;
 mod sealed;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ pub(crate) use self::{
     assemble::{Part, Parts, Unread},
     health::survey,
     object::open,
+    recent::RecentManifests,
     sealed::Known,
     totals::Totals,
 };
@@ -40,6 +42,7 @@ pub(crate) struct Reader {
     /// Says which objects are kept from here, and which were forgotten.
     pub(crate) keeping: Keeping,
     pub(crate) totals: Totals,
+    pub(crate) recent: RecentManifests,
 }
 
 /// How long a get waits for a daemon that has just started to be part of its network.

@@ -40,7 +40,7 @@ struct Inner {
     kept: Mutex<VecDeque<(ChunkId, Arc<OnceCell<Bytes>>)>>,
 }
 
-/// Fetches the manifest of `link`.
+/// Fetches the manifest of `link`, unless it was read a moment ago.
 pub(crate) async fn open(reader: Arc<Reader>, link: &Link) -> Result<OpenObject, GetError> {
     if !reader.placement.driver.joined_unless_problem(JOIN_PATIENCE).await {
         return Err(GetError::NotJoined);
@@ -49,14 +49,16 @@ pub(crate) async fn open(reader: Arc<Reader>, link: &Link) -> Result<OpenObject,
         ManifestError::NoKey => GetError::NotReadable,
         error => GetError::Manifest(error),
     })?;
+    if let Some((manifest, redundancy)) = reader.recent.get(link) {
+        return Ok(OpenObject::new(reader, manifest, link.id(), redundancy));
+    }
     let mut redundancy = None;
     loop {
         match loader.step() {
             Step::Ready(manifest) => {
-                let (kept, redundancy) = (Mutex::default(), redundancy.ok_or(GetError::Interrupted)?);
-                return Ok(OpenObject {
-                    inner: Arc::new(Inner { reader, manifest, root: link.id(), redundancy, kept }),
-                });
+                let redundancy = redundancy.ok_or(GetError::Interrupted)?;
+                reader.recent.add(link, &manifest, redundancy);
+                return Ok(OpenObject::new(reader, manifest, link.id(), redundancy));
             }
             Step::Fetch(references) => {
                 let reader = &reader;
@@ -92,6 +94,10 @@ pub(super) async fn forgotten_or(reader: &Reader, root: ChunkId, error: GetError
 }
 
 impl OpenObject {
+    fn new(reader: Arc<Reader>, manifest: Manifest, root: ChunkId, redundancy: Redundancy) -> Self {
+        OpenObject { inner: Arc::new(Inner { reader, manifest, root, redundancy, kept: Mutex::default() }) }
+    }
+
     /// What the object consists of.
     pub fn manifest(&self) -> &Manifest {
         &self.inner.manifest

@@ -177,6 +177,27 @@ async fn an_answer_to_another_question_keeps_nobody_from_reading() {
     read_beside(Lie::WrongAnswer, |_| true).await;
 }
 
+/// What a link stands for is asked for before its content, and then looked at again: it is fetched once.
+#[tokio::test]
+async fn a_manifest_is_fetched_once_until_its_object_is_forgotten() {
+    let net = Net::start(Lie::Silence).await;
+    let content = &content()[..100_000];
+    let link = net.put(0, content).await;
+    let handle = net.daemons[0].handle();
+    let fetched = || net.reads(0).chunks;
+    let stat = handle.stat(&link, true).await.expect("it is there");
+    assert_eq!((stat.chunks, fetched()), (2, 1), "the manifest");
+    assert!(net.get(0, &link).await == content);
+    assert_eq!(fetched(), 2, "the content alone");
+    handle.stat(&link, false).await.expect("it is there");
+    assert_eq!(fetched(), 2);
+    // Without the key nobody sees what others have read.
+    assert!(handle.open(&link.to_verify()).await.is_err());
+    handle.forget(&link).await.expect("it is kept here");
+    let again = handle.open(&link).await;
+    assert!(again.is_err() || fetched() == 3, "it is looked up anew");
+}
+
 #[tokio::test]
 async fn a_holder_that_never_answers_is_not_waited_for() {
     // Somebody is asked in its stead.

@@ -58,6 +58,7 @@ impl NodeHandle {
         // Before they are forgotten with it.
         let names = keeping.names(vec![link.id()]).await.map_err(ForgetError::Book)?.pop();
         let forgotten = keeping.forget(link.id()).await?;
+        self.inner.reader.recent.forget(link.id());
         Ok(self.described(forgotten, names.unwrap_or_default()))
     }
 

@@ -103,6 +103,11 @@ impl Manifest {
         Ok(())
     }
 
+    /// Bytes that it keeps in memory.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.table.len() + self.entries.len() + self.streams.len() * size_of::<ChunkRef>()
+    }
+
     /// Whether it is one file or a tree.
     pub fn kind(&self) -> ObjectKind {
         self.kind
