@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use alloc::{collections::BTreeMap, vec, vec::Vec};
+use alloc::{collections::BTreeMap, vec::Vec};
 
 use super::{super::samples::*, *};
 use crate::records::{Shelf, Taken};
@@ -174,11 +174,5 @@ impl Nodes {
             Ok(Taken::New | Taken::Same) => operation.stored(&peer.id()),
             Err(why) => operation.refused(&peer.id(), why),
         }
-    }
-
-    /// Which nodes hold this version.
-    fn with(&self, held: &Held) -> usize {
-        let has = |shelf: &&Shelf| shelf.iter().any(|(_, found)| found.record == held.record);
-        self.shelves.values().filter(has).count()
     }
 }
