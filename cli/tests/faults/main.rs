@@ -13,6 +13,7 @@ mod disk;
 mod harness;
 mod leases;
 mod logs;
+mod names;
 mod recovered;
 mod slept;
 mod slow;
