@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 
 use chordage_dht::{NodeId, PeerInfo};
 use libp2p::PeerId;
-use tokio::time::Instant;
 
 use super::{Driver, open};
 use crate::address::{peer_id, public_key};
-use crate::wire::{Class, Standing, Taken};
+use crate::wire::{Class, Taken};
 
 /// Connections to other daemons, at one moment.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +27,7 @@ pub(crate) struct Connections {
 impl Driver {
     /// Begins nothing new on the connections to a peer that is gone: they lead nowhere, or to a process that ends.
     pub(super) fn distrust(&mut self, peer: &NodeId) {
-        self.links.end(peer);
+        self.peers.links.end(peer);
         let is_it = |connected: &&PeerId| {
             public_key(connected).is_some_and(|key| NodeId::from_public_key(&key) == *peer)
         };
@@ -40,33 +39,15 @@ impl Driver {
 
     /// Ends links that nobody needs, opens those that should be open, and tells the swarm who comes first.
     pub(super) fn review_connections(&mut self) {
-        let (leaf_set, rows) = (self.dht.neighbours(), self.dht.fingers());
+        let (leaf_set, rows) = (self.overlay.dht.neighbours(), self.overlay.dht.fingers());
         // The neighbours of a client are none: it keeps the fastest of all it knows, so that members have seats for others.
         let kept = if self.is_client() { &[][..] } else { &leaf_set };
-        let review = self.warmth.review(Instant::now(), kept, &rows, &self.links.last_used());
-        for id in &review.end {
-            self.links.end(id);
-        }
-        for peer in &review.open {
+        for peer in &self.peers.review(kept, &rows) {
             let streams = &mut self.swarm.behaviour_mut().streams;
-            self.links.open(peer, |reply| open(streams, peer, Class::Dht, reply));
+            self.peers.links.open(peer, |reply| open(streams, peer, Class::Dht, reply));
         }
-        let fingers = leaf_set.iter().chain(rows.iter().flat_map(|row| &row.fingers));
-        self.roster.update(Instant::now(), fingers.clone().map(|finger| &finger.peer));
-        let before = std::mem::take(&mut self.known);
-        self.known = fingers
-            .filter_map(|finger| {
-                let id = finger.peer.id();
-                // Taken over where possible, because making one means to check a point of the curve.
-                let name = before.get(&id).copied().or_else(|| peer_id(finger.peer.public_key()))?;
-                Some((id, name))
-            })
-            .collect();
-        let standings = self.known.iter().map(|(id, name)| {
-            let standing = if self.warmth.keeps(id) { Standing::Kept } else { Standing::Known };
-            (*name, standing)
-        });
-        self.swarm.behaviour_mut().admission.set_standings(standings.collect());
+        let standings = self.peers.update(leaf_set.iter().chain(rows.iter().flat_map(|row| &row.fingers)));
+        self.swarm.behaviour_mut().admission.set_standings(standings);
     }
 
     /// A new neighbour keeps its connection from now on, not only after the next review.
@@ -82,16 +63,15 @@ impl Driver {
         if self.swarm.behaviour().streams.has_moved(&peer)
             && let Some(key) = public_key(&peer)
         {
-            self.links.end(&NodeId::from_public_key(&key));
+            self.peers.links.end(&NodeId::from_public_key(&key));
         }
     }
 
     pub(super) fn connections(&self) -> Connections {
         let peers: BTreeSet<PeerId> = self.swarm.connected_peers().copied().collect();
-        let kept = self.known.iter().filter(|(id, name)| self.warmth.keeps(id) && peers.contains(name));
         let behaviour = self.swarm.behaviour();
         Connections {
-            warm: kept.map(|(_, name)| *name).collect(),
+            warm: self.peers.kept().filter(|name| peers.contains(name)).copied().collect(),
             peers,
             taken: behaviour.admission.taken(),
             max: behaviour.admission.max(),

@@ -11,7 +11,9 @@ mod links;
 mod lookups;
 mod namesakes;
 mod neighbours;
+mod overlay;
 mod pace;
+mod peers;
 mod records;
 mod roster;
 mod signature;
@@ -24,7 +26,6 @@ mod twin;
 mod view;
 mod warmth;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,33 +40,31 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 pub(crate) use self::acceptor::Acceptor;
-use self::attempts::Attempts;
 use self::bootstrap::Bootstrap;
 pub use self::command::FindError;
 use self::command::{COMMANDS_MAX, Command};
 pub(crate) use self::command::{DriverHandle, Membership};
+use self::joining::Joining;
 use self::links::{LinkEvent, LinkNews, Links, read_link};
 use self::lookups::Lookups;
-use self::namesakes::Namesakes;
 use self::neighbours::Neighbours;
 pub(crate) use self::neighbours::PEERS_FILE;
-use self::pace::Paces;
+use self::overlay::Overlay;
+use self::peers::Peers;
 use self::records::Operations;
 pub(crate) use self::records::{Decision, RecordParts};
-pub(crate) use self::roster::{Departed, Roster};
+pub(crate) use self::roster::Departed;
 use self::signature::OwnRecord;
 pub(crate) use self::signature::Signer;
 pub(crate) use self::size::NetworkSize;
 use self::size::UsualSize;
-use self::time::{OverlayTime, unix_time};
+use self::time::unix_time;
 use self::told::Told;
-use self::twin::Suspicion;
+use self::twin::Twins;
 pub(crate) use self::view::View;
-use self::warmth::Warmth;
 use crate::address::{dial_order, net_group, peer_id, public_key, split, to_address};
-use crate::config::{ConnectionConfig, OverlayConfig, Role};
+use crate::config::{ConnectionConfig, OverlayConfig};
 use crate::datadir::DataDir;
-use crate::network::NetworkFingerprint;
 use crate::record::Versions;
 use crate::recordbook::RecordChange;
 use crate::wire::{Class, Inbound, MakesWay, NetworkSwarm, WireEvent, listening};
@@ -81,47 +80,34 @@ const REDIAL_EVERY: Duration = Duration::from_secs(3);
 const REVIEW_EVERY: Duration = Duration::from_secs(1);
 /// A first node (nobody configured to join through) that finds none of its old peers is a network of one.
 const ALONE_AFTER_ATTEMPTS: u32 = 2;
-/// Connections that a client keeps: each takes a seat that a member has for strangers. Design: enough for the first step of
-/// several lookups.
-const CLIENT_WARM: usize = 16;
 /// How long goodbyes may take to leave the machine.
 const GOODBYE: Duration = Duration::from_millis(300);
 
 /// See the module's description.
-/// It has many fields because it is the one owner of what only one task may touch; what has rules of its own is a type of its own.
 pub(crate) struct Driver {
     swarm: NetworkSwarm,
-    dht: Dht<AnyMetric>,
-    rng: ChaCha12Rng,
-    time: OverlayTime,
-    outputs: Vec<Output>,
-    links: Links,
-    record: OwnRecord,
-    /// How fast others may talk to us.
-    paces: Paces,
-    warmth: Warmth,
-    roster: Roster,
-    /// The peers in our tables.
-    known: BTreeMap<NodeId, PeerId>,
-    link_events: mpsc::Receiver<LinkNews>,
-    link_events_in: mpsc::Sender<LinkNews>,
-    commands: mpsc::Receiver<Command>,
+    overlay: Overlay,
+    peers: Peers,
+    joining: Joining,
+    twins: Twins,
+    inbox: Inbox,
     lookups: Lookups,
     operations: Operations,
-    /// What the overlay has asked for and is told once its other outputs are worked off.
-    decided: Vec<Input>,
-    bootstrap: Bootstrap,
+    record: OwnRecord,
     told: Told,
     usual_size: UsualSize,
-    namesakes: Namesakes,
-    suspicion: Suspicion,
-    attempts: Attempts,
-    network: String,
-    accept_shards: Acceptor,
-    fingerprint: NetworkFingerprint,
     neighbours: Neighbours,
+    accept_shards: Acceptor,
     announce: Vec<Multiaddr>,
     local_peer: PeerId,
+}
+
+/// What waits for the driver.
+struct Inbox {
+    commands: mpsc::Receiver<Command>,
+    links: mpsc::Receiver<LinkNews>,
+    /// The other end, for links that begin.
+    links_in: mpsc::Sender<LinkNews>,
 }
 
 /// What a driver starts from.
@@ -166,41 +152,26 @@ impl Driver {
         dht.set_grouping(net_group);
         dht.load_records(parts.records.kept);
         let driver = Driver {
-            links: Links::new(dht.local(), link_events_in.clone(), parts.delay),
-            record: OwnRecord { versions: parts.versions, signer: parts.signer, signed: None },
-            paces: Paces::default(),
-            // Some room to the limit, so that there is a seat for whoever is dialled next.
-            warmth: Warmth::new(
-                match parts.overlay.role {
-                    Role::Member => parts.connections.warm_fingers as usize,
-                    Role::Client => CLIENT_WARM.min(parts.connections.warm_fingers as usize),
-                },
-                Duration::from_secs(parts.connections.idle_seconds.into()),
-                (parts.connections.max - parts.connections.max / 8) as usize,
+            peers: Peers::new(
+                Links::new(dht.local(), link_events_in.clone(), parts.delay),
+                &parts.connections,
+                parts.overlay.role,
             ),
-            known: BTreeMap::new(),
-            roster: Roster::default(),
+            record: OwnRecord { versions: parts.versions, signer: parts.signer },
             local_peer: *parts.swarm.local_peer_id(),
             swarm: parts.swarm,
-            dht,
-            rng: ChaCha12Rng::from_seed(parts.seed),
-            time: OverlayTime::begin(),
-            outputs: Vec::new(),
-            link_events,
-            link_events_in,
-            commands,
+            overlay: Overlay::new(dht, ChaCha12Rng::from_seed(parts.seed)),
+            inbox: Inbox { commands, links: link_events, links_in: link_events_in },
             lookups: Lookups::default(),
-            operations: Operations::new(parts.records.disk),
-            decided: Vec::new(),
-            bootstrap: Bootstrap::new(&parts.bootstrap, neighbours.text()),
+            operations: Operations::new(parts.records.network, parts.records.disk),
+            joining: Joining::new(
+                Bootstrap::new(&parts.bootstrap, neighbours.text()),
+                format!("`{}` (metric {})", parts.network, parts.metric),
+            ),
             told,
             usual_size: UsualSize::default(),
-            namesakes: Namesakes::default(),
-            suspicion: Suspicion::default(),
-            attempts: Attempts::default(),
-            network: format!("`{}` (metric {})", parts.network, parts.metric),
+            twins: Twins::default(),
             accept_shards: parts.accept_shards,
-            fingerprint: parts.records.network,
             neighbours,
             announce: parts.announce,
         };
@@ -216,11 +187,11 @@ impl Driver {
         let mut review = tokio::time::interval_at(Instant::now() + REVIEW_EVERY, REVIEW_EVERY);
         review.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let wake = self.dht.next_timeout().map(|at| self.time.moment(at));
+            let wake = self.overlay.wake();
             tokio::select! {
                 event = self.swarm.select_next_some() => self.swarm_event(event),
-                Some(news) = self.link_events.recv() => self.link_event(news),
-                command = self.commands.recv() => match command {
+                Some(news) = self.inbox.links.recv() => self.link_event(news),
+                command = self.inbox.commands.recv() => match command {
                     Some(Command::Leave(done)) => {
                         self.leave().await;
                         let _ = done.send(());
@@ -240,7 +211,7 @@ impl Driver {
                     self.input(Input::Timeout);
                 }
                 () = sleep_until(remember_at) => {
-                    self.neighbours.remember(self.dht.leaf_set());
+                    self.neighbours.remember(self.overlay.dht.leaf_set());
                     remember_after = (remember_after * 2).min(REMEMBER_EVERY);
                     remember_at = Instant::now() + remember_after;
                 }
@@ -257,8 +228,8 @@ impl Driver {
     /// Takes in what came before this moment, so that no answer counts as missing only because nobody had read it.
     fn catch_up(&mut self) {
         // Bounded: what comes meanwhile can wait.
-        for _ in 0..self.link_events.len() {
-            let Ok(news) = self.link_events.try_recv() else { return };
+        for _ in 0..self.inbox.links.len() {
+            let Ok(news) = self.inbox.links.try_recv() else { return };
             self.link_event(news);
         }
     }
@@ -267,26 +238,20 @@ impl Driver {
         self.input_at(Instant::now(), input);
     }
 
-    /// Something that happened at `at`: the overlay's time is that of its news, and never goes back.
+    /// Something that happened at `at`.
     fn input_at(&mut self, at: Instant, input: Input) {
-        if let Some(unix_time) = self.time.leave_out_sleep() {
-            self.dht.set_unix_time(unix_time);
-        }
-        let now = self.time.of_news(at);
-        let mut outputs = std::mem::take(&mut self.outputs);
-        self.dht.handle(now, &mut self.rng, input, &mut outputs);
+        let mut outputs = self.overlay.take_in(at, input);
         for output in outputs.drain(..) {
             self.output(output);
         }
-        self.outputs = outputs;
-        self.record.versions.used(self.dht.local().seq());
-        if let Some((seq, signature)) = self.record.signed.take() {
-            // A record that is to be signed may be a new one.
-            self.links.set_local(self.dht.local());
-            self.input(Input::Signed { seq, signature });
-        }
-        for input in std::mem::take(&mut self.decided) {
-            self.input(input);
+        self.overlay.give_back(outputs);
+        self.record.versions.used(self.overlay.dht.local().seq());
+        for answer in self.overlay.answers() {
+            if matches!(answer, Input::Signed { .. }) {
+                // A record that is to be signed may be a new one.
+                self.peers.links.set_local(self.overlay.dht.local());
+            }
+            self.input(answer);
         }
     }
 
@@ -294,18 +259,16 @@ impl Driver {
         match output {
             Output::Send { to, message } => {
                 let streams = &mut self.swarm.behaviour_mut().streams;
-                self.links.send(&to, &message, |reply| open(streams, &to, Class::Dht, reply));
+                self.peers.links.send(&to, &message, |reply| open(streams, &to, Class::Dht, reply));
             }
             Output::LookupFinished { id, outcome } => {
                 self.lookups.end(id, outcome);
             }
-            Output::Sign { record, seat } => {
-                self.record.sign(&record, seat);
-            }
+            Output::Sign { record, seat } => self.overlay.answer(self.record.sign(&record, seat)),
             Output::Event(event) => self.overlay_event(event),
             Output::Decide { id, current } => {
                 let record = self.operations.decide(id, current.as_ref());
-                self.decided.push(Input::Decided { id, record });
+                self.overlay.answer(Input::Decided { id, record });
             }
             Output::OperationFinished { id, outcome } => self.operations.end(id, outcome),
             Output::KeepRecord { held, write } => self.write_record(RecordChange::Keep(held, write)),
@@ -331,7 +294,7 @@ impl Driver {
                 self.dial_anonymous();
                 if attempts >= ALONE_AFTER_ATTEMPTS && self.may_found() {
                     // Deferred: this is called while outputs of the overlay are being worked off.
-                    let _ = self.link_events_in.try_send((Instant::now(), LinkEvent::Alone));
+                    let _ = self.inbox.links_in.try_send((Instant::now(), LinkEvent::Alone));
                 }
             }
             Event::NeighbourUp(peer) => {
@@ -339,12 +302,12 @@ impl Driver {
                 if !self.is_client() {
                     self.keep_connected(&peer);
                 }
-                self.roster.came(Instant::now(), &peer);
+                self.peers.roster.came(Instant::now(), &peer);
                 self.tell_size();
             }
             Event::NeighbourDown { peer, why } => {
                 tracing::info!(%peer, ?why, "neighbour gone");
-                self.roster.went(Instant::now(), peer, why);
+                self.peers.roster.went(Instant::now(), peer, why);
                 if why == DownReason::Left {
                     self.usual_size.one_left();
                 }
@@ -366,10 +329,10 @@ impl Driver {
     fn link_event(&mut self, (at, event): LinkNews) {
         match event {
             LinkEvent::Received { from, connection, message } => {
-                if let Some(other) = self.namesakes.heard(at, &from) {
+                if let Some(other) = self.twins.namesakes.heard(at, &from) {
                     self.tell_of_twin(&from, connection, &other);
                 }
-                if self.links.heard(&from)
+                if self.peers.links.heard(&from)
                     && let Some(peer) = peer_id(from.public_key())
                 {
                     self.swarm.behaviour_mut().streams.retire_older(peer);
@@ -378,17 +341,17 @@ impl Driver {
             }
             LinkEvent::Over { peer, link, unreachable, other_network } => {
                 if other_network && self.told.membership() == Membership::Joining {
-                    self.attempts.other_network(&self.bootstrap.addresses_of(peer), &self.network);
+                    self.joining.other_network(peer);
                     self.say_if_all_failed();
                 }
-                if let Some(peer) = self.links.over(&peer, link).filter(|_| unreachable) {
+                if let Some(peer) = self.peers.links.over(&peer, link).filter(|_| unreachable) {
                     self.input_at(at, Input::Unreachable { peer });
                 }
             }
             LinkEvent::Alone => {
                 self.input(Input::Join { seeds: Vec::new() });
                 // From now on they are looked for in the background.
-                self.input(Input::Join { seeds: self.bootstrap.seeds() });
+                self.input(Input::Join { seeds: self.joining.bootstrap.seeds() });
             }
         }
     }
@@ -404,7 +367,7 @@ impl Driver {
             }
             Command::Operate(wanted) => self.operate(wanted),
             Command::Status(reply) => {
-                let _ = reply.send(self.dht.status());
+                let _ = reply.send(self.overlay.dht.status());
             }
             Command::View(reply) => {
                 let _ = reply.send(self.view());
@@ -418,13 +381,13 @@ impl Driver {
             SwarmEvent::Behaviour(WireEvent::Streams(Inbound { peer, connection, class, stream })) => {
                 match class {
                     Class::Dht => {
-                        let pace = self.paces.of(peer);
+                        let pace = self.peers.paces.of(peer);
                         drop(tokio::spawn(read_link(
                             (peer, connection),
                             pace,
                             stream,
-                            self.fingerprint,
-                            self.link_events_in.clone(),
+                            self.operations.network,
+                            self.inbox.links_in.clone(),
                         )));
                     }
                     Class::Shard => {
@@ -438,7 +401,7 @@ impl Driver {
             SwarmEvent::Behaviour(WireEvent::Admission(MakesWay(peer))) => {
                 // Ended by us: that the stream breaks says nothing about the peer.
                 if let Some(key) = public_key(&peer) {
-                    self.links.end(&NodeId::from_public_key(&key));
+                    self.peers.links.end(&NodeId::from_public_key(&key));
                 }
             }
             SwarmEvent::NewListenAddr { .. } | SwarmEvent::ExpiredListenAddr { .. } => {
@@ -452,7 +415,9 @@ impl Driver {
             } => {
                 self.dial_answered(connection_id);
                 let address = split(address).0;
-                if self.bootstrap.anonymous().contains(&address) && self.bootstrap.add(peer_id, &[address]) {
+                if self.joining.bootstrap.anonymous().contains(&address)
+                    && self.joining.bootstrap.add(peer_id, &[address])
+                {
                     self.join();
                 }
             }
@@ -476,15 +441,15 @@ impl Driver {
         self.remember_own_addresses();
         self.input(Input::SetAddresses(addrs));
         self.remember_own_addresses();
-        self.links.set_local(self.dht.local());
+        self.peers.links.set_local(self.overlay.dht.local());
     }
 
     fn is_client(&self) -> bool {
-        self.dht.status().client
+        self.overlay.dht.status().client
     }
 
     async fn leave(&mut self) {
-        self.neighbours.remember_last(self.dht.leaf_set()).await;
+        self.neighbours.remember_last(self.overlay.dht.leaf_set()).await;
         self.input(Input::Leave);
         // The goodbyes are in the links' queues: let the swarm carry them out.
         let until = Instant::now() + GOODBYE;

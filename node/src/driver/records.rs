@@ -42,12 +42,14 @@ pub(crate) struct RecordParts {
 pub(super) struct Operations {
     waiting: BTreeMap<OperationId, (Option<Decision>, Reply)>,
     next: u64,
+    /// Which network records have to be signed for.
+    pub(super) network: NetworkFingerprint,
     pub(super) disk: RecordDisk,
 }
 
 impl Operations {
-    pub(super) fn new(disk: RecordDisk) -> Self {
-        Self { waiting: BTreeMap::new(), next: 0, disk }
+    pub(super) fn new(network: NetworkFingerprint, disk: RecordDisk) -> Self {
+        Self { waiting: BTreeMap::new(), next: 0, network, disk }
     }
 
     fn begin(&mut self, wanted: Wanted) -> (OperationId, Input) {
@@ -97,7 +99,7 @@ impl Driver {
         if let Some(RecordChange::Keep(_, Some(write))) =
             refused.map(tokio::sync::mpsc::error::TrySendError::into_inner)
         {
-            self.decided.push(Input::RecordKept { write, kept: false });
+            self.overlay.answer(Input::RecordKept { write, kept: false });
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The signatures under membership announcements: made here, and checked before the overlay sees them.
 
-use chordage_dht::{Announcement, PeerInfo, Record, Signature};
+use chordage_dht::{Announcement, Input, PeerInfo, Record, Signature};
 use libp2p::identity::{Keypair, ed25519};
 
 use crate::network::NetworkFingerprint;
@@ -27,14 +27,12 @@ impl Signer {
 pub(super) struct OwnRecord {
     pub(super) versions: Versions,
     pub(super) signer: Signer,
-    /// A signature that the overlay has asked for, until its other outputs are worked off.
-    pub(super) signed: Option<(u64, Signature)>,
 }
 
 impl OwnRecord {
-    /// Signs a version of it.
-    pub(super) fn sign(&mut self, record: &PeerInfo, seat: bool) {
-        self.signed = Some((record.seq(), self.signer.sign(record, seat)));
+    /// Signs a version of it; what the overlay is told.
+    pub(super) fn sign(&self, record: &PeerInfo, seat: bool) -> Input {
+        Input::Signed { seq: record.seq(), signature: self.signer.sign(record, seat) }
     }
 }
 

@@ -71,7 +71,7 @@ impl Driver {
         if self.told.membership() != Membership::Joined {
             return;
         }
-        let nodes = self.dht.network_size().nodes.round().max(1.0) as u64;
+        let nodes = self.overlay.dht.network_size().nodes.round().max(1.0) as u64;
         let size = self.usual_size.compare(Instant::now(), nodes);
         self.told.size.send_if_modified(|told| std::mem::replace(told, size) != size);
     }

@@ -11,6 +11,7 @@ use super::*;
 use crate::clock::wall_time;
 use crate::identity::Identity;
 use crate::listen::listen;
+use crate::network::NetworkFingerprint;
 use crate::recordbook::RecordBook;
 use crate::tasks::Tasks;
 use crate::wire::{Protocols, build};

@@ -11,6 +11,7 @@ use libp2p::swarm::{ConnectionId, DialError, dial_opts::DialOpts};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::namesakes::Namesakes;
 use super::{Driver, Membership};
 use crate::address::{dial_order, peer_id, to_address};
 use crate::twin::{NEXT_STEP, Twin};
@@ -56,6 +57,13 @@ enum Found {
     Nobody,
 }
 
+/// Who speaks with a key that is another's, and whether somebody does with ours.
+#[derive(Default)]
+pub(super) struct Twins {
+    pub(super) namesakes: Namesakes,
+    suspicion: Suspicion,
+}
+
 impl Driver {
     /// Tells a peer that another speaks with its key, by the connection that surely leads to it.
     pub(super) fn tell_of_twin(&mut self, peer: &Peer, connection: ConnectionId, other: &Peer) {
@@ -63,13 +71,13 @@ impl Driver {
         tracing::debug!(peer = %peer.id(), "two nodes speak with one key");
         let (reply, opening) = oneshot::channel();
         self.swarm.behaviour_mut().streams.open_on(name, connection, Class::Dht, reply);
-        self.links.say(&Message::Notice(Notice::Record((**other).clone())), opening);
+        self.peers.links.say(&Message::Notice(Notice::Record((**other).clone())), opening);
     }
 
     /// These are this node's addresses, now or before.
     pub(super) fn remember_own_addresses(&mut self) {
-        let own = &mut self.suspicion.own;
-        for address in self.dht.local().addrs() {
+        let own = &mut self.twins.suspicion.own;
+        for address in self.overlay.dht.local().addrs() {
             if !own.contains(address) {
                 own.truncate(OWN_MAX - 1);
                 own.insert(0, address.clone());
@@ -80,7 +88,7 @@ impl Driver {
     /// Somebody says that this node's key speaks from elsewhere; `signed`: it has signed that itself, at whatever time.
     pub(super) fn told_of_twin(&mut self, record: Peer, signed: bool) {
         self.remember_own_addresses();
-        let suspicion = &mut self.suspicion;
+        let suspicion = &mut self.twins.suspicion;
         if suspicion.elsewhere(&record).is_empty() {
             return;
         }
@@ -95,22 +103,22 @@ impl Driver {
 
     /// Sees whether the twin is there.
     pub(super) fn look_for_twin(&mut self) {
-        if let Some((dial, _, since)) = &self.suspicion.dial {
+        if let Some((dial, _, since)) = &self.twins.suspicion.dial {
             if since.elapsed() > DIAL_MAX {
                 self.dialled_twin(*dial, &Found::Nobody);
             }
             return;
         }
-        let Some(record) = &self.suspicion.record else { return };
-        let addresses = self.suspicion.elsewhere(record);
+        let Some(record) = &self.twins.suspicion.record else { return };
+        let addresses = self.twins.suspicion.elsewhere(record);
         if addresses.is_empty() {
             return;
         }
-        let next = || addresses[self.suspicion.failures % addresses.len()].clone();
-        let address = self.suspicion.answered.clone().unwrap_or_else(next);
+        let next = || addresses[self.twins.suspicion.failures % addresses.len()].clone();
+        let address = self.twins.suspicion.answered.clone().unwrap_or_else(next);
         let dial = DialOpts::unknown_peer_id().address(address.clone()).build();
-        self.suspicion.dial = Some((dial.connection_id(), address, Instant::now()));
-        if let Some((dial, ..)) = self.swarm.dial(dial).err().and(self.suspicion.dial.clone()) {
+        self.twins.suspicion.dial = Some((dial.connection_id(), address, Instant::now()));
+        if let Some((dial, ..)) = self.swarm.dial(dial).err().and(self.twins.suspicion.dial.clone()) {
             self.dialled_twin(dial, &Found::Nobody);
         }
     }
@@ -123,14 +131,14 @@ impl Driver {
 
     /// Somebody answered a dial. Whoever it is, this node it is not.
     pub(super) fn dial_answered(&mut self, dial: ConnectionId) {
-        if self.suspicion.dial.as_ref().is_some_and(|(current, ..)| *current == dial) {
+        if self.twins.suspicion.dial.as_ref().is_some_and(|(current, ..)| *current == dial) {
             self.swarm.close_connection(dial);
             self.dialled_twin(dial, &Found::Nobody);
         }
     }
 
     fn dialled_twin(&mut self, dial: ConnectionId, found: &Found) {
-        let suspicion = &mut self.suspicion;
+        let suspicion = &mut self.twins.suspicion;
         let Some((_, address, _)) = suspicion.dial.take_if(|(current, ..)| *current == dial) else { return };
         let Some(record) = suspicion.record.clone() else { return };
         match found {
@@ -148,7 +156,7 @@ impl Driver {
                     let (answered, signed) = (suspicion.answered.take(), suspicion.signed);
                     if answered.is_some() {
                         self.twin_is_gone(record.seq());
-                    } else if signed && record.seq() >= self.dht.local().seq() {
+                    } else if signed && record.seq() >= self.overlay.dht.local().seq() {
                         self.outlive(record.seq());
                     }
                 }
@@ -157,7 +165,7 @@ impl Driver {
     }
 
     fn there_is_a_twin(&mut self, record: &Peer, address: &Multiaddr) {
-        let others = self.suspicion.elsewhere(record).into_iter().filter(|other| other != address);
+        let others = self.twins.suspicion.elsewhere(record).into_iter().filter(|other| other != address);
         let before = self.told.twin.borrow().clone();
         let twin = Twin {
             name: self.local_peer.to_string(),
@@ -173,7 +181,7 @@ impl Driver {
 
     /// Whether others speak with the twin and not with this node. Of equal numbers they stay with the one they knew.
     fn has_place(&self, twin: &Peer) -> bool {
-        match twin.seq().cmp(&self.dht.local().seq()) {
+        match twin.seq().cmp(&self.overlay.dht.local().seq()) {
             Ordering::Greater => true,
             Ordering::Equal => self.told.membership() != Membership::Joined,
             Ordering::Less => false,
@@ -182,7 +190,7 @@ impl Driver {
 
     /// Two that are members with the same number are known to some each: one of them takes the place for all.
     fn settle_with(&mut self, twin: &Peer) {
-        let local = self.dht.local();
+        let local = self.overlay.dht.local();
         let equal = twin.seq() == local.seq() && local.addrs() > twin.addrs();
         if equal && self.told.membership() == Membership::Joined {
             self.outlive(twin.seq());
@@ -191,7 +199,7 @@ impl Driver {
 
     fn outlive(&mut self, seq: u64) {
         self.input(Input::Outlive { above: seq });
-        self.links.set_local(self.dht.local());
+        self.peers.links.set_local(self.overlay.dht.local());
     }
 
     fn twin_is_gone(&mut self, seq: u64) {

@@ -74,17 +74,17 @@ pub(super) fn nodes(status: &Status) -> u64 {
 impl Driver {
     pub(super) fn view(&self) -> View {
         View {
-            local: self.dht.local().clone(),
-            status: self.dht.status(),
-            leaf_set: self.dht.neighbours(),
-            rows: self.dht.fingers(),
-            listed: self.dht.members(),
-            super_peers: self.dht.super_peers(self.time.now()),
-            listed_since: self.time.started(),
-            digit_bits: self.dht.config().digit_bits.into(),
+            local: self.overlay.dht.local().clone(),
+            status: self.overlay.dht.status(),
+            leaf_set: self.overlay.dht.neighbours(),
+            rows: self.overlay.dht.fingers(),
+            listed: self.overlay.dht.members(),
+            super_peers: self.overlay.dht.super_peers(self.overlay.time.now()),
+            listed_since: self.overlay.time.started(),
+            digit_bits: self.overlay.dht.config().digit_bits.into(),
             listen: listening(&self.swarm).iter().map(|addr| named(addr, self.local_peer)).collect(),
             connections: self.connections(),
-            roster: self.roster.clone(),
+            roster: self.peers.roster.clone(),
             join_problem: self.told.join_problem.borrow().clone(),
         }
     }
