@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use chordage_api::types::MemberState;
+use chordage_api::types::{MemberState, NodeId};
 use chordage_testnet::{Plan, Testnet};
 
 type Failure = Box<dyn std::error::Error>;
@@ -77,10 +77,10 @@ struct Look {
     /// Daemons that suspect somebody alive.
     suspecting: usize,
     /// Live daemons that somebody calls dead.
-    false_deaths: BTreeSet<String>,
+    false_deaths: BTreeSet<NodeId>,
 }
 
-async fn look(net: &Testnet, killed: &BTreeSet<String>, frozen: Option<usize>) -> Result<Look, Failure> {
+async fn look(net: &Testnet, killed: &BTreeSet<NodeId>, frozen: Option<usize>) -> Result<Look, Failure> {
     let mut look = Look::default();
     for index in net.living().into_iter().filter(|&index| Some(index) != frozen) {
         let members = net.members(index).await?;
@@ -90,7 +90,7 @@ async fn look(net: &Testnet, killed: &BTreeSet<String>, frozen: Option<usize>) -
         look.suspecting +=
             usize::from(members.iter().any(|m| m.state == MemberState::Suspect && !killed.contains(&m.id)));
         let wrong = members.iter().filter(|m| m.state == MemberState::Dead && !killed.contains(&m.id));
-        look.false_deaths.extend(wrong.map(|m| m.id.clone()));
+        look.false_deaths.extend(wrong.map(|m| m.id));
     }
     Ok(look)
 }
@@ -117,8 +117,7 @@ async fn measure(options: &Options) -> Result<(), Failure> {
     for round in 0..options.rounds {
         let victims: Vec<usize> =
             (0..options.kill).map(|n| (round + n * options.nodes / options.kill) % options.nodes).collect();
-        let killed: BTreeSet<String> =
-            victims.iter().filter_map(|&index| net.id(index).map(str::to_owned)).collect();
+        let killed: BTreeSet<NodeId> = victims.iter().filter_map(|&index| net.id(index)).collect();
         let mut wrong = BTreeSet::new();
 
         let since = Instant::now();

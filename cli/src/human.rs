@@ -1,5 +1,6 @@
 //! Numbers as people read them.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 /// Bytes with a binary unit and three significant digits: `17 B`, `1.50 KiB`, `64.0 MiB`.
@@ -48,6 +49,11 @@ pub(crate) fn seconds(seconds: f64) -> String {
 /// `1 file`, `2 files`.
 pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// The first 16 digits of an id: enough to tell nodes apart, and a table still fits the terminal.
+pub(crate) fn short(id: impl Display) -> String {
+    format!("{id:.16}")
 }
 
 /// A size as people type it: `1500`, `64K`, `10MiB`, `1.5G`. Units are powers of 1024, as everywhere in this program.

@@ -7,7 +7,7 @@ use chordage_api::types::{MemberRole, MemberState, MemberStatus, SuperPeerStatus
 use chordage_dht::{DownReason, Finger, NodeId, PeerInfo};
 use tokio::time::Instant;
 
-use crate::address::peer_id;
+use crate::address::{api_id, peer_id};
 use crate::driver::{Departed, View};
 
 /// The node itself, those in its tables by id, those it has only been told of, and those it lost.
@@ -60,8 +60,8 @@ pub(crate) fn members(view: &View, uptime_seconds: f64) -> Vec<MemberStatus> {
         }
     });
     let mut members: Vec<MemberStatus> = std::iter::once(me).chain(here).chain(listed).chain(gone).collect();
-    let super_peers: BTreeMap<String, Option<f64>> =
-        view.super_peers.iter().map(|known| (known.peer.id().to_string(), known.score)).collect();
+    let super_peers: BTreeMap<_, Option<f64>> =
+        view.super_peers.iter().map(|known| (api_id(known.peer.id()), known.score)).collect();
     for member in members.iter_mut().filter(|member| member.role == MemberRole::Ordinary) {
         if let Some(score) = super_peers.get(&member.id) {
             member.role = MemberRole::SuperPeer;
@@ -77,7 +77,7 @@ pub(crate) fn super_peers(view: &View) -> Vec<SuperPeerStatus> {
     let known = view.super_peers.iter().map(|known| {
         let since = view.listed_since + Duration::from_micros(known.since.as_micros());
         SuperPeerStatus {
-            id: known.peer.id().to_string(),
+            id: api_id(known.peer.id()),
             peer_id: peer_id(known.peer.public_key()).map(|id| id.to_string()).unwrap_or_default(),
             state: if known.missed == 0 { MemberState::Alive } else { MemberState::Suspect },
             age_seconds: now.saturating_duration_since(since).as_secs_f64(),
@@ -92,7 +92,7 @@ pub(crate) fn super_peers(view: &View) -> Vec<SuperPeerStatus> {
 
 fn member(peer: &PeerInfo, state: MemberState) -> MemberStatus {
     MemberStatus {
-        id: peer.id().to_string(),
+        id: api_id(peer.id()),
         peer_id: peer_id(peer.public_key()).map(|id| id.to_string()).unwrap_or_default(),
         state,
         role: if peer.is_reachable() { MemberRole::Ordinary } else { MemberRole::Client },

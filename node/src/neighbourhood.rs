@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chordage_api::types::{PeerStatus, RowStatus, Side};
 use chordage_dht::{AnyMetric, Direction, Finger, Key, Metric, NodeId, Row};
 
-use crate::address::{dial_order, peer_id};
+use crate::address::{api_id, api_key, dial_order, peer_id};
 use crate::driver::View;
 
 /// The peers of a view, nearest first.
@@ -28,7 +28,7 @@ pub(crate) fn peers(view: &View, metric: AnyMetric) -> Vec<PeerStatus> {
     let status = |(id, known): (NodeId, Known<'_>)| {
         let peer = peer_id(known.finger.peer.public_key());
         PeerStatus {
-            id: id.to_string(),
+            id: api_id(id),
             peer_id: peer.map(|id| id.to_string()).unwrap_or_default(),
             addrs: dial_order(&known.finger.peer).iter().map(ToString::to_string).collect(),
             connected: peer.is_some_and(|id| view.connections.peers.contains(&id)),
@@ -53,8 +53,8 @@ fn row_status(metric: AnyMetric, me: &Key, row: Row, digit_bits: u32) -> RowStat
         },
         level: row.level,
         digit: row.digit,
-        first: first.to_string(),
-        last: last.to_string(),
+        first: api_key(first),
+        last: api_key(last),
     }
 }
 

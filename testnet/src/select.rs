@@ -1,5 +1,7 @@
 //! Which daemons a person means: an index, the beginning of a node id, or `all`.
 
+use chordage_api::types::NodeId;
+
 /// Why a selection was not understood. Nothing was done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SelectError {
@@ -23,7 +25,7 @@ pub enum SelectError {
 
 /// The indices that `given` selects, each once, in ascending order. `ids[i]` is the id of node `i` as far as
 /// it is known. A number below the number of nodes is an index, even if an id begins with it.
-pub fn select(given: &[String], ids: &[Option<&str>]) -> Result<Vec<usize>, SelectError> {
+pub fn select(given: &[String], ids: &[Option<NodeId>]) -> Result<Vec<usize>, SelectError> {
     let mut selected = vec![false; ids.len()];
     for one in given {
         if one == "all" {
@@ -40,7 +42,7 @@ pub fn select(given: &[String], ids: &[Option<&str>]) -> Result<Vec<usize>, Sele
         if prefix.is_empty() {
             return Err(unknown());
         }
-        let begins = |id: &Option<&str>| id.is_some_and(|id| id.starts_with(&prefix));
+        let begins = |id: &Option<NodeId>| id.is_some_and(|id| id.to_string().starts_with(&prefix));
         match ids.iter().filter(|id| begins(id)).count() {
             0 => return Err(unknown()),
             1 => {
@@ -57,10 +59,10 @@ pub fn select(given: &[String], ids: &[Option<&str>]) -> Result<Vec<usize>, Sele
 mod tests {
     use super::*;
 
-    const IDS: [Option<&str>; 4] = [Some("a1ff"), Some("a2ff"), None, Some("3bff")];
-
     fn pick(given: &[&str]) -> Result<Vec<usize>, SelectError> {
-        select(&given.iter().map(ToString::to_string).collect::<Vec<_>>(), &IDS)
+        let ids =
+            [Some(0xa1), Some(0xa2), None, Some(0x3b)].map(|byte| byte.map(|byte| NodeId::from([byte; 32])));
+        select(&given.iter().map(ToString::to_string).collect::<Vec<_>>(), &ids)
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use chordage_api::types::NodeId;
 use chordage_node::private::{self, PrivateError};
 use serde::{Deserialize, Serialize};
 
@@ -39,8 +40,8 @@ pub(crate) struct State {
 pub(crate) struct NodeState {
     /// Its process, unless it was never started or is known to have ended.
     pub(crate) process: Option<ProcessId>,
-    /// Its node id, hex, once it has told it.
-    pub(crate) id: Option<String>,
+    /// Its node id, once it has told it.
+    pub(crate) id: Option<NodeId>,
     /// Its API address, as it wrote it.
     pub(crate) api: Option<String>,
     /// Whether it is a client.
@@ -258,7 +259,7 @@ mod tests {
         let process = ProcessId { pid: 7, start_ticks: 8 };
         state.nodes.push(NodeState {
             process: Some(process),
-            id: Some("ab".into()),
+            id: Some([0xab; 32].into()),
             api: None,
             client: true,
         });

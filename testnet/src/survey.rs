@@ -1,5 +1,6 @@
 //! What a network looks like from outside: one row per node, for people and for `--json`.
 
+use chordage_api::types::NodeId;
 use serde::Serialize;
 
 use crate::network::Testnet;
@@ -22,8 +23,8 @@ pub struct NodeSurvey {
     pub index: usize,
     /// Its process, when it runs.
     pub pid: Option<u32>,
-    /// Its node id, hex, once it has told it.
-    pub id: Option<String>,
+    /// Its node id, once it has told it.
+    pub id: Option<NodeId>,
     /// Its API address.
     pub api: Option<String>,
     /// Where it listens (multiaddr with peer id).
@@ -60,7 +61,7 @@ impl Testnet {
         let mut node = NodeSurvey {
             index,
             pid: process.map(|process| process.pid),
-            id: self.id(index).map(str::to_string),
+            id: self.id(index),
             api: self.api(index).map(str::to_string),
             listen: Vec::new(),
             state: "dead".into(),

@@ -6,7 +6,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use chordage_api::types::{ChunkExplained, ChunkNeed, Explanation, KeepState, ShardWord};
 use clap::Args;
 
-use super::peers::short;
 use crate::connect;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
@@ -114,18 +113,20 @@ fn describe_chunk(chunk: &ChunkExplained) -> Vec<String> {
             states.push_str(&format!(", {count} {what}"));
         }
     }
-    let mut lines =
-        vec![format!("chunk      {}  {states}", short(&chunk.chunk)), format!("           {}", plan(chunk))];
-    let asked = match (&chunk.leader, chunk.surveyed_seconds_ago) {
+    let mut lines = vec![
+        format!("chunk      {}  {states}", human::short(chunk.chunk)),
+        format!("           {}", plan(chunk)),
+    ];
+    let asked = match (chunk.leader, chunk.surveyed_seconds_ago) {
         (Some(leader), Some(ago)) => {
             format!(
                 "           {} looks after it, and asked its holders {} ago",
-                short(leader),
+                human::short(leader),
                 human::seconds(ago)
             )
         }
         (Some(leader), None) => {
-            format!("           {} will look after it; nobody has asked yet", short(leader))
+            format!("           {} will look after it; nobody has asked yet", human::short(leader))
         }
         (None, _) => "           nobody says that it looks after it".to_owned(),
     };
@@ -134,7 +135,7 @@ fn describe_chunk(chunk: &ChunkExplained) -> Vec<String> {
         .shards
         .iter()
         .filter(|shard| shard.state == ShardWord::Present)
-        .filter_map(|shard| Some(format!("{}:{}", shard.index, short(shard.holder.as_deref()?))))
+        .filter_map(|shard| Some(format!("{}:{}", shard.index, human::short(shard.holder?))))
         .collect();
     lines.push(format!("           held by {}", holders.join(" ")));
     if let Some(zones) = zones(chunk) {
@@ -148,7 +149,7 @@ fn describe_chunk(chunk: &ChunkExplained) -> Vec<String> {
             .missing_seconds
             .map(|seconds| format!(" for {}", human::seconds(seconds)))
             .unwrap_or_default();
-        let by = shard.holder.as_deref().map(|id| format!(", last with {}", short(id))).unwrap_or_default();
+        let by = shard.holder.map(|id| format!(", last with {}", human::short(id))).unwrap_or_default();
         lines.push(format!("           shard {} {}{ago}{by}", shard.index, shard.state));
     }
     lines
@@ -223,7 +224,7 @@ mod tests {
 
     fn waiting(present: u8, silent: u8, suspect: u8, lost: u8) -> String {
         plan(&ChunkExplained {
-            chunk: String::new(),
+            chunk: [0; 32].into(),
             k: 4,
             n: 10,
             present,

@@ -3,7 +3,6 @@
 use chordage_api::types::{MemberState, MemberStatus};
 use clap::Args;
 
-use super::peers::short;
 use crate::connect;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
@@ -62,7 +61,7 @@ fn row(member: &MemberStatus) -> String {
     };
     format!(
         "{}  {:<7}  {:<8}  {:>9}  {rtt:>10}{zone}{note}",
-        short(&member.id),
+        human::short(member.id),
         member.state,
         member.role,
         human::seconds(member.age_seconds)

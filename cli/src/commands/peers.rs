@@ -7,6 +7,7 @@ use crate::connect;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::global::GlobalArgs;
+use crate::human;
 use crate::printer::Printer;
 
 /// List the peers that the daemon knows, nearest on the ring first
@@ -44,16 +45,11 @@ fn row(peer: &PeerStatus) -> String {
     let rtt = peer.rtt_ms.map_or_else(|| "-".to_owned(), |rtt| format!("{rtt:.1} ms"));
     format!(
         "{}  {:>3} bits  {rtt:>9}  {}{}{}  {}",
-        short(&peer.id),
+        human::short(peer.id),
         peer.distance_bits,
         if peer.warm { 'C' } else { flag(peer.connected, 'c') },
         flag(peer.leaf, 'l'),
         flag(peer.finger, 'f'),
         peer.addrs.first().map_or("", String::as_str)
     )
-}
-
-/// The first 16 digits of an id: enough to tell nodes apart, and a table still fits the terminal.
-pub(crate) fn short(id: &str) -> &str {
-    id.get(..16).unwrap_or(id)
 }

@@ -3,7 +3,6 @@
 use chordage_api::types::{Health, ObjectForm, ObjectStat};
 use clap::Args;
 
-use super::peers::short;
 use crate::connect;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
@@ -106,7 +105,7 @@ fn describe_health(health: &Health, stat: &ObjectStat) -> Vec<String> {
     for holder in health.holders.iter().take(HOLDERS_SHOWN) {
         lines.push(format!(
             "holder     {}  {}",
-            short(&holder.id),
+            human::short(holder.id),
             human::count(holder.shards, "shard", "shards")
         ));
     }

@@ -3,7 +3,6 @@
 use chordage_api::types::SuperPeerStatus;
 use clap::Args;
 
-use super::peers::short;
 use crate::connect;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
@@ -56,7 +55,7 @@ fn row(known: &SuperPeerStatus) -> String {
     let note = if known.is_self { "  this daemon" } else { "" };
     format!(
         "{}  {:<7}  {:>9}  {:>12}  {rtt:>10}  {score:>5}{note}",
-        short(&known.id),
+        human::short(known.id),
         known.state,
         human::seconds(known.age_seconds),
         human::seconds(known.seat_ends_seconds as f64)

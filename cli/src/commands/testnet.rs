@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use chordage_testnet::{Lifetime, Plan, SignalError, StartError, StateError, Survey, Testnet, select};
 use clap::{Args, Subcommand};
 
-use super::peers::short;
 use crate::error::{CliError, shell_word};
 use crate::exit::ExitStatus;
 use crate::human;
@@ -239,7 +238,7 @@ fn show(survey: &Survey, printer: &Printer) -> Result<(), CliError> {
         printer.line(format!(
             "{:>4}  {:<16}  {:<7}  {:>7}  {:>8}  {:>6}  {:>8}",
             node.index,
-            node.id.as_deref().map_or_else(dash, |id| short(id).to_string()),
+            node.id.map_or_else(dash, human::short),
             node.state,
             node.pid.map_or_else(dash, |pid| pid.to_string()),
             human::bytes(node.rss_bytes),
@@ -257,7 +256,7 @@ fn show(survey: &Survey, printer: &Printer) -> Result<(), CliError> {
 }
 
 fn chosen(network: &Testnet, ids: &[String]) -> Result<Vec<usize>, CliError> {
-    let known: Vec<Option<&str>> = (0..network.len()).map(|index| network.id(index)).collect();
+    let known: Vec<_> = (0..network.len()).map(|index| network.id(index)).collect();
     select(ids, &known).map_err(|error| usage(error.to_string()))
 }
 

@@ -3,7 +3,6 @@
 use chordage_api::types::TraceReport;
 use clap::Args;
 
-use super::peers::short;
 use crate::connect;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
@@ -61,14 +60,14 @@ fn describe(report: &TraceReport) -> Vec<String> {
         .iter()
         .map(|hop| {
             let rtt = hop.rtt_ms.map_or_else(|| "no answer".to_owned(), |rtt| format!("{rtt:.1} ms"));
-            let named = match &hop.named_by {
-                Some(id) => format!("named by {}", short(id)),
+            let named = match hop.named_by {
+                Some(id) => format!("named by {}", human::short(id)),
                 None => "from our table".to_owned(),
             };
             format!(
                 "{:>2}  {}  {:>3} bits away  {rtt:>9}  {named}",
                 hop.depth,
-                short(&hop.id),
+                human::short(hop.id),
                 hop.distance_bits
             )
         })

@@ -168,7 +168,7 @@ impl<'a> Stage<'a> {
 
     async fn kill(&mut self, count: usize) -> Result<Vec<usize>, CliError> {
         let network = &self.network;
-        let index_of = |id: &str| network.index_of(id);
+        let index_of = |id| network.index_of(id);
         let victims = victims::choose(&self.before, index_of, self.options.nodes, count);
         self.network.kill(&victims)?;
         self.outcome.killed = victims.len();
@@ -222,10 +222,10 @@ impl<'a> Stage<'a> {
     /// The ring before and after, in order of the ids.
     fn picture(&self, killed: &[usize], after: Option<&Health>) {
         let mut order: Vec<usize> = (0..self.network.len()).collect();
-        order.sort_by_key(|&index| self.network.id(index).map(str::to_string));
+        order.sort_by_key(|&index| self.network.id(index));
         let held = |holders: &[HolderCount], index: usize| {
             let id = self.network.id(index);
-            holders.iter().find(|holder| Some(holder.id.as_str()) == id).map_or(0, |holder| holder.shards)
+            holders.iter().find(|holder| Some(holder.id) == id).map_or(0, |holder| holder.shards)
         };
         let place = |index: usize, mark: Mark| Place { index, mark };
         let before = order.iter().map(|&index| {

@@ -1,25 +1,25 @@
 //! Who is killed: those whose loss hurts the stored object most.
 
-use chordage_api::types::Health;
+use chordage_api::types::{Health, NodeId};
 
 /// Chooses `count` of the nodes 0 to `nodes - 1`: the holders of the weakest chunk first, so that the loss is as bad
 /// as it can be; among them, and after them, those that hold the most shards of the object; of equals the one with
 /// the lower number. `index_of` finds a holder's number.
 pub(crate) fn choose(
     health: &Health,
-    index_of: impl Fn(&str) -> Option<usize>,
+    index_of: impl Fn(NodeId) -> Option<usize>,
     nodes: usize,
     count: usize,
 ) -> Vec<usize> {
     let mut held = vec![0; nodes];
     let mut weakest = vec![false; nodes];
-    for id in &health.weakest_holders {
+    for &id in &health.weakest_holders {
         if let Some(weakest) = index_of(id).and_then(|index| weakest.get_mut(index)) {
             *weakest = true;
         }
     }
     for holder in &health.holders {
-        if let Some(shards) = index_of(&holder.id).and_then(|index| held.get_mut(index)) {
+        if let Some(shards) = index_of(holder.id).and_then(|index| held.get_mut(index)) {
             *shards += holder.shards;
         }
     }
@@ -38,11 +38,12 @@ mod tests {
 
     #[test]
     fn holders_of_the_weakest_chunk_go_first_and_then_the_fullest() {
-        let holders = [("c", 5), ("a", 9), ("x", 99), ("b", 5), ("d", 1)]
-            .map(|(id, shards)| HolderCount { id: id.into(), shards })
-            .into();
-        let health = Health { holders, weakest_holders: vec!["d".into(), "c".into()], ..Health::default() };
-        let index_of = |id: &str| ["a", "b", "c", "d"].iter().position(|&known| known == id);
+        let id = |byte| NodeId::from([byte; 32]);
+        let holders = [(2, 5), (0, 9), (7, 99), (1, 5), (3, 1)]
+            .map(|(byte, shards)| HolderCount { id: id(byte), shards });
+        let (holders, weakest_holders) = (holders.into(), vec![id(3), id(2)]);
+        let health = Health { holders, weakest_holders, ..Health::default() };
+        let index_of = |wanted| (0..4).position(|byte| id(byte) == wanted);
         assert_eq!(choose(&health, index_of, 4, 1), [2]);
         assert_eq!(choose(&health, index_of, 4, 2), [2, 3]);
         assert_eq!(choose(&health, index_of, 4, 3), [0, 2, 3]);

@@ -102,7 +102,7 @@ impl Picture {
     }
 
     fn own(&mut self, (x, y): (f64, f64), view: &RingView) {
-        let title = escaped(&view.id);
+        let title = view.id;
         self.add(format_args!(
             "<circle cx='{x:.1}' cy='{y:.1}' r='9' fill='{OWN}' stroke='white' stroke-width='2'>\
              <title>{title}</title></circle>"
@@ -125,11 +125,7 @@ impl Picture {
                 .map_or(String::new(), |ms| format!("median round trip {}", milliseconds(ms))),
         ];
         self.words((24.0, 34.0), "font-size='18' font-weight='bold'", "The ring as one daemon sees it");
-        self.words(
-            (24.0, 58.0),
-            "font-family='monospace' fill='#555'",
-            view.id.get(..16).unwrap_or(&view.id),
-        );
+        self.words((24.0, 58.0), "font-family='monospace' fill='#555'", &human::short(view.id));
         for (line, words) in lines.iter().enumerate() {
             self.words((24.0, 82.0 + 20.0 * line as f64), "", words);
         }
@@ -277,7 +273,7 @@ mod tests {
             "{picture}"
         );
         for peer in view.peers() {
-            assert!(picture.contains(&peer.id), "{}", peer.id);
+            assert!(picture.contains(&peer.id.to_string()), "{}", peer.id);
         }
     }
 
@@ -295,7 +291,7 @@ mod tests {
         assert_eq!(rings(&view), before + 1);
         let picture = svg(&view);
         let own = picture.find(&format!("<title>{}<", view.id)).unwrap();
-        let neighbours = view.leaf_set.iter().map(|leaf| picture.find(&leaf.id).unwrap());
+        let neighbours = view.leaf_set.iter().map(|leaf| picture.find(&leaf.id.to_string()).unwrap());
         assert!(neighbours.into_iter().all(|place| place > own), "the daemon is drawn over a neighbour");
     }
 

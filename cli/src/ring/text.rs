@@ -134,13 +134,12 @@ fn own_mark(charset: Charset) -> char {
 fn facts(view: &RingView, charset: Charset) -> Vec<String> {
     let connected = |peers: &mut dyn Iterator<Item = &Seat>| peers.filter(|peer| peer.connected).count();
     let (leaf, finger) = (Marks::leaf(charset), Marks::finger(charset));
-    let short = |id: &str| id.get(..16).unwrap_or(id).to_owned();
     let mut lines = vec![
         String::new(),
         format!(
             "{} {}{}",
             own_mark(charset),
-            short(&view.id),
+            human::short(view.id),
             if view.role == DaemonRole::Client { " client" } else { "" }
         ),
         String::new(),
@@ -180,7 +179,7 @@ fn facts(view: &RingView, charset: Charset) -> Vec<String> {
         if let Some(neighbour) = neighbour
             && has_sides
         {
-            lines.push(format!("{name:<14}{}", short(&neighbour.id)));
+            lines.push(format!("{name:<14}{}", human::short(neighbour.id)));
         }
     }
     lines.extend([

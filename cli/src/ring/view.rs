@@ -3,14 +3,14 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use chordage_api::types::{DaemonRole, PeerStatus, RowStatus, Side, Status};
+use chordage_api::types::{DaemonRole, NodeId, PeerStatus, RowStatus, Side, Status};
 use serde::Serialize;
 
 /// A daemon's view of the ring.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct RingView {
     /// Its node id.
-    pub(crate) id: String,
+    pub(crate) id: NodeId,
     /// `member`, or `client`: then it has no place in the ring, and this is where it would be.
     pub(crate) role: DaemonRole,
     /// The metric of the network.
@@ -29,7 +29,7 @@ pub(crate) struct RingView {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Seat {
     /// Its node id.
-    pub(crate) id: String,
+    pub(crate) id: NodeId,
     /// How far it is clockwise from the daemon, as a share of the circle of ids; negative: counterclockwise.
     pub(crate) offset: f64,
     /// Smoothed round trip, milliseconds, when measured.
@@ -61,7 +61,7 @@ pub(crate) struct Row {
 impl RingView {
     /// Puts in order what a daemon says of itself and its peers.
     pub(crate) fn new(status: Status, peers: &[PeerStatus]) -> Self {
-        let me = place(&status.identity.id);
+        let me = status.identity.id.first_half();
         let by_offset = |a: &Seat, b: &Seat| a.offset.partial_cmp(&b.offset).unwrap_or(Ordering::Equal);
         let mut leaf_set: Vec<Seat> =
             peers.iter().filter(|peer| peer.leaf).map(|peer| seat(me, peer)).collect();
@@ -77,7 +77,7 @@ impl RingView {
             .into_iter()
             .map(|(row, mut fingers)| {
                 fingers.sort_by(by_offset);
-                let (first, last) = (place(&row.first), place(&row.last));
+                let (first, last) = (row.first.first_half(), row.last.first_half());
                 Row {
                     direction: row.direction,
                     level: row.level,
@@ -143,15 +143,10 @@ pub(crate) fn milliseconds(ms: f64) -> String {
 }
 
 fn seat(me: u128, peer: &PeerStatus) -> Seat {
-    let clockwise = place(&peer.id).wrapping_sub(me);
+    let clockwise = peer.id.first_half().wrapping_sub(me);
     // The shorter way round.
     let offset = if clockwise >> 127 == 0 { share(clockwise) } else { -share(clockwise.wrapping_neg()) };
-    Seat { id: peer.id.clone(), offset, rtt_ms: peer.rtt_ms, connected: peer.connected, leaf: peer.leaf }
-}
-
-/// The first half of an id as a number: more than any picture resolves. What is no id is at the beginning of the circle.
-fn place(id: &str) -> u128 {
-    id.get(..32).and_then(|digits| u128::from_str_radix(digits, 16).ok()).unwrap_or_default()
+    Seat { id: peer.id, offset, rtt_ms: peer.rtt_ms, connected: peer.connected, leaf: peer.leaf }
 }
 
 /// A stretch as a share of the circle.
@@ -165,15 +160,17 @@ pub(super) mod tests {
 
     use super::*;
 
-    fn hex(place: u128) -> String {
-        format!("{place:032x}{}", "0".repeat(32))
+    /// The 256 bits that begin so.
+    fn at<T: From<[u8; 32]>>(place: u128) -> T {
+        let bytes = place.to_be_bytes();
+        std::array::from_fn(|position| bytes.get(position).copied().unwrap_or_default()).into()
     }
 
     /// A view with 20 leaves on either side and so many fingers, of a network of about so many nodes.
     pub(in crate::ring) fn view(nodes: u64, fingers: u32, metric: &str) -> RingView {
         let me: u128 = 0xf123_4567_89ab_cdef_0123_4567_89ab_cdef;
         let peer = |offset: i128, leaf: bool, row: Option<RowStatus>| PeerStatus {
-            id: hex(me.wrapping_add_signed(offset)),
+            id: at(me.wrapping_add_signed(offset)),
             peer_id: String::new(),
             addrs: Vec::new(),
             connected: leaf || offset % 3 == 0,
@@ -205,8 +202,8 @@ pub(super) mod tests {
                 direction,
                 level: level as u8,
                 digit: digit as u8,
-                first: hex(first),
-                last: hex(last),
+                first: at(first),
+                last: at(last),
             };
             peers.push(peer(
                 if direction == Side::Counterclockwise { -distance } else { distance },
@@ -214,10 +211,10 @@ pub(super) mod tests {
                 Some(row),
             ));
         }
-        RingView::new(status(&hex(me), metric, nodes), &peers)
+        RingView::new(status(at(me), metric, nodes), &peers)
     }
 
-    fn status(id: &str, metric: &str, nodes: u64) -> Status {
+    fn status(id: NodeId, metric: &str, nodes: u64) -> Status {
         serde_json::from_value(serde_json::json!({
             "id": id, "peer_id": "", "version": "", "pid": 1, "state": "joined", "listen": [], "metric": metric,
             "uptime_seconds": 1.0, "network_nodes": nodes, "network_nodes_exact": false, "leaf_set": 40, "fingers": 0,

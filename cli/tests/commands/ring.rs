@@ -18,11 +18,12 @@ fn ids<'a>(peers: impl IntoIterator<Item = &'a Value>) -> BTreeSet<&'a str> {
 #[test]
 fn the_ring_is_told_in_characters_in_json_and_as_a_picture() {
     let scene = Scene::with_daemons(5);
-    let others: BTreeSet<&str> = (1..5).map(|index| scene.net.id(index).unwrap()).collect();
-    let me = scene.net.id(0).unwrap();
+    let id = |index| scene.net.id(index).unwrap().to_string();
+    let (me, others): (String, Vec<String>) = (id(0), (1..5).map(id).collect());
+    let others: BTreeSet<&str> = others.iter().map(String::as_str).collect();
 
     let view = json(&scene.run(["ring", "--json"]).succeeds());
-    assert_eq!((&view["id"], &view["network_nodes"]), (&me.into(), &5.into()));
+    assert_eq!((&view["id"], &view["network_nodes"]), (&me.as_str().into(), &5.into()));
     let leaves = view["leaf_set"].as_array().unwrap();
     assert_eq!(ids(leaves), others, "everybody is a neighbour of everybody");
     assert!(leaves.is_sorted_by(|a, b| a["offset"].as_f64() < b["offset"].as_f64()), "{view}");
@@ -45,7 +46,7 @@ fn the_ring_is_told_in_characters_in_json_and_as_a_picture() {
     scene.run(["ring", "--svg", "ring.svg"]).succeeds();
     for picture in [drawn, fs::read_to_string(scene.path("ring.svg")).unwrap()] {
         assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"), "{picture}");
-        assert!(others.iter().chain([&me]).all(|id| picture.contains(id)), "{picture}");
+        assert!(others.iter().chain([&me.as_str()]).all(|id| picture.contains(id)), "{picture}");
     }
     scene.run(["ring", "--svg", "-", "--json"]).fails(2, &["at once"]);
     scene.run(["ring", "--svg", "no/such/directory/ring.svg"]).fails(7, &["cannot write"]);

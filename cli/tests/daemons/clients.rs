@@ -46,7 +46,7 @@ async fn a_file_goes_from_one_client_to_another_through_the_members() {
         let status = told(&net, member, "status").await;
         assert_eq!((status["role"].as_str(), status["network_nodes"].as_u64()), (Some("member"), Some(6)));
         let peers = net.net.peers(member).await.unwrap();
-        assert!(peers.iter().all(|peer| [6, 7].iter().all(|client| Some(&*peer.id) != net.net.id(*client))));
+        assert!(peers.iter().all(|peer| [6, 7].iter().all(|client| Some(peer.id) != net.net.id(*client))));
     }
 
     // It goes on when a member dies, and with the other client gone too.

@@ -17,7 +17,7 @@ async fn every_node_finds_every_other_by_its_id() {
             let client = net.client(from).unwrap();
             for to in 0..net.len() {
                 let id = net.id(to).unwrap();
-                let trace = client.trace(id).await.unwrap();
+                let trace = client.trace(&id.to_string()).await.unwrap();
                 assert_eq!(trace.owner, id, "{metric}: from {from} to {to}");
                 assert_eq!(trace.owner_is_self, from == to);
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chordage_api::types::{MemberState, MemberStatus};
+use chordage_api::types::{MemberState, MemberStatus, NodeId};
 use chordage_testnet::{Testnet, wait_until};
 use serde_json::Value;
 
@@ -20,11 +20,10 @@ async fn others(net: &Testnet, index: usize) -> Result<Vec<MemberStatus>, String
 
 /// Whether every daemon that runs thinks so of the others: these dead, everybody else alive.
 async fn everybody_knows(net: &Testnet, dead: &[usize]) -> Result<(), String> {
-    let dead: BTreeSet<&str> = dead.iter().map(|&index| net.id(index).unwrap()).collect();
+    let dead: BTreeSet<NodeId> = dead.iter().map(|&index| net.id(index).unwrap()).collect();
     for index in net.living() {
         for member in others(net, index).await? {
-            let expected =
-                if dead.contains(member.id.as_str()) { MemberState::Dead } else { MemberState::Alive };
+            let expected = if dead.contains(&member.id) { MemberState::Dead } else { MemberState::Alive };
             if member.state != expected {
                 return Err(format!("node {index} says that {} is {}", member.id, member.state));
             }
@@ -81,7 +80,7 @@ async fn the_list_has_the_daemon_itself_and_whoever_said_goodbye() {
     let listed = json_of(&net.run(0, ["members", "--json"], [""; 0]).await);
     let listed = listed.as_array().unwrap();
     assert_eq!(listed.len(), 3);
-    assert_eq!(listed[0]["id"].as_str(), net.net.id(0));
+    assert_eq!(listed[0]["id"].as_str(), net.net.id(0).map(|id| id.to_string()).as_deref());
     for member in listed {
         for field in ["id", "state", "role", "incarnation", "age_seconds", "is_self"] {
             assert!(member[field] != Value::Null, "{field} of {member}");

@@ -88,7 +88,7 @@ async fn a_restart_moves_nothing() {
         worst["shards"].as_array().unwrap().iter().find(|shard| shard["state"] != "present").unwrap();
     // If it was the dead daemon itself that looked after the chunk, the next one need not know whose shard that was.
     if let Some(holder) = missing["holder"].as_str() {
-        assert!(net.net.id(4).unwrap().starts_with(holder), "{explained}");
+        assert!(net.net.id(4).unwrap().to_string().starts_with(holder), "{explained}");
     }
     assert!(worst["changes_in_seconds"].as_f64().unwrap() > 0.0, "{explained}");
 

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Mutex;
 
-use chordage_api::types::PeerStatus;
+use chordage_api::types::{NodeId, PeerStatus};
 use chordage_testnet::{Plan, Testnet, wait_until};
 
 use crate::{PATIENCE, PROGRAM, alone};
 
 /// One node, and another that it is connected to.
-type Pair = (String, String);
+type Pair = (NodeId, NodeId);
 
 /// More daemons than connections that one may have.
 const NODES: usize = 52;
@@ -40,7 +40,7 @@ async fn many_ask_everywhere(net: &Testnet) {
         for to in (0..net.len()).filter(|_| index % 4 == 0) {
             let id = net.id(to).unwrap();
             // All have fewer seats than there are daemons: one that has none free cannot answer at that moment.
-            let found = async || match client.trace(id).await {
+            let found = async || match client.trace(&id.to_string()).await {
                 Ok(trace) if trace.owner == id => Ok(()),
                 Ok(trace) => Err(format!("{} is said to be nearest", trace.owner)),
                 Err(error) => Err(error.to_string()),
@@ -64,11 +64,11 @@ async fn many_ask_everywhere(net: &Testnet) {
 /// `None`) has been let go since, but for a few. Upkeep opens new connections now and then, so that some are always there.
 async fn the_cold_have_closed(net: &Testnet, cold: &Mutex<Option<BTreeSet<Pair>>>) -> Result<(), String> {
     let all = peers_of_all(net).await?;
-    let ids: Vec<&str> = (0..net.len()).map(|index| net.id(index).unwrap()).collect();
+    let ids: Vec<NodeId> = (0..net.len()).map(|index| net.id(index).unwrap()).collect();
     let mut kept = BTreeSet::new();
     for (me, peers) in ids.iter().zip(&all) {
         let warm = peers.iter().filter(|peer| peer.warm);
-        kept.extend(warm.map(|peer| (*me, peer.id.as_str())));
+        kept.extend(warm.map(|peer| (*me, peer.id)));
         if let Some(cold) = peers.iter().find(|peer| peer.leaf && !peer.warm) {
             return Err(format!("the leaf {} of {me} is not kept", cold.id));
         }
@@ -82,8 +82,8 @@ async fn the_cold_have_closed(net: &Testnet, cold: &Mutex<Option<BTreeSet<Pair>>
     for (index, (me, peers)) in ids.iter().zip(&all).enumerate() {
         for peer in peers.iter().filter(|peer| peer.connected) {
             connected += 1;
-            if !kept.contains(&(*me, peer.id.as_str())) && !kept.contains(&(peer.id.as_str(), *me)) {
-                open.insert(((*me).to_owned(), peer.id.clone()));
+            if !kept.contains(&(*me, peer.id)) && !kept.contains(&(peer.id, *me)) {
+                open.insert((*me, peer.id));
             }
         }
         let status = net.status(index).await.map_err(|error| error.to_string())?;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use chordage_api::types::NodeId;
 use chordage_testnet::{Plan, Testnet, wait_until};
 
 use crate::{PATIENCE, PROGRAM, alone};
@@ -101,18 +102,18 @@ pub(crate) async fn start(cable: &Cable, side: usize, nodes: usize, dir: &Path, 
     Testnet::start(plan).await.unwrap()
 }
 
-pub(crate) fn ids(net: &Testnet) -> BTreeSet<String> {
-    (0..net.len()).map(|index| net.id(index).unwrap().to_owned()).collect()
+pub(crate) fn ids(net: &Testnet) -> BTreeSet<NodeId> {
+    (0..net.len()).map(|index| net.id(index).unwrap()).collect()
 }
 
 /// Whether every leaf set of `net` is `expected` without the daemon itself.
-pub(crate) async fn sees(net: &Testnet, expected: &BTreeSet<String>) -> Result<(), String> {
+pub(crate) async fn sees(net: &Testnet, expected: &BTreeSet<NodeId>) -> Result<(), String> {
     for index in 0..net.len() {
         let me = net.id(index).unwrap();
         let peers = net.peers(index).await.map_err(|error| format!("node {index}: {error}"))?;
-        let mut found: BTreeSet<String> =
+        let mut found: BTreeSet<NodeId> =
             peers.into_iter().filter(|peer| peer.leaf).map(|peer| peer.id).collect();
-        found.insert(me.to_owned());
+        found.insert(me);
         if found != *expected {
             let (missing, extra) = (expected.difference(&found).count(), found.difference(expected).count());
             return Err(format!(
@@ -154,8 +155,8 @@ async fn twenty_daemons_cut_in_half_are_one_ring_again_within_a_minute() {
     let way_in = left.status(0).await.unwrap().membership.listen[0].clone();
     let right = start(&cable, 1, HALF, dir.path(), &["--bootstrap".into(), way_in]).await;
     let (left_ids, right_ids) = (ids(&left), ids(&right));
-    let all: BTreeSet<String> = left_ids.union(&right_ids).cloned().collect();
-    let both = async |left_sees: &BTreeSet<String>, right_sees: &BTreeSet<String>| {
+    let all: BTreeSet<NodeId> = left_ids.union(&right_ids).cloned().collect();
+    let both = async |left_sees: &BTreeSet<NodeId>, right_sees: &BTreeSet<NodeId>| {
         sees(&left, left_sees).await?;
         sees(&right, right_sees).await
     };

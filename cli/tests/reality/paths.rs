@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use chordage_api::types::NodeId;
 use chordage_testnet::{Plan, Testnet, wait_until};
 
 use crate::harness::{chordage, finish, json_of, random_bytes, shown};
@@ -118,7 +119,7 @@ fn address(side: usize) -> String {
 /// Two halves of one network, and what lies between them.
 struct Halves {
     nets: [Testnet; 2],
-    all: BTreeSet<String>,
+    all: BTreeSet<NodeId>,
     dir: tempfile::TempDir,
     router: Router,
 }

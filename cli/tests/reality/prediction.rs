@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chordage_api::client::Client;
-use chordage_api::types::TraceReport;
+use chordage_api::types::{RingKey, TraceReport};
 use chordage_sim::AnyMetric;
 use chordage_sim::experiments::lookups::{self, BuiltBy, Lookups};
 use chordage_sim::faults::Faults;
@@ -110,7 +110,8 @@ fn simulated(latency: &Latency) -> Found {
 async fn measured(program: PathBuf, dir: &Path, at_a_time: usize) -> Found {
     let net = Testnet::start(Plan::new(program, dir.join("net"), nodes())).await.unwrap();
     net.wait_settled(PATIENCE).await.unwrap();
-    let places: Arc<Vec<u128>> = Arc::new((0..net.len()).map(|node| place(net.id(node).unwrap())).collect());
+    let places: Arc<Vec<u128>> =
+        Arc::new((0..net.len()).map(|node| net.id(node).unwrap().first_half()).collect());
     let mut found = Found::default();
     let mut asking = JoinSet::new();
     for node in 0..net.len() {
@@ -137,23 +138,19 @@ async fn ask(client: Client, node: usize, places: Arc<Vec<u128>>) -> Vec<TraceRe
     for _ in 0..KEYS {
         let mut key = [0; 32];
         rng.fill_bytes(&mut key);
-        let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-        let trace = client.trace(&key).await.unwrap();
+        let key = RingKey::from(key);
+        let trace = client.trace(&key.to_string()).await.unwrap();
         // The shorter way round, in either direction.
-        let distance = |at: &u128| at.wrapping_sub(place(&key)).min(place(&key).wrapping_sub(*at));
+        let place = key.first_half();
+        let distance = |at: &u128| at.wrapping_sub(place).min(place.wrapping_sub(*at));
         assert_eq!(
             places.iter().min_by_key(|at| distance(at)),
-            Some(&place(&trace.owner)),
+            Some(&trace.owner.first_half()),
             "{key} from {node}"
         );
         traces.push(trace);
     }
     traces
-}
-
-/// The first half of an id, which tells fifty nodes apart.
-fn place(id: &str) -> u128 {
-    u128::from_str_radix(&id[..32], 16).unwrap()
 }
 
 fn compare(what: &str, predicted: &Found, real: &Found) {

@@ -2,6 +2,7 @@
 //! Fields are stable: they may gain company, they do not change name or meaning.
 
 mod explain;
+mod ids;
 mod leases;
 mod members;
 mod names;
@@ -17,6 +18,7 @@ mod waits;
 mod words;
 
 pub use explain::{ChunkExplained, Explanation, ShardExplained};
+pub use ids::{ChunkAddress, HolderId, IdError, NodeId, RingKey};
 pub use leases::{KeptObject, LeaseStatus};
 pub use members::{MemberStatus, SuperPeerStatus};
 pub use names::{

@@ -39,7 +39,7 @@ impl ChordageNetwork {
             };
             let daemon = Daemon::start(dir.path(), config).await.map_err(|error| error.to_string())?;
             let status = daemon.handle().status().await.ok_or("a daemon stopped")?;
-            let id = status.identity.id.parse().map_err(|_| format!("{} is no id", status.identity.id))?;
+            let id = NodeId::from_bytes(*status.identity.id.as_bytes());
             if bootstrap.is_empty() {
                 bootstrap = status.membership.listen.iter().filter_map(|addr| addr.parse().ok()).collect();
             }

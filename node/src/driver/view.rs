@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::connections::Connections;
 use super::roster::Roster;
 use super::{Driver, named};
-use crate::address::peer_id;
+use crate::address::{api_id, peer_id};
 use crate::wire::listening;
 
 /// What the driver sees, at one moment.
@@ -40,7 +40,7 @@ impl View {
     /// Who this daemon is.
     pub(crate) fn identity(&self) -> IdentityStatus {
         IdentityStatus {
-            id: self.local.id().to_string(),
+            id: api_id(self.local.id()),
             peer_id: peer_id(self.local.public_key()).map(|id| id.to_string()).unwrap_or_default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),

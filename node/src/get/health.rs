@@ -9,6 +9,7 @@ use chordage_storage::{ChunkId, ChunkRef, Redundancy};
 use futures::stream::StreamExt;
 
 use super::{GetError, Reader};
+use crate::address::api_id;
 use crate::holders::{ByPeer, limits};
 use crate::placement::Freshness;
 use crate::store::CHUNKS_MAX;
@@ -65,13 +66,12 @@ pub(crate) async fn survey(reader: &Reader, chunks: &[ChunkRef]) -> Option<Healt
             let found = found.remove(&chunk.id).unwrap_or_default();
             let live = u8::try_from(found.indices.len()).unwrap_or(u8::MAX);
             if live < health.shards_min {
-                health.weakest_holders = found.holders.iter().map(ToString::to_string).collect();
+                health.weakest_holders = found.holders.iter().copied().map(api_id).collect();
             }
             count(&mut health, chunk, live);
         }
     }
-    health.holders =
-        holders.into_iter().map(|(id, shards)| HolderCount { id: id.to_string(), shards }).collect();
+    health.holders = holders.into_iter().map(|(id, shards)| HolderCount { id: api_id(id), shards }).collect();
     Some(health)
 }
 

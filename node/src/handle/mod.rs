@@ -16,7 +16,7 @@ use chordage_storage::{ConvergenceSecret, Fingerprint, Link};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::keeping::KeepObjectError;
-use crate::address::peer_id;
+use crate::address::{api_id, api_key, peer_id};
 use crate::driver::FindError;
 use crate::get::{self, GetError, Known, OpenObject, Reader};
 use crate::leases::Leases;
@@ -137,18 +137,18 @@ impl NodeHandle {
             peer_id(peer.public_key()).map(|id| id.to_string()).unwrap_or_default()
         };
         Ok(TraceReport {
-            key: key.to_string(),
-            owner: owner.to_string(),
+            key: api_key(key),
+            owner: api_id(owner),
             owner_is_self: owner == local,
             hops: trace
                 .iter()
                 .map(|hop| TraceHop {
-                    id: hop.peer.id().to_string(),
+                    id: api_id(hop.peer.id()),
                     peer_id: name(&hop.peer),
                     rtt_ms: Some(hop.rtt.as_secs_f64() * 1e3),
                     distance_bits: hop.distance_bits,
                     depth: hop.depth,
-                    named_by: hop.named_by.map(|id| id.to_string()),
+                    named_by: hop.named_by.map(api_id),
                 })
                 .collect(),
             depth: hops,

@@ -8,6 +8,8 @@ use chordage_api::types::WaitedFor;
 use chordage_dht::NodeId;
 use tokio::time::Instant;
 
+use crate::address::api_id;
+
 /// What takes less is not worth a word.
 const WORTH_SAYING: Duration = Duration::from_secs(2);
 
@@ -48,7 +50,7 @@ impl Waits {
             *waited = since.elapsed().max(*waited);
         }
         let long = longest.into_iter().filter(|(_, waited)| *waited >= WORTH_SAYING);
-        long.map(|(id, waited)| WaitedFor { id: id.to_string(), seconds: waited.as_secs() }).collect()
+        long.map(|(id, waited)| WaitedFor { id: api_id(id), seconds: waited.as_secs() }).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Sent> {
@@ -77,6 +79,6 @@ mod tests {
         let _second = waits.begin(slow);
         drop(done);
         let _new = waits.begin(other);
-        assert_eq!(waits.long(), [WaitedFor { id: slow.to_string(), seconds: 3 }]);
+        assert_eq!(waits.long(), [WaitedFor { id: api_id(slow), seconds: 3 }]);
     }
 }

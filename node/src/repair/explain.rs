@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 
-use chordage_api::types::{ChunkExplained, ChunkNeed, Explanation, ShardExplained, ShardWord};
+use chordage_api::types::{ChunkExplained, ChunkNeed, Explanation, HolderId, ShardExplained, ShardWord};
 use chordage_dht::Peer;
 use chordage_storage::repair::{
     Answer, ChunkRecord, Holder, Lane, Moment, Need, RISK_FLOOR, ShardState, Sight, assess, yearly_loss,
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::short::holder;
 use super::survey::Questions;
 use super::{Inner, Repairer, now};
+use crate::address::api_id;
 use crate::get::GetError;
 use crate::holders::{ByPeer, limits};
 use crate::shards::RECORDS_MAX;
@@ -173,7 +174,7 @@ fn explain(
     account: Option<Account>,
 ) -> ChunkExplained {
     let now = now();
-    let leader = account.as_ref().map(|account| account.leader.id().to_string());
+    let leader = account.as_ref().map(|account| api_id(account.leader.id()));
     let surveyed = account.as_ref().map(|account| account.record.surveyed()).filter(|at| *at > Moment(0));
     // A record that was made for another code is a lie, and as good as none.
     let record = account.map(|account| account.record).filter(|record| record.redundancy() == redundancy);
@@ -191,7 +192,10 @@ fn explain(
         Need::Repair { lane: Lane::Restore, .. } => (ChunkNeed::Restore, None),
     };
     let known = |short: Holder| answers.iter().map(|(peer, _)| peer).find(|peer| holder(peer) == short);
-    let name = |short: Holder| known(short).map_or_else(|| short.to_string(), |peer| peer.id().to_string());
+    let name = |short: Holder| match known(short) {
+        Some(peer) => HolderId::Whole(api_id(peer.id())),
+        None => HolderId::Beginning(short.0),
+    };
     let zone = |short: Holder| known(short).and_then(|peer| peer.zone()).map(ToString::to_string);
     let shards = record.sights().iter().zip(0u8..).map(|(sight, index)| {
         let (holder, since) = match *sight {
@@ -214,7 +218,7 @@ fn explain(
     });
     let shards: Vec<ShardExplained> = shards.collect();
     ChunkExplained {
-        chunk: chunk.to_string(),
+        chunk: chunk.into(),
         k: redundancy.k(),
         n: redundancy.n(),
         present: census.present,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use chordage_api::client::{Client, ClientError, Timeouts};
 use chordage_api::endpoint::{EndpointError, Located};
-use chordage_api::types::{MemberStatus, PeerStatus, Status};
+use chordage_api::types::{MemberStatus, NodeId, PeerStatus, Status};
 use rustix::process::Signal;
 use tokio::time::Instant;
 
@@ -164,14 +164,14 @@ impl Testnet {
         self.process(index).is_some_and(|process| process.activity() == Activity::Frozen)
     }
 
-    /// A node's id in hex, once it has started for the first time.
-    pub fn id(&self, index: usize) -> Option<&str> {
-        self.members.get(index)?.state.id.as_deref()
+    /// A node's id, once it has started for the first time.
+    pub fn id(&self, index: usize) -> Option<NodeId> {
+        self.members.get(index)?.state.id
     }
 
     /// The index of the node with this id.
-    pub fn index_of(&self, id: &str) -> Option<usize> {
-        self.members.iter().position(|member| member.state.id.as_deref() == Some(id))
+    pub fn index_of(&self, id: NodeId) -> Option<usize> {
+        self.members.iter().position(|member| member.state.id == Some(id))
     }
 
     /// A node's API address, as it wrote it itself.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::ids::{ChunkAddress, HolderId, NodeId};
 use super::words::{ChunkNeed, ShardWord};
-
 use super::{FoundAtStart, KeptObject};
 
 /// How safe an object is, and what will be done about it. Answer of `GET /v1/objects/{link}/explain`.
@@ -52,7 +52,7 @@ pub struct Explanation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ChunkExplained {
     /// Its address, hex.
-    pub chunk: String,
+    pub chunk: ChunkAddress,
     /// Shards that suffice to read it.
     pub k: u8,
     /// Shards it has when it is whole.
@@ -72,7 +72,7 @@ pub struct ChunkExplained {
     pub repairs_at: u8,
     /// The node that looks after it, hex id, if one says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub leader: Option<String>,
+    pub leader: Option<NodeId>,
     /// When that node last asked the holders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub surveyed_seconds_ago: Option<f64>,
@@ -95,7 +95,7 @@ pub struct ShardExplained {
     /// The node that has it, or had it last: its id in hex, or the first 16 digits of that of a node that is gone. Absent
     /// if nobody was ever seen with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub holder: Option<String>,
+    pub holder: Option<HolderId>,
     /// The zone that its holder names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::ids::NodeId;
 use super::words::{MemberRole, MemberState};
 
 /// One member. Element of the answer of `GET /v1/members`: the daemon itself, everybody in its tables, in a network of up to
@@ -10,7 +11,7 @@ use super::words::{MemberRole, MemberState};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MemberStatus {
     /// Node id, hex.
-    pub id: String,
+    pub id: NodeId,
     /// libp2p peer id.
     pub peer_id: String,
     /// `alive`; `suspect`: it has left a question unanswered and is being asked again, also through others; `dead`: it did
@@ -46,7 +47,7 @@ pub struct MemberStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SuperPeerStatus {
     /// Node id, hex.
-    pub id: String,
+    pub id: NodeId,
     /// libp2p peer id.
     pub peer_id: String,
     /// `alive`, or `suspect`: it has left a question unanswered.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::ids::NodeId;
 use super::words::{EntryForm, ObjectForm};
 
 /// What a link stands for. Answer of `GET /v1/objects/{link}`.
@@ -54,14 +55,14 @@ pub struct Health {
     pub holders: Vec<HolderCount>,
     /// Ids of the nodes that hold the chunk with the fewest live shards (of several, the one with the lowest
     /// address): those whose loss the object can bear least.
-    pub weakest_holders: Vec<String>,
+    pub weakest_holders: Vec<NodeId>,
 }
 
 /// One live node and how many of an object's shards it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HolderCount {
     /// Node id, hex.
-    pub id: String,
+    pub id: NodeId,
     /// Shards of the object held there.
     pub shards: u64,
 }

@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::ids::{NodeId, RingKey};
 use super::words::Side;
 
 /// One known peer. Element of the answer of `GET /v1/peers`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PeerStatus {
     /// Node id, hex.
-    pub id: String,
+    pub id: NodeId,
     /// libp2p peer id.
     pub peer_id: String,
     /// Addresses it announced.
@@ -42,18 +43,18 @@ pub struct RowStatus {
     /// The leading digit, from 1 to 3.
     pub digit: u8,
     /// The first id that belongs into the row, clockwise, hex.
-    pub first: String,
+    pub first: RingKey,
     /// The last one.
-    pub last: String,
+    pub last: RingKey,
 }
 
 /// A lookup with every hop. Answer of `GET /v1/trace/{key}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TraceReport {
     /// The key, hex.
-    pub key: String,
+    pub key: RingKey,
     /// Node nearest to the key, hex id.
-    pub owner: String,
+    pub owner: NodeId,
     /// Whether that node is the daemon that was asked.
     pub owner_is_self: bool,
     /// Every peer that was asked, in order of asking.
@@ -70,7 +71,7 @@ pub struct TraceReport {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TraceHop {
     /// Node id, hex.
-    pub id: String,
+    pub id: NodeId,
     /// libp2p peer id.
     pub peer_id: String,
     /// Round trip, milliseconds; absent when it never answered.
@@ -82,5 +83,5 @@ pub struct TraceHop {
     pub depth: u32,
     /// Who named it, hex id; absent for our own contacts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub named_by: Option<String>,
+    pub named_by: Option<NodeId>,
 }

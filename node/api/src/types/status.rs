@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::ids::NodeId;
 use super::words::{DaemonRole, DaemonState};
 use super::{
     DrainStatus, FoundAtStart, LeaseStatus, RepairStatus, RestartedTask, ScrubStatus, TwinStatus, WaitedFor,
@@ -47,7 +48,7 @@ pub struct Status {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct IdentityStatus {
     /// Node id on the ring, hex.
-    pub id: String,
+    pub id: NodeId,
     /// libp2p peer id.
     pub peer_id: String,
     /// Version of the program.

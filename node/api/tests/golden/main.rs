@@ -12,7 +12,9 @@ mod words;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::fs;
+use std::str::FromStr;
 
+use chordage_api::types::IdError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -20,8 +22,8 @@ use serde_json::Value;
 use self::compare::{golden, golden_dir};
 
 /// Ids, which are made of one digit each.
-fn id(digit: char) -> String {
-    String::from(digit).repeat(64)
+fn id<T: FromStr<Err = IdError>>(digit: char) -> T {
+    String::from(digit).repeat(64).parse().unwrap()
 }
 
 /// What was compared, and what is wrong.

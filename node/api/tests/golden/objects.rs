@@ -106,7 +106,7 @@ fn chunk() -> ChunkExplained {
             ShardExplained {
                 index: 0,
                 state: ShardWord::Lost,
-                holder: Some("0123456789abcdef".to_owned()),
+                holder: Some("0123456789abcdef".parse().unwrap()),
                 zone: Some("rack-1".to_owned()),
                 missing_seconds: Some(3600.5),
             },
@@ -196,7 +196,7 @@ fn query() -> PutQuery {
         redundancy: Some("4/10".to_owned()),
         allow_degraded: true,
         reread: true,
-        fingerprint: Some(id('f')),
+        fingerprint: Some("f".repeat(64)),
         unchanged: true,
         name: Some("report.pdf".to_owned()),
     }
