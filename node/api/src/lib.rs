@@ -1,4 +1,43 @@
-//! The local HTTP API of the Chordage daemon: its types and a client.
+//! The local HTTP API of the Chordage daemon: what it says, as types, and a client. All that an application needs.
+//!
+//! An application that stores some bytes and reads them back, through the daemon whose data directory it is told:
+//!
+//! ```no_run
+//! use std::io::Write;
+//!
+//! use chordage_api::client::{BodyFormat, Client};
+//! use chordage_api::types::PutQuery;
+//! use chordage_api::upload::upload;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let client = Client::find("/var/lib/chordage")?;
+//!     let (mut writer, body) = upload();
+//!     let feeding = tokio::task::spawn_blocking(move || {
+//!         writer.write_all(b"hello, ring")?;
+//!         writer.finish()
+//!     });
+//!     let report = client.put(body, BodyFormat::File, &PutQuery::default()).await?;
+//!     feeding.await??;
+//!     let mut content = client.content(&report.link, None, None).await?;
+//!     while let Some(bytes) = content.chunk().await? {
+//!         print!("{}", String::from_utf8_lossy(&bytes));
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Whoever has the link can read the object; it stays until [`Client::forget`](client::Client::forget).
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`endpoint`] | where a daemon listens: a socket, a loopback port with a token, or a data directory that says it |
+//! | [`client`] | one method for each request; every error says what is true now |
+//! | [`upload`] | bodies that a thread writes while they are sent, and that count only when they are whole |
+//! | [`types`] | what requests ask and answers say |
+//! | [`range`], [`operation`] | parts of files; names of requests, to ask later why one failed |
+//!
+//! Answers gain fields and words in newer versions and lose none: a client reads what older and newer daemons say.
 
 pub mod client;
 mod client_error;
