@@ -12,9 +12,9 @@ pub(crate) enum ExitStatus {
     Usage = 2,
     /// No daemon to talk to, or it cannot serve yet or any more.
     NoDaemon = 3,
-    /// The data is not in the network now, or the object has no such path.
+    /// The data is not in the network now, the object has no such path, or there is no such name.
     Unavailable = 4,
-    /// The link is not a link, damaged, or of the wrong kind.
+    /// The link or name is none, damaged, or of the wrong kind.
     BadLink = 5,
     /// Too few nodes, or too few of them acknowledged.
     NotDurable = 6,
@@ -36,11 +36,11 @@ pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
     0  done
     1  internal error
-    2  wrong usage or a request that makes no sense
+    2  wrong usage or a request that makes no sense (a name of others, or changed by others first)
     3  no daemon to talk to, or it is busy, joining or leaving
-    4  the data is not in the network now, or no such path in the object
-    5  bad link (not a link, truncated, mistyped, of another version, or it cannot read)
-    6  too few nodes, or too few of them stored the data durably
+    4  the data is not in the network now, no such path in the object, or no such name
+    5  bad link or name (truncated, mistyped, of another version, or it cannot read)
+    6  too few nodes, or too few of them stored the data or the name durably
     7  local file problem, also on the daemon's disk (missing, exists, unreadable, disk full)
     8  a deadline passed
     9  data directory locked or written by a newer version, or port in use
