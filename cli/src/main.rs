@@ -14,6 +14,7 @@ mod input;
 mod interrupt;
 mod link;
 mod name;
+mod passphrase;
 mod picture;
 mod printer;
 mod progress;

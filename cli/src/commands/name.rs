@@ -1,5 +1,7 @@
 //! `chordage name`.
 
+use std::io::{self, Read};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chordage_api::client::Client;
@@ -11,7 +13,11 @@ use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::global::GlobalArgs;
 use crate::human;
+use crate::passphrase;
 use crate::printer::Printer;
+
+/// Most of what is read as an exported key, bytes.
+const SEALED_BYTES_MAX: u64 = 4096;
 
 /// Give things names that can change, and find what others have named
 ///
@@ -26,7 +32,9 @@ Examples:
   chordage name resolve team/notes
   chordage name resolve @fak3.../notes --consistency quorum --json
   chordage name delegate team/web @q7x2...
-  chordage name publish team/notes chord1r... --expect-seq 4")]
+  chordage name publish team/notes chord1r... --expect-seq 4
+  chordage name export team > team.key
+  chordage name import team < team.key")]
 pub(crate) struct NameArgs {
     #[command(subcommand)]
     action: Action,
@@ -48,6 +56,10 @@ enum Action {
     Resolve(ResolveArgs),
     /// Show the versions of a name that this daemon has published or seen
     History(HistoryArgs),
+    /// Print the key of a name under a passphrase, to keep it elsewhere: without it nobody can change the name any more
+    Export(SealArgs),
+    /// Take in a key that was exported, from standard input
+    Import(SealArgs),
     /// Forget a key for good; what is published under it stays until it ends
     Delete(PetnameArgs),
 }
@@ -129,6 +141,16 @@ struct ResolveArgs {
 }
 
 #[derive(Debug, Args)]
+struct SealArgs {
+    /// The petname: that of the key to export, or what the imported key shall be called here
+    #[arg(value_name = "PETNAME")]
+    petname: String,
+    /// A file whose first line is the passphrase, at least 10 characters. Otherwise CHORDAGE_PASSPHRASE is it, or the terminal is asked
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct HistoryArgs {
     /// A petname or a key
     #[arg(value_name = "NAME")]
@@ -168,6 +190,25 @@ pub(crate) async fn run(
         }
         Action::Resolve(args) => return resolve(&client, &args, printer).await,
         Action::History(args) => return history(&client, &args.name, printer).await,
+        Action::Export(args) => {
+            let passphrase = passphrase::read(args.passphrase_file.as_deref(), true)?;
+            let sealed = client.export_name(&args.petname, &passphrase).await?;
+            if printer.is_json() {
+                printer.json(&sealed)?;
+            } else {
+                printer.line(&sealed.sealed)?;
+                printer.tell(format!(
+                    "next, where it is to be used: chordage name import {} --passphrase-file FILE",
+                    sealed.petname
+                ));
+            }
+        }
+        Action::Import(args) => {
+            let sealed = sealed_on_stdin()?;
+            let passphrase = passphrase::read(args.passphrase_file.as_deref(), false)?;
+            let made = client.import_name(&args.petname, &passphrase, &sealed).await?;
+            if printer.is_json() { printer.json(&made)? } else { printer.line(&made.key)? }
+        }
         Action::Delete(args) => {
             client.delete_name(&args.petname).await?;
             printer.tell(format!(
@@ -177,6 +218,20 @@ pub(crate) async fn run(
         }
     }
     Ok(ExitStatus::Success)
+}
+
+/// What was exported, from standard input.
+fn sealed_on_stdin() -> Result<String, CliError> {
+    let mut text = String::new();
+    io::stdin().lock().take(SEALED_BYTES_MAX).read_to_string(&mut text).map_err(|error| {
+        CliError::new(
+            ExitStatus::LocalFile,
+            "stdin",
+            format!("cannot read the key on standard input: {error}"),
+        )
+        .state("nothing was changed")
+    })?;
+    Ok(text)
 }
 
 impl VersionArgs {

@@ -136,3 +136,30 @@ fn names_survive_their_holders_and_their_owner() {
     scene.run(["name", "publish", "team", "and the key"]).succeeds();
     assert_eq!(ask(&scene, 2, &["name", "resolve", &key]).succeeds(), "and the key\n");
 }
+
+#[test]
+fn a_key_moves_to_another_daemon_under_its_passphrase() {
+    let scene = Scene::with_daemons(3);
+    let key = create(&scene, 0, "team");
+    scene.run(["name", "publish", "team", "from the first"]).succeeds();
+    let passphrase = scene.file("passphrase", b"correct horse battery\n");
+    let with = ["--passphrase-file", passphrase.to_str().unwrap()];
+    let sealed = scene.run(["name", "export", "team"]).args(with).succeeds();
+    assert!(sealed.starts_with("chordkey1"), "{sealed}");
+    let import = |petname: &str, sealed: &str| {
+        ask(&scene, 1, &["name", "import", petname]).args(with).stdin(sealed.as_bytes())
+    };
+    assert_eq!(import("ours", &sealed).succeeds().trim(), key);
+    ask(&scene, 1, &["name", "publish", "ours", "from the second"]).succeeds();
+    assert_eq!(
+        scene.run(["name", "resolve", "team", "--consistency", "quorum"]).succeeds(),
+        "from the second\n"
+    );
+    import("other", &sealed).fails(2, &["already", "`ours`"]);
+    import("other", &sealed[..100]).fails(2, &["checksum"]);
+    import("other", "nonsense").fails(2, &["not an exported key"]);
+    let wrong = scene.run(["name", "import", "again"]).env("CHORDAGE_PASSPHRASE", "correct horse batterx");
+    wrong.stdin(sealed.as_bytes()).fails(2, &["not that of this key"]);
+    scene.run(["name", "export", "team"]).env("CHORDAGE_PASSPHRASE", "short").fails(2, &["at least 10"]);
+    scene.run(["name", "export", "nobody"]).args(with).fails(4, &["no key with the petname"]);
+}

@@ -23,7 +23,7 @@ pub use leases::{KeptObject, LeaseStatus};
 pub use members::{MemberStatus, SuperPeerStatus};
 pub use names::{
     NameEntry, NameInfo, NameVersion, PublishReport, PublishRequest, PublishState, ResolveStep, Resolved,
-    TargetKind, USUAL_TTL_SECONDS, USUAL_VALID_SECONDS,
+    SealRequest, SealedKey, TargetKind, USUAL_TTL_SECONDS, USUAL_VALID_SECONDS,
 };
 pub use object::{EntryInfo, Health, HolderCount, ObjectStat};
 pub use overlay::{PeerStatus, RowStatus, TraceHop, TraceReport};

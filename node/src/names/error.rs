@@ -5,6 +5,7 @@ use chordage_dht::{OperationError, Refusal, VALUE_BYTES_MAX};
 
 use super::content::TargetError;
 use super::keyring::KeyringError;
+use super::sealed::SealedKeyError;
 
 /// See the module's description.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,9 @@ pub(crate) enum NamesError {
     /// About the keyring.
     #[error(transparent)]
     Keyring(#[from] KeyringError),
+    /// About a key under a passphrase.
+    #[error(transparent)]
+    Sealed(#[from] SealedKeyError),
     /// The key is not one of this daemon's.
     #[error("`{0}` is not a name of this daemon's keyring, so that it cannot sign for it")]
     NotOwned(String),

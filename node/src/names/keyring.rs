@@ -49,6 +49,9 @@ pub(crate) enum KeyringError {
     /// There is none.
     #[error("there is no key with the petname `{0}`")]
     Unknown(String),
+    /// The key is there under another petname.
+    #[error("this key is in the keyring already, with the petname `{0}`")]
+    Known(String),
     /// There are too many.
     #[error("the keyring has {KEYS_MAX} keys, which is the most it takes")]
     Full,
@@ -118,6 +121,16 @@ impl Keyring {
 
     /// Makes a key. Durable when this returns.
     pub(crate) fn create(&self, petname: &str, now: u64) -> Result<OwnKey, KeyringError> {
+        self.insert(petname, ed25519::Keypair::generate(), now)
+    }
+
+    /// Takes a key in. Durable when this returns.
+    pub(crate) fn insert(
+        &self,
+        petname: &str,
+        pair: ed25519::Keypair,
+        now: u64,
+    ) -> Result<OwnKey, KeyringError> {
         let mut keys = self.keys();
         if keys.contains_key(petname) {
             return Err(KeyringError::Exists(petname.to_owned()));
@@ -125,7 +138,10 @@ impl Keyring {
         if keys.len() >= KEYS_MAX {
             return Err(KeyringError::Full);
         }
-        let pair = ed25519::Keypair::generate();
+        let public = pair.public();
+        if let Some(known) = keys.values().find(|own| own.pair.public() == public) {
+            return Err(KeyringError::Known(known.petname.clone()));
+        }
         let mut secret = [0; 32];
         secret.copy_from_slice(pair.secret().as_ref());
         let row = postcard::to_allocvec(&KeyRow { secret, created: now }).map_err(io::Error::other)?;

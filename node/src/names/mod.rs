@@ -9,13 +9,14 @@ mod error;
 mod keyring;
 mod publish;
 mod resolve;
+mod sealed;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chordage_api::name::{Name, NameKey, Root, check_label};
-use chordage_api::types::{NameEntry, NameInfo, NameVersion};
+use chordage_api::types::{NameEntry, NameInfo, NameVersion, SealedKey};
 use chordage_dht::{Namespace, RecordName};
 
 use self::content::{Content, Target};
@@ -35,11 +36,13 @@ pub(crate) struct Names {
     driver: DriverHandle,
     keyring: Arc<Keyring>,
     network: NetworkFingerprint,
+    /// Held while a passphrase is being worked on.
+    sealing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Names {
     pub(crate) fn new(driver: DriverHandle, keyring: Keyring, network: NetworkFingerprint) -> Self {
-        Names { driver, keyring: Arc::new(keyring), network }
+        Names { driver, keyring: Arc::new(keyring), network, sealing: Arc::default() }
     }
 
     /// Makes a key and calls it `petname`.
@@ -66,6 +69,37 @@ impl Names {
     pub(crate) async fn delete(&self, petname: &str) -> Result<(), NamesError> {
         let (keyring, petname) = (self.keyring.clone(), petname.to_owned());
         on_disk(move || keyring.delete(&petname)).await?.map_err(NamesError::from)
+    }
+
+    /// The key of a name, sealed under a passphrase.
+    pub(crate) async fn export(&self, petname: &str, passphrase: String) -> Result<SealedKey, NamesError> {
+        let unknown = || KeyringError::Unknown(petname.to_owned());
+        let own = self.keyring.by_petname(petname).ok_or_else(unknown)?;
+        let key = own.public().to_string();
+        // One at a time: each takes 64 MiB.
+        let _turn = self.sealing.lock().await;
+        let sealed = on_disk(move || sealed::seal(&own.pair, &passphrase)).await??;
+        Ok(SealedKey { petname: petname.to_owned(), key, sealed })
+    }
+
+    /// Takes a key in that was sealed, and calls it `petname`. The newest version that the network has of it is looked for
+    /// with the next publication, as always.
+    pub(crate) async fn import(
+        &self,
+        petname: &str,
+        sealed: String,
+        passphrase: String,
+    ) -> Result<NameInfo, NamesError> {
+        check_label(petname)?;
+        let _turn = self.sealing.lock().await;
+        let (keyring, name) = (self.keyring.clone(), petname.to_owned());
+        let made = on_disk(move || {
+            let pair = sealed::open(&sealed, &passphrase)?;
+            keyring.insert(&name, pair, now()).map_err(NamesError::from)
+        });
+        let made = made.await??;
+        let seq = self.keyring.seen(&record_of(made.public()).address()).map_or(0, |held| held.record.seq());
+        Ok(NameInfo { key: made.public().to_string(), petname: made.petname, created: made.created, seq })
     }
 
     /// The versions of a name that this daemon has published or seen, the newest first.

@@ -159,6 +159,8 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/names/create", post(names::create))
         .route("/v1/names/delete", post(names::delete))
         .route("/v1/names/publish", post(names::publish))
+        .route("/v1/names/export", post(names::export))
+        .route("/v1/names/import", post(names::import))
         .route("/v1/names/resolve", get(names::resolve))
         .route("/v1/names/history", get(names::history))
         .route("/v1/operations/{id}", get(operations::operation))

@@ -6,9 +6,12 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
-use chordage_api::types::{NameInfo, NameVersion, Problem, PublishReport, PublishRequest, Resolved};
+use chordage_api::types::{
+    NameInfo, NameVersion, Problem, PublishReport, PublishRequest, Resolved, SealRequest, SealedKey,
+};
 use chordage_dht::Consistency;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::problem;
 use super::reply::{Failure, Query};
@@ -100,14 +103,8 @@ pub(super) async fn publish(
     State(shared): State<Arc<Shared>>,
     body: Bytes,
 ) -> Result<Json<PublishReport>, Failure> {
-    let hint = "give {\"name\": \"PETNAME/path\", \"target\": \"...\"}; see /v1/openapi.json";
-    if body.len() > BODY_BYTES_MAX {
-        return Err(
-            problem::bad_request(format!("the body has more than {BODY_BYTES_MAX} bytes"), hint).into()
-        );
-    }
-    let request: PublishRequest =
-        serde_json::from_slice(&body).map_err(|error| problem::bad_request(error, hint))?;
+    let hint = "give {\"name\": \"PETNAME/path\", \"target\": \"...\"}";
+    let request: PublishRequest = read(&body, hint)?;
     let _slot = shared.name_slot()?;
     tokio::select! {
         report = shared.handle.names().publish(request) => Ok(Json(report.map_err(|error| Problem::from(&error))?)),
@@ -162,4 +159,58 @@ pub(super) async fn history(
     Query(query): Query<NameQuery>,
 ) -> Result<Json<Vec<NameVersion>>, Failure> {
     Ok(Json(shared.handle.names().history(&query.name).await.map_err(|error| Problem::from(&error))?))
+}
+
+/// The key of a name under a passphrase, to keep it elsewhere or to move it
+#[utoipa::path(
+    post,
+    path = "/v1/names/export",
+    request_body = SealRequest,
+    responses(
+        (status = 200, body = SealedKey, description = "The sealed key"),
+        (status = 400, body = Problem, description = "The passphrase is too short"),
+        (status = 404, body = Problem, description = "There is no such petname")
+    )
+)]
+pub(super) async fn export(
+    State(shared): State<Arc<Shared>>,
+    body: Bytes,
+) -> Result<Json<SealedKey>, Failure> {
+    let request: SealRequest = read(&body, "give {\"petname\": \"...\", \"passphrase\": \"...\"}")?;
+    let _slot = shared.name_slot()?;
+    let sealed = shared.handle.names().export(&request.petname, request.passphrase).await;
+    Ok(Json(sealed.map_err(|error| Problem::from(&error))?))
+}
+
+/// Takes a key in that was exported, and gives it a petname
+#[utoipa::path(
+    post,
+    path = "/v1/names/import",
+    request_body = SealRequest,
+    responses(
+        (status = 201, body = NameInfo, description = "It is in the keyring, and on disk"),
+        (status = 400, body = Problem, description = "It is no exported key, or the passphrase is not its own"),
+        (status = 409, body = Problem, description = "There is one with this petname, or the key is there already")
+    )
+)]
+pub(super) async fn import(
+    State(shared): State<Arc<Shared>>,
+    body: Bytes,
+) -> Result<(StatusCode, Json<NameInfo>), Failure> {
+    let hint = "give {\"petname\": \"...\", \"passphrase\": \"...\", \"sealed\": \"...\"}";
+    let SealRequest { petname, passphrase, sealed } = read(&body, hint)?;
+    let sealed = sealed.ok_or_else(|| problem::bad_request("there is no sealed key", hint))?;
+    let _slot = shared.name_slot()?;
+    let made = shared.handle.names().import(&petname, sealed, passphrase).await;
+    Ok((StatusCode::CREATED, Json(made.map_err(|error| Problem::from(&error))?)))
+}
+
+/// Reads a body.
+fn read<T: DeserializeOwned>(body: &[u8], hint: &str) -> Result<T, Failure> {
+    if body.len() > BODY_BYTES_MAX {
+        return Err(
+            problem::bad_request(format!("the body has more than {BODY_BYTES_MAX} bytes"), hint).into()
+        );
+    }
+    serde_json::from_slice(body).map_err(|error| problem::bad_request(error, hint).into())
 }

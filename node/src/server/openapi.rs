@@ -43,6 +43,8 @@ use super::{content, keeps, listing, names, objects, operations, overlay};
         names::create,
         names::delete,
         names::publish,
+        names::export,
+        names::import,
         names::resolve,
         names::history,
         operations::operation,

@@ -4,9 +4,11 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Method;
 use hyper::header::CONTENT_TYPE;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::{Client, ClientError, json};
-use crate::types::{NameInfo, NameVersion, PublishReport, PublishRequest, Resolved};
+use crate::types::{NameInfo, NameVersion, PublishReport, PublishRequest, Resolved, SealRequest, SealedKey};
 use crate::uri::with_query;
 
 impl Client {
@@ -27,12 +29,49 @@ impl Client {
         self.checked(answer).await.map(drop)
     }
 
+    /// The key of a name under a passphrase of at least 10 characters.
+    pub async fn export_name(&self, petname: &str, passphrase: &str) -> Result<SealedKey, ClientError> {
+        self.post_seal("/v1/names/export", petname, passphrase, None).await
+    }
+
+    /// Has the daemon take a key in that was exported, and call it `petname`.
+    pub async fn import_name(
+        &self,
+        petname: &str,
+        passphrase: &str,
+        sealed: &str,
+    ) -> Result<NameInfo, ClientError> {
+        self.post_seal("/v1/names/import", petname, passphrase, Some(sealed)).await
+    }
+
+    async fn post_seal<T: DeserializeOwned>(
+        &self,
+        uri: &str,
+        petname: &str,
+        passphrase: &str,
+        sealed: Option<&str>,
+    ) -> Result<T, ClientError> {
+        let request = SealRequest {
+            petname: petname.to_owned(),
+            passphrase: passphrase.to_owned(),
+            sealed: sealed.map(str::to_owned),
+        };
+        self.post_body(uri, &request).await
+    }
+
     /// Says what a name of the daemon's keyring is to stand for.
     pub async fn publish_name(&self, request: &PublishRequest) -> Result<PublishReport, ClientError> {
-        // The type can always be encoded.
-        let body = serde_json::to_vec(request).unwrap_or_default();
-        let request =
-            self.request(Method::POST, "/v1/names/publish").header(CONTENT_TYPE, "application/json");
+        self.post_body("/v1/names/publish", request).await
+    }
+
+    async fn post_body<T: DeserializeOwned>(
+        &self,
+        uri: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        // These types can always be encoded.
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        let request = self.request(Method::POST, uri).header(CONTENT_TYPE, "application/json");
         let answer = self.send(request, Full::new(Bytes::from(body)), None).await?;
         json(self.checked(answer).await?, self.timeouts.stall).await
     }

@@ -16,6 +16,30 @@ pub struct NameInfo {
     pub seq: u64,
 }
 
+/// Body of `POST /v1/names/export` and `POST /v1/names/import`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SealRequest {
+    /// The petname.
+    pub petname: String,
+    /// The passphrase: at least 10 characters.
+    pub passphrase: String,
+    /// The sealed key, to import it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<String>,
+}
+
+/// A key under a passphrase. Answer of `POST /v1/names/export`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SealedKey {
+    /// What it is called here.
+    pub petname: String,
+    /// The name for everybody.
+    pub key: String,
+    /// `chordkey1` and 160 characters.
+    pub sealed: String,
+}
+
 /// What a name is to stand for. Body of `POST /v1/names/publish`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -21,6 +21,11 @@ impl From<&NamesError> for Problem {
                 "give a link, the key of another name with or without a path, or a text of one line",
             ),
             NamesError::Keyring(error) => keyring(error),
+            NamesError::Sealed(_) => problem(
+                ProblemCode::BadRequest,
+                nothing,
+                "give the text that `chordage name export` printed, and the passphrase it was given",
+            ),
             NamesError::NotOwned(_) => problem(
                 ProblemCode::NotOwned,
                 nothing,
@@ -79,6 +84,7 @@ fn keyring(error: &KeyringError) -> Problem {
     let problem = |code, state: &str, hint: &str| Problem::new(code, error, state, hint);
     let nothing = NOTHING_CHANGED;
     match error {
+        KeyringError::Known(_) => problem(ProblemCode::Conflict, nothing, "`chordage name list` shows it"),
         KeyringError::Exists(_) => {
             problem(ProblemCode::Conflict, nothing, "take another petname; `chordage name list` shows them")
         }
