@@ -276,3 +276,6 @@ impl<M: Metric> Dht<M> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

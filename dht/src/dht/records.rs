@@ -15,8 +15,8 @@ use crate::{
     params::MESSAGE_BYTES_MAX,
     peer::Peer,
     records::{
-        Ballot, Digests, Held, REGION, RecordRequest, RecordResponse, RecordTag, Refusal, Taken, Write,
-        prefix_of, region_digest, tag_of,
+        Ballot, Digests, Held, PROMISE, REGION, RecordRequest, RecordResponse, RecordTag, Refusal, Taken,
+        Write, prefix_of, region_digest, tag_of,
     },
 };
 
@@ -203,8 +203,11 @@ impl<M: Metric> Dht<M> {
             }
             let records = self.records_mut();
             let write = Write::Repair(held.ballot);
-            if records.shelf.take(held, write, turn.now, unix_seconds) == Ok(Taken::New) {
-                turn.out.push(Output::KeepRecord { held: held.clone(), write: None });
+            match records.shelf.take(held, write, turn.now, unix_seconds) {
+                Ok(Taken::New) => turn.out.push(Output::KeepRecord { held: held.clone(), write: None }),
+                // If the attempt that stands against it comes to nothing, it is needed.
+                Err(Refusal::NotPromised) => records.partners.hurry(turn.now + PROMISE),
+                Ok(Taken::Same | Taken::Older(_)) | Err(_) => {}
             }
         }
     }

@@ -68,7 +68,7 @@ impl Node {
     }
 
     /// Time passes, and whatever falls due is done when it does.
-    fn pass(&mut self, duration: Duration) -> Vec<Output> {
+    pub(super) fn pass(&mut self, duration: Duration) -> Vec<Output> {
         let (end, mut out) = (self.now + duration, Vec::new());
         while let Some(due) = self.dht.next_timeout().filter(|due| *due <= end) {
             self.now = due.max(self.now);

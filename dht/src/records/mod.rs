@@ -36,7 +36,7 @@ pub use record::{
 pub(crate) use digest::{BUCKETS_MAX, Digests, buckets_for, prefix as prefix_of, region_digest, tag_of};
 pub(crate) use operation::{Next, Operation};
 pub(crate) use partners::{COMPARE_EVERY, Partners};
-pub(crate) use shelf::{Shelf, Taken};
+pub(crate) use shelf::{PROMISE, Shelf, Taken};
 
 /// Nodes that keep a record. Design: five of nine survive any four failures between two comparisons.
 pub(crate) const REGION: usize = 9;

@@ -4,13 +4,12 @@
 //! be gone are the region. All of them are asked at once; the answers name members that were not known, and by leaving
 //! out a silent one say that it is gone.
 
+mod steps;
+
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{
-    Ballot, Consistency, Found, Goal, Held, OperationError, OperationId, Outcome, REGION, Refusal, Stored,
-    Write, majority,
-};
+use super::{Ballot, Goal, Held, OperationError, OperationId, Outcome, REGION, Refusal, Write, majority};
 use crate::{Distance, Key, NodeId, Time, peer::Peer};
 
 /// Candidates kept; the farthest are forgotten.
@@ -65,8 +64,8 @@ struct Answer {
     ready: bool,
     promised: bool,
     held: Option<Held>,
-    /// Whether something has been written to it that it has not answered yet.
-    writing: bool,
+    /// What has been written to it and it has not answered yet.
+    writing: Option<Held>,
     stored: bool,
     refused: Option<Refusal>,
     silent: bool,
@@ -100,6 +99,11 @@ pub(crate) struct Operation {
     candidates: Vec<Candidate>,
     /// The version that the caller wants to be next.
     ours: Option<Held>,
+    /// Whether this round asks for promises.
+    prepares: bool,
+    /// Whether even a read does so in the next round: somebody has promised a later attempt, and would not take what was
+    /// found before that attempt has ended.
+    insists: bool,
     /// Whether the wait for stragglers is over.
     waited: bool,
     /// Whether the caller has decided against a change, or cannot have it.
@@ -122,6 +126,8 @@ impl Operation {
             highest: Ballot::default(),
             candidates: Vec::new(),
             ours: None,
+            prepares: false,
+            insists: false,
             waited: false,
             unchanged: false,
             told: false,
@@ -139,6 +145,7 @@ impl Operation {
         self.stage = Stage::Asking;
         self.again_at = None;
         self.waited = false;
+        self.prepares = self.goal == Goal::Update || self.insists;
         self.ballot = self.highest.above(drawn);
         self.highest = self.ballot;
     }
@@ -206,11 +213,11 @@ impl Operation {
 
     /// A node keeps what was written to it.
     pub(crate) fn stored(&mut self, from: &NodeId) {
-        let writing = self.writing().cloned();
-        if let Some(answer) = self.answer_of(from) {
-            answer.writing = false;
+        if let Some(answer) = self.answer_of(from)
+            && let Some(written) = answer.writing.take()
+        {
             answer.stored = true;
-            answer.held = writing.or(answer.held.take());
+            answer.held = Some(written);
         }
     }
 
@@ -218,7 +225,7 @@ impl Operation {
     pub(crate) fn newer(&mut self, from: &NodeId, held: Held) {
         self.highest = self.highest.max(held.ballot);
         if let Some(answer) = self.answer_of(from) {
-            answer.writing = false;
+            answer.writing = None;
             answer.held = Some(held);
             answer.refused = Some(Refusal::NotPromised);
         }
@@ -226,8 +233,9 @@ impl Operation {
 
     /// A node does not keep what was written to it.
     pub(crate) fn refused(&mut self, from: &NodeId, why: Refusal) {
+        self.insists |= self.stage == Stage::Repairing && why == Refusal::NotPromised;
         if let Some(answer) = self.answer_of(from) {
-            answer.writing = false;
+            answer.writing = None;
             answer.refused = Some(why);
         }
     }
@@ -236,7 +244,7 @@ impl Operation {
     pub(crate) fn silent(&mut self, from: &NodeId) {
         if let Some(answer) = self.answer_of(from) {
             answer.silent = true;
-            answer.writing = false;
+            answer.writing = None;
         }
     }
 
@@ -263,197 +271,8 @@ impl Operation {
         held.max_by(|a, b| a.order(b))
     }
 
-    /// What is being written, in this stage.
-    fn writing(&self) -> Option<&Held> {
-        match self.stage {
-            Stage::Writing => self.ours.as_ref(),
-            _ => self.best(),
-        }
-    }
-
     fn is_update(&self) -> bool {
         self.goal == Goal::Update && !self.unchanged
-    }
-
-    /// What to do now; called until it says to wait.
-    pub(crate) fn next(&mut self, now: Time) -> Next {
-        match self.stage {
-            Stage::Locating | Stage::Deciding | Stage::Resting => Next::Wait,
-            Stage::Asking => self.ask(now),
-            Stage::Repairing => self.repair(now),
-            Stage::Writing => self.write(now),
-        }
-    }
-
-    fn ask(&mut self, now: Time) -> Next {
-        let prepare = self.is_update().then_some(self.ballot);
-        if let Some(peer) = self.first(|answer| !answer.asked) {
-            if let Some(answer) = self.answer_of(peer.id_ref()) {
-                answer.asked = true;
-            }
-            return Next::Ask(peer, prepare);
-        }
-        if let Some(early) = self.early(now) {
-            self.told = true;
-            return Next::Tell(Ok(early));
-        }
-        let update = self.is_update();
-        let counts = |answer: &Answer| answer.heard && answer.ready && (!update || answer.promised);
-        let (mut counted, mut open, mut of) = (0, 0, 0);
-        for Candidate { answer, .. } in self.region() {
-            of += 1;
-            counted += usize::from(counts(answer));
-            open += usize::from(!answer.heard && !answer.silent);
-        }
-        if counted < majority(of) {
-            return if open > 0 { Next::Wait } else { self.rest(now) };
-        }
-        if !update {
-            self.stage = Stage::Repairing;
-            return self.repair(now);
-        }
-        let best = self.best().cloned();
-        match &mut self.ours {
-            None => {
-                self.stage = Stage::Deciding;
-                Next::Decide(best)
-            }
-            // Another round of the same attempt: nobody has changed the record since, or only we ourselves have.
-            Some(ours)
-                if best.as_ref().is_none_or(|best| {
-                    best.record.hash() == ours.record.hash()
-                        || ours.record.statement().previous == Some(best.record.hash())
-                }) =>
-            {
-                ours.ballot = self.ballot;
-                self.stage = Stage::Writing;
-                self.write(now)
-            }
-            Some(_) => {
-                self.unchanged = true;
-                self.stage = Stage::Repairing;
-                self.repair(now)
-            }
-        }
-    }
-
-    /// What a reader that takes what comes first may be told already.
-    fn early(&self, now: Time) -> Option<Outcome> {
-        let enough = |held: &Held| match self.goal {
-            Goal::Read(Consistency::Fast) => true,
-            Goal::Read(Consistency::AtLeast(seq)) => held.record.seq() >= seq,
-            _ => false,
-        };
-        self.best().filter(|held| !self.told && enough(held))?;
-        Some(Outcome::Found(self.found(now)))
-    }
-
-    fn found(&self, now: Time) -> Found {
-        let held = self.best().cloned();
-        let hash = held.as_ref().map(|held| held.record.hash());
-        let hash_of = |answer: &Answer| answer.held.as_ref().map(|held| held.record.hash());
-        let heard = || self.region().filter(|candidate| candidate.answer.heard);
-        Found {
-            agree: heard().filter(|candidate| hash_of(&candidate.answer) == hash).count(),
-            heard: heard().count(),
-            of: self.region().count(),
-            elapsed: now.since(self.started),
-            held,
-        }
-    }
-
-    fn repair(&mut self, now: Time) -> Next {
-        let Some(best) = self.best().cloned() else { return self.finish(now) };
-        let of = self.region().count();
-        let has = |answer: &Answer| {
-            answer.held.as_ref().is_some_and(|held| held.record.hash() == best.record.hash())
-        };
-        let agree = self.region().filter(|candidate| has(&candidate.answer)).count();
-        if agree >= majority(of) {
-            return self.finish(now);
-        }
-        let lacks = |answer: &Answer| {
-            answer.heard && !answer.silent && !answer.writing && answer.refused.is_none() && !has(answer)
-        };
-        if let Some(peer) = self.first(lacks) {
-            if let Some(answer) = self.answer_of(peer.id_ref()) {
-                answer.writing = true;
-            }
-            let write = Write::Repair(best.ballot);
-            return Next::Write(peer, best, write);
-        }
-        let open = |answer: &Answer| answer.writing || (!answer.heard && !answer.silent);
-        if self.region().any(|candidate| open(&candidate.answer)) { Next::Wait } else { self.rest(now) }
-    }
-
-    fn write(&mut self, now: Time) -> Next {
-        let Some(ours) = self.ours.clone() else { return Next::Done };
-        let may = |answer: &Answer| {
-            answer.promised && !answer.writing && !answer.stored && !answer.silent && answer.refused.is_none()
-        };
-        if let Some(peer) = self.first(may) {
-            if let Some(answer) = self.answer_of(peer.id_ref()) {
-                answer.writing = true;
-            }
-            let write = Write::Accept(ours.ballot);
-            return Next::Write(peer, ours, write);
-        }
-        let of = self.region().count();
-        let stored = self.region().filter(|candidate| candidate.answer.stored).count();
-        let open = |answer: &Answer| answer.writing || (!answer.heard && !answer.silent);
-        let open = self.region().filter(|candidate| open(&candidate.answer)).count();
-        if stored >= majority(of) {
-            if open > 0 && !self.waited {
-                self.again_at.get_or_insert(now + GRACE);
-                return Next::Wait;
-            }
-            if core::mem::replace(&mut self.told, true) {
-                return Next::Done;
-            }
-            let elapsed = now.since(self.started);
-            return Next::Tell(Ok(Outcome::Stored(Stored { held: ours, stored, of, elapsed })));
-        }
-        if open > 0 {
-            return Next::Wait;
-        }
-        let finally = |answer: &Answer| answer.refused.filter(|why| *why != Refusal::NotPromised);
-        let refusals: Vec<Refusal> =
-            self.region().filter_map(|candidate| finally(&candidate.answer)).collect();
-        match refusals.first().copied() {
-            Some(why) if refusals.len() > of - majority(of) => {
-                if core::mem::replace(&mut self.told, true) {
-                    return Next::Done;
-                }
-                Next::Tell(Err(OperationError::Refused(why)))
-            }
-            _ => self.rest(now),
-        }
-    }
-
-    fn finish(&mut self, now: Time) -> Next {
-        if core::mem::replace(&mut self.told, true) {
-            return Next::Done;
-        }
-        let found = self.found(now);
-        Next::Tell(Ok(if self.goal == Goal::Update {
-            Outcome::Unchanged(found)
-        } else {
-            Outcome::Found(found)
-        }))
-    }
-
-    /// No majority could be had: another round, a little later. A read that has told what it found need not be sure.
-    fn rest(&mut self, now: Time) -> Next {
-        if self.told {
-            return Next::Done;
-        }
-        self.stage = Stage::Resting;
-        let wait = AGAIN_MIN * (1 << u32::from(self.round.min(5)));
-        // Two that keep each other from a majority must not do so for ever: they wait differently long.
-        let spread = u64::from(self.ballot.bytes()[7] ^ self.round) % 50;
-        let at = now + wait.min(AGAIN_MAX) + Duration::from_millis(spread);
-        self.again_at = Some(at);
-        Next::Wait
     }
 
     /// The moment that it named has come. Returns whether the region is to be looked for again.
@@ -475,7 +294,8 @@ impl Operation {
         let of = self.region().count().max(1);
         let needed = majority(of);
         let count = |counts: fn(&Answer) -> bool| self.region().filter(|found| counts(&found.answer)).count();
-        Some(Err(if self.ours.is_some() && !self.unchanged {
+        // Even if another version has come first: that one may follow ours, which somebody has taken.
+        Some(Err(if self.ours.is_some() {
             OperationError::Unknown { stored: count(|answer| answer.stored), needed, of }
         } else {
             OperationError::NoMajority { heard: count(|answer| answer.heard && answer.ready), needed, of }

@@ -19,7 +19,7 @@ const SEQ_JUMP_MAX: u64 = 1 << 20;
 /// How high the first number may be: an owner that is the last to remember its record may go on counting.
 const SEQ_FIRST_MAX: u64 = 1 << 40;
 /// How long a promise holds: longer than any operation takes.
-const PROMISE: Duration = Duration::from_secs(60);
+pub(crate) const PROMISE: Duration = Duration::from_secs(60);
 /// Promises that are remembered at most.
 const PROMISES_MAX: usize = 4096;
 /// How long a record that has ended is kept, seconds, so that an older version which ends later is not taken for the newest.
@@ -129,10 +129,12 @@ impl Shelf {
             if new.record.seq() > most {
                 return Err(Refusal::Jump);
             }
+        } else if self.promised(address, now) > new.ballot {
+            // Nor may others bring what is older than a promise: a reader would believe what the attempt, which has not
+            // seen it here, is about to replace.
+            return Err(Refusal::NotPromised);
         }
-        if held.is_none() {
-            self.find_room(new)?;
-        }
+        self.find_room(new)?;
         self.put(new.clone());
         Ok(Taken::New)
     }
@@ -146,8 +148,13 @@ impl Shelf {
     }
 
     fn find_room(&self, new: &Held) -> Result<(), Refusal> {
-        if self.held.len() >= RECORDS_MAX || self.bytes + size(new) > BYTES_MAX {
+        let before = self.held.get(new.record.address());
+        let bytes = self.bytes - before.map_or(0, size) + size(new);
+        if bytes > BYTES_MAX || (before.is_none() && self.held.len() >= RECORDS_MAX) {
             return Err(Refusal::Full);
+        }
+        if before.is_some() {
+            return Ok(());
         }
         let of_owner = self.owners.get(new.record.statement().name.owner());
         if of_owner.is_some_and(|count| *count as usize >= PER_OWNER) {

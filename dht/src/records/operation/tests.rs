@@ -5,7 +5,7 @@
 use alloc::{collections::BTreeMap, vec::Vec};
 
 use super::{super::samples::*, *};
-use crate::records::{Shelf, Taken};
+use crate::records::{Consistency, Found, Shelf, Stored, Taken};
 
 mod rounds;
 mod whom;

@@ -250,3 +250,41 @@ fn a_record_is_found_by_the_beginning_of_its_address() {
         assert_eq!(shelf.with_prefix(prefix ^ 1), None);
     }
 }
+
+#[test]
+fn nothing_older_than_a_promise_is_taken_from_others_either() {
+    let new = held(1, b"x", 1, ballot(2, 5));
+    let handed = [Write::Repair(new.ballot), Write::HandOver(new.ballot)];
+    for write in handed {
+        for (promised, taken) in [(ballot(2, 6), false), (ballot(2, 5), true), (ballot(1, 9), true)] {
+            let mut shelf = Shelf::default();
+            shelf.promise(&key(1), promised, secs(0));
+            let outcome = shelf.take(&new, write, secs(1), NOW);
+            assert_eq!(
+                outcome,
+                if taken { Ok(Taken::New) } else { Err(Refusal::NotPromised) },
+                "{promised:?}"
+            );
+            // The attempt that it was promised to may have come to nothing.
+            assert!(shelf.take(&new, write, secs(60), NOW).is_ok());
+        }
+    }
+}
+
+#[test]
+fn records_that_grow_take_no_more_room_than_there_is() {
+    let mut shelf = Shelf::default();
+    let size = size(&salted(0, 0, 1_000));
+    let count = (BYTES_MAX / size) as u32;
+    for number in 0..count {
+        repair(&mut shelf, &salted((number / 10_000) as u8, number, 1_000)).unwrap();
+    }
+    let grown = |number: u32, bytes: usize| {
+        let before = salted(0, number, 1_000);
+        Held { record: after(&before, &alloc::vec![0; bytes]), ballot: ballot(2, 1) }
+    };
+    assert_eq!(repair(&mut shelf, &grown(0, 4_000)), Err(Refusal::Full));
+    assert_eq!(repair(&mut shelf, &grown(0, 1_000)), Ok(Taken::New), "it takes no more than before");
+    assert_eq!(repair(&mut shelf, &grown(1, 10)), Ok(Taken::New));
+    assert!(shelf.memory_bytes() <= BYTES_MAX);
+}

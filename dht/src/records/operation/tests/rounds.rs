@@ -132,3 +132,94 @@ fn rounds_wait_longer_and_longer_and_a_second_at_most() {
     }
     assert!(last >= AGAIN_MAX);
 }
+
+/// A reader finds what a writer has left at one node, after another writer has been promised that nothing earlier is
+/// taken any more.
+#[test]
+fn a_read_that_must_not_hand_on_what_it_found_prepares_itself() {
+    let mut nodes = Nodes::default();
+    let left = held(ADDRESS_OF, b"left", 1, ballot(1, 1));
+    nodes.shelf(0).load(left.clone());
+    let mut writer = begun(Goal::Update, 9);
+    assert_eq!(decide(&nodes.work(&mut writer, secs(0), |node| node != 0)), Some(None), "it has not seen it");
+
+    let mut reader = begun(Goal::Read(Consistency::Quorum), 9);
+    // Its ballot would be the higher one, but nobody has promised that.
+    reader.begin(8, (0..9).map(at));
+    let all = nodes.work(&mut reader, secs(0), |_| true);
+    assert_eq!((told(&all), reader.stage), (None, Stage::Resting), "the writer may come before it");
+    assert!(reader.woken());
+    reader.begin(9, (0..9).map(at));
+    let found = found(&nodes.work(&mut reader, secs(1), |_| true)).unwrap();
+    assert_eq!((found.held.unwrap().record, found.agree), (left.record.clone(), 5));
+
+    writer.decided(Some(record(ADDRESS_OF, b"other", 1)));
+    assert_eq!(told(&nodes.work(&mut writer, secs(1), |_| true)), None, "what has been read is not replaced");
+    assert!(writer.woken());
+    writer.begin(10, (0..9).map(at));
+    let all = nodes.work(&mut writer, secs(2), |_| true);
+    assert!(
+        matches!(told(&all), Some(Ok(Outcome::Unchanged(Found { held: Some(held), .. }))) if held.record == left.record)
+    );
+}
+
+#[test]
+fn what_an_update_leaves_as_it_is_it_hands_on_under_its_own_ballot() {
+    let mut nodes = Nodes::default();
+    let left = held(ADDRESS_OF, b"left", 1, ballot(1, 1));
+    nodes.shelf(0).load(left.clone());
+    let mut update = begun(Goal::Update, 9);
+    assert_eq!(decide(&nodes.work(&mut update, secs(0), |_| true)), Some(Some(left.clone())));
+    update.decided(None);
+    let Some(Ok(Outcome::Unchanged(found))) = told(&nodes.work(&mut update, secs(0), |_| true)) else {
+        panic!("the nodes have promised it")
+    };
+    assert_eq!((found.held.unwrap().record, found.agree), (left.record, 5));
+}
+
+#[test]
+fn a_majority_that_holds_a_version_holds_it_of_one_ballot() {
+    let (early, late) = (version(1, ballot(1, 1)), version(1, ballot(3, 1)));
+    let mut operation = begun(Goal::Read(Consistency::Quorum), 9);
+    go(&mut operation, secs(0));
+    hear(&mut operation, 0..3, Some(&late));
+    hear(&mut operation, 3..5, Some(&early));
+    let all = go(&mut operation, secs(0));
+    assert!(told(&all).is_none());
+    let writes = written(&all);
+    assert_eq!(writes.iter().map(|(node, ..)| *node).collect::<Vec<_>>(), [3, 4]);
+    assert!(writes.iter().all(|(_, held, _)| *held == late));
+}
+
+#[test]
+fn a_node_holds_what_was_written_to_it_and_not_what_was_found_since() {
+    let (second, third) = (version(2, ballot(1, 1)), version(3, ballot(2, 1)));
+    let mut operation = begun(Goal::Read(Consistency::Quorum), 9);
+    go(&mut operation, secs(0));
+    hear(&mut operation, [0], Some(&second));
+    hear(&mut operation, 1..5, None);
+    assert_eq!(written(&go(&mut operation, secs(0))).len(), 4);
+    hear(&mut operation, [8], Some(&third));
+    (1..5).for_each(|node| operation.stored(&id(node)));
+    let all = go(&mut operation, secs(0));
+    assert!(told(&all).is_none(), "the third version is at one node");
+    assert_eq!(written(&all).iter().filter(|(_, held, _)| *held == third).count(), 5);
+}
+
+#[test]
+fn an_update_that_somebody_may_have_taken_is_never_said_to_have_changed_nothing() {
+    let (mut operation, _) = writing();
+    (0..1).for_each(|node| operation.stored(&id(node)));
+    (1..9).for_each(|node| operation.refused(&id(node), Refusal::NotPromised));
+    go(&mut operation, secs(0));
+    assert!(operation.woken());
+    again(&mut operation, 9);
+    go(&mut operation, secs(1));
+    // Another writer has found it, and its version follows ours; but no majority is left.
+    let ours = version(1, ballot(1, 7));
+    let theirs = Held { record: after(&ours, b"theirs"), ballot: ballot(2, 9) };
+    promise(&mut operation, 0..5, None);
+    promise(&mut operation, 0..1, Some(&theirs));
+    go(&mut operation, secs(1));
+    assert!(matches!(operation.out_of_time(), Some(Err(OperationError::Unknown { .. }))));
+}
