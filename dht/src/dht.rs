@@ -214,6 +214,12 @@ impl<M: Metric> Dht<M> {
             self.seeded = true;
             self.calls.start_ids_at(turn.rng.next_u32());
         }
+        // Something happens every few seconds to a node that is awake. Before it answers anything: what it would say of
+        // records may be old.
+        let late = self.timers.next().is_some_and(|due| turn.now.since(due) > superpeer::SLEPT);
+        if core::mem::take(&mut self.slept) | late {
+            self.records_may_be_old(turn);
+        }
         match input {
             Input::Join { seeds } => self.start_joining(turn, seeds),
             Input::Message { from, message } => self.receive(turn, &from, message),
@@ -231,11 +237,6 @@ impl<M: Metric> Dht<M> {
             Input::CancelOperation(id) => self.cancel_operation(id),
             Input::RecordKept { write, kept } => self.record_kept(turn, write, kept),
             Input::Leave => self.leave(turn),
-        }
-        // Something happens every few seconds to a node that is awake.
-        let late = self.timers.next().is_some_and(|due| turn.now.since(due) > superpeer::SLEPT);
-        if core::mem::take(&mut self.slept) | late {
-            self.records_may_be_old(turn);
         }
         self.run_timers(turn);
         self.finish_settling(turn);
