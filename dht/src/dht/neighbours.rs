@@ -171,7 +171,6 @@ impl<M: Metric> Dht<M> {
             let wait =
                 self.pace.wait(self.config.stabilise_after_change).max(self.config.stabilise_every / 4);
             self.timers.set_no_later(Timer::Stabilise, turn.now + wait);
-            self.record_partners_changed(turn);
         }
     }
 
@@ -217,6 +216,7 @@ impl<M: Metric> Dht<M> {
 
     fn leaves_changed(&mut self, turn: &mut Turn<'_>) {
         self.changed = turn.now;
+        self.record_partners_changed(turn);
         if self.phase == Phase::Joined {
             let wait = self.pace.wait(self.config.stabilise_after_change);
             self.timers.set_no_later(Timer::Stabilise, turn.now + wait);

@@ -52,7 +52,13 @@ impl<M: Metric> Dht<M> {
         let partners = self.region_partners();
         let now = turn.now;
         let records = self.records.get_or_insert_with(Default::default);
-        records.partners.set(&partners, || now + random_part(turn, SOON));
+        let lost = records.partners.set(&partners, || now + random_part(turn, SOON));
+        // On a circle, what comes into this node's care with a death is known to the one that becomes a partner with it, at the
+        // other end of the region. In a tree it may be known to those alone who have long been partners.
+        if lost && self.metric.shape() == Shape::Tree {
+            let soon = now + random_part(turn, SOON);
+            self.records_mut().partners.hurry(soon);
+        }
     }
 
     /// The node has joined, or has slept: what it holds may be old.

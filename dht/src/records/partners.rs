@@ -42,16 +42,19 @@ pub(crate) struct Exchange {
 }
 
 impl Partners {
-    /// These are all there are now. A new one is due at a moment that `soon` names.
-    pub(crate) fn set(&mut self, partners: &[NodeId], mut soon: impl FnMut() -> Time) {
+    /// These are all there are now. A new one is due at a moment that `soon` names. Returns whether one is gone.
+    pub(crate) fn set(&mut self, partners: &[NodeId], mut soon: impl FnMut() -> Time) -> bool {
+        let before = self.due.len();
         self.due.retain(|id, _| partners.contains(id));
         self.exchanges.retain(|id, _| partners.contains(id));
         self.awaited.retain(|id| partners.contains(id));
+        let lost = self.due.len() < before;
         for id in partners {
             if !self.due.contains_key(id) {
                 self.due.insert(*id, soon());
             }
         }
+        lost
     }
 
     /// The node has just come, or slept: what it knows may be old until it has compared with all of its partners.

@@ -97,7 +97,8 @@ fn those_whom_a_newcomer_waits_for_come_first() {
 fn who_is_no_partner_any_more_is_forgotten() {
     let mut node = partners(0..3);
     let first = node.pop_due(secs(0)).unwrap();
-    node.set(&[], || secs(0));
+    assert!(!node.set(&ids(0..4), || secs(0)), "one has come, and none is gone");
+    assert!(node.set(&[], || secs(0)), "all are gone");
     assert!(node.exchange(&first).is_none());
     assert_eq!((node.next_due(), node.pop_due(secs(9))), (None, None));
     node.compared(&first, secs(1), COMPARE_EVERY);
