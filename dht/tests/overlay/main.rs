@@ -8,6 +8,7 @@ mod join;
 mod lookup;
 mod members;
 mod preload;
+mod records;
 mod replay;
 mod superpeers;
 mod versions;

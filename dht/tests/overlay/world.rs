@@ -8,8 +8,9 @@ use std::{
 };
 
 use chordage_dht::{
-    Address, Announcement, AnyMetric, Config, Confirm, Dht, Event, Input, Key, Lookup, LookupError, LookupId,
-    LookupOptions, Message, Metric, NodeId, Output, Peer, PeerInfo, Signature, Time,
+    Address, Announcement, AnyMetric, Config, Confirm, Dht, Event, Held, Input, Key, Lookup, LookupError,
+    LookupId, LookupOptions, Message, Metric, NodeId, OperationError, OperationId, Outcome, Output, Peer,
+    PeerInfo, Signature, Time,
 };
 use rand_chacha::{
     ChaCha8Rng,
@@ -21,6 +22,9 @@ pub(crate) struct Node {
     pub(crate) alive: bool,
     pub(crate) frozen: bool,
     pub(crate) events: Vec<(Time, Event)>,
+    /// The signed records that it was told to keep.
+    pub(crate) disk: BTreeMap<Key, Held>,
+    pub(crate) disk_fails: bool,
     wake: Option<Time>,
 }
 
@@ -55,7 +59,11 @@ pub(crate) struct World {
     next_happening: u64,
     by_id: BTreeMap<NodeId, usize>,
     results: BTreeMap<LookupId, Result<Lookup, LookupError>>,
-    next_lookup: u64,
+    /// Operations on records that are over.
+    pub(crate) operated: BTreeMap<OperationId, Result<Outcome, OperationError>>,
+    /// Operations that ask what is to follow this version, with their node.
+    pub(crate) undecided: BTreeMap<OperationId, (usize, Option<Held>)>,
+    pub(crate) next_lookup: u64,
     /// Nodes on different sides do not hear each other.
     sides: Option<Vec<bool>>,
     trace: blake3::Hasher,
@@ -78,6 +86,8 @@ impl World {
             next_happening: 0,
             by_id: BTreeMap::new(),
             results: BTreeMap::new(),
+            operated: BTreeMap::new(),
+            undecided: BTreeMap::new(),
             next_lookup: 0,
             sides: None,
             trace: blake3::Hasher::new(),
@@ -114,7 +124,15 @@ impl World {
         let local = PeerInfo::new(public_key, addrs, 1).unwrap();
         self.by_id.insert(local.id(), index);
         let dht = Dht::new(local, self.metric, self.config.clone());
-        self.nodes.push(Node { dht, alive: true, frozen: false, events: Vec::new(), wake: None });
+        self.nodes.push(Node {
+            dht,
+            alive: true,
+            frozen: false,
+            events: Vec::new(),
+            disk: BTreeMap::new(),
+            disk_fails: false,
+            wake: None,
+        });
         index
     }
 
@@ -142,7 +160,9 @@ impl World {
     /// The same with a version of its record and an address of the test's choice.
     pub(crate) fn restart_as(&mut self, node: usize, seeds: &[usize], seq: u64, life: u32) {
         let local = self.peer(node).with_addresses(vec![self.address(node, life)], seq).unwrap();
-        self.nodes[node].dht = Dht::new(local, self.metric, self.config.clone());
+        let mut dht = Dht::new(local, self.metric, self.config.clone());
+        dht.load_records(self.nodes[node].disk.values().cloned());
+        self.nodes[node].dht = dht;
         self.nodes[node].alive = true;
         self.join(node, seeds);
     }
@@ -189,8 +209,7 @@ impl World {
     pub(crate) fn input(&mut self, node: usize, input: Input) {
         let mut out = Vec::new();
         self.nodes[node].dht.handle(self.now, &mut self.rng, input, &mut out);
-        let mut signed = None;
-        let mut outlived = None;
+        let (mut signed, mut outlived, mut kept) = (None, None, Vec::new());
         for output in out {
             match output {
                 Output::Sign { record, seat } => signed = Some((record.seq(), signature(&record, seat))),
@@ -202,10 +221,22 @@ impl World {
                         self.seed
                     );
                 }
-                Output::Decide { .. }
-                | Output::OperationFinished { .. }
-                | Output::KeepRecord { .. }
-                | Output::DropRecord(_) => {}
+                Output::Decide { id, current } => {
+                    self.undecided.insert(id, (node, current));
+                }
+                Output::OperationFinished { id, outcome } => {
+                    let before = self.operated.insert(id, outcome);
+                    assert!(before.is_none(), "operation finished twice, seed {}", self.seed);
+                }
+                Output::KeepRecord { held, write } => {
+                    kept.extend(write);
+                    if !self.nodes[node].disk_fails {
+                        self.nodes[node].disk.insert(*held.record.address(), held);
+                    }
+                }
+                Output::DropRecord(address) => {
+                    self.nodes[node].disk.remove(&address);
+                }
                 // Nobody lives twice here.
                 Output::Event(Event::FormerLife(record)) => outlived = Some(record.seq()),
                 Output::Event(event) => self.nodes[node].events.push((self.now, event)),
@@ -217,6 +248,10 @@ impl World {
         }
         if let Some((seq, signature)) = signed {
             self.input(node, Input::Signed { seq, signature });
+        }
+        for write in kept {
+            let kept = !self.nodes[node].disk_fails;
+            self.input(node, Input::RecordKept { write, kept });
         }
     }
 
@@ -271,7 +306,7 @@ impl World {
     }
 
     /// Lets the next thing happen. Returns whether there was one.
-    fn step(&mut self) -> bool {
+    pub(crate) fn step(&mut self) -> bool {
         let Some(Reverse((time, serial))) = self.queue.pop() else { return false };
         let happening = self.happenings.remove(&serial).expect("every queued serial has its happening");
         self.now = time;
