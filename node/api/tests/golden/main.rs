@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod compare;
+mod names;
 mod objects;
 mod overlay;
 mod status;
@@ -49,6 +50,7 @@ impl Comparison {
 #[test]
 fn answers_are_written_and_read_as_they_always_were() {
     let mut comparison = Comparison::default();
+    names::check(&mut comparison);
     objects::check(&mut comparison);
     overlay::check(&mut comparison);
     status::check(&mut comparison);

@@ -2,7 +2,7 @@
 
 use chordage_api::types::{
     ChunkNeed, DaemonRole, DaemonState, EntryForm, KeepState, MemberRole, MemberState, ObjectForm,
-    ProblemCode, ShardWord, Side, StartState, StartedWith,
+    ProblemCode, PublishState, ShardWord, Side, StartState, StartedWith, TargetKind,
 };
 use serde::{Deserialize, Serialize};
 
@@ -19,10 +19,12 @@ struct Words {
     member_state: Vec<MemberState>,
     object_form: Vec<ObjectForm>,
     problem_code: Vec<ProblemCode>,
+    publish_state: Vec<PublishState>,
     shard: Vec<ShardWord>,
     side: Vec<Side>,
     start_state: Vec<StartState>,
     started_with: Vec<StartedWith>,
+    target_kind: Vec<TargetKind>,
 }
 
 pub(super) fn check(comparison: &mut Comparison) {
@@ -33,8 +35,10 @@ pub(super) fn check(comparison: &mut Comparison) {
     use MemberRole as Role;
     use MemberState as Member;
     use ObjectForm as Object;
+    use PublishState as Publish;
     use ShardWord as Shard;
     use StartedWith as With;
+    use TargetKind as Target;
     let words = Words {
         chunk_need: vec![
             Need::Nothing,
@@ -53,6 +57,7 @@ pub(super) fn check(comparison: &mut Comparison) {
         member_state: vec![Member::Alive, Member::Suspect, Member::Dead, Member::Left, Member::Other],
         object_form: vec![Object::File, Object::Tree, Object::Unknown, Object::Other],
         problem_code: problem_codes(),
+        publish_state: vec![Publish::Stored, Publish::Unknown, Publish::Other],
         shard: vec![Shard::Present, Shard::Silent, Shard::Suspect, Shard::Lost, Shard::Other],
         side: vec![Side::Clockwise, Side::Counterclockwise, Side::Both, Side::Other],
         start_state: vec![StartState::Missing, StartState::Damaged],
@@ -68,6 +73,7 @@ pub(super) fn check(comparison: &mut Comparison) {
             With::Ledger,
             With::Other,
         ],
+        target_kind: vec![Target::Link, Target::Name, Target::Text, Target::Other],
     };
     comparison.check("words", &words);
 }
@@ -91,6 +97,12 @@ fn problem_codes() -> Vec<ProblemCode> {
         ProblemCode::ShuttingDown,
         ProblemCode::NotFound,
         ProblemCode::Unauthorized,
+        ProblemCode::BadName,
+        ProblemCode::NoSuchName,
+        ProblemCode::NotOwned,
+        ProblemCode::Conflict,
+        ProblemCode::RolledBack,
+        ProblemCode::NoMajority,
         ProblemCode::DiskFull,
         ProblemCode::DiskFailed,
         ProblemCode::Internal,
