@@ -91,6 +91,8 @@ pub const FORMER: usize = 256;
 pub const FORMER_EVERY: Duration = Duration::from_secs(30);
 /// The same after one has answered, and while this node seems to be cut off. Design.
 pub const FORMER_SOON: Duration = Duration::from_secs(1);
+/// The same while this node is alone, once it has been so for [`CUT_OFF_WITHIN`]. Design.
+pub const FORMER_ALONE: Duration = Duration::from_secs(10);
 /// A node that loses as many neighbours as it has left within so long seems to be cut off. Design.
 pub const CUT_OFF_WITHIN: Duration = Duration::from_secs(600);
 /// How long they are remembered. Design.

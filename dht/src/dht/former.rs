@@ -17,7 +17,7 @@ use crate::{
     calls::Purpose,
     message::Request,
     metric::Metric,
-    params::{CUT_OFF_WITHIN, FORMER_EVERY, FORMER_KEPT, FORMER_SOON},
+    params::{CUT_OFF_WITHIN, FORMER_ALONE, FORMER_EVERY, FORMER_KEPT, FORMER_SOON},
     peer::Peer,
     timers::Timer,
 };
@@ -43,9 +43,13 @@ impl<M: Metric> Dht<M> {
         self.timers.set_no_later(Timer::Former, turn.now + wait);
     }
 
-    /// How long until the next is tried.
+    /// How long until the next is tried. A node that has been alone for long does not go on as if it were back at any moment.
     fn former_wait(&self, turn: &mut Turn<'_>) -> Duration {
-        turn.around(if self.is_cut_off(turn.now, None) { FORMER_SOON } else { FORMER_EVERY })
+        turn.around(match self.is_cut_off(turn.now, None) {
+            true if self.lost_since(turn.now, CUT_OFF_WITHIN).is_empty() => FORMER_ALONE,
+            true => FORMER_SOON,
+            false => FORMER_EVERY,
+        })
     }
 
     /// Whether it is probably this node that was lost, and not all those that it has lost: nobody is left, or not more than

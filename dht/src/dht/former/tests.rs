@@ -51,6 +51,11 @@ fn losses_of_long_ago_and_those_who_are_back_do_not_count() {
     let (mut node, _) = after_losing(8, 8);
     node.now += CUT_OFF_WITHIN * 9;
     assert!(node.dht.is_cut_off(node.now, None), "nobody is left");
+    let (wait, _) = node.turn(|dht, turn| dht.former_wait(turn));
+    assert!(
+        wait >= FORMER_ALONE * 9 / 10 && wait <= FORMER_ALONE * 11 / 10,
+        "it has been alone for long: {wait:?}"
+    );
 
     let (mut node, lost) = after_losing(8, 4);
     node.hear(&lost[0], Message::Request(CallId(8), Request::Ping));
