@@ -14,6 +14,7 @@ mod query;
 mod record_operations;
 mod record_state;
 mod record_upkeep;
+mod record_watches;
 mod records;
 mod refresh;
 mod superpeer;
@@ -233,6 +234,7 @@ impl<M: Metric> Dht<M> {
             Input::StartOperation { id, address, goal, deadline } => {
                 self.start_operation(turn, id, address, goal, deadline);
             }
+            Input::StartWatch { id, address } => self.start_watch(turn, id, address),
             Input::Decided { id, record } => self.decided(turn, id, record),
             Input::CancelOperation(id) => self.cancel_operation(id),
             Input::RecordKept { write, kept } => self.record_kept(turn, write, kept),
@@ -266,6 +268,7 @@ impl<M: Metric> Dht<M> {
         self.expire_lookups(turn);
         self.run_membership(turn);
         self.wake_operations(turn);
+        self.renew_watches(turn);
         self.keep_records_up(turn);
         while let Some(timer) = self.timers.pop_expired(turn.now) {
             match timer {
@@ -324,6 +327,10 @@ impl<M: Metric> Dht<M> {
             Notice::Gossip(gossip) => {
                 self.heard(turn, from, None);
                 self.gossip(turn, from, gossip);
+            }
+            Notice::RecordChanged(held) => {
+                self.heard(turn, from, None);
+                self.record_news(turn.now, &held);
             }
             Notice::Down(peer) => {
                 self.heard(turn, from, None);

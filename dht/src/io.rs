@@ -82,7 +82,14 @@ pub enum Input {
         /// The next version, of the same address; none to change nothing.
         record: Option<Arc<Record>>,
     },
-    /// Forget an operation; nothing more is heard of it.
+    /// Tell what a record says, and every version that follows, until it is cancelled: [`Output::Watched`].
+    StartWatch {
+        /// Chosen by the caller, unique among its operations and watches.
+        id: OperationId,
+        /// The address of the record.
+        address: Key,
+    },
+    /// Forget an operation or a watch; nothing more is heard of it.
     CancelOperation(OperationId),
     /// A record that was to be kept ([`Output::KeepRecord`]) is on disk.
     RecordKept {
@@ -126,6 +133,14 @@ pub enum Output {
         id: OperationId,
         /// How it went.
         outcome: Result<Outcome, OperationError>,
+    },
+    /// A record that is watched has this version now, held by a majority. Versions in between may be left out; none comes twice, and
+    /// none after a later one.
+    Watched {
+        /// Which watch.
+        id: OperationId,
+        /// The version.
+        held: Held,
     },
     /// Write this record to disk in place of its earlier version.
     KeepRecord {

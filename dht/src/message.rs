@@ -9,7 +9,7 @@ use crate::{
     members::{Announcement, ArcMembers, Digest, Gossip, IdPrefix, News, Scope},
     params::{MESSAGE_BYTES_MAX, MESSAGE_PEERS_MAX, WIRE_VERSION},
     peer::{Peer, PeerInfo},
-    records::{Record, RecordRequest, RecordResponse},
+    records::{Held, Record, RecordRequest, RecordResponse},
     short_ids::ShortIds,
 };
 
@@ -143,6 +143,8 @@ pub enum Notice {
     Down(NodeId),
     /// News of members.
     Gossip(Gossip),
+    /// A record that the receiver watches has this version now, as far as the sender knows.
+    RecordChanged(Held),
 }
 
 /// Why bytes are not a message or record.
@@ -216,6 +218,7 @@ impl Message {
         let (one, many) = match self {
             Self::Request(_, Request::Record(RecordRequest::Write { record, .. })) => (Some(record), &[][..]),
             Self::Request(_, Request::Record(RecordRequest::Give(given))) => (None, &given[..]),
+            Self::Notice(Notice::RecordChanged(held)) => (None, core::slice::from_ref(held)),
             Self::Response(_, Response::Record(response)) => (None, response.records()),
             _ => (None, &[][..]),
         };

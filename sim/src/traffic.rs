@@ -32,6 +32,7 @@ fn kind(message: &Message) -> usize {
         ) => 5,
         Message::Request(_, Request::Reach { .. }) | Message::Response(_, Response::Reached(_)) => 6,
         Message::Notice(Notice::Gossip(_)) => 8,
+        Message::Notice(Notice::RecordChanged(_)) => RECORDS,
         Message::Notice(_) => 7,
         Message::Request(_, Request::Compare { .. } | Request::Records { .. })
         | Message::Response(_, Response::Differences { .. } | Response::Records { .. }) => 9,

@@ -382,7 +382,7 @@ impl World {
                 }
                 // Disks of this world are quick and do not fail.
                 Output::KeepRecord { write, .. } => kept.extend(write),
-                Output::DropRecord(_) => {}
+                Output::DropRecord(_) | Output::Watched { .. } => {}
                 Output::Decide { id, current } => {
                     self.pending.push_back(Occurrence::Decide { node: index, id, current });
                 }

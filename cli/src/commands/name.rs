@@ -33,6 +33,7 @@ Examples:
   chordage name resolve @fak3.../notes --consistency quorum --json
   chordage name delegate team/web @q7x2...
   chordage name publish team/notes chord1r... --expect-seq 4
+  chordage name watch @fak3.../notes
   chordage name export team > team.key
   chordage name import team < team.key")]
 pub(crate) struct NameArgs {
@@ -54,6 +55,8 @@ enum Action {
     Delegate(DelegateArgs),
     /// Find out what a name stands for
     Resolve(ResolveArgs),
+    /// Print what a name stands for, now and whenever that changes, until interrupted
+    Watch(WatchArgs),
     /// Show the versions of a name that this daemon has published or seen
     History(HistoryArgs),
     /// Print the key of a name under a passphrase, to keep it elsewhere: without it nobody can change the name any more
@@ -151,6 +154,16 @@ struct SealArgs {
 }
 
 #[derive(Debug, Args)]
+struct WatchArgs {
+    /// A petname of this daemon or a key (@...), and a path below it or none
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// End after so many lines
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+}
+
+#[derive(Debug, Args)]
 struct HistoryArgs {
     /// A petname or a key
     #[arg(value_name = "NAME")]
@@ -189,6 +202,7 @@ pub(crate) async fn run(
             return publish(&client, PublishRequest { delegate: true, ..request }, printer).await;
         }
         Action::Resolve(args) => return resolve(&client, &args, printer).await,
+        Action::Watch(args) => return watch(&client, &args, printer).await,
         Action::History(args) => return history(&client, &args.name, printer).await,
         Action::Export(args) => {
             let passphrase = passphrase::read(args.passphrase_file.as_deref(), true)?;
@@ -307,6 +321,28 @@ async fn resolve(client: &Client, args: &ResolveArgs, printer: &Printer) -> Resu
     }
     if found.stale {
         printer.warn("those who keep it do not answer: this is what the daemon remembers");
+    }
+    Ok(ExitStatus::Success)
+}
+
+async fn watch(client: &Client, args: &WatchArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
+    let mut watch = client.watch_name(&args.name).await?;
+    let mut left = args.count.unwrap_or(u64::MAX);
+    while left > 0 {
+        match watch.next().await? {
+            Some(Ok(found)) if printer.is_json() => printer.json(&found)?,
+            Some(Ok(found)) => printer.line(&found.target)?,
+            Some(Err(problem)) if printer.is_json() => printer.json(&problem)?,
+            Some(Err(problem)) => printer.warn(problem.message),
+            None => {
+                return Err(CliError::new(
+                    ExitStatus::NoDaemon,
+                    "shutting_down",
+                    "the daemon is shutting down",
+                ));
+            }
+        }
+        left -= 1;
     }
     Ok(ExitStatus::Success)
 }

@@ -163,3 +163,34 @@ fn a_key_moves_to_another_daemon_under_its_passphrase() {
     scene.run(["name", "export", "team"]).env("CHORDAGE_PASSPHRASE", "short").fails(2, &["at least 10"]);
     scene.run(["name", "export", "nobody"]).args(with).fails(4, &["no key with the petname"]);
 }
+
+#[test]
+fn a_watch_tells_every_change_on_the_way_to_what_a_name_stands_for() {
+    let scene = Scene::with_daemons(5);
+    let (team, web) = (create(&scene, 0, "team"), create(&scene, 1, "web"));
+    let watching = |name: &str| {
+        let child = ask(&scene, 3, &["name", "watch", "--json", name, "--count", "4"]).start();
+        let (told, lines) = std::sync::mpsc::channel();
+        let mut child = child;
+        let output = child.stdout.take().unwrap();
+        std::thread::spawn(move || {
+            for line in std::io::BufRead::lines(std::io::BufReader::new(output)) {
+                told.send(json(&line.unwrap())).unwrap();
+            }
+        });
+        (child, lines)
+    };
+    let (child, lines) = watching(&format!("{team}/web/db"));
+    let next = || lines.recv_timeout(crate::harness::PATIENCE).unwrap();
+    assert_eq!(next()["code"], "no_such_name", "nobody has published it");
+    scene.run(["name", "delegate", "team/web", &web]).succeeds();
+    assert_eq!(next()["code"], "no_such_name", "who it is handed to has published nothing");
+    ask(&scene, 1, &["name", "publish", "web/db", "first"]).succeeds();
+    assert_eq!(next()["target"], "first");
+    ask(&scene, 1, &["name", "publish", "web/db", "second"]).succeeds();
+    assert_eq!(next()["target"], "second");
+    let output = crate::harness::end_of(child, "name watch");
+    assert!(output.status.success(), "{output:?}");
+    scene.run(["name", "watch", "@abc"]).fails(5, &["56 characters"]);
+    scene.run(["name", "watch", "nobody"]).fails(4, &["no key with the petname"]);
+}

@@ -49,6 +49,7 @@ impl<M: Metric> Dht<M> {
     }
 
     pub(super) fn cancel_operation(&mut self, id: OperationId) {
+        self.records_mut().watches.remove(&id);
         if let Some(serial) = self.records_mut().find(id) {
             self.records_mut().take(serial);
         }
@@ -66,7 +67,7 @@ impl<M: Metric> Dht<M> {
     }
 
     /// Finds the region: by what this node knows, if that shows it for certain or if it knows everybody; else by asking.
-    fn locate(&mut self, turn: &mut Turn<'_>, serial: u32) {
+    pub(super) fn locate(&mut self, turn: &mut Turn<'_>, serial: u32) {
         let Some(address) = self.records_mut().get_mut(serial).map(|operation| operation.address) else {
             return;
         };
@@ -157,7 +158,11 @@ impl<M: Metric> Dht<M> {
             let (ready, promised, held) = self.read_here(turn.now, &address, prepare);
             return operation.heard(peer.id_ref(), ready, promised, held);
         }
-        let request = RecordRequest::Read { address, prepare, region: region_digest(operation.region_ids()) };
+        let region = region_digest(operation.region_ids());
+        let request = match prepare {
+            None if operation.is_watch() => RecordRequest::Watch { address, region },
+            _ => RecordRequest::Read { address, prepare, region },
+        };
         self.ask(turn, peer, Request::Record(request), Purpose::Record(serial, operation.round));
     }
 
@@ -261,7 +266,15 @@ impl<M: Metric> Dht<M> {
         }
     }
 
-    fn tell_outcome(&self, turn: &mut Turn<'_>, id: OperationId, outcome: Result<Outcome, OperationError>) {
+    fn tell_outcome(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: OperationId,
+        outcome: Result<Outcome, OperationError>,
+    ) {
+        if self.watch_answered(turn, id, &outcome) {
+            return;
+        }
         turn.out.push(Output::OperationFinished { id, outcome });
     }
 

@@ -6,9 +6,9 @@ use alloc::{
 };
 
 use crate::{
-    CallId, OperationId, Time, WriteId,
+    CallId, Key, OperationId, Time, WriteId,
     peer::Peer,
-    records::{Operation, Partners, Shelf},
+    records::{Held, Operation, Partners, Shelf, Watchers},
 };
 
 /// Operations in progress at one node.
@@ -23,12 +23,32 @@ pub(super) struct Records {
     pub(super) partners: Partners,
     /// When records are looked through for what is no longer to be kept here.
     pub(super) tidy_at: Option<Time>,
+    /// Who watches what is kept here.
+    pub(super) watchers: Watchers,
+    /// What this node watches.
+    pub(super) watches: BTreeMap<OperationId, Watch>,
     operations: BTreeMap<u32, (Time, Box<Operation>)>,
     wakes: BTreeSet<(Time, u32)>,
     next_operation: u32,
     /// Who waits for what to be on disk.
     writes: BTreeMap<WriteId, Waiting>,
     next_write: u64,
+}
+
+/// A record that this node watches.
+#[derive(Debug, Clone)]
+pub(super) struct Watch {
+    pub(super) address: Key,
+    /// The version that the caller knows.
+    pub(super) told: Option<Held>,
+    /// When to ask again.
+    pub(super) due: Option<Time>,
+}
+
+impl Watch {
+    pub(super) fn is_due(&self, now: Time) -> bool {
+        self.due.is_some_and(|due| due <= now)
+    }
 }
 
 /// Who is told when a record is on disk.
@@ -89,7 +109,8 @@ impl Records {
     /// When something is to be done.
     pub(super) fn next_due(&self) -> Option<Time> {
         let wake = self.wakes.first().map(|(wake, _)| *wake);
-        [wake, self.partners.next_due(), self.tidy_at].into_iter().flatten().min()
+        let watch = self.watches.values().filter_map(|watch| watch.due).min();
+        [wake, watch, self.partners.next_due(), self.tidy_at].into_iter().flatten().min()
     }
 
     /// A number for a write that is not on disk yet; none if too many are waiting.

@@ -115,6 +115,12 @@ impl<M: Metric> Dht<M> {
                 let (ready, promised, held) = self.read_here(turn.now, address, *prepare);
                 RecordResponse::State { ready, promised, held, region }
             }
+            RecordRequest::Watch { address, region } => {
+                let region = self.correction(address, *region);
+                let (ready, promised, held) = self.read_here(turn.now, address, None);
+                self.records_mut().watchers.add(*address, from, turn.now);
+                RecordResponse::State { ready, promised, held, region }
+            }
             RecordRequest::Write { record, write, region } => {
                 let address = *record.address();
                 let held = Held { record: record.clone(), ballot: write.ballot() };
@@ -172,6 +178,7 @@ impl<M: Metric> Dht<M> {
             records.partners.hurry(turn.now + super::record_upkeep::SOON);
         }
         turn.out.push(Output::KeepRecord { held: held.clone(), write: Some(id) });
+        self.tell_watchers(turn, held);
         Ok(None)
     }
 
@@ -204,7 +211,10 @@ impl<M: Metric> Dht<M> {
             let records = self.records_mut();
             let write = Write::Repair(held.ballot);
             match records.shelf.take(held, write, turn.now, unix_seconds) {
-                Ok(Taken::New) => turn.out.push(Output::KeepRecord { held: held.clone(), write: None }),
+                Ok(Taken::New) => {
+                    turn.out.push(Output::KeepRecord { held: held.clone(), write: None });
+                    self.tell_watchers(turn, held);
+                }
                 // If the attempt that stands against it comes to nothing, it is needed.
                 Err(Refusal::NotPromised) => records.partners.hurry(turn.now + PROMISE),
                 Ok(Taken::Same | Taken::Older(_)) | Err(_) => {}

@@ -20,6 +20,9 @@ pub enum Goal {
     /// To change it. What is held is told first ([`Output::Decide`](crate::Output::Decide)), and the caller says what follows
     /// it ([`Input::Decided`](crate::Input::Decided)).
     Update,
+    /// To find out what it says, and to hear of changes from now on. The state machine's own: others use
+    /// [`Input::StartWatch`](crate::Input::StartWatch).
+    Watch,
 }
 
 /// How sure a reader wants to be.

@@ -19,6 +19,13 @@ pub enum RecordRequest {
         /// [`digest`](super::digest::region_digest) of the region as the asker sees it.
         region: u32,
     },
+    /// As to read; and tell of changes from now on.
+    Watch {
+        /// The address.
+        address: Key,
+        /// As in [`RecordRequest::Read`].
+        region: u32,
+    },
     /// Keep this.
     Write {
         /// The record.
@@ -110,7 +117,7 @@ impl RecordResponse {
     pub(crate) fn fits(&self, request: &RecordRequest) -> bool {
         matches!(
             (request, self),
-            (RecordRequest::Read { .. }, Self::State { .. })
+            (RecordRequest::Read { .. } | RecordRequest::Watch { .. }, Self::State { .. })
                 | (
                     RecordRequest::Write { .. },
                     Self::Stored { .. } | Self::Newer { .. } | Self::Refused { .. }

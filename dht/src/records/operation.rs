@@ -134,6 +134,11 @@ impl Operation {
         }
     }
 
+    /// Whether those who keep the record are to tell of changes.
+    pub(crate) fn is_watch(&self) -> bool {
+        self.goal == Goal::Watch
+    }
+
     /// Begins a round with these candidates. Those of the last round who were silent and are not among them are left out.
     /// `drawn`: a random number, which makes this round's ballot one that no other attempt has.
     pub(crate) fn begin(&mut self, drawn: u32, candidates: impl Iterator<Item = (Peer, Distance)>) {

@@ -13,6 +13,7 @@ use crate::world::World;
 
 mod readiness;
 mod upkeep;
+mod watches;
 mod writers;
 
 const METRICS: [AnyMetric; 2] = [AnyMetric::Ring, AnyMetric::Xor];

@@ -62,6 +62,7 @@ pub(crate) struct World {
     /// Operations on records that are over.
     pub(crate) operated: BTreeMap<OperationId, Result<Outcome, OperationError>>,
     /// Operations that ask what is to follow this version, with their node.
+    pub(crate) watched: Vec<(OperationId, Held)>,
     pub(crate) undecided: BTreeMap<OperationId, (usize, Option<Held>)>,
     pub(crate) next_lookup: u64,
     /// Nodes on different sides do not hear each other.
@@ -87,6 +88,7 @@ impl World {
             by_id: BTreeMap::new(),
             results: BTreeMap::new(),
             operated: BTreeMap::new(),
+            watched: Vec::new(),
             undecided: BTreeMap::new(),
             next_lookup: 0,
             sides: None,
@@ -221,6 +223,7 @@ impl World {
                         self.seed
                     );
                 }
+                Output::Watched { id, held } => self.watched.push((id, held)),
                 Output::Decide { id, current } => {
                     self.undecided.insert(id, (node, current));
                 }

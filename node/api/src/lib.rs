@@ -46,6 +46,7 @@ pub mod endpoint;
 mod fingerprint;
 mod hex;
 pub mod name;
+pub mod name_watch;
 pub mod operation;
 pub mod range;
 pub mod types;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chordage_dht::{
-    Event, Goal, Key, Lookup, LookupError, LookupOptions, OperationError, Outcome, Peer, Status,
+    Event, Goal, Held, Key, Lookup, LookupError, LookupOptions, OperationError, Outcome, Peer, Status,
 };
 use libp2p::Stream;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -33,6 +33,8 @@ pub(super) enum Command {
     Status(oneshot::Sender<Status>),
     /// Read or change a record.
     Operate(Wanted),
+    /// Watch the record at this address for as long as somebody listens.
+    Watch(Key, watch::Sender<Option<Held>>),
     Leave(oneshot::Sender<()>),
 }
 
@@ -103,6 +105,14 @@ impl DriverHandle {
         let wanted = Wanted { address, goal, deadline, decision, reply };
         self.send(Command::Operate(wanted)).await.ok()?;
         answer.await.ok()
+    }
+
+    /// The newest version of the record at `address` that a majority holds, each time there is one, for as long as the receiver lives.
+    /// `None` once the driver has stopped.
+    pub(crate) async fn watch(&self, address: Key) -> Option<watch::Receiver<Option<Held>>> {
+        let (told, receiver) = watch::channel(None);
+        self.send(Command::Watch(address, told)).await.ok()?;
+        Some(receiver)
     }
 
     /// Opens a shard stream to `peer`, dialling where needed.

@@ -219,6 +219,7 @@ impl Driver {
                 _ = review.tick() => {
                     self.review_connections();
                     self.tell_size();
+                    self.cancel_abandoned();
                     self.look_for_twin();
                 }
             }
@@ -270,6 +271,7 @@ impl Driver {
                 let record = self.operations.decide(id, current.as_ref());
                 self.overlay.answer(Input::Decided { id, record });
             }
+            Output::Watched { id, held } => self.operations.tell(id, held),
             Output::OperationFinished { id, outcome } => self.operations.end(id, outcome),
             Output::KeepRecord { held, write } => self.write_record(RecordChange::Keep(held, write)),
             Output::DropRecord(address) => self.write_record(RecordChange::Drop(address)),
@@ -366,6 +368,7 @@ impl Driver {
                 open(&mut self.swarm.behaviour_mut().streams, &peer, Class::Shard, reply);
             }
             Command::Operate(wanted) => self.operate(wanted),
+            Command::Watch(address, told) => self.watch(address, told),
             Command::Status(reply) => {
                 let _ = reply.send(self.overlay.dht.status());
             }

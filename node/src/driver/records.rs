@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chordage_dht::{Goal, Held, Input, Key, OperationError, OperationId, Outcome, Record};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::Driver;
 use crate::network::NetworkFingerprint;
@@ -41,6 +41,7 @@ pub(crate) struct RecordParts {
 /// Those under way. Bounded by the overlay, which refuses more than it can do.
 pub(super) struct Operations {
     waiting: BTreeMap<OperationId, (Option<Decision>, Reply)>,
+    watches: BTreeMap<OperationId, watch::Sender<Option<Held>>>,
     next: u64,
     /// Which network records have to be signed for.
     pub(super) network: NetworkFingerprint,
@@ -49,7 +50,7 @@ pub(super) struct Operations {
 
 impl Operations {
     pub(super) fn new(network: NetworkFingerprint, disk: RecordDisk) -> Self {
-        Self { waiting: BTreeMap::new(), next: 0, network, disk }
+        Self { waiting: BTreeMap::new(), watches: BTreeMap::new(), next: 0, network, disk }
     }
 
     fn begin(&mut self, wanted: Wanted) -> (OperationId, Input) {
@@ -65,6 +66,21 @@ impl Operations {
         self.waiting.get_mut(&id)?.0.take()?(current)
     }
 
+    /// Names another watch; what it tells goes to `told`.
+    fn begin_watch(&mut self, told: watch::Sender<Option<Held>>) -> OperationId {
+        let id = OperationId(self.next);
+        self.next += 1;
+        self.watches.insert(id, told);
+        id
+    }
+
+    /// A watch has news.
+    pub(super) fn tell(&mut self, id: OperationId, held: Held) {
+        if let Some(told) = self.watches.get(&id) {
+            told.send_replace(Some(held));
+        }
+    }
+
     /// One has ended.
     pub(super) fn end(&mut self, id: OperationId, outcome: Result<Outcome, OperationError>) {
         if let Some((_, reply)) = self.waiting.remove(&id) {
@@ -75,22 +91,38 @@ impl Operations {
 
     /// Those for which nobody waits any more.
     fn abandoned(&mut self) -> Vec<OperationId> {
-        let gone: Vec<OperationId> =
+        let mut gone: Vec<OperationId> =
             self.waiting.iter().filter(|(_, (_, reply))| reply.is_closed()).map(|(id, _)| *id).collect();
-        for id in &gone {
+        let unheard: Vec<OperationId> =
+            self.watches.iter().filter(|(_, told)| told.is_closed()).map(|(id, _)| *id).collect();
+        for id in gone.iter().chain(&unheard) {
             self.waiting.remove(id);
+            self.watches.remove(id);
         }
+        gone.extend(unheard);
         gone
     }
 }
 
 impl Driver {
     pub(super) fn operate(&mut self, wanted: Wanted) {
+        self.cancel_abandoned();
+        let (_, input) = self.operations.begin(wanted);
+        self.input(input);
+    }
+
+    /// Watches a record until nobody listens any more.
+    pub(super) fn watch(&mut self, address: Key, told: watch::Sender<Option<Held>>) {
+        self.cancel_abandoned();
+        let id = self.operations.begin_watch(told);
+        self.input(Input::StartWatch { id, address });
+    }
+
+    /// Ends what nobody waits for any more.
+    pub(super) fn cancel_abandoned(&mut self) {
         for id in self.operations.abandoned() {
             self.input(Input::CancelOperation(id));
         }
-        let (_, input) = self.operations.begin(wanted);
-        self.input(input);
     }
 
     /// Gives the disk something to write. If it cannot take it now, whoever waits for it is told at once.

@@ -10,6 +10,7 @@ mod keyring;
 mod publish;
 mod resolve;
 mod sealed;
+mod watch;
 
 use std::io;
 use std::sync::Arc;
@@ -113,6 +114,11 @@ impl Names {
             entries: Content::decode(&held.record.statement().value).map(entries).unwrap_or_default(),
         };
         Ok(held.iter().map(version).collect())
+    }
+
+    /// Whether it is a name, whose petname is known here if it begins with one.
+    pub(crate) fn check(&self, name: &str) -> Result<(), NamesError> {
+        self.key_of(&name.parse()?).map(drop)
     }
 
     /// The key at which a name begins.

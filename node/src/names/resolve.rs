@@ -23,11 +23,22 @@ struct Read {
 impl Names {
     /// What a name stands for.
     pub(crate) async fn resolve(&self, text: &str, consistency: Consistency) -> Result<Resolved, NamesError> {
+        self.walk(text, consistency, &mut Vec::new()).await
+    }
+
+    /// The same, with the keys on the way that were asked, also if it leads nowhere.
+    pub(super) async fn walk(
+        &self,
+        text: &str,
+        consistency: Consistency,
+        asked: &mut Vec<NameKey>,
+    ) -> Result<Resolved, NamesError> {
         let begun = Instant::now();
         let name: Name = text.parse()?;
         let (mut key, mut path) = (self.key_of(&name)?, name.path.clone());
         let (mut steps, mut valid_until, mut ttl, mut stale) = (Vec::new(), u64::MAX, u32::MAX, false);
         for _ in 0..DEPTH_MAX {
+            asked.push(key);
             let read = self.read(key, consistency).await?;
             let statement = read.held.record.statement();
             valid_until = valid_until.min(statement.valid_until);

@@ -162,6 +162,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/names/export", post(names::export))
         .route("/v1/names/import", post(names::import))
         .route("/v1/names/resolve", get(names::resolve))
+        .route("/v1/names/watch", get(names::watch))
         .route("/v1/names/history", get(names::history))
         .route("/v1/operations/{id}", get(operations::operation))
         .route("/v1/openapi.json", get(openapi::openapi))

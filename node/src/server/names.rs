@@ -1,22 +1,29 @@
 //! Names.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
+use axum::response::sse::{Event, KeepAlive, Sse};
 use chordage_api::types::{
     NameInfo, NameVersion, Problem, PublishReport, PublishRequest, Resolved, SealRequest, SealedKey,
 };
 use chordage_dht::Consistency;
+use futures::Stream;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::problem;
 use super::reply::{Failure, Query};
 use super::state::Shared;
+use crate::names::NamesError;
 
+/// How often a client that hears nothing hears that the daemon lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Largest body of a request about names, bytes.
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
@@ -203,6 +210,52 @@ pub(super) async fn import(
     let _slot = shared.name_slot()?;
     let made = shared.handle.names().import(&petname, sealed, passphrase).await;
     Ok((StatusCode::CREATED, Json(made.map_err(|error| Problem::from(&error))?)))
+}
+
+/// Tells what a name stands for, now and whenever it changes, as server-sent events
+///
+/// `found` has a `Resolved`, `problem` a `Problem`: why it stands for nothing now. What a majority of those who keep it holds, each
+/// version once; versions in between may be left out.
+#[utoipa::path(
+    get,
+    path = "/v1/names/watch",
+    params(("name" = String, Query, description = "A petname or a key (@...), and a path below it that may be empty")),
+    responses(
+        (status = 200, content_type = "text/event-stream", body = String, description = "Events, until the client ends it"),
+        (status = 400, body = Problem, description = "It is not a name"),
+        (status = 503, body = Problem, description = "Too many names are watched")
+    )
+)]
+pub(super) async fn watch(
+    State(shared): State<Arc<Shared>>,
+    Query(query): Query<NameQuery>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Failure> {
+    let slot = shared.watch_slot()?;
+    shared.handle.names().check(&query.name).map_err(|error| Problem::from(&error))?;
+    let news = shared.handle.names().watch(query.name);
+    let stopping = shared.stopping().clone();
+    let events = futures::stream::unfold((news, slot), move |(mut news, slot)| {
+        let stopping = stopping.clone();
+        async move {
+            let found = tokio::select! {
+                found = news.recv() => found?,
+                () = stopping.cancelled() => return None,
+            };
+            Some((Ok(event(&found)), (news, slot)))
+        }
+    });
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+fn event(found: &Result<Resolved, NamesError>) -> Event {
+    // These types can always be encoded, in one line.
+    match found {
+        Ok(found) => Event::default().event("found").data(serde_json::to_string(found).unwrap_or_default()),
+        Err(error) => {
+            let problem = serde_json::to_string(&Problem::from(error)).unwrap_or_default();
+            Event::default().event("problem").data(problem)
+        }
+    }
 }
 
 /// Reads a body.

@@ -46,6 +46,7 @@ use super::{content, keeps, listing, names, objects, operations, overlay};
         names::export,
         names::import,
         names::resolve,
+        names::watch,
         names::history,
         operations::operation,
         openapi

@@ -14,6 +14,8 @@ const READS_MAX: usize = 32;
 /// Reads beyond those, for answers that are there at once: however many bodies stand still, a stat is served.
 const SMALL_READS_MAX: usize = 16;
 
+/// Names that are watched at a time. Each has a connection of its own.
+const WATCHES_MAX: usize = 64;
 /// Names that are read or published at a time.
 const NAMES_MAX: usize = 128;
 
@@ -32,6 +34,7 @@ pub(super) struct Shared {
     reads: Slots,
     small_reads: Slots,
     names: Slots,
+    watches: Slots,
     stopping: CancellationToken,
 }
 
@@ -44,6 +47,7 @@ impl Shared {
             reads: Slots::new("reads", READS_MAX, Patience::USUAL),
             small_reads: Slots::new("small reads", SMALL_READS_MAX, Patience::USUAL),
             names: Slots::new("operations on names", NAMES_MAX, Patience::USUAL),
+            watches: Slots::new("watched names", WATCHES_MAX, Patience::USUAL),
             stopping: CancellationToken::new(),
         }
     }
@@ -56,6 +60,11 @@ impl Shared {
     /// The right to read or publish a name, until it is dropped.
     pub(super) fn name_slot(&self) -> Result<Slot, Problem> {
         self.names.take()
+    }
+
+    /// The right to watch a name, until it is dropped.
+    pub(super) fn watch_slot(&self) -> Result<Slot, Problem> {
+        self.watches.take()
     }
 
     /// The right to read an object, until it is dropped.

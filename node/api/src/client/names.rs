@@ -3,11 +3,12 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Method;
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{ACCEPT, CONTENT_TYPE};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Client, ClientError, json};
+use crate::name_watch::NameWatch;
 use crate::types::{NameInfo, NameVersion, PublishReport, PublishRequest, Resolved, SealRequest, SealedKey};
 use crate::uri::with_query;
 
@@ -90,6 +91,13 @@ impl Client {
             ("at_least", at_least.map(|seq| seq.to_string())),
         ];
         self.get_json(&with_query("/v1/names/resolve", &query)).await
+    }
+
+    /// What a name stands for, now and whenever it changes.
+    pub async fn watch_name(&self, name: &str) -> Result<NameWatch, ClientError> {
+        let uri = with_query("/v1/names/watch", &[("name", Some(name.to_owned()))]);
+        let request = self.request(Method::GET, &uri).header(ACCEPT, "text/event-stream");
+        Ok(NameWatch::new(self.download(request).await?))
     }
 
     /// The versions of a name that the daemon has published or seen, the newest first.
