@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use crate::client::ClientError;
+use crate::client_error::ClientError;
 use crate::download::Download;
 use crate::types::{Problem, Resolved};
 
