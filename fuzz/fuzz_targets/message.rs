@@ -6,6 +6,9 @@ use libfuzzer_sys::fuzz_target;
 // What decodes is within the limits and says the same after another round.
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(message) = Message::decode(bytes) {
+        for record in message.records() {
+            assert!(record.statement().value.len() <= 4096 && record.statement().name.salt().len() <= 64);
+        }
         let mut encoded = Vec::new();
         message.encode(&mut encoded);
         assert!(encoded.len() <= 16 * 1024);

@@ -17,7 +17,7 @@ fn peer(key: u8) -> PeerInfo {
 fuzz_target!(|bytes: &[u8]| {
     let mut rng = ChaCha8Rng::from_seed([7; 32]);
     let mut out = Vec::new();
-    let mut node = Dht::new(peer(0), AnyMetric::Ring, Config::tiny());
+    let mut node = Dht::new(peer(0), AnyMetric::Ring, Config { records: true, ..Config::tiny() });
     let mut now = 0u64;
     node.handle(Time::from_micros(now), &mut rng, Input::Join { seeds: Vec::new() }, &mut out);
     let mut rest = bytes;
@@ -43,6 +43,7 @@ fuzz_target!(|bytes: &[u8]| {
             node.handle(time, &mut rng, Input::Timeout, &mut out);
         }
         let status = node.status();
+        assert!(node.records_kept().0 <= bytes.len() / 100, "no record came from nowhere");
         assert!(status.leaf_set <= 4 && status.calls <= 1024, "{status:?}");
     }
 });
