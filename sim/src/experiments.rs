@@ -7,6 +7,7 @@ pub mod idle;
 pub mod lookups;
 pub mod membership;
 pub mod partition;
+pub mod record_history;
 pub mod records;
 
 use chordage_dht::Confirm;

@@ -12,7 +12,7 @@ use adversary::{Adversaries, Role};
 pub(crate) use life::address;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -140,6 +140,9 @@ pub enum Occurrence {
     },
 }
 
+/// What a node was told to keep, by address.
+pub type Disk = BTreeMap<Key, Held>;
+
 /// A network of real nodes in virtual time.
 pub struct World {
     pub(crate) setup: Setup,
@@ -151,6 +154,8 @@ pub struct World {
     pub(crate) adversaries: Adversaries,
     queue: Queue<Happening>,
     pending: VecDeque<Occurrence>,
+    /// The signed records that nodes were told to keep, if anybody wants to know.
+    disks: Option<BTreeMap<NodeIndex, Disk>>,
     outbox: Vec<Output>,
     rng: WorldRng,
     weather: WorldRng,
@@ -182,6 +187,7 @@ impl World {
             adversaries: Adversaries::default(),
             queue: Queue::default(),
             pending: VecDeque::new(),
+            disks: None,
             outbox: Vec::new(),
             rng: generator(seed, 1),
             weather: generator(seed, 2),
@@ -381,8 +387,18 @@ impl World {
                     self.pending.push_back(Occurrence::Finished { node: index, id, outcome });
                 }
                 // Disks of this world are quick and do not fail.
-                Output::KeepRecord { write, .. } => kept.extend(write),
-                Output::DropRecord(_) | Output::Watched { .. } => {}
+                Output::KeepRecord { held, write } => {
+                    kept.extend(write);
+                    if let Some(disks) = &mut self.disks {
+                        disks.entry(index).or_default().insert(*held.record.address(), held);
+                    }
+                }
+                Output::DropRecord(address) => {
+                    if let Some(disk) = self.disks.as_mut().and_then(|disks| disks.get_mut(&index)) {
+                        disk.remove(&address);
+                    }
+                }
+                Output::Watched { .. } => {}
                 Output::Decide { id, current } => {
                     self.pending.push_back(Occurrence::Decide { node: index, id, current });
                 }

@@ -4,7 +4,7 @@ use chordage_dht::{Address, Dht, Input, Peer, PeerInfo};
 use rand_chacha::rand_core::Rng;
 
 use super::adversary::Role;
-use super::{NEVER, Node, NodeIndex, Occurrence, World, prefix};
+use super::{Disk, NEVER, Node, NodeIndex, Occurrence, World, prefix};
 use crate::{chance::mix, groups::group_of};
 
 impl World {
@@ -31,6 +31,41 @@ impl World {
         node.side = self.nodes[index as usize].side;
         self.enlist(&node, index);
         self.nodes[index as usize] = node;
+        if let Some(disks) = &mut self.disks {
+            disks.remove(&index);
+        }
+    }
+
+    /// Which of the nodes that have lived under its number a node is.
+    pub fn life(&self, node: NodeIndex) -> u32 {
+        self.nodes[node as usize].life
+    }
+
+    /// From now on what nodes are told to keep is remembered, so that they can be restarted with it.
+    pub fn keep_disks(&mut self) {
+        self.disks.get_or_insert_default();
+    }
+
+    /// What a node has on disk. Nothing without [`World::keep_disks`].
+    pub fn disk(&self, index: NodeIndex) -> Disk {
+        self.disks.as_ref().and_then(|disks| disks.get(&index)).cloned().unwrap_or_default()
+    }
+
+    /// A node that has died starts again: the same key pair and address, and this on its disk.
+    pub fn restart(&mut self, index: NodeIndex, disk: Disk) {
+        debug_assert!(!self.is_alive(index), "the old process must be dead");
+        let before = &self.nodes[index as usize];
+        let (side, site, old) = (before.side, before.site, before.dht.local());
+        let record =
+            old.with_addresses(old.addrs().to_vec(), old.seq() + 1).expect("as many addresses as before");
+        let mut node = self.make_node(record, Role::Honest);
+        (node.side, node.site) = (side, site);
+        node.dht.load_records(disk.values().cloned());
+        self.enlist(&node, index);
+        self.nodes[index as usize] = node;
+        if let Some(disks) = &mut self.disks {
+            disks.insert(index, disk);
+        }
     }
 
     fn enlist(&mut self, node: &Node, index: NodeIndex) {
