@@ -60,7 +60,9 @@ impl Graph {
                 inside.components().any(|part| part.as_os_str().to_string_lossy().starts_with("tests"));
             let module = inside.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs");
             let Some(used) = uses.get_mut(module).filter(|_| !is_test) else { continue };
-            for name in names_in_crate(&code(&fs::read_to_string(&path).unwrap())) {
+            let depth = inside.components().count() - usize::from(inside.ends_with("mod.rs"));
+            let code = from_the_root(&code(&fs::read_to_string(&path).unwrap()), depth);
+            for name in names_in_crate(&code) {
                 let target = if modules.contains(&name) { Some(&name) } else { exported.get(&name) };
                 if let Some(target) = target.filter(|target| *target != module) {
                     used.entry(target.clone()).or_insert_with(|| shown(&path));
@@ -96,6 +98,7 @@ fn exported(src: &Path, modules: &BTreeSet<String>) -> BTreeMap<String, String> 
     let text = fs::read_to_string(src.join("lib.rs")).unwrap_or_default();
     let mut exported = BTreeMap::new();
     for statement in code(&text).split(';').filter_map(|part| part.trim().strip_prefix("pub use ")) {
+        let statement = statement.strip_prefix("self::").unwrap_or(statement);
         let (module, rest) = statement.split_once("::").unwrap_or((statement, ""));
         if modules.contains(module) {
             let names = rest.split(|character: char| !(character.is_alphanumeric() || character == '_'));
@@ -110,6 +113,11 @@ fn code(text: &str) -> String {
     let text = text.split("\nmod tests {").next().unwrap_or_default();
     let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
     lines.collect::<Vec<_>>().join(" ")
+}
+
+/// A source whose module stands this deep below the crate's root, with `crate::` for every `super::` that leads there.
+fn from_the_root(code: &str, depth: usize) -> String {
+    code.replace(&"super::".repeat(depth), "crate::")
 }
 
 /// The first names behind every `crate::`.
@@ -193,4 +201,15 @@ fn names_are_found_in_paths_and_groups() {
     let text = "use crate::{a::{B, C}, d, E}; let x = crate::f::g(); // crate::h\nmycrate::i";
     let names: Vec<String> = names_in_crate(&code(text)).into_iter().collect();
     assert_eq!(names, ["E", "a", "d", "f"]);
+}
+
+#[test]
+fn only_those_super_that_lead_to_the_root_are_of_the_crate() {
+    let names = |text: &str, depth| -> Vec<String> {
+        names_in_crate(&from_the_root(text, depth)).into_iter().collect()
+    };
+    let top = "use super::{a, b::C}; use self::d::E; pub(super) fn f() { super::g::h() }";
+    assert_eq!(names(top, 1), ["a", "b", "g"]);
+    let deeper = "use super::a; use super::super::b; use crate::c;";
+    assert_eq!(names(deeper, 2), ["b", "c"]);
 }

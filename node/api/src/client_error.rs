@@ -37,3 +37,15 @@ pub enum ClientError {
     #[error("the request cannot be sent: {0}")]
     Unsendable(String),
 }
+
+/// An error with its causes, because hyper keeps the useful part in the source.
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

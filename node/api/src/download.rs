@@ -1,7 +1,6 @@
 //! Bodies that the daemon streams to a client.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -10,8 +9,8 @@ use hyper::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderName};
 use hyper::{HeaderMap, StatusCode};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::client::{Answer, Client, describe};
-use super::client_error::ClientError;
+use super::client_error::{ClientError, describe};
+use super::exchange::{Answer, Exchange};
 use super::operation::OperationId;
 use super::types::EntryInfo;
 
@@ -24,13 +23,12 @@ pub struct Download {
     length: Option<u64>,
     total: Option<u64>,
     operation: OperationId,
-    client: Client,
-    stall: Duration,
+    exchange: Exchange,
     _connection: AbortOnDropHandle<()>,
 }
 
 impl Download {
-    pub(crate) fn new(answer: Answer, client: Client, operation: OperationId) -> Self {
+    pub(crate) fn new(answer: Answer, exchange: Exchange, operation: OperationId) -> Self {
         let Answer { response, connection } = answer;
         let (head, body) = response.into_parts();
         let length = header(&head.headers, CONTENT_LENGTH).and_then(|text| text.parse().ok());
@@ -40,8 +38,7 @@ impl Download {
                 .and_then(|(_, total)| total.parse().ok()),
             _ => length,
         };
-        let stall = client.timeouts().stall;
-        Download { body, length, total, operation, client, stall, _connection: connection }
+        Download { body, length, total, operation, exchange, _connection: connection }
     }
 
     /// Bytes in this body, when the daemon knew beforehand.
@@ -57,9 +54,10 @@ impl Download {
     /// The next piece; `None` once the body is whole. An error means that what came before is a prefix.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, ClientError> {
         loop {
-            let frame = tokio::time::timeout(self.stall, self.body.frame())
+            let stall = self.exchange.timeouts.stall;
+            let frame = tokio::time::timeout(stall, self.body.frame())
                 .await
-                .map_err(|_| ClientError::Stalled { after: self.stall })?;
+                .map_err(|_| ClientError::Stalled { after: stall })?;
             match frame {
                 None => return Ok(None),
                 Some(Ok(frame)) => {
@@ -69,7 +67,7 @@ impl Download {
                 }
                 Some(Err(error)) => {
                     let lost = ClientError::Lost(describe(&error));
-                    return Err(self.client.account_for(lost, self.operation).await);
+                    return Err(self.exchange.account_for(lost, self.operation).await);
                 }
             }
         }

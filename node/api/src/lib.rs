@@ -43,6 +43,7 @@ pub mod client;
 mod client_error;
 mod download;
 pub mod endpoint;
+mod exchange;
 mod fingerprint;
 mod hex;
 pub mod name;

@@ -6,8 +6,7 @@ use hyper::Response;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
-use super::client::describe;
-use super::client_error::ClientError;
+use super::client_error::{ClientError, describe};
 use super::upload::Flow;
 
 /// Waits for the head of an answer, for as long as the daemon may be silent. While a body is being sent, that is counted from

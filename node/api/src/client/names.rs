@@ -7,7 +7,8 @@ use hyper::header::{ACCEPT, CONTENT_TYPE};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Client, ClientError, json};
+use super::{Client, ClientError};
+use crate::exchange::json;
 use crate::name_watch::NameWatch;
 use crate::types::{NameInfo, NameVersion, PublishReport, PublishRequest, Resolved, SealRequest, SealedKey};
 use crate::uri::with_query;
@@ -15,19 +16,22 @@ use crate::uri::with_query;
 impl Client {
     /// The names whose keys the daemon has.
     pub async fn names(&self) -> Result<Vec<NameInfo>, ClientError> {
-        self.get_json("/v1/names").await
+        self.exchange.get_json("/v1/names").await
     }
 
     /// Has the daemon make a key and call it `petname`.
     pub async fn create_name(&self, petname: &str) -> Result<NameInfo, ClientError> {
-        self.post_json(&with_query("/v1/names/create", &[("name", Some(petname.to_owned()))])).await
+        self.exchange.post_json(&with_query("/v1/names/create", &[("name", Some(petname.to_owned()))])).await
     }
 
     /// Has the daemon forget a key for good.
     pub async fn delete_name(&self, petname: &str) -> Result<(), ClientError> {
         let uri = with_query("/v1/names/delete", &[("name", Some(petname.to_owned()))]);
-        let answer = self.send(self.request(Method::POST, &uri), Full::<Bytes>::default(), None).await?;
-        self.checked(answer).await.map(drop)
+        let answer = self
+            .exchange
+            .send(self.exchange.request(Method::POST, &uri), Full::<Bytes>::default(), None)
+            .await?;
+        self.exchange.checked(answer).await.map(drop)
     }
 
     /// The key of a name under a passphrase of at least 10 characters.
@@ -72,9 +76,9 @@ impl Client {
     ) -> Result<T, ClientError> {
         // These types can always be encoded.
         let body = serde_json::to_vec(body).unwrap_or_default();
-        let request = self.request(Method::POST, uri).header(CONTENT_TYPE, "application/json");
-        let answer = self.send(request, Full::new(Bytes::from(body)), None).await?;
-        json(self.checked(answer).await?, self.timeouts.stall).await
+        let request = self.exchange.request(Method::POST, uri).header(CONTENT_TYPE, "application/json");
+        let answer = self.exchange.send(request, Full::new(Bytes::from(body)), None).await?;
+        json(self.exchange.checked(answer).await?, self.exchange.timeouts.stall).await
     }
 
     /// What a name stands for: by the first answer, or with `quorum` by that of a majority of those who keep it; with
@@ -90,18 +94,18 @@ impl Client {
             ("consistency", quorum.then(|| "quorum".to_owned())),
             ("at_least", at_least.map(|seq| seq.to_string())),
         ];
-        self.get_json(&with_query("/v1/names/resolve", &query)).await
+        self.exchange.get_json(&with_query("/v1/names/resolve", &query)).await
     }
 
     /// What a name stands for, now and whenever it changes.
     pub async fn watch_name(&self, name: &str) -> Result<NameWatch, ClientError> {
         let uri = with_query("/v1/names/watch", &[("name", Some(name.to_owned()))]);
-        let request = self.request(Method::GET, &uri).header(ACCEPT, "text/event-stream");
+        let request = self.exchange.request(Method::GET, &uri).header(ACCEPT, "text/event-stream");
         Ok(NameWatch::new(self.download(request).await?))
     }
 
     /// The versions of a name that the daemon has published or seen, the newest first.
     pub async fn name_history(&self, name: &str) -> Result<Vec<NameVersion>, ClientError> {
-        self.get_json(&with_query("/v1/names/history", &[("name", Some(name.to_owned()))])).await
+        self.exchange.get_json(&with_query("/v1/names/history", &[("name", Some(name.to_owned()))])).await
     }
 }

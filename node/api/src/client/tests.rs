@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body as AxumBody, Bytes};
@@ -11,9 +12,11 @@ use axum::response::{IntoResponse, Json};
 use axum::routing::{get, post};
 use futures::stream;
 use tokio::net::UnixListener;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::super::upload::upload;
 use super::*;
+use crate::types::ProblemCode;
+use crate::upload::upload;
 
 /// A server on a Unix socket in a directory of its own, gone with the value.
 struct Server {
