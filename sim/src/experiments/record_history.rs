@@ -273,7 +273,7 @@ impl Run {
             match occurrence {
                 Occurrence::Task(task) => self.task(task),
                 Occurrence::Decide { node, id, current } => self.decide(node, id, current.as_ref()),
-                Occurrence::Operated { id, outcome, .. } => self.ended(id, *outcome),
+                Occurrence::Operated { id, outcome, .. } => self.ended(id, &outcome),
                 Occurrence::Joined(_) | Occurrence::Finished { .. } => {}
             }
         }
@@ -343,8 +343,8 @@ impl Run {
         self.world.decide(node, id, Some(record));
     }
 
-    fn ended(&mut self, id: OperationId, outcome: Result<Outcome, OperationError>) {
-        match &outcome {
+    fn ended(&mut self, id: OperationId, outcome: &Result<Outcome, OperationError>) {
+        match outcome {
             Ok(Outcome::Stored(stored)) => {
                 self.report.writes += 1;
                 self.told(id, Some(&stored.held), true);
