@@ -88,3 +88,22 @@ fn an_answer_to_an_earlier_round_counts_no_more() {
     assert!(!finished(&node.hear(&neighbour, answer(asked[0]))));
     assert!(finished(&node.hear(&neighbour, answer(second[0]))));
 }
+
+#[test]
+fn two_updates_of_one_node_prepare_with_different_ballots() {
+    let mut node = Node::new(&[&peer(2)]);
+    let address = *held(1).record.address();
+    let ballots = [1, 2].map(|id| {
+        let (id, deadline) = (OperationId(id), Duration::from_secs(60));
+        let out = node.give(Input::StartOperation { id, address, goal: Goal::Update, deadline });
+        let prepared = out.into_iter().find_map(|output| match output {
+            Output::Send {
+                message: Message::Request(_, Request::Record(RecordRequest::Read { prepare, .. })),
+                ..
+            } => prepare,
+            _ => None,
+        });
+        prepared.unwrap()
+    });
+    assert_ne!(ballots[0], ballots[1], "or else both would be promised");
+}
