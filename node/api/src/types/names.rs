@@ -46,7 +46,9 @@ pub struct SealedKey {
 pub struct PublishRequest {
     /// A petname or key of the keyring, and a path below it that may be empty.
     pub name: String,
-    /// A link, another name (`@KEY/path`), or a short text; `null` removes what the path stands for.
+    /// A link, another name (`@KEY/path`), or a short text; `null` removes what the path stands for. It has to be said: who forgets
+    /// it must not remove anything.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub target: Option<String>,
     /// For how many seconds a reader may use it before asking again.
     #[serde(default = "usual_ttl")]

@@ -98,6 +98,11 @@ fn a_request_may_leave_out_what_is_usual_and_may_not_say_what_is_not_understood(
     let short = json!({ "name": "team", "target": null });
     assert_eq!(serde_json::from_value::<PublishRequest>(short.clone()).unwrap(), bare_request());
     // A condition that a daemon does not know must not be dropped silently.
+    let nothing = json!({ "name": "team" });
+    assert!(
+        serde_json::from_value::<PublishRequest>(nothing).is_err(),
+        "who forgets the target removes nothing"
+    );
     let mut longer = short;
     longer["expect_hash"] = Value::from("00");
     assert!(serde_json::from_value::<PublishRequest>(longer).is_err());
