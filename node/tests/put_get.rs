@@ -4,6 +4,8 @@ use std::io::{Cursor, Read};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use chordage_api::client::{Client, ClientError, GetBytesError};
+use chordage_api::types::ProblemCode;
 use chordage_node::{Config, Daemon, GetError, NodeHandle, ObjectFormat, PutError, PutRequest};
 use chordage_storage::{Link, Redundancy};
 use futures::TryStreamExt;
@@ -186,4 +188,28 @@ async fn an_input_that_breaks_off_leaves_no_object() {
     let broken = Box::new(Broken(10 << 20));
     let result = network.node(0).put(broken, ObjectFormat::File, PutRequest::default()).await;
     assert!(matches!(result, Err(PutError::Input(_))), "{result:?}");
+}
+
+#[tokio::test]
+async fn an_application_puts_bytes_at_one_daemon_and_gets_them_at_another() {
+    let network = Network::start(3).await;
+    let dirs: Vec<&str> = network.dirs.iter().map(|dir| dir.path().to_str().expect("text")).collect();
+    let [first, second, third] = [0, 1, 2].map(|index| Client::find(dirs[index]).expect("it runs"));
+    // Nothing, a little, and more than waits for the connection at a time.
+    for len in [0, 1000, 5 << 20] {
+        let content = bytes(5, len);
+        let report = first.put_bytes(&content).await.expect("stored");
+        assert_eq!(report.bytes, len as u64);
+        assert!(second.get_bytes(&report.link, len).await.expect("readable") == content, "{len} bytes");
+        if let Some(less) = len.checked_sub(1) {
+            let answer = third.get_bytes(&report.link, less).await.map(|bytes| bytes.len());
+            assert!(matches!(answer, Err(GetBytesError::TooLong { max }) if max == less), "{answer:?}");
+        }
+    }
+    match third.get_bytes("no link", 1000).await {
+        Err(GetBytesError::Failed(ClientError::Problem(problem))) => {
+            assert_eq!(problem.code, ProblemCode::BadLink);
+        }
+        other => panic!("{other:?}"),
+    }
 }

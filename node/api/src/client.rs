@@ -1,5 +1,6 @@
 //! A client of the local HTTP API: one connection per request, bodies streamed both ways, nothing waits without a limit.
 
+mod in_memory;
 mod names;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use hyper::Method;
 use hyper::header::{ACCEPT, CONTENT_TYPE, RANGE};
 use hyper::http::request::Builder;
 
+pub use self::in_memory::GetBytesError;
 pub use super::client_error::ClientError;
 pub use super::download::{Download, Entries};
 use super::endpoint::{Endpoint, EndpointError, Located};

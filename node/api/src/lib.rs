@@ -3,31 +3,20 @@
 //! An application that stores some bytes and reads them back, through the daemon whose data directory it is told:
 //!
 //! ```no_run
-//! use std::io::Write;
-//!
-//! use chordage_api::client::{BodyFormat, Client};
-//! use chordage_api::types::PutQuery;
-//! use chordage_api::upload::upload;
+//! use chordage_api::client::Client;
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let client = Client::find("/var/lib/chordage")?;
-//!     let (mut writer, body) = upload();
-//!     let feeding = tokio::task::spawn_blocking(move || {
-//!         writer.write_all(b"hello, ring")?;
-//!         writer.finish()
-//!     });
-//!     let report = client.put(body, BodyFormat::File, &PutQuery::default()).await?;
-//!     feeding.await??;
-//!     let mut content = client.content(&report.link, None, None).await?;
-//!     while let Some(bytes) = content.chunk().await? {
-//!         print!("{}", String::from_utf8_lossy(&bytes));
-//!     }
+//!     let report = client.put_bytes(b"hello, ring").await?;
+//!     let bytes = client.get_bytes(&report.link, 1024).await?;
+//!     println!("{}", String::from_utf8_lossy(&bytes));
 //!     Ok(())
 //! }
 //! ```
 //!
-//! Whoever has the link can read the object; it stays until [`Client::forget`](client::Client::forget).
+//! Whoever has the link can read the object; it stays until [`Client::forget`](client::Client::forget). What does not fit
+//! into memory goes through [`upload`](upload::upload) and [`Client::content`](client::Client::content).
 //!
 //! | module | what is in it |
 //! |---|---|

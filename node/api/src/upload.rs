@@ -83,6 +83,17 @@ impl UploadWriter {
         self.pieces.blocking_send(Piece::Finished).map_err(|_| connection_gone())
     }
 
+    /// Sends `bytes` and marks the body as whole, without blocking. Ends early once nobody takes the body any more.
+    pub(crate) async fn feed(self, bytes: &[u8]) {
+        for frame in bytes.chunks(FRAME_BYTES) {
+            if self.pieces.send(Piece::Data(Bytes::copy_from_slice(frame))).await.is_err() {
+                return;
+            }
+        }
+        // If nobody takes it, the request says why.
+        let _ = self.pieces.send(Piece::Finished).await;
+    }
+
     fn send_pending(&mut self) -> io::Result<()> {
         if self.pending.is_empty() {
             return Ok(());

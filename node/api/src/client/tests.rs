@@ -178,6 +178,34 @@ async fn a_refusal_in_the_middle_of_a_put_is_told() {
 }
 
 #[tokio::test]
+async fn bytes_are_taken_up_to_the_limit_even_if_nobody_says_how_many_come() {
+    let server = serve(Router::new().route(
+        "/v1/objects/{link}/content",
+        get(|| async {
+            let pieces = [b"abc", b"def"].map(|piece| Ok::<_, std::io::Error>(Bytes::from_static(piece)));
+            AxumBody::from_stream(stream::iter(pieces))
+        }),
+    ));
+    assert_eq!(server.client.get_bytes("x", 6).await.unwrap(), b"abcdef");
+    for max in [0, 3, 5] {
+        let answer = server.client.get_bytes("x", max).await;
+        assert!(matches!(answer, Err(GetBytesError::TooLong { max: told }) if told == max), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_put_of_bytes_ends_when_the_daemon_takes_no_more() {
+    let busy = || async { (StatusCode::SERVICE_UNAVAILABLE, Json(problem(ProblemCode::Busy, "8 puts run"))) };
+    let server =
+        serve(Router::new().route("/v1/objects", post(busy)).route("/v1/operations/{id}", get(busy)));
+    // Far more than fits into the buffers between the two.
+    match server.client.put_bytes(&vec![0; 64 << 20]).await {
+        Err(ClientError::Problem(problem)) => assert_eq!(problem.code, ProblemCode::Busy),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
 async fn a_slow_source_is_not_blamed_on_the_daemon() {
     let server = serve(Router::new().route(
         "/v1/objects",
