@@ -64,7 +64,7 @@ enum Action {
     /// Take in a key that was exported, from standard input
     Import(SealArgs),
     /// Forget a key for good; what is published under it stays until it ends
-    Delete(PetnameArgs),
+    Delete(DeleteArgs),
 }
 
 #[derive(Debug, Args)]
@@ -72,6 +72,16 @@ struct PetnameArgs {
     /// The petname: 1 to 63 of the characters a-z 0-9 - _ .
     #[arg(value_name = "PETNAME")]
     petname: String,
+}
+
+#[derive(Debug, Args)]
+struct DeleteArgs {
+    /// The petname
+    #[arg(value_name = "PETNAME")]
+    petname: String,
+    /// Yes, nobody shall be able to change the name any more, unless its key was exported
+    #[arg(long)]
+    yes: bool,
 }
 
 /// What every new version of a name has.
@@ -222,6 +232,15 @@ pub(crate) async fn run(
             let passphrase = passphrase::read(args.passphrase_file.as_deref(), false)?;
             let made = client.import_name(&args.petname, &passphrase, &sealed).await?;
             if printer.is_json() { printer.json(&made)? } else { printer.line(&made.key)? }
+        }
+        Action::Delete(args) if !args.yes => {
+            let message = format!("without its key nobody can change what `{}` stands for", args.petname);
+            return Err(CliError::new(ExitStatus::Usage, "not_confirmed", message)
+                .state("nothing was changed")
+                .hint(format!(
+                    "keep it with `chordage name export {0}`; then: chordage name delete {0} --yes",
+                    args.petname
+                )));
         }
         Action::Delete(args) => {
             client.delete_name(&args.petname).await?;

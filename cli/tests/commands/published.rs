@@ -101,7 +101,8 @@ fn what_cannot_be_is_refused_and_says_why() {
         let output = scene.run(["name", "resolve", "team", "--consistency", "quorum"]).output();
         output.status.code() == Some(4) && String::from_utf8_lossy(&output.stderr).contains("was valid until")
     });
-    scene.run(["name", "delete", "team"]).succeeds();
+    scene.run(["name", "delete", "team"]).fails(2, &["nobody can change", "name export team", "--yes"]);
+    scene.run(["name", "delete", "team", "--yes"]).succeeds();
     scene.run(["name", "publish", "team", "x"]).fails(4, &["no key with the petname"]);
 }
 

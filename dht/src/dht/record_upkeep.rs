@@ -23,6 +23,9 @@ pub(super) const SOON: Duration = Duration::from_secs(2);
 const AT_ONCE: Duration = Duration::from_millis(200);
 /// Before a comparison that was broken off is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
+/// Before a comparison goes on whose differences did not fit into one answer. Two nodes of which one has no room would go on
+/// for ever, so they do it slowly.
+const GO_ON: Duration = Duration::from_secs(1);
 /// Between two looks for records that are no longer to be kept here.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// How long the neighbourhood must have been quiet before a record counts as belonging elsewhere.
@@ -189,7 +192,7 @@ impl<M: Metric> Dht<M> {
             let count = exchange.want.len().min(super::records::RECORDS_IN_MESSAGE);
             RecordRequest::Want(exchange.want[..count].to_vec())
         } else if exchange.more {
-            return records.partners.broken_off(with.id_ref(), turn.now, Duration::ZERO);
+            return records.partners.broken_off(with.id_ref(), turn.now, GO_ON);
         } else {
             return records.partners.compared(with.id_ref(), turn.now, COMPARE_EVERY);
         };
