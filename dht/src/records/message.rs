@@ -16,7 +16,7 @@ pub enum RecordRequest {
         address: Key,
         /// Asks to promise that nothing of a lower ballot is accepted any more.
         prepare: Option<Ballot>,
-        /// [`digest`](super::digest::region_digest) of the region as the asker sees it.
+        /// A sum over the ids of the region as the asker sees it.
         region: u32,
     },
     /// As to read; and tell of changes from now on.
@@ -167,7 +167,7 @@ pub struct RecordTag {
     pub prefix: u64,
     /// The number of its version.
     pub seq: u64,
-    /// [`tag_of`](super::digest::tag_of) it.
+    /// A sum of the hash of the version and its ballot.
     pub tag: u32,
 }
 

@@ -5,7 +5,7 @@
 //! moment, and come back as others, with their disk, or with an old copy of it; the network is cut in two and heals.
 //!
 //! What must hold as long as never more than four of the nine that keep a record fail at once, and, in a partition, on the
-//! side where five of them are: what was acknowledged or told stays, and everything told lies on one chain ([`model`]). After a
+//! side where five of them are: what was acknowledged or told stays, and everything told lies on one chain (`model`). After a
 //! partition the highest number wins. In the end all nine that are to keep a record keep the same.
 
 mod chaos;
