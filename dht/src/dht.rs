@@ -12,6 +12,7 @@ mod preload;
 mod probe;
 mod query;
 mod record_operations;
+mod record_region;
 mod record_state;
 mod record_upkeep;
 mod record_watches;

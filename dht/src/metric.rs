@@ -98,6 +98,11 @@ pub trait Metric: Clone + fmt::Debug {
     /// How neighbours lie.
     fn shape(&self) -> Shape;
 
+    /// Whether a key is nearer to that of two nodes on whose side of the point halfway between them it lies.
+    fn halves(&self) -> bool {
+        false
+    }
+
     /// Whether a row prefers the peer nearest to its start (as published Chord does) to the one with the best score.
     fn first_in_row(&self) -> bool {
         false
@@ -149,6 +154,10 @@ impl Metric for Ring {
 
     fn shape(&self) -> Shape {
         Shape::Circle
+    }
+
+    fn halves(&self) -> bool {
+        true
     }
 
     fn key_in_row(&self, me: &Key, row: Row, random: &Key, digit_bits: u32) -> Key {
@@ -305,6 +314,10 @@ impl Metric for AnyMetric {
 
     fn shape(&self) -> Shape {
         by_metric!(self, metric => metric.shape())
+    }
+
+    fn halves(&self) -> bool {
+        by_metric!(self, metric => metric.halves())
     }
 
     fn first_in_row(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Keeping records alive without their publishers: comparing with neighbours, and handing over what belongs elsewhere.
 
-use alloc::vec::Vec;
+use alloc::{collections::BTreeSet, vec::Vec};
 use core::time::Duration;
 
 use super::{Dht, Turn};
@@ -12,7 +12,7 @@ use crate::{
     metric::{Metric, Shape},
     peer::Peer,
     records::{
-        COMPARE_EVERY, Digests, Held, REGION, RecordRequest, RecordResponse, RecordTag, Write, buckets_for,
+        COMPARE_EVERY, Digests, Held, RecordRequest, RecordResponse, RecordTag, Write, buckets_for,
         prefix_of, region_digest,
     },
 };
@@ -34,34 +34,31 @@ const QUIET: Duration = Duration::from_secs(60);
 const HANDED_OVER: usize = 32;
 
 impl<M: Metric> Dht<M> {
-    /// Everybody with whom this node may share a region.
-    fn region_partners(&self) -> Vec<NodeId> {
-        let leaves = self.leaves.as_slice();
-        let near = REGION - 1;
-        let id = |leaf: &crate::leaf_set::Leaf| leaf.peer.id();
-        match self.metric.shape() {
-            Shape::Circle if leaves.len() > 2 * near => {
-                leaves[..near].iter().chain(&leaves[leaves.len() - near..]).map(id).collect()
-            }
-            Shape::Circle | Shape::Tree => leaves.iter().take(2 * near).map(id).collect(),
-        }
-    }
-
     /// The neighbourhood has changed.
     pub(super) fn record_partners_changed(&mut self, turn: &mut Turn<'_>) {
         if !self.config.records || !self.is_member() {
             return;
         }
-        let partners = self.region_partners();
+        let (partners, near) = (self.partners_of(self.own_id()), self.leaf_ids());
         let now = turn.now;
         let records = self.records.get_or_insert_with(Default::default);
-        let lost = records.partners.set(&partners, || now + random_part(turn, SOON));
-        // On a circle, what comes into this node's care with a death is known to the one that becomes a partner with it, at the
-        // other end of the region. In a tree it may be known to those alone who have long been partners.
-        if lost && self.metric.shape() == Shape::Tree {
-            let soon = now + random_part(turn, SOON);
-            self.records_mut().partners.hurry(soon);
+        let mut soon = || now + random_part(turn, SOON);
+        let gone = records.partners.set(&partners, &near, &mut soon);
+        if records.partners.is_crowded() {
+            records.partners.compare_anew(now, &near, |_| true, soon);
+        } else if !gone.is_empty() {
+            // With a death something comes into this node's care. On a circle those know of it who are on the same side; in
+            // a tree it may be anybody.
+            let (metric, me) = (&self.metric, self.local.id_ref().key());
+            let ahead = |id: &NodeId| metric.shape() == Shape::Tree || !metric.offset(me, id.key()).bit(255);
+            let whom = |id: &NodeId| gone.iter().any(|gone| ahead(gone) == ahead(id));
+            records.partners.compare_anew(now, &near, whom, soon);
         }
+    }
+
+    /// The node's neighbours.
+    fn leaf_ids(&self) -> BTreeSet<NodeId> {
+        self.leaves.as_slice().iter().map(|leaf| leaf.peer.id()).collect()
     }
 
     /// The node has joined, or has slept: what it holds may be old.
@@ -70,9 +67,9 @@ impl<M: Metric> Dht<M> {
             return;
         }
         self.record_partners_changed(turn);
-        let now = turn.now;
+        let (now, near) = (turn.now, self.leaf_ids());
         let records = self.records_mut();
-        records.partners.begin_anew(now, || now + random_part(turn, AT_ONCE));
+        records.partners.begin_anew(now, &near, || now + random_part(turn, AT_ONCE));
         records.tidy_at.get_or_insert(now + TIDY_EVERY);
     }
 
@@ -105,7 +102,8 @@ impl<M: Metric> Dht<M> {
         if let Some(exchange) = self.records_mut().partners.exchange(partner) {
             exchange.buckets = digests.0.len();
         }
-        let request = RecordRequest::Compare { digests: digests.0 };
+        let around = region_digest(self.partners_of(self.own_id()).iter());
+        let request = RecordRequest::Compare { digests: digests.0, around };
         self.ask(turn, &peer, Request::Record(request), Purpose::RecordUpkeep);
     }
 
@@ -118,7 +116,11 @@ impl<M: Metric> Dht<M> {
         response: RecordResponse,
     ) {
         match response {
-            RecordResponse::Differences { parts, tags, more } => {
+            RecordResponse::Differences { parts, tags, more, agreed } => {
+                // Who does not see the same neighbourhood yet has left out what it does not think to be in this node's care.
+                if let Some(exchange) = self.records_mut().partners.exchange(from.id_ref()) {
+                    exchange.void |= !agreed;
+                }
                 self.differences(turn, from, &parts, &tags, more);
             }
             RecordResponse::Taken => self.exchange_on(turn, from),
@@ -218,11 +220,12 @@ impl<M: Metric> Dht<M> {
         if !self.is_member() || turn.now.since(self.changed) < QUIET {
             return;
         }
+        let care = self.care_of(self.own_id());
         let Some(records) = &self.records else { return };
         let strays: Vec<Held> = records
             .shelf
             .iter()
-            .filter(|(address, _)| !self.is_in_region(&self.local, address))
+            .filter(|(address, _)| !self.is_in(&care, address))
             .take(HANDED_OVER)
             .map(|(_, held)| held.clone())
             .collect();
@@ -239,7 +242,7 @@ impl<M: Metric> Dht<M> {
 
     /// The nearest node to a record keeps it, or something newer.
     fn handed_over(&mut self, turn: &mut Turn<'_>, address: &Key) {
-        if !self.is_in_region(&self.local, address) {
+        if !self.keeps(address) {
             self.forget_record(turn, address);
         }
     }

@@ -7,16 +7,15 @@ use super::{
     record_state::{Records, Waiting},
 };
 use crate::{
-    CallId, Distance, Key, Time, WriteId,
+    CallId, Key, Time, WriteId,
     io::Output,
     message::{Message, Response},
     metric::Metric,
-    nearest,
     params::MESSAGE_BYTES_MAX,
     peer::Peer,
     records::{
-        Ballot, Digests, Held, PROMISE, REGION, RecordRequest, RecordResponse, RecordTag, Refusal, Taken,
-        Write, prefix_of, region_digest, tag_of,
+        Ballot, Digests, Held, PROMISE, RecordRequest, RecordResponse, RecordTag, Refusal, Taken, Write,
+        prefix_of, region_digest,
     },
 };
 
@@ -56,48 +55,6 @@ impl<M: Metric> Dht<M> {
         self.records.iter().flat_map(|records| records.shelf.iter().map(|(_, held)| held))
     }
 
-    /// The nodes that keep the record of this address, nearest first, as far as this node's own neighbourhood shows it.
-    /// Neighbours that have missed a probe are among them: only when they are given up does the region move on.
-    pub(super) fn region_of(&self, address: &Key) -> Vec<(Peer, Distance)> {
-        let me = self.local.id_ref().key();
-        let mut region = Vec::with_capacity(2 * REGION);
-        if self.is_member() {
-            region.push((self.local.clone(), self.metric.distance(me, address)));
-        }
-        let others = region.len() + REGION;
-        nearest::walk(&self.metric, me, self.leaves.as_slice(), address, &mut |distance, leaf| {
-            region.push((leaf.peer.clone(), distance));
-            region.len() < others
-        });
-        region.sort_unstable_by(|(a, near), (b, far)| near.cmp(far).then_with(|| a.id_ref().cmp(b.id_ref())));
-        region.truncate(REGION);
-        region
-    }
-
-    /// Whether fewer than nine of those this node knows are nearer to the address than `peer` is.
-    pub(super) fn is_in_region(&self, peer: &Peer, address: &Key) -> bool {
-        let me = self.local.id_ref();
-        let nearer = |other: &Peer| self.metric.closer(address, other.id_ref(), peer.id_ref()).is_lt();
-        let mut count = usize::from(peer.id_ref() != me && self.is_member() && nearer(&self.local));
-        nearest::walk(&self.metric, me.key(), self.leaves.as_slice(), address, &mut |_, leaf| {
-            if leaf.peer.id_ref() == peer.id_ref() || !nearer(&leaf.peer) {
-                return false;
-            }
-            count += 1;
-            count < REGION
-        });
-        count < REGION
-    }
-
-    /// The region, for somebody who sees another one.
-    fn correction(&self, address: &Key, seen: u32) -> Vec<Peer> {
-        let region = self.region_of(address);
-        if region_digest(region.iter().map(|(peer, _)| peer.id_ref())) == seen {
-            return Vec::new();
-        }
-        region.into_iter().map(|(peer, _)| peer).collect()
-    }
-
     /// What a question about records is answered with; none if the answer comes later, or never.
     pub(super) fn record_asked(
         &mut self,
@@ -134,7 +91,7 @@ impl<M: Metric> Dht<M> {
             }
             // Only neighbours share a region with this node.
             _ if !from.is_reachable() => return None,
-            RecordRequest::Compare { digests } => self.compare_records(from, digests)?,
+            RecordRequest::Compare { digests, around } => self.compare_records(from, digests, *around)?,
             RecordRequest::Give(given) => {
                 self.records_given(turn, given);
                 RecordResponse::Taken
@@ -155,7 +112,8 @@ impl<M: Metric> Dht<M> {
             Some(ballot) => records.shelf.promise(address, ballot, now),
             None => records.shelf.promised(address, now),
         };
-        (records.partners.is_ready(now), promised, records.shelf.get(address).cloned())
+        let held = records.shelf.get(address).cloned();
+        (self.would_know(now, address), promised, held)
     }
 
     /// Takes a record in. Returns none if whoever `waiting` is will be answered once it is on disk.
@@ -205,7 +163,7 @@ impl<M: Metric> Dht<M> {
         let unix_seconds = self.unix_seconds(turn.now);
         for held in given.iter().take(RECORDS_IN_MESSAGE) {
             // What is not of our region takes no room from what is.
-            if !self.is_in_region(&self.local, held.record.address()) {
+            if !self.keeps(held.record.address()) {
                 continue;
             }
             let records = self.records_mut();
@@ -240,18 +198,21 @@ impl<M: Metric> Dht<M> {
     /// The records that both this node and a neighbour should hold.
     pub(super) fn shared_with(&self, peer: &Peer) -> Vec<(Key, RecordTag)> {
         let Some(records) = &self.records else { return Vec::new() };
-        let both =
-            |address: &Key| self.is_in_region(&self.local, address) && self.is_in_region(peer, address);
-        let tag = |held: &Held| RecordTag {
-            prefix: prefix_of(held.record.address()),
-            seq: held.record.seq(),
-            tag: tag_of(held),
-        };
-        records.shelf.iter().filter(|(address, _)| both(address)).map(|(at, held)| (*at, tag(held))).collect()
+        let (mine, theirs) = (self.care_of(self.own_id()), self.care_of(peer.id_ref()));
+        let both = |address: &Key| self.is_in(&mine, address) && self.is_in(&theirs, address);
+        records
+            .shelf
+            .iter_tagged()
+            .filter(|(address, ..)| both(address))
+            .map(|(address, held, tag)| {
+                let prefix = prefix_of(address);
+                (*address, RecordTag { prefix, seq: held.record.seq(), tag })
+            })
+            .collect()
     }
 
     /// Answers a neighbour that wants to compare; none if it asks for what cannot be.
-    fn compare_records(&self, from: &Peer, digests: &[u32]) -> Option<RecordResponse> {
+    fn compare_records(&self, from: &Peer, digests: &[u32], around: u32) -> Option<RecordResponse> {
         let buckets = digests.len();
         if !buckets.is_power_of_two() || buckets > crate::records::BUCKETS_MAX {
             return None;
@@ -278,6 +239,7 @@ impl<M: Metric> Dht<M> {
             shared.iter().filter(|(address, _)| told(address)).map(|(_, tag)| *tag).collect();
         more |= tags.len() > TAGS_MAX;
         tags.truncate(TAGS_MAX);
-        Some(RecordResponse::Differences { parts, tags, more })
+        let agreed = around == region_digest(self.partners_of(from.id_ref()).iter());
+        Some(RecordResponse::Differences { parts, tags, more, agreed })
     }
 }

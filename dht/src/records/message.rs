@@ -39,6 +39,8 @@ pub enum RecordRequest {
     Compare {
         /// A sum over each of 1, 2, 4 … or 256 parts of them.
         digests: Vec<u32>,
+        /// A sum over the ids of those near to the asker, as it sees them.
+        around: u32,
     },
     /// These are held here and not there, or not as new: keep them.
     Give(Vec<Held>),
@@ -105,6 +107,8 @@ pub enum RecordResponse {
         tags: Vec<RecordTag>,
         /// Whether other parts differ too.
         more: bool,
+        /// Whether the answering node sees the same nodes near to the asker, and so the same records in its care.
+        agreed: bool,
     },
     /// To [`RecordRequest::Give`]: they are kept, as far as they can be.
     Taken,

@@ -34,7 +34,7 @@ pub use record::{
     VALUE_BYTES_MAX,
 };
 
-pub(crate) use digest::{BUCKETS_MAX, Digests, buckets_for, prefix as prefix_of, region_digest, tag_of};
+pub(crate) use digest::{BUCKETS_MAX, Digests, buckets_for, prefix as prefix_of, region_digest};
 pub(crate) use operation::{Next, Operation};
 pub(crate) use partners::{COMPARE_EVERY, Partners};
 pub(crate) use shelf::{PROMISE, Shelf, Taken};

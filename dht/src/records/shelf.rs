@@ -28,7 +28,8 @@ const EXPIRED_KEPT: u64 = 7 * 24 * 3600;
 /// See the module's description.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shelf {
-    held: BTreeMap<Key, Held>,
+    /// What is held, and its tag.
+    held: BTreeMap<Key, (Held, u32)>,
     bytes: usize,
     owners: BTreeMap<[u8; 32], u32>,
     promises: BTreeMap<Key, (Ballot, Time)>,
@@ -56,17 +57,22 @@ impl Shelf {
     }
 
     pub(crate) fn get(&self, address: &Key) -> Option<&Held> {
-        self.held.get(address)
+        self.held.get(address).map(|(held, _)| held)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &Held)> {
-        self.held.iter()
+        self.held.iter().map(|(address, (held, _))| (address, held))
+    }
+
+    /// The same with the tags of what is held.
+    pub(crate) fn iter_tagged(&self) -> impl Iterator<Item = (&Key, &Held, u32)> {
+        self.held.iter().map(|(address, (held, tag))| (address, held, *tag))
     }
 
     /// Those whose address begins with these eight bytes.
     pub(crate) fn with_prefix(&self, prefix: u64) -> Option<&Held> {
         let first = Key::from_limbs([prefix, 0, 0, 0]);
-        let (address, held) = self.held.range(first..).next()?;
+        let (address, (held, _)) = self.held.range(first..).next()?;
         (digest::prefix(address) == prefix).then_some(held)
     }
 
@@ -86,7 +92,7 @@ impl Shelf {
             self.promises_end.remove(&(until, ended));
             self.promises.remove(&ended);
         }
-        let accepted = self.held.get(address).map_or(Ballot::default(), |held| held.ballot);
+        let accepted = self.get(address).map_or(Ballot::default(), |held| held.ballot);
         let highest = self.promised(address, now).max(accepted);
         if ballot <= highest {
             return highest;
@@ -108,7 +114,7 @@ impl Shelf {
         unix_seconds: u64,
     ) -> Result<Taken, Refusal> {
         let address = new.record.address();
-        let held = self.held.get(address);
+        let held = self.get(address);
         if let Some(held) = held {
             if held.record.hash() == new.record.hash() && held.ballot >= new.ballot {
                 return Ok(Taken::Same);
@@ -141,14 +147,14 @@ impl Shelf {
 
     /// Takes in what was on disk. What does not fit is left out.
     pub(crate) fn load(&mut self, held: Held) {
-        let newer = held.replaces(self.held.get(held.record.address()));
+        let newer = held.replaces(self.get(held.record.address()));
         if newer && self.find_room(&held).is_ok() {
             self.put(held);
         }
     }
 
     fn find_room(&self, new: &Held) -> Result<(), Refusal> {
-        let before = self.held.get(new.record.address());
+        let before = self.get(new.record.address());
         let bytes = self.bytes - before.map_or(0, size) + size(new);
         if bytes > BYTES_MAX || (before.is_none() && self.held.len() >= RECORDS_MAX) {
             return Err(Refusal::Full);
@@ -167,12 +173,13 @@ impl Shelf {
         self.remove(&new.record.address().clone());
         self.bytes += size(&new);
         *self.owners.entry(*new.record.statement().name.owner()).or_default() += 1;
-        self.held.insert(*new.record.address(), new);
+        let tag = digest::tag_of(&new);
+        self.held.insert(*new.record.address(), (new, tag));
     }
 
     /// Forgets a record. Returns whether there was one.
     pub(crate) fn remove(&mut self, address: &Key) -> bool {
-        let Some(held) = self.held.remove(address) else { return false };
+        let Some((held, _)) = self.held.remove(address) else { return false };
         self.bytes -= size(&held);
         let owner = held.record.statement().name.owner();
         if let Some(count) = self.owners.get_mut(owner) {
@@ -187,11 +194,7 @@ impl Shelf {
     /// The records that ended so long ago that nobody can take an older version for the newest any more.
     pub(crate) fn long_expired(&self, unix_seconds: u64) -> alloc::vec::Vec<Key> {
         let since = unix_seconds.saturating_sub(EXPIRED_KEPT);
-        self.held
-            .iter()
-            .filter(|(_, held)| held.record.is_expired(since))
-            .map(|(address, _)| *address)
-            .collect()
+        self.iter().filter(|(_, held)| held.record.is_expired(since)).map(|(address, _)| *address).collect()
     }
 }
 

@@ -81,3 +81,59 @@ fn who_comes_into_a_region_does_not_hide_what_is_there() {
         }
     }
 }
+
+/// Five of nine hold the second version. Two of these die, and others come into the region by that: until they have compared,
+/// their word, together with those who hold the first, must not be a majority for it.
+#[test]
+fn who_comes_into_a_region_by_a_death_does_not_count_before_it_has_compared() {
+    for (seed, metric) in (94..106).zip(METRICS.into_iter().cycle()) {
+        let mut world = World::settled(seed, metric, config(), 40);
+        world.update(0, 1, b"first").unwrap();
+        let region = world.region(1);
+        world.weather.refuses = false;
+        world.split(Some((0..40).map(|node| region[5..].contains(&node)).collect()));
+        let stored = world.update(region[0], 1, b"second").unwrap();
+        assert_eq!((stored.held.record.seq(), stored.stored), (2, 5), "seed {seed}");
+        world.split(None);
+        region[..2].iter().for_each(|node| world.kill(*node));
+        let come: Vec<usize> = world.region(1).into_iter().filter(|node| !region.contains(node)).collect();
+        assert_eq!(come.len(), 2);
+        let mut ready = [false; 40];
+        for _ in 0..1200 {
+            world.run(Duration::from_millis(50));
+            for node in &come {
+                let (counts, seq) = world.says(*node, region[8], 1);
+                assert!(!counts || seq == Some(2), "node {node} holds {seq:?}, seed {seed}");
+                ready[*node] |= counts;
+            }
+        }
+        assert!(come.iter().all(|node| ready[*node]), "seed {seed}");
+    }
+}
+
+/// A node that nearer ones have come between is no longer told of changes. When those go again, it does not count at once.
+#[test]
+fn who_was_pushed_out_of_a_region_and_comes_back_does_not_count_before_it_has_compared() {
+    let mut world = World::settled(98, AnyMetric::Ring, config(), 30);
+    world.update(0, 1, b"first").unwrap();
+    let before = world.region(1);
+    let mut come = Vec::new();
+    while world.region(1)[8] == before[8] {
+        let node = world.add();
+        world.join(node, &[0]);
+        world.run_until(Duration::from_secs(10), |world| world.is_joined(node));
+        come.push(node);
+    }
+    world.run(Duration::from_secs(20));
+    world.update(0, 1, b"second").unwrap();
+    assert_eq!(world.seq_at(before[8], 1), Some(1), "it is not told, and has not dropped it yet");
+    assert!(!world.says(before[8], 0, 1).0);
+    world.weather.refuses = false;
+    come.iter().for_each(|node| world.kill(*node));
+    for _ in 0..600 {
+        world.run(Duration::from_millis(50));
+        let (counts, seq) = world.says(before[8], 0, 1);
+        assert!(!counts || seq == Some(2), "it holds {seq:?}");
+    }
+    assert_eq!(world.says(before[8], 0, 1), (true, Some(2)));
+}

@@ -90,6 +90,11 @@ impl Run {
     }
 
     pub(super) fn come_back(&mut self, node: NodeIndex) {
+        let seeds = self.seeds_on_its_side(node);
+        if seeds.is_empty() {
+            // Without any it would begin a network of its own, and never hear of this one again.
+            return self.plan_soon(RETURN | u64::from(node), AWAY);
+        }
         match self.returning.remove(&node).flatten() {
             Some(disk) => self.world.restart(node, disk),
             None => {
@@ -100,10 +105,10 @@ impl Run {
                 });
             }
         }
-        self.join_on_its_side(node);
+        self.world.join(node, &seeds);
     }
 
-    fn join_on_its_side(&mut self, node: NodeIndex) {
+    fn seeds_on_its_side(&mut self, node: NodeIndex) -> Vec<NodeIndex> {
         let side = self.world.side(node);
         let mut seeds = Vec::new();
         for _ in 0..1000 {
@@ -112,7 +117,7 @@ impl Run {
                 seeds.push(seed);
             }
         }
-        self.world.join(node, &seeds);
+        seeds
     }
 
     pub(super) fn copy_disks(&mut self) {
