@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! cargo bench -p chordage-cli --bench names -- [--nodes 50] [--names 10000] [--bytes 100] [--clients 8]
+//!     [--frozen 10]
 //! ```
 //!
 //! Every client works at a daemon of its own, one operation after the other: it makes a key and publishes under it; then
-//! it resolves names that another client has published, first by the first answer, then by a majority's. Printed are the
+//! it resolves names that another client has published, first by the first answer, then by a majority's. Then some of the
+//! daemons without a client are frozen (SIGSTOP), and names are resolved once more by the first answer, at once. Printed are the
 //! times of one operation, operations per second of all clients together, and how many failed. `opendht.py` does the same
-//! with OpenDHT.
+//! with OpenDHT, but for the freezing.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -28,6 +30,7 @@ struct Options {
     names: usize,
     bytes: usize,
     clients: usize,
+    frozen: usize,
 }
 
 fn main() -> ExitCode {
@@ -45,7 +48,7 @@ fn main() -> ExitCode {
 }
 
 fn options() -> Result<Options, Failure> {
-    let mut options = Options { nodes: 50, names: 10_000, bytes: 100, clients: 8 };
+    let mut options = Options { nodes: 50, names: 10_000, bytes: 100, clients: 8, frozen: 10 };
     let mut args = std::env::args().skip(1);
     while let Some(name) = args.next() {
         if name == "--bench" {
@@ -57,6 +60,7 @@ fn options() -> Result<Options, Failure> {
             "--names" => options.names = value,
             "--bytes" => options.bytes = value,
             "--clients" => options.clients = value,
+            "--frozen" => options.frozen = value,
             _ => return Err(format!("unknown option {name}").into()),
         }
     }
@@ -70,6 +74,8 @@ enum Work {
     Publish,
     Fast,
     Quorum,
+    /// As `Fast`, while some daemons stand still.
+    Frozen,
 }
 
 async fn run(options: Options) -> Result<(), Failure> {
@@ -90,6 +96,10 @@ async fn run(options: Options) -> Result<(), Failure> {
     ] {
         measure(what, work, &clients, options).await?;
     }
+    let frozen: Vec<usize> = (options.clients..options.nodes).rev().take(options.frozen).collect();
+    frozen.iter().try_for_each(|node| net.freeze(*node))?;
+    measure(&format!("{} frozen", frozen.len()), Work::Frozen, &clients, options).await?;
+    frozen.iter().try_for_each(|node| net.thaw(*node))?;
     net.down(Duration::from_secs(10)).await?;
     Ok(())
 }
@@ -105,7 +115,9 @@ async fn measure(what: &str, work: Work, clients: &[Client], options: Options) -
             // Names of a number belong to the client that has it left over.
             let mut name = number;
             while name < options.names {
-                let key = keys.get((name + 1) % keys.len().max(1)).cloned().unwrap_or_default();
+                // One that this client has neither published nor resolved.
+                let other = if work == Work::Frozen { 2 } else { 1 };
+                let key = keys.get((name + other) % keys.len().max(1)).cloned().unwrap_or_default();
                 let begun = Instant::now();
                 match once(&client, work, name, &key, options.bytes).await {
                     true => times.push(begun.elapsed().as_secs_f64() * 1e3),
@@ -165,7 +177,7 @@ async fn once(client: &Client, work: Work, name: usize, key: &str, bytes: usize)
             };
             client.publish_name(&request).await.is_ok_and(|report| report.state == PublishState::Stored)
         }
-        Work::Fast | Work::Quorum => {
+        Work::Fast | Work::Quorum | Work::Frozen => {
             let found = client.resolve_name(key, work == Work::Quorum, None).await;
             found.is_ok_and(|found| found.target.len() == bytes && !found.stale)
         }
