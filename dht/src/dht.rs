@@ -17,6 +17,7 @@ mod record_upkeep;
 mod record_watches;
 mod records;
 mod refresh;
+mod rendezvous;
 mod superpeer;
 mod twin;
 mod version;
@@ -236,6 +237,7 @@ impl<M: Metric> Dht<M> {
             }
             Input::StartWatch { id, address } => self.start_watch(turn, id, address),
             Input::Decided { id, record } => self.decided(turn, id, record),
+            Input::Rendezvous(input) => self.rendezvous_input(turn, input),
             Input::CancelOperation(id) => self.cancel_operation(id),
             Input::RecordKept { write, kept } => self.record_kept(turn, write, kept),
             Input::Leave => self.leave(turn),
@@ -331,6 +333,10 @@ impl<M: Metric> Dht<M> {
             Notice::RecordChanged(held) => {
                 self.heard(turn, from, None);
                 self.record_news(turn.now, &held);
+            }
+            Notice::Rendezvous(notice) => {
+                self.heard(turn, from, None);
+                self.rendezvous_noticed(turn, notice);
             }
             Notice::Down(peer) => {
                 self.heard(turn, from, None);

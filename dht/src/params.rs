@@ -7,7 +7,7 @@ use core::time::Duration;
 
 /// Version of the message format: the first byte of every message. It is raised, too, when daemons of two versions could not
 /// exchange shards: then they had better not be in each other's tables.
-pub const WIRE_VERSION: u8 = 6;
+pub const WIRE_VERSION: u8 = 7;
 /// Longest encoded message, bytes. Design: fits a few packets, and 40 peers of ordinary size.
 pub const MESSAGE_BYTES_MAX: usize = 16 * 1024;
 /// Most peers in one message. Design.

@@ -195,7 +195,7 @@ proptest! {
     }
 }
 
-/// The bytes of version 6. If this fails, the format has changed and the version must too.
+/// The bytes of version 7. If this fails, the format has changed and the version must too.
 #[test]
 fn the_format_stays() {
     let peer = Arc::new(PeerInfo::new([1; 32], vec![Address::new(b"\x04\x7f").unwrap()], 300).unwrap());
@@ -209,16 +209,16 @@ fn the_format_stays() {
     let ab = "ab".repeat(32);
     let record = format!("{}ac0201{}", "01".repeat(32), "02047f00");
     let cases = [
-        (Message::Request(CallId(5), Request::Ping), "06000500".to_string()),
-        (Message::Request(CallId(300), Request::Closest { key, count: 20 }), format!("0600ac0201{ab}14")),
-        (Message::Request(CallId(5), Request::Leaves { known: 1, have: None }), "060005020100".to_string()),
+        (Message::Request(CallId(5), Request::Ping), "07000500".to_string()),
+        (Message::Request(CallId(300), Request::Closest { key, count: 20 }), format!("0700ac0201{ab}14")),
+        (Message::Request(CallId(5), Request::Leaves { known: 1, have: None }), "070005020100".to_string()),
         (
             Message::Request(
                 CallId(5),
                 Request::Leaves { known: 1, have: Some(ShortIds::of([peer.id(), peer.id()].iter(), 27)) },
             ),
             // Place 3: the twelfth byte of the id and the next.
-            "06000502010105038a8c8a8c".to_string(),
+            "07000502010105038a8c8a8c".to_string(),
         ),
         (
             Message::Response(
@@ -230,34 +230,34 @@ fn the_format_stays() {
                     peers: vec![peer.clone()],
                 },
             ),
-            format!("060105020102{}0301{record}", "ffffffffffffffffff01"),
+            format!("070105020102{}0301{record}", "ffffffffffffffffff01"),
         ),
-        (Message::Response(CallId(5), Response::LeavesChanged), "06010504".to_string()),
-        (Message::Response(CallId(5), Response::Pong), "06010500".to_string()),
+        (Message::Response(CallId(5), Response::LeavesChanged), "07010504".to_string()),
+        (Message::Response(CallId(5), Response::Pong), "07010500".to_string()),
         (
             Message::Response(CallId(5), Response::Closest { peers: vec![peer.clone()], covered: true }),
-            format!("0601050101{record}01"),
+            format!("0701050101{record}01"),
         ),
-        (Message::Response(CallId(5), Response::LeavesUnchanged), "06010503".to_string()),
+        (Message::Response(CallId(5), Response::LeavesUnchanged), "07010503".to_string()),
         (
             Message::Request(
                 CallId(5),
                 Request::Compare { scope: Scope::SuperPeers, digests: vec![Digest([0xcd; 8])] },
             ),
-            format!("060005040101{}", "cd".repeat(8)),
+            format!("070005040101{}", "cd".repeat(8)),
         ),
         (
             Message::Notice(Notice::Gossip(Gossip::Report(vec![
                 News::Member(Announcement::new(peer.clone(), true, Signature([7; 64]))),
                 News::Gone { peer: (&peer.id()).into(), seq: 300 },
             ]))),
-            format!("0602030602{}{record}01{}{}ac02", "00", "07".repeat(64), "01a04c9c9fb9d01d1c"),
+            format!("0702030602{}{record}01{}{}ac02", "00", "07".repeat(64), "01a04c9c9fb9d01d1c"),
         ),
-        (Message::Notice(Notice::Leaving), "060201".to_string()),
-        (Message::Notice(Notice::Record((*peer).clone())), format!("060200{record}")),
+        (Message::Notice(Notice::Leaving), "070201".to_string()),
+        (Message::Notice(Notice::Record((*peer).clone())), format!("070200{record}")),
         (
             Message::Notice(Notice::Record(zoned)),
-            format!("060200{}0105{}", record.trim_end_matches("00"), "6174746963"),
+            format!("070200{}0105{}", record.trim_end_matches("00"), "6174746963"),
         ),
     ];
     for (message, expected) in cases {
@@ -293,7 +293,7 @@ fn crowded_messages_are_cut_and_refused() {
     message.encode(&mut bytes);
     assert_eq!(named(&Message::decode(&bytes).unwrap()), &named(&message)[..64]);
     // The same with the count pushed beyond the limit by hand.
-    let mut crowded = vec![6, 1, 1, 1, 100];
+    let mut crowded = vec![7, 1, 1, 1, 100];
     for number in 0..100 {
         crowded.extend([number; 32]);
         crowded.extend([1, 0, 0]);

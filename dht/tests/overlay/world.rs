@@ -223,6 +223,7 @@ impl World {
                         self.seed
                     );
                 }
+                Output::Rendezvous(_) => {}
                 Output::Watched { id, held } => self.watched.push((id, held)),
                 Output::Decide { id, current } => {
                     self.undecided.insert(id, (node, current));

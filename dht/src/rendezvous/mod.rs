@@ -1,0 +1,31 @@
+//! Places where programs meet: live services that are listed, and topics whose messages are passed on.
+//!
+//! A place is a key, made outside from a kind, the network and a name. The nine nodes nearest to it, its **region**, keep in memory
+//! what is there: nothing of it is written to disk, and nothing is handed over to newcomers.
+//!
+//! This room holds the parts that know nothing of the overlay; `dht/rendezvous.rs` and its neighbours put them to work.
+
+mod interface;
+mod listing;
+mod message;
+mod topic_message;
+
+pub use interface::{KeptBy, RendezvousError, RendezvousInput, RendezvousOutput, Seen};
+pub use listing::{ItemError, LISTING_BYTES_MAX, Listing, ListingId, ListingStatement};
+pub use message::{
+    Head, Item, ItemId, ItemKind, Rejection, RendezvousNotice, RendezvousRequest, RendezvousResponse,
+};
+pub use topic_message::{TOPIC_BYTES_MAX, TopicMessage, TopicStatement};
+
+/// Bytes as bytes, not as a list of numbers.
+mod bytes {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'de [u8], D::Error> {
+        <&[u8]>::deserialize(deserializer)
+    }
+}
