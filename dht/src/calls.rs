@@ -37,6 +37,8 @@ pub(crate) enum Purpose {
     Record(u32, u8),
     /// Keeping records where they belong.
     RecordUpkeep,
+    /// A step of the task at a place with this serial number, in this round.
+    Rendezvous(u32, u8),
 }
 
 #[derive(Debug, Clone)]
@@ -104,7 +106,8 @@ impl Calls {
                 | (Request::Reach { .. }, Response::Reached(_))
                 | (Request::Compare { .. }, Response::Differences { .. })
                 | (Request::Records { .. }, Response::Records { .. })
-        ) || matches!((&call.request, response), (Request::Record(asked), Response::Record(told)) if told.fits(asked));
+        ) || matches!((&call.request, response), (Request::Record(asked), Response::Record(told)) if told.fits(asked))
+            || matches!((&call.request, response), (Request::Rendezvous(asked), Response::Rendezvous(told)) if told.fits(asked));
         if !fits || call.peer.id_ref() != from {
             return None;
         }

@@ -10,6 +10,7 @@ use crate::{
     params::LOOKUP_DEADLINE,
     peer::{Address, Peer},
     records::{Goal, Held, OperationError, OperationId, Outcome, Record, WriteId},
+    rendezvous::{RendezvousInput, RendezvousOutput},
 };
 
 /// Something that happened outside.
@@ -89,7 +90,9 @@ pub enum Input {
         /// The address of the record.
         address: Key,
     },
-    /// Forget an operation or a watch; nothing more is heard of it.
+    /// Something is wanted of a place where live services or messages are kept.
+    Rendezvous(RendezvousInput),
+    /// Forget an operation, a watch, a registration or a subscription; nothing more is heard of it.
     CancelOperation(OperationId),
     /// A record that was to be kept ([`Output::KeepRecord`]) is on disk.
     RecordKept {
@@ -151,6 +154,8 @@ pub enum Output {
     },
     /// This record is no longer kept here: remove it from the disk.
     DropRecord(Key),
+    /// What has become of something that was wanted of a place, or news from there.
+    Rendezvous(RendezvousOutput),
     /// Sign [`Announcement::signed_bytes`](crate::Announcement::signed_bytes) of this node's own record and hand the
     /// signature back with [`Input::Signed`]. Without it this node is in nobody's list of members.
     Sign {

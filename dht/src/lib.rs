@@ -58,6 +58,7 @@ pub mod params;
 mod peer;
 mod placement;
 mod records;
+mod rendezvous;
 mod rtt;
 mod short_ids;
 mod table;
@@ -83,6 +84,11 @@ pub use records::{
     Ballot, Consistency, Found, Goal, Held, Namespace, OperationError, OperationId, Outcome, Record,
     RecordError, RecordHash, RecordName, RecordRequest, RecordResponse, RecordTag, Refusal, SALT_BYTES_MAX,
     SEQ_MAX, Statement, Stored, VALUE_BYTES_MAX, Write, WriteId,
+};
+pub use rendezvous::{
+    Head, Item, ItemError, ItemId, ItemKind, KeptBy, LISTING_BYTES_MAX, Listing, ListingId, ListingStatement,
+    Rejection, RendezvousError, RendezvousInput, RendezvousNotice, RendezvousOutput, RendezvousRequest,
+    RendezvousResponse, Seen, TOPIC_BYTES_MAX, TopicMessage, TopicStatement,
 };
 pub use short_ids::ShortIds;
 pub use time::Time;

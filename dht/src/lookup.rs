@@ -20,6 +20,8 @@ pub(crate) enum Owner {
     Check,
     /// An operation on a record: looks for those that keep it.
     Record(u32),
+    /// A task at a place: looks for those that keep it.
+    Rendezvous(u32),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use crate::{
     params::{MESSAGE_BYTES_MAX, MESSAGE_PEERS_MAX, WIRE_VERSION},
     peer::{Peer, PeerInfo},
     records::{Held, Record, RecordRequest, RecordResponse},
+    rendezvous::{Item, Listing, RendezvousNotice, RendezvousRequest, RendezvousResponse, TopicMessage},
     short_ids::ShortIds,
 };
 
@@ -66,6 +67,8 @@ pub enum Request {
     },
     /// Something about signed records.
     Record(RecordRequest),
+    /// Something about a place where live services or messages are kept.
+    Rendezvous(RendezvousRequest),
 }
 
 /// An answer.
@@ -114,6 +117,8 @@ pub enum Response {
     },
     /// To [`Request::Record`].
     Record(RecordResponse),
+    /// To [`Request::Rendezvous`].
+    Rendezvous(RendezvousResponse),
 }
 
 /// A distance up to which somebody knows every node, in steps of 2^192; the largest value stands for the whole space.
@@ -145,6 +150,8 @@ pub enum Notice {
     Gossip(Gossip),
     /// A record that the receiver watches has this version now, as far as the sender knows.
     RecordChanged(Held),
+    /// News of a place.
+    Rendezvous(RendezvousNotice),
 }
 
 /// Why bytes are not a message or record.
@@ -225,10 +232,43 @@ impl Message {
         one.into_iter().chain(many.iter().map(|held| &held.record)).map(|record| &**record)
     }
 
+    /// The listings in it. Whoever receives a message checks their signatures before it is handed in, and drops the message
+    /// if one does not hold.
+    pub fn listings(&self) -> impl Iterator<Item = &Listing> {
+        self.items().iter().filter_map(|item| match item {
+            Item::Listing(listing) => Some(&**listing),
+            Item::Message(_) => None,
+        })
+    }
+
+    /// The messages of topics in it, whose signatures are checked likewise.
+    pub fn topic_messages(&self) -> impl Iterator<Item = &TopicMessage> {
+        let pushed = match self {
+            Self::Notice(Notice::Rendezvous(RendezvousNotice::Message(message))) => Some(message),
+            _ => None,
+        };
+        let items = self.items().iter().filter_map(|item| match item {
+            Item::Listing(_) => None,
+            Item::Message(message) => Some(message),
+        });
+        pushed.into_iter().chain(items).map(|message| &**message)
+    }
+
+    fn items(&self) -> &[Item] {
+        match self {
+            Self::Request(_, Request::Rendezvous(RendezvousRequest::Keep { item, .. })) => {
+                core::slice::from_ref(item)
+            }
+            Self::Response(_, Response::Rendezvous(RendezvousResponse::Items(items))) => items,
+            _ => &[],
+        }
+    }
+
     fn peers(&self) -> &[Peer] {
         match self {
             Self::Response(_, Response::Closest { peers, .. } | Response::Leaves { peers, .. }) => peers,
             Self::Response(_, Response::Record(response)) => response.region(),
+            Self::Response(_, Response::Rendezvous(response)) => response.region(),
             _ => &[],
         }
     }
@@ -239,6 +279,7 @@ impl Message {
                 Some(peers)
             }
             Self::Response(_, Response::Record(response)) => response.region_mut(),
+            Self::Response(_, Response::Rendezvous(response)) => response.region_mut(),
             _ => None,
         }
     }

@@ -9,14 +9,16 @@ use serde::Serialize;
 pub const PACKET_OVERHEAD_BYTES: u64 = 84;
 
 /// Kinds of messages, in the order of [`Traffic::kinds`].
-pub const KINDS: [&str; 11] = [
+pub const KINDS: [&str; 12] = [
     "ping", "pong", "closest?", "closest", "leaves?", "leaves", "reach", "notice", "news", "compare",
-    "records",
+    "records", "places",
 ];
 /// The kinds that the list of all members costs.
 pub(crate) const MEMBERSHIP: core::ops::Range<usize> = 8..10;
 /// The kind that signed records cost.
 pub(crate) const RECORDS: usize = 10;
+/// The kind that places cost: live services and topics.
+const PLACES: usize = 11;
 
 /// Which kind a message is of.
 fn kind(message: &Message) -> usize {
@@ -33,10 +35,12 @@ fn kind(message: &Message) -> usize {
         Message::Request(_, Request::Reach { .. }) | Message::Response(_, Response::Reached(_)) => 6,
         Message::Notice(Notice::Gossip(_)) => 8,
         Message::Notice(Notice::RecordChanged(_)) => RECORDS,
+        Message::Notice(Notice::Rendezvous(_)) => PLACES,
         Message::Notice(_) => 7,
         Message::Request(_, Request::Compare { .. } | Request::Records { .. })
         | Message::Response(_, Response::Differences { .. } | Response::Records { .. }) => 9,
         Message::Request(_, Request::Record(_)) | Message::Response(_, Response::Record(_)) => RECORDS,
+        Message::Request(_, Request::Rendezvous(_)) | Message::Response(_, Response::Rendezvous(_)) => PLACES,
     }
 }
 

@@ -398,7 +398,7 @@ impl World {
                         disk.remove(&address);
                     }
                 }
-                Output::Watched { .. } => {}
+                Output::Watched { .. } | Output::Rendezvous(_) => {}
                 Output::Decide { id, current } => {
                     self.pending.push_back(Occurrence::Decide { node: index, id, current });
                 }

@@ -43,6 +43,10 @@ impl<M: Metric> Dht<M> {
                 Some(response) => Response::Record(response),
                 None => return,
             },
+            Request::Rendezvous(ref request) => match self.rendezvous_asked(turn, from, request) {
+                Some(response) => Response::Rendezvous(response),
+                None => return,
+            },
             // Only neighbours need help with a suspect; from others it would make us call whom they like.
             Request::Reach { .. } if !from.is_reachable() => return,
             Request::Reach { peer } => {

@@ -66,6 +66,9 @@ impl<M: Metric> Dht<M> {
                     self.upkeep_answered(turn, from, request, response);
                 }
             }
+            (Purpose::Rendezvous(serial, round), Response::Rendezvous(response)) => {
+                self.place_answered(turn, serial, round, from, response);
+            }
             // That it answered was all we wanted.
             _ => {}
         }
@@ -92,12 +95,13 @@ impl<M: Metric> Dht<M> {
             | Purpose::Link
             | Purpose::Home
             | Purpose::Record(..)
-            | Purpose::RecordUpkeep => {}
+            | Purpose::RecordUpkeep
+            | Purpose::Rendezvous(..) => {}
         }
     }
 
     pub(super) fn expired(&mut self, turn: &mut Turn<'_>, id: CallId, call: Call) {
-        if let Purpose::Record(..) | Purpose::RecordUpkeep = call.purpose
+        if let Purpose::Record(..) | Purpose::RecordUpkeep | Purpose::Rendezvous(..) = call.purpose
             && call.repeats < REPEATS_MAX
         {
             // Asked again, as for a lookup; and what is written twice is written once.
@@ -163,6 +167,10 @@ impl<M: Metric> Dht<M> {
                 self.missed(turn, &peer, false);
                 self.upkeep_failed(turn, peer.id_ref());
             }
+            Purpose::Rendezvous(serial, round) => {
+                self.missed(turn, &peer, false);
+                self.place_silent(turn, serial, round, peer.id_ref());
+            }
         }
     }
 
@@ -172,6 +180,7 @@ impl<M: Metric> Dht<M> {
         let calls = self.calls.close_all_to(peer);
         let mut verified = calls.is_empty();
         let (mut lookups, mut operations, mut upkeep) = (Vec::new(), Vec::new(), false);
+        let mut places = Vec::new();
         for call in calls {
             self.settle_call(&call);
             // A hearsay address that does not work says nothing about the peer.
@@ -183,6 +192,7 @@ impl<M: Metric> Dht<M> {
                 Purpose::Lookup(serial) => lookups.push(serial),
                 Purpose::Record(serial, round) => operations.push((serial, round)),
                 Purpose::RecordUpkeep => upkeep = true,
+                Purpose::Rendezvous(serial, round) => places.push((serial, round)),
                 Purpose::Compare => self.comparison_failed(turn),
                 Purpose::ReachFor(asker, id) => {
                     turn.send(&asker, Message::Response(id, Response::Reached(false)));
@@ -204,6 +214,9 @@ impl<M: Metric> Dht<M> {
         }
         for (serial, round) in operations {
             self.record_silent(turn, serial, round, peer.id_ref());
+        }
+        for (serial, round) in places {
+            self.place_silent(turn, serial, round, peer.id_ref());
         }
         if upkeep {
             self.upkeep_failed(turn, peer.id_ref());

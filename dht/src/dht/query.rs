@@ -116,7 +116,7 @@ impl<M: Metric> Dht<M> {
                         Owner::Caller(_) => lookup.want.max(self.config.reply_peers.into()),
                         Owner::Join => JOIN_NAMES.min(self.config.reply_peers.into()),
                         Owner::Check => CHECK_NAMES,
-                        Owner::Record(_) => self.config.reply_peers.into(),
+                        Owner::Record(_) | Owner::Rendezvous(_) => self.config.reply_peers.into(),
                     };
                     let count = names.min(MESSAGE_PEERS_MAX) as u8;
                     let request = Request::Closest { key: lookup.key, count };
@@ -225,6 +225,9 @@ impl<M: Metric> Dht<M> {
             Owner::Join => self.join_finished(turn, true),
             Owner::Check => {}
             Owner::Record(serial) => self.region_found(turn, serial, lookup.result(turn.now).closest),
+            Owner::Rendezvous(serial) => {
+                self.place_found(turn, serial, lookup.result(turn.now).closest);
+            }
         }
     }
 
@@ -244,6 +247,9 @@ impl<M: Metric> Dht<M> {
             Owner::Check => {}
             // Part of the region is better than none: it names the rest.
             Owner::Record(serial) => self.region_found(turn, serial, lookup.result(turn.now).closest),
+            Owner::Rendezvous(serial) => {
+                self.place_found(turn, serial, lookup.result(turn.now).closest);
+            }
         }
     }
 

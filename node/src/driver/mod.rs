@@ -275,6 +275,8 @@ impl Driver {
             Output::OperationFinished { id, outcome } => self.operations.end(id, outcome),
             Output::KeepRecord { held, write } => self.write_record(RecordChange::Keep(held, write)),
             Output::DropRecord(address) => self.write_record(RecordChange::Drop(address)),
+            // Nothing is wanted of places yet.
+            Output::Rendezvous(_) => {}
         }
     }
 
