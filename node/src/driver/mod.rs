@@ -15,7 +15,9 @@ mod overlay;
 mod pace;
 mod peers;
 mod records;
+mod rendezvous;
 mod roster;
+mod round_trips;
 mod signature;
 mod size;
 #[cfg(test)]
@@ -53,6 +55,8 @@ use self::overlay::Overlay;
 use self::peers::Peers;
 use self::records::Operations;
 pub(crate) use self::records::{Decision, RecordParts};
+use self::rendezvous::Places;
+pub(crate) use self::rendezvous::{Listed, ListedWatch};
 pub(crate) use self::roster::Departed;
 use self::signature::OwnRecord;
 pub(crate) use self::signature::Signer;
@@ -93,6 +97,7 @@ pub(crate) struct Driver {
     inbox: Inbox,
     lookups: Lookups,
     operations: Operations,
+    places: Places,
     record: OwnRecord,
     told: Told,
     usual_size: UsualSize,
@@ -164,6 +169,7 @@ impl Driver {
             inbox: Inbox { commands, links: link_events, links_in: link_events_in },
             lookups: Lookups::default(),
             operations: Operations::new(parts.records.network, parts.records.disk),
+            places: Places::default(),
             joining: Joining::new(
                 Bootstrap::new(&parts.bootstrap, neighbours.text()),
                 format!("`{}` (metric {})", parts.network, parts.metric),
@@ -275,8 +281,7 @@ impl Driver {
             Output::OperationFinished { id, outcome } => self.operations.end(id, outcome),
             Output::KeepRecord { held, write } => self.write_record(RecordChange::Keep(held, write)),
             Output::DropRecord(address) => self.write_record(RecordChange::Drop(address)),
-            // Nothing is wanted of places yet.
-            Output::Rendezvous(_) => {}
+            Output::Rendezvous(told) => self.places.tell(told),
         }
     }
 
@@ -371,6 +376,10 @@ impl Driver {
             }
             Command::Operate(wanted) => self.operate(wanted),
             Command::Watch(address, told) => self.watch(address, told),
+            Command::Place(command) => self.place_command(command),
+            Command::RoundTrips(ids, reply) => {
+                let _ = reply.send(self.round_trips(&ids));
+            }
             Command::Status(reply) => {
                 let _ = reply.send(self.overlay.dht.status());
             }

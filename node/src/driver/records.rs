@@ -53,9 +53,15 @@ impl Operations {
         Self { waiting: BTreeMap::new(), watches: BTreeMap::new(), next: 0, network, disk }
     }
 
-    fn begin(&mut self, wanted: Wanted) -> (OperationId, Input) {
+    /// A name for another operation of any kind.
+    pub(super) fn next_id(&mut self) -> OperationId {
         let id = OperationId(self.next);
         self.next += 1;
+        id
+    }
+
+    fn begin(&mut self, wanted: Wanted) -> (OperationId, Input) {
+        let id = self.next_id();
         self.waiting.insert(id, (wanted.decision, wanted.reply));
         let Wanted { address, goal, deadline, .. } = wanted;
         (id, Input::StartOperation { id, address, goal, deadline })
@@ -68,8 +74,7 @@ impl Operations {
 
     /// Names another watch; what it tells goes to `told`.
     fn begin_watch(&mut self, told: watch::Sender<Option<Held>>) -> OperationId {
-        let id = OperationId(self.next);
-        self.next += 1;
+        let id = self.next_id();
         self.watches.insert(id, told);
         id
     }
@@ -120,7 +125,8 @@ impl Driver {
 
     /// Ends what nobody waits for any more.
     pub(super) fn cancel_abandoned(&mut self) {
-        for id in self.operations.abandoned() {
+        let abandoned = [self.operations.abandoned(), self.places.abandoned()].concat();
+        for id in abandoned {
             self.input(Input::CancelOperation(id));
         }
     }
