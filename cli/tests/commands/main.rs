@@ -17,6 +17,8 @@ mod published;
 mod ring;
 mod round_trip;
 mod sealed;
+mod services;
 mod sources;
+mod topics;
 mod upgrade;
 mod width;

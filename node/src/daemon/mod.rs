@@ -35,9 +35,11 @@ use crate::recordbook::{RECORDS_FILE, RecordBook};
 use crate::repair::Repairer;
 use crate::scrub::Scrubber;
 use crate::server::ApiServer;
+use crate::services::Services;
 use crate::shards::{ShardClient, ShardServer, TrafficCounters};
 use crate::store::Store;
 use crate::tasks::{Fault, Tasks};
+use crate::topics::Topics;
 
 /// How long a daemon that was asked to leave waits for requests under way.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -69,12 +71,24 @@ impl Daemon {
         let leaving = CancellationToken::new();
         let tasks = Tasks::new(leaving.clone(), config.debug_panic_task.clone());
         let dir = Arc::new(DataDir::open(path)?);
-        let Books { identity, secret, store, keeps, ledger, catalog, records, keyring, reserve, found } =
-            Books::open(&dir, &config, &tasks)?;
+        let Books {
+            identity,
+            secret,
+            store,
+            keeps,
+            ledger,
+            catalog,
+            records,
+            keyring,
+            services,
+            reserve,
+            found,
+        } = Books::open(&dir, &config, &tasks)?;
         let is_client = config.overlay.role == Role::Client;
         warn_of_what_a_client_holds(is_client, &store);
         let presence = Presence::begin(&dir, identity, &config).await?;
-        let local = presence.local.id();
+        let (local, public_key, signer) =
+            (presence.local.id(), *presence.local.public_key(), presence.signer.clone());
         let (draining, traffic) = (CancellationToken::new(), Arc::new(TrafficCounters::default()));
         let met = dir.read(PEERS_FILE)?.is_some_and(|peers| !peers.is_empty());
         let server = serving(
@@ -88,8 +102,8 @@ impl Daemon {
         let holders = Arc::new(Holders::new(local, store.clone(), client));
         let keeping = Keeping::new(keeps, local, config.leases);
         let usual = Arc::new(Usual::load(dir.clone()));
-        let Services { reader, leases, putter } =
-            Services::new(placement, holders, keeping, catalog, usual, config.transfer_memory_bytes)?;
+        let Pipelines { reader, leases, putter } =
+            Pipelines::new(placement, holders, keeping, catalog, usual, config.transfer_memory_bytes)?;
         // Who holds nothing looks after nothing.
         let repair = RepairConfig { enabled: config.repair.enabled && !is_client, ..config.repair };
         let repairer = Repairer::start(&reader, repair, ledger, tasks.clone(), draining);
@@ -97,11 +111,11 @@ impl Daemon {
         watch_in_background(store, reserve, &tasks);
         tasks.background("awake", awake::keep_watch);
         start_leases(&leases, &dir, met || !config.bootstrap.is_empty(), &tasks);
-        let names = Names::new(
-            driver_handle.clone(),
-            keyring,
-            NetworkFingerprint::of(&config.network, config.metric),
-        );
+        let network = NetworkFingerprint::of(&config.network, config.metric);
+        let names = Names::new(driver_handle.clone(), keyring, network);
+        let services = Services::new(driver_handle.clone(), signer.clone(), public_key, network, services);
+        services.start(&tasks, leaving.clone());
+        let topics = Topics::new(driver_handle.clone(), signer, public_key, network);
         let handle = NodeHandle {
             inner: Arc::new(Inner {
                 reader,
@@ -116,6 +130,8 @@ impl Daemon {
                 leaving,
                 tasks: tasks.clone(),
                 names,
+                services,
+                topics,
                 found_at_start: found.into_all(),
             }),
         };
@@ -146,6 +162,7 @@ impl Daemon {
     /// something without which there is no daemon has ended before it was asked to.
     pub async fn leave(self) -> Result<(), Fault> {
         self.handle.inner.leaving.cancel();
+        self.handle.inner.services.leave().await;
         self.api.drain(DRAIN).await;
         self.driver.leave().await;
         // The driver stops after its goodbyes; a panic in it is told below.
@@ -222,13 +239,13 @@ fn drive(
 }
 
 /// What serves requests.
-struct Services {
+struct Pipelines {
     reader: Arc<Reader>,
     leases: Arc<Leases>,
     putter: Arc<Putter>,
 }
 
-impl Services {
+impl Pipelines {
     /// `memory_bytes`: what puts and gets may have in memory at a time.
     fn new(
         placement: Placement,
@@ -252,6 +269,6 @@ impl Services {
         let leases = Arc::new(Leases { placement, holders, keeping, recent: RecentAnswers::default() });
         let (planned, waits) = (Planned::default(), Waits::default());
         let putter = Putter { leases: leases.clone(), coders, budget, catalog, planned, waits, usual };
-        Ok(Services { reader, leases, putter: Arc::new(putter) })
+        Ok(Pipelines { reader, leases, putter: Arc::new(putter) })
     }
 }

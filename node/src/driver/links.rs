@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chordage_dht::{Message, NodeId, Peer, PeerInfo, Record};
+use chordage_dht::{Message, NodeId, Peer, PeerInfo};
 use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::swarm::ConnectionId;
 use libp2p::{PeerId, Stream};
