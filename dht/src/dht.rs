@@ -18,6 +18,9 @@ mod record_watches;
 mod records;
 mod refresh;
 mod rendezvous;
+mod rendezvous_own;
+mod rendezvous_state;
+mod rendezvous_tasks;
 mod superpeer;
 mod twin;
 mod version;
@@ -35,6 +38,7 @@ use rand_core::Rng;
 
 use pace::Pace;
 use record_state::Records;
+use rendezvous_state::Rendezvous;
 
 use crate::{
     Config, Distance, NodeId, Time,
@@ -125,6 +129,8 @@ pub struct Dht<M: Metric = AnyMetric> {
     seeded: bool,
     /// Signed records, kept here or being read and changed elsewhere.
     records: Option<Box<Records>>,
+    /// Places where programs meet, kept here or used by this node's program.
+    rendezvous: Option<Box<Rendezvous>>,
     /// Whether the node has been away without noticing, and what it knows may be old.
     slept: bool,
 }
@@ -195,6 +201,7 @@ impl<M: Metric> Dht<M> {
             row_wait: refresh::WAIT_MIN,
             seeded: false,
             records: None,
+            rendezvous: None,
             slept: false,
             config,
         }
@@ -221,6 +228,7 @@ impl<M: Metric> Dht<M> {
         let late = self.timers.next().is_some_and(|due| turn.now.since(due) > superpeer::SLEPT);
         if core::mem::take(&mut self.slept) | late {
             self.records_may_be_old(turn);
+            self.places_may_be_old(turn.now);
         }
         match input {
             Input::Join { seeds } => self.start_joining(turn, seeds),
@@ -238,7 +246,10 @@ impl<M: Metric> Dht<M> {
             Input::StartWatch { id, address } => self.start_watch(turn, id, address),
             Input::Decided { id, record } => self.decided(turn, id, record),
             Input::Rendezvous(input) => self.rendezvous_input(turn, input),
-            Input::CancelOperation(id) => self.cancel_operation(id),
+            Input::CancelOperation(id) => {
+                self.cancel_operation(id);
+                self.cancel_at_places(id);
+            }
             Input::RecordKept { write, kept } => self.record_kept(turn, write, kept),
             Input::Leave => self.leave(turn),
         }
@@ -250,7 +261,8 @@ impl<M: Metric> Dht<M> {
     pub fn next_timeout(&self) -> Option<Time> {
         let lookups = self.lookup_deadlines.first().map(|(deadline, _)| *deadline);
         let records = self.records_timeout();
-        [self.calls.next_deadline(), self.timers.next(), lookups, self.membership_timeout(), records]
+        let places = self.rendezvous_timeout();
+        [self.calls.next_deadline(), self.timers.next(), lookups, self.membership_timeout(), records, places]
             .into_iter()
             .flatten()
             .min()
@@ -272,6 +284,7 @@ impl<M: Metric> Dht<M> {
         self.wake_operations(turn);
         self.renew_watches(turn);
         self.keep_records_up(turn);
+        self.run_rendezvous(turn);
         while let Some(timer) = self.timers.pop_expired(turn.now) {
             match timer {
                 Timer::Join => self.try_joining(turn),
@@ -399,6 +412,7 @@ impl<M: Metric> Dht<M> {
         }
         self.fail_lookups(turn);
         self.fail_operations(turn);
+        self.leave_places(turn);
         self.calls.clear();
         self.meeting.clear();
         self.exchanges = 0;

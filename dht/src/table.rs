@@ -93,6 +93,11 @@ impl Table {
         }
     }
 
+    /// The subnet of a peer; 0 if there is no limit for it.
+    pub(crate) fn subnet_of(&self, peer: &Peer) -> u32 {
+        self.grouping.map_or(0, |grouping| grouping(peer).subnet)
+    }
+
     pub(crate) fn set_grouping(&mut self, grouping: Grouping) {
         self.grouping = Some(grouping);
     }

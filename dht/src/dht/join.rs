@@ -133,6 +133,7 @@ impl<M: Metric> Dht<M> {
         self.plan_maintenance(turn, self.config.stabilise_after_change, CHECKS[0]);
         turn.event(Event::Joined);
         self.records_may_be_old(turn);
+        self.places_may_be_old(turn.now);
     }
 
     /// Sets the recurring timers, each to anywhere within its first period, so that nodes started together do not act

@@ -59,6 +59,7 @@ impl<M: Metric> Dht<M> {
             let mut turn = Turn { now, rng, out: &mut out };
             self.plan_maintenance(&mut turn, self.config.stabilise_every, self.config.refresh_every);
             self.records_may_be_old(&mut turn);
+            self.places_may_be_old(now);
         }
     }
 }

@@ -71,19 +71,26 @@ impl<M: Metric> Dht<M> {
         let Some(address) = self.records_mut().get_mut(serial).map(|operation| operation.address) else {
             return;
         };
-        if self.covers(&address, REGION) {
-            let region = self.region_of(&address);
-            return self.located(turn, serial, region);
+        match self.region_at_hand(&address) {
+            Some(region) => self.located(turn, serial, region),
+            None => self.look_region_up(turn, Owner::Record(serial), address),
         }
-        if self.members.is_some() {
-            let region = self.known_near(&address);
-            return self.located(turn, serial, region);
+    }
+
+    /// The region of an address, and some more, if this node knows it without asking.
+    pub(super) fn region_at_hand(&self, address: &Key) -> Option<Vec<(Peer, Distance)>> {
+        if self.covers(address, REGION) {
+            return Some(self.region_of(address));
         }
+        self.members.is_some().then(|| self.known_near(address))
+    }
+
+    /// Asks others for it.
+    pub(super) fn look_region_up(&mut self, turn: &mut Turn<'_>, owner: Owner, address: Key) {
         let deadline = turn.now + crate::params::LOOKUP_DEADLINE;
         let parallel = self.config.parallel.into();
-        let mut progress =
-            Progress::new(Owner::Record(serial), address, WANTED, CONFIRMED, parallel, turn.now, deadline)
-                .for_onlooker(self.is_client());
+        let mut progress = Progress::new(owner, address, WANTED, CONFIRMED, parallel, turn.now, deadline)
+            .for_onlooker(self.is_client());
         if self.is_member() {
             let state = if self.covers(&address, 1) { State::Here } else { State::HereUnsure };
             progress.add(&self.metric, &self.local, state, None);
@@ -103,7 +110,7 @@ impl<M: Metric> Dht<M> {
         near.into_iter().map(|peer| self.with_distance(peer, address)).collect()
     }
 
-    fn with_distance(&self, peer: Peer, address: &Key) -> (Peer, Distance) {
+    pub(super) fn with_distance(&self, peer: Peer, address: &Key) -> (Peer, Distance) {
         let distance = self.metric.distance(peer.id_ref().key(), address);
         (peer, distance)
     }

@@ -90,7 +90,7 @@ impl<M: Metric> Dht<M> {
     }
 
     /// The region, for somebody who sees another one.
-    fn correction(&self, address: &Key, seen: u32) -> Vec<Peer> {
+    pub(super) fn correction(&self, address: &Key, seen: u32) -> Vec<Peer> {
         let region = self.region_of(address);
         if region_digest(region.iter().map(|(peer, _)| peer.id_ref())) == seen {
             return Vec::new();

@@ -163,6 +163,8 @@ pub enum RendezvousResponse {
         heads: Vec<Head>,
         /// Whether there are more after the last one.
         more: bool,
+        /// Whether this node has kept the place for long enough to know all that is there.
+        ready: bool,
         /// As in [`RendezvousResponse::Kept`].
         region: Vec<Peer>,
     },

@@ -7,6 +7,7 @@ mod failure;
 mod join;
 mod lookup;
 mod members;
+mod places;
 mod preload;
 mod records;
 mod replay;

@@ -10,7 +10,7 @@ use std::{
 use chordage_dht::{
     Address, Announcement, AnyMetric, Config, Confirm, Dht, Event, Held, Input, Key, Lookup, LookupError,
     LookupId, LookupOptions, Message, Metric, NodeId, OperationError, OperationId, Outcome, Output, Peer,
-    PeerInfo, Signature, Time,
+    PeerInfo, RendezvousOutput, Signature, Time,
 };
 use rand_chacha::{
     ChaCha8Rng,
@@ -63,6 +63,8 @@ pub(crate) struct World {
     pub(crate) operated: BTreeMap<OperationId, Result<Outcome, OperationError>>,
     /// Operations that ask what is to follow this version, with their node.
     pub(crate) watched: Vec<(OperationId, Held)>,
+    /// What has been told of places, and when.
+    pub(crate) told: Vec<(Time, RendezvousOutput)>,
     pub(crate) undecided: BTreeMap<OperationId, (usize, Option<Held>)>,
     pub(crate) next_lookup: u64,
     /// Nodes on different sides do not hear each other.
@@ -89,6 +91,7 @@ impl World {
             results: BTreeMap::new(),
             operated: BTreeMap::new(),
             watched: Vec::new(),
+            told: Vec::new(),
             undecided: BTreeMap::new(),
             next_lookup: 0,
             sides: None,
@@ -223,7 +226,7 @@ impl World {
                         self.seed
                     );
                 }
-                Output::Rendezvous(_) => {}
+                Output::Rendezvous(told) => self.told.push((self.now, told)),
                 Output::Watched { id, held } => self.watched.push((id, held)),
                 Output::Decide { id, current } => {
                     self.undecided.insert(id, (node, current));
