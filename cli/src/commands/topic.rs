@@ -112,9 +112,9 @@ async fn subscribe(
     while left > 0 {
         let Some(message) = subscription.next().await? else { return Err(shutting_down()) };
         if printer.is_json() {
-            printer.json(&message)?
+            printer.json(&message)?;
         } else {
-            printer.line(line(&message))?
+            printer.line(line(&message))?;
         }
         left -= 1;
     }

@@ -6,7 +6,7 @@ use std::sync::mpsc::Receiver;
 
 use serde_json::Value;
 
-use crate::harness::{PATIENCE, Run, Scene, eventually};
+use crate::harness::{PATIENCE, Run, Scene, end_of, eventually};
 
 pub(crate) fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -99,12 +99,12 @@ fn a_service_is_found_from_everywhere_until_it_is_withdrawn() {
 
 #[test]
 fn a_watch_tells_everything_that_happens_to_a_service() {
-    let scene = Scene::with_daemons(3);
-    let register = |node: usize, attr: &str| {
+    let mut scene = Scene::with_daemons(3);
+    let register = |scene: &Scene, node: usize, attr: &str| {
         let args = ["service", "register", "web", "--addr", "10.0.0.1:80", "--attr", attr];
-        ask(&scene, node, &args).succeeds();
+        ask(scene, node, &args).succeeds();
     };
-    register(0, "v=1");
+    register(&scene, 0, "v=1");
     let (child, lines) = lines_of(ask(&scene, 2, &["service", "watch", "web", "--json", "--count", "5"]));
     let next = || json(&lines.recv_timeout(PATIENCE).unwrap());
     let id = |node: usize| Value::from(scene.net.id(node).unwrap().to_string());
@@ -113,13 +113,13 @@ fn a_watch_tells_everything_that_happens_to_a_service() {
         (&first["change"], &first["provider"], &first["attrs"]["v"]),
         (&"up".into(), &id(0), &"1".into())
     );
-    register(1, "v=1");
+    register(&scene, 1, "v=1");
     let second = next();
     assert_eq!(
         (&second["change"], &second["provider"], &second["addr"]),
         (&"up".into(), &id(1), &"10.0.0.1:80".into())
     );
-    register(0, "v=2");
+    register(&scene, 0, "v=2");
     let changed = next();
     assert_eq!((&changed["change"], &changed["attrs"]["v"]), (&"changed".into(), &"2".into()), "{changed}");
     scene.run(["service", "withdraw", "web"]).succeeds();
@@ -128,9 +128,20 @@ fn a_watch_tells_everything_that_happens_to_a_service() {
         (&gone["change"], &gone["provider"], &gone["attrs"]["v"]),
         (&"gone".into(), &id(0), &"2".into())
     );
-    register(0, "v=3");
+    register(&scene, 0, "v=3");
     assert_eq!(next()["change"], "up");
-    assert!(crate::harness::end_of(child, "service watch").status.success());
+    assert!(end_of(child, "service watch").status.success());
+
+    // A daemon that leaves does not wait for those who watch.
+    let (child, lines) = lines_of(scene.run(["service", "watch", "web"]));
+    assert!(lines.recv_timeout(PATIENCE).unwrap().starts_with("up       10.0.0.1:80"));
+    let began = std::time::Instant::now();
+    scene.restart(&[0]);
+    let took = began.elapsed();
+    let output = end_of(child, "service watch");
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("shutting down"), "{output:?}");
+    assert!(took < std::time::Duration::from_secs(9), "it took {took:?}");
 }
 
 /// What a daemon registers it registers again, and what it has withdrawn it does not.

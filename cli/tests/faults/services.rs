@@ -167,3 +167,37 @@ async fn a_subscriber_hears_each_message_once_while_those_who_keep_the_topic_die
         assert_eq!(message.seq, *seq, "the last ones, in order");
     }
 }
+
+/// Who is in nobody's tables tells and hears all the same.
+#[tokio::test]
+async fn clients_register_watch_publish_and_listen_too() {
+    let mut net = Net::start(5).await;
+    net.net.add_clients(2).await.unwrap();
+    let (member, [own, other]) =
+        (net.net.client(0).unwrap(), [5, 6].map(|node| net.net.client(node).unwrap()));
+    let registered = async || {
+        let request = ServiceRequest { name: "web".into(), addr: "10.0.0.5:80".into(), attrs: Attrs::new() };
+        own.register_service(&request).await.map_err(|error| error.to_string())
+    };
+    wait_until("a client has joined and registers", PATIENCE, registered).await.unwrap();
+    let id = net.net.id(5).unwrap();
+    assert_eq!(providers(&member).await, [id].into());
+    let found = async || match other.find_service("web", &Attrs::new(), true).await {
+        Ok(found) if found.len() == 1 => Ok(()),
+        other => Err(format!("{other:?}")),
+    };
+    wait_until("the other client finds it", PATIENCE, found).await.unwrap();
+    let mut watch = other.watch_service("web").await.unwrap();
+    assert_eq!(next(&mut watch).await.change, ChangeKind::Up);
+    let mut subscription = other.subscribe_topic("news", 1).await.unwrap();
+    for (client, text) in [(&member, "from a member"), (&own, "from a client")] {
+        client.publish_message("news", text.into()).await.unwrap();
+        let heard = tokio::time::timeout(PATIENCE, subscription.next()).await.unwrap().unwrap().unwrap();
+        assert_eq!(heard.text.as_deref(), Some(text));
+    }
+    let killed = Instant::now();
+    net.net.kill(&[5]).unwrap();
+    let changes = [next(&mut watch).await, next(&mut watch).await];
+    assert_eq!(changes.map(|told| told.change), [ChangeKind::Suspect, ChangeKind::Gone]);
+    assert!(killed.elapsed() <= GONE_WITHIN, "{:?}", killed.elapsed());
+}

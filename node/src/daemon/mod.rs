@@ -22,12 +22,12 @@ use crate::config::{Config, RepairConfig, Role};
 use crate::datadir::DataDir;
 use crate::descriptors;
 use crate::disk::watch_in_background;
-use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, RecordParts};
+use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, RecordParts, Signer};
 use crate::get::{Reader, RecentManifests, Totals};
 use crate::handle::{Inner, NodeHandle};
 use crate::holders::Holders;
 use crate::leases::{Keeping, Leases, RecentAnswers, start as start_leases};
-use crate::names::Names;
+use crate::names::{Keyring, Names};
 use crate::network::NetworkFingerprint;
 use crate::placement::Placement;
 use crate::put::{Planned, Putter, Usual, Waits};
@@ -35,7 +35,7 @@ use crate::recordbook::{RECORDS_FILE, RecordBook};
 use crate::repair::Repairer;
 use crate::scrub::Scrubber;
 use crate::server::ApiServer;
-use crate::services::Services;
+use crate::services::{ServiceBook, Services};
 use crate::shards::{ShardClient, ShardServer, TrafficCounters};
 use crate::store::Store;
 use crate::tasks::{Fault, Tasks};
@@ -87,8 +87,7 @@ impl Daemon {
         let is_client = config.overlay.role == Role::Client;
         warn_of_what_a_client_holds(is_client, &store);
         let presence = Presence::begin(&dir, identity, &config).await?;
-        let (local, public_key, signer) =
-            (presence.local.id(), *presence.local.public_key(), presence.signer.clone());
+        let (local, signer) = (presence.local.id(), presence.signer.clone());
         let (draining, traffic) = (CancellationToken::new(), Arc::new(TrafficCounters::default()));
         let met = dir.read(PEERS_FILE)?.is_some_and(|peers| !peers.is_empty());
         let server = serving(
@@ -112,10 +111,8 @@ impl Daemon {
         tasks.background("awake", awake::keep_watch);
         start_leases(&leases, &dir, met || !config.bootstrap.is_empty(), &tasks);
         let network = NetworkFingerprint::of(&config.network, config.metric);
-        let names = Names::new(driver_handle.clone(), keyring, network);
-        let services = Services::new(driver_handle.clone(), signer.clone(), public_key, network, services);
+        let (names, services, topics) = publishers(&driver_handle, &signer, network, keyring, services);
         services.start(&tasks, leaving.clone());
-        let topics = Topics::new(driver_handle.clone(), signer, public_key, network);
         let handle = NodeHandle {
             inner: Arc::new(Inner {
                 reader,
@@ -197,6 +194,21 @@ fn warn_of_what_a_client_holds(is_client: bool, store: &Store) {
              drain it first"
         );
     }
+}
+
+/// What tells others something under the keys of this daemon.
+fn publishers(
+    driver: &DriverHandle,
+    signer: &Signer,
+    network: NetworkFingerprint,
+    keyring: Keyring,
+    services: ServiceBook,
+) -> (Names, Services, Topics) {
+    (
+        Names::new(driver.clone(), keyring, network),
+        Services::new(driver.clone(), signer.clone(), network, services),
+        Topics::new(driver.clone(), signer.clone(), network),
+    )
 }
 
 /// The driver, which hands shard streams to `server`, and its handle.

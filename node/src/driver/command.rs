@@ -134,7 +134,9 @@ impl DriverHandle {
 
     /// Takes a listing back, and says how many know it; also `None` if there is no such listing.
     pub(crate) async fn withdraw(&self, place: Key, number: u16) -> Option<KeptBy> {
-        self.ask_place(|reply| PlaceCommand::Withdraw { place, number, reply }).await
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Place(PlaceCommand::Withdraw { place, number, reply })).await.ok()?;
+        answer.await.ok()
     }
 
     /// What is listed at a place, which takes `deadline` at most.
@@ -170,7 +172,14 @@ impl DriverHandle {
         self.ask_place(|reply| PlaceCommand::Subscribe { place, last, reply }).await
     }
 
-    async fn ask_place<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> PlaceCommand) -> Option<T> {
+    async fn ask_place<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, RendezvousError>>) -> PlaceCommand,
+    ) -> Option<Result<T, RendezvousError>> {
+        // While it joins, a daemon may know a part of the network, and would take it for all.
+        if self.membership() == Membership::Joining {
+            return Some(Err(RendezvousError::NotJoined));
+        }
         let (reply, answer) = oneshot::channel();
         self.send(Command::Place(command(reply))).await.ok()?;
         answer.await.ok()

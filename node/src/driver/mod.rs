@@ -55,7 +55,6 @@ use self::overlay::Overlay;
 use self::peers::Peers;
 use self::records::Operations;
 pub(crate) use self::records::{Decision, RecordParts};
-use self::rendezvous::Places;
 pub(crate) use self::rendezvous::{Listed, ListedWatch};
 pub(crate) use self::roster::Departed;
 use self::signature::OwnRecord;
@@ -97,7 +96,6 @@ pub(crate) struct Driver {
     inbox: Inbox,
     lookups: Lookups,
     operations: Operations,
-    places: Places,
     record: OwnRecord,
     told: Told,
     usual_size: UsualSize,
@@ -169,7 +167,6 @@ impl Driver {
             inbox: Inbox { commands, links: link_events, links_in: link_events_in },
             lookups: Lookups::default(),
             operations: Operations::new(parts.records.network, parts.records.disk),
-            places: Places::default(),
             joining: Joining::new(
                 Bootstrap::new(&parts.bootstrap, neighbours.text()),
                 format!("`{}` (metric {})", parts.network, parts.metric),
@@ -281,7 +278,7 @@ impl Driver {
             Output::OperationFinished { id, outcome } => self.operations.end(id, outcome),
             Output::KeepRecord { held, write } => self.write_record(RecordChange::Keep(held, write)),
             Output::DropRecord(address) => self.write_record(RecordChange::Drop(address)),
-            Output::Rendezvous(told) => self.places.tell(told),
+            Output::Rendezvous(told) => self.operations.places.tell(told),
         }
     }
 

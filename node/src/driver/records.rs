@@ -8,6 +8,7 @@ use chordage_dht::{Goal, Held, Input, Key, OperationError, OperationId, Outcome,
 use tokio::sync::{oneshot, watch};
 
 use super::Driver;
+use super::rendezvous::Places;
 use crate::network::NetworkFingerprint;
 use crate::recordbook::{RecordChange, RecordDisk};
 
@@ -42,6 +43,8 @@ pub(crate) struct RecordParts {
 pub(super) struct Operations {
     waiting: BTreeMap<OperationId, (Option<Decision>, Reply)>,
     watches: BTreeMap<OperationId, watch::Sender<Option<Held>>>,
+    /// Those on services and topics.
+    pub(super) places: Places,
     next: u64,
     /// Which network records have to be signed for.
     pub(super) network: NetworkFingerprint,
@@ -50,7 +53,8 @@ pub(super) struct Operations {
 
 impl Operations {
     pub(super) fn new(network: NetworkFingerprint, disk: RecordDisk) -> Self {
-        Self { waiting: BTreeMap::new(), watches: BTreeMap::new(), next: 0, network, disk }
+        let (waiting, watches) = (BTreeMap::new(), BTreeMap::new());
+        Self { waiting, watches, places: Places::default(), next: 0, network, disk }
     }
 
     /// A name for another operation of any kind.
@@ -125,7 +129,7 @@ impl Driver {
 
     /// Ends what nobody waits for any more.
     pub(super) fn cancel_abandoned(&mut self) {
-        let abandoned = [self.operations.abandoned(), self.places.abandoned()].concat();
+        let abandoned = [self.operations.abandoned(), self.operations.places.abandoned()].concat();
         for id in abandoned {
             self.input(Input::CancelOperation(id));
         }

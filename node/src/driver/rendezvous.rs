@@ -119,35 +119,37 @@ impl Driver {
         let input = match command {
             PlaceCommand::Register { listing, withdrawal, reply } => {
                 let key = (*listing.place(), listing.id().number);
-                if let Some(earlier) = self.places.registered.insert(key, id) {
-                    self.places.registering.remove(&earlier);
+                if let Some(earlier) = self.operations.places.registered.insert(key, id) {
+                    self.operations.places.registering.remove(&earlier);
                 }
-                self.places.registering.insert(id, reply);
+                self.operations.places.registering.insert(id, reply);
                 RendezvousInput::Register { id, listing, withdrawal }
             }
             PlaceCommand::Withdraw { place, number, reply } => {
-                let Some(registered) = self.places.registered.remove(&(place, number)) else { return };
-                self.places.withdrawing.retain(|_, reply| !reply.is_closed());
-                self.places.withdrawing.insert(registered, reply);
+                let Some(registered) = self.operations.places.registered.remove(&(place, number)) else {
+                    return;
+                };
+                self.operations.places.withdrawing.retain(|_, reply| !reply.is_closed());
+                self.operations.places.withdrawing.insert(registered, reply);
                 RendezvousInput::Withdraw(registered)
             }
             PlaceCommand::Find { place, deadline, reply } => {
-                self.places.finding.insert(id, reply);
+                self.operations.places.finding.insert(id, reply);
                 RendezvousInput::FindListings { id, place, deadline }
             }
             PlaceCommand::Publish { message, deadline, reply } => {
-                self.places.publishing.insert(id, reply);
+                self.operations.places.publishing.insert(id, reply);
                 RendezvousInput::Publish { id, message, deadline }
             }
             PlaceCommand::Watch { place, reply } => {
                 let (listed, receiver) = watch::channel(None);
-                self.places.watches.insert(id, listed);
+                self.operations.places.watches.insert(id, listed);
                 self.begin(RendezvousInput::WatchListings { id, place }, reply, receiver);
                 return;
             }
             PlaceCommand::Subscribe { place, last, reply } => {
                 let (messages, receiver) = mpsc::channel(MESSAGES_MAX);
-                self.places.subscriptions.insert(id, messages);
+                self.operations.places.subscriptions.insert(id, messages);
                 self.begin(RendezvousInput::Subscribe { id, place, last }, reply, receiver);
                 return;
             }
@@ -157,9 +159,9 @@ impl Driver {
 
     /// Begins a watch or a subscription, which the overlay refuses at once or not at all.
     fn begin<T>(&mut self, input: RendezvousInput, reply: Reply<T>, receiver: T) {
-        self.places.not_begun = None;
+        self.operations.places.not_begun = None;
         self.input(Input::Rendezvous(input));
-        let outcome = self.places.not_begun.take().map_or(Ok(receiver), Err);
+        let outcome = self.operations.places.not_begun.take().map_or(Ok(receiver), Err);
         // Whoever asked may have stopped waiting.
         let _ = reply.send(outcome);
     }
@@ -168,5 +170,73 @@ impl Driver {
 fn answer<T>(reply: Option<Reply<T>>, outcome: Result<T, RendezvousError>) {
     if let Some(reply) = reply {
         let _ = reply.send(outcome);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chordage_dht::{ListingStatement, Signature, TopicStatement};
+
+    use super::*;
+
+    const ID: OperationId = OperationId(7);
+
+    #[test]
+    fn a_subscription_that_is_not_listened_to_ends_and_nothing_before_is_missing() {
+        let (sender, mut receiver) = mpsc::channel(MESSAGES_MAX);
+        let mut places = Places::default();
+        places.subscriptions.insert(ID, sender);
+        let message = |seq: u64| {
+            let place = Key::from_bytes([0; 32]);
+            let statement = TopicStatement { place, publisher: [1; 32], seq, body: Vec::new() };
+            Arc::new(statement.signed(Signature([0; 64])).expect("short"))
+        };
+        let last = MESSAGES_MAX as u64;
+        for seq in 0..=last {
+            assert!(places.abandoned().is_empty());
+            places.tell(RendezvousOutput::TopicMessage { id: ID, message: message(seq) });
+        }
+        assert_eq!(places.abandoned(), [ID]);
+        assert!(places.abandoned().is_empty(), "the overlay is told once");
+        let heard: Vec<u64> =
+            std::iter::from_fn(|| receiver.try_recv().ok()).map(|said| said.seq()).collect();
+        assert_eq!(heard, (0..last).collect::<Vec<_>>());
+        assert!(receiver.is_closed());
+    }
+
+    #[test]
+    fn a_watch_sees_the_last_state_of_everything() {
+        let (sender, receiver) = watch::channel(None);
+        let mut places = Places::default();
+        places.watches.insert(ID, sender);
+        assert!(receiver.borrow().is_none(), "nothing is known yet");
+        let seen = |number: u16, suspect: bool| {
+            let id = ListingId { provider: [1; 32], number };
+            let place = Key::from_bytes([0; 32]);
+            let statement = ListingStatement { place, id, seq: 1, valid_until: 1, body: vec![1] };
+            let listing = Arc::new(statement.signed(Signature([0; 64])).expect("short"));
+            Seen { listing, age: Duration::ZERO, suspect }
+        };
+        let mut tell = |changed, gone: &[u16]| {
+            let gone = gone.iter().map(|number| ListingId { provider: [1; 32], number: *number }).collect();
+            places.tell(RendezvousOutput::ListingsChanged { id: ID, changed, gone });
+            let listed = receiver.borrow().clone().expect("it is known");
+            listed.values().map(|(seen, _)| (seen.listing.id().number, seen.suspect)).collect::<Vec<_>>()
+        };
+        assert_eq!(tell(vec![], &[]), [], "nothing is there");
+        assert_eq!(tell(vec![seen(1, false), seen(2, false)], &[]), [(1, false), (2, false)]);
+        assert_eq!(tell(vec![seen(2, true), seen(3, false)], &[1]), [(2, true), (3, false)]);
+        drop(receiver);
+        assert_eq!(places.abandoned(), [ID]);
+    }
+
+    #[test]
+    fn what_was_not_begun_says_why_and_is_not_kept() {
+        let (sender, receiver) = watch::channel(None);
+        let mut places = Places::default();
+        places.watches.insert(ID, sender);
+        places.tell(RendezvousOutput::NotBegun { id: ID, why: RendezvousError::Busy });
+        assert_eq!(places.not_begun, Some(RendezvousError::Busy));
+        assert!(receiver.has_changed().is_err(), "nobody tells it anything any more");
     }
 }

@@ -16,6 +16,12 @@ impl Signer {
         Signer(keypair)
     }
 
+    /// The public key under which others know this daemon.
+    pub(crate) fn public_key(&self) -> [u8; 32] {
+        // All keys are Ed25519, as below.
+        self.0.public().try_into_ed25519().map_or([0; 32], |key| key.to_bytes())
+    }
+
     pub(super) fn sign(&self, record: &PeerInfo, seat: bool) -> Signature {
         self.sign_bytes(&Announcement::signed_bytes(record, seat))
     }

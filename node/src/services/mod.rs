@@ -44,8 +44,6 @@ pub(crate) struct Services {
 struct Inner {
     driver: DriverHandle,
     signer: Signer,
-    /// The public key of this node.
-    provider: [u8; 32],
     network: NetworkFingerprint,
     book: Arc<ServiceBook>,
     /// Held while something is registered, announced or withdrawn, so that each sees what the one before has left.
@@ -56,18 +54,11 @@ impl Services {
     pub(crate) fn new(
         driver: DriverHandle,
         signer: Signer,
-        provider: [u8; 32],
         network: NetworkFingerprint,
         book: ServiceBook,
     ) -> Self {
-        let inner = Inner {
-            driver,
-            signer,
-            provider,
-            network,
-            book: Arc::new(book),
-            changing: tokio::sync::Mutex::default(),
-        };
+        let inner =
+            Inner { driver, signer, network, book: Arc::new(book), changing: tokio::sync::Mutex::default() };
         Services { inner: Arc::new(inner) }
     }
 
@@ -194,7 +185,7 @@ impl Services {
         let sign = |seq, body| {
             let statement = ListingStatement {
                 place: self.place(&own.name),
-                id: ListingId { provider: self.inner.provider, number: registration.number },
+                id: ListingId { provider: self.inner.signer.public_key(), number: registration.number },
                 seq,
                 valid_until: signed + VALID_SECONDS,
                 body,

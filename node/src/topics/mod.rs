@@ -26,8 +26,6 @@ const PUBLISH_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) struct Topics {
     driver: DriverHandle,
     signer: Signer,
-    /// The public key of this node.
-    publisher: [u8; 32],
     network: NetworkFingerprint,
     /// The number of the last message.
     last_seq: Arc<Mutex<u64>>,
@@ -41,13 +39,8 @@ pub(crate) struct TopicMessages {
 }
 
 impl Topics {
-    pub(crate) fn new(
-        driver: DriverHandle,
-        signer: Signer,
-        publisher: [u8; 32],
-        network: NetworkFingerprint,
-    ) -> Self {
-        Topics { driver, signer, publisher, network, last_seq: Arc::default() }
+    pub(crate) fn new(driver: DriverHandle, signer: Signer, network: NetworkFingerprint) -> Self {
+        Topics { driver, signer, network, last_seq: Arc::default() }
     }
 
     /// Publishes a message, and returns when a majority of those who keep the topic have it.
@@ -55,14 +48,15 @@ impl Topics {
         let begun = Instant::now();
         let topic: OpenName = topic.parse()?;
         let seq = self.next_seq(wall_clock().0.saturating_mul(1000));
-        let statement = TopicStatement { place: self.place(&topic), publisher: self.publisher, seq, body };
+        let publisher = self.signer.public_key();
+        let statement = TopicStatement { place: self.place(&topic), publisher, seq, body };
         let signature = self.signer.sign_bytes(&statement.signed_bytes(&self.network.0));
         let message = statement.signed(signature).map_err(|_| TopicsError::TooLarge)?;
         let published = self.driver.publish(Arc::new(message), PUBLISH_WITHIN).await;
         let kept = published.ok_or(PlaceError::Stopped)??;
         Ok(TopicReport {
             topic: topic.to_string(),
-            publisher: api_id(NodeId::from_public_key(&self.publisher)),
+            publisher: api_id(NodeId::from_public_key(&publisher)),
             seq,
             stored: kept.stored as u64,
             of: kept.of as u64,

@@ -67,7 +67,11 @@ fn the_newer_version_stays_and_an_unknown_one_is_not_renewed() {
     assert_eq!(board.renew(&place(1), id(1), 6, secs(1)), Ok(None), "it has to be announced");
     assert_eq!(board.renew(&place(1), id(1), 4, secs(1)), Err(Rejection::Superseded));
     assert_eq!(board.keep_at(&listing(1, 4, b"y"), secs(1)), Err(Rejection::Superseded));
-    assert_eq!(board.keep_at(&listing(1, 5, b"y"), secs(1)), Err(Rejection::Superseded), "a number has one meaning");
+    assert_eq!(
+        board.keep_at(&listing(1, 5, b"y"), secs(1)),
+        Err(Rejection::Superseded),
+        "a number has one meaning"
+    );
     assert_eq!(board.ages(secs(2)), [(5, 2000)], "none of these was a renewal");
     assert_eq!(board.keep_at(&listing(1, 7, b"y"), secs(2)), Ok(Change::Place));
     assert_eq!(board.get(&place(1), id(1)), Some(&listing(1, 7, b"y")));

@@ -10,7 +10,11 @@ fn found(fetched: &[u64], unfetched: &[u64]) -> Vec<Sighting> {
         let item = Item::Message(sent(*at));
         Sighting { id: item.id(), heard_at: 0, item: with.then_some(item) }
     };
-    fetched.iter().map(|at| sighting(at, true)).chain(unfetched.iter().map(|at| sighting(at, false))).collect()
+    fetched
+        .iter()
+        .map(|at| sighting(at, true))
+        .chain(unfetched.iter().map(|at| sighting(at, false)))
+        .collect()
 }
 
 fn seqs(told: Vec<Arc<TopicMessage>>) -> Vec<u64> {
