@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use chordage_dht::{
-    Address, Announcement, AnyMetric, CallId, Config, DecodeError, Digest, Direction, Distance, Gossip, Key,
-    Message, Metric, News, NodeId, Notice, Peer, PeerInfo, Reach, Request, Response, Scope, Shape, ShortIds,
-    Signature,
+    Address, Announcement, AnyMetric, CallId, Config, DecodeError, Digest, Direction, Distance, Gossip, Head,
+    Item, ItemId, ItemKind, Key, ListingId, ListingStatement, Message, Metric, News, NodeId, Notice, Peer,
+    PeerInfo, Reach, Rejection, RendezvousNotice, RendezvousRequest, RendezvousResponse, Request, Response,
+    Scope, Shape, ShortIds, Signature, TopicStatement,
 };
 use proptest::prelude::*;
 
@@ -41,6 +42,72 @@ fn peers() -> impl Strategy<Value = Peer> {
             Arc::new(PeerInfo::new(public_key, addrs, seq).unwrap().in_zone(zone))
         },
     )
+}
+
+fn item_ids() -> impl Strategy<Value = ItemId> {
+    (any::<[u8; 32]>(), any::<u16>(), any::<u64>()).prop_map(|(by, number, seq)| ItemId { by, number, seq })
+}
+
+fn items() -> impl Strategy<Value = Item> {
+    let parts = (keys(), item_ids(), any::<u64>(), prop::collection::vec(any::<u8>(), 0..=1024));
+    (any::<bool>(), parts).prop_map(|(is_listing, (place, ItemId { by, number, seq }, valid_until, body))| {
+        let signature = Signature([number as u8; 64]);
+        if is_listing {
+            let id = ListingId { provider: by, number };
+            let statement = ListingStatement { place, id, seq, valid_until, body };
+            Item::Listing(Arc::new(statement.signed(signature).unwrap()))
+        } else {
+            let statement = TopicStatement { place, publisher: by, seq, body: body.repeat(4) };
+            Item::Message(Arc::new(statement.signed(signature).unwrap()))
+        }
+    })
+}
+
+/// What is said about places.
+fn meetings() -> impl Strategy<Value = Message> {
+    let kind = || prop_oneof![Just(ItemKind::Listing), Just(ItemKind::Message)];
+    let request = prop_oneof![
+        (items(), any::<u32>()).prop_map(|(item, region)| RendezvousRequest::Keep { item, region }),
+        (keys(), any::<u16>(), any::<u64>(), any::<u32>()).prop_map(|(place, number, seq, region)| {
+            RendezvousRequest::Renew { place, number, seq, region }
+        }),
+        (keys(), kind(), prop::option::of(item_ids()), any::<bool>(), any::<u32>()).prop_map(
+            |(place, kind, after, watch, region)| RendezvousRequest::Survey {
+                place,
+                kind,
+                after,
+                watch,
+                region
+            }
+        ),
+        (keys(), kind(), prop::collection::vec(item_ids(), 0..40))
+            .prop_map(|(place, kind, wanted)| RendezvousRequest::Fetch { place, kind, wanted }),
+    ];
+    let region = || prop::collection::vec(peers(), 0..9);
+    let heads =
+        prop::collection::vec((item_ids(), any::<u32>()).prop_map(|(id, age)| Head { id, age }), 0..257);
+    let response = prop_oneof![
+        region().prop_map(|region| RendezvousResponse::Kept { region }),
+        region().prop_map(|region| RendezvousResponse::Unknown { region }),
+        region().prop_map(|region| RendezvousResponse::Refused { why: Rejection::Full, region }),
+        (heads, any::<bool>(), any::<bool>(), region()).prop_map(|(heads, more, ready, region)| {
+            RendezvousResponse::Heads { heads, more, ready, region }
+        }),
+        prop::collection::vec(items(), 0..3).prop_map(RendezvousResponse::Items),
+    ];
+    let notice = prop_oneof![
+        keys().prop_map(RendezvousNotice::Changed),
+        items().prop_map(|item| match item {
+            Item::Message(message) => RendezvousNotice::Message(message),
+            Item::Listing(listing) => RendezvousNotice::Changed(*listing.place()),
+        }),
+    ];
+    prop_oneof![
+        (any::<u32>(), request).prop_map(|(id, ask)| Message::Request(CallId(id), Request::Rendezvous(ask))),
+        (any::<u32>(), response)
+            .prop_map(|(id, answer)| Message::Response(CallId(id), Response::Rendezvous(answer))),
+        notice.prop_map(|notice| Message::Notice(Notice::Rendezvous(notice))),
+    ]
 }
 
 fn messages() -> impl Strategy<Value = Message> {
@@ -78,6 +145,7 @@ fn messages() -> impl Strategy<Value = Message> {
         (any::<u32>(), request).prop_map(|(id, request)| Message::Request(CallId(id), request)),
         (any::<u32>(), response).prop_map(|(id, response)| Message::Response(CallId(id), response)),
         notice.prop_map(Message::Notice),
+        meetings(),
     ]
 }
 
@@ -85,6 +153,15 @@ fn messages() -> impl Strategy<Value = Message> {
 fn named(message: &Message) -> &[Peer] {
     match message {
         Message::Response(_, Response::Closest { peers, .. } | Response::Leaves { peers, .. }) => peers,
+        Message::Response(
+            _,
+            Response::Rendezvous(
+                RendezvousResponse::Kept { region }
+                | RendezvousResponse::Unknown { region }
+                | RendezvousResponse::Refused { region, .. }
+                | RendezvousResponse::Heads { region, .. },
+            ),
+        ) => region,
         _ => &[],
     }
 }
@@ -268,6 +345,78 @@ fn the_format_stays() {
         NodeId::from_public_key(&[1; 32]).to_string(),
         "a04c9c9fb9d01d1caefa0c8a8c0be2fad38f2fe835700e3e77eb282366ae2909",
     );
+}
+
+/// The same of what is said about places.
+#[test]
+fn the_format_of_listings_and_messages_stays() {
+    let encode = |message: &Message| {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let (place, signature) = (Key::from_bytes([0xab; 32]), Signature([9; 64]));
+    let (ab, ones, nines) = ("ab".repeat(32), "01".repeat(32), "09".repeat(64));
+    let id = ListingId { provider: [1; 32], number: 300 };
+    let listing = ListingStatement { place, id, seq: 5, valid_until: 6, body: b"hi".to_vec() };
+    let listing = Arc::new(listing.signed(signature).unwrap());
+    let message = TopicStatement { place, publisher: [1; 32], seq: 5, body: b"hi".to_vec() };
+    let message = Arc::new(message.signed(signature).unwrap());
+    let item = ItemId { by: [1; 32], number: 300, seq: 5 };
+    let ask = |request| Message::Request(CallId(5), Request::Rendezvous(request));
+    let answer = |response| Message::Response(CallId(5), Response::Rendezvous(response));
+    let region = Vec::new;
+    let cases = [
+        (
+            ask(RendezvousRequest::Keep { item: Item::Listing(listing), region: 3 }),
+            format!("070005070000{ab}{ones}ac020506026869{nines}03"),
+        ),
+        (
+            ask(RendezvousRequest::Renew { place, number: 300, seq: 5, region: 3 }),
+            format!("0700050701{ab}ac020503"),
+        ),
+        (
+            ask(RendezvousRequest::Survey {
+                place,
+                kind: ItemKind::Message,
+                after: Some(item),
+                watch: true,
+                region: 3,
+            }),
+            format!("0700050702{ab}0101{ones}ac02050103"),
+        ),
+        (
+            ask(RendezvousRequest::Fetch { place, kind: ItemKind::Listing, wanted: vec![item] }),
+            format!("0700050703{ab}0001{ones}ac0205"),
+        ),
+        (answer(RendezvousResponse::Kept { region: region() }), "070105080000".to_string()),
+        (answer(RendezvousResponse::Unknown { region: region() }), "070105080100".to_string()),
+        (
+            answer(RendezvousResponse::Refused { why: Rejection::SubnetFull, region: region() }),
+            "07010508020700".to_string(),
+        ),
+        (
+            answer(RendezvousResponse::Heads {
+                heads: vec![Head { id: item, age: 7 }],
+                more: true,
+                ready: false,
+                region: region(),
+            }),
+            format!("070105080301{ones}ac020507010000"),
+        ),
+        (
+            answer(RendezvousResponse::Items(vec![Item::Message(message.clone())])),
+            format!("07010508040101{ab}{ones}05026869{nines}"),
+        ),
+        (Message::Notice(Notice::Rendezvous(RendezvousNotice::Changed(place))), format!("07020500{ab}")),
+        (
+            Message::Notice(Notice::Rendezvous(RendezvousNotice::Message(message))),
+            format!("07020501{ab}{ones}05026869{nines}"),
+        ),
+    ];
+    for (message, expected) in cases {
+        assert_eq!(encode(&message), expected, "{message:?}");
+    }
 }
 
 #[test]

@@ -9,6 +9,8 @@ fuzz_target!(|bytes: &[u8]| {
         for record in message.records() {
             assert!(record.statement().value.len() <= 4096 && record.statement().name.salt().len() <= 64);
         }
+        assert!(message.listings().all(|listing| listing.statement().body.len() <= 1024));
+        assert!(message.topic_messages().all(|message| message.statement().body.len() <= 4096));
         let mut encoded = Vec::new();
         message.encode(&mut encoded);
         assert!(encoded.len() <= 16 * 1024);

@@ -44,6 +44,8 @@ fuzz_target!(|bytes: &[u8]| {
         }
         let status = node.status();
         assert!(node.records_kept().0 <= bytes.len() / 100, "no record came from nowhere");
+        let items = node.listings_kept().0 + node.messages_kept().0;
+        assert!(items <= bytes.len() / 100, "nothing listed or published came from nowhere");
         assert!(status.leaf_set <= 4 && status.calls <= 1024, "{status:?}");
     }
 });

@@ -2,7 +2,10 @@
 
 use alloc::vec;
 
-use super::{super::samples::*, *};
+use super::{
+    super::{ListingStatement, samples::*},
+    *,
+};
 
 impl Board {
     fn keep_at(&mut self, listing: &Arc<Listing>, at: Time) -> Result<Change, Rejection> {

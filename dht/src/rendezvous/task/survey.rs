@@ -126,7 +126,7 @@ impl Survey {
     }
 
     /// What is to be fetched.
-    fn wanted(&self) -> Vec<ItemId> {
+    pub(super) fn wanted(&self) -> Vec<ItemId> {
         let mut counting: Vec<ItemId> = self.counting().map(|(id, _)| *id).collect();
         if self.kind == ItemKind::Message {
             counting.sort_unstable_by_key(|id| core::cmp::Reverse(Stamp::from(id)));
