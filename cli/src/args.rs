@@ -80,6 +80,8 @@ pub(crate) enum Command {
     Keeps(commands::keeps::KeepsArgs),
     Forget(commands::forget::ForgetArgs),
     Name(commands::name::NameArgs),
+    Service(commands::service::ServiceArgs),
+    Topic(commands::topic::TopicArgs),
     Scrub(commands::scrub::ScrubArgs),
     Drain(commands::drain::DrainArgs),
     Ring(commands::ring::RingArgs),

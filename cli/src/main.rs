@@ -90,6 +90,8 @@ async fn run(command: Command, global: &GlobalArgs, printer: &Printer) -> Result
         Command::Forget(args) => commands::forget::run(args, global, printer).await,
         Command::Drain(args) => commands::drain::run(args, global, printer).await,
         Command::Name(args) => commands::name::run(args, global, printer).await,
+        Command::Service(args) => commands::service::run(args, global, printer).await,
+        Command::Topic(args) => commands::topic::run(args, global, printer).await,
         Command::Scrub(args) => commands::scrub::run(args, global, printer).await,
         Command::Ring(args) => commands::ring::run(args, global, printer).await,
         Command::Trace(args) => commands::trace::run(args, global, printer).await,

@@ -10,7 +10,7 @@
 //! claims/      who wants what is held here    renewed    how far renewing is
 //! reserve      room for the books, given back when the disk is full
 //! opened       which files the last start had
-//! record       versions of the own record
+//! record       versions of the own record     services/  what is registered from here
 //! ```
 
 mod opened;

@@ -71,6 +71,11 @@ impl Found {
                 "The daemon began an empty keyring. What was published under its names stays readable, but nobody can \
                  change it until the file is restored from a copy",
             ),
+            "services/services.redb" => (
+                StartedWith::Services,
+                "The daemon began an empty book of services and registers none of those that it did: register them again \
+                 with `chordage service register`",
+            ),
             _ => (
                 StartedWith::Ledger,
                 "The daemon began an empty ledger of other holders. It learns again who they are, and waits anew \

@@ -18,6 +18,8 @@ mod published;
 mod ring;
 mod round_trip;
 mod sealed;
+mod services;
 mod sources;
+mod topics;
 mod upgrade;
 mod width;

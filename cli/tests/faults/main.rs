@@ -15,6 +15,7 @@ mod leases;
 mod logs;
 mod names;
 mod recovered;
+mod services;
 mod slept;
 mod slow;
 mod tasks;

@@ -2,6 +2,8 @@
 
 mod in_memory;
 mod names;
+mod services;
+mod topics;
 
 use bytes::Bytes;
 use chordage_storage::Fingerprint;

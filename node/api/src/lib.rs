@@ -24,6 +24,7 @@
 //! | [`client`] | one method for each request; every error says what is true now |
 //! | [`upload`] | bodies that a thread writes while they are sent, and that count only when they are whole |
 //! | [`types`] | what requests ask and answers say |
+//! | [`name`], [`OpenName`], [`service`] | names of keys, of services and topics; what a service says about itself |
 //! | [`range`], [`operation`] | parts of files; names of requests, to ask later why one failed |
 //!
 //! Answers gain fields and words in newer versions and lose none: a client reads what older and newer daemons say.
@@ -32,13 +33,18 @@ pub mod client;
 mod client_error;
 mod download;
 pub mod endpoint;
+mod events;
 mod exchange;
 mod fingerprint;
 mod hex;
 pub mod name;
 pub mod name_watch;
+mod open_name;
 pub mod operation;
 pub mod range;
+pub mod service;
+pub mod service_watch;
+pub mod subscription;
 pub mod types;
 pub mod upload;
 mod uri;
@@ -46,4 +52,5 @@ mod waiting;
 
 pub use self::fingerprint::{FILES_MAX, fingerprint, is_settled};
 pub use self::hex::{hex, unhex};
+pub use self::open_name::{OPEN_NAME_BYTES_MAX, OpenName, OpenNameError};
 pub use chordage_storage::{Fingerprint, Link, LinkError, OpenError, Redundancy, RedundancyError};

@@ -11,8 +11,10 @@ mod overlay;
 mod problem;
 mod put;
 mod repair;
+mod services;
 mod start;
 mod status;
+mod topics;
 mod twin;
 mod waits;
 mod words;
@@ -30,11 +32,16 @@ pub use overlay::{PeerStatus, RowStatus, TraceHop, TraceReport};
 pub use problem::{Problem, ProblemCode};
 pub use put::{PutQuery, PutReport};
 pub use repair::{DrainStatus, RepairStatus, ScrubStatus};
+pub use services::{
+    ChangeKind, OwnService, ServiceChange, ServiceInfo, ServiceReport, ServiceRequest, ServiceState,
+    WithdrawRequest, WithdrawnService,
+};
 pub use start::{FoundAtStart, RestartedTask, StartState, StartedWith};
 pub use status::{
     DamageStatus, DutyStatus, IdentityStatus, MembershipStatus, MishapStatus, OverlayStatus, ProcessStatus,
     PutStatus, ReadTotals, Status, StoreStatus, Traffic, TransferStatus,
 };
+pub use topics::{MESSAGE_BYTES_MAX, TopicMessage, TopicReport};
 pub use twin::TwinStatus;
 pub use waits::WaitedFor;
 pub use words::{

@@ -19,6 +19,7 @@ use crate::names::{Keyring, NAMES_FILE};
 use crate::network::NetworkFingerprint;
 use crate::recordbook::{RECORDS_FILE, RecordBook};
 use crate::repair::LEDGER_FILE;
+use crate::services::{SERVICES_FILE, ServiceBook};
 use crate::store::{HeldLeases, Store};
 use crate::tasks::Tasks;
 
@@ -32,6 +33,7 @@ pub(super) struct Books {
     pub(super) catalog: Option<Arc<Catalog>>,
     pub(super) records: RecordBook,
     pub(super) keyring: Keyring,
+    pub(super) services: ServiceBook,
     /// Room that is kept for the books when the disk is full.
     pub(super) reserve: Reserve,
     /// What was damaged or missing.
@@ -66,6 +68,9 @@ impl Books {
         let keyring = Keyring::open(dir.path())
             .map_err(|error| StartError::System(format!("cannot open {NAMES_FILE}: {error}")))?;
         found.opened(NAMES_FILE, keyring.begun_anew());
+        let services = ServiceBook::open(dir.path())
+            .map_err(|error| StartError::System(format!("cannot open {SERVICES_FILE}: {error}")))?;
+        found.opened(SERVICES_FILE, services.begun_anew());
         let catalog = open_catalog(dir, &secret);
         found
             .opened("catalog/catalog.redb", catalog.as_ref().is_some_and(|catalog| catalog.begun_anew() > 0));
@@ -78,6 +83,7 @@ impl Books {
             catalog,
             records,
             keyring,
+            services,
             reserve,
             found,
         })

@@ -22,12 +22,12 @@ use crate::config::{Config, RepairConfig, Role};
 use crate::datadir::DataDir;
 use crate::descriptors;
 use crate::disk::watch_in_background;
-use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, RecordParts};
+use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, RecordParts, Signer};
 use crate::get::{Reader, RecentManifests, Totals};
 use crate::handle::{Inner, NodeHandle};
 use crate::holders::Holders;
 use crate::leases::{Keeping, Leases, RecentAnswers, start as start_leases};
-use crate::names::Names;
+use crate::names::{Keyring, Names};
 use crate::network::NetworkFingerprint;
 use crate::placement::Placement;
 use crate::put::{Planned, Putter, Usual, Waits};
@@ -35,9 +35,11 @@ use crate::recordbook::{RECORDS_FILE, RecordBook};
 use crate::repair::Repairer;
 use crate::scrub::Scrubber;
 use crate::server::ApiServer;
+use crate::services::{ServiceBook, Services};
 use crate::shards::{ShardClient, ShardServer, TrafficCounters};
 use crate::store::Store;
 use crate::tasks::{Fault, Tasks};
+use crate::topics::Topics;
 
 /// How long a daemon that was asked to leave waits for requests under way.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -69,12 +71,23 @@ impl Daemon {
         let leaving = CancellationToken::new();
         let tasks = Tasks::new(leaving.clone(), config.debug_panic_task.clone());
         let dir = Arc::new(DataDir::open(path)?);
-        let Books { identity, secret, store, keeps, ledger, catalog, records, keyring, reserve, found } =
-            Books::open(&dir, &config, &tasks)?;
+        let Books {
+            identity,
+            secret,
+            store,
+            keeps,
+            ledger,
+            catalog,
+            records,
+            keyring,
+            services,
+            reserve,
+            found,
+        } = Books::open(&dir, &config, &tasks)?;
         let is_client = config.overlay.role == Role::Client;
         warn_of_what_a_client_holds(is_client, &store);
         let presence = Presence::begin(&dir, identity, &config).await?;
-        let local = presence.local.id();
+        let (local, signer) = (presence.local.id(), presence.signer.clone());
         let (draining, traffic) = (CancellationToken::new(), Arc::new(TrafficCounters::default()));
         let met = dir.read(PEERS_FILE)?.is_some_and(|peers| !peers.is_empty());
         let server = serving(
@@ -88,8 +101,8 @@ impl Daemon {
         let holders = Arc::new(Holders::new(local, store.clone(), client));
         let keeping = Keeping::new(keeps, local, config.leases);
         let usual = Arc::new(Usual::load(dir.clone()));
-        let Services { reader, leases, putter } =
-            Services::new(placement, holders, keeping, catalog, usual, config.transfer_memory_bytes)?;
+        let Pipelines { reader, leases, putter } =
+            Pipelines::new(placement, holders, keeping, catalog, usual, config.transfer_memory_bytes)?;
         // Who holds nothing looks after nothing.
         let repair = RepairConfig { enabled: config.repair.enabled && !is_client, ..config.repair };
         let repairer = Repairer::start(&reader, repair, ledger, tasks.clone(), draining);
@@ -97,11 +110,9 @@ impl Daemon {
         watch_in_background(store, reserve, &tasks);
         tasks.background("awake", awake::keep_watch);
         start_leases(&leases, &dir, met || !config.bootstrap.is_empty(), &tasks);
-        let names = Names::new(
-            driver_handle.clone(),
-            keyring,
-            NetworkFingerprint::of(&config.network, config.metric),
-        );
+        let network = NetworkFingerprint::of(&config.network, config.metric);
+        let (names, services, topics) = publishers(&driver_handle, &signer, network, keyring, services);
+        services.start(&tasks, leaving.clone());
         let handle = NodeHandle {
             inner: Arc::new(Inner {
                 reader,
@@ -116,6 +127,8 @@ impl Daemon {
                 leaving,
                 tasks: tasks.clone(),
                 names,
+                services,
+                topics,
                 found_at_start: found.into_all(),
             }),
         };
@@ -146,6 +159,7 @@ impl Daemon {
     /// something without which there is no daemon has ended before it was asked to.
     pub async fn leave(self) -> Result<(), Fault> {
         self.handle.inner.leaving.cancel();
+        self.handle.inner.services.leave().await;
         self.api.drain(DRAIN).await;
         self.driver.leave().await;
         // The driver stops after its goodbyes; a panic in it is told below.
@@ -180,6 +194,21 @@ fn warn_of_what_a_client_holds(is_client: bool, store: &Store) {
              drain it first"
         );
     }
+}
+
+/// What tells others something under the keys of this daemon.
+fn publishers(
+    driver: &DriverHandle,
+    signer: &Signer,
+    network: NetworkFingerprint,
+    keyring: Keyring,
+    services: ServiceBook,
+) -> (Names, Services, Topics) {
+    (
+        Names::new(driver.clone(), keyring, network),
+        Services::new(driver.clone(), signer.clone(), network, services),
+        Topics::new(driver.clone(), signer.clone(), network),
+    )
 }
 
 /// The driver, which hands shard streams to `server`, and its handle.
@@ -222,13 +251,13 @@ fn drive(
 }
 
 /// What serves requests.
-struct Services {
+struct Pipelines {
     reader: Arc<Reader>,
     leases: Arc<Leases>,
     putter: Arc<Putter>,
 }
 
-impl Services {
+impl Pipelines {
     /// `memory_bytes`: what puts and gets may have in memory at a time.
     fn new(
         placement: Placement,
@@ -252,6 +281,6 @@ impl Services {
         let leases = Arc::new(Leases { placement, holders, keeping, recent: RecentAnswers::default() });
         let (planned, waits) = (Planned::default(), Waits::default());
         let putter = Putter { leases: leases.clone(), coders, budget, catalog, planned, waits, usual };
-        Ok(Services { reader, leases, putter: Arc::new(putter) })
+        Ok(Pipelines { reader, leases, putter: Arc::new(putter) })
     }
 }

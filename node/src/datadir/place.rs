@@ -10,7 +10,7 @@ use super::secret::{CHECKSUM_LEN, SECRET_LEN};
 use super::{DataDir, DataDirError};
 
 /// Everything at the top of a data directory, and what the file system itself puts into one of its own.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 23] = [
     "api",
     "api.sock",
     "api.token",
@@ -24,13 +24,16 @@ const NAMES: [&str; 20] = [
     "listen",
     "lock",
     "lost+found",
+    "names",
     "opened",
     "peers",
     "record",
+    "records",
     "renewed",
     "reserve",
     "scrub",
     "secret",
+    "services",
 ];
 /// Directories of a data directory that may be on another disk, by a symlink.
 pub(super) const FOLDERS: [&str; 4] = ["shards", "catalog", "claims", "keeps"];

@@ -1,14 +1,17 @@
 //! What the rest of the daemon may ask of the driver.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chordage_dht::{
-    Event, Goal, Held, Key, Lookup, LookupError, LookupOptions, OperationError, Outcome, Peer, Status,
+    Event, Goal, Held, KeptBy, Key, Listing, Lookup, LookupError, LookupOptions, NodeId, OperationError,
+    Outcome, Peer, RendezvousError, Seen, Status, TopicMessage,
 };
 use libp2p::Stream;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::records::{Decision, Wanted};
+use super::rendezvous::{ListedWatch, PlaceCommand};
 use super::size::NetworkSize;
 use super::told::Told;
 use super::view::{View, nodes};
@@ -35,6 +38,10 @@ pub(super) enum Command {
     Operate(Wanted),
     /// Watch the record at this address for as long as somebody listens.
     Watch(Key, watch::Sender<Option<Held>>),
+    /// Something about a service or topic.
+    Place(PlaceCommand),
+    /// The round trips to these nodes, as far as they are known.
+    RoundTrips(Vec<NodeId>, oneshot::Sender<Vec<Option<Duration>>>),
     Leave(oneshot::Sender<()>),
 }
 
@@ -113,6 +120,76 @@ impl DriverHandle {
         let (told, receiver) = watch::channel(None);
         self.send(Command::Watch(address, told)).await.ok()?;
         Some(receiver)
+    }
+
+    /// Lists `listing` until it is withdrawn, taken over by a later one of the same place and number, or expires; `withdrawal` is
+    /// what takes it back. `None` once the driver has stopped, here and below.
+    pub(crate) async fn register(
+        &self,
+        listing: Arc<Listing>,
+        withdrawal: Arc<Listing>,
+    ) -> Option<Result<KeptBy, RendezvousError>> {
+        self.ask_place(|reply| PlaceCommand::Register { listing, withdrawal, reply }).await
+    }
+
+    /// Takes a listing back, and says how many know it; also `None` if there is no such listing.
+    pub(crate) async fn withdraw(&self, place: Key, number: u16) -> Option<KeptBy> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Place(PlaceCommand::Withdraw { place, number, reply })).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// What is listed at a place, which takes `deadline` at most.
+    pub(crate) async fn find_listings(
+        &self,
+        place: Key,
+        deadline: Duration,
+    ) -> Option<Result<Vec<Seen>, RendezvousError>> {
+        self.ask_place(|reply| PlaceCommand::Find { place, deadline, reply }).await
+    }
+
+    /// What is listed at a place, for as long as the receiver lives.
+    pub(crate) async fn watch_listings(&self, place: Key) -> Option<Result<ListedWatch, RendezvousError>> {
+        self.ask_place(|reply| PlaceCommand::Watch { place, reply }).await
+    }
+
+    /// Hands a message to those who keep its topic, which takes `deadline` at most.
+    pub(crate) async fn publish(
+        &self,
+        message: Arc<TopicMessage>,
+        deadline: Duration,
+    ) -> Option<Result<KeptBy, RendezvousError>> {
+        self.ask_place(|reply| PlaceCommand::Publish { message, deadline, reply }).await
+    }
+
+    /// The messages of a topic, and before them at most the `last` of those that are kept. They end when the receiver takes them too
+    /// slowly.
+    pub(crate) async fn subscribe(
+        &self,
+        place: Key,
+        last: u16,
+    ) -> Option<Result<mpsc::Receiver<Arc<TopicMessage>>, RendezvousError>> {
+        self.ask_place(|reply| PlaceCommand::Subscribe { place, last, reply }).await
+    }
+
+    async fn ask_place<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, RendezvousError>>) -> PlaceCommand,
+    ) -> Option<Result<T, RendezvousError>> {
+        // While it joins, a daemon may know a part of the network, and would take it for all.
+        if self.membership() == Membership::Joining {
+            return Some(Err(RendezvousError::NotJoined));
+        }
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Place(command(reply))).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// The round trips to these nodes, as far as they are known.
+    pub(crate) async fn round_trips(&self, ids: Vec<NodeId>) -> Option<Vec<Option<Duration>>> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::RoundTrips(ids, reply)).await.ok()?;
+        answer.await.ok()
     }
 
     /// Opens a shard stream to `peer`, dialling where needed.

@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chordage_dht::{Message, NodeId, Peer, PeerInfo, Record};
+use chordage_dht::{Message, NodeId, Peer, PeerInfo};
 use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::swarm::ConnectionId;
 use libp2p::{PeerId, Stream};
@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::pace::Pace;
-use super::signature::{is_genuine, is_signed};
+use super::signature::{is_genuine, is_listed, is_published, is_signed};
 use crate::address::public_key;
 use crate::network::NetworkFingerprint;
 use crate::wire::frame::{DhtFrame, read_dht, write_dht};
@@ -302,8 +302,11 @@ pub(super) async fn read_link(
             (DhtFrame::Message(bytes), Some(from)) => {
                 let Ok(message) = Message::decode(&bytes) else { return };
                 // Here, so that many signatures keep nobody waiting but the peer that sent them.
-                let signed = |record: &Record| is_signed(record, network);
-                if !message.announcements().all(is_genuine) || !message.records().all(signed) {
+                let genuine = message.announcements().all(is_genuine)
+                    && message.records().all(|record| is_signed(record, network))
+                    && message.listings().all(|listing| is_listed(listing, network))
+                    && message.topic_messages().all(|message| is_published(message, network));
+                if !genuine {
                     return;
                 }
                 // Waiting here is the back-pressure: a flooding peer waits for the driver, not the other way.

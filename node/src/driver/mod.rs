@@ -15,7 +15,9 @@ mod overlay;
 mod pace;
 mod peers;
 mod records;
+mod rendezvous;
 mod roster;
+mod round_trips;
 mod signature;
 mod size;
 #[cfg(test)]
@@ -53,6 +55,7 @@ use self::overlay::Overlay;
 use self::peers::Peers;
 use self::records::Operations;
 pub(crate) use self::records::{Decision, RecordParts};
+pub(crate) use self::rendezvous::{Listed, ListedWatch};
 pub(crate) use self::roster::Departed;
 use self::signature::OwnRecord;
 pub(crate) use self::signature::Signer;
@@ -275,8 +278,7 @@ impl Driver {
             Output::OperationFinished { id, outcome } => self.operations.end(id, outcome),
             Output::KeepRecord { held, write } => self.write_record(RecordChange::Keep(held, write)),
             Output::DropRecord(address) => self.write_record(RecordChange::Drop(address)),
-            // Nothing is wanted of places yet.
-            Output::Rendezvous(_) => {}
+            Output::Rendezvous(told) => self.operations.places.tell(told),
         }
     }
 
@@ -371,6 +373,10 @@ impl Driver {
             }
             Command::Operate(wanted) => self.operate(wanted),
             Command::Watch(address, told) => self.watch(address, told),
+            Command::Place(command) => self.place_command(command),
+            Command::RoundTrips(ids, reply) => {
+                let _ = reply.send(self.round_trips(&ids));
+            }
             Command::Status(reply) => {
                 let _ = reply.send(self.overlay.dht.status());
             }

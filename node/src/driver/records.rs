@@ -8,6 +8,7 @@ use chordage_dht::{Goal, Held, Input, Key, OperationError, OperationId, Outcome,
 use tokio::sync::{oneshot, watch};
 
 use super::Driver;
+use super::rendezvous::Places;
 use crate::network::NetworkFingerprint;
 use crate::recordbook::{RecordChange, RecordDisk};
 
@@ -42,6 +43,8 @@ pub(crate) struct RecordParts {
 pub(super) struct Operations {
     waiting: BTreeMap<OperationId, (Option<Decision>, Reply)>,
     watches: BTreeMap<OperationId, watch::Sender<Option<Held>>>,
+    /// Those on services and topics.
+    pub(super) places: Places,
     next: u64,
     /// Which network records have to be signed for.
     pub(super) network: NetworkFingerprint,
@@ -50,12 +53,19 @@ pub(super) struct Operations {
 
 impl Operations {
     pub(super) fn new(network: NetworkFingerprint, disk: RecordDisk) -> Self {
-        Self { waiting: BTreeMap::new(), watches: BTreeMap::new(), next: 0, network, disk }
+        let (waiting, watches) = (BTreeMap::new(), BTreeMap::new());
+        Self { waiting, watches, places: Places::default(), next: 0, network, disk }
+    }
+
+    /// A name for another operation of any kind.
+    pub(super) fn next_id(&mut self) -> OperationId {
+        let id = OperationId(self.next);
+        self.next += 1;
+        id
     }
 
     fn begin(&mut self, wanted: Wanted) -> (OperationId, Input) {
-        let id = OperationId(self.next);
-        self.next += 1;
+        let id = self.next_id();
         self.waiting.insert(id, (wanted.decision, wanted.reply));
         let Wanted { address, goal, deadline, .. } = wanted;
         (id, Input::StartOperation { id, address, goal, deadline })
@@ -68,8 +78,7 @@ impl Operations {
 
     /// Names another watch; what it tells goes to `told`.
     fn begin_watch(&mut self, told: watch::Sender<Option<Held>>) -> OperationId {
-        let id = OperationId(self.next);
-        self.next += 1;
+        let id = self.next_id();
         self.watches.insert(id, told);
         id
     }
@@ -120,7 +129,8 @@ impl Driver {
 
     /// Ends what nobody waits for any more.
     pub(super) fn cancel_abandoned(&mut self) {
-        for id in self.operations.abandoned() {
+        let abandoned = [self.operations.abandoned(), self.operations.places.abandoned()].concat();
+        for id in abandoned {
             self.input(Input::CancelOperation(id));
         }
     }

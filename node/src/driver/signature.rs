@@ -1,12 +1,13 @@
-//! The signatures under membership announcements: made here, and checked before the overlay sees them.
+//! Signatures: those of this daemon are made here, and those of others are checked before the overlay sees them.
 
-use chordage_dht::{Announcement, Input, PeerInfo, Record, Signature};
+use chordage_dht::{Announcement, Input, Listing, PeerInfo, Record, Signature, TopicMessage};
 use libp2p::identity::{Keypair, ed25519};
 
 use crate::network::NetworkFingerprint;
 use crate::record::Versions;
 
-/// Signs this daemon's own records.
+/// Signs what this daemon says with the key that makes it itself.
+#[derive(Clone)]
 pub(crate) struct Signer(Keypair);
 
 impl Signer {
@@ -15,10 +16,21 @@ impl Signer {
         Signer(keypair)
     }
 
+    /// The public key under which others know this daemon.
+    pub(crate) fn public_key(&self) -> [u8; 32] {
+        // All keys are Ed25519, as below.
+        self.0.public().try_into_ed25519().map_or([0; 32], |key| key.to_bytes())
+    }
+
     pub(super) fn sign(&self, record: &PeerInfo, seat: bool) -> Signature {
+        self.sign_bytes(&Announcement::signed_bytes(record, seat))
+    }
+
+    /// Signs bytes, which have to begin with what they are for.
+    pub(crate) fn sign_bytes(&self, bytes: &[u8]) -> Signature {
         // The key is Ed25519 (`Identity`), whose signatures always succeed and have 64 bytes; any other would leave an
         // invalid one, which others refuse.
-        let signed = self.0.sign(&Announcement::signed_bytes(record, seat)).unwrap_or_default();
+        let signed = self.0.sign(bytes).unwrap_or_default();
         Signature(signed.try_into().unwrap_or([0; 64]))
     }
 }
@@ -48,13 +60,28 @@ pub(super) fn is_genuine(announcement: &Announcement) -> bool {
 /// Whether the owner of a record has signed it for this network.
 pub(super) fn is_signed(record: &Record, network: NetworkFingerprint) -> bool {
     let statement = record.statement();
-    ed25519::PublicKey::try_from_bytes(statement.name.owner())
-        .is_ok_and(|key| key.verify(&statement.signed_bytes(&network.0), &record.signature().0))
+    has_signed(statement.name.owner(), &statement.signed_bytes(&network.0), record.signature())
+}
+
+/// Whether the provider of a listing has signed it for this network.
+pub(super) fn is_listed(listing: &Listing, network: NetworkFingerprint) -> bool {
+    let statement = listing.statement();
+    has_signed(&statement.id.provider, &statement.signed_bytes(&network.0), listing.signature())
+}
+
+/// Whether the publisher of a message has signed it for this network.
+pub(super) fn is_published(message: &TopicMessage, network: NetworkFingerprint) -> bool {
+    let statement = message.statement();
+    has_signed(&statement.publisher, &statement.signed_bytes(&network.0), message.signature())
+}
+
+fn has_signed(key: &[u8; 32], bytes: &[u8], signature: &Signature) -> bool {
+    ed25519::PublicKey::try_from_bytes(key).is_ok_and(|key| key.verify(bytes, &signature.0))
 }
 
 #[cfg(test)]
 mod tests {
-    use chordage_dht::PeerInfo;
+    use chordage_dht::{AnyMetric, Key, ListingId, ListingStatement, PeerInfo, TopicStatement};
     use std::sync::Arc;
 
     use super::*;
@@ -70,5 +97,34 @@ mod tests {
         assert!(!is_genuine(&Announcement::new(Arc::new(newer), false, signature)));
         let other = Signer::new(Keypair::generate_ed25519()).sign(&record, false);
         assert!(!is_genuine(&Announcement::new(Arc::new(record), false, other)));
+    }
+
+    #[test]
+    fn only_the_provider_and_the_publisher_sign_and_for_one_network_only() {
+        let pair = ed25519::Keypair::generate();
+        let (own, signer) = (pair.public().to_bytes(), Signer::new(pair.into()));
+        let [here, there] = ["here", "there"].map(|name| NetworkFingerprint::of(name, AnyMetric::Ring));
+        let listing = |provider: [u8; 32]| {
+            let id = ListingId { provider, number: 0 };
+            let statement = ListingStatement {
+                place: Key::from_bytes([1; 32]),
+                id,
+                seq: 1,
+                valid_until: 2,
+                body: vec![3],
+            };
+            let signature = signer.sign_bytes(&statement.signed_bytes(&here.0));
+            statement.signed(signature).expect("short")
+        };
+        assert!(is_listed(&listing(own), here) && !is_listed(&listing(own), there));
+        assert!(!is_listed(&listing([7; 32]), here));
+        let message = |publisher: [u8; 32]| {
+            let statement =
+                TopicStatement { place: Key::from_bytes([1; 32]), publisher, seq: 1, body: vec![3] };
+            let signature = signer.sign_bytes(&statement.signed_bytes(&here.0));
+            statement.signed(signature).expect("short")
+        };
+        assert!(is_published(&message(own), here) && !is_published(&message(own), there));
+        assert!(!is_published(&message([7; 32]), here));
     }
 }

@@ -26,8 +26,10 @@ use crate::neighbourhood;
 use crate::put::{self, ObjectFormat, PutError, PutRequest, Putter};
 use crate::repair::Repairer;
 use crate::scrub::Scrubber;
+use crate::services::Services;
 use crate::shards::TrafficCounters;
 use crate::tasks::Tasks;
+use crate::topics::Topics;
 
 /// A running daemon. Cheap to clone.
 #[derive(Clone)]
@@ -48,6 +50,8 @@ pub(crate) struct Inner {
     pub(crate) leaving: CancellationToken,
     pub(crate) tasks: Tasks,
     pub(crate) names: Names,
+    pub(crate) services: Services,
+    pub(crate) topics: Topics,
     pub(crate) found_at_start: Vec<FoundAtStart>,
 }
 
@@ -55,6 +59,16 @@ impl NodeHandle {
     /// What reads and publishes names.
     pub(crate) fn names(&self) -> &Names {
         &self.inner.names
+    }
+
+    /// What registers and finds services.
+    pub(crate) fn services(&self) -> &Services {
+        &self.inner.services
+    }
+
+    /// What publishes messages and listens to those of others.
+    pub(crate) fn topics(&self) -> &Topics {
+        &self.inner.topics
     }
 
     /// Stores what `body` gives, which is read on a thread of its own. Dropping the future ends the put.

@@ -6,6 +6,7 @@
 mod accept;
 mod bodies;
 mod content;
+mod events;
 mod keeps;
 mod listen;
 mod listing;
@@ -17,8 +18,10 @@ mod overlay;
 mod patient;
 mod problem;
 mod reply;
+mod services;
 mod slots;
 mod state;
+mod topics;
 mod unparsed;
 
 use std::net::SocketAddr;
@@ -164,6 +167,13 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/names/resolve", get(names::resolve))
         .route("/v1/names/watch", get(names::watch))
         .route("/v1/names/history", get(names::history))
+        .route("/v1/services", get(services::list))
+        .route("/v1/services/register", post(services::register))
+        .route("/v1/services/withdraw", post(services::withdraw))
+        .route("/v1/services/find", get(services::find))
+        .route("/v1/services/watch", get(services::watch))
+        .route("/v1/topics/publish", post(topics::publish))
+        .route("/v1/topics/subscribe", get(topics::subscribe))
         .route("/v1/operations/{id}", get(operations::operation))
         .route("/v1/openapi.json", get(openapi::openapi))
         .fallback(no_route)

@@ -2,29 +2,27 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::{Event, Sse};
 use chordage_api::types::{
     NameInfo, NameVersion, Problem, PublishReport, PublishRequest, Resolved, SealRequest, SealedKey,
 };
 use chordage_dht::Consistency;
-use futures::Stream;
+use futures::{Stream, stream};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::events::{event_of, events};
 use super::problem;
 use super::reply::{Failure, Query};
 use super::state::Shared;
 use crate::names::NamesError;
 
-/// How often a client that hears nothing hears that the daemon lives.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Largest body of a request about names, bytes.
+/// Largest body of a request about names or services, bytes.
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
 #[derive(Deserialize)]
@@ -233,33 +231,19 @@ pub(super) async fn watch(
     let slot = shared.watch_slot()?;
     shared.handle.names().check(&query.name).map_err(|error| Problem::from(&error))?;
     let news = shared.handle.names().watch(query.name);
-    let stopping = shared.stopping().clone();
-    let events = futures::stream::unfold((news, slot), move |(mut news, slot)| {
-        let stopping = stopping.clone();
-        async move {
-            let found = tokio::select! {
-                found = news.recv() => found?,
-                () = stopping.cancelled() => return None,
-            };
-            Some((Ok(event(&found)), (news, slot)))
-        }
-    });
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+    let told = stream::unfold(news, |mut news| async move { Some((event(&news.recv().await?), news)) });
+    Ok(events(&shared, slot, told))
 }
 
 fn event(found: &Result<Resolved, NamesError>) -> Event {
-    // These types can always be encoded, in one line.
     match found {
-        Ok(found) => Event::default().event("found").data(serde_json::to_string(found).unwrap_or_default()),
-        Err(error) => {
-            let problem = serde_json::to_string(&Problem::from(error)).unwrap_or_default();
-            Event::default().event("problem").data(problem)
-        }
+        Ok(found) => event_of("found", found),
+        Err(error) => event_of("problem", &Problem::from(error)),
     }
 }
 
 /// Reads a body.
-fn read<T: DeserializeOwned>(body: &[u8], hint: &str) -> Result<T, Failure> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8], hint: &str) -> Result<T, Failure> {
     if body.len() > BODY_BYTES_MAX {
         return Err(
             problem::bad_request(format!("the body has more than {BODY_BYTES_MAX} bytes"), hint).into()

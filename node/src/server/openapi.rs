@@ -5,12 +5,12 @@ use chordage_api::types::{
     ChunkExplained, ChunkNeed, DaemonRole, DaemonState, DrainStatus, EntryForm, EntryInfo, Explanation,
     FoundAtStart, Health, HolderCount, KeepState, KeptObject, LeaseStatus, MemberRole, MemberState,
     MemberStatus, ObjectForm, ObjectStat, PeerStatus, Problem, ProblemCode, PutReport, RepairStatus,
-    RestartedTask, RowStatus, ScrubStatus, ShardExplained, ShardWord, Side, Status, SuperPeerStatus,
-    TraceHop, TraceReport, WaitedFor,
+    RestartedTask, RowStatus, ScrubStatus, ServiceChange, ShardExplained, ShardWord, Side, Status,
+    SuperPeerStatus, TopicMessage, TraceHop, TraceReport, WaitedFor,
 };
 use utoipa::OpenApi;
 
-use super::{content, keeps, listing, names, objects, operations, overlay};
+use super::{content, keeps, listing, names, objects, operations, overlay, services, topics};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -48,6 +48,13 @@ use super::{content, keeps, listing, names, objects, operations, overlay};
         names::resolve,
         names::watch,
         names::history,
+        services::list,
+        services::register,
+        services::withdraw,
+        services::find,
+        services::watch,
+        topics::publish,
+        topics::subscribe,
         operations::operation,
         openapi
     ),
@@ -69,9 +76,11 @@ use super::{content, keeps, listing, names, objects, operations, overlay};
         PutReport,
         RepairStatus,
         ScrubStatus,
+        ServiceChange,
         ShardExplained,
         Status,
         SuperPeerStatus,
+        TopicMessage,
         RestartedTask,
         WaitedFor,
         ChunkNeed,

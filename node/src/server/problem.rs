@@ -1,6 +1,7 @@
 //! From the errors of the daemon's operations to what the API says: which kind, what is true now, what to do next.
 
 mod names;
+mod places;
 
 use std::io;
 

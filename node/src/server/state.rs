@@ -14,9 +14,9 @@ const READS_MAX: usize = 32;
 /// Reads beyond those, for answers that are there at once: however many bodies stand still, a stat is served.
 const SMALL_READS_MAX: usize = 16;
 
-/// Names that are watched at a time. Each has a connection of its own.
+/// Names and services that are watched and topics that are listened to at a time. Each has a connection of its own.
 const WATCHES_MAX: usize = 64;
-/// Names that are read or published at a time.
+/// Names that are read or published at a time, with what is done with services and topics.
 const NAMES_MAX: usize = 128;
 
 /// The right to read an object.
@@ -46,8 +46,8 @@ impl Shared {
             puts: Slots::new("puts", PUTS_MAX, Patience::USUAL),
             reads: Slots::new("reads", READS_MAX, Patience::USUAL),
             small_reads: Slots::new("small reads", SMALL_READS_MAX, Patience::USUAL),
-            names: Slots::new("operations on names", NAMES_MAX, Patience::USUAL),
-            watches: Slots::new("watched names", WATCHES_MAX, Patience::USUAL),
+            names: Slots::new("operations on names, services and topics", NAMES_MAX, Patience::USUAL),
+            watches: Slots::new("watches and subscriptions", WATCHES_MAX, Patience::USUAL),
             stopping: CancellationToken::new(),
         }
     }
@@ -57,12 +57,12 @@ impl Shared {
         self.puts.take()
     }
 
-    /// The right to read or publish a name, until it is dropped.
+    /// The right to do something with a name, service or topic, until it is dropped.
     pub(super) fn name_slot(&self) -> Result<Slot, Problem> {
         self.names.take()
     }
 
-    /// The right to watch a name, until it is dropped.
+    /// The right to watch a name or service or to listen to a topic, until it is dropped.
     pub(super) fn watch_slot(&self) -> Result<Slot, Problem> {
         self.watches.take()
     }
@@ -85,6 +85,11 @@ impl Shared {
     /// Ends every request under way.
     pub(super) fn cut_off(&self) {
         self.stopping.cancel();
+    }
+
+    /// Ready when the daemon begins to leave: what has no end of its own ends then, so that nobody waits for it.
+    pub(super) fn leaving(&self) -> &CancellationToken {
+        &self.handle.inner.leaving
     }
 
     /// Ready when requests are to end.

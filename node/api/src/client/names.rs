@@ -69,7 +69,8 @@ impl Client {
         self.post_body("/v1/names/publish", request).await
     }
 
-    async fn post_body<T: DeserializeOwned>(
+    /// Posts a document and reads the answer.
+    pub(super) async fn post_body<T: DeserializeOwned>(
         &self,
         uri: &str,
         body: &impl Serialize,

@@ -51,6 +51,8 @@ pub enum StartedWith {
     Records,
     /// The keys of its names.
     Names,
+    /// The services that it registers.
+    Services,
     /// Something that a newer version knows.
     #[serde(other)]
     Other,

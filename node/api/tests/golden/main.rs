@@ -7,6 +7,7 @@ mod compare;
 mod names;
 mod objects;
 mod overlay;
+mod services;
 mod status;
 mod words;
 
@@ -53,6 +54,7 @@ fn answers_are_written_and_read_as_they_always_were() {
     names::check(&mut comparison);
     objects::check(&mut comparison);
     overlay::check(&mut comparison);
+    services::check(&mut comparison);
     status::check(&mut comparison);
     words::check(&mut comparison);
     let Comparison { names, mut complaints } = comparison;

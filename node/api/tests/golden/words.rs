@@ -1,8 +1,9 @@
 //! The words that fields choose from.
 
 use chordage_api::types::{
-    ChunkNeed, DaemonRole, DaemonState, EntryForm, KeepState, MemberRole, MemberState, ObjectForm,
-    ProblemCode, PublishState, ShardWord, Side, StartState, StartedWith, TargetKind,
+    ChangeKind, ChunkNeed, DaemonRole, DaemonState, EntryForm, KeepState, MemberRole, MemberState,
+    ObjectForm, ProblemCode, PublishState, ServiceState, ShardWord, Side, StartState, StartedWith,
+    TargetKind,
 };
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +11,7 @@ use super::Comparison;
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Words {
+    change_kind: Vec<ChangeKind>,
     chunk_need: Vec<ChunkNeed>,
     daemon_role: Vec<DaemonRole>,
     daemon_state: Vec<DaemonState>,
@@ -20,6 +22,7 @@ struct Words {
     object_form: Vec<ObjectForm>,
     problem_code: Vec<ProblemCode>,
     publish_state: Vec<PublishState>,
+    service_state: Vec<ServiceState>,
     shard: Vec<ShardWord>,
     side: Vec<Side>,
     start_state: Vec<StartState>,
@@ -28,6 +31,7 @@ struct Words {
 }
 
 pub(super) fn check(comparison: &mut Comparison) {
+    use ChangeKind as Change;
     use ChunkNeed as Need;
     use DaemonState as Daemon;
     use EntryForm as Entry;
@@ -36,10 +40,19 @@ pub(super) fn check(comparison: &mut Comparison) {
     use MemberState as Member;
     use ObjectForm as Object;
     use PublishState as Publish;
+    use ServiceState as Service;
     use ShardWord as Shard;
     use StartedWith as With;
     use TargetKind as Target;
     let words = Words {
+        change_kind: vec![
+            Change::Up,
+            Change::Changed,
+            Change::Suspect,
+            Change::Alive,
+            Change::Gone,
+            Change::Other,
+        ],
         chunk_need: vec![
             Need::Nothing,
             Need::Wait,
@@ -58,6 +71,7 @@ pub(super) fn check(comparison: &mut Comparison) {
         object_form: vec![Object::File, Object::Tree, Object::Unknown, Object::Other],
         problem_code: problem_codes(),
         publish_state: vec![Publish::Stored, Publish::Unknown, Publish::Other],
+        service_state: vec![Service::Alive, Service::Suspect, Service::Other],
         shard: vec![Shard::Present, Shard::Silent, Shard::Suspect, Shard::Lost, Shard::Other],
         side: vec![Side::Clockwise, Side::Counterclockwise, Side::Both, Side::Other],
         start_state: vec![StartState::Missing, StartState::Damaged],
@@ -71,6 +85,9 @@ pub(super) fn check(comparison: &mut Comparison) {
             With::Keeps,
             With::Catalog,
             With::Ledger,
+            With::Records,
+            With::Names,
+            With::Services,
             With::Other,
         ],
         target_kind: vec![Target::Link, Target::Name, Target::Text, Target::Other],
