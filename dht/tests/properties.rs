@@ -389,11 +389,11 @@ fn the_format_of_listings_and_messages_stays() {
             ask(RendezvousRequest::Fetch { place, kind: ItemKind::Listing, wanted: vec![item] }),
             format!("0700050703{ab}0001{ones}ac0205"),
         ),
-        (answer(RendezvousResponse::Kept { region: region() }), "070105080000".to_string()),
-        (answer(RendezvousResponse::Unknown { region: region() }), "070105080100".to_string()),
+        (answer(RendezvousResponse::Kept { region: region() }), "070105090000".to_string()),
+        (answer(RendezvousResponse::Unknown { region: region() }), "070105090100".to_string()),
         (
             answer(RendezvousResponse::Refused { why: Rejection::SubnetFull, region: region() }),
-            "07010508020700".to_string(),
+            "07010509020700".to_string(),
         ),
         (
             answer(RendezvousResponse::Heads {
@@ -402,11 +402,11 @@ fn the_format_of_listings_and_messages_stays() {
                 ready: false,
                 region: region(),
             }),
-            format!("070105080301{ones}ac020507010000"),
+            format!("070105090301{ones}ac020507010000"),
         ),
         (
             answer(RendezvousResponse::Items(vec![Item::Message(message.clone())])),
-            format!("07010508040101{ab}{ones}05026869{nines}"),
+            format!("07010509040101{ab}{ones}05026869{nines}"),
         ),
         (Message::Notice(Notice::Rendezvous(RendezvousNotice::Changed(place))), format!("07020500{ab}")),
         (

@@ -27,6 +27,9 @@ pub(crate) fn seen(found: &[Sighting], now: Time, unix_seconds: u64) -> Vec<Seen
     listed.collect()
 }
 
+/// What a watcher tells next: listings that are new or otherwise than before, and those that are gone.
+pub(crate) type News = (Vec<Seen>, Vec<ListingId>);
+
 /// See the module's description.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sights {
@@ -49,7 +52,7 @@ impl Sights {
         found: &[Sighting],
         now: Time,
         unix_seconds: u64,
-    ) -> (Option<(Vec<Seen>, Vec<ListingId>)>, Option<Duration>) {
+    ) -> (Option<News>, Option<Duration>) {
         let before = core::mem::take(&mut self.newest);
         let (mut changed, mut gone, mut soonest) = (Vec::new(), Vec::new(), None::<Duration>);
         for sighting in found {

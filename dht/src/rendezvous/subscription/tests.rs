@@ -17,7 +17,7 @@ fn found(fetched: &[u64], unfetched: &[u64]) -> Vec<Sighting> {
         .collect()
 }
 
-fn seqs(told: Vec<Arc<TopicMessage>>) -> Vec<u64> {
+fn seqs(told: &[Arc<TopicMessage>]) -> Vec<u64> {
     told.iter().map(|message| message.seq()).collect()
 }
 
@@ -27,7 +27,7 @@ fn what_was_kept_before_is_told_in_order_and_the_rest_never() {
     // Whatever is pushed meanwhile is new.
     assert!(!subscription.pushed(&sent(30)) && !subscription.pushed(&sent(20)));
     let told = subscription.take_in(&found(&[21, 30], &[1, 2, 20]));
-    assert_eq!(seqs(told), [20, 21, 30]);
+    assert_eq!(seqs(&told), [20, 21, 30]);
     for old in [1, 2, 20, 21, 30] {
         assert!(!subscription.pushed(&sent(old)), "{old}");
     }
@@ -40,7 +40,7 @@ fn each_is_told_once_however_it_comes() {
     assert!(subscription.take_in(&[]).is_empty());
     assert!(subscription.pushed(&sent(5)) && !subscription.pushed(&sent(5)));
     // A lower number comes late, and is as new.
-    assert_eq!(seqs(subscription.take_in(&found(&[7, 5, 4], &[]))), [4, 7]);
+    assert_eq!(seqs(&subscription.take_in(&found(&[7, 5, 4], &[]))), [4, 7]);
     assert!(!subscription.pushed(&sent(7)) && !subscription.pushed(&sent(4)));
 }
 
@@ -62,5 +62,5 @@ fn what_is_forgotten_is_not_told_again() {
 fn of_what_comes_too_early_the_newest_are_remembered() {
     let mut subscription = Subscription::new(0);
     (0..100).for_each(|at| assert!(!subscription.pushed(&sent(at))));
-    assert_eq!(seqs(subscription.take_in(&[])), (36..100).collect::<Vec<_>>());
+    assert_eq!(seqs(&subscription.take_in(&[])), (36..100).collect::<Vec<_>>());
 }
