@@ -120,7 +120,7 @@ async fn wait_for(
         }
         Ok::<_, Failure>(Instant::now())
     };
-    Ok(timeout(PATIENCE, async { tokio::try_join!(told, found) }).await??)
+    timeout(PATIENCE, async { tokio::try_join!(told, found) }).await?
 }
 
 fn print(what: &str, mut times: Vec<Duration>) {

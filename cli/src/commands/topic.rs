@@ -17,8 +17,8 @@ use crate::printer::Printer;
 
 /// Send small messages to whoever listens
 ///
-/// A message of at most 4 KiB goes to the nine nodes nearest to the topic, which keep the last 64 for an hour at most and pass
-/// new ones on to all who subscribe. Topics are open: anybody in the network may publish to any topic and listen to it. Each message
+/// A message of at most 4 KiB goes to the nine nodes nearest to the topic, which keep the last 64 (32 of one publisher) for an hour at
+/// most and pass new ones on to all who subscribe. Topics are open: anybody in the network may publish to any topic and listen to it. Each message
 /// carries the node that published it and its number. A topic has 1 to 200 of the characters a-z 0-9 - _ . /
 #[derive(Debug, Args)]
 #[command(after_help = "\

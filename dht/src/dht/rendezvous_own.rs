@@ -16,7 +16,7 @@ use crate::{
     records::region_digest,
     rendezvous::{
         Item, KeptBy, Known, Listing, Rejection, RendezvousError, RendezvousInput, RendezvousOutput,
-        RendezvousRequest, Sights, Spread, Subscription, Survey, Task, TopicMessage, Work, seen,
+        RendezvousRequest, Sighting, Sights, Spread, Subscription, Survey, Task, TopicMessage, Work, seen,
     },
 };
 
@@ -45,7 +45,7 @@ impl<M: Metric> Dht<M> {
     pub(super) fn rendezvous_input(&mut self, turn: &mut Turn<'_>, input: RendezvousInput) {
         match input {
             RendezvousInput::Register { id, listing, withdrawal } => {
-                self.register(turn, id, listing, withdrawal);
+                self.register(turn, id, &listing, withdrawal);
             }
             RendezvousInput::Withdraw(id) => self.withdraw(turn, id),
             RendezvousInput::FindListings { id, place, deadline } => {
@@ -93,7 +93,7 @@ impl<M: Metric> Dht<M> {
         &mut self,
         turn: &mut Turn<'_>,
         id: OperationId,
-        listing: Arc<Listing>,
+        listing: &Arc<Listing>,
         withdrawal: Arc<Listing>,
     ) {
         let refuse = |turn: &mut Turn<'_>, why| {
@@ -102,7 +102,7 @@ impl<M: Metric> Dht<M> {
         let own = |listing: &Listing| listing.id().provider == *self.local.public_key();
         let fits = withdrawal.place() == listing.place() && withdrawal.id() == listing.id();
         let takes_back = withdrawal.is_withdrawn() && withdrawal.seq() > listing.seq();
-        if !own(&listing) || !fits || !takes_back {
+        if !own(listing) || !fits || !takes_back {
             return refuse(turn, RendezvousError::Refused(Rejection::NotYours));
         }
         if self.is_nowhere() {
@@ -120,7 +120,8 @@ impl<M: Metric> Dht<M> {
         }
         let due = turn.now + turn.around(RENEW_EVERY);
         let (known, holders) = (Known::new(), Vec::new());
-        let registration = Registration { listing, withdrawal, known, holders, due, told: false };
+        let registration =
+            Registration { listing: listing.clone(), withdrawal, known, holders, due, told: false };
         self.rendezvous_mut().registrations.insert(id, registration);
         self.announce(turn, id, turn.now + REGISTER_WITHIN);
     }
@@ -140,8 +141,8 @@ impl<M: Metric> Dht<M> {
             let Some(rendezvous) = &mut self.rendezvous else { return };
             let due = rendezvous.registrations.iter().find(|(_, registration)| registration.due <= turn.now);
             let Some((id, registration)) = due.map(|(id, registration)| (*id, registration)) else { return };
-            let (told, expired) = (registration.told, registration.listing.clone());
-            if expired.is_expired(self.unix_seconds(turn.now)) {
+            let (told, listing) = (registration.told, registration.listing.clone());
+            if listing.is_expired(self.unix_seconds(turn.now)) {
                 self.cancel_at_places(id);
                 continue;
             }
@@ -247,7 +248,7 @@ impl<M: Metric> Dht<M> {
         &mut self,
         turn: &mut Turn<'_>,
         role: Role,
-        outcome: Result<Vec<crate::rendezvous::Sighting>, RendezvousError>,
+        outcome: Result<Vec<Sighting>, RendezvousError>,
     ) {
         let unix_seconds = self.unix_seconds(turn.now);
         let id = match role {

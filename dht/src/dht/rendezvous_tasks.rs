@@ -11,7 +11,7 @@ use crate::{
     metric::Metric,
     peer::Peer,
     records::{REGION, region_digest},
-    rendezvous::{Next, RendezvousRequest, RendezvousResponse, Task, Work},
+    rendezvous::{ItemId, Next, RendezvousRequest, RendezvousResponse, Task, Work},
 };
 
 impl<M: Metric> Dht<M> {
@@ -167,7 +167,7 @@ fn renew(task: &Task) -> Option<RendezvousRequest> {
     Some(RendezvousRequest::Renew { place, number: id.number, seq: id.seq, region })
 }
 
-fn survey(task: &Task, after: Option<crate::rendezvous::ItemId>) -> Option<RendezvousRequest> {
+fn survey(task: &Task, after: Option<ItemId>) -> Option<RendezvousRequest> {
     let Work::Survey(survey) = &task.work else { return None };
     let (place, kind, watch) = (task.place, survey.kind, survey.watch);
     let region = region_digest(task.region_ids());

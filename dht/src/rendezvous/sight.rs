@@ -27,8 +27,8 @@ pub(crate) fn seen(found: &[Sighting], now: Time, unix_seconds: u64) -> Vec<Seen
     listed.collect()
 }
 
-/// Who has come or changed, and who is gone.
-type Difference = (Vec<Seen>, Vec<ListingId>);
+/// What a watcher tells next: listings that are new or otherwise than before, and those that are gone.
+pub(crate) type News = (Vec<Seen>, Vec<ListingId>);
 
 /// See the module's description.
 #[derive(Debug, Clone, Default)]
@@ -52,7 +52,7 @@ impl Sights {
         found: &[Sighting],
         now: Time,
         unix_seconds: u64,
-    ) -> (Option<Difference>, Option<Duration>) {
+    ) -> (Option<News>, Option<Duration>) {
         let before = core::mem::take(&mut self.newest);
         let (mut changed, mut gone, mut soonest) = (Vec::new(), Vec::new(), None::<Duration>);
         for sighting in found {
