@@ -120,6 +120,7 @@ impl From<Problem> for CliError {
             | ProblemCode::Retained => ExitStatus::Usage,
             ProblemCode::BadLink | ProblemCode::BadName | ProblemCode::NotReadable => ExitStatus::BadLink,
             ProblemCode::Unavailable
+            | ProblemCode::Ambiguous
             | ProblemCode::NoSuchName
             | ProblemCode::NoSuchPath
             | ProblemCode::RolledBack => ExitStatus::Unavailable,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::human;
 
 /// Settings that have a flag, by their names in the file.
-const FLAGS: [(&str, &str); 9] = [
+const FLAGS: [(&str, &str); 10] = [
     ("listen", "--listen"),
     ("announce", "--announce"),
     ("bootstrap", "--bootstrap"),
@@ -18,6 +18,7 @@ const FLAGS: [(&str, &str); 9] = [
     ("metric", "--metric"),
     ("quota_bytes", "--quota"),
     ("api_listen", "--api-listen"),
+    ("dns.listen", "--dns"),
 ];
 
 /// Every setting with its default, as it stands in the file. Made from the defaults themselves, so that none is missing; those

@@ -10,6 +10,9 @@ const OWN: u64 = 40;
 /// Clients that are being told that there is no place for them.
 const TURNED_AWAY_MAX: usize = 64;
 
+/// Connections over which DNS is asked, at most.
+const DNS_CONNECTIONS_MAX: usize = 32;
+
 /// What clients of the API may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ApiShare {
@@ -41,6 +44,12 @@ pub(crate) fn api_share(limit: u64, connections_max: usize) -> ApiShare {
     ApiShare { served: half.saturating_sub(turned_away).clamp(1, connections_max), turned_away }
 }
 
+/// The connections of DNS among so many: an eighth of what the daemon does not need itself, which goes off the half for other daemons.
+pub(crate) fn dns_share(limit: u64) -> usize {
+    let eighth = usize::try_from(limit.saturating_sub(OWN) / 8).unwrap_or(usize::MAX);
+    eighth.clamp(1, DNS_CONNECTIONS_MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,5 +70,6 @@ mod tests {
             let (served, turned_away) = share(limit, 4096);
             assert!((served + turned_away) as u64 <= (limit - OWN) / 2, "{limit}");
         }
+        assert_eq!([0, NEEDED, 1024, u64::MAX].map(dns_share), [1, 1, 32, 32]);
     }
 }

@@ -19,6 +19,7 @@ mod daemon;
 mod datadir;
 pub mod descriptors;
 mod disk;
+mod dns;
 mod driver;
 mod found;
 mod get;
@@ -40,6 +41,7 @@ mod put;
 mod record;
 mod recordbook;
 mod repair;
+mod resolver;
 mod scrub;
 pub mod server;
 mod services;
@@ -53,11 +55,12 @@ mod wire;
 pub use address::AddressError;
 pub use chordage_storage::private;
 pub use config::{
-    Config, ConfigError, ConnectionConfig, LeaseConfig, OverlayConfig, ParseRoleError, RepairConfig, Role,
-    ScrubConfig,
+    Config, ConfigError, ConnectionConfig, DnsConfig, LeaseConfig, OverlayConfig, ParseRoleError,
+    RepairConfig, Role, ScrubConfig,
 };
 pub use daemon::{Daemon, StartError};
 pub use datadir::{DataDir, DataDirError};
+pub use dns::DnsError;
 pub use driver::FindError;
 pub use get::{GetError, OpenObject};
 pub use handle::NodeHandle;

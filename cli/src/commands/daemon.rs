@@ -13,7 +13,9 @@ use chordage_api::types::{DaemonRole, DaemonState, Status};
 use chordage_node::descriptors;
 use chordage_node::lines::{Lines, Stream};
 use chordage_node::server::ServeError;
-use chordage_node::{Config, ConfigError, Daemon, DataDirError, Fault, ListenError, Role, StartError};
+use chordage_node::{
+    Config, ConfigError, Daemon, DataDirError, DnsError, Fault, ListenError, Role, StartError,
+};
 use clap::Args;
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
@@ -47,6 +49,7 @@ Examples:
   chordage daemon --listen /ip4/0.0.0.0/tcp/4700       reachable for others
   chordage daemon --bootstrap /ip4/192.0.2.7/tcp/4700  join through another
   chordage daemon --role client --bootstrap ADDRESS    behind NAT: stores and fetches, holds nothing
+  chordage daemon --dns 127.0.0.1:5354                 dig @127.0.0.1 -p 5354 notes.team.chord.alt TXT
   chordage daemon --zone attic                         fails together with all others in the zone `attic`
   chordage daemon --data-dir /tmp/second --bootstrap ADDRESS_FROM_STATUS
   CHORDAGE_LOG=debug chordage daemon";
@@ -91,6 +94,9 @@ pub(crate) struct DaemonArgs {
     /// Serve the API on this loopback address too, with a bearer token, such as 127.0.0.1:0
     #[arg(long, value_name = "ADDR")]
     api_listen: Option<SocketAddr>,
+    /// Answer DNS for names below chord.alt at this loopback address, such as 127.0.0.1:5354
+    #[arg(long, value_name = "ADDR")]
+    dns: Option<SocketAddr>,
     /// Settings file [default: config.toml in the data directory]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -267,6 +273,9 @@ fn settings(args: DaemonArgs, dir: &Path) -> Result<Config, CliError> {
     if args.api_listen.is_some() {
         config.api_listen = args.api_listen;
     }
+    if args.dns.is_some() {
+        config.dns.listen = args.dns;
+    }
     Ok(config)
 }
 
@@ -349,10 +358,12 @@ fn cannot_start(error: &StartError, dir: &Path) -> CliError {
                 "check its permissions and the free space, or take another --data-dir",
             )
         }
-        StartError::Listen(ListenError::InUse(_)) | StartError::Api(ServeError::Port { .. }) => {
-            failed(ExitStatus::InUse, "port_in_use", port)
+        StartError::Listen(ListenError::InUse(_))
+        | StartError::Api(ServeError::Port { .. })
+        | StartError::Dns(DnsError::InUse(_)) => failed(ExitStatus::InUse, "port_in_use", port),
+        StartError::Listen(ListenError::Refused { .. }) | StartError::Dns(DnsError::Refused { .. }) => {
+            failed(ExitStatus::Usage, "listen", port)
         }
-        StartError::Listen(ListenError::Refused { .. }) => failed(ExitStatus::Usage, "listen", port),
         StartError::Api(ServeError::NotLoopback(_)) => failed(
             ExitStatus::Usage,
             "usage",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chordage_api::client::Client;
-use chordage_api::types::{PublishReport, PublishRequest, PublishState, Resolved};
+use chordage_api::types::{PublishReport, PublishRequest, PublishState, ResolveStep, Resolved, Voucher};
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::connect;
@@ -31,6 +31,7 @@ Examples:
   chordage name publish team/notes chord1r...
   chordage name resolve team/notes
   chordage name resolve @fak3.../notes --consistency quorum --json
+  chordage name resolve dns:example.org/notes
   chordage name delegate team/web @q7x2...
   chordage name publish team/notes chord1r... --expect-seq 4
   chordage name watch @fak3.../notes
@@ -142,7 +143,7 @@ enum Consistency {
 
 #[derive(Debug, Args)]
 struct ResolveArgs {
-    /// A petname of this daemon or a key (@...), and a path below it or none
+    /// A petname of this daemon, a key (@...) or a domain whose key DNS names (dns:example.org), and a path below it or none
     #[arg(value_name = "NAME")]
     name: String,
     /// How sure to be
@@ -165,7 +166,7 @@ struct SealArgs {
 
 #[derive(Debug, Args)]
 struct WatchArgs {
-    /// A petname of this daemon or a key (@...), and a path below it or none
+    /// A petname of this daemon, a key (@...) or a domain whose key DNS names (dns:example.org), and a path below it or none
     #[arg(value_name = "NAME")]
     name: String,
     /// End after so many lines
@@ -334,14 +335,26 @@ async fn resolve(client: &Client, args: &ResolveArgs, printer: &Printer) -> Resu
     }
     printer.line(&found.target)?;
     for step in &found.steps {
-        let path = if step.path.is_empty() { String::new() } else { format!("/{}", step.path) };
-        printer
-            .tell(format!("{}{path}: version {}, told by {} of {}", step.key, step.seq, step.agree, step.of));
+        printer.tell(describe(step));
     }
     if found.stale {
         printer.warn("those who keep it do not answer: this is what the daemon remembers");
     }
     Ok(ExitStatus::Success)
+}
+
+/// One line: who says what.
+fn describe(step: &ResolveStep) -> String {
+    let path = if step.path.is_empty() { String::new() } else { format!("/{}", step.path) };
+    match (step.voucher, &step.domain) {
+        (Voucher::Dns, Some(domain)) => {
+            format!(
+                "{domain} in DNS names {}: nobody has signed that, so keep the key if it matters",
+                step.key
+            )
+        }
+        _ => format!("{}{path}: version {}, told by {} of {}", step.key, step.seq, step.agree, step.of),
+    }
 }
 
 async fn watch(client: &Client, args: &WatchArgs, printer: &Printer) -> Result<ExitStatus, CliError> {

@@ -1,6 +1,6 @@
 //! `chordage status`.
 
-use chordage_api::types::{DaemonRole, LeaseStatus, RepairStatus, Status};
+use chordage_api::types::{DaemonRole, DnsStatus, LeaseStatus, RepairStatus, Status};
 use clap::Args;
 
 use crate::connect;
@@ -108,8 +108,27 @@ fn describe(status: &Status) -> String {
         lines.push(describe_repair(&status.duties.repair));
     }
     lines.push(describe_leases(&status.duties.leases));
+    lines.extend(status.gateways.dns.iter().map(describe_dns));
     lines.extend(status.membership.listen.iter().map(|address| format!("listens    {address}")));
     lines.join("\n")
+}
+
+fn describe_dns(dns: &DnsStatus) -> String {
+    let mut line = format!(
+        "dns        answers for {} at {}, {} until now",
+        dns.zone,
+        dns.listen,
+        human::count(dns.questions, "question", "questions")
+    );
+    let counts = [
+        (dns.stale, "answered with what was known before"),
+        (dns.failed, "not answered in time"),
+        (dns.turned_away, "too many at a time"),
+    ];
+    for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
+        line.push_str(&format!(", {count} {what}"));
+    }
+    line
 }
 
 fn damaged(status: &Status) -> Option<String> {

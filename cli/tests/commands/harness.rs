@@ -27,10 +27,16 @@ pub(crate) struct Scene {
 impl Scene {
     /// So many daemons that see each other.
     pub(crate) fn with_daemons(nodes: usize) -> Self {
+        Scene::with_args(nodes, &[])
+    }
+
+    /// The same with further arguments for each.
+    pub(crate) fn with_args(nodes: usize, args: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let plan = Plan::new(PROGRAM, dir.path().join("net"), nodes);
+        let mut plan = Plan::new(PROGRAM, dir.path().join("net"), nodes);
+        plan.daemon_args = args.iter().map(ToString::to_string).collect();
         let net = runtime.block_on(Testnet::start(plan)).unwrap();
         runtime.block_on(net.wait_settled(PATIENCE)).unwrap();
         Scene { net, runtime, dir }

@@ -6,6 +6,7 @@ mod api;
 mod bad_input;
 mod closed;
 mod daemon;
+mod dns;
 mod examples;
 mod harness;
 mod inputs;

@@ -1,8 +1,9 @@
-//! Names, as people type them: a key or the petname of one, and a path below it.
+//! Names, as people type them: a key, the petname of one, or a domain that names one, and a path below it.
 //!
 //! ```text
 //!  @  <base32 of  public key, 32 │ checksum, 3 >      57 characters, / and a path where it goes on
 //!  petname                                            and the same
+//!  dns:example.org                                    and the same
 //! ```
 //!
 //! Lower-case RFC 4648 base32 without padding, as in links. The checksum is a hash of the key, so that a mistyped one is
@@ -20,6 +21,10 @@ const KEY_TEXT_LEN: usize = (32 + CHECKSUM_LEN) * 8 / 5;
 pub const LABEL_MAX: usize = 63;
 /// Longest path, bytes.
 pub const PATH_MAX: usize = 255;
+/// Longest domain, bytes: what DNS takes, without the label in front of it that says what is asked for.
+pub const DOMAIN_MAX: usize = 240;
+/// Stands before a domain.
+const DOMAIN_PREFIX: &str = "dns:";
 
 /// The public key that a name belongs to; its text begins with `@`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +37,8 @@ pub enum Root {
     Key(NameKey),
     /// Whom this daemon's keyring knows by this petname.
     Petname(String),
+    /// Whose key DNS names for this domain.
+    Domain(String),
 }
 
 /// A name: a root, and a path below it that may be empty.
@@ -66,6 +73,12 @@ pub enum NameError {
         "{0:?} is not a part of a name: it has 1 to {LABEL_MAX} of the characters a-z 0-9 - _ . and begins with none of - ."
     )]
     Label(String),
+    /// No domain.
+    #[error(
+        "{0:?} is no domain: it has labels of 1 to {LABEL_MAX} of the characters a-z 0-9 - _ with dots between them, at most \
+         {DOMAIN_MAX} characters; others are written as their xn-- form"
+    )]
+    Domain(String),
     /// The path is too long.
     #[error("a path has at most {PATH_MAX} bytes")]
     PathTooLong,
@@ -116,6 +129,17 @@ pub fn check_label(label: &str) -> Result<(), NameError> {
     if fits { Ok(()) } else { Err(NameError::Label(label.to_owned())) }
 }
 
+/// Checks a domain, and writes it in lower case, without a dot at its end.
+fn domain(text: &str) -> Result<String, NameError> {
+    let domain = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    let label_fits = |label: &str| {
+        (1..=LABEL_MAX).contains(&label.len())
+            && label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
+    };
+    let fits = domain.len() <= DOMAIN_MAX && domain.split('.').all(label_fits);
+    if fits { Ok(domain) } else { Err(NameError::Domain(text.to_owned())) }
+}
+
 impl FromStr for Name {
     type Err = NameError;
 
@@ -128,6 +152,8 @@ impl FromStr for Name {
         }
         let root = if root.starts_with('@') {
             Root::Key(root.parse()?)
+        } else if let Some(text) = root.strip_prefix(DOMAIN_PREFIX) {
+            Root::Domain(domain(text)?)
         } else {
             check_label(root)?;
             Root::Petname(root.to_owned())
@@ -147,6 +173,7 @@ impl fmt::Display for Root {
         match self {
             Self::Key(key) => write!(f, "{key}"),
             Self::Petname(petname) => f.write_str(petname),
+            Self::Domain(domain) => write!(f, "{DOMAIN_PREFIX}{domain}"),
         }
     }
 }
@@ -191,6 +218,13 @@ mod tests {
         assert_eq!(name(""), Err(NameError::Empty));
         for wrong in ["Team", "team//web", "team/-x", "team/..", "a b", "te\u{202e}am", "team/WEB"] {
             assert!(matches!(name(wrong), Err(NameError::Label(_))), "{wrong}");
+        }
+        let from_dns = Name { root: Root::Domain("example.org".to_owned()), path: "web".to_owned() };
+        assert_eq!(name("dns:Example.ORG./web").as_ref(), Ok(&from_dns));
+        assert_eq!(from_dns.to_string(), "dns:example.org/web");
+        let labels = "a.".repeat(DOMAIN_MAX / 2);
+        for wrong in ["", "a..b", ".", "a b", "b\u{fc}cher.example", &"a".repeat(64), &format!("{labels}a")] {
+            assert_eq!(name(&format!("dns:{wrong}")), Err(NameError::Domain(wrong.to_owned())));
         }
         let long = format!("team/{}", "a/".repeat(200));
         assert_eq!(name(&long), Err(NameError::PathTooLong));

@@ -2,6 +2,7 @@
 //! Fields are stable: they may gain company, they do not change name or meaning.
 
 mod explain;
+mod gateways;
 mod ids;
 mod leases;
 mod members;
@@ -20,12 +21,13 @@ mod waits;
 mod words;
 
 pub use explain::{ChunkExplained, Explanation, ShardExplained};
+pub use gateways::{DnsStatus, GatewayStatus};
 pub use ids::{ChunkAddress, HolderId, IdError, NodeId, RingKey};
 pub use leases::{KeptObject, LeaseStatus};
 pub use members::{MemberStatus, SuperPeerStatus};
 pub use names::{
     NameEntry, NameInfo, NameVersion, PublishReport, PublishRequest, PublishState, ResolveStep, Resolved,
-    SealRequest, SealedKey, TargetKind, USUAL_TTL_SECONDS, USUAL_VALID_SECONDS,
+    SealRequest, SealedKey, TargetKind, USUAL_TTL_SECONDS, USUAL_VALID_SECONDS, Voucher,
 };
 pub use object::{EntryInfo, Health, HolderCount, ObjectStat};
 pub use overlay::{PeerStatus, RowStatus, TraceHop, TraceReport};

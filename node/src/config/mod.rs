@@ -1,6 +1,7 @@
 //! The daemon's settings: `config.toml` in the data directory, overridden by flags.
 
 mod connections;
+mod dns;
 mod leases;
 mod overlay;
 mod repair;
@@ -14,6 +15,7 @@ use libp2p::Multiaddr;
 use serde::{Deserialize, Serialize};
 
 pub use self::connections::ConnectionConfig;
+pub use self::dns::DnsConfig;
 pub use self::leases::LeaseConfig;
 pub use self::overlay::{OverlayConfig, ParseRoleError, Role};
 pub use self::repair::RepairConfig;
@@ -67,6 +69,8 @@ pub struct Config {
     pub scrub: ScrubConfig,
     /// For how long what is kept from here is claimed, and what becomes of what nobody claims.
     pub leases: LeaseConfig,
+    /// Where names can be asked for in DNS, and whom the daemon asks there.
+    pub dns: DnsConfig,
 }
 
 /// Why settings were refused. Nothing was started or changed.
@@ -133,6 +137,7 @@ impl Default for Config {
             repair: RepairConfig::default(),
             scrub: ScrubConfig::default(),
             leases: LeaseConfig::default(),
+            dns: DnsConfig::default(),
         }
     }
 }
@@ -203,6 +208,7 @@ impl Config {
         }
         self.repair.check()?;
         self.leases.check()?;
+        self.dns.check()?;
         if let Some(addr) = self.api_listen
             && !addr.ip().is_loopback()
         {

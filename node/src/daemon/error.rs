@@ -7,6 +7,7 @@ use chordage_storage::OpenError;
 use crate::config::ConfigError;
 use crate::datadir::DataDirError;
 use crate::descriptors;
+use crate::dns::DnsError;
 use crate::listen::ListenError;
 use crate::server::ServeError;
 
@@ -41,6 +42,9 @@ pub enum StartError {
     /// The API cannot be served.
     #[error(transparent)]
     Api(#[from] ServeError),
+    /// DNS cannot be answered.
+    #[error(transparent)]
+    Dns(#[from] DnsError),
     /// The system does not give a thread that a daemon needs.
     #[error("the system does not give as many threads as a daemon needs: {0}")]
     Threads(std::io::Error),

@@ -22,6 +22,8 @@ use crate::config::{Config, RepairConfig, Role};
 use crate::datadir::DataDir;
 use crate::descriptors;
 use crate::disk::watch_in_background;
+use crate::dns::{DnsError, DnsServer};
+use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, RecordParts};
 use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, RecordParts, Signer};
 use crate::get::{Reader, RecentManifests, Totals};
 use crate::handle::{Inner, NodeHandle};
@@ -33,6 +35,7 @@ use crate::placement::Placement;
 use crate::put::{Planned, Putter, Usual, Waits};
 use crate::recordbook::{RECORDS_FILE, RecordBook};
 use crate::repair::Repairer;
+use crate::resolver::Resolver;
 use crate::scrub::Scrubber;
 use crate::server::ApiServer;
 use crate::services::{ServiceBook, Services};
@@ -110,9 +113,9 @@ impl Daemon {
         watch_in_background(store, reserve, &tasks);
         tasks.background("awake", awake::keep_watch);
         start_leases(&leases, &dir, met || !config.bootstrap.is_empty(), &tasks);
-        let network = NetworkFingerprint::of(&config.network, config.metric);
-        let (names, services, topics) = publishers(&driver_handle, &signer, network, keyring, services);
+        let (names, services, topics) = publishers(&driver_handle, &signer, &config, keyring, services);
         services.start(&tasks, leaving.clone());
+        let dns = start_dns(&config, limit, &names, &tasks).await?;
         let handle = NodeHandle {
             inner: Arc::new(Inner {
                 reader,
@@ -129,6 +132,7 @@ impl Daemon {
                 names,
                 services,
                 topics,
+                dns,
                 found_at_start: found.into_all(),
             }),
         };
@@ -200,15 +204,28 @@ fn warn_of_what_a_client_holds(is_client: bool, store: &Store) {
 fn publishers(
     driver: &DriverHandle,
     signer: &Signer,
-    network: NetworkFingerprint,
+    config: &Config,
     keyring: Keyring,
     services: ServiceBook,
 ) -> (Names, Services, Topics) {
+    let network = NetworkFingerprint::of(&config.network, config.metric);
+    let resolver = Resolver::new(config.dns.resolvers.clone());
     (
-        Names::new(driver.clone(), keyring, network),
+        Names::new(driver.clone(), keyring, network, resolver),
         Services::new(driver.clone(), signer.clone(), network, services),
         Topics::new(driver.clone(), signer.clone(), network),
     )
+}
+
+/// Answers DNS, if the settings want that.
+async fn start_dns(
+    config: &Config,
+    limit: u64,
+    names: &Names,
+    tasks: &Tasks,
+) -> Result<Option<DnsServer>, DnsError> {
+    let Some(at) = config.dns.listen else { return Ok(None) };
+    DnsServer::start(at, descriptors::dns_share(limit), names.clone(), tasks).await.map(Some)
 }
 
 /// The driver, which hands shard streams to `server`, and its handle.

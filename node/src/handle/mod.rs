@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::keeping::KeepObjectError;
 use crate::address::{api_id, api_key, peer_id};
+use crate::dns::DnsServer;
 use crate::driver::FindError;
 use crate::get::{self, GetError, Known, OpenObject, Reader};
 use crate::leases::Leases;
@@ -37,6 +38,7 @@ pub struct NodeHandle {
     pub(crate) inner: Arc<Inner>,
 }
 
+/// It has many fields because each room that requests go to is one.
 pub(crate) struct Inner {
     pub(crate) reader: Arc<Reader>,
     pub(crate) leases: Arc<Leases>,
@@ -52,6 +54,8 @@ pub(crate) struct Inner {
     pub(crate) names: Names,
     pub(crate) services: Services,
     pub(crate) topics: Topics,
+    /// Present if it was asked for.
+    pub(crate) dns: Option<DnsServer>,
     pub(crate) found_at_start: Vec<FoundAtStart>,
 }
 

@@ -1,11 +1,13 @@
 //! What the daemon says of itself: each room tells its part.
 
 use chordage_api::types::{
-    DaemonRole, DaemonState, DutyStatus, MembershipStatus, MishapStatus, Status, TransferStatus,
+    DaemonRole, DaemonState, DutyStatus, GatewayStatus, MembershipStatus, MishapStatus, Status,
+    TransferStatus,
 };
 
 use super::NodeHandle;
 use crate::disk;
+use crate::dns::DnsServer;
 use crate::driver::{Membership, View};
 use crate::lines;
 use crate::process;
@@ -26,6 +28,7 @@ impl NodeHandle {
             puts: self.inner.putter.status(view.nodes()),
             duties: self.duties().await,
             transfers: self.transfers(),
+            gateways: GatewayStatus { dns: self.inner.dns.as_ref().map(DnsServer::status) },
         })
     }
 

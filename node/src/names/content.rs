@@ -118,6 +118,15 @@ impl Content {
         }
         None
     }
+
+    /// Whether something stands below `path`.
+    pub(crate) fn has_below(&self, path: &str) -> bool {
+        let below = |entry: &String| match path {
+            "" => !entry.is_empty(),
+            path => entry.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')),
+        };
+        self.entries.keys().any(below)
+    }
 }
 
 #[cfg(test)]
@@ -144,6 +153,8 @@ mod tests {
         assert_eq!(content.find("web/own"), Some((&text("own"), "")));
         assert_eq!(content.find("web/own/x"), Some((&Target::Delegate([1; 32]), "own/x")));
         assert_eq!(content.find("other"), None, "what the name itself stands for covers no path");
+        let below = ["", "web", "web/own", "we", "other"].map(|path| content.has_below(path));
+        assert_eq!(below, [true, true, false, false, false]);
         assert_eq!(Content::decode(&content.encode()), Some(content));
     }
 

@@ -3,6 +3,7 @@
 use chordage_api::name::{Name, NameError, NameKey};
 use chordage_dht::{OperationError, Refusal, VALUE_BYTES_MAX};
 
+use super::anchor::AnchorError;
 use super::content::TargetError;
 use super::keyring::KeyringError;
 use super::sealed::SealedKeyError;
@@ -25,6 +26,9 @@ pub(crate) enum NamesError {
     /// The key is not one of this daemon's.
     #[error("`{0}` is not a name of this daemon's keyring, so that it cannot sign for it")]
     NotOwned(String),
+    /// About a domain that is to name a key.
+    #[error(transparent)]
+    Anchor(#[from] AnchorError),
     /// Nobody has published it.
     #[error("the name {0} does not exist: a majority of those who would keep it have nothing")]
     NoSuchName(NameKey),
@@ -35,6 +39,8 @@ pub(crate) enum NamesError {
         key: NameKey,
         /// What was asked for.
         path: String,
+        /// Whether it says something about paths below that one.
+        below: bool,
     },
     /// What is published is of no use here.
     #[error("the record of {0} is of a newer version of chordage, or makes no sense")]

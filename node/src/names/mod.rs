@@ -4,6 +4,7 @@
 //! paths; a path may be delegated, with everything below it, to another key, and a name may stand for another name. So
 //! resolving takes as many reads as there are keys on the way, and shows each with whoever vouches for it.
 
+mod anchor;
 mod content;
 mod error;
 mod keyring;
@@ -20,13 +21,16 @@ use chordage_api::name::{Name, NameKey, Root, check_label};
 use chordage_api::types::{NameEntry, NameInfo, NameVersion, SealedKey};
 use chordage_dht::{Namespace, RecordName};
 
+pub(crate) use self::anchor::AnchorError;
 use self::content::{Content, Target};
 pub(crate) use self::error::NamesError;
 pub(crate) use self::keyring::KeyringError;
 pub(crate) use self::keyring::{Keyring, NAMES_FILE};
+pub(crate) use self::resolve::Trail;
 use crate::clock::wall_clock;
 use crate::driver::DriverHandle;
 use crate::network::NetworkFingerprint;
+use crate::resolver::Resolver;
 
 /// How long reading or changing one record may take.
 const RECORD_WITHIN: Duration = Duration::from_secs(15);
@@ -37,13 +41,20 @@ pub(crate) struct Names {
     driver: DriverHandle,
     keyring: Arc<Keyring>,
     network: NetworkFingerprint,
+    resolver: Resolver,
     /// Held while a passphrase is being worked on.
     sealing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Names {
-    pub(crate) fn new(driver: DriverHandle, keyring: Keyring, network: NetworkFingerprint) -> Self {
-        Names { driver, keyring: Arc::new(keyring), network, sealing: Arc::default() }
+    /// `resolver`: whom to ask for the keys of domains.
+    pub(crate) fn new(
+        driver: DriverHandle,
+        keyring: Keyring,
+        network: NetworkFingerprint,
+        resolver: Resolver,
+    ) -> Self {
+        Names { driver, keyring: Arc::new(keyring), network, resolver, sealing: Arc::default() }
     }
 
     /// Makes a key and calls it `petname`.
@@ -105,7 +116,7 @@ impl Names {
 
     /// The versions of a name that this daemon has published or seen, the newest first.
     pub(crate) async fn history(&self, name: &str) -> Result<Vec<NameVersion>, NamesError> {
-        let key = self.key_of(&name.parse()?)?;
+        let key = self.key_of(&name.parse()?).await?;
         let (keyring, address) = (self.keyring.clone(), record_of(key).address());
         let held = on_disk(move || keyring.history(&address)).await?.map_err(KeyringError::from)?;
         let version = |held: &chordage_dht::Held| NameVersion {
@@ -118,18 +129,24 @@ impl Names {
 
     /// Whether it is a name, whose petname is known here if it begins with one.
     pub(crate) fn check(&self, name: &str) -> Result<(), NamesError> {
-        self.key_of(&name.parse()?).map(drop)
+        match name.parse::<Name>()?.root {
+            Root::Petname(petname) => self.of_petname(&petname).map(drop),
+            Root::Key(_) | Root::Domain(_) => Ok(()),
+        }
     }
 
     /// The key at which a name begins.
-    fn key_of(&self, name: &Name) -> Result<NameKey, NamesError> {
+    async fn key_of(&self, name: &Name) -> Result<NameKey, NamesError> {
         match &name.root {
             Root::Key(key) => Ok(*key),
-            Root::Petname(petname) => match self.keyring.by_petname(petname) {
-                Some(own) => Ok(own.public()),
-                None => Err(KeyringError::Unknown(petname.clone()).into()),
-            },
+            Root::Petname(petname) => self.of_petname(petname),
+            Root::Domain(domain) => Ok(self.anchor(domain).await?.key),
         }
+    }
+
+    fn of_petname(&self, petname: &str) -> Result<NameKey, NamesError> {
+        let own = self.keyring.by_petname(petname);
+        own.map(|own| own.public()).ok_or_else(|| KeyringError::Unknown(petname.to_owned()).into())
     }
 }
 

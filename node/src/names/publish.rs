@@ -37,7 +37,7 @@ impl Names {
     pub(crate) async fn publish(&self, request: PublishRequest) -> Result<PublishReport, NamesError> {
         let begun = Instant::now();
         let name: Name = request.name.parse()?;
-        let key = self.key_of(&name)?;
+        let key = self.key_of(&name).await?;
         let own = self.keyring.by_key(key).ok_or_else(|| NamesError::NotOwned(request.name.clone()))?;
         let target = match (&request.target, request.delegate) {
             (None, _) => None,

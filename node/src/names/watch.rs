@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
-use chordage_api::types::Resolved;
+use chordage_api::types::{Resolved, Voucher};
 use chordage_dht::{Consistency, Held, Key};
 use futures::future::select_all;
 use tokio::sync::{mpsc, watch};
 
+use super::resolve::Way;
 use super::{Names, NamesError, record_of};
 use crate::clock::wall_time;
 
@@ -37,7 +38,7 @@ impl Names {
         let mut watched: BTreeMap<Key, watch::Receiver<Option<Held>>> = BTreeMap::new();
         loop {
             let mut asked = Vec::new();
-            let found = self.walk(name, Consistency::Quorum, &mut asked).await;
+            let found = self.walk(name, Way::Ask(Consistency::Quorum), &mut asked).await;
             if matches!(found, Err(NamesError::Stopped | NamesError::BadName(_))) {
                 let _ = news.send(found).await;
                 return;
@@ -50,7 +51,7 @@ impl Names {
                     place.insert(receiver);
                 }
             }
-            let wait = found.as_ref().map_or(AGAIN, |found| until(found.valid_until));
+            let wait = found.as_ref().map_or(AGAIN, again);
             let now = match &found {
                 Ok(found) => Ok((found.target.clone(), found.seq)),
                 Err(error) => Err(error.to_string()),
@@ -61,11 +62,9 @@ impl Names {
                     return;
                 }
             }
-            let any = !watched.is_empty();
-            let changes = watched.values_mut().map(|receiver| Box::pin(receiver.changed()));
             tokio::select! {
-                (changed, ..) = select_all(changes), if any => {
-                    if changed.is_err() {
+                is_there = any_changed(&mut watched) => {
+                    if !is_there {
                         return;
                     }
                 }
@@ -73,6 +72,26 @@ impl Names {
                 () = tokio::time::sleep(wait) => {}
             }
         }
+    }
+}
+
+/// Waits until one of them has changed; whether the driver is still there to tell. Of none nothing is ever told.
+async fn any_changed(watched: &mut BTreeMap<Key, watch::Receiver<Option<Held>>>) -> bool {
+    if watched.is_empty() {
+        return std::future::pending().await;
+    }
+    let changes = watched.values_mut().map(|receiver| Box::pin(receiver.changed()));
+    select_all(changes).await.0.is_ok()
+}
+
+/// How long what was found may be believed if no record on the way changes. DNS tells nobody of changes: what it said has to be asked
+/// for again.
+fn again(found: &Resolved) -> Duration {
+    let ends = until(found.valid_until);
+    if found.steps.iter().any(|step| step.voucher == Voucher::Dns) {
+        ends.min(Duration::from_secs(found.ttl_seconds.into()).max(AGAIN))
+    } else {
+        ends
     }
 }
 

@@ -122,7 +122,7 @@ pub(super) async fn publish(
     get,
     path = "/v1/names/resolve",
     params(
-        ("name" = String, Query, description = "A petname or a key (@...), and a path below it that may be empty"),
+        ("name" = String, Query, description = "A petname, a key (@...) or a domain (dns:example.org), and a path below it that may be empty"),
         ("consistency" = Option<String>, Query, description = "`fast` (the default): the first version that is told and no older than any seen here; `quorum`: the newest of a majority"),
         ("at_least" = Option<u64>, Query, description = "A version of at least this number")
     ),
@@ -130,8 +130,9 @@ pub(super) async fn publish(
         (status = 200, body = Resolved, description = "What it stands for, and every step to it"),
         (status = 400, body = Problem, description = "It is not a name"),
         (status = 404, body = Problem, description = "It does not exist, says nothing about the path, has ended, or leads in a circle"),
-        (status = 409, body = Problem, description = "Only an older version can be had than was seen here, or asked for"),
-        (status = 503, body = Problem, description = "Too few of those who keep it could be reached")
+        (status = 409, body = Problem, description = "Only an older version can be had than was seen here, or asked for; or DNS names several keys for the domain"),
+        (status = 503, body = Problem, description = "Too few of those who keep it could be reached"),
+        (status = 504, body = Problem, description = "DNS did not answer for the domain")
     )
 )]
 pub(super) async fn resolve(
@@ -217,7 +218,7 @@ pub(super) async fn import(
 #[utoipa::path(
     get,
     path = "/v1/names/watch",
-    params(("name" = String, Query, description = "A petname or a key (@...), and a path below it that may be empty")),
+    params(("name" = String, Query, description = "A petname, a key (@...) or a domain (dns:example.org), and a path below it that may be empty")),
     responses(
         (status = 200, content_type = "text/event-stream", body = String, description = "Events, until the client ends it"),
         (status = 400, body = Problem, description = "It is not a name"),

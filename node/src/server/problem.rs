@@ -73,9 +73,11 @@ pub(super) fn status(code: ProblemCode) -> StatusCode {
         | ProblemCode::Busy
         | ProblemCode::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         ProblemCode::NotDurable | ProblemCode::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
-        ProblemCode::Conflict | ProblemCode::RolledBack | ProblemCode::Forgotten | ProblemCode::Retained => {
-            StatusCode::CONFLICT
-        }
+        ProblemCode::Ambiguous
+        | ProblemCode::Conflict
+        | ProblemCode::RolledBack
+        | ProblemCode::Forgotten
+        | ProblemCode::Retained => StatusCode::CONFLICT,
         ProblemCode::TimedOut => StatusCode::GATEWAY_TIMEOUT,
         ProblemCode::DiskFailed | ProblemCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -124,14 +124,35 @@ pub enum TargetKind {
     Other,
 }
 
+/// Who vouches for a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Voucher {
+    /// The key, by its signature.
+    #[default]
+    Key,
+    /// DNS, unsigned: whoever answers for the domain, or stands on the way to it, could have named another key. It is weaker than
+    /// any signature.
+    Dns,
+    /// Something that a newer version knows.
+    #[serde(other)]
+    Other,
+}
+
 /// One record that was read on the way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ResolveStep {
-    /// The key that signed it: who vouches for the step.
+    /// Who vouches for the step.
+    #[serde(default)]
+    pub voucher: Voucher,
+    /// The domain whose text in DNS named the key, if `voucher` is `dns`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// The key that signed the record, or that DNS named.
     pub key: String,
     /// The path that was asked for below it.
     pub path: String,
-    /// The number of its version.
+    /// The number of its version; 0 of what DNS said.
     pub seq: u64,
     /// Nodes that told this version, as far as they were heard.
     pub agree: u64,

@@ -66,6 +66,8 @@ pub enum ProblemCode {
     BadName,
     /// The name does not exist, or its record has ended or leads nowhere.
     NoSuchName,
+    /// DNS names several keys for a domain.
+    Ambiguous,
     /// The key of the name is not one of this daemon's.
     NotOwned,
     /// Another version is held than the one that was expected, or there is such a thing already.

@@ -6,10 +6,12 @@ use utoipa::ToSchema;
 use super::ids::NodeId;
 use super::words::{DaemonRole, DaemonState};
 use super::{
-    DrainStatus, FoundAtStart, LeaseStatus, RepairStatus, RestartedTask, ScrubStatus, TwinStatus, WaitedFor,
+    DrainStatus, FoundAtStart, GatewayStatus, LeaseStatus, RepairStatus, RestartedTask, ScrubStatus,
+    TwinStatus, WaitedFor,
 };
 
-/// What the daemon says of itself. Answer of `GET /v1/status`: one flat object, whose fields are those of all parts.
+/// What the daemon says of itself. Answer of `GET /v1/status`: one flat object, whose fields are those of all parts but
+/// `gateways`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// Who a daemon is.
@@ -42,6 +44,9 @@ pub struct Status {
     /// What moving and writing data has cost.
     #[serde(flatten)]
     pub transfers: TransferStatus,
+    /// Other ways into a daemon than its API.
+    #[serde(default)]
+    pub gateways: GatewayStatus,
 }
 
 /// Who a daemon is. Part of `GET /v1/status`.

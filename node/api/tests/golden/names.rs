@@ -2,7 +2,7 @@
 
 use chordage_api::types::{
     NameEntry, NameInfo, NameVersion, PublishReport, PublishRequest, PublishState, ResolveStep, Resolved,
-    TargetKind, USUAL_TTL_SECONDS, USUAL_VALID_SECONDS,
+    TargetKind, USUAL_TTL_SECONDS, USUAL_VALID_SECONDS, Voucher,
 };
 use serde_json::{Value, json};
 
@@ -56,7 +56,24 @@ fn report() -> PublishReport {
 }
 
 fn resolved() -> Resolved {
-    let step = ResolveStep { key: "@key".to_owned(), path: "web".to_owned(), seq: 18, agree: 5, of: 9 };
+    let step = ResolveStep {
+        voucher: Voucher::Key,
+        domain: None,
+        key: "@key".to_owned(),
+        path: "web".to_owned(),
+        seq: 18,
+        agree: 5,
+        of: 9,
+    };
+    let in_dns = ResolveStep {
+        voucher: Voucher::Dns,
+        domain: Some("_chordage.example.org".to_owned()),
+        key: "@key".to_owned(),
+        path: String::new(),
+        seq: 0,
+        agree: 0,
+        of: 0,
+    };
     Resolved {
         name: "team/web".to_owned(),
         target: "chord1r-link".to_owned(),
@@ -65,7 +82,11 @@ fn resolved() -> Resolved {
         valid_until: 1_700_000_000,
         ttl_seconds: 300,
         stale: true,
-        steps: vec![step.clone(), ResolveStep { key: "@other-key".to_owned(), path: String::new(), ..step }],
+        steps: vec![
+            in_dns,
+            step.clone(),
+            ResolveStep { key: "@other-key".to_owned(), path: String::new(), ..step },
+        ],
         seconds: 0.25,
     }
 }
@@ -91,6 +112,12 @@ fn answers_of_newer_daemons_are_read() {
     assert_reads_with_more::<ResolveStep>(&resolved().steps[0]);
     assert_reads_with_more::<NameVersion>(&version());
     assert_reads_with_more::<NameEntry>(&version().entries[0]);
+}
+
+#[test]
+fn a_step_of_an_older_daemon_is_vouched_for_by_its_key() {
+    let old = json!({ "key": "@key", "path": "", "seq": 1, "agree": 1, "of": 1 });
+    assert_eq!(serde_json::from_value::<ResolveStep>(old).unwrap().voucher, Voucher::Key);
 }
 
 #[test]

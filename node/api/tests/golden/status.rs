@@ -1,10 +1,10 @@
 //! What a daemon says of itself.
 
 use chordage_api::types::{
-    DaemonRole, DaemonState, DamageStatus, DrainStatus, DutyStatus, FoundAtStart, IdentityStatus,
-    LeaseStatus, MembershipStatus, MishapStatus, OverlayStatus, ProcessStatus, PutStatus, ReadTotals,
-    RepairStatus, RestartedTask, ScrubStatus, StartState, StartedWith, Status, StoreStatus, Traffic,
-    TransferStatus, TwinStatus, WaitedFor,
+    DaemonRole, DaemonState, DamageStatus, DnsStatus, DrainStatus, DutyStatus, FoundAtStart, GatewayStatus,
+    IdentityStatus, LeaseStatus, MembershipStatus, MishapStatus, OverlayStatus, ProcessStatus, PutStatus,
+    ReadTotals, RepairStatus, RestartedTask, ScrubStatus, StartState, StartedWith, Status, StoreStatus,
+    Traffic, TransferStatus, TwinStatus, WaitedFor,
 };
 
 use super::{Comparison, assert_reads_with_more, assert_reads_without, id};
@@ -158,6 +158,16 @@ fn status() -> Status {
             traffic: Traffic { sent_bytes: 172, received_bytes: 173 },
             store_syncs: 174,
         },
+        gateways: GatewayStatus {
+            dns: Some(DnsStatus {
+                listen: "127.0.0.1:5354".to_owned(),
+                zone: "chord.alt".to_owned(),
+                questions: 175,
+                stale: 176,
+                failed: 177,
+                turned_away: 178,
+            }),
+        },
     }
 }
 
@@ -174,6 +184,7 @@ fn bare_status() -> Status {
             scrub: ScrubStatus { last_end_seconds_ago: None, ..scrub() },
             ..duties
         },
+        gateways: GatewayStatus { dns: None },
         ..status()
     }
 }
@@ -193,6 +204,7 @@ fn answers_of_older_and_newer_daemons_are_read() {
         "reads",
         "traffic",
         "store_syncs",
+        "gateways",
     ];
     assert_reads_without::<Status>(&status(), &since);
     assert_reads_without::<RepairStatus>(&repair(), &["not_known_yet"]);

@@ -3,7 +3,7 @@
 use chordage_api::types::{
     ChangeKind, ChunkNeed, DaemonRole, DaemonState, EntryForm, KeepState, MemberRole, MemberState,
     ObjectForm, ProblemCode, PublishState, ServiceState, ShardWord, Side, StartState, StartedWith,
-    TargetKind,
+    TargetKind, Voucher,
 };
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,7 @@ struct Words {
     start_state: Vec<StartState>,
     started_with: Vec<StartedWith>,
     target_kind: Vec<TargetKind>,
+    voucher: Vec<Voucher>,
 }
 
 pub(super) fn check(comparison: &mut Comparison) {
@@ -91,6 +92,7 @@ pub(super) fn check(comparison: &mut Comparison) {
             With::Other,
         ],
         target_kind: vec![Target::Link, Target::Name, Target::Text, Target::Other],
+        voucher: vec![Voucher::Key, Voucher::Dns, Voucher::Other],
     };
     comparison.check("words", &words);
 }
@@ -116,6 +118,7 @@ fn problem_codes() -> Vec<ProblemCode> {
         ProblemCode::Unauthorized,
         ProblemCode::BadName,
         ProblemCode::NoSuchName,
+        ProblemCode::Ambiguous,
         ProblemCode::NotOwned,
         ProblemCode::Conflict,
         ProblemCode::RolledBack,

@@ -3,7 +3,8 @@
 use chordage_api::types::{Problem, ProblemCode};
 
 use super::{NOTHING_CHANGED, not_joined, shutting_down};
-use crate::names::{KeyringError, NamesError};
+use crate::names::{AnchorError, KeyringError, NamesError};
+use crate::resolver::ResolverError;
 
 impl From<&NamesError> for Problem {
     fn from(error: &NamesError) -> Self {
@@ -31,6 +32,7 @@ impl From<&NamesError> for Problem {
                 nothing,
                 "publish through the daemon that has the key, or have its owner delegate a path to a key of yours",
             ),
+            NamesError::Anchor(error) => anchor(error),
             NamesError::NoSuchName(_) => problem(
                 ProblemCode::NoSuchName,
                 nothing,
@@ -76,6 +78,33 @@ impl From<&NamesError> for Problem {
             NamesError::Busy => problem(ProblemCode::Busy, nothing, "try again in a moment"),
             NamesError::NotJoined => not_joined(nothing),
             NamesError::Stopped => shutting_down(),
+        }
+    }
+}
+
+fn anchor(error: &AnchorError) -> Problem {
+    let problem = |code, hint: &str| Problem::new(code, error, NOTHING_CHANGED, hint);
+    match error {
+        AnchorError::Missing { domain } => problem(
+            ProblemCode::NoSuchName,
+            &format!("its owner makes it one in DNS: _chordage.{domain} TXT \"pk=KEY\""),
+        ),
+        AnchorError::Different { .. } => problem(
+            ProblemCode::Ambiguous,
+            "ask its owner for the right key, and give that: @KEY, with the path if there is one",
+        ),
+        AnchorError::Wrong { .. } => {
+            problem(ProblemCode::NoSuchName, "its owner has to mend it: pk= and the 56 characters of a key")
+        }
+        AnchorError::Unanswered { problem: why, .. } => {
+            let code = match why {
+                ResolverError::Timeout | ResolverError::Io(..) => ProblemCode::TimedOut,
+                _ => ProblemCode::Unavailable,
+            };
+            problem(
+                code,
+                "see whether this machine finds other domains (/etc/resolv.conf, and dns.resolvers in config.toml), then retry",
+            )
         }
     }
 }
