@@ -162,7 +162,7 @@ fn what_was_known_is_answered_while_those_who_keep_it_are_silent() {
     let flags = ["--role", "client", "--dns", "127.0.0.1:0", "--exit-on-stdin-close", "--network", &network];
     let client = Run::new(["daemon", "--bootstrap", status["listen"][0].as_str().unwrap()]);
     // Its end is that of its standard input, which goes with the child.
-    let _client = client.args(flags).arg("--data-dir").arg(&dir).start();
+    let client = client.args(flags).arg("--data-dir").arg(&dir).start();
     let ask = |args: &[&str]| Run::new(args).api(&dir).output();
     crate::harness::eventually("the client has joined", || {
         let status = ask(&["status", "--json"]);
@@ -191,6 +191,8 @@ fn what_was_known_is_answered_while_those_who_keep_it_are_silent() {
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     let dns = dns();
     assert_eq!((&dns["stale"], &dns["failed"]), (&1.into(), &1.into()), "{dns}");
+    (0..3).for_each(|node| scene.net.thaw(node).unwrap());
+    crate::harness::end_of(client, "the client");
 }
 
 #[test]

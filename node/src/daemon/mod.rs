@@ -23,7 +23,6 @@ use crate::datadir::DataDir;
 use crate::descriptors;
 use crate::disk::watch_in_background;
 use crate::dns::{DnsError, DnsServer};
-use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, RecordParts};
 use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, RecordParts, Signer};
 use crate::get::{Reader, RecentManifests, Totals};
 use crate::handle::{Inner, NodeHandle};
