@@ -25,6 +25,7 @@ mod get;
 mod handle;
 mod holders;
 mod identity;
+mod lan;
 mod leases;
 pub mod lines;
 mod listen;
@@ -50,8 +51,8 @@ mod wire;
 pub use address::AddressError;
 pub use chordage_storage::private;
 pub use config::{
-    Config, ConfigError, ConnectionConfig, LeaseConfig, OverlayConfig, ParseRoleError, RepairConfig, Role,
-    ScrubConfig,
+    Config, ConfigError, ConnectionConfig, LanConfig, LeaseConfig, OverlayConfig, ParseRoleError,
+    RepairConfig, Role, ScrubConfig,
 };
 pub use daemon::{Daemon, StartError};
 pub use datadir::{DataDir, DataDirError};

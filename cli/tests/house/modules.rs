@@ -21,7 +21,7 @@ const FLOORS: [&[&str]; 12] = [
         "process",
     ],
     &["coding", "config", "found", "identity", "record", "tasks", "twin"],
-    &["recordbook", "store", "wire"],
+    &["lan", "recordbook", "store", "wire"],
     &["disk", "driver", "listen", "scrub"],
     &["members", "names", "neighbourhood", "placement", "shards"],
     &["holders"],

@@ -195,3 +195,45 @@ fn clients_are_never_named() {
     let found = world.lookup(client, key, confirmed(3)).unwrap();
     assert!(ids(&found.closest).iter().all(|found| *found != id || world.is_joined(client)));
 }
+
+/// Networks that began apart know nothing of each other, until one node of one is told of one node of the other.
+#[test]
+fn two_networks_become_one_once_two_nodes_meet() {
+    for metric in METRICS {
+        for (sizes, patience) in [([1, 1], 2), ([1, 30], 10), ([6, 6], 10), ([60, 60], 60)] {
+            let mut world = World::new(11, metric, Config::default());
+            let (first, second): (Vec<usize>, Vec<usize>) =
+                (0..sizes[0] + sizes[1]).map(|_| world.add()).partition(|node| *node < sizes[0]);
+            for network in [&first, &second] {
+                for node in network {
+                    world.join(*node, &network[..usize::from(node != &network[0])]);
+                    world.run_until(Duration::from_secs(10), |world| world.is_joined(*node));
+                }
+            }
+            world.run(Duration::from_secs(60));
+            let theirs: Vec<_> = second.iter().map(|node| world.id(*node)).collect();
+            let strangers = |node: &usize| {
+                world.nodes[*node].dht.leaf_set().filter(|leaf| theirs.contains(&leaf.id())).count()
+            };
+            assert_eq!(first.iter().map(strangers).sum::<usize>(), 0);
+
+            let (met, told) = (world.peer(second[0]), first[sizes[0] - 1]);
+            world.input(told, Input::Meet { peer: met });
+            let took =
+                world.run_until(Duration::from_secs(patience), |world| world.wrong_leaf_sets().is_empty());
+            eprintln!("{metric}: {sizes:?} are one network after {took:?}");
+            assert_everybody_finds_everybody(&mut world);
+        }
+    }
+}
+
+#[test]
+fn whoever_is_known_or_has_not_joined_meets_nobody() {
+    let mut world = World::settled(12, AnyMetric::Ring, Config::default(), 3);
+    let (known, joining) = (world.peer(1), world.add());
+    let sent = world.sent;
+    world.input(0, Input::Meet { peer: known.clone() });
+    world.input(0, Input::Meet { peer: world.peer(0) });
+    world.input(joining, Input::Meet { peer: known });
+    assert_eq!(world.sent, sent);
+}

@@ -3,6 +3,7 @@
 
 mod explain;
 mod ids;
+mod lan;
 mod leases;
 mod members;
 mod names;
@@ -19,6 +20,7 @@ mod words;
 
 pub use explain::{ChunkExplained, Explanation, ShardExplained};
 pub use ids::{ChunkAddress, HolderId, IdError, NodeId, RingKey};
+pub use lan::LanStatus;
 pub use leases::{KeptObject, LeaseStatus};
 pub use members::{MemberStatus, SuperPeerStatus};
 pub use names::{

@@ -10,6 +10,7 @@ mod joining;
 mod links;
 mod lookups;
 mod namesakes;
+mod nearby;
 mod neighbours;
 mod overlay;
 mod pace;
@@ -36,7 +37,7 @@ use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, PeerId};
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 pub(crate) use self::acceptor::Acceptor;
@@ -47,6 +48,7 @@ pub(crate) use self::command::{DriverHandle, Membership};
 use self::joining::Joining;
 use self::links::{LinkEvent, LinkNews, Links, read_link};
 use self::lookups::Lookups;
+use self::nearby::Nearby;
 use self::neighbours::Neighbours;
 pub(crate) use self::neighbours::PEERS_FILE;
 use self::overlay::Overlay;
@@ -65,6 +67,7 @@ pub(crate) use self::view::View;
 use crate::address::{dial_order, net_group, peer_id, public_key, split, to_address};
 use crate::config::{ConnectionConfig, OverlayConfig};
 use crate::datadir::DataDir;
+use crate::lan::Seen;
 use crate::record::Versions;
 use crate::recordbook::RecordChange;
 use crate::wire::{Class, Inbound, MakesWay, NetworkSwarm, WireEvent, listening};
@@ -121,6 +124,8 @@ pub(crate) struct DriverParts {
     pub(crate) metric: AnyMetric,
     pub(crate) seed: [u8; 32],
     pub(crate) bootstrap: Vec<Multiaddr>,
+    /// What the LAN shows, if it is looked at.
+    pub(crate) lan: Option<watch::Receiver<Seen>>,
     /// Addresses to announce instead of those listened on.
     pub(crate) announce: Vec<Multiaddr>,
     pub(crate) dir: Arc<DataDir>,
@@ -166,6 +171,7 @@ impl Driver {
             operations: Operations::new(parts.records.network, parts.records.disk),
             joining: Joining::new(
                 Bootstrap::new(&parts.bootstrap, neighbours.text()),
+                Nearby::new(parts.lan),
                 format!("`{}` (metric {})", parts.network, parts.metric),
             ),
             told,
@@ -221,6 +227,7 @@ impl Driver {
                     self.tell_size();
                     self.cancel_abandoned();
                     self.look_for_twin();
+                    self.look_around();
                 }
             }
         }
