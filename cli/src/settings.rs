@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::human;
 
 /// Settings that have a flag, by their names in the file.
-const FLAGS: [(&str, &str); 10] = [
+const FLAGS: [(&str, &str); 11] = [
     ("listen", "--listen"),
     ("announce", "--announce"),
     ("bootstrap", "--bootstrap"),
@@ -19,7 +19,10 @@ const FLAGS: [(&str, &str); 10] = [
     ("quota_bytes", "--quota"),
     ("api_listen", "--api-listen"),
     ("dns.listen", "--dns"),
+    ("lan.enabled", "--lan"),
 ];
+/// What a setting is where its default does not say so.
+const MEANT: [(&str, &str); 1] = [("listen", "loopback; all of IPv4 with --lan")];
 
 /// Every setting with its default, as it stands in the file. Made from the defaults themselves, so that none is missing; those
 /// for tests and experiments are left out.
@@ -52,7 +55,8 @@ fn row(text: &mut String, full: &str, key: &str, value: &Value) {
         _ => None,
     };
     let flag = FLAGS.iter().find(|(name, _)| *name == full).map(|(_, flag)| (*flag).to_owned());
-    let notes: Vec<String> = readable.into_iter().chain(flag).collect();
+    let meant = MEANT.iter().find(|(name, _)| *name == full).map(|(_, meant)| (*meant).to_owned());
+    let notes: Vec<String> = readable.into_iter().chain(meant).chain(flag).collect();
     let _ = match notes.as_slice() {
         [] => write!(text, "\n  {setting}"),
         notes => write!(text, "\n  {setting:<40} # {}", notes.join(", ")),

@@ -233,6 +233,7 @@ impl<M: Metric> Dht<M> {
         }
         match input {
             Input::Join { seeds } => self.start_joining(turn, seeds),
+            Input::Meet { peer } => self.meet(turn, &peer),
             Input::Message { from, message } => self.receive(turn, &from, message),
             Input::Unreachable { peer } => self.unreachable(turn, &peer),
             Input::Timeout => {}

@@ -22,6 +22,13 @@ pub enum Input {
         /// Whom to ask.
         seeds: Vec<Peer>,
     },
+    /// Somebody whom none of this node's network may know of perhaps belongs to it: if a node answers there, this one looks for its own
+    /// place among those that it knows, and two networks that began apart become one. Whoever is in the tables needs no meeting, and a
+    /// node that has not joined joins first. Costs a lookup, so the embedding program bounds how often it says so.
+    Meet {
+        /// Whom to ask.
+        peer: Peer,
+    },
     /// A message arrived. The transport has checked the signatures in it
     /// ([`Message::announcements`]).
     Message {

@@ -26,6 +26,7 @@ mod get;
 mod handle;
 mod holders;
 mod identity;
+mod lan;
 mod leases;
 pub mod lines;
 mod listen;
@@ -55,7 +56,7 @@ mod wire;
 pub use address::AddressError;
 pub use chordage_storage::private;
 pub use config::{
-    Config, ConfigError, ConnectionConfig, DnsConfig, LeaseConfig, OverlayConfig, ParseRoleError,
+    Config, ConfigError, ConnectionConfig, DnsConfig, LanConfig, LeaseConfig, OverlayConfig, ParseRoleError,
     RepairConfig, Role, ScrubConfig,
 };
 pub use daemon::{Daemon, StartError};

@@ -48,6 +48,7 @@ Examples:
   chordage daemon                                      the first of a network, on this machine
   chordage daemon --listen /ip4/0.0.0.0/tcp/4700       reachable for others
   chordage daemon --bootstrap /ip4/192.0.2.7/tcp/4700  join through another
+  chordage daemon --lan                                find others on the LAN, and be found
   chordage daemon --role client --bootstrap ADDRESS    behind NAT: stores and fetches, holds nothing
   chordage daemon --dns 127.0.0.1:5354                 dig @127.0.0.1 -p 5354 notes.team.chord.alt TXT
   chordage daemon --zone attic                         fails together with all others in the zone `attic`
@@ -64,7 +65,8 @@ Examples:
     after_long_help = format!("{ENDING_AND_EXAMPLES}\n\n{}", settings::listed())
 )]
 pub(crate) struct DaemonArgs {
-    /// Address to listen on; may be given several times [default: loopback, TCP and QUIC, ports kept over restarts]
+    /// Address to listen on; may be given several times [default: loopback, or with --lan all interfaces; TCP and QUIC, ports kept
+    /// over restarts]
     #[arg(long, value_name = "MULTIADDR")]
     listen: Vec<String>,
     /// Address to announce instead of those listened on, behind a forwarded port for example
@@ -74,6 +76,10 @@ pub(crate) struct DaemonArgs {
     /// times
     #[arg(long, value_name = "MULTIADDR")]
     bootstrap: Vec<String>,
+    /// Find daemons of the same network on the LAN without an address, by multicast DNS, join them whenever there are some, and be found
+    /// in the same way. Everybody on the LAN then sees this daemon's peer id and ports, and without --listen it listens on all interfaces
+    #[arg(long)]
+    lan: bool,
     /// What it is to others: member, or client for one that they cannot reach (behind NAT): that one stores and fetches, and holds
     /// nothing [default: member]
     #[arg(long, value_name = "ROLE")]
@@ -197,6 +203,10 @@ fn ready(status: &Status, dir: &Path, bootstrap: &str) -> String {
     };
     let alone = !is_client && status.overlay.network_nodes <= 1;
     let (standing, next) = match (status.membership.state, status.membership.listen.first()) {
+        (DaemonState::Joined, _) if alone && status.membership.lan.is_some() => (
+            "alone in its network until the LAN shows others".to_owned(),
+            "chordage daemon --lan (on another machine there)".to_owned(),
+        ),
         (DaemonState::Joined, Some(address)) if alone => (
             "alone in its network".to_owned(),
             format!("chordage daemon --data-dir OTHER_DIR --bootstrap {address}"),
@@ -255,6 +265,7 @@ fn settings(args: DaemonArgs, dir: &Path) -> Result<Config, CliError> {
     if !args.bootstrap.is_empty() {
         config.bootstrap = parse_all("--bootstrap", &args.bootstrap)?;
     }
+    config.lan.enabled |= args.lan;
     if let Some(role) = args.role {
         config.overlay.role = role;
     }

@@ -1,6 +1,6 @@
 //! `chordage status`.
 
-use chordage_api::types::{DaemonRole, DnsStatus, LeaseStatus, RepairStatus, Status};
+use chordage_api::types::{DaemonRole, DnsStatus, LanStatus, LeaseStatus, RepairStatus, Status};
 use clap::Args;
 
 use crate::connect;
@@ -82,6 +82,7 @@ fn describe(status: &Status) -> String {
     if let Some(problem) = &status.damage.disk_problem {
         lines.insert(1, format!("problem    {problem}"));
     }
+    lines.extend(status.membership.lan.iter().map(describe_lan));
     lines.extend(damaged(status));
     lines.extend(
         status.duties.drain.iter().map(|drain| format!("draining   {}", super::drain::describe(drain))),
@@ -127,6 +128,21 @@ fn describe_dns(dns: &DnsStatus) -> String {
     ];
     for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
         line.push_str(&format!(", {count} {what}"));
+    }
+    line
+}
+
+fn describe_lan(lan: &LanStatus) -> String {
+    let mut line =
+        format!("LAN        {} of this network found", human::count(lan.found, "daemon", "daemons"));
+    if lan.found > 0 {
+        line.push_str(&format!(", {} met", lan.met));
+    }
+    if lan.other_networks > 0 {
+        line.push_str(&format!("; {} of other networks ignored", lan.other_networks));
+    }
+    if let Some(problem) = &lan.problem {
+        line.push_str(&format!("; problem: {problem}"));
     }
     line
 }

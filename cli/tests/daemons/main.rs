@@ -11,8 +11,10 @@ mod demo;
 mod full;
 #[allow(dead_code, reason = "shared with the faults, and each uses a part")]
 mod harness;
+mod lan;
 mod lookups;
 mod membership;
+mod namespaces;
 mod nat;
 mod reading;
 mod repair;

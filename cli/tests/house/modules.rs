@@ -22,7 +22,7 @@ const FLOORS: [&[&str]; 12] = [
         "resolver",
     ],
     &["coding", "config", "found", "identity", "place", "record", "tasks", "twin"],
-    &["recordbook", "store", "wire"],
+    &["lan", "recordbook", "store", "wire"],
     &["disk", "driver", "listen", "scrub"],
     &["members", "names", "neighbourhood", "placement", "services", "shards", "topics"],
     &["dns", "holders"],

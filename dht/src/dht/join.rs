@@ -163,15 +163,31 @@ impl<M: Metric> Dht<M> {
             .nearest_others(&key, 2 * usize::from(self.config.leaf_set), me)
             .into_iter()
             .filter(|peer| self.leaves.get(&self.metric, &key, peer.id_ref()).is_none());
-        let mut progress =
-            Progress::new(Owner::Check, key, CHECK_NAMES, 1, 1, turn.now, turn.now + LOOKUP_DEADLINE)
-                .until_covered(usize::MAX);
+        let mut progress = self.look_beyond(turn);
         let mut known = 0;
         for stranger in strangers.take(CHECK_NAMES) {
             progress.add(&self.metric, &stranger, State::Named, None);
             known += 1;
         }
         if known > 0 {
+            self.run_lookup(turn, progress);
+        }
+    }
+
+    /// Looks for our own place where this node would not ask by itself: ends with the first that knows its neighbourhood.
+    fn look_beyond(&self, turn: &Turn<'_>) -> Progress {
+        let (key, deadline) = (*self.local.id_ref().key(), turn.now + LOOKUP_DEADLINE);
+        Progress::new(Owner::Check, key, CHECK_NAMES, 1, 1, turn.now, deadline).until_covered(usize::MAX)
+    }
+
+    /// Looks for our own place among those that a stranger knows. They hear us and we hear them, which is all that two rings need to
+    /// grow together.
+    pub(super) fn meet(&mut self, turn: &mut Turn<'_>, stranger: &Peer) {
+        let id = stranger.id_ref();
+        let is_stranger = stranger.is_reachable() && id != self.local.id_ref() && !self.knows(id);
+        if is_stranger && self.is_member() {
+            let mut progress = self.look_beyond(turn);
+            progress.add(&self.metric, stranger, State::Named, None);
             self.run_lookup(turn, progress);
         }
     }

@@ -4,9 +4,9 @@ use alloc::vec::Vec;
 
 use super::{Dht, Phase};
 use crate::{
-    Config,
+    Config, NodeId,
     io::{Finger, FingerRow, SizeEstimate, Status},
-    members::Scope,
+    members::{IdPrefix, Scope},
     metric::{Metric, Row, Shape},
     peer::Peer,
 };
@@ -29,6 +29,12 @@ impl<M: Metric> Dht<M> {
     /// Its settings, as they are in force.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Whether a peer is in its tables or in its list of members.
+    pub fn knows(&self, peer: &NodeId) -> bool {
+        self.known(peer).is_some()
+            || self.members.as_ref().is_some_and(|members| members.lists.get(&IdPrefix::from(peer)).is_some())
     }
 
     /// Its neighbours, in the order of their offset from its own id: on a ring clockwise.

@@ -195,3 +195,49 @@ fn clients_are_never_named() {
     let found = world.lookup(client, key, confirmed(3)).unwrap();
     assert!(ids(&found.closest).iter().all(|found| *found != id || world.is_joined(client)));
 }
+
+/// Networks that began apart know nothing of each other, until one node of one is told of one node of the other. In a tree, whoever is
+/// far from these two finds out when it next checks its own place, which it does every five minutes.
+#[test]
+fn two_networks_become_one_once_two_nodes_meet() {
+    for metric in METRICS {
+        for (sizes, seconds) in [([1, 1], 2), ([1, 30], 10), ([6, 6], 10), ([50, 50], 400)] {
+            let mut world = World::new(11, metric, Config::default());
+            let (first, second): (Vec<usize>, Vec<usize>) =
+                (0..sizes[0] + sizes[1]).map(|_| world.add()).partition(|node| *node < sizes[0]);
+            for network in [&first, &second] {
+                for node in network {
+                    world.join(*node, &network[..usize::from(node != &network[0])]);
+                    world.run_until(Duration::from_secs(10), |world| world.is_joined(*node));
+                }
+            }
+            world.run(Duration::from_secs(60));
+            let theirs: Vec<_> = second.iter().map(|node| world.id(*node)).collect();
+            let strangers = |node: &usize| {
+                world.nodes[*node].dht.leaf_set().filter(|leaf| theirs.contains(&leaf.id())).count()
+            };
+            assert_eq!(first.iter().map(strangers).sum::<usize>(), 0);
+
+            let (met, told) = (world.peer(second[0]), first[sizes[0] - 1]);
+            world.input(told, Input::Meet { peer: met });
+            let mut took = 0;
+            while !world.wrong_leaf_sets().is_empty() {
+                assert!(took < seconds, "{metric}: {sizes:?} are not one network after {took} s");
+                world.run(Duration::from_secs(1));
+                took += 1;
+            }
+            eprintln!("{metric}: {sizes:?} are one network after {took} s");
+        }
+    }
+}
+
+#[test]
+fn whoever_is_known_or_has_not_joined_meets_nobody() {
+    let mut world = World::settled(12, AnyMetric::Ring, Config::default(), 3);
+    let (known, joining) = (world.peer(1), world.add());
+    let sent = world.sent;
+    world.input(0, Input::Meet { peer: known.clone() });
+    world.input(0, Input::Meet { peer: world.peer(0) });
+    world.input(joining, Input::Meet { peer: known });
+    assert_eq!(world.sent, sent);
+}

@@ -4,6 +4,7 @@
 mod explain;
 mod gateways;
 mod ids;
+mod lan;
 mod leases;
 mod members;
 mod names;
@@ -23,6 +24,7 @@ mod words;
 pub use explain::{ChunkExplained, Explanation, ShardExplained};
 pub use gateways::{DnsStatus, GatewayStatus};
 pub use ids::{ChunkAddress, HolderId, IdError, NodeId, RingKey};
+pub use lan::LanStatus;
 pub use leases::{KeptObject, LeaseStatus};
 pub use members::{MemberStatus, SuperPeerStatus};
 pub use names::{

@@ -2,20 +2,23 @@
 
 mod connections;
 mod dns;
+mod lan;
 mod leases;
 mod overlay;
 mod repair;
 mod scrub;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use chordage_dht::{AnyMetric, Zone};
 use libp2p::Multiaddr;
+use libp2p::multiaddr::Protocol;
 use serde::{Deserialize, Serialize};
 
 pub use self::connections::ConnectionConfig;
 pub use self::dns::DnsConfig;
+pub use self::lan::LanConfig;
 pub use self::leases::LeaseConfig;
 pub use self::overlay::{OverlayConfig, ParseRoleError, Role};
 pub use self::repair::RepairConfig;
@@ -31,8 +34,8 @@ pub struct Config {
     pub network: String,
     /// `ring` (default) or `xor`. The same for every daemon of a network.
     pub metric: AnyMetric,
-    /// Addresses to listen on. Loopback only unless told otherwise; port 0 lets the system choose once, and
-    /// later starts reuse what it chose.
+    /// Addresses to listen on. Empty: any ports of loopback, or of all interfaces (IPv4) where `lan.enabled` says so; TCP and QUIC.
+    /// Port 0 lets the system choose once, and later starts reuse what it chose.
     pub listen: Vec<Multiaddr>,
     /// Addresses to announce instead of those listened on (behind a forwarded port, say).
     pub announce: Vec<Multiaddr>,
@@ -61,6 +64,8 @@ pub struct Config {
     pub debug_panic_task: Option<String>,
     /// Connections to other daemons: how many there may be, and which are kept.
     pub connections: ConnectionConfig,
+    /// Whether daemons on one LAN find each other.
+    pub lan: LanConfig,
     /// What is known of the network beyond the tables.
     pub overlay: OverlayConfig,
     /// How lost shards are found and made again.
@@ -116,11 +121,10 @@ pub enum ConfigError {
 
 impl Default for Config {
     fn default() -> Self {
-        let addr = |text: &str| text.parse().expect("a valid multiaddr");
         Config {
             network: "main".to_owned(),
             metric: AnyMetric::Ring,
-            listen: vec![addr("/ip4/127.0.0.1/tcp/0"), addr("/ip4/127.0.0.1/udp/0/quic-v1")],
+            listen: Vec::new(),
             announce: Vec::new(),
             bootstrap: Vec::new(),
             zone: None,
@@ -133,6 +137,7 @@ impl Default for Config {
             debug_delay_ms: 0,
             debug_clock_seconds: 0,
             debug_panic_task: None,
+            lan: LanConfig::default(),
             overlay: OverlayConfig::default(),
             repair: RepairConfig::default(),
             scrub: ScrubConfig::default(),
@@ -154,6 +159,16 @@ impl Config {
             .map_err(|error| ConfigError::Parse { path: path.to_owned(), message: error.to_string() })
     }
 
+    /// The addresses to listen on, also where none are given.
+    pub fn listens_on(&self) -> Vec<Multiaddr> {
+        if !self.listen.is_empty() {
+            return self.listen.clone();
+        }
+        let ip = if self.lan.enabled { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+        let at = Multiaddr::from(ip);
+        vec![at.clone().with(Protocol::Tcp(0)), at.with(Protocol::Udp(0)).with(Protocol::QuicV1)]
+    }
+
     /// Checks what types cannot.
     pub fn check(&self) -> Result<(), ConfigError> {
         let value = |field, value: String, rule| Err(ConfigError::Value { field, value, rule });
@@ -164,9 +179,6 @@ impl Config {
         }
         if self.metric == AnyMetric::Classic {
             return value("metric", self.metric.to_string(), "ring or xor; classic is for simulations");
-        }
-        if self.listen.is_empty() {
-            return value("listen", "[]".to_owned(), "at least one address");
         }
         for (field, addrs, used) in [
             ("listen", &self.listen, Use::Listen),
@@ -180,6 +192,9 @@ impl Config {
                     source,
                 })?;
             }
+        }
+        if self.overlay.role != Role::Client {
+            self.lan.check(&self.listens_on())?;
         }
         if self.overlay.role == Role::Client && !self.announce.is_empty() {
             return value(

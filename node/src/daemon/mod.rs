@@ -23,10 +23,11 @@ use crate::datadir::DataDir;
 use crate::descriptors;
 use crate::disk::watch_in_background;
 use crate::dns::{DnsError, DnsServer};
-use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, RecordParts, Signer};
+use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, RecordParts, Signer, WaysIn};
 use crate::get::{Reader, RecentManifests, Totals};
 use crate::handle::{Inner, NodeHandle};
 use crate::holders::Holders;
+use crate::lan::Lan;
 use crate::leases::{Keeping, Leases, RecentAnswers, start as start_leases};
 use crate::names::{Keyring, Names};
 use crate::network::NetworkFingerprint;
@@ -52,6 +53,7 @@ pub struct Daemon {
     driver: DriverHandle,
     running: JoinHandle<()>,
     api: ApiServer,
+    lan: Option<Lan>,
 }
 
 impl Daemon {
@@ -97,7 +99,8 @@ impl Daemon {
                 .with_repair(ledger.clone(), draining.clone())
                 .with_role(config.overlay.role),
         );
-        let (driver, driver_handle) = drive(presence, &dir, &config, server, records, &tasks)?;
+        let lan = look_around(&presence, &config, &tasks);
+        let (driver, driver_handle) = drive(presence, &dir, &config, server, records, lan.as_ref(), &tasks)?;
         let placement = Placement { driver: driver_handle.clone(), local, metric: config.metric };
         let client = ShardClient::new(driver_handle.clone(), traffic.clone());
         let holders = Arc::new(Holders::new(local, store.clone(), client));
@@ -139,7 +142,7 @@ impl Daemon {
         let api = ApiServer::start(handle.clone(), &dir, config.api_listen, places).await?;
         dir.remember_opened();
         let running = tokio::spawn(tasks.essential("driver", driver.run()));
-        Ok(Daemon { handle, driver: driver_handle, running, api })
+        Ok(Daemon { handle, driver: driver_handle, running, api, lan })
     }
 
     /// The daemon, for requests.
@@ -167,6 +170,9 @@ impl Daemon {
         self.driver.leave().await;
         // The driver stops after its goodbyes; a panic in it is told below.
         let _ = self.running.await;
+        if let Some(lan) = self.lan {
+            lan.left().await;
+        }
         self.handle.inner.reader.holders.store.flush_leases().await;
         if let Err(error) = self.handle.inner.reader.holders.store.shards().checkpoint() {
             tracing::error!(%error, "the shard store did not close cleanly; the next start checks its tail");
@@ -227,13 +233,21 @@ async fn start_dns(
     DnsServer::start(at, descriptors::dns_share(limit), names.clone(), tasks).await.map(Some)
 }
 
+/// Looks for others on the LAN, if it is to.
+fn look_around(presence: &Presence, config: &Config, tasks: &Tasks) -> Option<Lan> {
+    let network = NetworkFingerprint::of(&config.network, config.metric);
+    let own = *presence.swarm.local_peer_id();
+    config.lan.enabled.then(|| Lan::start(network, own, &presence.bound, tasks))
+}
+
 /// The driver, which hands shard streams to `server`, and its handle.
 fn drive(
-    Presence { swarm, signer, local, versions }: Presence,
+    Presence { swarm, signer, local, versions, .. }: Presence,
     dir: &Arc<DataDir>,
     config: &Config,
     server: ShardServer,
     records: RecordBook,
+    lan: Option<&Lan>,
     tasks: &Tasks,
 ) -> Result<(Driver, DriverHandle), StartError> {
     let kept =
@@ -249,7 +263,7 @@ fn drive(
         network: config.network.clone(),
         metric: config.metric,
         seed,
-        bootstrap: config.bootstrap.clone(),
+        ways_in: WaysIn { bootstrap: config.bootstrap.clone(), lan: lan.map(Lan::seen) },
         announce: config.announce.clone(),
         dir: dir.clone(),
         delay: Duration::from_millis(config.debug_delay_ms.into()),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chordage_dht::PeerInfo;
+use libp2p::Multiaddr;
 
 use super::StartError;
 use crate::address::to_address;
@@ -21,6 +22,8 @@ pub(super) struct Presence {
     pub(super) signer: Signer,
     pub(super) local: PeerInfo,
     pub(super) versions: Versions,
+    /// Where it listens, as it was asked for, with the ports that the system chose.
+    pub(super) bound: Vec<Multiaddr>,
 }
 
 impl Presence {
@@ -35,10 +38,10 @@ impl Presence {
         let signer = Signer::new(identity.keypair.clone());
         let mut swarm =
             build(identity.keypair, protocols, &config.connections).map_err(|error| system(&error))?;
-        let mut announced = config.announce.clone();
+        let (mut announced, mut bound) = (config.announce.clone(), Vec::new());
         if config.overlay.role != Role::Client {
             let last = dir.read(LISTEN_FILE)?.unwrap_or_default();
-            let bound = listen(&mut swarm, &config.listen, &String::from_utf8_lossy(&last)).await?;
+            bound = listen(&mut swarm, &config.listens_on(), &String::from_utf8_lossy(&last)).await?;
             remember(dir, bound.iter())?;
             if announced.is_empty() {
                 announced = listening(&swarm);
@@ -48,6 +51,6 @@ impl Presence {
         let addrs = announced.iter().filter_map(to_address).take(8).collect();
         let (version, versions) = Versions::begin(dir.clone(), wall_time())?;
         let local = PeerInfo::new(identity.public_key, addrs, version).map_err(|error| system(&error))?;
-        Ok(Presence { swarm, signer, local: local.in_zone(config.zone.clone()), versions })
+        Ok(Presence { swarm, signer, local: local.in_zone(config.zone.clone()), versions, bound })
     }
 }

@@ -1,24 +1,37 @@
 //! Joining the network, and trying again.
 
 use chordage_dht::{Input, NodeId};
+use libp2p::Multiaddr;
 use libp2p::swarm::DialError;
 use libp2p::swarm::dial_opts::DialOpts;
+use tokio::sync::watch;
 
 use super::attempts::Attempts;
 use super::bootstrap::Bootstrap;
+use super::nearby::Nearby;
 use super::{Driver, Membership};
+use crate::lan::Seen;
+
+/// Where to hear of others.
+pub(crate) struct WaysIn {
+    /// Addresses that the user named.
+    pub(crate) bootstrap: Vec<Multiaddr>,
+    /// What the LAN shows, if it is looked at.
+    pub(crate) lan: Option<watch::Receiver<Seen>>,
+}
 
 /// Whom to join through, and what has come of that.
 pub(super) struct Joining {
     pub(super) bootstrap: Bootstrap,
+    pub(super) nearby: Nearby,
     attempts: Attempts,
     /// The network, as people know it.
     network: String,
 }
 
 impl Joining {
-    pub(super) fn new(bootstrap: Bootstrap, network: String) -> Self {
-        Self { bootstrap, attempts: Attempts::default(), network }
+    pub(super) fn new(bootstrap: Bootstrap, nearby: Nearby, network: String) -> Self {
+        Self { bootstrap, nearby, attempts: Attempts::default(), network }
     }
 
     /// Whoever answers at the addresses of this peer does so in another network's name.
@@ -35,6 +48,12 @@ impl Joining {
     fn problem(&self, is_client: bool) -> Option<String> {
         let known = self.bootstrap.addresses();
         Some(match known.len() {
+            0 if is_client && self.nearby.looks() => {
+                format!(
+                    "a client cannot found a network, and the LAN shows no member of the network {}",
+                    self.network
+                )
+            }
             0 if is_client => {
                 "a client cannot found a network, and no member is known: start it with --bootstrap and an \
                                address from a member's `chordage status`"

@@ -10,6 +10,7 @@ mod joining;
 mod links;
 mod lookups;
 mod namesakes;
+mod nearby;
 mod neighbours;
 mod overlay;
 mod pace;
@@ -47,8 +48,10 @@ pub use self::command::FindError;
 use self::command::{COMMANDS_MAX, Command};
 pub(crate) use self::command::{DriverHandle, Membership};
 use self::joining::Joining;
+pub(crate) use self::joining::WaysIn;
 use self::links::{LinkEvent, LinkNews, Links, read_link};
 use self::lookups::Lookups;
+use self::nearby::Nearby;
 use self::neighbours::Neighbours;
 pub(crate) use self::neighbours::PEERS_FILE;
 use self::overlay::Overlay;
@@ -123,7 +126,7 @@ pub(crate) struct DriverParts {
     pub(crate) network: String,
     pub(crate) metric: AnyMetric,
     pub(crate) seed: [u8; 32],
-    pub(crate) bootstrap: Vec<Multiaddr>,
+    pub(crate) ways_in: WaysIn,
     /// Addresses to announce instead of those listened on.
     pub(crate) announce: Vec<Multiaddr>,
     pub(crate) dir: Arc<DataDir>,
@@ -168,7 +171,8 @@ impl Driver {
             lookups: Lookups::default(),
             operations: Operations::new(parts.records.network, parts.records.disk),
             joining: Joining::new(
-                Bootstrap::new(&parts.bootstrap, neighbours.text()),
+                Bootstrap::new(&parts.ways_in.bootstrap, neighbours.text()),
+                Nearby::new(parts.ways_in.lan),
                 format!("`{}` (metric {})", parts.network, parts.metric),
             ),
             told,
@@ -224,6 +228,7 @@ impl Driver {
                     self.tell_size();
                     self.cancel_abandoned();
                     self.look_for_twin();
+                    self.look_around();
                 }
             }
         }

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use chordage_dht::{Confirm, LookupOptions};
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::clock::wall_time;
 use crate::identity::Identity;
+use crate::lan::{Hint, Seen};
 use crate::listen::listen;
 use crate::network::NetworkFingerprint;
 use crate::recordbook::RecordBook;
@@ -24,6 +26,14 @@ struct Running {
 }
 
 async fn start(network: &str, bootstrap: Vec<Multiaddr>) -> Running {
+    start_looking(network, bootstrap, None).await
+}
+
+async fn start_looking(
+    network: &str,
+    bootstrap: Vec<Multiaddr>,
+    lan: Option<watch::Receiver<Seen>>,
+) -> Running {
     let temporary = tempfile::tempdir().expect("a temporary directory");
     let dir = Arc::new(DataDir::open(temporary.path()).expect("new"));
     let identity = Identity::load(&dir).expect("new");
@@ -45,7 +55,7 @@ async fn start(network: &str, bootstrap: Vec<Multiaddr>) -> Running {
         network: network.to_owned(),
         metric: AnyMetric::Ring,
         seed: identity.public_key,
-        bootstrap,
+        ways_in: WaysIn { bootstrap, lan },
         announce: Vec::new(),
         dir,
         delay: Duration::ZERO,
@@ -126,4 +136,34 @@ async fn another_network_is_not_joined() {
     .await;
     assert_eq!(stranger.handle.membership(), Membership::Joining);
     assert_eq!(neighbours(&first).await, 0);
+}
+
+/// What the LAN shows of a node.
+fn shown(node: &Running) -> Seen {
+    let (addr, peer) = split(node.addr.clone());
+    let hints = vec![Hint { peer: peer.expect("named"), addrs: vec![addr] }];
+    Seen { hints, ..Seen::default() }
+}
+
+#[tokio::test]
+async fn nodes_that_were_networks_of_their_own_become_one_when_the_lan_shows_them() {
+    let (lan, seen) = watch::channel(Seen::default());
+    let first = start_looking("test", vec![], Some(seen)).await;
+    let others = [start("test", vec![]).await, start("other", vec![]).await];
+    for node in [&first, &others[0], &others[1]] {
+        assert!(node.handle.joined_within(Duration::from_secs(30)).await);
+    }
+    // It says that it is of the network and is not.
+    lan.send_replace(shown(&others[1]));
+    wait_for("the stranger", async || {
+        first.handle.view().await.and_then(|view| view.lan).is_some_and(|lan| lan.found == 1)
+    })
+    .await;
+    assert_eq!(neighbours(&first).await, 0);
+    lan.send_replace(shown(&others[0]));
+    wait_for("one network", async || neighbours(&first).await == 1 && neighbours(&others[0]).await == 1)
+        .await;
+    let status = first.handle.view().await.and_then(|view| view.lan).expect("it looks");
+    assert_eq!((status.found, status.met), (1, 1));
+    assert_eq!(neighbours(&others[1]).await, 0);
 }

@@ -1,6 +1,6 @@
 //! What the driver sees, for those who look from outside.
 
-use chordage_api::types::{IdentityStatus, OverlayStatus};
+use chordage_api::types::{IdentityStatus, LanStatus, OverlayStatus};
 use chordage_dht::{Finger, FingerRow, Member, Peer, Status, SuperPeer};
 use libp2p::Multiaddr;
 use tokio::time::Instant;
@@ -29,6 +29,8 @@ pub(crate) struct View {
     pub(crate) connections: Connections,
     pub(crate) roster: Roster,
     pub(crate) join_problem: Option<String>,
+    /// None of a daemon that does not look there.
+    pub(crate) lan: Option<LanStatus>,
 }
 
 impl View {
@@ -86,6 +88,12 @@ impl Driver {
             connections: self.connections(),
             roster: self.peers.roster.clone(),
             join_problem: self.told.join_problem.borrow().clone(),
+            lan: self.joining.nearby.seen().map(|seen| LanStatus {
+                found: seen.hints.len() as u64,
+                met: self.met_nearby() as u64,
+                other_networks: seen.others as u64,
+                problem: seen.problem,
+            }),
         }
     }
 }

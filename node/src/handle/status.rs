@@ -47,6 +47,7 @@ impl NodeHandle {
             zone: view.local.zone().map(ToString::to_string),
             join_problem: view.join_problem.clone(),
             twin: driver.twin().map(|twin| twin.status()),
+            lan: view.lan.clone(),
             listen: view.listen.iter().map(ToString::to_string).collect(),
             metric: self.inner.metric.to_string(),
             uptime_seconds: self.inner.started.elapsed().as_secs_f64(),

@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 use super::ids::NodeId;
 use super::words::{DaemonRole, DaemonState};
 use super::{
-    DrainStatus, FoundAtStart, GatewayStatus, LeaseStatus, RepairStatus, RestartedTask, ScrubStatus,
-    TwinStatus, WaitedFor,
+    DrainStatus, FoundAtStart, GatewayStatus, LanStatus, LeaseStatus, RepairStatus, RestartedTask,
+    ScrubStatus, TwinStatus, WaitedFor,
 };
 
 /// What the daemon says of itself. Answer of `GET /v1/status`: one flat object, whose fields are those of all parts but
@@ -79,6 +79,9 @@ pub struct MembershipStatus {
     /// Present as long as a second daemon with the same key runs elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub twin: Option<TwinStatus>,
+    /// Whom it sees on its LAN, if it looks there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lan: Option<LanStatus>,
     /// Addresses it listens on (multiaddr with its peer id: what others give to `--bootstrap`).
     pub listen: Vec<String>,
     /// Metric of the network: `ring` or `xor`.

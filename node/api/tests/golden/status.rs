@@ -2,9 +2,9 @@
 
 use chordage_api::types::{
     DaemonRole, DaemonState, DamageStatus, DnsStatus, DrainStatus, DutyStatus, FoundAtStart, GatewayStatus,
-    IdentityStatus, LeaseStatus, MembershipStatus, MishapStatus, OverlayStatus, ProcessStatus, PutStatus,
-    ReadTotals, RepairStatus, RestartedTask, ScrubStatus, StartState, StartedWith, Status, StoreStatus,
-    Traffic, TransferStatus, TwinStatus, WaitedFor,
+    IdentityStatus, LanStatus, LeaseStatus, MembershipStatus, MishapStatus, OverlayStatus, ProcessStatus,
+    PutStatus, ReadTotals, RepairStatus, RestartedTask, ScrubStatus, StartState, StartedWith, Status,
+    StoreStatus, Traffic, TransferStatus, TwinStatus, WaitedFor,
 };
 
 use super::{Comparison, assert_reads_with_more, assert_reads_without, id};
@@ -19,6 +19,15 @@ pub(super) fn check(comparison: &mut Comparison) {
     comparison.check("scrub_bare", &ScrubStatus { last_end_seconds_ago: None, ..scrub() });
     comparison.check("leases", &leases());
     comparison.check("twin", &twin());
+}
+
+fn lan() -> LanStatus {
+    LanStatus {
+        found: 175,
+        met: 176,
+        other_networks: 177,
+        problem: Some("nobody takes multicast".to_owned()),
+    }
 }
 
 fn twin() -> TwinStatus {
@@ -103,6 +112,7 @@ fn status() -> Status {
             zone: Some("rack-1".to_owned()),
             join_problem: Some("nobody answers at the addresses of --bootstrap".to_owned()),
             twin: Some(twin()),
+            lan: Some(lan()),
             listen: vec!["/ip4/127.0.0.1/tcp/4001/p2p/12D3KooWSelf".to_owned()],
             metric: "ring".to_owned(),
             uptime_seconds: 144.5,
@@ -174,7 +184,7 @@ fn status() -> Status {
 fn bare_status() -> Status {
     let Status { membership, damage, puts, duties, .. } = status();
     Status {
-        membership: MembershipStatus { zone: None, join_problem: None, twin: None, ..membership },
+        membership: MembershipStatus { zone: None, join_problem: None, twin: None, lan: None, ..membership },
         damage: DamageStatus { disk_problem: None, ..damage },
         mishaps: MishapStatus { found_at_start: Vec::new(), lost_log_lines: 0, restarted_tasks: Vec::new() },
         puts: PutStatus { puts_wait_for: Vec::new(), ..puts },
