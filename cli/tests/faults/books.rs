@@ -80,8 +80,19 @@ async fn a_book_that_is_cut_off_damaged_or_gone_is_told_of() {
         for name in ["claims/claims.redb", "keeps/keeps.redb", "holders.redb", "catalog/catalog.redb"] {
             harm(&book(name));
         }
+        for name in ["records/records.redb", "names/names.redb", "services/services.redb"] {
+            harm(&book(name));
+        }
         net.net.restart(&[0]).await.unwrap();
-        let all = [StartedWith::Claims, StartedWith::Keeps, StartedWith::Ledger, StartedWith::Catalog];
+        let all = [
+            StartedWith::Claims,
+            StartedWith::Keeps,
+            StartedWith::Ledger,
+            StartedWith::Records,
+            StartedWith::Names,
+            StartedWith::Services,
+            StartedWith::Catalog,
+        ];
         assert_eq!(found(&net, 0).await, all.map(|what| (what, state)));
         assert_eq!(net.net.status(0).await.unwrap().damage.damaged_shards, 0);
     }
