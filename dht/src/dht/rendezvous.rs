@@ -11,7 +11,7 @@ use crate::{
     peer::Peer,
     rendezvous::{
         Change, HEADS_PER_PAGE, Item, ItemId, ItemKind, Listing, ListingId, Rejection, RendezvousNotice,
-        RendezvousRequest, RendezvousResponse, Stamp, TopicMessage,
+        RendezvousRequest, RendezvousResponse, Stamp, TopicMessage, is_past,
     },
 };
 
@@ -120,9 +120,13 @@ impl<M: Metric> Dht<M> {
         Ok(())
     }
 
+    /// Microseconds since 1970.
+    fn unix_micros(&self, now: Time) -> u64 {
+        self.lottery.unix_at_zero.saturating_mul(1_000_000).saturating_add(now.as_micros())
+    }
+
     fn keep_message(&mut self, turn: &mut Turn<'_>, message: &Arc<TopicMessage>) -> Result<(), Rejection> {
-        let unix_micros =
-            self.lottery.unix_at_zero.saturating_mul(1_000_000).saturating_add(turn.now.as_micros());
+        let unix_micros = self.unix_micros(turn.now);
         let rendezvous = self.rendezvous_mut();
         if !rendezvous.topics.keep(message, turn.now, unix_micros)? {
             return Ok(());
@@ -189,7 +193,11 @@ impl<M: Metric> Dht<M> {
     pub(super) fn rendezvous_noticed(&mut self, turn: &mut Turn<'_>, notice: RendezvousNotice) {
         match notice {
             RendezvousNotice::Changed(place) => self.place_news(turn.now, &place),
-            RendezvousNotice::Message(message) => self.message_pushed(turn, &message),
+            RendezvousNotice::Message(message) => {
+                if !is_past(&message, self.unix_micros(turn.now)) {
+                    self.message_pushed(turn, &message);
+                }
+            }
         }
     }
 }

@@ -68,7 +68,7 @@ pub(crate) use hints::Hints;
 pub(crate) use sight::{Sights, seen};
 pub(crate) use subscription::Subscription;
 pub(crate) use task::{Known, Next, Sighting, Spread, Survey, Task, Work};
-pub(crate) use topics::{Stamp, Topics};
+pub(crate) use topics::{Stamp, Topics, is_past};
 
 use board::PER_PLACE;
 use topics::PER_TOPIC;

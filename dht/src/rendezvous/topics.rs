@@ -57,6 +57,12 @@ pub(crate) struct Topics {
     bytes: usize,
 }
 
+/// Whether a message is so old that nobody keeps it any more, even if its publisher's clock and this node's differ by as long
+/// again: whoever sends it now repeats it.
+pub(crate) fn is_past(message: &TopicMessage, unix_micros: u64) -> bool {
+    message.seq().saturating_add(2 * KEPT_FOR.as_micros() as u64) <= unix_micros
+}
+
 impl Topics {
     /// Takes a message in. Returns whether it is new. `unix_micros`: microseconds since 1970.
     pub(crate) fn keep(

@@ -1,6 +1,6 @@
 //! Topics: publishing and subscribing.
 
-use chordage_dht::{Rejection, TopicMessage, TopicStatement};
+use chordage_dht::{Message, Notice, Rejection, RendezvousNotice, TopicMessage, TopicStatement};
 
 use super::*;
 
@@ -165,4 +165,22 @@ fn the_publisher_is_told_why_a_message_is_not_kept() {
     world.wants(publisher, RendezvousInput::Publish { id, message, deadline });
     let unknown = RendezvousError::Unknown { stored: 0, needed: 5, of: 9 };
     assert_eq!(world.published(id), Err(unknown));
+}
+
+/// Somebody repeats what was published long ago.
+#[test]
+fn what_nobody_keeps_any_more_is_not_told_as_new() {
+    let mut world = World::settled(348, AnyMetric::Ring, config(), 3);
+    let (old, subscription) = (world.message(0, 1, b"x"), world.subscribe(1, 1, 0));
+    let push = |world: &mut World, message: &Arc<TopicMessage>| {
+        let message = Message::Notice(Notice::Rendezvous(RendezvousNotice::Message(message.clone())));
+        let from = world.peer(2);
+        world.input(1, Input::Message { from, message });
+    };
+    world.run(Duration::from_secs(7300));
+    push(&mut world, &old);
+    assert!(world.heard(subscription).is_empty());
+    let new = world.message(0, 1, b"y");
+    push(&mut world, &new);
+    assert_eq!(world.heard(subscription), *b"y");
 }
