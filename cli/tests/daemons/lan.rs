@@ -83,7 +83,7 @@ async fn machines_on_one_lan_need_no_address() {
     let link = client.put("1/2", &file).await;
     assert!(second.get(&link, &dir.path().join("there")).await == random_bytes(BYTES, 47));
     let human = first.run(&["status"]).await;
-    let told = "LAN        1 daemon of this network found, 1 met; 1 daemon of other networks ignored";
+    let told = "LAN        1 daemon of this network found, 1 met; 1 of other networks ignored";
     assert!(String::from_utf8_lossy(&human.stdout).contains(told), "{}", shown(&human));
 
     // Whoever leaves is no longer to be seen at once, and not when its record has become too old.

@@ -3,6 +3,7 @@
 //! The namespaces have no names: each lasts as long as the processes in it, and those end when the test does, however it ends.
 
 use std::fs;
+use std::future::ready;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -123,7 +124,7 @@ impl Running {
     /// Asks it to leave, and waits until its process has ended.
     pub(crate) async fn leave(mut self) {
         drop(self.process.0.stdin.take());
-        let ended = async || self.process.0.try_wait().ok().flatten().ok_or_else(|| "it runs".to_owned());
+        let ended = || ready(self.process.0.try_wait().ok().flatten().ok_or("it runs"));
         assert!(wait_until("the daemon leaves", PATIENCE, ended).await.unwrap().success());
     }
 

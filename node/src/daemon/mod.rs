@@ -22,7 +22,7 @@ use crate::config::{Config, RepairConfig, Role};
 use crate::datadir::DataDir;
 use crate::descriptors;
 use crate::disk::watch_in_background;
-use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, RecordParts};
+use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, RecordParts, WaysIn};
 use crate::get::{Reader, RecentManifests, Totals};
 use crate::handle::{Inner, NodeHandle};
 use crate::holders::Holders;
@@ -218,8 +218,7 @@ fn drive(
         network: config.network.clone(),
         metric: config.metric,
         seed,
-        bootstrap: config.bootstrap.clone(),
-        lan: lan.map(Lan::seen),
+        ways_in: WaysIn { bootstrap: config.bootstrap.clone(), lan: lan.map(Lan::seen) },
         announce: config.announce.clone(),
         dir: dir.clone(),
         delay: Duration::from_millis(config.debug_delay_ms.into()),

@@ -1,13 +1,24 @@
 //! Joining the network, and trying again.
 
 use chordage_dht::{Input, NodeId};
+use libp2p::Multiaddr;
 use libp2p::swarm::DialError;
 use libp2p::swarm::dial_opts::DialOpts;
+use tokio::sync::watch;
 
 use super::attempts::Attempts;
 use super::bootstrap::Bootstrap;
 use super::nearby::Nearby;
 use super::{Driver, Membership};
+use crate::lan::Seen;
+
+/// Where to hear of others.
+pub(crate) struct WaysIn {
+    /// Addresses that the user named.
+    pub(crate) bootstrap: Vec<Multiaddr>,
+    /// What the LAN shows, if it is looked at.
+    pub(crate) lan: Option<watch::Receiver<Seen>>,
+}
 
 /// Whom to join through, and what has come of that.
 pub(super) struct Joining {

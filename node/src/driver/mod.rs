@@ -37,7 +37,7 @@ use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, PeerId};
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 pub(crate) use self::acceptor::Acceptor;
@@ -46,6 +46,7 @@ pub use self::command::FindError;
 use self::command::{COMMANDS_MAX, Command};
 pub(crate) use self::command::{DriverHandle, Membership};
 use self::joining::Joining;
+pub(crate) use self::joining::WaysIn;
 use self::links::{LinkEvent, LinkNews, Links, read_link};
 use self::lookups::Lookups;
 use self::nearby::Nearby;
@@ -67,7 +68,6 @@ pub(crate) use self::view::View;
 use crate::address::{dial_order, net_group, peer_id, public_key, split, to_address};
 use crate::config::{ConnectionConfig, OverlayConfig};
 use crate::datadir::DataDir;
-use crate::lan::Seen;
 use crate::record::Versions;
 use crate::recordbook::RecordChange;
 use crate::wire::{Class, Inbound, MakesWay, NetworkSwarm, WireEvent, listening};
@@ -123,9 +123,7 @@ pub(crate) struct DriverParts {
     pub(crate) network: String,
     pub(crate) metric: AnyMetric,
     pub(crate) seed: [u8; 32],
-    pub(crate) bootstrap: Vec<Multiaddr>,
-    /// What the LAN shows, if it is looked at.
-    pub(crate) lan: Option<watch::Receiver<Seen>>,
+    pub(crate) ways_in: WaysIn,
     /// Addresses to announce instead of those listened on.
     pub(crate) announce: Vec<Multiaddr>,
     pub(crate) dir: Arc<DataDir>,
@@ -170,8 +168,8 @@ impl Driver {
             lookups: Lookups::default(),
             operations: Operations::new(parts.records.network, parts.records.disk),
             joining: Joining::new(
-                Bootstrap::new(&parts.bootstrap, neighbours.text()),
-                Nearby::new(parts.lan),
+                Bootstrap::new(&parts.ways_in.bootstrap, neighbours.text()),
+                Nearby::new(parts.ways_in.lan),
                 format!("`{}` (metric {})", parts.network, parts.metric),
             ),
             told,

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use chordage_dht::{Confirm, LookupOptions};
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::clock::wall_time;
 use crate::identity::Identity;
-use crate::lan::Hint;
+use crate::lan::{Hint, Seen};
 use crate::listen::listen;
 use crate::network::NetworkFingerprint;
 use crate::recordbook::RecordBook;
@@ -54,8 +55,7 @@ async fn start_looking(
         network: network.to_owned(),
         metric: AnyMetric::Ring,
         seed: identity.public_key,
-        bootstrap,
-        lan,
+        ways_in: WaysIn { bootstrap, lan },
         announce: Vec::new(),
         dir,
         delay: Duration::ZERO,
