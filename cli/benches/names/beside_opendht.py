@@ -1,6 +1,6 @@
 """Values that are put and got with OpenDHT, as `main.rs` does with names.
 
-    python3 cli/benches/names/opendht.py [--nodes 50] [--values 10000] [--bytes 100] [--clients 8]
+    /usr/bin/python3 cli/benches/names/beside_opendht.py [--nodes 50] [--values 10000] [--bytes 100] [--clients 8]
 
 Needs Debian's `dhtnode` and `python3-opendht`. Every client is a node of its own; the others are processes of `dhtnode`.
 A put counts when OpenDHT says that it is done, a get when the first value is there. Values are not signed: OpenDHT has
