@@ -147,11 +147,11 @@ mod tests {
 
     #[test]
     fn nobody_is_left_out_by_those_who_do_not_see_so_far() {
-        let mut crowd = crowd(0..10);
-        crowd.silent(peer(9).id_ref());
-        crowd.silent(peer(0).id_ref());
+        let mut crowd = crowd(0..12);
+        [0, 1, 10].iter().for_each(|silent| crowd.silent(peer(*silent).id_ref()));
         crowd.told(&[1, 2, 3, 4, 5, 6, 7, 8, 9].map(at));
-        assert_eq!(region(&crowd), (1..10).collect::<Vec<_>>(), "9 is the farthest that they name");
+        crowd.told(&[0, 2, 3, 4, 5, 6, 7, 8, 9].map(at));
+        assert_eq!(region(&crowd), (2..11).collect::<Vec<_>>(), "10 is farther than anybody they name");
         let mut crowd = self::crowd(0..3);
         crowd.silent(peer(2).id_ref());
         crowd.told(&[0, 1].map(at));

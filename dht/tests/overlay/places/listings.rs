@@ -158,7 +158,7 @@ fn a_provider_that_starts_again_is_listed_again() {
     }
 }
 
-/// Five of the nine start anew at the same moment and know nothing.
+/// All of the nine but one start anew at the same moment and know nothing.
 #[test]
 fn a_live_service_is_found_while_most_of_those_who_list_it_start_again() {
     for (metric, seed) in METRICS.into_iter().zip([312, 313]) {
@@ -167,7 +167,7 @@ fn a_live_service_is_found_while_most_of_those_who_list_it_start_again() {
         world.register(provider, 1, 1);
         world.run(Duration::from_secs(20));
         let holders = world.holders(1);
-        for holder in &holders[..5] {
+        for holder in &holders[1..] {
             world.restart(*holder, &[asker]);
         }
         for _ in 0..100 {
