@@ -196,6 +196,42 @@ fn what_was_known_is_answered_while_those_who_keep_it_are_silent() {
 }
 
 #[test]
+fn services_are_found_by_programs_that_know_only_dns() {
+    use RecordType::{A, AAAA, SRV, TXT};
+    let scene = scene(3);
+    let server = server(&scene, 1);
+    scene.run(["service", "register", "web", "--addr", "192.0.2.7:80", "--attr", "zone=attic"]).succeeds();
+    let other = Run::new(["service", "register", "web", "--addr", "[2001:db8::7]:8080"]);
+    other.api(&scene.net.data_dir(2)).succeeds();
+    scene.run(["service", "register", "db", "--addr", "db.example:5432"]).succeeds();
+    let mut stream = TcpStream::connect(server).unwrap();
+    let answer = exchange(&mut stream, &question("_web._tcp.chord.alt.", SRV, None));
+    let mut places: Vec<String> = answer.answers.iter().map(|record| record.data.to_string()).collect();
+    places.sort();
+    let (v6, v4) = ("20010db8000000000000000000000007.web.svc.chord.alt.", "c0000207.web.svc.chord.alt.");
+    assert_eq!(places, [format!("0 0 80 {v4}"), format!("0 0 8080 {v6}")]);
+    assert_eq!(answer.additionals.len(), 2, "{answer}");
+    assert!(answer.answers[0].ttl <= 5);
+    let there = |data: &str| (ResponseCode::NoError, vec![data.to_owned()]);
+    let (empty, nothing) = ((ResponseCode::NoError, vec![]), (ResponseCode::NXDomain, vec![]));
+    assert_eq!(dig(server, v4, A), there("192.0.2.7"));
+    assert_eq!(dig(server, v6, AAAA), there("2001:db8::7"));
+    assert_eq!(dig(server, v4, AAAA), empty);
+    assert_eq!(dig(server, "web.svc.chord.alt.", A), there("192.0.2.7"));
+    let mut attributes = dig(server, "web.svc.chord.alt.", TXT).1;
+    attributes.sort();
+    assert_eq!(attributes, ["", "zone=attic"]);
+    assert_eq!(dig(server, "_db._udp.chord.alt.", SRV), there("0 0 5432 db.example."));
+    assert_eq!(dig(server, "db.svc.chord.alt.", A), empty);
+    assert_eq!(dig(server, "_mail._tcp.chord.alt.", SRV), nothing);
+    assert_eq!(dig(server, "c0000208.web.svc.chord.alt.", A), nothing);
+    assert_eq!(dig(server, "_tcp.chord.alt.", SRV), empty);
+    scene.run(["service", "withdraw", "web"]).succeeds();
+    crate::harness::eventually("what was withdrawn is gone", || dig(server, v4, A) == nothing);
+    assert_eq!(dig(server, "web.svc.chord.alt.", AAAA), there("2001:db8::7"));
+}
+
+#[test]
 fn strangers_bytes_and_crowds_leave_it_answering() {
     let scene = scene(1);
     let server = server(&scene, 0);

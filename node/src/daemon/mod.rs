@@ -117,7 +117,7 @@ impl Daemon {
         start_leases(&leases, &dir, met || !config.bootstrap.is_empty(), &tasks);
         let (names, services, topics) = publishers(&driver_handle, &signer, &config, keyring, services);
         services.start(&tasks, leaving.clone());
-        let dns = start_dns(&config, limit, &names, &tasks).await?;
+        let dns = start_dns(&config, limit, &names, &services, &tasks).await?;
         let handle = NodeHandle {
             inner: Arc::new(Inner {
                 reader,
@@ -227,10 +227,12 @@ async fn start_dns(
     config: &Config,
     limit: u64,
     names: &Names,
+    services: &Services,
     tasks: &Tasks,
 ) -> Result<Option<DnsServer>, DnsError> {
     let Some(at) = config.dns.listen else { return Ok(None) };
-    DnsServer::start(at, descriptors::dns_share(limit), names.clone(), tasks).await.map(Some)
+    let places = descriptors::dns_share(limit);
+    DnsServer::start(at, places, names.clone(), services.clone(), tasks).await.map(Some)
 }
 
 /// Looks for others on the LAN, if it is to.

@@ -24,7 +24,7 @@ const REFRESH: i32 = 3600;
 const RETRY: i32 = 1200;
 const EXPIRE: i32 = 604_800;
 /// Most bytes of one string of a text.
-const STRING_MAX: usize = 255;
+pub(super) const STRING_MAX: usize = 255;
 
 /// What is at a place.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +33,8 @@ pub(super) struct Found {
     pub(super) exists: bool,
     /// What is there.
     pub(super) data: Vec<RData>,
+    /// What those will ask next who are told that.
+    pub(super) additionals: Vec<Record>,
     /// For how many seconds this may be used.
     pub(super) ttl: u32,
 }
@@ -40,7 +42,7 @@ pub(super) struct Found {
 impl Found {
     /// There is no such place.
     pub(super) fn nothing() -> Self {
-        Found { exists: false, data: Vec::new(), ttl: NOTHING_TTL }
+        Found { exists: false, data: Vec::new(), additionals: Vec::new(), ttl: NOTHING_TTL }
     }
 
     /// There is, and nothing is there.
@@ -59,13 +61,13 @@ impl Found {
             _ => {}
         }
         let most = if resolved.stale { STALE_TTL } else { TTL_MAX };
-        Found { exists: true, data, ttl: resolved.ttl_seconds.min(most) }
+        Found { data, ttl: resolved.ttl_seconds.min(most), ..Self::empty() }
     }
 
     /// What is there of the zone itself. The names are those of zones that nobody serves to the world (RFC 6303).
     pub(super) fn zone() -> Self {
         let data = vec![RData::SOA(soa()), RData::NS(NS(zone_name()))];
-        Found { exists: true, data, ttl: NOTHING_TTL }
+        Found { data, ..Self::empty() }
     }
 }
 
@@ -114,6 +116,9 @@ impl Reply {
             let ttl = found.ttl.min(NOTHING_TTL);
             self.message.add_authority(Record::from_rdata(zone_name(), ttl, RData::SOA(soa())));
         }
+        if data.iter().any(|data| data.record_type() == RecordType::SRV) {
+            self.message.add_additionals(found.additionals.iter().cloned());
+        }
         let record = |data| Record::from_rdata(query.name.clone(), found.ttl, data);
         self.message.add_answers(data.into_iter().map(record));
     }
@@ -124,10 +129,16 @@ impl Reply {
         self.message.metadata.authoritative = false;
     }
 
-    /// For a datagram: without what it says, and marked as cut short, if that is too long.
+    /// For a datagram: without what nobody asked for, or even without what it says and marked as cut short, if it is too long.
     pub(super) fn for_udp(&self) -> Option<Vec<u8>> {
         let fits = |message: &Message| message.to_vec().ok().filter(|bytes| bytes.len() <= self.udp_limit);
-        fits(&self.message).or_else(|| fits(&self.message.truncate()))
+        fits(&self.message)
+            .or_else(|| {
+                let mut bare = self.message.clone();
+                bare.additionals.clear();
+                fits(&bare)
+            })
+            .or_else(|| fits(&self.message.truncate()))
     }
 
     /// For a connection: its length, and all of it.

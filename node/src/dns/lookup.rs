@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use chordage_api::OpenName;
 use chordage_api::name::Name;
+use chordage_api::service::Attrs;
 use chordage_api::types::Resolved;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
@@ -14,7 +16,9 @@ use super::Counters;
 use super::answer::{Found, STALE_TTL};
 use super::cache::Cache;
 use super::question::Place;
+use super::services::{self, SERVICE_TTL};
 use crate::names::{KeyringError, Names, NamesError, Trail};
+use crate::services::{FoundService, Services};
 
 /// How long a question waits for what is being looked for, if something is known that may be told instead.
 const PATIENCE_KNOWN: Duration = Duration::from_secs(1);
@@ -22,6 +26,8 @@ const PATIENCE_KNOWN: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(4);
 /// How long anything is looked for, whether or not somebody still waits.
 const SEARCH_WITHIN: Duration = Duration::from_secs(30);
+/// How long services are told that cannot be looked for: after that, most of them are somewhere else.
+const SERVICES_STALE: Duration = Duration::from_secs(60);
 /// Names that are looked for at a time.
 const SEARCHES_MAX: usize = 64;
 
@@ -29,21 +35,36 @@ const SEARCHES_MAX: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Failed;
 
-type Answer = Result<Found, Failed>;
+/// What is looked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Name(Name),
+    Service(OpenName),
+}
+
+/// What was found of it.
+#[derive(Clone)]
+enum Known {
+    /// With the way to it.
+    Name(Found, Trail),
+    Services(Arc<[FoundService]>),
+}
 
 /// Finds things. One search serves all who ask for the same.
 pub(super) struct Lookup {
     names: Names,
+    services: Services,
     counters: Arc<Counters>,
-    known: Mutex<Cache<Name, Trail>>,
-    under_way: Mutex<BTreeMap<Name, watch::Receiver<Option<Answer>>>>,
+    known: Mutex<Cache<Subject, Known>>,
+    under_way: Mutex<BTreeMap<Subject, watch::Receiver<Option<Result<Known, Failed>>>>>,
     places: Arc<Semaphore>,
 }
 
 impl Lookup {
-    pub(super) fn new(names: Names, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(names: Names, services: Services, counters: Arc<Counters>) -> Self {
         Lookup {
             names,
+            services,
             counters,
             known: Mutex::new(Cache::new()),
             under_way: Mutex::default(),
@@ -52,95 +73,129 @@ impl Lookup {
     }
 
     /// What is at a place. It answers within a few seconds, whatever happens.
-    pub(super) async fn find(self: &Arc<Self>, place: &Place) -> Answer {
+    pub(super) async fn find(self: &Arc<Self>, place: &Place) -> Result<Found, Failed> {
         match place {
             Place::Zone => Ok(Found::zone()),
             Place::Nowhere => Ok(Found::nothing()),
+            Place::Way => Ok(Found::empty()),
             Place::Name(name) => self.find_name(name).await,
+            Place::Service(name, view) => {
+                let (listed, ttl) = self.find_services(name).await?;
+                Ok(services::found(name, *view, &listed, ttl))
+            }
         }
     }
 
-    async fn find_name(self: &Arc<Self>, name: &Name) -> Answer {
-        let current = |trail: &Trail| self.names.is_current(trail);
-        if let Some(found) = lock(&self.known).get(name, Instant::now(), current) {
-            return Ok(found);
+    async fn find_name(self: &Arc<Self>, name: &Name) -> Result<Found, Failed> {
+        let subject = Subject::Name(name.clone());
+        if let Some((Known::Name(found, trail), ttl)) = lock(&self.known).fresh(&subject, Instant::now())
+            && self.names.is_current(&trail)
+        {
+            return Ok(Found { ttl, ..found });
         }
         // A petname that is not known here needs no search, and leaves nothing to remember.
         if self.names.check(&name.to_string()).is_err() {
             return Ok(Found::nothing());
         }
-        let search = self.join_search(name);
         // Only what stood there: something may stand now where nothing did.
         let remembered = self.names.recall(name).await.ok().map(|resolved| Found::target(&resolved));
-        let patience = if remembered.is_some() { PATIENCE_KNOWN } else { PATIENCE };
-        let found = match search {
-            Some(mut search) => timeout(patience, outcome(&mut search)).await.unwrap_or(Err(Failed)),
-            None => Err(Failed),
-        };
-        match (found, remembered) {
-            (Ok(found), _) => Ok(found),
-            (Err(Failed), Some(found)) => {
-                self.counters.stale.fetch_add(1, Relaxed);
-                Ok(Found { ttl: found.ttl.min(STALE_TTL), ..found })
-            }
-            (Err(Failed), None) => {
-                self.counters.failed.fetch_add(1, Relaxed);
-                Err(Failed)
-            }
+        match self.search(subject, remembered.is_some()).await {
+            Ok(Known::Name(found, _)) => Ok(found),
+            _ => self.rather(remembered).map(|found| Found { ttl: found.ttl.min(STALE_TTL), ..found }),
         }
     }
 
-    /// The search for a name, which is begun if there is none; `None` if there are too many.
-    fn join_search(self: &Arc<Self>, name: &Name) -> Option<watch::Receiver<Option<Answer>>> {
+    /// Who offers a service, and for how many seconds that may be told.
+    async fn find_services(self: &Arc<Self>, name: &OpenName) -> Result<(Arc<[FoundService]>, u32), Failed> {
+        let (subject, now) = (Subject::Service(name.clone()), Instant::now());
+        if let Some((Known::Services(listed), ttl)) = lock(&self.known).fresh(&subject, now) {
+            return Ok((listed, ttl));
+        }
+        let remembered = match lock(&self.known).stale(&subject, now, SERVICES_STALE) {
+            Some(Known::Services(listed)) => Some(listed),
+            _ => None,
+        };
+        match self.search(subject, remembered.is_some()).await {
+            Ok(Known::Services(listed)) => Ok((listed, SERVICE_TTL)),
+            _ => self.rather(remembered).map(|listed| (listed, SERVICE_TTL)),
+        }
+    }
+
+    /// What was known, where nobody knows better.
+    fn rather<T>(&self, remembered: Option<T>) -> Result<T, Failed> {
+        let counter = if remembered.is_some() { &self.counters.stale } else { &self.counters.failed };
+        counter.fetch_add(1, Relaxed);
+        remembered.ok_or(Failed)
+    }
+
+    /// Searches, or joins who does already, and waits for a while.
+    async fn search(self: &Arc<Self>, subject: Subject, is_known: bool) -> Result<Known, Failed> {
+        let mut search = self.join(subject).ok_or(Failed)?;
+        let patience = if is_known { PATIENCE_KNOWN } else { PATIENCE };
+        let told = timeout(patience, search.wait_for(Option::is_some)).await;
+        told.ok().and_then(Result::ok).and_then(|told| told.clone()).unwrap_or(Err(Failed))
+    }
+
+    /// The search for something, which is begun if there is none; `None` if there are too many.
+    fn join(self: &Arc<Self>, subject: Subject) -> Option<watch::Receiver<Option<Result<Known, Failed>>>> {
         let mut under_way = lock(&self.under_way);
-        if let Some(search) = under_way.get(name) {
+        if let Some(search) = under_way.get(&subject) {
             return Some(search.clone());
         }
         let place = self.places.clone().try_acquire_owned().ok()?;
         let (told, search) = watch::channel(None);
-        under_way.insert(name.clone(), search.clone());
-        let ended = Ended { lookup: self.clone(), name: name.clone(), _place: place };
+        under_way.insert(subject.clone(), search.clone());
+        let ended = Ended { lookup: self.clone(), subject, _place: place };
         tokio::spawn(async move {
-            let answer = ended.lookup.search(&ended.name).await;
+            let found = timeout(SEARCH_WITHIN, ended.lookup.ask(&ended.subject)).await;
             // Those who come later ask the cache before they begin another one.
             drop(ended);
-            let _ = told.send(Some(answer));
+            let _ = told.send(Some(found.unwrap_or(Err(Failed))));
         });
         Some(search)
     }
 
-    async fn search(&self, name: &Name) -> Answer {
-        let (found, trail) =
-            timeout(SEARCH_WITHIN, self.names.resolve_with_trail(name)).await.map_err(|_| Failed)?;
-        if let Err(error) = &found {
-            tracing::debug!(%name, %error, "DNS asked for a name that was not found");
-        }
-        let found = is_answer(&found).ok_or(Failed)?;
-        lock(&self.known).put(name.clone(), &found, trail, Instant::now());
-        Ok(found)
+    /// Asks the network, and keeps the answer.
+    async fn ask(&self, subject: &Subject) -> Result<Known, Failed> {
+        let (known, ttl) = match subject {
+            Subject::Name(name) => {
+                let (found, trail) = self.names.resolve_with_trail(name).await;
+                if let Err(error) = &found {
+                    tracing::debug!(%name, %error, "DNS asked for a name that was not found");
+                }
+                let found = answer(&found).ok_or(Failed)?;
+                let ttl = found.ttl;
+                (Known::Name(found, trail), ttl)
+            }
+            Subject::Service(name) => {
+                let mut listed = self.services.find(name, &Attrs::new(), false).await.map_err(|error| {
+                    tracing::debug!(%name, %error, "DNS asked for a service that cannot be looked for");
+                    Failed
+                })?;
+                services::sort(&mut listed);
+                (Known::Services(listed.into()), SERVICE_TTL)
+            }
+        };
+        lock(&self.known).put(subject.clone(), known.clone(), ttl, Instant::now());
+        Ok(known)
     }
 }
 
 /// A search that counts as under way until this is dropped, also if it panics.
 struct Ended {
     lookup: Arc<Lookup>,
-    name: Name,
+    subject: Subject,
     _place: OwnedSemaphorePermit,
 }
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        lock(&self.lookup.under_way).remove(&self.name);
+        lock(&self.lookup.under_way).remove(&self.subject);
     }
 }
 
-async fn outcome(search: &mut watch::Receiver<Option<Answer>>) -> Answer {
-    let told = search.wait_for(Option::is_some).await;
-    told.ok().and_then(|told| told.clone()).unwrap_or(Err(Failed))
-}
-
 /// What DNS is told of a name; `None` if it cannot be said now.
-fn is_answer(found: &Result<Resolved, NamesError>) -> Option<Found> {
+fn answer(found: &Result<Resolved, NamesError>) -> Option<Found> {
     match found {
         Ok(resolved) => Some(Found::target(resolved)),
         // Whoever hears that there is no such place takes it that there is nothing below it either (RFC 8020).

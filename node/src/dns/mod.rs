@@ -3,6 +3,7 @@
 //! ```text
 //!  team/notes        notes.team.chord.alt        labels stand the other way round
 //!  @KEY/notes        notes.KEY.chord.alt         the key's 56 characters, with or without the @
+//!  service web       _web._tcp.chord.alt         and web.svc.chord.alt
 //! ```
 //!
 //! It answers with what is known rather than late: while a name is looked for, what this daemon saw last of it is told after
@@ -14,6 +15,7 @@ mod cache;
 mod lookup;
 mod question;
 mod serve;
+mod services;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +29,7 @@ use tokio::net::{TcpListener, UdpSocket};
 
 use self::lookup::Lookup;
 use crate::names::Names;
+use crate::services::Services;
 use crate::tasks::Tasks;
 
 /// The zone that is answered for.
@@ -71,6 +74,7 @@ impl DnsServer {
         address: SocketAddr,
         connections_max: usize,
         names: Names,
+        services: Services,
         tasks: &Tasks,
     ) -> Result<Self, DnsError> {
         let (socket, listener, address) = bind(address).await.map_err(|source| match source.kind() {
@@ -78,7 +82,7 @@ impl DnsServer {
             _ => DnsError::Refused { address, source },
         })?;
         let counters = Arc::new(Counters::default());
-        let lookup = Arc::new(Lookup::new(names, counters.clone()));
+        let lookup = Arc::new(Lookup::new(names, services, counters.clone()));
         let places = serve::Places::new(connections_max, counters.clone());
         let (socket, for_udp, at) = (Arc::new(socket), lookup.clone(), places.clone());
         tasks.background("dns over udp", move || serve::udp(socket.clone(), for_udp.clone(), at.clone()));

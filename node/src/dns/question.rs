@@ -1,10 +1,12 @@
 //! What a question in DNS asks for. Pure: bytes in, and what to do.
 
+use chordage_api::OpenName;
 use chordage_api::name::{Name, NameKey, PATH_MAX, Root, check_label};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name as DnsName, RecordType};
 
 use super::answer::{PAYLOAD, Reply};
+use super::services::{self, View};
 use crate::resolver::decode;
 
 /// Bytes of a header.
@@ -19,6 +21,10 @@ pub(super) enum Place {
     Zone,
     /// What a name stands for.
     Name(Name),
+    /// Where something is of a service, or was.
+    Service(OpenName, View),
+    /// Nothing but what stands below it.
+    Way,
     /// Nothing: no name can be called that.
     Nowhere,
 }
@@ -91,14 +97,29 @@ pub(super) fn place(name: &DnsName) -> Option<Place> {
     }
     let texts = labels.iter().rev().map(|label| std::str::from_utf8(label).map(str::to_ascii_lowercase));
     let Ok(texts) = texts.collect::<Result<Vec<String>, _>>() else { return Some(Place::Nowhere) };
-    Some(match texts.split_first() {
-        None => Place::Zone,
-        Some((root, path)) => named(root, path).map_or(Place::Nowhere, Place::Name),
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    Some(match &texts[..] {
+        [] => Place::Zone,
+        ["_tcp" | "_udp" | "svc"] => Place::Way,
+        ["_tcp" | "_udp", service] => match service.strip_prefix('_') {
+            Some(name) => offered(name, View::Places),
+            None => Place::Nowhere,
+        },
+        ["svc", name] => offered(name, View::Hosts),
+        ["svc", name, host] => {
+            services::address(host).map_or(Place::Nowhere, |ip| offered(name, View::Host(ip)))
+        }
+        ["_tcp" | "_udp" | "svc", ..] => Place::Nowhere,
+        [root, path @ ..] => named(root, path).map_or(Place::Nowhere, Place::Name),
     })
 }
 
+fn offered(name: &str, view: View) -> Place {
+    name.parse().map_or(Place::Nowhere, |name| Place::Service(name, view))
+}
+
 /// The name with this root and these labels below it, from the top. A key goes before a petname that looks like one.
-fn named(root: &str, path: &[String]) -> Option<Name> {
+fn named(root: &str, path: &[&str]) -> Option<Name> {
     let root = match root.parse::<NameKey>() {
         Ok(key) => Root::Key(key),
         Err(_) => {

@@ -1,11 +1,13 @@
 use chordage_api::name::NameKey;
 use chordage_api::types::{Resolved, TargetKind};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_proto::rr::{DNSClass, Name as DnsName, RData, RecordType};
+use hickory_proto::rr::rdata::{A, SRV};
+use hickory_proto::rr::{DNSClass, Name as DnsName, RData, Record, RecordType};
 use proptest::prelude::*;
 
 use super::answer::{Found, NOTHING_TTL, PAYLOAD, STALE_TTL};
 use super::question::{Place, Todo, place, read};
+use super::services::View;
 use crate::resolver::decode;
 
 fn dns(text: &str) -> DnsName {
@@ -67,6 +69,19 @@ fn labels_are_paths_the_other_way_round() {
     for nowhere in ["-a", "a/b", "caf\u{e9}", "a b", "@", &mistyped] {
         assert_eq!(of(raw(&["x", nowhere, "chord", "alt"])), "Some(Nowhere)", "{nowhere}");
         assert_eq!(of(raw(&[nowhere, "x", "chord", "alt"])), "Some(Nowhere)", "{nowhere}");
+    }
+    let service = |view| format!("{:?}", Some(Place::Service("web".parse().unwrap(), view)));
+    assert_eq!(found("_WEB._tcp.chord.alt."), service(View::Places));
+    assert_eq!(found("_web._udp.chord.alt."), service(View::Places));
+    assert_eq!(found("web.svc.chord.alt."), service(View::Hosts));
+    assert_eq!(found("c0000207.web.svc.chord.alt."), service(View::Host([192, 0, 2, 7].into())));
+    for way in ["_tcp.chord.alt.", "_UDP.chord.alt.", "svc.chord.alt."] {
+        assert_eq!(found(way), "Some(Way)", "{way}");
+    }
+    for nowhere in
+        ["web._tcp.chord.alt.", "x._web._tcp.chord.alt.", "x.web.svc.chord.alt.", "_._tcp.chord.alt."]
+    {
+        assert_eq!(found(nowhere), "Some(Nowhere)", "{nowhere}");
     }
     let long = "a23456789.".repeat(23);
     assert_eq!(
@@ -157,6 +172,27 @@ fn what_does_not_fit_a_datagram_is_cut_short_and_goes_over_tcp() {
     assert_eq!(ask(Some(100)), (true, true, 0, true), "less than 512 cannot be asked for");
     assert_eq!(ask(Some(PAYLOAD)), (false, false, 1, true));
     assert_eq!(ask(Some(u16::MAX)), (false, false, 1, true));
+}
+
+#[test]
+fn what_nobody_asked_for_is_left_out_of_a_datagram_first() {
+    let owner = dns("c0000207.web.svc.chord.alt.");
+    let srv = |port| RData::SRV(SRV::new(0, 0, port, owner.clone()));
+    let address = Record::from_rdata(owner.clone(), 5, RData::A(A::new(192, 0, 2, 7)));
+    let found = |places: u16, additionals: usize| Found {
+        data: (1..=places).map(srv).collect(),
+        additionals: vec![address.clone(); additionals],
+        ..Found::empty()
+    };
+    let count = |places, additionals| {
+        let reply = answered(&question("_web._tcp.chord.alt.", RecordType::SRV), &found(places, additionals));
+        (reply.answers.len(), reply.additionals.len(), reply.metadata.truncation)
+    };
+    assert_eq!(count(2, 2), (2, 2, false));
+    assert_eq!(count(5, 40), (5, 0, false));
+    assert_eq!(count(60, 1), (0, 0, true));
+    let other = answered(&question("_web._tcp.chord.alt.", RecordType::TXT), &found(1, 1));
+    assert_eq!((other.answers.len(), other.additionals.len()), (0, 0));
 }
 
 #[test]
