@@ -71,6 +71,13 @@ impl World {
         id
     }
 
+    /// Whether it was told that a registration has been taken back.
+    fn is_withdrawn(&self, registration: OperationId) -> bool {
+        self.told
+            .iter()
+            .any(|(_, told)| matches!(told, RendezvousOutput::Withdrawn { id, .. } if *id == registration))
+    }
+
     fn find(&mut self, node: usize, at: u8) -> Result<Vec<Seen>, RendezvousError> {
         let (id, deadline) = (self.next_id(), DEADLINE);
         self.wants(node, RendezvousInput::FindListings { id, place: place(at), deadline });

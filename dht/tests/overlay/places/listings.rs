@@ -116,7 +116,8 @@ fn a_registration_takes_the_place_of_the_earlier_one() {
     }
     world.wants(3, RendezvousInput::Withdraw(first));
     world.run(SECOND);
-    assert_eq!(world.found(4, 1), [3], "the earlier one is forgotten");
+    assert_eq!(world.found(4, 1), [3]);
+    assert!(!world.is_withdrawn(first), "the earlier one is forgotten");
     world.wants(3, RendezvousInput::Withdraw(second));
     world.run(SECOND);
     assert!(world.found(4, 1).is_empty());
@@ -136,8 +137,11 @@ fn a_registration_ends_when_it_expires() {
     world.wants(3, RendezvousInput::Register { id, listing, withdrawal });
     world.run(Duration::from_secs(58));
     assert_eq!(world.found(4, 1), [3]);
-    world.run(Duration::from_secs(4));
+    world.run(Duration::from_secs(10));
     assert!(world.found(4, 1).is_empty());
+    world.wants(3, RendezvousInput::Withdraw(id));
+    world.run(SECOND);
+    assert!(!world.is_withdrawn(id), "it is forgotten");
 }
 
 /// A provider that was killed starts again and has lost nothing: its number has risen.

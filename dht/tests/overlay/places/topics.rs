@@ -184,3 +184,12 @@ fn what_nobody_keeps_any_more_is_not_told_as_new() {
     push(&mut world, &new);
     assert_eq!(world.heard(subscription), *b"y");
 }
+
+#[test]
+fn a_network_of_one_hears_itself() {
+    let mut world = World::settled(349, AnyMetric::Ring, config(), 1);
+    let subscription = world.subscribe(0, 1, 0);
+    world.run(SECOND);
+    world.publish(0, 1, b'x');
+    assert_eq!(world.heard(subscription), *b"x", "and at once");
+}
