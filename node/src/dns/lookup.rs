@@ -50,13 +50,16 @@ enum Known {
     Services(Arc<[FoundService]>),
 }
 
+/// Told what a search has found when it ends.
+type Search = watch::Receiver<Option<Result<Known, Failed>>>;
+
 /// Finds things. One search serves all who ask for the same.
 pub(super) struct Lookup {
     names: Names,
     services: Services,
     counters: Arc<Counters>,
     known: Mutex<Cache<Subject, Known>>,
-    under_way: Mutex<BTreeMap<Subject, watch::Receiver<Option<Result<Known, Failed>>>>>,
+    under_way: Mutex<BTreeMap<Subject, Search>>,
     places: Arc<Semaphore>,
 }
 
@@ -137,7 +140,7 @@ impl Lookup {
     }
 
     /// The search for something, which is begun if there is none; `None` if there are too many.
-    fn join(self: &Arc<Self>, subject: Subject) -> Option<watch::Receiver<Option<Result<Known, Failed>>>> {
+    fn join(self: &Arc<Self>, subject: Subject) -> Option<Search> {
         let mut under_way = lock(&self.under_way);
         if let Some(search) = under_way.get(&subject) {
             return Some(search.clone());
