@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use crate::Failure;
 
 /// The version of the overlay's messages.
-const WIRE_VERSION: u8 = 5;
+const WIRE_VERSION: u8 = 7;
 /// The protocols of overlay messages and of shards.
 const DHT: &str = "dht/1";
 const SHARD: &str = "shard/2";
