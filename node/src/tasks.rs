@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 /// The longest pause. A task that ran for longer is taken to be well again.
 const PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
+/// How long the quiet end of a thread waits for a cause that is told.
+const CAUSE_WITHIN: Duration = Duration::from_millis(500);
 
 /// An essential task has ended, and with it the daemon.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +81,11 @@ impl Tasks {
             self.panic_if_asked(name);
             work();
         }));
+        // A thread ends when nobody sends it anything any more, which a task that panics lets go of before its own end is known.
+        let told = std::time::Instant::now() + CAUSE_WITHIN;
+        while ended.is_ok() && self.unasked(Ok(())).is_some() && std::time::Instant::now() < told {
+            std::thread::sleep(CAUSE_WITHIN / 100);
+        }
         self.ended(name, ended);
     }
 
@@ -258,6 +265,14 @@ mod tests {
         assert_eq!(tasks.failed().await, fault);
         assert_eq!(tasks.unasked(Ok(())), None, "its end is the consequence");
         assert_eq!(fault.to_string(), "the task `first` has ended: it panicked: as the test wants");
+
+        // A thread ends because what fed it has panicked, which is told a moment later.
+        let tasks = self::tasks();
+        let thread = tasks.clone();
+        let ended = std::thread::spawn(move || thread.essential_thread("fed", || {}));
+        tasks.clone().essential("feeding", async { panic!("as the test wants") }).await;
+        ended.join().unwrap();
+        assert_eq!(tasks.failed().await.task, "feeding");
 
         let asked = self::tasks();
         asked.inner.leaving.cancel();
