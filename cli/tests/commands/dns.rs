@@ -177,12 +177,15 @@ fn what_was_known_is_answered_while_those_who_keep_it_are_silent() {
     let text = format!("host.{key}.chord.alt.");
     assert_eq!(dig(server, &text, RecordType::A).1, ["192.0.2.7"]);
     (0..3).for_each(|node| scene.net.freeze(node).unwrap());
-    std::thread::sleep(Duration::from_millis(1100));
-    let begun = Instant::now();
-    let answer = udp(server, &question(&text, RecordType::A, None));
-    assert_eq!(answer.answers.iter().map(|found| shown(&found.data)).collect::<Vec<_>>(), ["192.0.2.7"]);
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
-    assert!(answer.answers[0].ttl <= 30);
+    // As soon as the second is over for which that may be used.
+    crate::harness::eventually("it is told because it was known", || {
+        let begun = Instant::now();
+        let answer = udp(server, &question(&text, RecordType::A, None));
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+        assert_eq!(answer.answers.iter().map(|found| shown(&found.data)).collect::<Vec<_>>(), ["192.0.2.7"]);
+        assert!(answer.answers[0].ttl <= 30);
+        dns()["stale"] == 1
+    });
     // Of what was never seen it says that it does not know, and not that it is not there.
     let begun = Instant::now();
     let stranger = NameKey([7; 32]).to_string();

@@ -1,11 +1,11 @@
 //! The examples of the client crate, as applications of several people that run at once.
 
 use std::path::Path;
-use std::time::Duration;
 
 use chordage_api::client::Client;
 use chordage_api::service::Attrs;
 use chordage_api::types::ServiceRequest;
+use chordage_testnet::wait_until;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -122,15 +122,10 @@ fn who_uses_a_service_goes_on_with_another_server() {
     scene.net.kill(&[0]).unwrap();
     assert_eq!(scene.block_on(service.ask("hello")).unwrap(), second);
     let client = Client::find(&asking).unwrap();
-    let one_left = async {
-        loop {
-            let found = client.find_service("echo", &Attrs::default(), false).await.unwrap();
-            if found.len() == 1 {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+    let one_left = async || match client.find_service("echo", &Attrs::default(), false).await.unwrap() {
+        found if found.len() == 1 => Ok(found),
+        found => Err(format!("{} are found", found.len())),
     };
-    let left = scene.block_on(async { timeout(PATIENCE, one_left).await });
-    assert_eq!(left.expect("the dead one is found no more")[0].addr, second_addr);
+    let left = scene.block_on(wait_until("the dead one is found no more", PATIENCE, one_left)).unwrap();
+    assert_eq!(left[0].addr, second_addr);
 }
