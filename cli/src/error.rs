@@ -123,6 +123,8 @@ impl From<Problem> for CliError {
             | ProblemCode::Ambiguous
             | ProblemCode::NoSuchName
             | ProblemCode::NoSuchPath
+            | ProblemCode::NoSuchVolume
+            | ProblemCode::NoSuchSnapshot
             | ProblemCode::RolledBack => ExitStatus::Unavailable,
             ProblemCode::NoMajority
             | ProblemCode::TooFewNodes

@@ -64,6 +64,8 @@ pub(super) fn status(code: ProblemCode) -> StatusCode {
         ProblemCode::Unavailable
         | ProblemCode::NoSuchName
         | ProblemCode::NoSuchPath
+        | ProblemCode::NoSuchVolume
+        | ProblemCode::NoSuchSnapshot
         | ProblemCode::NotKept
         | ProblemCode::NotFound => StatusCode::NOT_FOUND,
         ProblemCode::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
