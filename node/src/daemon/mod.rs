@@ -43,6 +43,7 @@ use crate::shards::{ShardClient, ShardServer, TrafficCounters};
 use crate::store::Store;
 use crate::tasks::{Fault, Tasks};
 use crate::topics::Topics;
+use crate::volumes::Volumes;
 
 /// How long a daemon that was asked to leave waits for requests under way.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -85,6 +86,7 @@ impl Daemon {
             records,
             keyring,
             services,
+            volumes,
             reserve,
             found,
         } = Books::open(&dir, &config, &tasks)?;
@@ -117,6 +119,10 @@ impl Daemon {
         start_leases(&leases, &dir, met || !config.bootstrap.is_empty(), &tasks);
         let (names, services, topics) = publishers(&driver_handle, &signer, &config, keyring, services);
         services.start(&tasks, leaving.clone());
+        let network = NetworkFingerprint::of(&config.network, config.metric);
+        let volumes = Volumes::new(reader.clone(), putter.clone(), volumes, network);
+        let swept = volumes.clone();
+        tasks.background("volumes", move || swept.clone().sweep());
         let dns = start_dns(&config, limit, &names, &services, &tasks).await?;
         let handle = NodeHandle {
             inner: Arc::new(Inner {
@@ -134,6 +140,7 @@ impl Daemon {
                 names,
                 services,
                 topics,
+                volumes,
                 dns,
                 found_at_start: found.into_all(),
             }),
