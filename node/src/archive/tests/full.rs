@@ -224,14 +224,16 @@ fn attributes_without_end_are_refused_however_they_are_spread() {
 fn the_most_that_is_allowed_can_be_written_and_read() {
     let name = |number: usize| [b"user.", &[b'='; 240][..], number.to_string().as_bytes()].concat();
     let mut full = FullMetadata { user: vec![0xff; 255], group: vec![0xff; 255], ..FullMetadata::default() };
-    full.xattrs = (100..999).map(|number| Xattr { name: name(number), value: Vec::new() }).collect();
-    full.check().unwrap();
-    full.xattrs.extend((1000..1999).map(|number| Xattr { name: name(number), value: Vec::new() }));
-    full.xattrs.sort_by(|one, other| one.name.cmp(&other.name));
-    assert_eq!(full.check(), Err(MetadataError::XattrsTooLarge));
-    while full.check().is_err() {
-        full.xattrs.pop();
+    let mut room = XATTR_BYTES_MAX;
+    for number in 1000..9999 {
+        let xattr = Xattr { name: name(number), value: Vec::new() };
+        full.xattrs.push(xattr.clone());
+        let Some(left) = room.checked_sub(xattr.cost()) else { break };
+        room = left;
     }
+    assert_eq!(full.check(), Err(MetadataError::XattrsTooLarge));
+    full.xattrs.pop();
+    full.check().unwrap();
     let segments = (0..SEGMENTS_MAX as u64).map(|at| Segment { offset: (1 << 60) + at * 4096, len: 1 });
     let segments: Vec<Segment> = segments.collect();
     let size = segments.len() as u64;
