@@ -22,7 +22,6 @@ use error::Trouble;
 use metadata::Node;
 
 pub(crate) use error::RestoreError;
-#[cfg_attr(not(test), expect(unused_imports, reason = "restores of backups will be told with it"))]
 pub(crate) use report::{Missed, Restored};
 
 /// Bytes written at a time.

@@ -66,6 +66,9 @@ struct Base {
     fresh: bool,
 }
 
+/// What the driver's call of the decision leaves for whoever waits for the outcome.
+type Left = Arc<Mutex<Option<Result<Arc<Record>, VolumesError>>>>;
+
 /// What came of publishing a head.
 enum Published {
     Stored(Held),
@@ -271,7 +274,7 @@ impl Volumes {
         let id = volume.keys.id();
         let expected = base.held.as_ref().map(|held| held.record.hash());
         let seen = self.book().seen(id).map_or(0, |held| held.record.seq());
-        let left: Arc<Mutex<Option<Result<Arc<Record>, VolumesError>>>> = Arc::default();
+        let left = Left::default();
         let (keys, network, root, out) = (volume.keys.clone(), self.network(), stored.root, left.clone());
         let decision = Box::new(move |current: Option<&Held>| {
             // If those who keep it have lost it, the one that is known here still is the newest.
