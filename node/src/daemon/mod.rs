@@ -5,7 +5,7 @@ mod error;
 mod presence;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use chordage_storage::catalog::Catalog;
@@ -135,6 +135,7 @@ impl Daemon {
                 services,
                 topics,
                 dns,
+                restic: OnceLock::new(),
                 found_at_start: found.into_all(),
             }),
         };
