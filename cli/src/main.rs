@@ -93,6 +93,7 @@ async fn run(command: Command, global: &GlobalArgs, printer: &Printer) -> Result
         Command::Name(args) => commands::name::run(args, global, printer).await,
         Command::Service(args) => commands::service::run(args, global, printer).await,
         Command::Topic(args) => commands::topic::run(args, global, printer).await,
+        Command::ResticUser(args) => commands::restic_user::run(&args, printer),
         Command::Scrub(args) => commands::scrub::run(args, global, printer).await,
         Command::Ring(args) => commands::ring::run(args, global, printer).await,
         Command::Trace(args) => commands::trace::run(args, global, printer).await,
