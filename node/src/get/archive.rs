@@ -70,7 +70,9 @@ fn one(object: &OpenObject, mut name: Vec<u8>, entry: &Entry, parts: &mut Parts)
     }
     let metadata = entry.metadata;
     let mtime = Mtime { seconds: metadata.mtime_s, nanos: metadata.mtime_ns };
-    parts.push(Part::Bytes(head_bytes(&Head { path: name, kind, mode: metadata.mode, mtime }).into()))?;
+    parts.push(Part::Bytes(
+        head_bytes(&Head { path: name, kind, mode: metadata.mode, mtime, full: None }).into(),
+    ))?;
     if let EntryKind::File(file) = &entry.kind {
         for extent in object.manifest().extents(file, 0..file.size()) {
             parts.push(Part::Extent(extent))?;
