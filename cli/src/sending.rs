@@ -18,7 +18,7 @@ use crate::name::quoted;
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::source::Failed;
-use crate::tree::pack::{Memory, PackError, Watcher};
+use crate::tree::pack::{Flaw, Memory, PackError, Watcher};
 use crate::tree::selection::{LeftOut, Selection};
 
 /// How often it begins when a file that is too large to hold changes while it is read.
@@ -321,5 +321,19 @@ impl Watcher for Teller {
 
     fn excluded(&self, entries: u64) {
         self.left_out.lock().unwrap_or_else(PoisonError::into_inner).excluded += entries;
+    }
+
+    fn flawed(&self, path: &Path, flaw: &Flaw) {
+        let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        let (count, what) = match flaw {
+            Flaw::Changed => (&mut left_out.changed, "was written to whenever it was read".to_owned()),
+            Flaw::Attributes(error) => {
+                (&mut left_out.without_attributes, format!("is stored without its attributes: {error}"))
+            }
+        };
+        *count += 1;
+        if *count <= WARNINGS_MAX {
+            self.progress.aside(|| self.printer.warn(format!("{} {what}", quoted(path))));
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Which snapshots a command is about: those of some hosts, with some tags, of some paths.
 
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use chordage_api::types::SnapshotInfo;
@@ -62,12 +63,31 @@ impl FilterArgs {
     pub(crate) fn takes(&self, snapshot: &SnapshotInfo) -> bool {
         let host = self.host.is_empty() || self.host.contains(&snapshot.host);
         let tag = self.tag.is_empty() || self.tag.iter().any(|tags| tags.are_on(snapshot));
-        host && tag && self.path.iter().all(|path| snapshot.paths.contains(&absolute(path)))
+        host && tag && self.path.iter().all(|path| is_of(snapshot, path))
     }
 }
 
-/// A path as snapshots have it: absolute, without `.` and `..`, and without following symbolic links.
-pub(crate) fn absolute(path: &Path) -> String {
+/// Whether a path is one of those that were backed up. It may be written through symbolic links.
+fn is_of(snapshot: &SnapshotInfo, path: &Path) -> bool {
+    [plain(path), real(path)].iter().any(|path| snapshot.paths.iter().any(|of| Path::new(of) == path))
+}
+
+/// A path as snapshots have it: absolute, and without symbolic links above what it names, as it is packed. Where there is no such file
+/// any more, as it is written.
+pub(crate) fn real(path: &Path) -> PathBuf {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let real = match (whole.parent(), whole.file_name()) {
+        // Behind a slash a symbolic link stands for what it leads to.
+        (Some(above), Some(name)) if !path.as_os_str().as_bytes().ends_with(b"/") => {
+            std::fs::canonicalize(above).map(|above| above.join(name))
+        }
+        _ => std::fs::canonicalize(&whole),
+    };
+    real.unwrap_or_else(|_| plain(path))
+}
+
+/// The path, absolute and without `.` and `..`.
+fn plain(path: &Path) -> PathBuf {
     // Fails only for an empty path or without a current directory.
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut plain = PathBuf::new();
@@ -77,7 +97,7 @@ pub(crate) fn absolute(path: &Path) -> String {
             part => plain.push(part),
         }
     }
-    plain.to_string_lossy().into_owned()
+    plain
 }
 
 #[cfg(test)]

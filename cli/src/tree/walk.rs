@@ -3,6 +3,7 @@
 use std::fs::{File, Metadata};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use chordage_node::archive::PATH_BYTES_MAX;
@@ -45,6 +46,8 @@ struct Listing {
     names: Vec<Vec<u8>>,
     /// Not only what leads to something named.
     whole: bool,
+    /// The file system that the directory lies in.
+    device: u64,
 }
 
 impl<'a> Walk<'a> {
@@ -66,7 +69,8 @@ impl<'a> Walk<'a> {
         let dirs = Dirs::to_read(dir, true).map_err(failed("read directory", dir))?;
         let mut walk = Walk { root: dir.to_owned(), selection, named, excluded: 0, dirs, stack: Vec::new() };
         let whole = walk.named.as_ref().is_none_or(|named| named.has(b""));
-        walk.list(Vec::new(), whole).map_err(failed("read directory", dir))?;
+        let device = rustix::fs::fstat(walk.dirs.root()).map_err(failed("read", dir))?.st_dev;
+        walk.list(Vec::new(), whole, device).map_err(failed("read directory", dir))?;
         Ok(walk)
     }
 
@@ -100,30 +104,48 @@ impl<'a> Walk<'a> {
                 return Err(PackError::Replaced { path });
             }
             let is_data_dir = metadata.is_dir() && is_data_dir(&path);
-            if metadata.is_dir() && !is_data_dir {
+            let (stays_out, whole) = match self.is_of_another_file_system(&inside, &metadata) {
+                // Something in there may be named all the same.
+                true => (!self.leads_to_named(&inside), false),
+                false => (false, whole),
+            };
+            if metadata.is_dir() && !is_data_dir && !stays_out {
                 fits(1)?;
-                self.list(inside.clone(), whole).map_err(failed("read directory", &path))?;
+                let device = metadata.dev();
+                self.list(inside.clone(), whole, device).map_err(failed("read directory", &path))?;
             }
             return Ok(Some(Item { path, inside, metadata, is_data_dir }));
         }
         Ok(None)
     }
 
+    /// Whether an entry of the directory that is being listed belongs to another file system than that, which is not wanted. What is
+    /// named is wanted wherever it is.
+    fn is_of_another_file_system(&self, inside: &[u8], metadata: &Metadata) -> bool {
+        let above = self.stack.last().filter(|above| above.whole && above.device != metadata.dev());
+        let named = || self.named.as_ref().is_some_and(|named| named.has(inside));
+        self.selection.one_file_system && above.is_some() && !named()
+    }
+
+    fn leads_to_named(&self, inside: &[u8]) -> bool {
+        self.named.as_ref().is_some_and(|named| named.is_below(inside))
+    }
+
     /// Goes into a directory next.
-    fn list(&mut self, inside: Vec<u8>, whole: bool) -> Result<(), Errno> {
+    fn list(&mut self, inside: Vec<u8>, whole: bool, device: u64) -> Result<(), Errno> {
         let mut names = match &self.named {
             Some(named) if !whole => named.names_below(&inside),
             _ => names(self.dirs.dir(&inside)?)?,
         };
         names.sort_unstable_by(|a, b| b.cmp(a));
-        self.stack.push(Listing { inside, names, whole });
+        self.stack.push(Listing { inside, names, whole, device });
         Ok(())
     }
 
     /// Where the next entry is, of those that no pattern names whatever they are, and whether all below it is wanted.
     fn next_inside(&mut self) -> Option<(Vec<u8>, bool)> {
         loop {
-            let Listing { inside, names, whole } = self.stack.last_mut()?;
+            let Listing { inside, names, whole, .. } = self.stack.last_mut()?;
             let Some(name) = names.pop() else {
                 self.stack.pop();
                 continue;
@@ -151,7 +173,7 @@ impl<'a> Walk<'a> {
         if above && !self.selection.leaves_out(inside, is_dir) {
             return Some(true);
         }
-        named.is_some_and(|named| named.is_below(inside)).then_some(false)
+        self.leads_to_named(inside).then_some(false)
     }
 }
 
@@ -192,7 +214,6 @@ pub(crate) fn measure(dir: &Path, selection: &Selection) -> u64 {
 }
 
 /// The same of these paths.
-#[cfg_attr(not(test), expect(dead_code, reason = "backups will be shown with it"))]
 pub(crate) fn measure_paths(paths: &[PathBuf], selection: &Selection) -> u64 {
     Walk::of_paths(paths, selection).map_or(0, |(walk, _)| bytes(walk))
 }
