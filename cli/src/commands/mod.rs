@@ -1,5 +1,6 @@
 //! One file per command: its flags and what it does.
 
+pub(crate) mod backup;
 pub(crate) mod cat;
 pub(crate) mod chaos;
 pub(crate) mod completions;
@@ -28,3 +29,4 @@ pub(crate) mod superpeers;
 pub(crate) mod testnet;
 pub(crate) mod topic;
 pub(crate) mod trace;
+pub(crate) mod volume;

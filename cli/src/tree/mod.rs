@@ -5,7 +5,7 @@ mod dirs;
 mod extents;
 mod links;
 mod named;
-mod owners;
+pub(crate) mod owners;
 pub(crate) mod pack;
 pub(crate) mod restore;
 pub(crate) mod selection;

@@ -107,7 +107,6 @@ pub(crate) fn pack<W: Write>(
 /// everything from the root of the file system.
 ///
 /// With [`Detail::Full`] what cannot be read is always left out, and told.
-#[cfg_attr(not(test), expect(dead_code, reason = "backups will be made with it"))]
 pub(crate) fn pack_paths<W: Write>(
     paths: &[PathBuf],
     selection: &Selection,

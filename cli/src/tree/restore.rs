@@ -18,17 +18,15 @@ use chordage_node::archive::{ArchiveReader, Detail, Head};
 use rustix::fs::Mode;
 
 use super::dirs::Dirs;
-use error::Trouble;
 use metadata::Node;
 
-pub(crate) use error::RestoreError;
+pub(crate) use error::{RestoreError, Trouble};
 pub(crate) use report::{Missed, Restored};
 
 /// Bytes written at a time.
 const BUFFER: usize = 256 * 1024;
 
 /// Restores into `dir`, which is made if it is absent and otherwise must be empty. `progress` is told bytes of content.
-#[cfg_attr(not(test), expect(dead_code, reason = "backups will be restored with it"))]
 pub(crate) fn restore<R: Read>(
     source: R,
     dir: &Path,

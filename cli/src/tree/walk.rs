@@ -46,7 +46,7 @@ struct Listing {
     names: Vec<Vec<u8>>,
     /// Not only what leads to something named.
     whole: bool,
-    /// On which device it is.
+    /// The file system that the directory lies in.
     device: u64,
 }
 
@@ -85,7 +85,7 @@ impl<'a> Walk<'a> {
     }
 
     fn step(&mut self) -> Result<Option<Item>, PackError> {
-        while let Some((inside, whole, device)) = self.next_inside() {
+        while let Some((inside, whole)) = self.next_inside() {
             let path = shown(&self.root, &inside);
             // In an archive there is a slash behind the name of a directory.
             let fits = |slash: usize| match inside.len() + slash {
@@ -103,39 +103,49 @@ impl<'a> Walk<'a> {
             if !whole && !metadata.is_dir() {
                 return Err(PackError::Replaced { path });
             }
-            let is_elsewhere = self.selection.one_file_system && metadata.dev() != device;
-            let whole = whole && (!is_elsewhere || self.is_named(&inside));
             let is_data_dir = metadata.is_dir() && is_data_dir(&path);
-            if metadata.is_dir() && !is_data_dir {
+            let (stays_out, whole) = match self.is_of_another_file_system(&inside, &metadata) {
+                // Something in there may be named all the same.
+                true => (!self.leads_to_named(&inside), false),
+                false => (false, whole),
+            };
+            if metadata.is_dir() && !is_data_dir && !stays_out {
                 fits(1)?;
-                self.list(inside.clone(), whole, metadata.dev()).map_err(failed("read directory", &path))?;
+                let device = metadata.dev();
+                self.list(inside.clone(), whole, device).map_err(failed("read directory", &path))?;
             }
             return Ok(Some(Item { path, inside, metadata, is_data_dir }));
         }
         Ok(None)
     }
 
+    /// Whether an entry of the directory that is being listed belongs to another file system than that, which is not wanted. What is
+    /// named is wanted wherever it is.
+    fn is_of_another_file_system(&self, inside: &[u8], metadata: &Metadata) -> bool {
+        let above = self.stack.last().filter(|above| above.whole && above.device != metadata.dev());
+        let named = || self.named.as_ref().is_some_and(|named| named.has(inside));
+        self.selection.one_file_system && above.is_some() && !named()
+    }
+
+    fn leads_to_named(&self, inside: &[u8]) -> bool {
+        self.named.as_ref().is_some_and(|named| named.is_below(inside))
+    }
+
     /// Goes into a directory next.
     fn list(&mut self, inside: Vec<u8>, whole: bool, device: u64) -> Result<(), Errno> {
         let mut names = match &self.named {
-            _ if whole => names(self.dirs.dir(&inside)?)?,
-            Some(named) => named.names_below(&inside),
-            None => Vec::new(),
+            Some(named) if !whole => named.names_below(&inside),
+            _ => names(self.dirs.dir(&inside)?)?,
         };
         names.sort_unstable_by(|a, b| b.cmp(a));
         self.stack.push(Listing { inside, names, whole, device });
         Ok(())
     }
 
-    fn is_named(&self, inside: &[u8]) -> bool {
-        self.named.as_ref().is_some_and(|named| named.has(inside))
-    }
-
-    /// Where the next entry is, of those that no pattern names whatever they are, whether all below it is wanted, and the device
-    /// of the directory in which it is.
-    fn next_inside(&mut self) -> Option<(Vec<u8>, bool, u64)> {
+    /// Where the next entry is, of those that no pattern names whatever they are, and whether all below it is wanted.
+    fn next_inside(&mut self) -> Option<(Vec<u8>, bool)> {
         loop {
-            let Listing { inside, names, whole, device } = self.stack.last_mut()?;
+            let Listing { inside, names, whole, .. } = self.stack.last_mut()?;
             let Some(name) = names.pop() else {
                 self.stack.pop();
                 continue;
@@ -145,9 +155,9 @@ impl<'a> Walk<'a> {
                 inside.push(b'/');
             }
             inside.extend_from_slice(&name);
-            let (whole, device) = (*whole, *device);
+            let whole = *whole;
             if let Some(whole) = self.wanted(&inside, whole, false) {
-                return Some((inside, whole, device));
+                return Some((inside, whole));
             }
             self.excluded += 1;
         }
@@ -156,10 +166,14 @@ impl<'a> Walk<'a> {
     /// Whether an entry is wanted with all that is below, or only in order to lead to what is named (`false`), or not at all. It
     /// stands in a directory that is wanted with all or not.
     fn wanted(&self, inside: &[u8], above: bool, is_dir: bool) -> Option<bool> {
-        if self.is_named(inside) || (above && !self.selection.leaves_out(inside, is_dir)) {
+        let named = self.named.as_ref();
+        if named.is_some_and(|named| named.has(inside)) {
             return Some(true);
         }
-        self.named.as_ref().is_some_and(|named| named.is_below(inside)).then_some(false)
+        if above && !self.selection.leaves_out(inside, is_dir) {
+            return Some(true);
+        }
+        self.leads_to_named(inside).then_some(false)
     }
 }
 
@@ -200,7 +214,6 @@ pub(crate) fn measure(dir: &Path, selection: &Selection) -> u64 {
 }
 
 /// The same of these paths.
-#[cfg_attr(not(test), expect(dead_code, reason = "backups will be shown with it"))]
 pub(crate) fn measure_paths(paths: &[PathBuf], selection: &Selection) -> u64 {
     Walk::of_paths(paths, selection).map_or(0, |(walk, _)| bytes(walk))
 }

@@ -85,6 +85,8 @@ impl NodeHandle {
     /// What keeps what changes, with its history.
     pub(crate) fn volumes(&self) -> &Volumes {
         &self.inner.volumes
+    }
+
     /// Has the status tell of repositories for restic, which are served in this process as a client of the daemon. Once.
     pub fn tell_of_restic(&self, status: impl Fn() -> ResticStatus + Send + Sync + 'static) {
         // Whoever comes second is not told of.
