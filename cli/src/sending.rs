@@ -126,8 +126,7 @@ impl Attempts {
                 Ok(())
             }
             Failure::Source(error) => {
-                let without =
-                    error.broken_off().is_some_and(|path| Arc::make_mut(selection).give_up(path));
+                let without = error.broken_off().is_some_and(|path| Arc::make_mut(selection).give_up(path));
                 if !without {
                     return Err((self.words.source)(&error));
                 }
@@ -139,11 +138,7 @@ impl Attempts {
 }
 
 /// A little later it may be its turn.
-async fn wait_for_turn(
-    words: Words,
-    printer: &Printer,
-    interrupt: &mut Interrupt,
-) -> Result<(), CliError> {
+async fn wait_for_turn(words: Words, printer: &Printer, interrupt: &mut Interrupt) -> Result<(), CliError> {
     let progress = printer.progress("waiting for its turn", None);
     let waited = tokio::select! {
         () = tokio::time::sleep(TURN_EVERY) => Ok(()),

@@ -58,7 +58,8 @@ impl Calendar {
         let Some(date) = self.date(seconds) else { return i64::MIN };
         let span = period.span();
         // Before the beginning of all calendars there is nothing to keep or to forget.
-        span.and_then(|span| date.checked_sub(span).ok()).map_or(i64::MIN, |date| date.timestamp().as_second())
+        span.and_then(|span| date.checked_sub(span).ok())
+            .map_or(i64::MIN, |date| date.timestamp().as_second())
     }
 }
 
@@ -121,7 +122,10 @@ impl FromStr for Period {
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [(self.years, 'y'), (self.months, 'm'), (self.days, 'd'), (self.hours, 'h')];
-        units.into_iter().filter(|(number, _)| *number > 0).try_for_each(|(number, unit)| write!(f, "{number}{unit}"))
+        units
+            .into_iter()
+            .filter(|(number, _)| *number > 0)
+            .try_for_each(|(number, unit)| write!(f, "{number}{unit}"))
     }
 }
 
@@ -145,7 +149,9 @@ mod tests {
         let berlin = Calendar::of("Europe/Berlin");
         let winter = 1_796_018_709;
         assert_eq!(berlin.show(winter), "2026-11-30 07:05:09");
-        for text in ["2026-11-30 07:05:09", "2026-11-30T07:05:09", "2026-11-30T06:05:09Z", "2026-11-30 08:05:09+02"] {
+        for text in
+            ["2026-11-30 07:05:09", "2026-11-30T07:05:09", "2026-11-30T06:05:09Z", "2026-11-30 08:05:09+02"]
+        {
             assert_eq!(berlin.parse(text), Ok(winter), "{text}");
         }
         assert_eq!(berlin.parse("2026-11-30"), berlin.parse("2026-11-30 00:00:00"));
@@ -160,7 +166,11 @@ mod tests {
         let berlin = Calendar::of("Europe/Berlin");
         let at = |text| berlin.parse(text).unwrap();
         let before = |text, period: &str| berlin.show(berlin.before(at(text), period.parse().unwrap()));
-        assert_eq!(before("2026-03-31 12:00", "1m"), "2026-02-28 12:00:00", "the last day of a shorter month");
+        assert_eq!(
+            before("2026-03-31 12:00", "1m"),
+            "2026-02-28 12:00:00",
+            "the last day of a shorter month"
+        );
         assert_eq!(before("2024-02-29 12:00", "1y"), "2023-02-28 12:00:00");
         assert_eq!(before("2026-03-29 12:00", "1d"), "2026-03-28 12:00:00", "a day of 23 hours");
         assert_eq!(before("2026-03-29 12:00", "24h"), "2026-03-28 11:00:00");

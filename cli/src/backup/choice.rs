@@ -46,7 +46,7 @@ fn place(text: OsString) -> Result<Place, String> {
 
 /// A path as snapshots have it: seen from `/`. `None` is `/` itself.
 pub(crate) fn inside(path: &OsStr) -> Option<Vec<u8>> {
-    let parts = path.as_bytes().split(|byte| *byte == b'/').filter(|part| !matches!(part, b"" | b"."));
+    let parts = path.as_bytes().split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
     let path = parts.collect::<Vec<_>>().join(&b'/');
     (!path.is_empty()).then_some(path)
 }
@@ -63,7 +63,8 @@ pub(crate) fn find<'a>(
     if name == LATEST {
         let newest = snapshots.iter().filter(|snapshot| filter.takes(snapshot));
         return newest.max_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id))).ok_or_else(|| {
-            let of = if filter.is_empty() { "the volume has no snapshot" } else { "no snapshot is like that" };
+            let of =
+                if filter.is_empty() { "the volume has no snapshot" } else { "no snapshot is like that" };
             nothing(of.to_owned()).hint("`chordage backup list` shows all of them")
         });
     }
@@ -77,11 +78,13 @@ pub(crate) fn find<'a>(
         .state("nothing was done")
         .hint("`chordage backup list` shows all ids"));
     }
-    let found: Vec<&SnapshotInfo> = snapshots.iter().filter(|snapshot| snapshot.id.starts_with(&digits)).collect();
+    let found: Vec<&SnapshotInfo> =
+        snapshots.iter().filter(|snapshot| snapshot.id.starts_with(&digits)).collect();
     match found[..] {
         [one] => Ok(one),
-        [] => Err(nothing(format!("the volume has no snapshot whose id begins with {digits}"))
-            .hint("`chordage backup list` shows all of them, with --forgotten also those that can be taken back")),
+        [] => Err(nothing(format!("the volume has no snapshot whose id begins with {digits}")).hint(
+            "`chordage backup list` shows all of them, with --forgotten also those that can be taken back",
+        )),
         [..] => Err(nothing(format!(
             "{} have ids that begin with {digits}",
             human::count(found.len() as u64, "snapshot", "snapshots")
@@ -106,7 +109,10 @@ mod tests {
             (":etc", "", Some("etc")),
         ] {
             let place = place(text.into()).unwrap();
-            assert_eq!((place.snapshot.as_str(), place.path), (snapshot, path.map(|path| path.as_bytes().to_vec())));
+            assert_eq!(
+                (place.snapshot.as_str(), place.path),
+                (snapshot, path.map(|path| path.as_bytes().to_vec()))
+            );
         }
         assert!(place(OsString::from_vec(vec![0xff])).is_err());
         assert_eq!(place(OsString::from_vec(b"a:\xff".to_vec())).unwrap().path, Some(vec![0xff]));
@@ -114,13 +120,22 @@ mod tests {
 
     #[test]
     fn snapshots_are_found_by_what_tells_them_apart() {
-        let all = [snapshot("ab11", 1, "one", &[]), snapshot("ab22", 3, "two", &[]), snapshot("cd33", 2, "one", &[])];
+        let all = [
+            snapshot("ab11", 1, "one", &[]),
+            snapshot("ab22", 3, "two", &[]),
+            snapshot("cd33", 2, "one", &[]),
+        ];
         let any = FilterArgs::default();
         let found = |name| find(&all, name, &any).map(|snapshot| snapshot.id.as_str());
         assert_eq!(found("latest").unwrap(), "ab22");
         assert_eq!(found("AB1").unwrap(), "ab11");
         assert_eq!(found("c").unwrap(), "cd33");
-        for (name, code) in [("ab", "no_such_snapshot"), ("ee", "no_such_snapshot"), ("x", "bad_snapshot"), ("", "bad_snapshot")] {
+        for (name, code) in [
+            ("ab", "no_such_snapshot"),
+            ("ee", "no_such_snapshot"),
+            ("x", "bad_snapshot"),
+            ("", "bad_snapshot"),
+        ] {
             assert_eq!(found(name).unwrap_err().code, code, "{name}");
         }
         let of = |host: &str| FilterArgs { host: vec![host.to_owned()], ..FilterArgs::default() };

@@ -103,7 +103,12 @@ mod tests {
     fn what_is_of_one_host_and_the_same_paths_is_a_group() {
         let mut other = snapshot("d", 4, "one", &["x"]);
         other.paths = vec!["/etc".to_owned(), "/boot".to_owned()];
-        let all = [snapshot("a", 1, "one", &[]), snapshot("b", 2, "two", &["x"]), snapshot("c", 3, "one", &["x"]), other];
+        let all = [
+            snapshot("a", 1, "one", &[]),
+            snapshot("b", 2, "two", &["x"]),
+            snapshot("c", 3, "one", &["x"]),
+            other,
+        ];
         let ids = |by: &str| -> Vec<(String, String)> {
             let groups = grouped(&all, by.parse().unwrap());
             let ids = |group: &[&SnapshotInfo]| group.iter().map(|snapshot| snapshot.id.as_str()).collect();

@@ -123,12 +123,13 @@ pub(crate) fn judge<'a>(
 ) -> Vec<Verdict<'a>> {
     // One from a clock that was ahead must not make all others look old.
     let newest = group.iter().map(|snapshot| snapshot.time).filter(|time| *time <= now).max();
-    let mut states: Vec<State<'_>> =
-        policy.iter().map(|rule| State::new(rule, newest, calendar)).collect();
+    let mut states: Vec<State<'_>> = policy.iter().map(|rule| State::new(rule, newest, calendar)).collect();
     let verdicts = group.iter().enumerate().map(|(place, snapshot)| {
         let is_oldest = place + 1 == group.len();
-        let mut reasons: Vec<String> =
-            states.iter_mut().filter_map(|state| state.reason(snapshot, place, is_oldest, calendar)).collect();
+        let mut reasons: Vec<String> = states
+            .iter_mut()
+            .filter_map(|state| state.reason(snapshot, place, is_oldest, calendar))
+            .collect();
         let until = snapshot.locked_until.map(|until| i64::try_from(until).unwrap_or(i64::MAX));
         if let Some(until) = until.filter(|until| *until > now) {
             reasons.push(format!("locked until {}", calendar.show(until)));

@@ -190,7 +190,10 @@ impl<'a, W: Write> Sieve<'a, W> {
     }
 
     /// Moves the content of a file that has begun.
-    fn copy(&mut self, mut read: impl FnMut(&mut [u8]) -> Result<usize, SieveError>) -> Result<(), SieveError> {
+    fn copy(
+        &mut self,
+        mut read: impl FnMut(&mut [u8]) -> Result<usize, SieveError>,
+    ) -> Result<(), SieveError> {
         loop {
             let length = read(&mut self.buffer)?;
             let bytes = &self.buffer[..length];

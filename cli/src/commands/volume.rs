@@ -97,7 +97,8 @@ async fn run_action(action: Action, client: &Client, printer: &Printer) -> Resul
             }
             let can = if args.read_only { "read everything" } else { "read everything, and write" };
             printer.warn(format!("whoever has this text can {can} in the volume {}", exported.petname));
-            printer.tell(format!("next, where it is to be used: chordage volume import {}", exported.petname));
+            printer
+                .tell(format!("next, where it is to be used: chordage volume import {}", exported.petname));
         }
         Action::Import(args) => {
             let capability = capability_on_stdin()?;

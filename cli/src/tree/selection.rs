@@ -136,11 +136,15 @@ impl LeftOut {
         }
         if self.changed > 0 {
             let files = crate::human::count(self.changed, "file", "files");
-            lines.push(format!("stored, but perhaps of several states, because programs wrote to them all the time: {files}"));
+            lines.push(format!(
+                "stored, but perhaps of several states, because programs wrote to them all the time: {files}"
+            ));
         }
         if self.without_attributes > 0 {
             let entries = crate::human::count(self.without_attributes, "entry", "entries");
-            lines.push(format!("stored WITHOUT extended attributes and ACLs, because they cannot be read: {entries}"));
+            lines.push(format!(
+                "stored WITHOUT extended attributes and ACLs, because they cannot be read: {entries}"
+            ));
         }
         lines
     }

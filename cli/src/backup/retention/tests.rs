@@ -96,7 +96,13 @@ fn the_newest_of_a_day_is_kept_and_days_without_one_do_not_count() {
 #[test]
 fn hours_are_those_of_the_clock_on_the_wall() {
     // 00:30 UTC is 01:30 in Berlin and of the next day already.
-    let times = ["2026-11-30 10:00", "2026-11-30 10:59", "2026-11-30 09:59:59", "2026-11-29T23:30:00Z", "2026-11-29 23:59"];
+    let times = [
+        "2026-11-30 10:00",
+        "2026-11-30 10:59",
+        "2026-11-30 09:59:59",
+        "2026-11-29T23:30:00Z",
+        "2026-11-29 23:59",
+    ];
     keeps(
         &times,
         &[count(Every::Hour, 2)],
@@ -112,7 +118,14 @@ fn hours_are_those_of_the_clock_on_the_wall() {
 #[test]
 fn weeks_begin_on_monday_and_cross_the_year() {
     // 2026-12-28 is the Monday of week 53 of 2026, to which the first days of 2027 belong.
-    let times = ["2026-12-31 10:00", "2026-12-28 00:00", "2026-12-27 23:59", "2026-12-21 10:00", "2021-01-03 10:00", "2020-12-28 10:00"];
+    let times = [
+        "2026-12-31 10:00",
+        "2026-12-28 00:00",
+        "2026-12-27 23:59",
+        "2026-12-21 10:00",
+        "2021-01-03 10:00",
+        "2020-12-28 10:00",
+    ];
     keeps(
         &times,
         &[count(Every::Week, 3)],
@@ -126,7 +139,14 @@ fn weeks_begin_on_monday_and_cross_the_year() {
 
 #[test]
 fn months_and_years_are_those_of_the_calendar() {
-    let times = ["2026-11-01 00:00", "2026-10-31 23:59", "2026-10-01 10:00", "2025-11-30 10:00", "2025-01-01 10:00", "2024-12-31 10:00"];
+    let times = [
+        "2026-11-01 00:00",
+        "2026-10-31 23:59",
+        "2026-10-01 10:00",
+        "2025-11-30 10:00",
+        "2025-01-01 10:00",
+        "2024-12-31 10:00",
+    ];
     keeps(
         &times,
         &[count(Every::Month, 3)],
@@ -187,7 +207,11 @@ fn a_clock_that_was_ahead_makes_no_snapshot_old() {
     keeps(
         &times,
         &[within(Every::Snapshot, "7d")],
-        &[("2030-01-01 10:00", "within 7d"), ("2026-11-30 10:00", "within 7d"), ("2026-11-25 10:00", "within 7d")],
+        &[
+            ("2030-01-01 10:00", "within 7d"),
+            ("2026-11-30 10:00", "within 7d"),
+            ("2026-11-25 10:00", "within 7d"),
+        ],
     );
     // If all are in the future nobody knows what is old.
     keeps(
@@ -226,7 +250,10 @@ fn a_snapshot_can_have_several_reasons() {
         &times,
         &policy,
         &[
-            ("2026-11-30 10:00", "last snapshot; daily snapshot; monthly snapshot; yearly snapshot; within 12h"),
+            (
+                "2026-11-30 10:00",
+                "last snapshot; daily snapshot; monthly snapshot; yearly snapshot; within 12h",
+            ),
             ("2026-11-29 10:00", "daily snapshot"),
             ("2026-10-31 10:00", "monthly snapshot"),
             ("2025-12-31 10:00", "yearly snapshot"),
@@ -242,12 +269,19 @@ fn what_is_locked_is_kept_as_long_as_it_is() {
     snapshots[2].locked_until = Some(at(NOW));
     let verdicts = judged(&snapshots, &[count(Every::Snapshot, 1)]);
     let reasons: Vec<&[String]> = verdicts.iter().map(|verdict| &verdict.reasons[..]).collect();
-    assert_eq!(reasons, [&["last snapshot".to_owned()][..], &["locked until 2027-01-15 10:00:00".to_owned()], &[]]);
+    assert_eq!(
+        reasons,
+        [&["last snapshot".to_owned()][..], &["locked until 2027-01-15 10:00:00".to_owned()], &[]]
+    );
 }
 
 #[test]
 fn times_that_no_calendar_has_are_kept_as_units_of_their_own() {
-    let snapshots = [snapshot("a", i64::MAX, "h", &[]), snapshot("b", i64::MAX, "h", &[]), snapshot("c", i64::MIN, "h", &[])];
+    let snapshots = [
+        snapshot("a", i64::MAX, "h", &[]),
+        snapshot("b", i64::MAX, "h", &[]),
+        snapshot("c", i64::MIN, "h", &[]),
+    ];
     let verdicts = judged(&snapshots, &[Rule::Newest(Every::Year, Bound::Unlimited)]);
     assert!(verdicts.iter().all(Verdict::keeps), "{verdicts:?}");
 }

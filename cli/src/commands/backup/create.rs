@@ -275,9 +275,9 @@ async fn enter(
 
 /// What a source that could not be read means for the user.
 fn source_error(error: &PackError) -> CliError {
-    source::source_error(error)
-        .state(NOT_MADE)
-        .hint("leave it out with --exclude, or back up a snapshot that the file system or volume manager makes")
+    source::source_error(error).state(NOT_MADE).hint(
+        "leave it out with --exclude, or back up a snapshot that the file system or volume manager makes",
+    )
 }
 
 /// All tags that were given, each once.

@@ -86,7 +86,9 @@ pub(super) async fn run(args: &ForgetArgs, context: &Context<'_>) -> Result<Exit
     let pruned = match args.prune && !args.dry_run {
         true => Some(prune::prune(&args.grace, context).await.map_err(|error| match ids.len() {
             0 => error,
-            _ => error.hint("the snapshots are forgotten; free what they needed with `chordage backup prune`"),
+            _ => {
+                error.hint("the snapshots are forgotten; free what they needed with `chordage backup prune`")
+            }
         })?),
         false => None,
     };
@@ -108,9 +110,8 @@ pub(super) async fn run(args: &ForgetArgs, context: &Context<'_>) -> Result<Exit
 
 /// Refuses what makes no sense, before anybody is asked.
 fn check(args: &ForgetArgs) -> Result<(), CliError> {
-    let wrong = |message: &str| {
-        CliError::new(ExitStatus::Usage, "usage", message).state("nothing was forgotten")
-    };
+    let wrong =
+        |message: &str| CliError::new(ExitStatus::Usage, "usage", message).state("nothing was forgotten");
     let names = !args.snapshots.is_empty();
     match () {
         () if names && !args.policy.is_empty() => {
@@ -118,15 +119,14 @@ fn check(args: &ForgetArgs) -> Result<(), CliError> {
                 .hint("chordage backup forget 5f3a01, or chordage backup forget --keep-daily 7"))
         }
         () if names || !args.policy.is_empty() => Ok(()),
-        () if !args.unsafe_allow_remove_all => {
-            Err(wrong("there is no policy, and a policy without rules keeps nothing").hint(
-                "say what to keep: --keep-last 3, --keep-daily 7, --keep-within 14d; or name what to forget",
-            ))
-        }
-        () if args.filter.is_empty() => Err(wrong(
-            "--unsafe-allow-remove-all without a policy would forget every snapshot in the volume",
+        () if !args.unsafe_allow_remove_all => Err(wrong(
+            "there is no policy, and a policy without rules keeps nothing",
         )
-        .hint("say which snapshots are meant: --host HOST, --tag TAG or --path PATH")),
+        .hint("say what to keep: --keep-last 3, --keep-daily 7, --keep-within 14d; or name what to forget")),
+        () if args.filter.is_empty() => {
+            Err(wrong("--unsafe-allow-remove-all without a policy would forget every snapshot in the volume")
+                .hint("say which snapshots are meant: --host HOST, --tag TAG or --path PATH"))
+        }
         () => Ok(()),
     }
 }

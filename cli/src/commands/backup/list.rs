@@ -79,10 +79,16 @@ pub(super) fn table(snapshots: &[SnapshotInfo], calendar: &Calendar) -> Vec<Stri
     let rows = snapshots.iter().map(|snapshot| {
         let mut paths = paths(snapshot);
         if snapshot.unreadable > 0 {
-            paths.push_str(&format!("  (without {} unreadable)", human::count(snapshot.unreadable, "entry", "entries")));
+            paths.push_str(&format!(
+                "  (without {} unreadable)",
+                human::count(snapshot.unreadable, "entry", "entries")
+            ));
         }
         if let Some(until) = snapshot.locked_until {
-            paths.push_str(&format!("  (locked until {})", calendar.show(until.try_into().unwrap_or(i64::MAX))));
+            paths.push_str(&format!(
+                "  (locked until {})",
+                calendar.show(until.try_into().unwrap_or(i64::MAX))
+            ));
         }
         if let Some(since) = snapshot.forgotten {
             paths.push_str(&format!("  (forgotten {})", calendar.show(since.try_into().unwrap_or(i64::MAX))));

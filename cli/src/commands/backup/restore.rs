@@ -97,7 +97,8 @@ pub(super) async fn run(args: RestoreArgs, context: &Context<'_>) -> Result<Exit
         CliError::interrupted(NOTHING)
     };
     let verify = args.verify;
-    let (fed, done) = pieces::consume(download?, |_| {}, interrupted, move |pieces| job.run(pieces, verify)).await;
+    let (fed, done) =
+        pieces::consume(download?, |_| {}, interrupted, move |pieces| job.run(pieces, verify)).await;
     progress.clear();
     let (restored, verified) = outcome(fed, done?, &args.target)?;
     report::tell(snapshot, &restored, verified.as_ref(), &args.target, started.elapsed(), printer)
@@ -105,7 +106,8 @@ pub(super) async fn run(args: RestoreArgs, context: &Context<'_>) -> Result<Exit
 
 /// Makes the directories above the target. Returns the directory that it lies in, where temporary files can be.
 fn make_parent(target: &Path) -> Result<PathBuf, CliError> {
-    let refused = |doing: &str, path: &Path, error: &io::Error| CliError::file(doing, path, error).state(NOTHING);
+    let refused =
+        |doing: &str, path: &Path, error: &io::Error| CliError::file(doing, path, error).state(NOTHING);
     if let Ok(mut entries) = fs::read_dir(target)
         && entries.next().is_some()
     {
@@ -165,7 +167,7 @@ enum Stopped {
     /// Where things are restored.
     Restore(RestoreError),
     /// Before that; and what the restore says of its end.
-    Sieve(SieveError, Option<RestoreError>),
+    Sieve(SieveError, Option<Box<RestoreError>>),
     /// A temporary file, or the pipe between the two.
     Local(io::Error),
 }
@@ -205,27 +207,28 @@ impl Job {
         match (restored, sifted) {
             // When the restore ends early, the sieve only knows that nobody takes anything any more, and the other way round.
             (restored, Ok(()) | Err(SieveError::Gone)) => restored.map_err(Stopped::Restore),
-            (restored, Err(error)) => Err(Stopped::Sieve(error, restored.err())),
+            (restored, Err(error)) => Err(Stopped::Sieve(error, restored.err().map(Box::new))),
         }
     }
 }
 
 /// How it ended. `fed` is how the download did.
 fn outcome(fed: Result<(), CliError>, done: Result<Done, Stopped>, target: &Path) -> Result<Done, CliError> {
-    let stopped = match (fed, done) {
+    let (error, stopped) = match (fed, done) {
         (Ok(()), Ok(done)) => return Ok(done),
         (Err(error), Ok(_)) => return Err(error.state(format!("{} has all of it", quoted(target)))),
         (Err(error), Err(stopped)) => (error, stopped),
         (Ok(()), Err(stopped)) => (why(&stopped, target), stopped),
     };
-    let (error, Stopped::Restore(RestoreError::Stopped { done, .. })) = stopped else {
-        let (error, stopped) = stopped;
-        return Err(match stopped {
-            Stopped::Sieve(_, Some(RestoreError::Stopped { done, .. })) => ended_early(error, &done, target),
-            _ => error,
-        });
+    let ended = match &stopped {
+        Stopped::Restore(ended) => Some(ended),
+        Stopped::Sieve(_, ended) => ended.as_deref(),
+        Stopped::Local(_) => None,
     };
-    Err(ended_early(error, &done, target))
+    Err(match ended {
+        Some(RestoreError::Stopped { done, .. }) => ended_early(error, done, target),
+        _ => error,
+    })
 }
 
 /// Says what is there.
@@ -237,7 +240,9 @@ fn ended_early(error: CliError, done: &Restored, target: &Path) -> CliError {
         human::bytes(done.bytes)
     );
     let word = shell_word(target);
-    error.state(state).hint(format!("begin again when that is mended: rm -r {word}, or name another --target"))
+    error
+        .state(state)
+        .hint(format!("begin again when that is mended: rm -r {word}, or name another --target"))
 }
 
 /// What went wrong, if it was not the download.

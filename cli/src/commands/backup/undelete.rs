@@ -36,13 +36,16 @@ pub(super) async fn run(args: &UndeleteArgs, context: &Context<'_>) -> Result<Ex
             match choice::find(&kept, name, &FilterArgs::default()) {
                 Ok(snapshot) if name != choice::LATEST => {
                     let id = choice::short(&snapshot.id);
-                    error.state(format!("snapshot {id} was not forgotten, and is there")).hint("there is nothing to do")
+                    error
+                        .state(format!("snapshot {id} was not forgotten, and is there"))
+                        .hint("there is nothing to do")
                 }
                 _ => error.hint("`chordage backup list --forgotten` shows what can be taken back"),
             }
         })
     });
-    let mut ids = chosen.map(|found| found.map(|snapshot| snapshot.id.clone())).collect::<Result<Vec<_>, _>>()?;
+    let mut ids =
+        chosen.map(|found| found.map(|snapshot| snapshot.id.clone())).collect::<Result<Vec<_>, _>>()?;
     ids.sort_unstable();
     ids.dedup();
     let selection = SnapshotSelection { volume: volume.clone(), snapshots: ids };

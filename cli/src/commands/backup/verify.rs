@@ -39,7 +39,8 @@ pub(super) async fn run(args: &VerifyArgs, context: &Context<'_>) -> Result<Exit
     let snapshots = context.snapshots().await?;
     let snapshot = args.snapshot.as_ref().map(|name| choice::find(&snapshots, name, &FilterArgs::default()));
     let snapshot = snapshot.transpose()?.map(|snapshot| snapshot.id.as_str());
-    let progress = printer.progress(if args.read_data { "reading everything" } else { "asking holders" }, None);
+    let progress =
+        printer.progress(if args.read_data { "reading everything" } else { "asking holders" }, None);
     let verified = tokio::select! {
         verified = client.verify_volume(volume, snapshot, args.read_data) => verified.map_err(CliError::from),
         () = interrupt.wait() => Err(CliError::interrupted("nothing is known of what was not looked at yet")),
@@ -72,7 +73,12 @@ fn lines(report: &VerifyReport, read_data: bool, whole: bool) -> Vec<String> {
         report.missing,
         report.at_risk
     )];
-    lines.extend(report.files.iter().map(|file| format!("  cannot be read whole: {}", crate::name::shown(file.as_bytes()))));
+    lines.extend(
+        report
+            .files
+            .iter()
+            .map(|file| format!("  cannot be read whole: {}", crate::name::shown(file.as_bytes()))),
+    );
     if report.at_risk > 0 {
         lines.push("what is at risk can be read; repair makes the missing shards again by itself".to_owned());
     }
@@ -100,7 +106,10 @@ mod tests {
             seconds: 2.0,
         };
         let said = lines(&report, true, false);
-        assert_eq!(said[0], "NOT whole: 7 chunks of 2 snapshots read in 2.0 s: 0 damaged, 1 missing, 2 at risk");
+        assert_eq!(
+            said[0],
+            "NOT whole: 7 chunks of 2 snapshots read in 2.0 s: 0 damaged, 1 missing, 2 at risk"
+        );
         assert_eq!(said[1], r"  cannot be read whole: ab12:home/a\n");
         assert_eq!(said.len(), 4);
     }

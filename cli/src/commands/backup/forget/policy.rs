@@ -76,7 +76,8 @@ impl PolicyArgs {
     /// Its rules, in the order in which reasons are told.
     pub(super) fn rules(&self) -> Vec<Rule> {
         let tagged = self.keep_tag.iter().cloned().map(Rule::Tagged);
-        let within = |every, period: Option<Period>| period.map(|period| Rule::Newest(every, Bound::Within(period)));
+        let within =
+            |every, period: Option<Period>| period.map(|period| Rule::Newest(every, Bound::Within(period)));
         let counted = [
             (Every::Snapshot, self.keep_last),
             (Every::Hour, self.keep_hourly),
@@ -85,7 +86,8 @@ impl PolicyArgs {
             (Every::Month, self.keep_monthly),
             (Every::Year, self.keep_yearly),
         ];
-        let counted = counted.into_iter().filter_map(|(every, bound)| Some(Rule::Newest(every, bound.flatten()?)));
+        let counted =
+            counted.into_iter().filter_map(|(every, bound)| Some(Rule::Newest(every, bound.flatten()?)));
         let all = within(Every::Snapshot, self.keep_within);
         let some = [
             within(Every::Hour, self.keep_within_hourly),
@@ -123,7 +125,9 @@ mod tests {
         assert_eq!(rules(""), Some(Vec::new()));
         assert_eq!(rules("--keep-daily 0"), Some(Vec::new()));
         assert_eq!(
-            rules("--keep-daily 7 -y unlimited -l -1 --keep-within 1m --keep-within-daily 2d --keep-tag a,b --keep-tag c"),
+            rules(
+                "--keep-daily 7 -y unlimited -l -1 --keep-within 1m --keep-within-daily 2d --keep-tag a,b --keep-tag c"
+            ),
             Some(vec![
                 Rule::Tagged(tags("a,b").unwrap()),
                 Rule::Tagged(tags("c").unwrap()),
@@ -134,7 +138,9 @@ mod tests {
                 Rule::Newest(Every::Day, Bound::Within("2d".parse().unwrap())),
             ])
         );
-        for wrong in ["--keep-daily", "--keep-daily -2", "--keep-daily x", "--keep-within 3", "--keep-within 1w"] {
+        for wrong in
+            ["--keep-daily", "--keep-daily -2", "--keep-daily x", "--keep-within 3", "--keep-within 1w"]
+        {
             assert_eq!(rules(wrong), None, "{wrong}");
         }
     }

@@ -52,7 +52,8 @@ impl Outcome {
 impl GroupReport {
     /// What a policy says of it.
     pub(super) fn new(group: Group, verdicts: &[Verdict<'_>]) -> Self {
-        let (keep, remove): (Vec<&Verdict<'_>>, Vec<_>) = verdicts.iter().partition(|verdict| verdict.keeps());
+        let (keep, remove): (Vec<&Verdict<'_>>, Vec<_>) =
+            verdicts.iter().partition(|verdict| verdict.keeps());
         let kept = |verdict: &Verdict<'_>| Kept {
             snapshot: verdict.snapshot.clone(),
             reasons: verdict.reasons.clone(),
@@ -66,7 +67,11 @@ impl GroupReport {
 
     /// What was named is forgotten.
     pub(super) fn of_named(group: Group, snapshots: &[&SnapshotInfo]) -> Self {
-        GroupReport { group, keep: Vec::new(), remove: snapshots.iter().map(|snapshot| (*snapshot).clone()).collect() }
+        GroupReport {
+            group,
+            keep: Vec::new(),
+            remove: snapshots.iter().map(|snapshot| (*snapshot).clone()).collect(),
+        }
     }
 
     /// Ids of those that are forgotten.
@@ -118,7 +123,10 @@ mod tests {
         };
         let (newer, older) = (snapshot("ab", 86_400), snapshot("cd", 0));
         let verdicts = [
-            Verdict { snapshot: &newer, reasons: vec!["last snapshot".to_owned(), "has tags [\u{202e}]".to_owned()] },
+            Verdict {
+                snapshot: &newer,
+                reasons: vec!["last snapshot".to_owned(), "has tags [\u{202e}]".to_owned()],
+            },
             Verdict { snapshot: &older, reasons: Vec::new() },
         ];
         let group = Group { host: Some("laptop".to_owned()), paths: Some(newer.paths.clone()), tags: None };
@@ -136,7 +144,10 @@ mod tests {
         let json = serde_json::to_value(Outcome::new(true, vec![report], None)).expect("it is JSON");
         assert_eq!((json["kept"].as_u64(), json["removed"].as_u64()), (Some(1), Some(1)));
         let kept = &json["groups"][0]["keep"][0];
-        assert_eq!((kept["id"].as_str(), kept["reasons"][0].as_str()), (Some(&*newer.id), Some("last snapshot")));
+        assert_eq!(
+            (kept["id"].as_str(), kept["reasons"][0].as_str()),
+            (Some(&*newer.id), Some("last snapshot"))
+        );
         assert_eq!(json["groups"][0]["remove"][0]["id"].as_str(), Some(&*older.id));
         assert_eq!(json["groups"][0]["host"], "laptop");
     }

@@ -91,7 +91,8 @@ pub(super) fn tell(
 }
 
 fn tell_verified(verified: &Verified, printer: &Printer) {
-    printer.tell(format!("read again and as they should be: {}", human::count(verified.files, "file", "files")));
+    printer
+        .tell(format!("read again and as they should be: {}", human::count(verified.files, "file", "files")));
     if verified.wrong > 0 {
         printer.warn(format!(
             "NOT what was restored, when they were read again: {}",
