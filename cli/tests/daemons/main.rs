@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod again;
+mod backup;
 mod chaos;
 mod clients;
 mod crash;

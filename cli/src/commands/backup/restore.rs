@@ -167,7 +167,7 @@ enum Stopped {
     /// Where things are restored.
     Restore(RestoreError),
     /// Before that; and what the restore says of its end.
-    Sieve(SieveError, Option<RestoreError>),
+    Sieve(SieveError, Option<Box<RestoreError>>),
     /// A temporary file, or the pipe between the two.
     Local(io::Error),
 }
@@ -207,27 +207,28 @@ impl Job {
         match (restored, sifted) {
             // When the restore ends early, the sieve only knows that nobody takes anything any more, and the other way round.
             (restored, Ok(()) | Err(SieveError::Gone)) => restored.map_err(Stopped::Restore),
-            (restored, Err(error)) => Err(Stopped::Sieve(error, restored.err())),
+            (restored, Err(error)) => Err(Stopped::Sieve(error, restored.err().map(Box::new))),
         }
     }
 }
 
 /// How it ended. `fed` is how the download did.
 fn outcome(fed: Result<(), CliError>, done: Result<Done, Stopped>, target: &Path) -> Result<Done, CliError> {
-    let stopped = match (fed, done) {
+    let (error, stopped) = match (fed, done) {
         (Ok(()), Ok(done)) => return Ok(done),
         (Err(error), Ok(_)) => return Err(error.state(format!("{} has all of it", quoted(target)))),
         (Err(error), Err(stopped)) => (error, stopped),
         (Ok(()), Err(stopped)) => (why(&stopped, target), stopped),
     };
-    let (error, Stopped::Restore(RestoreError::Stopped { done, .. })) = stopped else {
-        let (error, stopped) = stopped;
-        return Err(match stopped {
-            Stopped::Sieve(_, Some(RestoreError::Stopped { done, .. })) => ended_early(error, &done, target),
-            _ => error,
-        });
+    let ended = match &stopped {
+        Stopped::Restore(ended) => Some(ended),
+        Stopped::Sieve(_, ended) => ended.as_deref(),
+        Stopped::Local(_) => None,
     };
-    Err(ended_early(error, &done, target))
+    Err(match ended {
+        Some(RestoreError::Stopped { done, .. }) => ended_early(error, done, target),
+        _ => error,
+    })
 }
 
 /// Says what is there.
