@@ -8,8 +8,8 @@ use crate::backup::calendar::Period;
 use crate::backup::filter::{Tags, tags};
 use crate::backup::retention::{Bound, Every, Rule};
 
-/// How many are kept. `Some(None)`: none, as if the flag were not there.
-type Count = Option<Option<Bound>>;
+/// How many are kept; `None`: none, as if the flag were not there.
+type Count = Option<Bound>;
 
 /// What is kept.
 #[derive(Debug, Default, Args)]
@@ -17,22 +17,22 @@ type Count = Option<Option<Bound>>;
 pub(super) struct PolicyArgs {
     /// Keep the newest N snapshots; `unlimited` for all, here and below
     #[arg(short = 'l', long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
-    keep_last: Count,
+    keep_last: Option<Count>,
     /// Keep the newest snapshot of each of the last N hours that have one
     #[arg(short = 'H', long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
-    keep_hourly: Count,
+    keep_hourly: Option<Count>,
     /// The same for days
     #[arg(short = 'd', long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
-    keep_daily: Count,
+    keep_daily: Option<Count>,
     /// The same for weeks
     #[arg(short = 'w', long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
-    keep_weekly: Count,
+    keep_weekly: Option<Count>,
     /// The same for months
     #[arg(short = 'm', long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
-    keep_monthly: Count,
+    keep_monthly: Option<Count>,
     /// The same for years
     #[arg(short = 'y', long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
-    keep_yearly: Count,
+    keep_yearly: Option<Count>,
     /// Keep all that are at most so much older than the newest: 14d, 1y6m, 2d12h (y, m for months, d, h)
     #[arg(long, value_name = "PERIOD")]
     keep_within: Option<Period>,
