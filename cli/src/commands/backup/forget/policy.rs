@@ -8,8 +8,9 @@ use crate::backup::calendar::Period;
 use crate::backup::filter::{Tags, tags};
 use crate::backup::retention::{Bound, Every, Rule};
 
-/// How many are kept. `Some(None)`: none, as if the flag were not there.
-type Count = Option<Option<Bound>>;
+/// How many are kept; `None`: none, as if the flag were not there.
+#[derive(Clone, Copy, Debug)]
+struct Count(Option<Bound>);
 
 /// What is kept.
 #[derive(Debug, Default, Args)]
@@ -17,22 +18,22 @@ type Count = Option<Option<Bound>>;
 pub(super) struct PolicyArgs {
     /// Keep the newest N snapshots; `unlimited` for all, here and below
     #[arg(short = 'l', long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
-    keep_last: Count,
+    keep_last: Option<Count>,
     /// Keep the newest snapshot of each of the last N hours that have one
     #[arg(short = 'H', long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
-    keep_hourly: Count,
+    keep_hourly: Option<Count>,
     /// The same for days
     #[arg(short = 'd', long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
-    keep_daily: Count,
+    keep_daily: Option<Count>,
     /// The same for weeks
     #[arg(short = 'w', long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
-    keep_weekly: Count,
+    keep_weekly: Option<Count>,
     /// The same for months
     #[arg(short = 'm', long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
-    keep_monthly: Count,
+    keep_monthly: Option<Count>,
     /// The same for years
     #[arg(short = 'y', long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
-    keep_yearly: Count,
+    keep_yearly: Option<Count>,
     /// Keep all that are at most so much older than the newest: 14d, 1y6m, 2d12h (y, m for months, d, h)
     #[arg(long, value_name = "PERIOD")]
     keep_within: Option<Period>,
@@ -57,11 +58,11 @@ pub(super) struct PolicyArgs {
 }
 
 /// A number, or `unlimited`, as clap reads it.
-fn count(text: &str) -> Result<Option<Bound>, String> {
+fn count(text: &str) -> Result<Count, String> {
     match text {
-        "unlimited" | "-1" => Ok(Some(Bound::Unlimited)),
+        "unlimited" | "-1" => Ok(Count(Some(Bound::Unlimited))),
         number => match number.parse() {
-            Ok(number) => Ok(NonZeroU32::new(number).map(Bound::Count)),
+            Ok(number) => Ok(Count(NonZeroU32::new(number).map(Bound::Count))),
             Err(_) => Err("this is a number, or `unlimited`".to_owned()),
         },
     }
@@ -86,8 +87,7 @@ impl PolicyArgs {
             (Every::Month, self.keep_monthly),
             (Every::Year, self.keep_yearly),
         ];
-        let counted =
-            counted.into_iter().filter_map(|(every, bound)| Some(Rule::Newest(every, bound.flatten()?)));
+        let counted = counted.into_iter().filter_map(|(every, bound)| Some(Rule::Newest(every, bound?.0?)));
         let all = within(Every::Snapshot, self.keep_within);
         let some = [
             within(Every::Hour, self.keep_within_hourly),
