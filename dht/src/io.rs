@@ -156,6 +156,9 @@ pub enum Output {
     KeepRecord {
         /// The record.
         held: Held,
+        /// The tag of the subnet that brought it, 0 for none: to be kept with it, for
+        /// [`Dht::load_records`](crate::Dht::load_records).
+        subnet: u32,
         /// What to answer with [`Input::RecordKept`] once a crash would not lose it; none if nobody waits for that.
         write: Option<WriteId>,
     },

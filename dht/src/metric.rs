@@ -35,13 +35,20 @@ pub struct Row {
 }
 
 impl Row {
-    fn of(direction: Direction, distance: Distance, digit_bits: u32) -> Option<Self> {
+    pub(crate) fn of(direction: Direction, distance: Distance, digit_bits: u32) -> Option<Self> {
         let bits = distance.bits();
         if bits == 0 {
             return None;
         }
         let level = (bits - 1) / digit_bits;
         Some(Self { direction, level: level as u8, digit: distance.digit(level * digit_bits, digit_bits) })
+    }
+
+    /// The row of the farthest distances, if these have so many bits.
+    pub(crate) fn outermost(distance_bits: u32, digit_bits: u32) -> Self {
+        let level = (distance_bits - 1) / digit_bits;
+        let bits = distance_bits - level * digit_bits;
+        Self { direction: Direction::Both, level: level as u8, digit: (1 << bits) - 1 }
     }
 
     /// Rank of the row in the order in which tables are sorted: by offset from the node's own id.

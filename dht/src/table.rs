@@ -1,11 +1,12 @@
 //! The rows of the routing table: a bounded number of peers for every scale of distance.
 //!
-//! All rows live in one vector, sorted by offset from our own id, in which each row is one stretch. An entry takes 24
-//! bytes, because a simulation keeps hundreds of millions of them.
+//! All rows live in one vector, sorted by offset from our own id, in which each row is one stretch; where each begins is
+//! in the [`index`]. An entry takes 24 bytes, because a simulation keeps hundreds of millions of them.
 
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use self::index::{ENTRIES_MAX, Starts, States};
 use crate::{
     Key, NodeId, Time,
     metric::Metric,
@@ -24,7 +25,8 @@ pub(crate) struct Entry {
     /// Seconds since the start of time when it last spoke to us.
     pub(crate) heard: u32,
     pub(crate) rtt: Rtt,
-    rank: u16,
+    /// The last bits of its id, so that most others need not be looked up.
+    tag: u16,
     /// Own questions it has left unanswered in a row.
     pub(crate) missed: u8,
     /// Few bits of its subnet's tag, so that most others need not be looked up; 0 if nobody has looked.
@@ -32,9 +34,14 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    fn new(peer: &Peer, now: Time, rtt: Rtt, rank: u16, subnet_hint: u8) -> Self {
+    fn new(peer: &Peer, now: Time, rtt: Rtt, subnet_hint: u8) -> Self {
         let seconds = now.seconds();
-        Self { peer: peer.clone(), met: seconds, heard: seconds, rtt, rank, missed: 0, subnet_hint }
+        let tag = tag_of(peer.id_ref()) as u16;
+        Self { peer: peer.clone(), met: seconds, heard: seconds, rtt, tag, missed: 0, subnet_hint }
+    }
+
+    fn is(&self, id: &NodeId) -> bool {
+        self.tag == tag_of(id) as u16 && self.peer.id_ref() == id
     }
 
     /// The peer has sent a newer record of itself, with other addresses perhaps.
@@ -42,6 +49,12 @@ impl Entry {
         self.peer = peer.clone();
         self.subnet_hint = 0;
     }
+}
+
+/// The last bits of an id: the first ones are the same for all of a row.
+fn tag_of(id: &NodeId) -> u32 {
+    let [.., a, b, c, d] = *id.as_bytes();
+    u32::from_be_bytes([a, b, c, d])
 }
 
 /// Eight bits of a subnet's tag, never 0.
@@ -56,20 +69,20 @@ impl Placed for Entry {
     }
 }
 
-/// When a row was last refreshed.
-#[derive(Debug, Clone, Copy)]
-struct Refreshed {
-    rank: u16,
-    tries: u16,
-    at: u32,
+/// A name heard from others.
+#[derive(Debug, Clone)]
+struct Reserved {
+    tag: u32,
+    peer: Peer,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
     entries: Vec<Entry>,
+    starts: Starts,
     /// Names heard from others, by row: the reserve from which rows are filled and improved.
-    reserve: Vec<(u16, Peer)>,
-    refreshed: Vec<Refreshed>,
+    reserve: Vec<Reserved>,
+    states: States,
     digit_bits: u8,
     active: u8,
     reserve_per_row: u8,
@@ -84,8 +97,9 @@ impl Table {
     pub(crate) fn new(digit_bits: u8, active: u8, reserve_per_row: u8) -> Self {
         Self {
             entries: Vec::new(),
+            starts: Starts::default(),
             reserve: Vec::new(),
-            refreshed: Vec::new(),
+            states: States::default(),
             digit_bits,
             active,
             reserve_per_row,
@@ -96,6 +110,11 @@ impl Table {
     /// The subnet of a peer; 0 if there is no limit for it.
     pub(crate) fn subnet_of(&self, peer: &Peer) -> u32 {
         self.grouping.map_or(0, |grouping| grouping(peer).subnet)
+    }
+
+    /// Whether peers have subnets here.
+    pub(crate) fn has_grouping(&self) -> bool {
+        self.grouping.is_some()
     }
 
     pub(crate) fn set_grouping(&mut self, grouping: Grouping) {
@@ -130,19 +149,19 @@ impl Table {
 
     /// The stretch of a row.
     pub(crate) fn row(&self, rank: u16) -> Range<usize> {
-        let start = self.entries.partition_point(|entry| entry.rank < rank);
-        let length = self.entries[start..].iter().take_while(|entry| entry.rank == rank).count();
-        start..start + length
+        self.starts.row(rank, self.entries.len())
     }
 
     pub(crate) fn is_full(&self, row: &Range<usize>) -> bool {
-        row.len() >= usize::from(self.active)
+        row.len() >= usize::from(self.active) || self.entries.len() >= ENTRIES_MAX
     }
 
     fn find<M: Metric>(&self, metric: &M, me: &Key, id: &NodeId) -> Option<usize> {
-        let row = self.row(self.rank(metric, me, id)?);
-        let start = row.start;
-        self.entries[row].iter().position(|entry| entry.peer.id_ref() == id).map(|index| start + index)
+        self.rank(metric, me, id).and_then(|rank| self.find_in(&self.row(rank), id))
+    }
+
+    fn find_in(&self, row: &Range<usize>, id: &NodeId) -> Option<usize> {
+        self.entries[row.clone()].iter().position(|entry| entry.is(id)).map(|index| row.start + index)
     }
 
     pub(crate) fn get<M: Metric>(&self, metric: &M, me: &Key, id: &NodeId) -> Option<&Entry> {
@@ -179,6 +198,7 @@ impl Table {
         if let Some(loser) = loser {
             self.entries.remove(loser);
             row.end -= 1;
+            self.starts.removed(rank, row.len());
         }
         let offset = metric.offset(me, peer.id_ref().key());
         let place = self.entries[row.clone()]
@@ -187,8 +207,8 @@ impl Table {
             self.entries.reserve_exact(16);
         }
         let hint = group.map_or(0, |group| hint_of(group.subnet));
-        let entry = Entry::new(peer, now, rtt, rank, hint);
-        self.entries.insert(row.start + place, entry);
+        self.entries.insert(row.start + place, Entry::new(peer, now, rtt, hint));
+        self.starts.added(rank, row.start);
     }
 
     /// Puts a peer behind all others, if that is its place and its row has room. A large table is filled much faster in
@@ -202,17 +222,15 @@ impl Table {
         rtt: Rtt,
     ) -> bool {
         let Some(rank) = self.rank(metric, me, peer.id_ref()) else { return false };
+        let row = self.row(rank);
         if let Some(last) = self.entries.last() {
             let offset = |peer: &Peer| metric.offset(me, peer.id_ref().key());
-            let in_row = self.entries.iter().rev().take_while(|entry| entry.rank == rank).count();
-            if offset(&last.peer) >= offset(peer)
-                || in_row >= usize::from(self.active)
-                || self.grouping.is_some()
-            {
+            if offset(&last.peer) >= offset(peer) || self.is_full(&row) || self.grouping.is_some() {
                 return false;
             }
         }
-        self.entries.push(Entry::new(peer, now, rtt, rank, 0));
+        self.entries.push(Entry::new(peer, now, rtt, 0));
+        self.starts.added(rank, row.start);
         true
     }
 
@@ -250,19 +268,16 @@ impl Table {
     }
 
     pub(crate) fn remove<M: Metric>(&mut self, metric: &M, me: &Key, id: &NodeId) -> Option<Entry> {
-        let index = self.find(metric, me, id)?;
+        let rank = self.rank(metric, me, id)?;
+        let row = self.row(rank);
+        let index = self.find_in(&row, id)?;
+        self.starts.removed(rank, row.len() - 1);
         Some(self.entries.remove(index))
     }
 
     /// Every row that has entries: its rank and its stretch.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (u16, &[Entry])> {
-        self.entries.chunk_by(|a, b| a.rank == b.rank).map(|row| (row[0].rank, row))
-    }
-
-    fn reserve_of(&self, rank: u16) -> Range<usize> {
-        let start = self.reserve.partition_point(|(other, _)| *other < rank);
-        let length = self.reserve[start..].iter().take_while(|(other, _)| *other == rank).count();
-        start..start + length
+        self.starts.rows(self.entries.len()).map(|(rank, row)| (rank, &self.entries[row]))
     }
 
     pub(crate) fn reserve_len(&self) -> usize {
@@ -270,7 +285,7 @@ impl Table {
     }
 
     pub(crate) fn reserved_in(&self, rank: u16) -> usize {
-        self.reserve_of(rank).len()
+        self.states.reserved(rank)
     }
 
     /// Remembers a name heard from others, if its row's reserve has room and it is not there already.
@@ -279,43 +294,43 @@ impl Table {
             return;
         }
         let Some(rank) = self.rank(metric, me, peer.id_ref()) else { return };
-        let reserve = self.reserve_of(rank);
-        if reserve.len() >= usize::from(self.reserve_per_row)
-            || self.reserve[reserve.clone()].iter().any(|(_, other)| other.id_ref() == peer.id_ref())
-            || self.entries[self.row(rank)].iter().any(|entry| entry.peer.id_ref() == peer.id_ref())
+        if self.reserved_in(rank) >= usize::from(self.reserve_per_row)
+            || self.find_in(&self.row(rank), peer.id_ref()).is_some()
         {
             return;
         }
-        self.reserve.insert(reserve.end, (rank, peer.clone()));
+        let (reserve, tag) = (self.states.reserve(rank), tag_of(peer.id_ref()));
+        let same = |other: &Reserved| other.tag == tag && other.peer.id_ref() == peer.id_ref();
+        if !self.reserve[reserve.clone()].iter().any(same) {
+            self.reserve.insert(reserve.end, Reserved { tag, peer: peer.clone() });
+            self.states.reserve_grew(rank);
+        }
     }
 
     /// Takes one name out of a row's reserve; `random` chooses.
     pub(crate) fn take_reserve(&mut self, rank: u16, random: u64) -> Option<Peer> {
-        let reserve = self.reserve_of(rank);
+        let reserve = self.states.reserve(rank);
         if reserve.is_empty() {
             return None;
         }
-        Some(self.reserve.remove(reserve.start + (random % reserve.len() as u64) as usize).1)
+        self.states.reserve_shrank(rank);
+        Some(self.reserve.remove(reserve.start + (random % reserve.len() as u64) as usize).peer)
     }
 
     /// How long ago a row was refreshed, in seconds, and how often in a row; none if never.
-    pub(crate) fn refreshed(&self, rank: u16, now: Time) -> Option<(u32, u16)> {
-        let entry = self.refreshed.iter().find(|entry| entry.rank == rank)?;
-        Some((now.seconds().saturating_sub(entry.at), entry.tries))
+    pub(crate) fn refreshed(&self, rank: u16, now: Time) -> Option<(u32, u8)> {
+        self.states.refreshed(rank, now)
     }
 
-    pub(crate) fn set_refreshed(&mut self, rank: u16, now: Time, tries: u16) {
-        let entry = Refreshed { rank, tries, at: now.seconds() };
-        match self.refreshed.iter_mut().find(|entry| entry.rank == rank) {
-            Some(known) => *known = entry,
-            None => self.refreshed.push(entry),
-        }
+    pub(crate) fn set_refreshed(&mut self, rank: u16, now: Time, tries: u8) {
+        self.states.set_refreshed(rank, now, tries);
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
         self.entries.capacity() * size_of::<Entry>()
-            + self.reserve.capacity() * size_of::<(u16, Peer)>()
-            + self.refreshed.capacity() * size_of::<Refreshed>()
+            + self.reserve.capacity() * size_of::<Reserved>()
+            + self.starts.memory_bytes()
+            + self.states.memory_bytes()
     }
 
     pub(crate) fn digit_bits(&self) -> u32 {
@@ -329,8 +344,10 @@ impl Table {
     /// Gives back memory that growing has left over.
     pub(crate) fn shrink(&mut self) {
         self.entries.shrink_to_fit();
+        self.starts.shrink();
     }
 }
 
+mod index;
 #[cfg(test)]
 mod tests;

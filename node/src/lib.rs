@@ -51,6 +51,7 @@ mod store;
 mod tasks;
 mod topics;
 mod twin;
+mod volumes;
 mod wire;
 
 pub use address::AddressError;

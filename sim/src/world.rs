@@ -387,7 +387,7 @@ impl World {
                     self.pending.push_back(Occurrence::Finished { node: index, id, outcome });
                 }
                 // Disks of this world are quick and do not fail.
-                Output::KeepRecord { held, write } => {
+                Output::KeepRecord { held, write, .. } => {
                     kept.extend(write);
                     if let Some(disks) = &mut self.disks {
                         disks.entry(index).or_default().insert(*held.record.address(), held);

@@ -89,6 +89,11 @@ impl<S: ChunkSink> ChunkWriter<S> {
         Ok(())
     }
 
+    /// The references of all chunks that are known by now, in the order of submission.
+    pub fn references(&self) -> impl Iterator<Item = ChunkRef> + '_ {
+        self.references.iter().flatten().copied()
+    }
+
     /// The reference of a chunk, if it is known by now.
     pub(crate) fn reference(&self, ticket: Ticket) -> Option<ChunkRef> {
         self.references.get(ticket.0).copied().flatten()

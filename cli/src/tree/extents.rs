@@ -8,9 +8,6 @@ use chordage_node::archive::{SEGMENTS_MAX, Segment, SparseMap};
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
-/// Holes up to this size are taken for data first, when there are too many.
-const SMALL_HOLE: u64 = 4 << 10;
-
 /// Whether a file may have holes, as far as can be told without opening it: it takes less room than it is long. (Compression
 /// has the same look, and holes that blocks behind the file's end make up for are missed: they are stored as zeros.)
 pub(crate) fn may_have_holes(metadata: &Metadata) -> bool {
@@ -61,25 +58,35 @@ fn find(file: &File, size: u64) -> Result<SparseMap, Errno> {
 #[derive(Default)]
 struct Segments {
     list: Vec<Segment>,
-    /// Holes of fewer bytes are taken for data.
-    hole_min: u64,
 }
 
 impl Segments {
     fn push(&mut self, begin: u64, end: u64) {
-        match self.list.last_mut() {
-            Some(last) if begin - (last.offset + last.len) < self.hole_min => last.len = end - last.offset,
-            _ => self.list.push(Segment { offset: begin, len: end - begin }),
-        }
-        // Down to half, so that this is not done for each one that follows.
+        self.list.push(Segment { offset: begin, len: end - begin });
         if self.list.len() > SEGMENTS_MAX {
-            while self.list.len() > SEGMENTS_MAX / 2 {
-                self.hole_min = (2 * self.hole_min).max(SMALL_HOLE + 1);
-                for Segment { offset, len } in std::mem::take(&mut self.list) {
-                    self.push(offset, offset + len);
-                }
+            // Down to half, so that this is not done for each one that follows.
+            self.fill_holes(self.list.len() - SEGMENTS_MAX / 2);
+        }
+    }
+
+    /// Makes so many holes, the smallest ones, part of the data around them.
+    fn fill_holes(&mut self, count: usize) {
+        let hole = |pair: &[Segment]| pair[1].offset - (pair[0].offset + pair[0].len);
+        let mut holes: Vec<(u64, usize)> =
+            self.list.windows(2).enumerate().map(|(at, pair)| (hole(pair), at + 1)).collect();
+        holes.sort_unstable();
+        let mut is_filled = vec![false; self.list.len()];
+        for (_, behind) in holes.into_iter().take(count) {
+            is_filled[behind] = true;
+        }
+        let mut fewer: Vec<Segment> = Vec::with_capacity(self.list.len() - count);
+        for (segment, is_filled) in self.list.drain(..).zip(is_filled) {
+            match fewer.last_mut().filter(|_| is_filled) {
+                Some(before) => before.len = segment.offset + segment.len - before.offset,
+                None => fewer.push(segment),
             }
         }
+        self.list = fewer;
     }
 }
 
@@ -118,17 +125,20 @@ mod tests {
     #[test]
     fn too_many_segments_become_fewer_that_hold_the_same() {
         let mut segments = Segments::default();
-        let all: Vec<(u64, u64)> =
-            (0..SEGMENTS_MAX as u64 * 5).map(|at| (at * 100_000 + at % 7 * 10_000, 4096)).collect();
-        for (offset, len) in &all {
-            segments.push(*offset, offset + len);
+        // Every seventh hole is large.
+        let offset = |at: u64| at * 100_000 + at / 7 * 10_000_000;
+        let all: Vec<u64> = (0..SEGMENTS_MAX as u64 * 2).map(offset).collect();
+        for offset in &all {
+            segments.push(*offset, offset + 4096);
         }
-        assert!((2..=SEGMENTS_MAX).contains(&segments.list.len()), "{}", segments.list.len());
+        assert!((SEGMENTS_MAX / 2..=SEGMENTS_MAX).contains(&segments.list.len()), "{}", segments.list.len());
         let mut list = segments.list.iter().peekable();
-        for (offset, len) in all {
-            while list.next_if(|segment| segment.offset + segment.len <= offset).is_some() {}
+        for offset in &all {
+            while list.next_if(|segment| segment.offset + segment.len <= *offset).is_some() {}
             let segment = list.peek().unwrap();
-            assert!(segment.offset <= offset && offset + len <= segment.offset + segment.len);
+            assert!(segment.offset <= *offset && offset + 4096 <= segment.offset + segment.len);
         }
+        let largest = segments.list.iter().map(|segment| segment.len).max();
+        assert_eq!(largest, Some(6 * 100_000 + 4096), "no large hole was filled");
     }
 }

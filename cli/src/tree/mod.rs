@@ -13,3 +13,6 @@ pub(crate) mod steady;
 pub(crate) mod unpack;
 pub(crate) mod walk;
 mod xattrs;
+
+#[cfg(test)]
+mod tests;

@@ -116,6 +116,3 @@ impl Restorer<'_> {
 fn is_in(path: &[u8], dir: &[u8]) -> bool {
     dir.is_empty() || path.strip_prefix(dir).is_some_and(|rest| rest.first() == Some(&b'/'))
 }
-
-#[cfg(test)]
-mod tests;

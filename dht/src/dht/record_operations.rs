@@ -183,7 +183,9 @@ impl<M: Metric> Dht<M> {
         write: Write,
     ) {
         if peer.id_ref() == self.own_id() {
-            return match self.write_here(turn, &held, write, Waiting::Operation(serial, operation.round)) {
+            // What this node writes itself has no limit but those for all.
+            let waiting = Waiting::Operation(serial, operation.round);
+            return match self.write_here(turn, &held, write, 0, waiting) {
                 Ok(Some(Taken::Older(held))) => operation.newer(peer.id_ref(), held),
                 Ok(Some(_)) => operation.stored(peer.id_ref()),
                 Ok(None) => {}

@@ -131,7 +131,7 @@ impl<M: Metric> Dht<M> {
                 };
                 let asked = |held: &&Held| wanted.contains(&prefix_of(held.record.address()));
                 let given: Vec<Held> = given.iter().filter(asked).cloned().collect();
-                self.records_given(turn, &given);
+                self.records_given(turn, from, &given);
                 let came: Vec<u64> = given.iter().map(|held| prefix_of(held.record.address())).collect();
                 if let Some(exchange) = self.records_mut().partners.exchange(from.id_ref()) {
                     exchange.want.retain(|prefix| !came.contains(prefix));

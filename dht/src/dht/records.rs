@@ -14,7 +14,7 @@ use crate::{
     params::MESSAGE_BYTES_MAX,
     peer::Peer,
     records::{
-        Ballot, Digests, Held, PROMISE, RecordRequest, RecordResponse, RecordTag, Refusal, Taken, Write,
+        Ballot, CLIENTS, Digests, Held, PROMISE, RecordRequest, RecordResponse, RecordTag, Refusal, Taken, Write,
         prefix_of, region_digest,
     },
 };
@@ -37,11 +37,20 @@ impl<M: Metric> Dht<M> {
         self.lottery.unix_at_zero + now.as_micros() / 1_000_000
     }
 
-    /// Takes in the records that were on disk, before the node joins. Their signatures have been checked.
-    pub fn load_records(&mut self, held: impl IntoIterator<Item = Held>) {
+    /// Takes in the records that were on disk, before the node joins, each with the subnet that
+    /// [`Output::KeepRecord`] named. Their signatures have been checked.
+    pub fn load_records(&mut self, kept: impl IntoIterator<Item = (Held, u32)>) {
         if self.config.records {
             let records = self.records_mut();
-            held.into_iter().for_each(|held| records.shelf.load(held));
+            kept.into_iter().for_each(|(held, subnet)| records.shelf.load(held, subnet));
+        }
+    }
+
+    /// For which subnet a record counts that a peer brings; 0 if there is no limit for it.
+    fn brought_from(&self, peer: &Peer) -> u32 {
+        match peer.is_reachable() {
+            false if self.table.has_grouping() => CLIENTS,
+            _ => self.table.subnet_of(peer),
         }
     }
 
@@ -82,7 +91,8 @@ impl<M: Metric> Dht<M> {
                 let address = *record.address();
                 let held = Held { record: record.clone(), ballot: write.ballot() };
                 let region = self.correction(&address, *region);
-                match self.write_here(turn, &held, *write, Waiting::Peer(from.clone(), call)) {
+                let subnet = self.brought_from(from);
+                match self.write_here(turn, &held, *write, subnet, Waiting::Peer(from.clone(), call)) {
                     Ok(Some(Taken::Older(held))) => RecordResponse::Newer { held, region },
                     Ok(Some(_)) => RecordResponse::Stored { region },
                     Ok(None) => return None,
@@ -93,7 +103,7 @@ impl<M: Metric> Dht<M> {
             _ if !from.is_reachable() => return None,
             RecordRequest::Compare { digests, around } => self.compare_records(from, digests, *around)?,
             RecordRequest::Give(given) => {
-                self.records_given(turn, given);
+                self.records_given(turn, from, given);
                 RecordResponse::Taken
             }
             RecordRequest::Want(prefixes) => RecordResponse::Given(self.give(prefixes)),
@@ -116,17 +126,18 @@ impl<M: Metric> Dht<M> {
         (self.would_know(now, address), promised, held)
     }
 
-    /// Takes a record in. Returns none if whoever `waiting` is will be answered once it is on disk.
+    /// Takes a record in that comes from this subnet. Returns none if whoever `waiting` is will be answered once it is on disk.
     pub(super) fn write_here(
         &mut self,
         turn: &mut Turn<'_>,
         held: &Held,
         write: Write,
+        subnet: u32,
         waiting: Waiting,
     ) -> Result<Option<Taken>, Refusal> {
         let unix_seconds = self.unix_seconds(turn.now);
         let records = self.records_mut();
-        let taken = records.shelf.take(held, write, turn.now, unix_seconds)?;
+        let taken = records.shelf.take(held, write, subnet, turn.now, unix_seconds)?;
         if taken != Taken::New {
             return Ok(Some(taken));
         }
@@ -135,7 +146,7 @@ impl<M: Metric> Dht<M> {
             // The rest of the region lacks it too.
             records.partners.hurry(turn.now + super::record_upkeep::SOON);
         }
-        turn.out.push(Output::KeepRecord { held: held.clone(), write: Some(id) });
+        turn.out.push(Output::KeepRecord { held: held.clone(), subnet, write: Some(id) });
         self.tell_watchers(turn, held);
         Ok(None)
     }
@@ -159,8 +170,8 @@ impl<M: Metric> Dht<M> {
     }
 
     /// A neighbour gives records that it says are missing here.
-    pub(super) fn records_given(&mut self, turn: &mut Turn<'_>, given: &[Held]) {
-        let unix_seconds = self.unix_seconds(turn.now);
+    pub(super) fn records_given(&mut self, turn: &mut Turn<'_>, from: &Peer, given: &[Held]) {
+        let (unix_seconds, subnet) = (self.unix_seconds(turn.now), self.brought_from(from));
         for held in given.iter().take(RECORDS_IN_MESSAGE) {
             // What is not of our region takes no room from what is.
             if !self.keeps(held.record.address()) {
@@ -168,9 +179,9 @@ impl<M: Metric> Dht<M> {
             }
             let records = self.records_mut();
             let write = Write::Repair(held.ballot);
-            match records.shelf.take(held, write, turn.now, unix_seconds) {
+            match records.shelf.take(held, write, subnet, turn.now, unix_seconds) {
                 Ok(Taken::New) => {
-                    turn.out.push(Output::KeepRecord { held: held.clone(), write: None });
+                    turn.out.push(Output::KeepRecord { held: held.clone(), subnet, write: None });
                     self.tell_watchers(turn, held);
                 }
                 // If the attempt that stands against it comes to nothing, it is needed.

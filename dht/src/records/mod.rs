@@ -24,6 +24,7 @@ mod record;
 #[cfg(test)]
 mod samples;
 mod shelf;
+mod subnets;
 mod watchers;
 
 pub use held::{Ballot, Held};
@@ -38,6 +39,7 @@ pub(crate) use digest::{BUCKETS_MAX, Digests, buckets_for, prefix as prefix_of, 
 pub(crate) use operation::{Next, Operation};
 pub(crate) use partners::{COMPARE_EVERY, Partners};
 pub(crate) use shelf::{PROMISE, Shelf, Taken};
+pub(crate) use subnets::CLIENTS;
 pub(crate) use watchers::Watchers;
 
 /// Nodes that keep a record. Design: five of nine survive any four failures between two comparisons.

@@ -3,17 +3,17 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
 
-use super::{Ballot, Held, Refusal, Write, digest};
+use super::{Ballot, Held, Refusal, Write, digest, subnets::Subnets};
 use crate::{Key, Time};
 
 /// Bytes of records that a node keeps at most, about.
-const BYTES_MAX: usize = 64 << 20;
+pub(super) const BYTES_MAX: usize = 64 << 20;
 /// What a record takes beside its encoding. Design.
 const OVERHEAD_BYTES: usize = 256;
 /// Records of one owner that a node keeps at most. Design: an eighth of all.
 const PER_OWNER: usize = 16_384;
 /// Records that a node keeps at most.
-const RECORDS_MAX: usize = 8 * PER_OWNER;
+pub(super) const RECORDS_MAX: usize = 8 * PER_OWNER;
 /// How much higher than what is held a number may be.
 const SEQ_JUMP_MAX: u64 = 1 << 20;
 /// How high the first number may be: an owner that is the last to remember its record may go on counting.
@@ -28,12 +28,20 @@ const EXPIRED_KEPT: u64 = 7 * 24 * 3600;
 /// See the module's description.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shelf {
-    /// What is held, and its tag.
-    held: BTreeMap<Key, (Held, u32)>,
+    held: BTreeMap<Key, Kept>,
     bytes: usize,
     owners: BTreeMap<[u8; 32], u32>,
+    subnets: Subnets,
     promises: BTreeMap<Key, (Ballot, Time)>,
     promises_end: BTreeSet<(Time, Key)>,
+}
+
+#[derive(Debug, Clone)]
+struct Kept {
+    held: Held,
+    tag: u32,
+    /// The subnet that brought it; 0 if there is no limit for it.
+    subnet: u32,
 }
 
 /// What became of a record that was to be kept.
@@ -57,23 +65,23 @@ impl Shelf {
     }
 
     pub(crate) fn get(&self, address: &Key) -> Option<&Held> {
-        self.held.get(address).map(|(held, _)| held)
+        self.held.get(address).map(|kept| &kept.held)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &Held)> {
-        self.held.iter().map(|(address, (held, _))| (address, held))
+        self.held.iter().map(|(address, kept)| (address, &kept.held))
     }
 
     /// The same with the tags of what is held.
     pub(crate) fn iter_tagged(&self) -> impl Iterator<Item = (&Key, &Held, u32)> {
-        self.held.iter().map(|(address, (held, tag))| (address, held, *tag))
+        self.held.iter().map(|(address, kept)| (address, &kept.held, kept.tag))
     }
 
     /// Those whose address begins with these eight bytes.
     pub(crate) fn with_prefix(&self, prefix: u64) -> Option<&Held> {
         let first = Key::from_limbs([prefix, 0, 0, 0]);
-        let (address, (held, _)) = self.held.range(first..).next()?;
-        (digest::prefix(address) == prefix).then_some(held)
+        let (address, kept) = self.held.range(first..).next()?;
+        (digest::prefix(address) == prefix).then_some(&kept.held)
     }
 
     /// The highest ballot that is promised for an address.
@@ -105,11 +113,12 @@ impl Shelf {
         ballot
     }
 
-    /// Takes a record in, if it may be.
+    /// Takes a record in, if it may be. `subnet`: that of the node that brings it; 0 if there is no limit for it.
     pub(crate) fn take(
         &mut self,
         new: &Held,
         write: Write,
+        subnet: u32,
         now: Time,
         unix_seconds: u64,
     ) -> Result<Taken, Refusal> {
@@ -140,47 +149,48 @@ impl Shelf {
             // seen it here, is about to replace.
             return Err(Refusal::NotPromised);
         }
-        self.find_room(new)?;
-        self.put(new.clone());
+        self.find_room(new, subnet)?;
+        self.put(new.clone(), subnet);
         Ok(Taken::New)
     }
 
-    /// Takes in what was on disk. What does not fit is left out.
-    pub(crate) fn load(&mut self, held: Held) {
+    /// Takes in what was on disk, with the subnet that brought it. What does not fit is left out.
+    pub(crate) fn load(&mut self, held: Held, subnet: u32) {
         let newer = held.replaces(self.get(held.record.address()));
-        if newer && self.find_room(&held).is_ok() {
-            self.put(held);
+        if newer && self.find_room(&held, subnet).is_ok() {
+            self.put(held, subnet);
         }
     }
 
-    fn find_room(&self, new: &Held) -> Result<(), Refusal> {
-        let before = self.get(new.record.address());
+    fn find_room(&self, new: &Held, subnet: u32) -> Result<(), Refusal> {
+        let kept = self.held.get(new.record.address());
+        let before = kept.map(|kept| &kept.held);
         let bytes = self.bytes - before.map_or(0, size) + size(new);
         if bytes > BYTES_MAX || (before.is_none() && self.held.len() >= RECORDS_MAX) {
             return Err(Refusal::Full);
         }
-        if before.is_some() {
-            return Ok(());
-        }
         let of_owner = self.owners.get(new.record.statement().name.owner());
-        if of_owner.is_some_and(|count| *count as usize >= PER_OWNER) {
+        if before.is_none() && of_owner.is_some_and(|count| *count as usize >= PER_OWNER) {
             return Err(Refusal::OwnerFull);
         }
-        Ok(())
+        let instead = kept.filter(|kept| kept.subnet == subnet).map(|kept| size(&kept.held));
+        self.subnets.has_room(subnet, size(new), instead)
     }
 
-    fn put(&mut self, new: Held) {
+    fn put(&mut self, new: Held, subnet: u32) {
         self.remove(&new.record.address().clone());
         self.bytes += size(&new);
+        self.subnets.add(subnet, size(&new));
         *self.owners.entry(*new.record.statement().name.owner()).or_default() += 1;
         let tag = digest::tag_of(&new);
-        self.held.insert(*new.record.address(), (new, tag));
+        self.held.insert(*new.record.address(), Kept { held: new, tag, subnet });
     }
 
     /// Forgets a record. Returns whether there was one.
     pub(crate) fn remove(&mut self, address: &Key) -> bool {
-        let Some((held, _)) = self.held.remove(address) else { return false };
+        let Some(Kept { held, subnet, .. }) = self.held.remove(address) else { return false };
         self.bytes -= size(&held);
+        self.subnets.remove(subnet, size(&held));
         let owner = held.record.statement().name.owner();
         if let Some(count) = self.owners.get_mut(owner) {
             *count -= 1;

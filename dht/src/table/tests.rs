@@ -43,13 +43,29 @@ proptest! {
         }
         let offsets: Vec<_> = table.as_slice().iter().map(|entry| metric.offset(&me, entry.peer.id().key())).collect();
         prop_assert!(offsets.is_sorted());
+        let mut before = 0;
         for (rank, row) in table.rows() {
-            prop_assert!(row.len() <= usize::from(active));
+            prop_assert!(!row.is_empty() && row.len() <= usize::from(active));
             prop_assert!(table.reserved_in(rank) <= 3);
+            prop_assert_eq!(table.row(rank), before..before + row.len());
+            before += row.len();
             for entry in row {
                 prop_assert_eq!(table.rank(&metric, &me, entry.peer.id_ref()), Some(rank));
+                prop_assert!(table.get(&metric, &me, entry.peer.id_ref()).is_some());
             }
         }
+        prop_assert_eq!(before, table.as_slice().len());
+        // What is in a row's reserve belongs there, and each name is there once.
+        for rank in (0..=u16::MAX).filter(|rank| table.reserved_in(*rank) > 0).collect::<Vec<_>>() {
+            let mut taken = Vec::new();
+            while let Some(peer) = table.take_reserve(rank, taken.len() as u64) {
+                prop_assert_eq!(table.rank(&metric, &me, peer.id_ref()), Some(rank));
+                prop_assert!(!taken.contains(&peer.id()));
+                taken.push(peer.id());
+            }
+            prop_assert_eq!(table.reserved_in(rank), 0);
+        }
+        prop_assert_eq!(table.reserve_len(), 0);
     }
 }
 
@@ -111,6 +127,24 @@ fn chord_keeps_the_first_of_an_interval() {
             .unwrap();
         assert_eq!(row[0].peer.id(), first.id());
     }
+}
+
+/// A row knows when it was refreshed, however many others have been since, and whether it has entries or not.
+#[test]
+fn every_row_knows_when_it_was_refreshed() {
+    let mut table = Table::new(2, 8, 3);
+    let at = |rank: u16| Time::from_micros(u64::from(rank % 100) * 1_000_000);
+    let ranks = [7, 3, u16::MAX, 500, u16::MAX - 9, 4, 0];
+    for rank in ranks {
+        assert_eq!(table.refreshed(rank, at(99)), None);
+        table.set_refreshed(rank, at(rank), 1 + (rank % 3) as u8);
+    }
+    for rank in ranks {
+        let age = 99 - u32::from(rank % 100);
+        assert_eq!(table.refreshed(rank, at(99)), Some((age, 1 + (rank % 3) as u8)));
+    }
+    table.set_refreshed(3, at(50), 2);
+    assert_eq!((table.refreshed(3, at(99)), table.refreshed(5, at(99))), (Some((49, 2)), None));
 }
 
 #[test]

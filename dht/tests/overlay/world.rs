@@ -8,7 +8,7 @@ use std::{
 };
 
 use chordage_dht::{
-    Address, Announcement, AnyMetric, Config, Confirm, Dht, Event, Held, Input, Key, Lookup, LookupError,
+    Address, Announcement, AnyMetric, Config, Confirm, Dht, Event, Grouping, Held, Input, Key, Lookup, LookupError,
     LookupId, LookupOptions, Message, Metric, NodeId, OperationError, OperationId, Outcome, Output, Peer,
     PeerInfo, RendezvousOutput, Signature, Time,
 };
@@ -22,8 +22,8 @@ pub(crate) struct Node {
     pub(crate) alive: bool,
     pub(crate) frozen: bool,
     pub(crate) events: Vec<(Time, Event)>,
-    /// The signed records that it was told to keep.
-    pub(crate) disk: BTreeMap<Key, Held>,
+    /// The signed records that it was told to keep, with the subnets that brought them.
+    pub(crate) disk: BTreeMap<Key, (Held, u32)>,
     pub(crate) disk_fails: bool,
     wake: Option<Time>,
 }
@@ -52,6 +52,8 @@ pub(crate) struct World {
     /// Questions and notices, not answers, that were sent to clients.
     pub(crate) sent_to_clients: u64,
     pub(crate) metric: AnyMetric,
+    /// Which subnet a node is in; none if there are none.
+    pub(crate) grouping: Option<Grouping>,
     config: Config,
     rng: ChaCha8Rng,
     queue: BinaryHeap<Reverse<(Time, u64)>>,
@@ -82,6 +84,7 @@ impl World {
             sent: 0,
             sent_to_clients: 0,
             metric,
+            grouping: None,
             config,
             rng: ChaCha8Rng::seed_from_u64(seed),
             queue: BinaryHeap::new(),
@@ -128,7 +131,7 @@ impl World {
         self.rng.fill_bytes(&mut public_key);
         let local = PeerInfo::new(public_key, addrs, 1).unwrap();
         self.by_id.insert(local.id(), index);
-        let dht = Dht::new(local, self.metric, self.config.clone());
+        let dht = self.make(local);
         self.nodes.push(Node {
             dht,
             alive: true,
@@ -139,6 +142,12 @@ impl World {
             wake: None,
         });
         index
+    }
+
+    fn make(&self, local: PeerInfo) -> Dht {
+        let mut dht = Dht::new(local, self.metric, self.config.clone());
+        self.grouping.into_iter().for_each(|grouping| dht.set_grouping(grouping));
+        dht
     }
 
     pub(crate) fn is_client(&self, node: usize) -> bool {
@@ -165,7 +174,7 @@ impl World {
     /// The same with a version of its record and an address of the test's choice.
     pub(crate) fn restart_as(&mut self, node: usize, seeds: &[usize], seq: u64, life: u32) {
         let local = self.peer(node).with_addresses(vec![self.address(node, life)], seq).unwrap();
-        let mut dht = Dht::new(local, self.metric, self.config.clone());
+        let mut dht = self.make(local);
         dht.load_records(self.nodes[node].disk.values().cloned());
         self.nodes[node].dht = dht;
         self.nodes[node].alive = true;
@@ -235,10 +244,10 @@ impl World {
                     let before = self.operated.insert(id, outcome);
                     assert!(before.is_none(), "operation finished twice, seed {}", self.seed);
                 }
-                Output::KeepRecord { held, write } => {
+                Output::KeepRecord { held, subnet, write } => {
                     kept.extend(write);
                     if !self.nodes[node].disk_fails {
-                        self.nodes[node].disk.insert(*held.record.address(), held);
+                        self.nodes[node].disk.insert(*held.record.address(), (held, subnet));
                     }
                 }
                 Output::DropRecord(address) => {

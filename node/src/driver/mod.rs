@@ -281,7 +281,9 @@ impl Driver {
             }
             Output::Watched { id, held } => self.operations.tell(id, held),
             Output::OperationFinished { id, outcome } => self.operations.end(id, outcome),
-            Output::KeepRecord { held, write } => self.write_record(RecordChange::Keep(held, write)),
+            Output::KeepRecord { held, subnet, write } => {
+                self.write_record(RecordChange::Keep(held, subnet, write));
+            }
             Output::DropRecord(address) => self.write_record(RecordChange::Drop(address)),
             Output::Rendezvous(told) => self.operations.places.tell(told),
         }

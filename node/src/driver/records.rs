@@ -33,8 +33,8 @@ type Reply = oneshot::Sender<Result<Outcome, OperationError>>;
 pub(crate) struct RecordParts {
     /// Which network they have to be signed for.
     pub(crate) network: NetworkFingerprint,
-    /// Those that are kept here already.
-    pub(crate) kept: Vec<Held>,
+    /// Those that are kept here already, each with the subnet that brought it.
+    pub(crate) kept: Vec<(Held, u32)>,
     /// Where they are written.
     pub(crate) disk: RecordDisk,
 }
@@ -138,7 +138,7 @@ impl Driver {
     /// Gives the disk something to write. If it cannot take it now, whoever waits for it is told at once.
     pub(super) fn write_record(&mut self, change: RecordChange) {
         let refused = self.operations.disk.changes.try_send(change).err();
-        if let Some(RecordChange::Keep(_, Some(write))) =
+        if let Some(RecordChange::Keep(.., Some(write))) =
             refused.map(tokio::sync::mpsc::error::TrySendError::into_inner)
         {
             self.overlay.answer(Input::RecordKept { write, kept: false });

@@ -31,6 +31,7 @@ use crate::services::Services;
 use crate::shards::TrafficCounters;
 use crate::tasks::Tasks;
 use crate::topics::Topics;
+use crate::volumes::Volumes;
 
 /// A running daemon. Cheap to clone.
 #[derive(Clone)]
@@ -54,6 +55,7 @@ pub(crate) struct Inner {
     pub(crate) names: Names,
     pub(crate) services: Services,
     pub(crate) topics: Topics,
+    pub(crate) volumes: Volumes,
     /// Present if it was asked for.
     pub(crate) dns: Option<DnsServer>,
     pub(crate) found_at_start: Vec<FoundAtStart>,
@@ -73,6 +75,11 @@ impl NodeHandle {
     /// What publishes messages and listens to those of others.
     pub(crate) fn topics(&self) -> &Topics {
         &self.inner.topics
+    }
+
+    /// What keeps what changes, with its history.
+    pub(crate) fn volumes(&self) -> &Volumes {
+        &self.inner.volumes
     }
 
     /// Stores what `body` gives, which is read on a thread of its own. Dropping the future ends the put.

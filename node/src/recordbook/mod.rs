@@ -24,8 +24,8 @@ const TOGETHER_MAX: usize = 256;
 /// One thing to be written.
 #[derive(Debug)]
 pub(crate) enum RecordChange {
-    /// Keep this, and say so if somebody waits for it.
-    Keep(Held, Option<WriteId>),
+    /// Keep this, with the subnet that brought it, and say so if somebody waits for it.
+    Keep(Held, u32, Option<WriteId>),
     /// Keep it no longer.
     Drop(Key),
 }
@@ -56,10 +56,10 @@ impl RecordBook {
         self.rows.begun_anew() > 0
     }
 
-    /// Everything in it. What cannot be read is left out: the other holders have it.
-    pub(crate) fn load(&self) -> io::Result<Vec<Held>> {
+    /// Everything in it, with the subnets. What cannot be read is left out: the other holders have it.
+    pub(crate) fn load(&self) -> io::Result<Vec<(Held, u32)>> {
         let rows = self.rows.all(HELD)?;
-        Ok(rows.iter().filter_map(|(_, bytes)| postcard::from_bytes(bytes).ok()).collect())
+        Ok(rows.iter().filter_map(|(_, bytes)| kept(bytes)).collect())
     }
 
     /// Starts the thread that writes. It ends when nobody can give it anything any more.
@@ -98,16 +98,57 @@ impl RecordBook {
     }
 }
 
+/// The value of a row. Those of earlier daemons end with the record and its ballot.
+fn kept(bytes: &[u8]) -> Option<(Held, u32)> {
+    let (held, rest) = postcard::take_from_bytes(bytes).ok()?;
+    Some((held, postcard::from_bytes(rest).unwrap_or(0)))
+}
+
 fn row(change: RecordChange) -> (Option<Change>, Option<WriteId>) {
     match change {
-        RecordChange::Keep(held, id) => {
+        RecordChange::Keep(held, subnet, id) => {
             // Records are small and of types that can always be encoded; one that could not be is not kept.
-            let value = postcard::to_allocvec(&held).ok();
+            let value = postcard::to_allocvec(&(&held, subnet)).ok();
             let key = held.record.address().as_bytes().to_vec();
             (value.map(|value| Change { table: HELD, key, value: Some(value) }), id)
         }
         RecordChange::Drop(address) => {
             (Some(Change { table: HELD, key: address.as_bytes().to_vec(), value: None }), None)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use chordage_dht::{Namespace, RecordName, Signature, Statement};
+
+    use super::*;
+
+    fn held() -> Held {
+        let name = RecordName::new(Namespace::NAMES, [1; 32], b"").unwrap();
+        let (valid_until, value) = (u64::MAX, b"value".to_vec());
+        let statement = Statement { name, seq: 1, valid_until, ttl: 300, previous: None, value };
+        let record = statement.signed(Signature([0; 64])).unwrap().into();
+        Held { record, ballot: chordage_dht::Ballot::default() }
+    }
+
+    #[test]
+    fn a_row_says_which_subnet_brought_the_record() {
+        for subnet in [0, 5, u32::MAX] {
+            let (change, _) = row(RecordChange::Keep(held(), subnet, None));
+            assert_eq!(kept(&change.unwrap().value.unwrap()), Some((held(), subnet)));
+        }
+    }
+
+    /// Daemons of both kinds can follow each other.
+    #[test]
+    fn rows_without_a_subnet_are_read_and_those_with_one_can_be_read_as_before() {
+        let old = postcard::to_allocvec(&held()).unwrap();
+        assert_eq!(kept(&old), Some((held(), 0)));
+        let (change, _) = row(RecordChange::Keep(held(), 5, None));
+        assert_eq!(postcard::from_bytes::<Held>(&change.unwrap().value.unwrap()), Ok(held()));
+        assert_eq!(kept(&old[..old.len() - 1]), None);
     }
 }

@@ -60,7 +60,7 @@ impl World {
             old.with_addresses(old.addrs().to_vec(), old.seq() + 1).expect("as many addresses as before");
         let mut node = self.make_node(record, Role::Honest);
         (node.side, node.site) = (side, site);
-        node.dht.load_records(disk.values().cloned());
+        node.dht.load_records(disk.values().map(|held| (held.clone(), 0)));
         self.enlist(&node, index);
         self.nodes[index as usize] = node;
         if let Some(disks) = &mut self.disks {

@@ -23,6 +23,9 @@ impl Place<'_> {
     }
 }
 
+/// A key and its value.
+type Keyed = (Vec<u8>, ValueRef);
+
 struct Frame {
     node: Node,
     at: usize,
@@ -57,10 +60,7 @@ impl Cursor {
     }
 
     /// The next key and its value.
-    pub fn next<S: NodeSource>(
-        &mut self,
-        source: &mut S,
-    ) -> Result<Option<(Vec<u8>, ValueRef)>, MapError<S::Error>> {
+    pub fn next<S: NodeSource>(&mut self, source: &mut S) -> Result<Option<Keyed>, MapError<S::Error>> {
         loop {
             match self.here() {
                 None => return Ok(None),

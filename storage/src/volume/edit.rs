@@ -66,6 +66,9 @@ where
     Ok(editor.finish(root, spills))
 }
 
+/// Nodes of a level by their first keys; `None`: there is none any more.
+type Children = BTreeMap<Vec<u8>, Option<Child>>;
+
 struct Editor<'a, S, N> {
     root: MapRoot,
     source: &'a mut N,
@@ -86,7 +89,7 @@ where
         level: u8,
         changes: BTreeMap<Vec<u8>, Option<Unsettled>>,
         spills: &mut Vec<ChunkRef>,
-    ) -> Result<BTreeMap<Vec<u8>, Option<Child>>, MapError<S::Error>> {
+    ) -> Result<Children, MapError<S::Error>> {
         let mut removed: BTreeMap<Vec<u8>, Child> = BTreeMap::new();
         let mut made: Vec<Made> = Vec::new();
         let mut changes = changes.into_iter().peekable();
@@ -110,8 +113,7 @@ where
             made.extend(builder.end(self.writer)?);
         }
         let children = children(self.writer, &made)?;
-        let mut changed: BTreeMap<Vec<u8>, Option<Child>> =
-            removed.keys().map(|key| (key.clone(), None)).collect();
+        let mut changed: Children = removed.keys().map(|key| (key.clone(), None)).collect();
         for (made, child) in made.into_iter().zip(children) {
             spills.extend(made.node.items.iter().flat_map(|(_, item)| match item {
                 Item::Value(ValueRef::Spilled { chunks, .. }) => chunks.as_slice(),

@@ -203,7 +203,7 @@ impl<S: ChunkSink> FilesWriter<S> {
 
     fn push(&mut self, entry: Waiting) -> Result<(), FilesError<S::Error>> {
         self.waiting.push_back(entry);
-        if self.waiting.len() % WAITING != 0 {
+        if !self.waiting.len().is_multiple_of(WAITING) {
             return Ok(());
         }
         if self.waiting.len() >= WAITING_MAX {

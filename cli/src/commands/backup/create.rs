@@ -114,7 +114,8 @@ pub(super) async fn run(args: CreateArgs, context: &Context<'_>) -> Result<ExitS
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let time = args.time.unwrap_or(i64::try_from(now).unwrap_or(i64::MAX));
     let size = measured(&paths, &selection, context, &mut interrupt).await?;
-    let sources = Sources { paths, selection, size };
+    let lock_seconds = args.lock.map_or(0, |lock| u32::try_from(lock.as_secs()).unwrap_or(u32::MAX));
+    let sources = Sources { paths, selection, size, lock_seconds };
     if args.dry_run {
         return dry_run::run(sources, query, context, &mut interrupt).await;
     }
@@ -129,7 +130,7 @@ pub(super) async fn run(args: CreateArgs, context: &Context<'_>) -> Result<ExitS
         paths: names,
         tags: words(&args.tag),
         unreadable: left_out.unreadable,
-        lock_seconds: args.lock.map_or(0, |lock| lock.as_secs()),
+        lock_seconds: lock_seconds.into(),
     };
     let snapshot = enter(&request, context, &mut interrupt).await?;
     report::tell(&snapshot, &tree, &left_out, started.elapsed(), context.printer)?;
@@ -143,6 +144,8 @@ struct Sources {
     selection: Arc<Selection>,
     /// Bytes of all of it, if somebody wants to know.
     size: Option<u64>,
+    /// Holders let nobody drop it for so long.
+    lock_seconds: u32,
 }
 
 impl Sources {
@@ -242,7 +245,7 @@ async fn send(
                 let packed = pack_paths(&paths, &selection, Detail::Full, writer, teller, memory);
                 packed.map(drop).map_err(Into::into)
             },
-            |body| client.put_tree(volume, body, &query),
+            |body| client.put_tree(volume, body, &query, sources.lock_seconds),
             interrupt,
         );
         match sent.await {

@@ -34,6 +34,7 @@ impl Default for FullReader {
 
 impl<W: Write, T: Watcher> Packer<'_, W, T> {
     /// Writes one entry with all that POSIX knows of it.
+    #[allow(clippy::needless_pass_by_value, reason = "the same as for an entry of an object")]
     pub(super) fn full_entry(
         &mut self,
         path: &Path,
@@ -48,7 +49,7 @@ impl<W: Write, T: Watcher> Packer<'_, W, T> {
         }
         let linked = self.full.as_mut().and_then(|full| full.links.known(listed));
         if listed.is_file() && linked.is_none() {
-            return self.full_file(path, inside, listed, known);
+            return self.full_file(path, &inside, listed, known);
         }
         let entry = open_entry(&mut self.dirs, &inside).map_err(failed("read", path))?;
         let entry = File::from(entry);
@@ -81,19 +82,19 @@ impl<W: Write, T: Watcher> Packer<'_, W, T> {
     fn full_file(
         &mut self,
         path: &Path,
-        inside: Vec<u8>,
+        inside: &[u8],
         listed: &Metadata,
         known: Option<Known>,
     ) -> Result<(), PackError> {
         if let Some(known) = known {
-            let entry = open_entry(&mut self.dirs, &inside).map_err(failed("read", path))?;
+            let entry = open_entry(&mut self.dirs, inside).map_err(failed("read", path))?;
             let entry = File::from(entry);
             let metadata = entry.metadata().map_err(failed("read", path))?;
             if fingerprint(&metadata) == fingerprint(listed) {
                 return self.unchanged(path, inside, entry, &metadata, known);
             }
         }
-        let (mut file, opened) = self.open(path, &inside)?;
+        let (mut file, opened) = self.open(path, inside)?;
         let is_small = opened.len() <= HELD_MAX || may_have_holes(&opened);
         let held = if is_small { hold_state(path, &mut file, &mut self.buffer)? } else { None };
         match held {
@@ -113,7 +114,7 @@ impl<W: Write, T: Watcher> Packer<'_, W, T> {
     fn unchanged(
         &mut self,
         path: &Path,
-        inside: Vec<u8>,
+        inside: &[u8],
         entry: File,
         metadata: &Metadata,
         known: Known,
@@ -125,15 +126,15 @@ impl<W: Write, T: Watcher> Packer<'_, W, T> {
             full.sparse = known.map;
         }
         let kind = Kind::Unchanged { fingerprint: known.fingerprint };
-        self.begin(&head(inside.clone(), kind, metadata, full), None)?;
+        self.begin(&head(inside.to_vec(), kind, metadata, full), None)?;
         self.packed.bytes += content;
-        self.enter(metadata, &inside);
+        self.enter(metadata, inside);
         self.watcher.advance(metadata.len());
         Ok(())
     }
 
     /// A file whose beginning is sent before its end is read. If it changes meanwhile, what is missing becomes zeros.
-    fn large_file(&mut self, path: &Path, inside: Vec<u8>, file: &mut File) -> Result<(), PackError> {
+    fn large_file(&mut self, path: &Path, inside: &[u8], file: &mut File) -> Result<(), PackError> {
         let state = state_now(path, file)?;
         let (before, map) = (&state.metadata, state.map.as_ref());
         self.begin_file(path, inside, file, map.map_or(before.len(), SparseMap::data_len), &state)?;
@@ -163,7 +164,7 @@ impl<W: Write, T: Watcher> Packer<'_, W, T> {
     fn begin_file(
         &mut self,
         path: &Path,
-        inside: Vec<u8>,
+        inside: &[u8],
         file: &File,
         size: u64,
         state: &State,
@@ -178,8 +179,8 @@ impl<W: Write, T: Watcher> Packer<'_, W, T> {
             Some(map) => map.fingerprint(&of_file),
             None => of_file,
         });
-        self.begin(&head(inside.clone(), Kind::File { size }, &state.metadata, full), known_as)?;
-        self.enter(&state.metadata, &inside);
+        self.begin(&head(inside.to_vec(), Kind::File { size }, &state.metadata, full), known_as)?;
+        self.enter(&state.metadata, inside);
         Ok(())
     }
 

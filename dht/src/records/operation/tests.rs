@@ -169,7 +169,7 @@ impl Nodes {
     }
 
     fn write(&mut self, operation: &mut Operation, peer: &Peer, held: &Held, write: Write, now: Time) {
-        match self.shelf(number(peer)).take(held, write, now, 0) {
+        match self.shelf(number(peer)).take(held, write, 0, now, 0) {
             Ok(Taken::Older(held)) => operation.newer(&peer.id(), held),
             Ok(Taken::New | Taken::Same) => operation.stored(&peer.id()),
             Err(why) => operation.refused(&peer.id(), why),

@@ -14,11 +14,11 @@ fn key(owner: u8) -> Key {
 }
 
 fn accept(shelf: &mut Shelf, new: &Held) -> Result<Taken, Refusal> {
-    shelf.take(new, Write::Accept(new.ballot), secs(0), NOW)
+    shelf.take(new, Write::Accept(new.ballot), 0, secs(0), NOW)
 }
 
 fn repair(shelf: &mut Shelf, new: &Held) -> Result<Taken, Refusal> {
-    shelf.take(new, Write::Repair(new.ballot), secs(0), NOW)
+    shelf.take(new, Write::Repair(new.ballot), 0, secs(0), NOW)
 }
 
 /// Promised, and then accepted.
@@ -74,7 +74,7 @@ fn a_promise_ends_and_then_neither_binds_nor_allows() {
     assert_eq!(shelf.promised(&key(1), before), ballot(2, 5));
     assert_eq!(shelf.promised(&key(1), after), Ballot::default());
     let new = held(1, b"x", 1, ballot(2, 5));
-    assert_eq!(shelf.take(&new, Write::Accept(new.ballot), after, NOW), Err(Refusal::NotPromised));
+    assert_eq!(shelf.take(&new, Write::Accept(new.ballot), 0, after, NOW), Err(Refusal::NotPromised));
     assert_eq!(shelf.promise(&key(1), ballot(1, 1), after), ballot(1, 1));
     assert_eq!((shelf.promises.len(), shelf.promises_end.len()), (1, 1));
 }
@@ -112,10 +112,10 @@ fn the_same_twice_is_the_same_and_what_is_older_gives_what_is_held() {
     assert_eq!(repair(&mut shelf, &first), Ok(Taken::Same));
     assert_eq!(write(&mut shelf, &second), Ok(Taken::New));
     for write in [Write::Accept(first.ballot), Write::Repair(first.ballot), Write::HandOver(first.ballot)] {
-        assert_eq!(shelf.take(&first, write, secs(0), NOW), Ok(Taken::Older(second.clone())));
+        assert_eq!(shelf.take(&first, write, 0, secs(0), NOW), Ok(Taken::Older(second.clone())));
     }
     // Nor does it need the promise, which may have been forgotten, if it is there already.
-    assert_eq!(shelf.take(&second, Write::Accept(second.ballot), secs(100), NOW), Ok(Taken::Same));
+    assert_eq!(shelf.take(&second, Write::Accept(second.ballot), 0, secs(100), NOW), Ok(Taken::Same));
     assert_eq!((shelf.len(), shelf.memory_bytes()), (1, bytes));
 }
 
@@ -194,7 +194,7 @@ fn a_node_keeps_no_more_records_and_bytes_than_it_may() {
     }
     assert!(shelf.memory_bytes() <= BYTES_MAX);
     assert_eq!(repair(&mut shelf, &salted(100, 0, 0)), Err(Refusal::Full));
-    shelf.load(salted(100, 0, 0));
+    shelf.load(salted(100, 0, 0), 0);
     assert_eq!(shelf.len(), RECORDS_MAX);
 
     let mut shelf = Shelf::default();
@@ -233,7 +233,7 @@ fn of_what_was_on_disk_the_newest_counts() {
     let (old, new) = (held(1, b"x", 1, ballot(1, 1)), held(1, b"y", 2, ballot(2, 1)));
     for order in [[&old, &new], [&new, &old]] {
         let mut shelf = Shelf::default();
-        order.into_iter().for_each(|held| shelf.load(held.clone()));
+        order.into_iter().for_each(|held| shelf.load(held.clone(), 0));
         assert_eq!((shelf.len(), shelf.get(&key(1))), (1, Some(&new)));
     }
 }
@@ -259,14 +259,14 @@ fn nothing_older_than_a_promise_is_taken_from_others_either() {
         for (promised, taken) in [(ballot(2, 6), false), (ballot(2, 5), true), (ballot(1, 9), true)] {
             let mut shelf = Shelf::default();
             shelf.promise(&key(1), promised, secs(0));
-            let outcome = shelf.take(&new, write, secs(1), NOW);
+            let outcome = shelf.take(&new, write, 0, secs(1), NOW);
             assert_eq!(
                 outcome,
                 if taken { Ok(Taken::New) } else { Err(Refusal::NotPromised) },
                 "{promised:?}"
             );
             // The attempt that it was promised to may have come to nothing.
-            assert!(shelf.take(&new, write, secs(60), NOW).is_ok());
+            assert!(shelf.take(&new, write, 0, secs(60), NOW).is_ok());
         }
     }
 }
@@ -287,4 +287,80 @@ fn records_that_grow_take_no_more_room_than_there_is() {
     assert_eq!(repair(&mut shelf, &grown(0, 1_000)), Ok(Taken::New), "it takes no more than before");
     assert_eq!(repair(&mut shelf, &grown(1, 10)), Ok(Taken::New));
     assert!(shelf.memory_bytes() <= BYTES_MAX);
+}
+
+fn bring(shelf: &mut Shelf, new: &Held, subnet: u32) -> Result<Taken, Refusal> {
+    shelf.take(new, Write::Repair(new.ballot), subnet, secs(0), NOW)
+}
+
+/// The records with these numbers, of as many owners as that takes.
+fn brought(shelf: &mut Shelf, numbers: core::ops::Range<usize>, value: usize, subnet: u32) {
+    for number in numbers {
+        let new = salted((number / 10_000) as u8, number as u32, value);
+        assert_eq!(bring(shelf, &new, subnet), Ok(Taken::New), "{number}");
+    }
+}
+
+#[test]
+fn a_subnet_has_a_share_of_the_records_and_gets_back_what_it_frees() {
+    let (mut shelf, share) = (Shelf::default(), RECORDS_MAX / 4);
+    brought(&mut shelf, 0..share, 0, 7);
+    let more = salted(100, 1_000_000, 0);
+    assert_eq!(bring(&mut shelf, &more, 7), Err(Refusal::SubnetFull));
+    // What it has brought may be changed, if it does not take more room.
+    let next = Held { record: after(&salted(0, 5, 0), b""), ballot: ballot(2, 1) };
+    assert!(bring(&mut shelf, &next, 7).is_ok());
+    // A version that others bring counts for them, and makes room here.
+    let next = Held { record: after(&next, b"next"), ballot: ballot(3, 1) };
+    assert_eq!(bring(&mut shelf, &next, 8), Ok(Taken::New));
+    assert_eq!(bring(&mut shelf, &more, 7), Ok(Taken::New));
+    let last = Held { record: after(&next, b"last"), ballot: ballot(4, 1) };
+    assert_eq!(bring(&mut shelf, &last, 7), Err(Refusal::SubnetFull));
+    assert!(shelf.remove(more.record.address()));
+    assert_eq!(bring(&mut shelf, &last, 7), Ok(Taken::New));
+    // Of what is on disk no more is taken in than of what is brought.
+    let mut loaded = Shelf::default();
+    let kept: Vec<Held> = shelf.iter().map(|(_, held)| held.clone()).collect();
+    kept.into_iter().chain([more.clone()]).for_each(|held| loaded.load(held, 7));
+    assert_eq!(loaded.len(), share);
+    assert_eq!(bring(&mut loaded, &more, 7), Err(Refusal::SubnetFull));
+    assert_eq!(bring(&mut loaded, &more, 8), Ok(Taken::New));
+}
+
+#[test]
+fn a_subnet_has_a_share_of_the_bytes() {
+    let (mut shelf, size) = (Shelf::default(), size(&salted(0, 0, VALUE_BYTES_MAX)));
+    let small = salted(9, 0, 0);
+    assert_eq!(bring(&mut shelf, &small, 7), Ok(Taken::New));
+    let fits = BYTES_MAX / 4 / size;
+    brought(&mut shelf, 0..fits, VALUE_BYTES_MAX, 7);
+    let more = salted(8, 0, VALUE_BYTES_MAX);
+    assert_eq!(bring(&mut shelf, &more, 7), Err(Refusal::SubnetFull));
+    // What grows takes room too.
+    let grown = Held { record: after(&small, &[0; VALUE_BYTES_MAX]), ballot: ballot(2, 1) };
+    assert_eq!(bring(&mut shelf, &grown, 7), Err(Refusal::SubnetFull));
+    let changed = Held { record: after(&salted(0, 5, VALUE_BYTES_MAX), b""), ballot: ballot(2, 1) };
+    assert_eq!(bring(&mut shelf, &changed, 7), Ok(Taken::New), "it takes less than before");
+    assert_eq!(bring(&mut shelf, &grown, 7), Ok(Taken::New));
+    assert_eq!(bring(&mut shelf, &more, 8), Ok(Taken::New), "another subnet has its own");
+}
+
+#[test]
+fn clients_together_have_a_larger_share_and_who_is_in_no_subnet_has_no_limit() {
+    let mut shelf = Shelf::default();
+    brought(&mut shelf, 0..RECORDS_MAX / 2, 0, crate::records::CLIENTS);
+    let more = salted(100, 0, 0);
+    assert_eq!(bring(&mut shelf, &more, crate::records::CLIENTS), Err(Refusal::SubnetFull));
+    brought(&mut shelf, RECORDS_MAX / 2..RECORDS_MAX, 0, 0);
+    assert_eq!(bring(&mut shelf, &more, 0), Err(Refusal::Full));
+}
+
+#[test]
+fn what_a_subnet_brought_and_is_gone_leaves_nothing_behind() {
+    let mut shelf = Shelf::default();
+    bring(&mut shelf, &held(1, b"x", 1, ballot(1, 1)), 7).unwrap();
+    bring(&mut shelf, &held(2, b"x", 1, ballot(1, 1)), 0).unwrap();
+    assert_eq!(shelf.subnets.len(), 1);
+    assert!(shelf.remove(&key(1)) && shelf.remove(&key(2)));
+    assert_eq!(shelf.subnets.len(), 0);
 }

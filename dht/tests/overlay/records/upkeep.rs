@@ -85,7 +85,7 @@ fn what_ended_long_ago_is_forgotten() {
     let (week, hour) = (7 * 24 * 3600, 3600);
     for held in [ends(1, now - week - hour), ends(2, now - week + hour), ends(3, u64::MAX)] {
         for node in &mut world.nodes {
-            node.disk.insert(*held.record.address(), held.clone());
+            node.disk.insert(*held.record.address(), (held.clone(), 0));
         }
     }
     for node in 0..5 {

@@ -95,16 +95,19 @@ impl Client {
         self.post_body("/v1/volumes/change", changes).await
     }
 
-    /// Stores a tree of files for a volume: an archive with full metadata. It is part of nothing until a snapshot names it.
+    /// Stores a tree of files for a volume: an archive with full metadata. It is part of nothing until a snapshot names it. For
+    /// `lock_seconds` its holders let nobody drop it.
     pub async fn put_tree(
         &self,
         volume: &str,
         body: UploadBody,
         query: &PutQuery,
+        lock_seconds: u32,
     ) -> Result<TreeReport, ClientError> {
         let operation = OperationId::random();
         let [redundancy, allow_degraded, reread, ..] = put_query(query);
-        let query = [("volume", Some(volume.to_owned())), redundancy, allow_degraded, reread];
+        let lock = ("lock_seconds", (lock_seconds > 0).then(|| lock_seconds.to_string()));
+        let query = [("volume", Some(volume.to_owned())), redundancy, allow_degraded, reread, lock];
         let request = self
             .exchange
             .request(Method::POST, &with_query("/v1/volumes/trees", &query))

@@ -139,7 +139,7 @@ fn rounds_wait_longer_and_longer_and_a_second_at_most() {
 fn a_read_that_must_not_hand_on_what_it_found_prepares_itself() {
     let mut nodes = Nodes::default();
     let left = held(ADDRESS_OF, b"left", 1, ballot(1, 1));
-    nodes.shelf(0).load(left.clone());
+    nodes.shelf(0).load(left.clone(), 0);
     let mut writer = begun(Goal::Update, 9);
     assert_eq!(decide(&nodes.work(&mut writer, secs(0), |node| node != 0)), Some(None), "it has not seen it");
 
@@ -167,7 +167,7 @@ fn a_read_that_must_not_hand_on_what_it_found_prepares_itself() {
 fn what_an_update_leaves_as_it_is_it_hands_on_under_its_own_ballot() {
     let mut nodes = Nodes::default();
     let left = held(ADDRESS_OF, b"left", 1, ballot(1, 1));
-    nodes.shelf(0).load(left.clone());
+    nodes.shelf(0).load(left.clone(), 0);
     let mut update = begun(Goal::Update, 9);
     assert_eq!(decide(&nodes.work(&mut update, secs(0), |_| true)), Some(Some(left.clone())));
     update.decided(None);
