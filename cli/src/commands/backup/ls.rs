@@ -30,7 +30,7 @@ pub(super) struct LsArgs {
     snapshot: Place,
     /// Directory or file in it
     #[arg(value_name = "PATH")]
-    below: Option<OsString>,
+    inside: Option<OsString>,
     /// Show mode, owner, group, size and time too
     #[arg(short, long)]
     long: bool,
@@ -45,7 +45,7 @@ pub(super) struct LsArgs {
 pub(super) async fn run(args: &LsArgs, context: &Context<'_>) -> Result<ExitStatus, CliError> {
     let Context { client, volume, printer } = context;
     let Place { snapshot, mut path } = args.snapshot.clone();
-    if let Some(below) = args.below.as_deref().and_then(choice::inside) {
+    if let Some(below) = args.inside.as_deref().and_then(choice::inside) {
         path = Some(match path {
             Some(above) => [above, below].join(&b'/'),
             None => below,

@@ -76,7 +76,7 @@ pub(super) async fn run(args: RestoreArgs, context: &Context<'_>) -> Result<Exit
         exclude: Patterns::new(&args.exclude, false)?,
         below: path.clone().unwrap_or_default(),
     };
-    let place = make_parent(&args.target)?;
+    check_empty(&args.target)?;
     let snapshots = context.snapshots().await?;
     let snapshot = choice::find(&snapshots, &args.snapshot.snapshot, &args.filter)?;
     let of = SnapshotPath { volume, snapshot: &snapshot.id, path: path.as_deref() };
@@ -84,6 +84,7 @@ pub(super) async fn run(args: RestoreArgs, context: &Context<'_>) -> Result<Exit
         true => Orphans::default(),
         false => find_orphans(&of, &wanted, context, &mut interrupt).await?,
     };
+    let place = make_parent(&args.target)?;
     // Of a part it is not known beforehand how large it is.
     let size = (path.is_none() && wanted.is_all()).then_some(snapshot.bytes);
     let progress = printer.progress("restoring", size);
@@ -91,28 +92,55 @@ pub(super) async fn run(args: RestoreArgs, context: &Context<'_>) -> Result<Exit
         download = client.snapshot_archive(&of) => download.map_err(CliError::from),
         () = interrupt.wait() => Err(CliError::interrupted(NOTHING)),
     };
+    let download = download.inspect_err(|_| progress.clear())?;
     let job = Job { target: args.target.clone(), place, wanted, orphans, progress: progress.clone() };
     let interrupted = async {
         interrupt.wait().await;
         CliError::interrupted(NOTHING)
     };
     let verify = args.verify;
-    let (fed, done) =
-        pieces::consume(download?, |_| {}, interrupted, move |pieces| job.run(pieces, verify)).await;
+    let consume = move |pieces| job.run(pieces, verify);
+    let (fed, done) = pieces::consume(download, |_| {}, interrupted, consume).await;
+    let verified = match outcome(fed, done?, &args.target) {
+        Ok((restored, Some(notes))) => {
+            progress.phase("verifying");
+            let verified = read_again(notes, &args.target, &progress, &mut interrupt).await;
+            verified.map(|verified| (restored, Some(verified)))
+        }
+        Ok((restored, None)) => Ok((restored, None)),
+        Err(error) => Err(error),
+    };
     progress.clear();
-    let (restored, verified) = outcome(fed, done?, &args.target)?;
+    let (restored, verified) = verified?;
     report::tell(snapshot, &restored, verified.as_ref(), &args.target, started.elapsed(), printer)
+}
+
+/// Compares what is on disk with what came.
+async fn read_again(
+    notes: Notes,
+    target: &Path,
+    progress: &Progress,
+    interrupt: &mut Interrupt,
+) -> Result<Verified, CliError> {
+    let state = || format!("{} has all of it, and not all was read again", quoted(target));
+    let (dir, reading) = (target.to_owned(), progress.clone());
+    let verifying = tokio::task::spawn_blocking(move || notes.verify(&dir, &|bytes| reading.advance(bytes)));
+    let verified = tokio::select! {
+        verified = verifying => verified,
+        () = interrupt.wait() => return Err(CliError::interrupted(state())),
+    };
+    let verified = verified.map_err(|error| CliError::new(ExitStatus::Internal, "internal", error))?;
+    verified.map_err(|error| CliError::file("verify", target, &error).state(state()))
+}
+
+/// Fails when there is something where nothing may be, before anything is asked.
+fn check_empty(target: &Path) -> Result<(), CliError> {
+    let there = fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_some());
+    if there { Err(not_empty(target)) } else { Ok(()) }
 }
 
 /// Makes the directories above the target. Returns the directory that it lies in, where temporary files can be.
 fn make_parent(target: &Path) -> Result<PathBuf, CliError> {
-    let refused =
-        |doing: &str, path: &Path, error: &io::Error| CliError::file(doing, path, error).state(NOTHING);
-    if let Ok(mut entries) = fs::read_dir(target)
-        && entries.next().is_some()
-    {
-        return Err(not_empty(target));
-    }
     // A directory that is there may be named by `.` or `/`, which have no parent.
     if target.is_dir() {
         return Ok(target.to_owned());
@@ -121,7 +149,7 @@ fn make_parent(target: &Path) -> Result<PathBuf, CliError> {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    fs::create_dir_all(parent).map_err(|error| refused("create", parent, &error))?;
+    fs::create_dir_all(parent).map_err(|error| CliError::file("create", parent, &error).state(NOTHING))?;
     Ok(parent.to_owned())
 }
 
@@ -172,7 +200,8 @@ enum Stopped {
     Local(io::Error),
 }
 
-type Done = (Restored, Option<Verified>);
+/// What was restored, and what is to be read again.
+type Done = (Restored, Option<Notes>);
 
 impl Job {
     fn run(self, pieces: impl Read + Send, verify: bool) -> Result<Done, Stopped> {
@@ -183,9 +212,7 @@ impl Job {
         }
         let mut notes = verify.then(|| Notes::new(&self.place)).transpose().map_err(Stopped::Local)?;
         let restored = self.sift(pieces, notes.as_mut(), &progress)?;
-        self.progress.phase("verifying");
-        let verified = notes.map(|notes| notes.verify(&self.target, &progress)).transpose();
-        Ok((restored, verified.map_err(Stopped::Local)?))
+        Ok((restored, notes))
     }
 
     /// Restores what comes through the sieve, which has a thread of its own.

@@ -9,7 +9,8 @@ use crate::backup::filter::{Tags, tags};
 use crate::backup::retention::{Bound, Every, Rule};
 
 /// How many are kept; `None`: none, as if the flag were not there.
-type Count = Option<Bound>;
+#[derive(Clone, Copy, Debug)]
+struct Count(Option<Bound>);
 
 /// What is kept.
 #[derive(Debug, Default, Args)]
@@ -57,11 +58,11 @@ pub(super) struct PolicyArgs {
 }
 
 /// A number, or `unlimited`, as clap reads it.
-fn count(text: &str) -> Result<Option<Bound>, String> {
+fn count(text: &str) -> Result<Count, String> {
     match text {
-        "unlimited" | "-1" => Ok(Some(Bound::Unlimited)),
+        "unlimited" | "-1" => Ok(Count(Some(Bound::Unlimited))),
         number => match number.parse() {
-            Ok(number) => Ok(NonZeroU32::new(number).map(Bound::Count)),
+            Ok(number) => Ok(Count(NonZeroU32::new(number).map(Bound::Count))),
             Err(_) => Err("this is a number, or `unlimited`".to_owned()),
         },
     }
@@ -86,8 +87,7 @@ impl PolicyArgs {
             (Every::Month, self.keep_monthly),
             (Every::Year, self.keep_yearly),
         ];
-        let counted =
-            counted.into_iter().filter_map(|(every, bound)| Some(Rule::Newest(every, bound.flatten()?)));
+        let counted = counted.into_iter().filter_map(|(every, bound)| Some(Rule::Newest(every, bound?.0?)));
         let all = within(Every::Snapshot, self.keep_within);
         let some = [
             within(Every::Hour, self.keep_within_hourly),
