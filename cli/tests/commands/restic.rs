@@ -89,6 +89,6 @@ fn a_daemon_without_it_says_nothing_of_it() {
     let status: serde_json::Value =
         serde_json::from_str(&scene.run(["status", "--json"]).succeeds()).unwrap();
     assert!(status["gateways"].get("restic").is_none());
-    let help = Run::new(["daemon", "--help"]).succeeds();
+    let help = Run::new(["daemon", "--help"]).env("COLUMNS", "110").succeeds();
     assert!(help.contains("restic -r rest:http://127.0.0.1:8017/ init"), "{help}");
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use chordage_api::client::VolumeAccess;
 use chordage_api::types::{ResticStatus, VolumeImport};
 use chordage_testnet::{Plan, Testnet};
+use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::harness::{Net, PROGRAM, chordage, finish, random_bytes, shown};
@@ -181,8 +182,9 @@ async fn two_daemons_serve_one_repository() {
     }
     let refused = other.output(&["prune"]).await;
     assert!(String::from_utf8_lossy(&refused.stderr).contains("lock"), "{}", shown(&refused));
-    drop(backup.stdin.take());
-    assert!(backup.wait().await.unwrap().success());
+    backup.stdin.take().unwrap().write_all(b"said at last").await.unwrap();
+    let output = backup.wait_with_output().await.unwrap();
+    assert!(output.status.success(), "{}", shown(&output));
     other.runs(&["forget", "--keep-last", "1", "--group-by", "paths", "--prune"]).await;
     one.runs(&["check", "--read-data"]).await;
 
@@ -251,7 +253,7 @@ async fn users_have_repositories_of_their_own_and_can_only_add() {
     let forgetting = alice.output(&["forget", "--keep-tag", "none"]);
     let forgotten = tokio::time::timeout(Duration::from_secs(3), forgetting).await;
     assert!(forgotten.as_ref().map_or(true, |output| !output.status.success()), "{forgotten:?}");
-    alice.runs(&["unlock"]).await;
+    alice.runs(&["unlock", "--remove-all"]).await;
     assert!(alice.runs(&["snapshots"]).await.contains("1 snapshots"));
     alice.restores(&net.path("source"), "restored").await;
 }

@@ -1,11 +1,17 @@
 //! Answers, of which clients look at little but the status.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 
 use super::repository::Error;
+
+/// How long a body that nobody needs is read on, so that the client sees our answer rather than a broken pipe.
+const DISCARD_MAX: Duration = Duration::from_secs(2);
 
 /// An answer that is not a success: a line for whoever looks at it, which restic does not.
 #[derive(Debug)]
@@ -98,4 +104,11 @@ pub(crate) fn done() -> Response {
 pub(crate) fn close(mut response: Response) -> Response {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+/// Reads on for a moment.
+pub(crate) async fn discard(body: Body) {
+    let mut data = body.into_data_stream();
+    let reading = async { while matches!(data.next().await, Some(Ok(_))) {} };
+    let _ = tokio::time::timeout(DISCARD_MAX, reading).await;
 }

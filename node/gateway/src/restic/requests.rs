@@ -1,16 +1,14 @@
 //! From a request to what answers it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use futures::StreamExt;
 
-use super::answer::{Failure, close, done};
+use super::answer::{Failure, close, discard, done};
 use super::deleted;
 use super::files;
 use super::list;
@@ -21,8 +19,6 @@ use super::upload;
 
 /// Repositories of a daemon, at most.
 const REPOSITORIES_MAX: usize = 100;
-/// How long a body that nobody needs is read on, so that the client sees our answer rather than a broken pipe.
-const DISCARD_MAX: Duration = Duration::from_secs(2);
 
 /// Answers a request.
 pub(crate) async fn answer<V: Repositories>(
@@ -44,13 +40,6 @@ pub(crate) async fn answer<V: Repositories>(
     let has_body = parts.method == Method::POST || parts.method == Method::PUT;
     discard(body).await;
     if has_body { close(failure.into_response()) } else { failure.into_response() }
-}
-
-/// Reads on for a moment.
-pub(crate) async fn discard(body: Body) {
-    let mut data = body.into_data_stream();
-    let reading = async { while matches!(data.next().await, Some(Ok(_))) {} };
-    let _ = tokio::time::timeout(DISCARD_MAX, reading).await;
 }
 
 async fn respond<V: Repositories>(

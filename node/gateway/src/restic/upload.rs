@@ -13,10 +13,9 @@ use ring::digest::{Context, SHA256};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use super::answer::{Failure, done};
+use super::answer::{Failure, discard, done};
 use super::path::{FileId, Kind, Place, RepositoryName};
 use super::repository::{Change, Changed, Error, Expect, INLINE_MAX, ObjectBody, Piece, Repository, Stored};
-use super::requests::discard;
 use super::state::{Limits, Shared};
 
 /// Longest file, bytes: packs have 128 MiB at most, and a little more.

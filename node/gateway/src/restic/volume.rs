@@ -57,8 +57,11 @@ impl Repositories for Volumes {
         let too_long = || Error::Other(format!("the name {name} is too long"));
         match self.client.create_volume(&name.petname().ok_or_else(too_long)?).await {
             Ok(_) => Ok(()),
-            // Somebody else has made it meanwhile.
-            Err(ClientError::Problem(problem)) if problem.code == ProblemCode::Conflict => Ok(()),
+            // Somebody else has made it meanwhile, or there are too many.
+            Err(ClientError::Problem(problem)) if problem.code == ProblemCode::Conflict => {
+                let there = self.open(name).await?;
+                there.map(|_| ()).ok_or(Error::Full(problem.message))
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -121,7 +121,7 @@ async fn restic_says_who_it_is_and_can_only_add() {
     // Older versions try for most of a minute.
     let forgetting = timeout(Duration::from_secs(3), restic.output(&["forget", "--keep-last", "1"])).await;
     assert!(forgetting.as_ref().map_or(true, |output| !output.status.success()), "{forgetting:?}");
-    restic.runs(&["unlock"]).await;
+    restic.runs(&["unlock", "--remove-all"]).await;
     assert!(restic.runs(&["snapshots"]).await.contains("2 snapshots"));
     restic.runs(&["check", "--read-data"]).await;
     for wrong in [
