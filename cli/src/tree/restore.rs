@@ -18,11 +18,9 @@ use chordage_node::archive::{ArchiveReader, Detail, Head};
 use rustix::fs::Mode;
 
 use super::dirs::Dirs;
-use error::Trouble;
 use metadata::Node;
 
-pub(crate) use error::RestoreError;
-#[cfg_attr(not(test), expect(unused_imports, reason = "restores of backups will be told with it"))]
+pub(crate) use error::{RestoreError, Trouble};
 pub(crate) use report::{Missed, Restored};
 
 /// Bytes written at a time.
@@ -82,9 +80,7 @@ impl Restorer<'_> {
                 Err(trouble) => self.done.missed.failed(&trouble),
             }
         }
-        self.leave(None);
-        // Some file systems say only now that there was no room. And whoever is told that all is back may pull the plug.
-        rustix::fs::syncfs(self.tree.root()).map_err(|error| Trouble::file("write", b"", error))
+        Ok(())
     }
 
     /// Gives the directories that `next` does not lie in their metadata, the deepest first.

@@ -20,8 +20,6 @@ pub(crate) struct Selection {
     patterns: Gitignore,
     /// What cannot be read is left out.
     pub(crate) skip_unreadable: bool,
-    /// Other file systems below what is named are left out; where they are mounted is not.
-    pub(crate) one_file_system: bool,
     given_up: BTreeSet<PathBuf>,
 }
 
@@ -52,7 +50,7 @@ impl Selection {
             builder.add_line(None, pattern).map_err(|error| bad(&error))?;
         }
         let patterns = builder.build().map_err(|error| bad(&error))?;
-        Ok(Selection { patterns, skip_unreadable, one_file_system: false, given_up: BTreeSet::new() })
+        Ok(Selection { patterns, skip_unreadable, given_up: BTreeSet::new() })
     }
 
     /// Whether the entry at `inside` is left out, and with it what is below.

@@ -3,7 +3,6 @@
 use std::fs::{File, Metadata};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use chordage_node::archive::PATH_BYTES_MAX;
@@ -46,8 +45,6 @@ struct Listing {
     names: Vec<Vec<u8>>,
     /// Not only what leads to something named.
     whole: bool,
-    /// On which device it is.
-    device: u64,
 }
 
 impl<'a> Walk<'a> {
@@ -69,8 +66,7 @@ impl<'a> Walk<'a> {
         let dirs = Dirs::to_read(dir, true).map_err(failed("read directory", dir))?;
         let mut walk = Walk { root: dir.to_owned(), selection, named, excluded: 0, dirs, stack: Vec::new() };
         let whole = walk.named.as_ref().is_none_or(|named| named.has(b""));
-        let device = rustix::fs::fstat(walk.dirs.root()).map_err(failed("read", dir))?.st_dev;
-        walk.list(Vec::new(), whole, device).map_err(failed("read directory", dir))?;
+        walk.list(Vec::new(), whole).map_err(failed("read directory", dir))?;
         Ok(walk)
     }
 
@@ -85,7 +81,7 @@ impl<'a> Walk<'a> {
     }
 
     fn step(&mut self) -> Result<Option<Item>, PackError> {
-        while let Some((inside, whole, device)) = self.next_inside() {
+        while let Some((inside, whole)) = self.next_inside() {
             let path = shown(&self.root, &inside);
             // In an archive there is a slash behind the name of a directory.
             let fits = |slash: usize| match inside.len() + slash {
@@ -103,12 +99,10 @@ impl<'a> Walk<'a> {
             if !whole && !metadata.is_dir() {
                 return Err(PackError::Replaced { path });
             }
-            let is_elsewhere = self.selection.one_file_system && metadata.dev() != device;
-            let whole = whole && (!is_elsewhere || self.is_named(&inside));
             let is_data_dir = metadata.is_dir() && is_data_dir(&path);
             if metadata.is_dir() && !is_data_dir {
                 fits(1)?;
-                self.list(inside.clone(), whole, metadata.dev()).map_err(failed("read directory", &path))?;
+                self.list(inside.clone(), whole).map_err(failed("read directory", &path))?;
             }
             return Ok(Some(Item { path, inside, metadata, is_data_dir }));
         }
@@ -116,26 +110,20 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes into a directory next.
-    fn list(&mut self, inside: Vec<u8>, whole: bool, device: u64) -> Result<(), Errno> {
+    fn list(&mut self, inside: Vec<u8>, whole: bool) -> Result<(), Errno> {
         let mut names = match &self.named {
-            _ if whole => names(self.dirs.dir(&inside)?)?,
-            Some(named) => named.names_below(&inside),
-            None => Vec::new(),
+            Some(named) if !whole => named.names_below(&inside),
+            _ => names(self.dirs.dir(&inside)?)?,
         };
         names.sort_unstable_by(|a, b| b.cmp(a));
-        self.stack.push(Listing { inside, names, whole, device });
+        self.stack.push(Listing { inside, names, whole });
         Ok(())
     }
 
-    fn is_named(&self, inside: &[u8]) -> bool {
-        self.named.as_ref().is_some_and(|named| named.has(inside))
-    }
-
-    /// Where the next entry is, of those that no pattern names whatever they are, whether all below it is wanted, and the device
-    /// of the directory in which it is.
-    fn next_inside(&mut self) -> Option<(Vec<u8>, bool, u64)> {
+    /// Where the next entry is, of those that no pattern names whatever they are, and whether all below it is wanted.
+    fn next_inside(&mut self) -> Option<(Vec<u8>, bool)> {
         loop {
-            let Listing { inside, names, whole, device } = self.stack.last_mut()?;
+            let Listing { inside, names, whole } = self.stack.last_mut()?;
             let Some(name) = names.pop() else {
                 self.stack.pop();
                 continue;
@@ -145,9 +133,9 @@ impl<'a> Walk<'a> {
                 inside.push(b'/');
             }
             inside.extend_from_slice(&name);
-            let (whole, device) = (*whole, *device);
+            let whole = *whole;
             if let Some(whole) = self.wanted(&inside, whole, false) {
-                return Some((inside, whole, device));
+                return Some((inside, whole));
             }
             self.excluded += 1;
         }
@@ -156,10 +144,14 @@ impl<'a> Walk<'a> {
     /// Whether an entry is wanted with all that is below, or only in order to lead to what is named (`false`), or not at all. It
     /// stands in a directory that is wanted with all or not.
     fn wanted(&self, inside: &[u8], above: bool, is_dir: bool) -> Option<bool> {
-        if self.is_named(inside) || (above && !self.selection.leaves_out(inside, is_dir)) {
+        let named = self.named.as_ref();
+        if named.is_some_and(|named| named.has(inside)) {
             return Some(true);
         }
-        self.named.as_ref().is_some_and(|named| named.is_below(inside)).then_some(false)
+        if above && !self.selection.leaves_out(inside, is_dir) {
+            return Some(true);
+        }
+        named.is_some_and(|named| named.is_below(inside)).then_some(false)
     }
 }
 
