@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use chordage_api::fingerprint;
-use chordage_node::archive::{FullMetadata, Kind, SparseMap, Xattr};
+use chordage_node::archive::{FullMetadata, Kind, SparseMap};
 
 use super::content::{BUFFER, State, hold_state, read_parts, state_now};
 use super::entry::{Packer, head, kind_of_special, target};
@@ -37,7 +37,7 @@ impl<W: Write, T: Watcher> Packer<'_, W, T> {
     pub(super) fn full_entry(
         &mut self,
         path: &Path,
-        inside: Vec<u8>,
+        inside: &[u8],
         listed: &Metadata,
         known: Option<Known>,
     ) -> Result<(), PackError> {
@@ -50,7 +50,7 @@ impl<W: Write, T: Watcher> Packer<'_, W, T> {
         if listed.is_file() && linked.is_none() {
             return self.full_file(path, inside, listed, known);
         }
-        let entry = open_entry(&mut self.dirs, &inside).map_err(failed("read", path))?;
+        let entry = open_entry(&mut self.dirs, inside).map_err(failed("read", path))?;
         let entry = File::from(entry);
         let metadata = entry.metadata().map_err(failed("read", path))?;
         if !is_same(&metadata, listed) {
@@ -69,9 +69,9 @@ impl<W: Write, T: Watcher> Packer<'_, W, T> {
         };
         let is_first = !matches!(kind, Kind::HardLink { .. });
         let full = self.full_metadata(path, entry, &metadata, group);
-        self.begin(&head(inside.clone(), kind, &metadata, full), None)?;
+        self.begin(&head(inside.to_vec(), kind, &metadata, full), None)?;
         if is_first {
-            self.enter(&metadata, &inside);
+            self.enter(&metadata, inside);
         } else if metadata.is_file() {
             self.watcher.advance(metadata.len());
         }
@@ -81,19 +81,19 @@ impl<W: Write, T: Watcher> Packer<'_, W, T> {
     fn full_file(
         &mut self,
         path: &Path,
-        inside: Vec<u8>,
+        inside: &[u8],
         listed: &Metadata,
         known: Option<Known>,
     ) -> Result<(), PackError> {
         if let Some(known) = known {
-            let entry = open_entry(&mut self.dirs, &inside).map_err(failed("read", path))?;
+            let entry = open_entry(&mut self.dirs, inside).map_err(failed("read", path))?;
             let entry = File::from(entry);
             let metadata = entry.metadata().map_err(failed("read", path))?;
             if fingerprint(&metadata) == fingerprint(listed) {
                 return self.unchanged(path, inside, entry, &metadata, known);
             }
         }
-        let (mut file, opened) = self.open(path, &inside)?;
+        let (mut file, opened) = self.open(path, inside)?;
         let is_small = opened.len() <= HELD_MAX || may_have_holes(&opened);
         let held = if is_small { hold_state(path, &mut file, &mut self.buffer)? } else { None };
         match held {
@@ -113,7 +113,7 @@ impl<W: Write, T: Watcher> Packer<'_, W, T> {
     fn unchanged(
         &mut self,
         path: &Path,
-        inside: Vec<u8>,
+        inside: &[u8],
         entry: File,
         metadata: &Metadata,
         known: Known,
@@ -125,15 +125,15 @@ impl<W: Write, T: Watcher> Packer<'_, W, T> {
             full.sparse = known.map;
         }
         let kind = Kind::Unchanged { fingerprint: known.fingerprint };
-        self.begin(&head(inside.clone(), kind, metadata, full), None)?;
+        self.begin(&head(inside.to_vec(), kind, metadata, full), None)?;
         self.packed.bytes += content;
-        self.enter(metadata, &inside);
+        self.enter(metadata, inside);
         self.watcher.advance(metadata.len());
         Ok(())
     }
 
     /// A file whose beginning is sent before its end is read. If it changes meanwhile, what is missing becomes zeros.
-    fn large_file(&mut self, path: &Path, inside: Vec<u8>, file: &mut File) -> Result<(), PackError> {
+    fn large_file(&mut self, path: &Path, inside: &[u8], file: &mut File) -> Result<(), PackError> {
         let state = state_now(path, file)?;
         let (before, map) = (&state.metadata, state.map.as_ref());
         self.begin_file(path, inside, file, map.map_or(before.len(), SparseMap::data_len), &state)?;
@@ -163,7 +163,7 @@ impl<W: Write, T: Watcher> Packer<'_, W, T> {
     fn begin_file(
         &mut self,
         path: &Path,
-        inside: Vec<u8>,
+        inside: &[u8],
         file: &File,
         size: u64,
         state: &State,
@@ -178,8 +178,8 @@ impl<W: Write, T: Watcher> Packer<'_, W, T> {
             Some(map) => map.fingerprint(&of_file),
             None => of_file,
         });
-        self.begin(&head(inside.clone(), Kind::File { size }, &state.metadata, full), known_as)?;
-        self.enter(&state.metadata, &inside);
+        self.begin(&head(inside.to_vec(), Kind::File { size }, &state.metadata, full), known_as)?;
+        self.enter(&state.metadata, inside);
         Ok(())
     }
 
@@ -214,21 +214,20 @@ impl<W: Write, T: Watcher> Packer<'_, W, T> {
     fn with_xattrs(
         &self,
         path: &Path,
-        xattrs: Result<Vec<Xattr>, rustix::io::Errno>,
+        (xattrs, refused): xattrs::Found,
         metadata: &Metadata,
         link_group: Option<u64>,
     ) -> Option<Box<FullMetadata>> {
         let owners = &self.full.as_ref()?.owners;
         let (uid, gid) = (metadata.uid(), metadata.gid());
         let (user, group) = (owners.user(uid), owners.group(gid));
-        let mut full = FullMetadata { uid, gid, user, group, link_group, ..FullMetadata::default() };
-        let read = xattrs.map_err(io::Error::from).and_then(|xattrs| {
-            full.xattrs = xattrs;
-            full.check().map_err(io::Error::other)
-        });
-        if let Err(error) = read {
+        let mut full = FullMetadata { uid, gid, user, group, xattrs, link_group, sparse: None };
+        if let Some(error) = refused {
+            self.watcher.flawed(path, &Flaw::Attributes(error.into()));
+        }
+        if let Err(error) = full.check() {
             full.xattrs = Vec::new();
-            self.watcher.flawed(path, &Flaw::Attributes(error));
+            self.watcher.flawed(path, &Flaw::Attributes(io::Error::other(error)));
         }
         Some(Box::new(full))
     }

@@ -135,8 +135,11 @@ proptest! {
     }
 }
 
+/// Keys and values of extended records.
+type Pairs<'a> = &'a [(&'a str, &'a str)];
+
 /// An archive of one entry with these extended records and this content.
-fn with_records(kind: u8, records: &[(&str, &str)], content: &[u8]) -> Vec<u8> {
+fn with_records(kind: u8, records: Pairs<'_>, content: &[u8]) -> Vec<u8> {
     let mut extended = Vec::new();
     for (key, value) in records {
         pax::push(&mut extended, key, value.as_bytes());
@@ -169,7 +172,7 @@ fn sparse_file(map: &str, data: usize) -> Vec<u8> {
 #[test]
 fn impossible_metadata_are_refused_by_name() {
     let long = "n".repeat(256);
-    let cases: [(u8, &[(&str, &str)], MetadataError); 8] = [
+    let cases: [(u8, Pairs<'_>, MetadataError); 8] = [
         (b'0', &[("uid", "4294967296")], MetadataError::Number),
         (b'0', &[("gid", "18446744073709551615")], MetadataError::Number),
         (b'3', &[("SCHILY.devmajor", "4294967296")], MetadataError::Number),
@@ -266,7 +269,7 @@ fn a_map_that_does_not_match_its_content_is_refused() {
         let answer = read_with(&with_records(b'0', &SPARSE, &sparse_file(map, data)), Detail::Full);
         match answer {
             Err(ReadError::Metadata { reason, .. }) => {
-                assert_eq!(reason, MetadataError::SparseMap, "{map:?}")
+                assert_eq!(reason, MetadataError::SparseMap, "{map:?}");
             }
             other => panic!("{map:?}: {other:?}"),
         }
@@ -353,7 +356,7 @@ fn gnu_tar_and_we_read_each_other() {
     let entries = [
         (head("holes", Kind::File { size: 4097 }, with_map), data.clone()),
         (head("link", Kind::HardLink { target: b"holes".to_vec() }, metadata.clone()), Vec::new()),
-        (head("pipe", Kind::Fifo, metadata.clone()), Vec::new()),
+        (head("pipe", Kind::Fifo, metadata), Vec::new()),
     ];
     let archive = dir.path().join("ours.tar");
     std::fs::write(&archive, write(&entries)).unwrap();
