@@ -27,7 +27,6 @@ mod source;
 mod staging;
 mod target;
 mod threads;
-#[allow(dead_code, reason = "backups, which use the rest of it, are not there yet")]
 mod tree;
 mod unfinished;
 mod width;

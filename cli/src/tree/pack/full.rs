@@ -49,7 +49,7 @@ impl<W: Write, T: Watcher> Packer<'_, W, T> {
         }
         let linked = self.full.as_mut().and_then(|full| full.links.known(listed));
         if listed.is_file() && linked.is_none() {
-            return self.full_file(path, &inside, listed, known);
+            return self.full_file(path, inside, listed, known);
         }
         let entry = open_entry(&mut self.dirs, inside).map_err(failed("read", path))?;
         let entry = File::from(entry);

@@ -54,7 +54,6 @@ pub(crate) struct Missed {
 
 impl Missed {
     /// Whether all is as it was.
-    #[cfg_attr(not(test), expect(dead_code, reason = "restores of backups will be told with it"))]
     pub(crate) fn is_empty(&self) -> bool {
         *self == Missed::default()
     }
@@ -69,7 +68,6 @@ impl Missed {
     }
 
     /// For the end of a restore: a line for each sort of thing that is not as it was.
-    #[cfg_attr(not(test), expect(dead_code, reason = "restores of backups will be told with it"))]
     pub(crate) fn describe(&self) -> Vec<String> {
         let entries = |number| count(number, "entry", "entries");
         let mut lines = Vec::new();
