@@ -18,9 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Whether restic is installed; says so where it is not.
 fn is_installed() -> bool {
-    let is_there = std::process::Command::new("restic").arg("version").output().is_ok();
+    has("restic", "version")
+}
+
+fn has(program: &str, asked: &str) -> bool {
+    let is_there = std::process::Command::new(program).arg(asked).output().is_ok();
     if !is_there {
-        println!("skipped: restic is not installed (apt-get install restic)");
+        println!("skipped: {program} is not installed (apt-get install {program})");
     }
     is_there
 }
@@ -261,7 +265,7 @@ async fn users_have_repositories_of_their_own_and_can_only_add() {
 /// The commands of the tour, one block after the other, as they stand there.
 #[tokio::test]
 async fn the_tour_is_true() {
-    if !is_installed() {
+    if !is_installed() || !has("curl", "--version") {
         return;
     }
     let tour = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/tours/restic.md");
