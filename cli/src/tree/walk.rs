@@ -222,3 +222,33 @@ fn bytes(walk: Walk<'_>) -> u64 {
     let items = walk.flatten().map(|item| item.metadata);
     items.filter(Metadata::is_file).map(|metadata| metadata.len()).sum()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_file_systems_stay_out_unless_something_in_them_is_named() {
+        let device = |path: &str| std::fs::metadata(path).unwrap().dev();
+        if device("/") == device("/proc") {
+            return;
+        }
+        let patterns = ["/*", "!/proc"].map(str::to_owned);
+        let mut selection = Selection::new(&patterns, &[], true).unwrap();
+        let walked = |selection: &Selection, paths: &[&str]| -> Vec<PathBuf> {
+            let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
+            let (walk, refused) = Walk::of_paths(&paths, selection).unwrap();
+            assert!(refused.is_empty());
+            walk.take(4).map(|item| item.unwrap().path).collect()
+        };
+        assert_eq!(walked(&selection, &["/"]).len(), 4);
+        selection.one_file_system = true;
+        assert_eq!(walked(&selection, &["/"]), [Path::new("/proc")]);
+        assert_eq!(
+            walked(&selection, &["/", "/proc/version"]),
+            [Path::new("/proc"), Path::new("/proc/version")]
+        );
+        assert_eq!(walked(&selection, &["/proc"]).len(), 4);
+    }
+}

@@ -90,8 +90,8 @@ fn what_cannot_be_read_is_left_out_and_named() {
     assert_eq!(list[0]["id"], report["snapshot"]);
     // 3 is said of that alone.
     let dead = scene.path("dead");
-    backup(&scene, &["create", "home"]).env("CHORDAGE_API", &dead).fails(11, &["daemon"]);
-    backup(&scene, &["list"]).env("CHORDAGE_API", &dead).fails(3, &["daemon"]);
+    backup(&scene, &["create", "home"]).env("CHORDAGE_API", &dead).fails(11, &["no socket"]);
+    backup(&scene, &["list"]).env("CHORDAGE_API", &dead).fails(3, &["no socket"]);
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn a_policy_says_why_it_keeps_what_it_keeps() {
     assert_eq!(group["keep"][2]["reasons"], serde_json::json!(["monthly snapshot"]));
 
     let said = backup(&scene, &policy).succeeds();
-    assert!(said.contains("keep 3 snapshots") && said.contains("forget 2 snapshots"), "{said}");
+    assert!(said.contains("keep 3 snapshots") && said.contains("forgotten: 2 snapshots"), "{said}");
     assert!(said.contains(&format!("{:.8}", made[1])) && said.contains("monthly snapshot"), "{said}");
     assert_eq!(listed(&scene).len(), 3);
     assert_eq!(json(&scene, &["list", "--forgotten"]).len(), 5);

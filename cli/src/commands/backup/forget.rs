@@ -73,15 +73,16 @@ pub(super) async fn run(args: &ForgetArgs, context: &Context<'_>) -> Result<Exit
         true => by_policy(args, &snapshots)?,
         false => vec![by_name(args, &snapshots)?],
     };
-    let calendar = Calendar::local();
-    if !printer.is_json() {
-        for group in &groups {
-            group.lines(args.dry_run, &calendar).into_iter().try_for_each(|line| printer.line(line))?;
-        }
-    }
     let ids: Vec<String> = groups.iter().flat_map(GroupReport::forgotten).map(str::to_owned).collect();
     if !args.dry_run {
         forget(client, volume, &ids).await?;
+    }
+    // What was refused is not told as if it were done.
+    if !printer.is_json() {
+        let calendar = Calendar::local();
+        for group in &groups {
+            group.lines(args.dry_run, &calendar).into_iter().try_for_each(|line| printer.line(line))?;
+        }
     }
     let pruned = match args.prune && !args.dry_run {
         true => Some(prune::prune(&args.grace, context).await.map_err(|error| match ids.len() {
