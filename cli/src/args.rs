@@ -85,6 +85,7 @@ pub(crate) enum Command {
     Name(commands::name::NameArgs),
     Service(commands::service::ServiceArgs),
     Topic(commands::topic::TopicArgs),
+    ResticUser(commands::restic_user::ResticUserArgs),
     Scrub(commands::scrub::ScrubArgs),
     Drain(commands::drain::DrainArgs),
     Ring(commands::ring::RingArgs),

@@ -27,7 +27,6 @@ mod source;
 mod staging;
 mod target;
 mod threads;
-#[allow(dead_code, reason = "backups, which use the rest of it, are not there yet")]
 mod tree;
 mod unfinished;
 mod width;
@@ -98,6 +97,7 @@ async fn run(command: Command, global: &GlobalArgs, printer: &Printer) -> Result
         Command::Name(args) => commands::name::run(args, global, printer).await,
         Command::Service(args) => commands::service::run(args, global, printer).await,
         Command::Topic(args) => commands::topic::run(args, global, printer).await,
+        Command::ResticUser(args) => commands::restic_user::run(&args, printer),
         Command::Scrub(args) => commands::scrub::run(args, global, printer).await,
         Command::Ring(args) => commands::ring::run(args, global, printer).await,
         Command::Trace(args) => commands::trace::run(args, global, printer).await,

@@ -58,6 +58,8 @@ pub(crate) struct Calls {
     next: u32,
     open: BTreeMap<u32, Call>,
     deadlines: BTreeSet<(Time, u32)>,
+    /// The first of them, which every event asks for.
+    first: Option<Time>,
 }
 
 impl Calls {
@@ -66,7 +68,19 @@ impl Calls {
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Time> {
-        self.deadlines.first().map(|(deadline, _)| *deadline)
+        self.first
+    }
+
+    fn expect(&mut self, deadline: Time, id: u32) {
+        self.deadlines.insert((deadline, id));
+        self.first = Some(self.first.map_or(deadline, |first| first.min(deadline)));
+    }
+
+    fn expect_no_more(&mut self, deadline: Time, id: u32) {
+        self.deadlines.remove(&(deadline, id));
+        if self.first == Some(deadline) {
+            self.first = self.deadlines.first().map(|(deadline, _)| *deadline);
+        }
     }
 
     /// Starts a call. Ids count upwards from a random start; one is free again long before it comes round.
@@ -84,7 +98,7 @@ impl Calls {
         let id = self.next;
         self.next = self.next.wrapping_add(1);
         self.open.insert(id, Call { peer, request, purpose, sent, deadline, repeats: 0 });
-        self.deadlines.insert((deadline, id));
+        self.expect(deadline, id);
         CallId(id)
     }
 
@@ -112,17 +126,17 @@ impl Calls {
             return None;
         }
         let call = self.open.remove(&id.0)?;
-        self.deadlines.remove(&(call.deadline, id.0));
+        self.expect_no_more(call.deadline, id.0);
         Some(call)
     }
 
     /// Takes out one call whose time is up.
     pub(crate) fn pop_expired(&mut self, now: Time) -> Option<(CallId, Call)> {
-        let (deadline, id) = *self.deadlines.first()?;
-        if deadline > now {
+        if self.first? > now {
             return None;
         }
-        self.deadlines.remove(&(deadline, id));
+        let (deadline, id) = *self.deadlines.first()?;
+        self.expect_no_more(deadline, id);
         self.open.remove(&id).map(|call| (CallId(id), call))
     }
 
@@ -131,10 +145,10 @@ impl Calls {
         while let Some((overdue, id)) = self.deadlines.first().copied()
             && overdue <= now
         {
-            self.deadlines.remove(&(overdue, id));
+            self.expect_no_more(overdue, id);
             if let Some(call) = self.open.get_mut(&id) {
                 call.deadline = deadline;
-                self.deadlines.insert((deadline, id));
+                self.expect(deadline, id);
             }
         }
     }
@@ -143,7 +157,7 @@ impl Calls {
     pub(crate) fn repeat(&mut self, id: CallId, mut call: Call, deadline: Time) {
         call.repeats += 1;
         call.deadline = deadline;
-        self.deadlines.insert((deadline, id.0));
+        self.expect(deadline, id.0);
         self.open.insert(id.0, call);
     }
 
@@ -155,7 +169,7 @@ impl Calls {
         ids.into_iter()
             .filter_map(|id| {
                 let call = self.open.remove(&id)?;
-                self.deadlines.remove(&(call.deadline, id));
+                self.expect_no_more(call.deadline, id);
                 Some(call)
             })
             .collect()
@@ -164,6 +178,7 @@ impl Calls {
     pub(crate) fn clear(&mut self) {
         self.open.clear();
         self.deadlines.clear();
+        self.first = None;
     }
 }
 

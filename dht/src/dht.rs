@@ -132,6 +132,8 @@ pub struct Dht<M: Metric = AnyMetric> {
     records: Option<Box<Records>>,
     /// Places where programs meet, kept here or used by this node's program.
     rendezvous: Option<Box<Rendezvous>>,
+    /// Since when this node keeps places.
+    at_places_since: Time,
     /// Whether the node has been away without noticing, and what it knows may be old.
     slept: bool,
 }
@@ -203,6 +205,7 @@ impl<M: Metric> Dht<M> {
             seeded: false,
             records: None,
             rendezvous: None,
+            at_places_since: Time::ZERO,
             slept: false,
             config,
         }

@@ -10,7 +10,7 @@ use core::cmp::Ordering;
 use crate::{
     Distance, Key, NodeId, Time,
     metric::{Metric, Shape},
-    nearest::Placed,
+    nearest::{self, Placed},
     peer::Peer,
     rtt::Rtt,
 };
@@ -22,8 +22,6 @@ const NOT_SUSPECT: Time = Time::from_micros(u64::MAX);
 #[derive(Debug, Clone)]
 pub(crate) struct Leaf {
     pub(crate) peer: Peer,
-    /// Top limb of the offset from our own id, so that searching rarely touches the peer itself.
-    prefix: u64,
     /// Digest of its leaf set when we last took it in completely; 0 if never.
     pub(crate) digest: u32,
     pub(crate) heard: Time,
@@ -56,7 +54,6 @@ impl Leaf {
     pub(crate) fn new(peer: Peer, now: Time, rtt: Rtt) -> Self {
         Self {
             peer,
-            prefix: 0,
             digest: 0,
             heard: now,
             suspect_since: NOT_SUSPECT,
@@ -101,6 +98,8 @@ impl Leaf {
 pub(crate) struct LeafSet {
     /// Sorted by offset from our own id.
     leaves: Vec<Leaf>,
+    /// The top limb of each one's offset: searching touches these few hundred bytes, and rarely a leaf or its peer.
+    prefixes: Vec<u64>,
     /// How far the members are all there are, clockwise and counterclockwise (under a metric without sides only the
     /// first counts), while that is less than the set spans: a full set that loses a member has a free seat which
     /// anybody may take, and a newcomer knows what it has been told. Rare, so it is kept apart.
@@ -110,7 +109,7 @@ pub(crate) struct LeafSet {
 
 impl LeafSet {
     pub(crate) fn new(capacity: u8) -> Self {
-        Self { leaves: Vec::new(), bounds: None, capacity }
+        Self { leaves: Vec::new(), prefixes: Vec::new(), bounds: None, capacity }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -118,11 +117,13 @@ impl LeafSet {
     }
 
     pub(crate) fn reserve(&mut self, count: usize) {
-        self.leaves.reserve_exact(count.min(usize::from(self.capacity) + 1));
+        let count = count.min(usize::from(self.capacity) + 1);
+        self.leaves.reserve_exact(count);
+        self.prefixes.reserve_exact(count);
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.leaves.capacity() * size_of::<Leaf>()
+        self.leaves.capacity() * size_of::<Leaf>() + self.prefixes.capacity() * size_of::<u64>()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -143,11 +144,33 @@ impl LeafSet {
 
     /// Where the id is, or where it would be inserted.
     fn search<M: Metric>(&self, metric: &M, me: &Key, id: &NodeId) -> Result<usize, usize> {
-        let offset = metric.offset(me, id.key());
-        self.leaves.binary_search_by(|leaf| match leaf.prefix.cmp(&offset.0[0]) {
-            Ordering::Equal => metric.offset(me, leaf.peer.id_ref().key()).cmp(&offset),
-            order => order,
-        })
+        self.place_of(metric, me, id.key())
+    }
+
+    fn place_of<M: Metric>(&self, metric: &M, me: &Key, key: &Key) -> Result<usize, usize> {
+        let offset = metric.offset(me, key);
+        let mut place = self.prefixes.partition_point(|prefix| *prefix < offset.0[0]);
+        // Those that begin alike are one at most, unless somebody has ground ids.
+        while self.prefixes.get(place) == Some(&offset.0[0]) {
+            match metric.offset(me, self.leaves[place].peer.id_ref().key()).cmp(&offset) {
+                Ordering::Less => place += 1,
+                Ordering::Equal => return Ok(place),
+                Ordering::Greater => break,
+            }
+        }
+        Err(place)
+    }
+
+    /// Calls `visit` with the members, nearest to `key` first, until it returns false.
+    pub(crate) fn walk<'a, M: Metric>(
+        &'a self,
+        metric: &M,
+        me: &Key,
+        key: &Key,
+        visit: &mut impl FnMut(Distance, &'a Leaf) -> bool,
+    ) {
+        let before = || self.place_of(metric, me, key).unwrap_or_else(|place| place);
+        nearest::walk_from(metric, me, &self.leaves, before, key, visit);
     }
 
     pub(crate) fn get_mut<M: Metric>(&mut self, metric: &M, me: &Key, id: &NodeId) -> Option<&mut Leaf> {
@@ -195,15 +218,17 @@ impl LeafSet {
     }
 
     /// Inserts a peer that [`LeafSet::wants`] asks for; returns the one that had to go.
-    pub(crate) fn insert<M: Metric>(&mut self, metric: &M, me: &Key, mut leaf: Leaf) -> Option<Leaf> {
-        leaf.prefix = metric.offset(me, leaf.peer.id_ref().key()).0[0];
+    pub(crate) fn insert<M: Metric>(&mut self, metric: &M, me: &Key, leaf: Leaf) -> Option<Leaf> {
+        let prefix = metric.offset(me, leaf.peer.id_ref().key()).0[0];
         let Err(index) = self.search(metric, me, leaf.peer.id_ref()) else { return Some(leaf) };
         if self.leaves.len() == self.leaves.capacity() {
             // Grow in small steps: with a million nodes in one process, doubling would waste a kilobyte each.
             self.leaves.reserve_exact(8);
+            self.prefixes.reserve_exact(8);
         }
         self.leaves.insert(index, leaf);
-        (self.leaves.len() > usize::from(self.capacity)).then(|| self.leaves.remove(self.middle(metric)))
+        self.prefixes.insert(index, prefix);
+        (self.leaves.len() > usize::from(self.capacity)).then(|| self.take_out(self.middle(metric)))
     }
 
     /// Takes out a member that is gone. Whoever comes to live within the distance known so far will speak to us, so
@@ -211,7 +236,12 @@ impl LeafSet {
     pub(crate) fn remove<M: Metric>(&mut self, metric: &M, me: &Key, id: &NodeId) -> Option<Leaf> {
         let index = self.search(metric, me, id).ok()?;
         self.bounds = self.reach(metric, me).map(Box::new);
-        Some(self.leaves.remove(index))
+        Some(self.take_out(index))
+    }
+
+    fn take_out(&mut self, index: usize) -> Leaf {
+        self.prefixes.remove(index);
+        self.leaves.remove(index)
     }
 
     /// The neighbours on either side; the two nearest under a metric without sides. Fewer if there are fewer.

@@ -307,10 +307,16 @@ struct Bounded<'a> {
 impl postcard::ser_flavors::Flavor for Bounded<'_> {
     type Output = ();
 
+    #[inline]
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.try_extend(&[byte])
+        if self.out.len() >= self.end {
+            return Err(postcard::Error::SerializeBufferFull);
+        }
+        self.out.push(byte);
+        Ok(())
     }
 
+    #[inline]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
         if self.out.len() + bytes.len() > self.end {
             return Err(postcard::Error::SerializeBufferFull);

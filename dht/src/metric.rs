@@ -35,6 +35,7 @@ pub struct Row {
 }
 
 impl Row {
+    #[inline]
     pub(crate) fn of(direction: Direction, distance: Distance, digit_bits: u32) -> Option<Self> {
         let bits = distance.bits();
         if bits == 0 {
@@ -52,6 +53,7 @@ impl Row {
     }
 
     /// Rank of the row in the order in which tables are sorted: by offset from the node's own id.
+    #[inline]
     pub(crate) fn rank(&self, digit_bits: u32) -> u16 {
         let digits = (1 << digit_bits) - 1;
         let outward = u16::from(self.level) * digits + u16::from(self.digit) - 1;
@@ -119,10 +121,12 @@ pub trait Metric: Clone + fmt::Debug {
     fn key_in_row(&self, me: &Key, row: Row, random: &Key, digit_bits: u32) -> Key;
 }
 
+#[inline]
 fn offset_on_ring(me: &Key, other: &Key) -> Distance {
     Distance(other.limbs()).wrapping_sub(Distance(me.limbs()))
 }
 
+#[inline]
 fn negated(distance: Distance) -> Distance {
     Distance::ZERO.wrapping_sub(distance)
 }

@@ -25,11 +25,27 @@ pub(crate) fn walk<'a, M: Metric, T: Placed>(
     key: &Key,
     visit: &mut impl FnMut(Distance, &'a T) -> bool,
 ) {
+    let before = || {
+        let target = metric.offset(me, key);
+        entries.partition_point(|entry| metric.offset(me, entry.peer().id_ref().key()) < target)
+    };
+    walk_from(metric, me, entries, before, key, visit);
+}
+
+/// The same for a table that finds the key's own place faster: `before` says how many entries come before it.
+pub(crate) fn walk_from<'a, M: Metric, T: Placed>(
+    metric: &M,
+    me: &Key,
+    entries: &'a [T],
+    before: impl FnOnce() -> usize,
+    key: &Key,
+    visit: &mut impl FnMut(Distance, &'a T) -> bool,
+) {
     if entries.is_empty() {
         return;
     }
     match metric.shape() {
-        Shape::Circle => walk_circle(metric, me, entries, key, visit),
+        Shape::Circle => walk_circle(metric, entries, before(), key, visit),
         Shape::Tree => {
             walk_tree(metric, me, entries, key, metric.offset(me, key), visit);
         }
@@ -38,14 +54,12 @@ pub(crate) fn walk<'a, M: Metric, T: Placed>(
 
 fn walk_circle<'a, M: Metric, T: Placed>(
     metric: &M,
-    me: &Key,
     entries: &'a [T],
+    start: usize,
     key: &Key,
     visit: &mut impl FnMut(Distance, &'a T) -> bool,
 ) {
     let count = entries.len();
-    let target = metric.offset(me, key);
-    let start = entries.partition_point(|entry| metric.offset(me, entry.peer().id_ref().key()) < target);
     let at = |index: usize| {
         let entry = &entries[index % count];
         (metric.distance(entry.peer().id_ref().key(), key), entry)

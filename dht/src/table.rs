@@ -8,9 +8,9 @@ use core::ops::Range;
 
 use self::index::{ENTRIES_MAX, Starts, States};
 use crate::{
-    Key, NodeId, Time,
+    Distance, Key, NodeId, Time,
     metric::Metric,
-    nearest::Placed,
+    nearest::{self, Placed},
     params::{ROW_SITE_MAX, ROW_SUBNET_MAX, TABLE_SUBNET_MAX},
     peer::{Grouping, NetGroup, Peer},
     rtt::Rtt,
@@ -74,6 +74,23 @@ impl Placed for Entry {
 struct Reserved {
     tag: u32,
     peer: Peer,
+}
+
+/// Where somebody who goes from row to row has found the last one.
+#[derive(Debug, Default)]
+pub(crate) struct Near {
+    start: usize,
+    state: usize,
+}
+
+/// How a row stands.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct RowState {
+    pub(crate) full: bool,
+    /// Names in its reserve.
+    pub(crate) reserved: usize,
+    /// As [`Table::refreshed`] tells.
+    pub(crate) refreshed: Option<(u32, u8)>,
 }
 
 #[derive(Debug, Clone)]
@@ -147,9 +164,38 @@ impl Table {
         metric.row(me, id.key(), bits).map(|row| row.rank(bits))
     }
 
+    /// Calls `visit` with the entries, nearest to `key` first, until it returns false.
+    pub(crate) fn walk<'a, M: Metric>(
+        &'a self,
+        metric: &M,
+        me: &Key,
+        key: &Key,
+        visit: &mut impl FnMut(Distance, &'a Entry) -> bool,
+    ) {
+        let before = || {
+            let bits = self.digit_bits.into();
+            let Some(row) = metric.row(me, key, bits).map(|row| self.row(row.rank(bits))) else { return 0 };
+            row.start + self.place_in(metric, me, &row, metric.offset(me, key))
+        };
+        nearest::walk_from(metric, me, &self.entries, before, key, visit);
+    }
+
+    /// How many entries of a row come before this offset.
+    fn place_in<M: Metric>(&self, metric: &M, me: &Key, row: &Range<usize>, offset: Distance) -> usize {
+        self.entries[row.clone()]
+            .partition_point(|entry| metric.offset(me, entry.peer.id_ref().key()) < offset)
+    }
+
     /// The stretch of a row.
     pub(crate) fn row(&self, rank: u16) -> Range<usize> {
         self.starts.row(rank, self.entries.len())
+    }
+
+    /// How a row stands, for somebody who goes from row to row.
+    pub(crate) fn look(&self, rank: u16, now: Time, near: &mut Near) -> RowState {
+        let row = self.starts.row_near(rank, self.entries.len(), &mut near.start);
+        let (reserved, refreshed) = self.states.get_near(rank, now, &mut near.state);
+        RowState { full: self.is_full(&row), reserved, refreshed }
     }
 
     pub(crate) fn is_full(&self, row: &Range<usize>) -> bool {
@@ -200,9 +246,7 @@ impl Table {
             row.end -= 1;
             self.starts.removed(rank, row.len());
         }
-        let offset = metric.offset(me, peer.id_ref().key());
-        let place = self.entries[row.clone()]
-            .partition_point(|entry| metric.offset(me, entry.peer.id_ref().key()) < offset);
+        let place = self.place_in(metric, me, &row, metric.offset(me, peer.id_ref().key()));
         if self.entries.len() == self.entries.capacity() {
             self.entries.reserve_exact(16);
         }

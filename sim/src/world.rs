@@ -92,6 +92,8 @@ pub(crate) struct Node {
     pub(crate) side: u8,
     /// When its timeout is planned for.
     wake: Time,
+    /// When it wants to be woken, as it said last.
+    due: Time,
     /// Bytes it has sent and received, if bytes are counted.
     pub(crate) bytes: u64,
 }
@@ -426,8 +428,9 @@ impl World {
 
     fn plan_wake(&mut self, index: NodeIndex) {
         let node = &mut self.nodes[index as usize];
-        if let Some(at) = node.dht.next_timeout() {
-            let at = at.max(self.now);
+        node.due = node.dht.next_timeout().unwrap_or(NEVER);
+        if node.due < NEVER {
+            let at = node.due.max(self.now);
             if at < node.wake {
                 node.wake = at;
                 self.queue.push(at, Happening::Wake(index));
@@ -471,10 +474,12 @@ impl World {
         if !node.alive {
             return;
         }
-        if node.dht.next_timeout().is_some_and(|at| at <= self.now) {
+        // Nothing has happened to it since that was planned.
+        if node.due <= self.now {
             self.input(index, Input::Timeout);
-        } else {
-            self.plan_wake(index);
+        } else if node.due < NEVER {
+            node.wake = node.due;
+            self.queue.push(node.due, Happening::Wake(index));
         }
     }
 

@@ -62,7 +62,8 @@ pub(crate) fn find<'a>(
     };
     if name == LATEST {
         let newest = snapshots.iter().filter(|snapshot| filter.takes(snapshot));
-        return newest.max_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id))).ok_or_else(|| {
+        // Of those of one second the last that was entered, as they are listed.
+        return newest.max_by_key(|snapshot| snapshot.time).ok_or_else(|| {
             let of =
                 if filter.is_empty() { "the volume has no snapshot" } else { "no snapshot is like that" };
             nothing(of.to_owned()).hint("`chordage backup list` shows all of them")

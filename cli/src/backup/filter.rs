@@ -109,6 +109,7 @@ pub(super) mod tests {
     pub(crate) fn snapshot(id: &str, time: i64, host: &str, tags: &[&str]) -> SnapshotInfo {
         SnapshotInfo {
             id: id.to_owned(),
+            entered: 0,
             time,
             host: host.to_owned(),
             user: "u".to_owned(),

@@ -18,6 +18,7 @@ pub(crate) mod members;
 pub(crate) mod name;
 pub(crate) mod peers;
 pub(crate) mod put;
+pub(crate) mod restic_user;
 pub(crate) mod ring;
 pub(crate) mod scrub;
 pub(crate) mod service;

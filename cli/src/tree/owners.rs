@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use chordage_node::archive::OWNER_NAME_BYTES_MAX;
+
 /// What is read of a list of users or groups.
 const LIST_BYTES_MAX: u64 = 16 << 20;
 
@@ -50,7 +52,7 @@ fn names(list: &[u8]) -> BTreeMap<u32, Vec<u8>> {
         let mut fields = line.split(|byte| *byte == b':');
         let (Some(name), Some(number)) = (fields.next(), fields.nth(1)) else { continue };
         let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
-        if let Some(number) = number.filter(|_| !name.is_empty()) {
+        if let Some(number) = number.filter(|_| (1..=OWNER_NAME_BYTES_MAX).contains(&name.len())) {
             names.entry(number).or_insert_with(|| name.to_vec());
         }
     }

@@ -45,11 +45,13 @@ pub(crate) trait Watcher {
 }
 
 /// Why what was packed is not all that it was. Only with [`Detail::Full`].
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Flaw {
     /// It was written to whenever it was read, so that its content may be of several states.
+    #[error("it was written to whenever it was read, and its content may be of several states")]
     Changed,
-    /// Its extended attributes are missing.
+    /// Some or all of its extended attributes are missing.
+    #[error("it is without some of its extended attributes, which cannot be read: {0}")]
     Attributes(io::Error),
 }
 

@@ -12,8 +12,11 @@ use rustix::io::Errno;
 /// All of a file's names of attributes together, at most: what Linux gives out (`XATTR_LIST_MAX`).
 const LIST_BYTES_MAX: usize = 64 << 10;
 
+/// Attributes, and what the system said if it did not give all of them.
+pub(crate) type Found = (Vec<Xattr>, Option<Errno>);
+
 /// The attributes of a file or directory that is open for reading, sorted.
-pub(crate) fn of_file(fd: impl AsFd) -> Result<Vec<Xattr>, Errno> {
+pub(crate) fn of_file(fd: impl AsFd) -> Found {
     read(
         || rustix::fs::flistxattr_query(&fd),
         |list| rustix::fs::flistxattr(&fd, list),
@@ -22,7 +25,7 @@ pub(crate) fn of_file(fd: impl AsFd) -> Result<Vec<Xattr>, Errno> {
 }
 
 /// The same of anything that is open in whatever way.
-pub(crate) fn of_entry(fd: impl AsFd) -> Result<Vec<Xattr>, Errno> {
+pub(crate) fn of_entry(fd: impl AsFd) -> Found {
     let path = path_of(&fd);
     read(
         || rustix::fs::listxattr_query(&*path),
@@ -40,27 +43,30 @@ fn read(
     list_bytes: impl Fn() -> Result<usize, Errno>,
     list: impl Fn(&mut [u8]) -> Result<usize, Errno>,
     get: impl Fn(&[u8], &mut [u8]) -> Result<usize, Errno>,
-) -> Result<Vec<Xattr>, Errno> {
+) -> Found {
     // Most have none, which is known without a buffer.
     match list_bytes() {
-        Ok(0) | Err(Errno::NOTSUP) => return Ok(Vec::new()),
+        Ok(0) | Err(Errno::NOTSUP) => return (Vec::new(), None),
         Ok(_) => {}
-        Err(error) => return Err(error),
+        Err(error) => return (Vec::new(), Some(error)),
     }
     let mut names = vec![0; LIST_BYTES_MAX];
-    let length = list(&mut names)?;
-    names.truncate(length);
+    match list(&mut names) {
+        Ok(length) => names.truncate(length),
+        Err(error) => return (Vec::new(), Some(error)),
+    }
     let mut value = vec![0; XATTR_VALUE_BYTES_MAX];
     let mut xattrs = Vec::new();
+    let mut refused = None;
     for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
         match get(name, &mut value) {
             Ok(length) => xattrs.push(Xattr { name: name.to_vec(), value: value[..length].to_vec() }),
             // It was removed meanwhile.
             Err(Errno::NODATA) => {}
-            Err(error) => return Err(error),
+            Err(error) => refused = refused.or(Some(error)),
         }
     }
     xattrs.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     xattrs.dedup_by(|one, other| one.name == other.name);
-    Ok(xattrs)
+    (xattrs, refused)
 }

@@ -90,8 +90,9 @@ fn what_cannot_be_read_is_left_out_and_named() {
     assert_eq!(list[0]["id"], report["snapshot"]);
     // 3 is said of that alone.
     let dead = scene.path("dead");
-    backup(&scene, &["create", "home"]).env("CHORDAGE_API", &dead).fails(11, &["no socket"]);
-    backup(&scene, &["list"]).env("CHORDAGE_API", &dead).fails(3, &["no socket"]);
+    fs::create_dir(&dead).unwrap();
+    backup(&scene, &["create", "home"]).env("CHORDAGE_API", &dead).fails(11, &["daemon"]);
+    backup(&scene, &["list"]).env("CHORDAGE_API", &dead).fails(3, &["daemon"]);
 }
 
 #[test]

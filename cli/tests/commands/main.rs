@@ -17,6 +17,7 @@ mod locale;
 mod names;
 mod outputs;
 mod published;
+mod restic;
 mod ring;
 mod round_trip;
 mod sealed;

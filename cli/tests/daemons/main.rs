@@ -20,6 +20,7 @@ mod nat;
 mod reading;
 mod repair;
 mod restart;
+mod restic;
 mod testnet_command;
 mod unfinished;
 mod writer;

@@ -136,14 +136,14 @@ impl<M: Metric> Dht<M> {
         if count == 0 {
             return near;
         }
-        nearest::walk(&self.metric, me, self.leaves.as_slice(), key, &mut |distance, leaf| {
+        self.leaves.walk(&self.metric, me, key, &mut |distance, leaf| {
             if leaf.missed == 0 && leaf.peer.id_ref() != asker {
                 near.push(Near { distance, peer: &leaf.peer, rtt: leaf.rtt });
             }
             near.len() < count && distance < limit
         });
         let leaves = near.len();
-        nearest::walk(&self.metric, me, self.table.as_slice(), key, &mut |distance, entry| {
+        self.table.walk(&self.metric, me, key, &mut |distance, entry| {
             if entry.missed == 0 && entry.peer.id_ref() != asker {
                 near.push(Near { distance, peer: &entry.peer, rtt: entry.rtt });
             }

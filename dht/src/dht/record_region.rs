@@ -6,7 +6,6 @@ use super::Dht;
 use crate::{
     Distance, Key, NodeId, Time,
     metric::{Metric, Shape},
-    nearest,
     peer::Peer,
     records::{REGION, region_digest},
 };
@@ -36,7 +35,7 @@ impl<M: Metric> Dht<M> {
             region.push((self.local.clone(), self.metric.distance(me, address)));
         }
         let others = region.len() + REGION;
-        nearest::walk(&self.metric, me, self.leaves.as_slice(), address, &mut |distance, leaf| {
+        self.leaves.walk(&self.metric, me, address, &mut |distance, leaf| {
             region.push((leaf.peer.clone(), distance));
             region.len() < others
         });
@@ -106,7 +105,7 @@ impl<M: Metric> Dht<M> {
         let me = self.own_id();
         let nearer = |other: &NodeId| self.metric.closer(address, other, id).is_lt();
         let mut count = usize::from(id != me && self.is_member() && nearer(me));
-        nearest::walk(&self.metric, me.key(), self.leaves.as_slice(), address, &mut |_, leaf| {
+        self.leaves.walk(&self.metric, me.key(), address, &mut |_, leaf| {
             if leaf.peer.id_ref() == id || !nearer(leaf.peer.id_ref()) {
                 return false;
             }

@@ -16,6 +16,7 @@ use crate::{
     calls::Purpose,
     message::Request,
     metric::{Direction, Metric, Row, Shape},
+    table::{Near, RowState},
     timers::Timer,
 };
 
@@ -58,17 +59,18 @@ impl<M: Metric> Dht<M> {
         let rows = self.distant_rows();
         let start = (turn.rng.next_u64() % rows.len().max(1) as u64) as usize;
         let in_turn = (start..rows.len()).chain(0..start);
+        let (mut near, now) = (Near::default(), turn.now);
         let mut wanting = in_turn.filter_map(|index| {
             let rank = rows.rank(index);
-            let full = self.table.is_full(&self.table.row(rank));
-            let due = match self.table.refreshed(rank, turn.now) {
+            let RowState { full, reserved, refreshed } = self.table.look(rank, now, &mut near);
+            let due = match refreshed {
                 None => true,
                 Some((age, tries)) => {
                     u64::from(age) >= self.config.refresh_every.as_secs()
                         || (!full && tries < TRIES_MAX && age >= TRY_AGAIN)
                 }
             };
-            (due || self.table.reserved_in(rank) > 0).then_some((rank, full, due))
+            (due || reserved > 0).then_some((rank, full, due))
         });
         // The first row from a random one on that wants something; a short one if there is any. To find somebody nearer
         // for a full row can wait: while rows are short, lookups take more hops. Not where all members are listed.

@@ -39,7 +39,7 @@ impl<M: Metric> Dht<M> {
     /// This node has just taken its place, or has slept: others may have listed what it does not know.
     pub(super) fn places_may_be_old(&mut self, now: Time) {
         if self.config.records && self.is_member() {
-            self.rendezvous_mut().since = now;
+            self.at_places_since = now;
         }
     }
 
@@ -80,6 +80,7 @@ impl<M: Metric> Dht<M> {
             RendezvousRequest::Survey { place, kind, after, watch, region } => {
                 let region = self.correction(place, *region);
                 let own = from.id_ref() == self.own_id();
+                let ready = turn.now.since(self.at_places_since) >= READY_AFTER;
                 let rendezvous = self.rendezvous_mut();
                 let (watchers, (heads, more)) = match kind {
                     ItemKind::Listing => {
@@ -94,7 +95,6 @@ impl<M: Metric> Dht<M> {
                 if *watch && !own {
                     watchers.add(*place, from, turn.now);
                 }
-                let ready = turn.now.since(rendezvous.since) >= READY_AFTER;
                 RendezvousResponse::Heads { heads, more, ready, region }
             }
             RendezvousRequest::Fetch { place, kind, wanted } => {

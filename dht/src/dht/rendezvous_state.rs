@@ -94,8 +94,6 @@ pub(super) struct Rendezvous {
     /// The messages that are kept here, and who subscribes to them.
     pub(super) topics: Topics,
     pub(super) subscribers: Watchers,
-    /// Since when this node keeps places.
-    pub(super) since: Time,
     pub(super) registrations: BTreeMap<OperationId, Registration>,
     pub(super) watches: BTreeMap<OperationId, PlaceWatch>,
     tasks: BTreeMap<u32, (Time, Role, Box<Task>)>,

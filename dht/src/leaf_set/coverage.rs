@@ -11,7 +11,6 @@ use super::{Leaf, LeafSet};
 use crate::{
     Distance, Key, NodeId,
     metric::{Metric, Shape},
-    nearest,
 };
 
 /// Offsets from a node that belong into its leaf set: up to `end`, and from `start`.
@@ -126,18 +125,18 @@ impl LeafSet {
         if self.is_of_small_network() {
             return (half, half);
         }
-        let clockwise = self.leaves.partition_point(|leaf| leaf.prefix >> 63 == 0);
+        let clockwise = self.prefixes.partition_point(|prefix| prefix >> 63 == 0);
         (half.min(clockwise), half.max(clockwise))
     }
 
     /// Whether the network is so small that the set reaches around a good part of the circle; sides mean nothing then.
     /// Single members that lie far away, on a seat that has just become free, do not make a network small.
     fn is_of_small_network(&self) -> bool {
-        let inner = self.leaves.len() * 3 / 8;
-        let (up, down) = (self.leaves.get(inner), self.leaves.iter().rev().nth(inner));
+        let inner = self.prefixes.len() * 3 / 8;
+        let (up, down) = (self.prefixes.get(inner), self.prefixes.iter().rev().nth(inner));
         !self.is_full()
-            || up.is_none_or(|leaf| leaf.prefix >> 62 != 0)
-            || down.is_none_or(|leaf| leaf.prefix >> 62 != 3)
+            || up.is_none_or(|prefix| prefix >> 62 != 0)
+            || down.is_none_or(|prefix| prefix >> 62 != 3)
     }
 
     /// How far to either side the members are all there are; none if that is the whole network.
@@ -184,7 +183,7 @@ impl LeafSet {
         let Some([up, down]) = self.reach(metric, me) else { return true };
         let own = metric.distance(me, key);
         let (mut seen, mut before_last, mut last) = (0, Distance::ZERO, Distance::ZERO);
-        nearest::walk(metric, me, &self.leaves, key, &mut |distance, _| {
+        self.walk(metric, me, key, &mut |distance, _| {
             seen += 1;
             before_last = core::mem::replace(&mut last, distance);
             seen < count

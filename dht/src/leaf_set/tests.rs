@@ -5,7 +5,7 @@ use alloc::{sync::Arc, vec, vec::Vec};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Address, AnyMetric, PeerInfo, nearest};
+use crate::{Address, AnyMetric, PeerInfo};
 
 fn peer(number: u16) -> Peer {
     let mut public_key = [0; 32];
@@ -157,7 +157,7 @@ proptest! {
             leaves.insert(&metric, &me, Leaf::new(peer(*number), Time::ZERO, Rtt::default()));
         }
         let mut met = Vec::new();
-        nearest::walk(&metric, &me, leaves.as_slice(), &key, &mut |distance, leaf: &Leaf| {
+        leaves.walk(&metric, &me, &key, &mut |distance, leaf: &Leaf| {
             assert_eq!(distance, metric.distance(leaf.peer.id_ref().key(), &key));
             met.push(leaf.peer.id());
             true

@@ -32,7 +32,16 @@ impl Starts {
 
     /// The stretch of a row in a table of so many entries. One without entries is where they would be.
     pub(super) fn row(&self, rank: u16, entries: usize) -> Range<usize> {
-        let place = self.place(rank);
+        self.stretch(self.place(rank), rank, entries)
+    }
+
+    /// The same, for somebody who goes from row to row: `near` is where the last one was found.
+    pub(super) fn row_near(&self, rank: u16, entries: usize, near: &mut usize) -> Range<usize> {
+        *near = step_to(&self.0, *near, |start| start.rank < rank);
+        self.stretch(*near, rank, entries)
+    }
+
+    fn stretch(&self, place: usize, rank: u16, entries: usize) -> Range<usize> {
         let is_there = self.0.get(place).is_some_and(|start| start.rank == rank);
         self.begins(place, entries)..self.begins(place + usize::from(is_there), entries)
     }
@@ -70,6 +79,18 @@ impl Starts {
     }
 }
 
+/// Where what comes before ends, found from a place that is not far from it.
+fn step_to<T>(sorted: &[T], near: usize, comes_before: impl Fn(&T) -> bool) -> usize {
+    let mut place = near.min(sorted.len());
+    while place > 0 && !comes_before(&sorted[place - 1]) {
+        place -= 1;
+    }
+    while sorted.get(place).is_some_and(&comes_before) {
+        place += 1;
+    }
+    place
+}
+
 #[derive(Debug, Clone, Copy)]
 struct State {
     rank: u16,
@@ -79,6 +100,12 @@ struct State {
     reserved: u8,
     /// When it was last refreshed, seconds.
     at: u32,
+}
+
+impl State {
+    fn refreshed(&self, now: Time) -> Option<(u32, u8)> {
+        (self.tries > 0).then(|| (now.seconds().saturating_sub(self.at), self.tries))
+    }
 }
 
 /// What is known of the rows that have been refreshed or have a reserve, in the order of ranks.
@@ -100,6 +127,16 @@ impl States {
             self.0.insert(place, State { rank, tries: 0, reserved: 0, at: 0 });
         }
         &mut self.0[place]
+    }
+
+    /// How many names a row has in its reserve, and what [`States::refreshed`] tells, for somebody who goes from row to row:
+    /// `near` is where the last one was found.
+    pub(super) fn get_near(&self, rank: u16, now: Time, near: &mut usize) -> (usize, Option<(u32, u8)>) {
+        *near = step_to(&self.0, *near, |state| state.rank < rank);
+        match self.0.get(*near).filter(|state| state.rank == rank) {
+            Some(state) => (state.reserved.into(), state.refreshed(now)),
+            None => (0, None),
+        }
     }
 
     /// How many names a row has in its reserve.
@@ -124,8 +161,7 @@ impl States {
 
     /// How long ago a row was refreshed, in seconds, and how often in a row; none if never.
     pub(super) fn refreshed(&self, rank: u16, now: Time) -> Option<(u32, u8)> {
-        let state = self.get(rank).filter(|state| state.tries > 0)?;
-        Some((now.seconds().saturating_sub(state.at), state.tries))
+        self.get(rank).and_then(|state| state.refreshed(now))
     }
 
     pub(super) fn set_refreshed(&mut self, rank: u16, now: Time, tries: u8) {

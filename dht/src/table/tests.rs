@@ -43,6 +43,16 @@ proptest! {
         }
         let offsets: Vec<_> = table.as_slice().iter().map(|entry| metric.offset(&me, entry.peer.id().key())).collect();
         prop_assert!(offsets.is_sorted());
+        for key in (0..20).map(|number| *peer(number * 100).id().key()) {
+            let (mut met, mut sorted) = (Vec::new(), table.as_slice().iter().collect::<Vec<_>>());
+            table.walk(&metric, &me, &key, &mut |distance, entry| {
+                assert_eq!(distance, metric.distance(entry.peer.id_ref().key(), &key));
+                met.push(entry.peer.id());
+                true
+            });
+            sorted.sort_by(|a, b| metric.closer(&key, a.peer.id_ref(), b.peer.id_ref()));
+            prop_assert_eq!(met, sorted.iter().map(|entry| entry.peer.id()).collect::<Vec<_>>());
+        }
         let mut before = 0;
         for (rank, row) in table.rows() {
             prop_assert!(!row.is_empty() && row.len() <= usize::from(active));
@@ -55,6 +65,11 @@ proptest! {
             }
         }
         prop_assert_eq!(before, table.as_slice().len());
+        let (mut near, now) = (Near::default(), Time::ZERO);
+        for rank in (0..=u16::MAX).rev() {
+            let (full, reserved) = (table.is_full(&table.row(rank)), table.reserved_in(rank));
+            prop_assert_eq!(table.look(rank, now, &mut near), RowState { full, reserved, refreshed: None });
+        }
         // What is in a row's reserve belongs there, and each name is there once.
         for rank in (0..=u16::MAX).filter(|rank| table.reserved_in(*rank) > 0).collect::<Vec<_>>() {
             let mut taken = Vec::new();
@@ -142,6 +157,15 @@ fn every_row_knows_when_it_was_refreshed() {
     for rank in ranks {
         let age = 99 - u32::from(rank % 100);
         assert_eq!(table.refreshed(rank, at(99)), Some((age, 1 + (rank % 3) as u8)));
+    }
+    // From whichever row one comes, the next one is found.
+    for from in ranks {
+        for rank in ranks.into_iter().chain([5, 501]) {
+            let mut near = Near::default();
+            table.look(from, at(99), &mut near);
+            let refreshed = table.refreshed(rank, at(99));
+            assert_eq!(table.look(rank, at(99), &mut near), RowState { full: false, reserved: 0, refreshed });
+        }
     }
     table.set_refreshed(3, at(50), 2);
     assert_eq!((table.refreshed(3, at(99)), table.refreshed(5, at(99))), (Some((49, 2)), None));

@@ -67,7 +67,7 @@ fn catalogued_head_bytes(head: &Head, fingerprint: Option<&Fingerprint>) -> Vec<
     block.set(NAME, &path);
     block.set(LINK, target);
     if let Some(full) = &head.full {
-        records.full(&head.kind, full);
+        records.full(full);
         block.owner(full.uid, full.gid, &full.user, &full.group);
     }
     if let Kind::CharDevice { major, minor } | Kind::BlockDevice { major, minor } = head.kind {
@@ -110,7 +110,7 @@ impl Extended {
     }
 
     /// What of these metadata no header has room for.
-    fn full(&mut self, kind: &Kind, full: &FullMetadata) {
+    fn full(&mut self, full: &FullMetadata) {
         for (key, number) in [("uid", full.uid), ("gid", full.gid)] {
             if number > OCTAL_7_MAX {
                 self.push(key, number.to_string().as_bytes());
@@ -128,7 +128,6 @@ impl Extended {
             let key = [pax::XATTR_PREFIX.as_bytes(), &pax::xattr_keyword(name)].concat();
             pax::push_bytes(&mut self.records, &key, value);
         }
-        debug_assert!(full.sparse.is_none() || matches!(kind, Kind::File { .. } | Kind::Unchanged { .. }));
     }
 
     fn device(&mut self, major: u32, minor: u32) {

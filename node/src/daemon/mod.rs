@@ -5,7 +5,7 @@ mod error;
 mod presence;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use chordage_storage::catalog::Catalog;
@@ -134,6 +134,7 @@ impl Daemon {
                 topics,
                 volumes,
                 dns,
+                restic: OnceLock::new(),
                 found_at_start: found.into_all(),
             }),
         };

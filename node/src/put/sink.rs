@@ -126,7 +126,8 @@ impl NetworkSink {
     /// What is stored also needs a chunk that is not written now: its holders are asked to keep it as well.
     pub(crate) fn need(&mut self, chunk: &ChunkRef) {
         let redundancy = chunk.redundancy.unwrap_or(self.params.redundancy);
-        self.promise.rely_on(chunk.id, redundancy, redundancy.write_quorum());
+        // It may have lost holders since: whoever repairs it sees to that.
+        self.promise.rely_on(chunk.id, redundancy, redundancy.k());
     }
 
     /// A pack is sealed and coded where it lies. (One that is compressed is in memory twice, but only while a coding

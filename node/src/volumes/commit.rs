@@ -172,6 +172,8 @@ impl Volumes {
                     base = Base { held: None, fresh: false };
                     continue;
                 }
+                // It is stored again, and kept then.
+                Err(VolumesError::Freed) => continue,
                 Err(error) => return (batch, Err(error)),
             };
             if Some(stored.root) == root {
@@ -180,7 +182,7 @@ impl Volumes {
             match self.publish(volume, &base, &stored).await {
                 Ok(Published::Stored(held)) => {
                     let seq = held.record.seq();
-                    self.map_is(volume, &stored, root);
+                    self.map_is(volume, &stored, root).await;
                     tracing::debug!(volume = %volume.keys.id(), seq, seconds = begun.elapsed().as_secs_f64(), "changed");
                     return (batch, Ok(Committed { seq, state: PublishState::Stored }));
                 }

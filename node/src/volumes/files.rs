@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::book::{KeptAs, KeptFor, TreeRow};
 use super::source::NetworkSource;
-use super::{Volumes, VolumesError, now, on_disk};
+use super::{Volumes, VolumesError, now};
 use crate::archive::{
     ArchiveReader, Detail, END, FullMetadata, Head, Kind, Mtime, Quoted, ReadError, Segment, SparseMap,
     Xattr, head_bytes, padding,
@@ -71,15 +71,15 @@ impl Volumes {
             retained_until: if retain_seconds > 0 { now() + u64::from(retain_seconds) } else { 0 },
             named: false,
         };
-        let volume = volume.keys.id().0;
-        let (book, id) = (self.book_handle(), root.chunk.id);
-        on_disk(move || {
-            // The same tree may have a snapshot already.
-            let named = book.kept(id)?.and_then(|kept| kept.tree).is_some_and(|tree| tree.named);
-            let tree = Some(TreeRow { named, ..row });
-            book.keep(id, &KeptFor { volume, kind: KeptAs::Tree, since: now(), needed: true, tree })
-        })
-        .await??;
+        // A snapshot has to name it within a day, whatever named it before.
+        let kept = KeptFor {
+            volume: volume.keys.id().0,
+            kind: KeptAs::Tree,
+            since: now(),
+            needed: true,
+            tree: Some(row),
+        };
+        self.need(root.chunk.id, kept).await?;
         Ok(TreeReport {
             tree: root.chunk.id.to_string(),
             files: counts.files,

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chordage_storage::ChunkId;
+use chordage_storage::lease::KeptState;
 
-use super::book::{KeptAs, KeptFor};
+use super::book::{KeptAs, KeptFor, KnownVolume};
 use super::keys::VolumeId;
 use super::snapshot::roots_of;
 use super::{Volumes, VolumesError, now, on_disk};
@@ -21,6 +22,16 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const LOOK_SECONDS: u64 = 3600;
 
 impl Volumes {
+    /// Notes that something which was just stored is needed. Fails if it is being freed already, because it was stored before and not
+    /// needed any more.
+    pub(super) async fn need(&self, root: ChunkId, kept: KeptFor) -> Result<(), VolumesError> {
+        let _deciding = self.inner.deciding.lock().await;
+        let book = self.book_handle();
+        on_disk(move || book.keep(root, &kept)).await??;
+        let now = self.inner.putter.leases.keeping.get(root).await?;
+        if now.is_some_and(|kept| kept.state == KeptState::Kept) { Ok(()) } else { Err(VolumesError::Freed) }
+    }
+
     /// Notes that something is not needed any more. It is kept a while longer.
     pub(super) async fn unneed(&self, root: ChunkId) {
         let book = self.book_handle();
@@ -51,8 +62,12 @@ impl Volumes {
             if now().saturating_sub(looked) >= LOOK_SECONDS {
                 looked = now();
                 for volume in self.book().all() {
-                    if let Err(error) = self.unneed_trees(&volume.petname).await {
-                        tracing::debug!(%error, volume = volume.petname, "it cannot be looked which trees are needed");
+                    let looking = async {
+                        self.unneed_trees(&volume.petname).await?;
+                        self.unneed_maps(&volume).await
+                    };
+                    if let Err(error) = looking.await {
+                        tracing::debug!(%error, volume = volume.petname, "it cannot be looked what is needed of a volume");
                     }
                 }
             }
@@ -79,6 +94,12 @@ impl Volumes {
     }
 
     async fn release(&self, root: ChunkId) -> Result<bool, VolumesError> {
+        let _deciding = self.inner.deciding.lock().await;
+        // It may be needed again by now.
+        let book = self.book_handle();
+        if on_disk(move || book.kept(root)).await??.is_none_or(|kept| kept.needed) {
+            return Ok(false);
+        }
         match self.inner.putter.leases.keeping.forget(root).await {
             Ok(_) | Err(ForgetError::NotKept) => {}
             // Its holders would not let go of it: it is tried again.
@@ -103,6 +124,22 @@ impl Volumes {
             let named = kept.tree.as_ref().is_some_and(|tree| tree.named);
             let is_old = named || now().saturating_sub(kept.since) >= NEW_TREE_SECONDS;
             if is_tree && is_old && !needed.contains(&root) {
+                self.unneed(root).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes which states of a map are not needed any more, because the head names another: a crash leaves such.
+    async fn unneed_maps(&self, volume: &KnownVolume) -> Result<(), VolumesError> {
+        let book = self.book_handle();
+        let all = on_disk(move || book.all_kept()).await??;
+        let head = self.read_head(volume).await?;
+        let Some(current) = self.root_of(volume, head.as_ref())? else { return Ok(()) };
+        for (root, kept) in all {
+            let is_map = kept.volume == volume.keys.id().0 && kept.kind == KeptAs::Map && kept.needed;
+            let is_old = now().saturating_sub(kept.since) >= LOOK_SECONDS;
+            if is_map && is_old && root != current.chunk.id {
                 self.unneed(root).await;
             }
         }

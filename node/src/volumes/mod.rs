@@ -64,6 +64,8 @@ struct Inner {
     network: NetworkFingerprint,
     nodes: Arc<NodeCache>,
     queues: Mutex<BTreeMap<VolumeId, Arc<Queue>>>,
+    /// Held while it is decided whether something is kept on, so that nothing is freed that was needed again meanwhile.
+    deciding: tokio::sync::Mutex<()>,
     /// The newest map of each volume that was written here, with its chunks.
     maps: Mutex<BTreeMap<VolumeId, (MapRoot, MapChunks)>>,
 }
@@ -83,6 +85,7 @@ impl Volumes {
             network,
             nodes: Arc::default(),
             queues: Mutex::default(),
+            deciding: tokio::sync::Mutex::default(),
             maps: Mutex::default(),
         };
         Volumes { inner: Arc::new(inner) }

@@ -9,11 +9,13 @@ use chordage_api::types::{PruneReport, SnapshotInfo, SnapshotRequest, SnapshotSe
 use chordage_storage::volume::{MapRoot, Value};
 use chordage_storage::{ChunkId, ChunkRef};
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 use std::time::Instant;
 
 use super::book::{KeptAs, KeptFor, TreeRow};
 use super::view::View;
 use super::{Volumes, VolumesError, now, on_disk};
+use crate::clock::wall_clock;
 
 /// Keys of snapshots begin with this …
 pub(super) const KEPT: &str = "snapshots/";
@@ -34,6 +36,9 @@ pub(crate) const GRACE_SECONDS: u64 = 7 * 24 * 3600;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Document {
     time: i64,
+    /// Milliseconds since 1970.
+    #[serde(default)]
+    entered: u64,
     host: String,
     user: String,
     paths: Vec<String>,
@@ -78,6 +83,7 @@ impl Document {
         SnapshotInfo {
             id,
             time: self.time,
+            entered: self.entered,
             host: self.host,
             user: self.user,
             paths: self.paths,
@@ -112,6 +118,11 @@ pub(super) fn roots_of(view: &mut View<'_>) -> Result<Vec<ChunkId>, VolumesError
     Ok(snapshots.into_iter().map(|snapshot| snapshot.root.chunk.id).collect())
 }
 
+/// The older one first; of those of one second the one that was entered first.
+fn in_time(a: &SnapshotInfo, b: &SnapshotInfo) -> Ordering {
+    (a.time, a.entered, &a.id).cmp(&(b.time, b.entered, &b.id))
+}
+
 impl Volumes {
     /// Enters a tree into a volume as a snapshot.
     pub(crate) async fn create_snapshot(
@@ -137,6 +148,7 @@ impl Volumes {
         }
         let document = Document {
             time: request.time,
+            entered: wall_clock().0,
             host: request.host,
             user: request.user,
             paths: request.paths,
@@ -183,7 +195,7 @@ impl Volumes {
             })
             .await?;
         let mut found: Vec<SnapshotInfo> = found.into_iter().map(|snapshot| snapshot.info).collect();
-        found.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
+        found.sort_by(in_time);
         Ok(found)
     }
 
@@ -197,8 +209,7 @@ impl Volumes {
         let (_, mut found) = self.read(name, |view| all(view, KEPT)).await?;
         let none = || VolumesError::NoSuchSnapshot(format!("the volume has no snapshot `{wanted}`"));
         if wanted == "latest" {
-            let newest =
-                found.into_iter().max_by(|a, b| (a.info.time, &a.info.id).cmp(&(b.info.time, &b.info.id)));
+            let newest = found.into_iter().max_by(|a, b| in_time(&a.info, &b.info));
             return newest.ok_or_else(none);
         }
         let wanted_id = wanted.to_ascii_lowercase();

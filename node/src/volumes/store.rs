@@ -78,10 +78,7 @@ impl Volumes {
         let (root, chunks) = stored.result;
         let kept =
             KeptFor { volume: volume.keys.id().0, kind: KeptAs::Map, since: now(), needed: true, tree: None };
-        let book = self.book_handle();
-        let id = root.chunk.id;
-        let noted = tokio::task::spawn_blocking(move || book.keep(id, &kept)).await;
-        noted.map_err(|_| VolumesError::Stopped)??;
+        self.need(root.chunk.id, kept).await?;
         Ok(MapStored { root, chunks })
     }
 
@@ -93,16 +90,17 @@ impl Volumes {
     }
 
     /// The map of a volume is this one from now on; `before` is not needed any more.
-    pub(super) fn map_is(&self, volume: &KnownVolume, stored: &MapStored, before: Option<MapRoot>) {
-        let id = volume.keys.id();
-        let mut maps = self.maps().lock().unwrap_or_else(PoisonError::into_inner);
-        maps.insert(id, (stored.root, stored.chunks.clone()));
-        drop(maps);
+    pub(super) async fn map_is(&self, volume: &KnownVolume, stored: &MapStored, before: Option<MapRoot>) {
+        self.remember_map(volume, stored);
         let unneeded = before.map(|before| before.chunk.id).filter(|before| *before != stored.root.chunk.id);
         if let Some(unneeded) = unneeded {
-            let volumes = self.clone();
-            tokio::spawn(async move { volumes.unneed(unneeded).await });
+            self.unneed(unneeded).await;
         }
+    }
+
+    fn remember_map(&self, volume: &KnownVolume, stored: &MapStored) {
+        let mut maps = self.maps().lock().unwrap_or_else(PoisonError::into_inner);
+        maps.insert(volume.keys.id(), (stored.root, stored.chunks.clone()));
     }
 
     /// A map that was stored has not become that of the volume, unless `held` names it.

@@ -92,6 +92,7 @@ impl World {
             role,
             side: 0,
             wake: NEVER,
+            due: NEVER,
             bytes: 0,
         }
     }

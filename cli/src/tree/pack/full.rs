@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use chordage_api::fingerprint;
-use chordage_node::archive::{FullMetadata, Kind, SparseMap, Xattr};
+use chordage_node::archive::{FullMetadata, Kind, SparseMap};
 
 use super::content::{BUFFER, State, hold_state, read_parts, state_now};
 use super::entry::{Packer, head, kind_of_special, target};
@@ -38,7 +38,7 @@ impl<W: Write, T: Watcher> Packer<'_, W, T> {
     pub(super) fn full_entry(
         &mut self,
         path: &Path,
-        inside: Vec<u8>,
+        inside: &[u8],
         listed: &Metadata,
         known: Option<Known>,
     ) -> Result<(), PackError> {
@@ -49,9 +49,9 @@ impl<W: Write, T: Watcher> Packer<'_, W, T> {
         }
         let linked = self.full.as_mut().and_then(|full| full.links.known(listed));
         if listed.is_file() && linked.is_none() {
-            return self.full_file(path, &inside, listed, known);
+            return self.full_file(path, inside, listed, known);
         }
-        let entry = open_entry(&mut self.dirs, &inside).map_err(failed("read", path))?;
+        let entry = open_entry(&mut self.dirs, inside).map_err(failed("read", path))?;
         let entry = File::from(entry);
         let metadata = entry.metadata().map_err(failed("read", path))?;
         if !is_same(&metadata, listed) {
@@ -70,9 +70,9 @@ impl<W: Write, T: Watcher> Packer<'_, W, T> {
         };
         let is_first = !matches!(kind, Kind::HardLink { .. });
         let full = self.full_metadata(path, entry, &metadata, group);
-        self.begin(&head(inside.clone(), kind, &metadata, full), None)?;
+        self.begin(&head(inside.to_vec(), kind, &metadata, full), None)?;
         if is_first {
-            self.enter(&metadata, &inside);
+            self.enter(&metadata, inside);
         } else if metadata.is_file() {
             self.watcher.advance(metadata.len());
         }
@@ -215,21 +215,20 @@ impl<W: Write, T: Watcher> Packer<'_, W, T> {
     fn with_xattrs(
         &self,
         path: &Path,
-        xattrs: Result<Vec<Xattr>, rustix::io::Errno>,
+        (xattrs, refused): xattrs::Found,
         metadata: &Metadata,
         link_group: Option<u64>,
     ) -> Option<Box<FullMetadata>> {
         let owners = &self.full.as_ref()?.owners;
         let (uid, gid) = (metadata.uid(), metadata.gid());
         let (user, group) = (owners.user(uid), owners.group(gid));
-        let mut full = FullMetadata { uid, gid, user, group, link_group, ..FullMetadata::default() };
-        let read = xattrs.map_err(io::Error::from).and_then(|xattrs| {
-            full.xattrs = xattrs;
-            full.check().map_err(io::Error::other)
-        });
-        if let Err(error) = read {
+        let mut full = FullMetadata { uid, gid, user, group, xattrs, link_group, sparse: None };
+        if let Some(error) = refused {
+            self.watcher.flawed(path, &Flaw::Attributes(error.into()));
+        }
+        if let Err(error) = full.check() {
             full.xattrs = Vec::new();
-            self.watcher.flawed(path, &Flaw::Attributes(error));
+            self.watcher.flawed(path, &Flaw::Attributes(io::Error::other(error)));
         }
         Some(Box::new(full))
     }

@@ -78,7 +78,7 @@ fn a_large_file_that_changes_is_packed_and_told() {
         let file = File::options().write(true).open(&path).unwrap();
         file.write_all_at(b"other", 5 << 20).unwrap();
     });
-    assert_eq!(*notes.flawed.borrow(), [(path, "Changed".to_owned())]);
+    assert_eq!(*notes.flawed.borrow(), [(path, Flaw::Changed.to_string())]);
     assert_eq!((packed.files, notes.unreadable.borrow().len()), (1, 0));
     assert_eq!(content(&archive), vec![1; 5 << 20], "as long as it was said to be");
 }
@@ -90,7 +90,7 @@ fn of_a_large_file_that_becomes_shorter_the_rest_is_zeros() {
     let (archive, _, notes) = packed_while(&path, || {
         File::options().write(true).open(&path).unwrap().set_len(cut).unwrap();
     });
-    assert_eq!(*notes.flawed.borrow(), [(path, "Changed".to_owned())]);
+    assert_eq!(*notes.flawed.borrow(), [(path, Flaw::Changed.to_string())]);
     let content = content(&archive);
     assert_eq!(content.len(), 5 << 20);
     let (kept, lost) = content.split_at(cut as usize);
@@ -117,7 +117,7 @@ fn a_file_that_is_always_written_to_does_not_hold_up_the_others() {
         assert_eq!(packed.unwrap().files, 2);
         let flawed = notes.flawed.borrow();
         // Where the writer got no time for a while, it was read in peace.
-        assert!(flawed.is_empty() || *flawed == [(path.clone(), "Changed".to_owned())], "{flawed:?}");
+        assert!(flawed.is_empty() || *flawed == [(path.clone(), Flaw::Changed.to_string())], "{flawed:?}");
         let mut reader = ArchiveReader::with_detail(&archive[..], Detail::Full);
         while let Some(head) = reader.next_entry().unwrap() {
             if head.path.ends_with(b"/image") {
@@ -134,6 +134,6 @@ fn a_file_that_gives_more_than_it_says_is_told() {
     let (archive, _, notes) = packed_while(&path, || {});
     let told = notes.flawed.borrow();
     let real = fs::canonicalize(&path).unwrap();
-    assert!(told.iter().any(|(path, flaw)| *path == real && flaw == "Changed"), "{told:?}");
+    assert!(told.iter().any(|(path, flaw)| *path == real && *flaw == Flaw::Changed.to_string()), "{told:?}");
     assert_eq!(heads(&archive).pop().unwrap().kind, Kind::File { size: 0 });
 }

@@ -67,8 +67,8 @@ fn as_nobody() {
     let restored = restore(archive, &dir().join("to"), &|_| {}).unwrap();
     let missed = &restored.missed;
     assert_eq!((missed.failed, missed.devices, missed.modes, missed.times), (0, 2, 0, 0), "{missed:?}");
-    // All but those that belong to nobody already, and hard links, which are counted once.
-    assert!(missed.owners > 10_000, "{missed:?}");
+    // All but those that belong to nobody already; what has several names is counted once.
+    assert!(missed.owners > 50, "{missed:?}");
     assert_eq!((missed.set_id, missed.links), (3, 0), "{missed:?}");
     let lines = missed.describe();
     println!("{}", lines.join("\n"));
@@ -134,26 +134,4 @@ fn on_a_small_file_system() {
     }
     assert_eq!(fs::read_dir(&restored).unwrap().count(), 3, "nothing is there in part");
     assert_eq!(fs::metadata(&restored).unwrap().mode() & 0o7777, 0o750);
-    crossing(&from, &to);
-}
-
-/// Another file system below what is packed.
-fn crossing(from: &Path, other: &Path) {
-    let below = from.join("mounted");
-    fs::create_dir(&below).unwrap();
-    assert!(Command::new("mount").arg("--bind").arg(other).arg(&below).status().unwrap().success());
-    let mut selection = all();
-    selection.one_file_system = true;
-    let mut archive = Vec::new();
-    let pack = |paths: &[PathBuf], archive: &mut Vec<u8>| {
-        use super::super::pack::pack_paths;
-        use chordage_node::archive::Detail;
-        pack_paths(paths, &selection, Detail::Full, archive, &Notes::default(), &mut super::Newcomer).unwrap()
-    };
-    pack(&[from.to_path_buf()], &mut archive);
-    let files = ["dir", "dir/1", "dir/2", "dir/3", "dir/4", "dir/5", "mounted"];
-    assert_eq!(paths_below(&archive, from), files);
-    let mut archive = Vec::new();
-    pack(&[below.clone(), from.join("dir/1")], &mut archive);
-    assert!(paths_below(&archive, &below).len() > 3);
 }

@@ -46,7 +46,7 @@ impl Watcher for Notes {
     }
 
     fn flawed(&self, path: &Path, flaw: &Flaw) {
-        self.flawed.borrow_mut().push((path.to_owned(), format!("{flaw:?}")));
+        self.flawed.borrow_mut().push((path.to_owned(), flaw.to_string()));
     }
 }
 

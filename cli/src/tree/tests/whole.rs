@@ -16,6 +16,7 @@ use super::{Notes, heads, is_root, packed};
 fn an_awkward_tree_comes_back_as_it_was() {
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let from_root = fs::canonicalize(from.path()).unwrap();
+    awkward::many(&from_root);
     awkward::tree(&from_root);
     let notes = Notes::default();
     let started = Instant::now();

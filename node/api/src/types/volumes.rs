@@ -182,6 +182,9 @@ pub struct SnapshotInfo {
     pub id: String,
     /// When the tree was read, seconds since 1970.
     pub time: i64,
+    /// When it was entered into the volume, milliseconds since 1970.
+    #[serde(default)]
+    pub entered: u64,
     /// The machine.
     pub host: String,
     /// The user.

@@ -135,8 +135,11 @@ proptest! {
     }
 }
 
+/// Keys and values of extended records.
+type Pairs<'a> = &'a [(&'a str, &'a str)];
+
 /// An archive of one entry with these extended records and this content.
-fn with_records(kind: u8, records: &[(&str, &str)], content: &[u8]) -> Vec<u8> {
+fn with_records(kind: u8, records: Pairs<'_>, content: &[u8]) -> Vec<u8> {
     let mut extended = Vec::new();
     for (key, value) in records {
         pax::push(&mut extended, key, value.as_bytes());
@@ -169,8 +172,7 @@ fn sparse_file(map: &str, data: usize) -> Vec<u8> {
 #[test]
 fn impossible_metadata_are_refused_by_name() {
     let long = "n".repeat(256);
-    type Case<'a> = (u8, &'a [(&'a str, &'a str)], MetadataError);
-    let cases: [Case<'_>; 8] = [
+    let cases: [(u8, Pairs<'_>, MetadataError); 8] = [
         (b'0', &[("uid", "4294967296")], MetadataError::Number),
         (b'0', &[("gid", "18446744073709551615")], MetadataError::Number),
         (b'3', &[("SCHILY.devmajor", "4294967296")], MetadataError::Number),

@@ -31,7 +31,9 @@ impl From<&VolumesError> for Problem {
             ),
             VolumesError::BadChange(_) => problem(ProblemCode::BadRequest, "see /v1/openapi.json"),
             VolumesError::Conflict(_) => problem(ProblemCode::Conflict, "read the volume, and decide again"),
-            VolumesError::Overtaken => problem(ProblemCode::Conflict, "try again in a moment"),
+            VolumesError::Overtaken | VolumesError::Freed => {
+                problem(ProblemCode::Conflict, "try again in a moment")
+            }
             VolumesError::NoSuchSnapshot(_) => problem(
                 ProblemCode::NoSuchSnapshot,
                 "list them with `chordage backup list`, and those that can be taken back with `--forgotten`",

@@ -108,6 +108,7 @@ mod tests {
     fn it_is_said_why_a_snapshot_is_kept() {
         let snapshot = |id: &str, time| SnapshotInfo {
             id: id.repeat(32),
+            entered: 0,
             time,
             host: "laptop".to_owned(),
             user: "me".to_owned(),
