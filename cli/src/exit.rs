@@ -17,8 +17,8 @@ pub(crate) enum ExitStatus {
     BadLink,
     /// Too few nodes, or too few of them acknowledged.
     NotDurable,
-    /// A local file or directory, also the data directory of the daemon: missing, in the way, unreadable, disk full. Or a
-    /// command whose output was to be stored.
+    /// A local file or directory, also the data directory of the daemon: missing, in the way, unreadable, disk full. Or
+    /// a command whose output was to be stored.
     LocalFile,
     /// A deadline passed.
     Deadline,
@@ -26,8 +26,8 @@ pub(crate) enum ExitStatus {
     InUse,
     /// What was asked for is done, but not for everything: some files could not be read or restored.
     Incomplete,
-    /// Of `backup create` alone: the snapshot is made, but some of what it should hold could not be read. It has the number that
-    /// restic gives it, on which scripts and units around backups branch.
+    /// Of `backup create` alone: the snapshot is made, but some of what it should hold could not be read. It has the
+    /// number that restic gives it, on which scripts and units around backups branch.
     IncompleteSnapshot,
     /// Of `backup create` alone: `NoDaemon`, whose number means there that a snapshot was made.
     NoDaemonForBackup,
@@ -62,15 +62,16 @@ Exit codes:
     0  done
     1  internal error
     2  wrong usage or a request that makes no sense (a name of others, or changed by others first)
-    3  no daemon to talk to, or it is busy, joining or leaving (of `backup create`: the snapshot is made, but without what could
-       not be read)
+    3  no daemon to talk to, or it is busy, joining or leaving (of `backup create`: the snapshot is made, but without
+       what could not be read)
     4  the data is not in the network now, no such path in the object, or no such name
     5  bad link or name (truncated, mistyped, of another version, or it cannot read)
     6  too few nodes, or too few of them stored the data or the name durably
     7  local file problem, also on the daemon's disk (missing, exists, unreadable, disk full)
     8  a deadline passed
     9  data directory locked or written by a newer version, or port in use
-   10  done, but not for everything: some files could not be read and were left out, or could not be restored as they were
+   10  done, but not for everything: some files could not be read and were left out, or could not be restored as they
+       were
    11  of `backup create`: no daemon to talk to (3 of other commands)
   130  interrupted";
 

@@ -24,9 +24,9 @@ pub(crate) struct Pieces {
     ended: bool,
 }
 
-/// Moves a download to a consumer that runs on a thread, and waits for both, so that nobody writes any more when the caller goes
-/// on. `until` ends it early, with its error. Returns how the download ended, and what the consumer says; when the download failed, the
-/// consumer only knows that its input broke off.
+/// Moves a download to a consumer that runs on a thread, and waits for both, so that nobody writes any more when the
+/// caller goes on. `until` ends it early, with its error. Returns how the download ended, and what the consumer says;
+/// when the download failed, the consumer only knows that its input broke off.
 pub(crate) async fn consume<T, E, F>(
     mut download: Download,
     moved: impl Fn(u64),

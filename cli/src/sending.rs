@@ -1,4 +1,5 @@
-//! Sending what a thread reads to the daemon: one attempt, and what comes after one that failed. A put and a backup do it alike.
+//! Sending what a thread reads to the daemon: one attempt, and what comes after one that failed. A put and a backup do
+//! it alike.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -95,8 +96,8 @@ impl Attempts {
     ) -> Result<(), CliError> {
         let again = self.can_be_read_again;
         match failure {
-            // What was sent once out of a pipe does not come again: a second attempt would store nothing, and say that all is
-            // well.
+            // What was sent once out of a pipe does not come again: a second attempt would store nothing, and say that
+            // all is well.
             Failure::Other(error) if error.code == FORGOTTEN && !again => {
                 Err(error.hint("pipe it again, and with `--reread` if it fails again"))
             }
@@ -173,7 +174,8 @@ impl Attempt<'_> {
         let left_out = teller.left_out.clone();
         let memory = DaemonMemory::new(self.client, self.query);
         let words = self.words;
-        // A thread of its own and not the runtime's: a read of standard input cannot be cancelled, and must not keep us.
+        // A thread of its own and not the runtime's: a read of standard input cannot be cancelled, and must not keep
+        // us.
         std::thread::spawn(move || send(write, writer, &teller, memory, words, sent));
 
         let failed = async {
@@ -198,7 +200,8 @@ impl Attempt<'_> {
     }
 }
 
-/// Feeds the connection. What became of that is told before the writer ends or is dropped, because either ends the request.
+/// Feeds the connection. What became of that is told before the writer ends or is dropped, because either ends the
+/// request.
 fn send(
     write: impl FnOnce(&mut UploadWriter, &Teller, &mut DaemonMemory) -> Result<(), Failed>,
     mut writer: UploadWriter,
@@ -239,8 +242,8 @@ async fn say_whom_it_waits_for(client: &Client, progress: &Progress) -> Infallib
     }
 }
 
-/// Which files need not be read. Whatever else this question fails for, the put fails for too, and says so; but a daemon that
-/// is silent is not waited for twice.
+/// Which files need not be read. Whatever else this question fails for, the put fails for too, and says so; but a
+/// daemon that is silent is not waited for twice.
 pub(crate) async fn ask(
     client: &Client,
     files: &[Fingerprint],

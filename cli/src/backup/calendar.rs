@@ -1,7 +1,7 @@
 //! Local time, as far as backups need it: hours, days and weeks as people count them where they live.
 //!
-//! The crate `jiff` (MIT or Unlicense) reads the system's time zone (`TZ`, `/etc/localtime`) without C code and without unsafe
-//! tricks around the environment. Rules of time zones are not something to write again for one command.
+//! The crate `jiff` (MIT or Unlicense) reads the system's time zone (`TZ`, `/etc/localtime`) without C code and without
+//! unsafe tricks around the environment. Rules of time zones are not something to write again for one command.
 
 use std::fmt;
 use std::str::FromStr;
@@ -67,7 +67,8 @@ fn malformed(text: &str) -> String {
     format!("`{text}` is not a time: write it as 2026-11-30 07:05:09 (local time) or 2026-11-30T06:05:09Z")
 }
 
-/// A length of time on the calendar, written as restic does: `1y5m7d2h` is a year, five months, seven days and two hours.
+/// A length of time on the calendar, written as restic does: `1y5m7d2h` is a year, five months, seven days and two
+/// hours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Period {
     years: u32,

@@ -72,8 +72,8 @@ fn is_of(snapshot: &SnapshotInfo, path: &Path) -> bool {
     [plain(path), real(path)].iter().any(|path| snapshot.paths.iter().any(|of| Path::new(of) == path))
 }
 
-/// A path as snapshots have it: absolute, and without symbolic links above what it names, as it is packed. Where there is no such file
-/// any more, as it is written.
+/// A path as snapshots have it: absolute, and without symbolic links above what it names, as it is packed. Where there
+/// is no such file any more, as it is written.
 pub(crate) fn real(path: &Path) -> PathBuf {
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let real = match (whole.parent(), whole.file_name()) {

@@ -87,8 +87,8 @@ pub(crate) fn grouped(snapshots: &[SnapshotInfo], by: GroupBy) -> BTreeMap<Group
     groups
 }
 
-/// In the order in which a policy looks at them. The id decides between those of the same second, so that the same snapshots are
-/// kept wherever the command runs.
+/// In the order in which a policy looks at them. The id decides between those of the same second, so that the same
+/// snapshots are kept wherever the command runs.
 pub(crate) fn newest_first(snapshots: &mut [&SnapshotInfo]) {
     snapshots.sort_unstable_by(|a, b| (b.time, &b.id).cmp(&(a.time, &a.id)));
 }

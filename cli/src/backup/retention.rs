@@ -1,9 +1,10 @@
-//! Which snapshots a policy keeps, and why. The rules are those of restic's `forget`, which people have in their scripts.
+//! Which snapshots a policy keeps, and why. The rules are those of restic's `forget`, which people have in their
+//! scripts.
 //!
-//! Pure: the snapshots of one group, the policy, the time and the calendar go in; for each snapshot the reasons to keep it come out.
-//! Snapshots are looked at from the newest to the oldest. Every rule that counts keeps the newest of each hour, day, week ... in
-//! which there is one, until its count is used up; units without a snapshot use nothing up. So `--keep-daily 7` keeps snapshots of the
-//! last seven days that have any.
+//! Pure: the snapshots of one group, the policy, the time and the calendar go in; for each snapshot the reasons to keep
+//! it come out. Snapshots are looked at from the newest to the oldest. Every rule that counts keeps the newest of each
+//! hour, day, week ... in which there is one, until its count is used up; units without a snapshot use nothing up. So
+//! `--keep-daily 7` keeps snapshots of the last seven days that have any.
 
 #[cfg(test)]
 mod tests;
@@ -73,8 +74,8 @@ pub(crate) enum Bound {
     Count(NonZeroU32),
     /// All.
     Unlimited,
-    /// All that are less old than that, seen from the newest snapshot of the group and not from now: a machine that is off for a year
-    /// loses nothing by it.
+    /// All that are less old than that, seen from the newest snapshot of the group and not from now: a machine that is
+    /// off for a year loses nothing by it.
     Within(Period),
 }
 

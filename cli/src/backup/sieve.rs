@@ -1,8 +1,8 @@
 //! Takes out of the archive of a snapshot what is wanted, and notes what is in it.
 //!
-//! The daemon sends the whole snapshot or all below a path, and patterns are matched here. Directories above something that is
-//! wanted are needed too. Of several names of one file the first carries the content; if it is not wanted and a later one is,
-//! the content is put by until that comes.
+//! The daemon sends the whole snapshot or all below a path, and patterns are matched here. Directories above something
+//! that is wanted are needed too. Of several names of one file the first carries the content; if it is not wanted and a
+//! later one is, the content is put by until that comes.
 
 #[cfg(test)]
 mod tests;
@@ -57,7 +57,8 @@ pub(crate) struct Orphans {
 }
 
 impl Orphans {
-    /// Notes an entry of the listing of what the archive will have, in its order, with paths from the root of the snapshot.
+    /// Notes an entry of the listing of what the archive will have, in its order, with paths from the root of the
+    /// snapshot.
     pub(crate) fn note(&mut self, entry: &VolumeEntry, wanted: &Wanted) {
         let Some(group) = entry.link_group else { return };
         let whole = Wanted { below: Vec::new(), ..wanted.clone() };

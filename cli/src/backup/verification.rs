@@ -88,7 +88,8 @@ impl Notes {
         self.file.write_all(&number.to_le_bytes())
     }
 
-    /// Reads all files again, below `dir`. `progress` is told bytes of content. What cannot be read does not hold what it should.
+    /// Reads all files again, below `dir`. `progress` is told bytes of content. What cannot be read does not hold what
+    /// it should.
     pub(crate) fn verify(self, dir: &Path, progress: &dyn Fn(u64)) -> io::Result<Verified> {
         let mut file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.rewind()?;

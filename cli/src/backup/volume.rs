@@ -35,8 +35,8 @@ impl VolumeArgs {
 pub(crate) fn no_volume_hint(error: CliError) -> CliError {
     match error.code.as_str() {
         "no_such_volume" => error.hint(
-            "`chordage backup init` makes one, `chordage volume import NAME` takes in one of another machine, and `chordage \
-             volume list` shows all; name it with --volume",
+            "`chordage backup init` makes one, `chordage volume import NAME` takes in one of another machine, and \
+             `chordage volume list` shows all; name it with --volume",
         ),
         _ => error,
     }

@@ -21,8 +21,8 @@ const CAPABILITY_BYTES_MAX: u64 = 4096;
 
 /// See and move the keys of volumes, in which backups and other things that change lie
 ///
-/// A volume is a key. A daemon that has it can read what is in the volume, and write to it if the key allows that. `chordage backup
-/// init` makes one.
+/// A volume is a key. A daemon that has it can read what is in the volume, and write to it if the key allows that.
+/// `chordage backup init` makes one.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -154,8 +154,8 @@ fn row(volume: &VolumeInfo, widest: usize) -> String {
     format!("{:widest$}  {}  {access:16}  {state}", volume.petname, volume.volume)
 }
 
-/// The text that opens a volume, from standard input: it need not stand in the process list. A mistyped one is found here, before anybody
-/// is asked.
+/// The text that opens a volume, from standard input: it need not stand in the process list. A mistyped one is found
+/// here, before anybody is asked.
 fn capability_on_stdin() -> Result<Capability, CliError> {
     let mut line = String::new();
     BufReader::new(Stdin::open()?.take(CAPABILITY_BYTES_MAX)).read_line(&mut line).map_err(|error| {

@@ -28,8 +28,8 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// All but what these patterns name, and those in these files: one to a line, as in a `.gitignore` (gitignore(5)), seen from
-    /// the tree's root.
+    /// All but what these patterns name, and those in these files: one to a line, as in a `.gitignore` (gitignore(5)),
+    /// seen from the tree's root.
     pub(crate) fn new(
         patterns: &[String],
         files: &[PathBuf],

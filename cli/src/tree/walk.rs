@@ -28,8 +28,8 @@ pub(crate) struct Item {
     pub(crate) is_data_dir: bool,
 }
 
-/// Walks a tree. A stack of listings rather than recursion: trees can be deeper than thread stacks. An error is of one entry
-/// only, and the walk can go on behind it.
+/// Walks a tree. A stack of listings rather than recursion: trees can be deeper than thread stacks. An error is of one
+/// entry only, and the walk can go on behind it.
 pub(crate) struct Walk<'a> {
     root: PathBuf,
     selection: &'a Selection,
@@ -56,7 +56,8 @@ impl<'a> Walk<'a> {
         Walk::new(dir, selection, None)
     }
 
-    /// Of what is selected of these paths and of the directories above them, seen from `/`; and what is wrong with the others.
+    /// Of what is selected of these paths and of the directories above them, seen from `/`; and what is wrong with the
+    /// others.
     pub(crate) fn of_paths(
         paths: &[PathBuf],
         selection: &'a Selection,
@@ -119,8 +120,8 @@ impl<'a> Walk<'a> {
         Ok(None)
     }
 
-    /// Whether an entry of the directory that is being listed belongs to another file system than that, which is not wanted. What is
-    /// named is wanted wherever it is.
+    /// Whether an entry of the directory that is being listed belongs to another file system than that, which is not
+    /// wanted. What is named is wanted wherever it is.
     fn is_of_another_file_system(&self, inside: &[u8], metadata: &Metadata) -> bool {
         let above = self.stack.last().filter(|above| above.whole && above.device != metadata.dev());
         let named = || self.named.as_ref().is_some_and(|named| named.has(inside));
@@ -163,8 +164,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whether an entry is wanted with all that is below, or only in order to lead to what is named (`false`), or not at all. It
-    /// stands in a directory that is wanted with all or not.
+    /// Whether an entry is wanted with all that is below, or only in order to lead to what is named (`false`), or not
+    /// at all. It stands in a directory that is wanted with all or not.
     fn wanted(&self, inside: &[u8], above: bool, is_dir: bool) -> Option<bool> {
         let named = self.named.as_ref();
         if named.is_some_and(|named| named.has(inside)) {
@@ -208,7 +209,8 @@ fn names(dir: &OwnedFd) -> Result<Vec<Vec<u8>>, Errno> {
     Ok(names)
 }
 
-/// Bytes of content that are selected below `dir`, for a progress bar: what cannot be read is found when it is its turn.
+/// Bytes of content that are selected below `dir`, for a progress bar: what cannot be read is found when it is its
+/// turn.
 pub(crate) fn measure(dir: &Path, selection: &Selection) -> u64 {
     Walk::below(dir, selection).map_or(0, bytes)
 }
@@ -245,7 +247,10 @@ mod tests {
         assert_eq!(walked(&selection, &["/"]).len(), 4);
         selection.one_file_system = true;
         assert_eq!(walked(&selection, &["/"]), [Path::new("/proc")]);
-        assert_eq!(walked(&selection, &["/", "/proc/version"]), [Path::new("/proc"), Path::new("/proc/version")]);
+        assert_eq!(
+            walked(&selection, &["/", "/proc/version"]),
+            [Path::new("/proc"), Path::new("/proc/version")]
+        );
         assert_eq!(walked(&selection, &["/proc"]).len(), 4);
     }
 }

@@ -190,7 +190,7 @@ fn a_policy_says_why_it_keeps_what_it_keeps() {
     assert_eq!(group["keep"][2]["reasons"], serde_json::json!(["monthly snapshot"]));
 
     let said = backup(&scene, &policy).succeeds();
-    assert!(said.contains("keep 3 snapshots") && said.contains("forget 2 snapshots"), "{said}");
+    assert!(said.contains("keep 3 snapshots") && said.contains("forgotten: 2 snapshots"), "{said}");
     assert!(said.contains(&format!("{:.8}", made[1])) && said.contains("monthly snapshot"), "{said}");
     assert_eq!(listed(&scene).len(), 3);
     assert_eq!(json(&scene, &["list", "--forgotten"]).len(), 5);

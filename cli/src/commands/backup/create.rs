@@ -34,12 +34,14 @@ const WORDS: Words = Words { verb: "backing up", not_stored: NOT_MADE, source: s
 
 /// Back up files and directories as a new snapshot, and print its id
 ///
-/// Everything that was backed up from here before and has not changed is not read, and what any snapshot has is not sent again. The
-/// snapshot is there when enough daemons have all of it on disk, and not before. What cannot be read is left out and named.
+/// Everything that was backed up from here before and has not changed is not read, and what any snapshot has is not
+/// sent again. The snapshot is there when enough daemons have all of it on disk, and not before. What cannot be read is
+/// left out and named.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Patterns are those of a .gitignore, seen from /: *.o and cache/ anywhere, /home/me/tmp there, !keep.o after all. What is named as PATH
-is backed up whatever they say. Symbolic links are stored as they are, sockets and data directories of daemons are left out.
+Patterns are those of a .gitignore, seen from /: *.o and cache/ anywhere, /home/me/tmp there, !keep.o after all. What \
+is named as PATH is backed up whatever they say. Symbolic links are stored as they are, sockets and data directories \
+of daemons are left out.
 
 Exit codes are those of `chordage --help`, but for two, so that 3 means what it means with restic:
     3  the snapshot is made, but some of what it should hold could not be read, and is not in it
@@ -65,7 +67,8 @@ pub(super) struct CreateArgs {
     /// Leave out what the patterns in this file name, one to a line; # begins a comment
     #[arg(long, value_name = "FILE")]
     exclude_file: Vec<PathBuf>,
-    /// Leave out what lies in other file systems than its directory (the directory that one is mounted on is stored, empty)
+    /// Leave out what lies in other file systems than its directory (the directory that one is mounted on is stored,
+    /// empty)
     #[arg(short = 'x', long)]
     one_file_system: bool,
     /// A word to find the snapshot by (TAG,TAG: several); may be given again
@@ -197,7 +200,7 @@ async fn check_writable(context: &Context<'_>) -> Result<(), CliError> {
             format!("the volume `{name}` can only be read through this daemon"),
         )
         .state("nothing was backed up")
-        .hint("import the text that can write (`chordage volume import`), or make a volume with `chordage backup init`")),
+        .hint("import the text that can write (`chordage volume import`), or make one with `chordage backup init`")),
         None => Err(CliError::new(
             ExitStatus::Unavailable,
             "no_such_volume",

@@ -20,7 +20,8 @@ A letter says how each path differs:
   T  it is of another kind now (a file was a symbolic link, say)
   U  its content is the same, but not its owner, mode or times (with --metadata)
 
-With --json, one object per line: `change` (added, removed, content, kind, metadata), `path`, `old`, `new`; the last one has `summary`.
+With --json, one object per line: `change` (added, removed, content, kind, metadata), `path`, `old`, `new`; the last \
+one has `summary`.
 
 Examples:
   chordage backup diff 5f3a01 latest

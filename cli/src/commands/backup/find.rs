@@ -19,9 +19,9 @@ use crate::name::shown;
 /// Find files in snapshots by their names
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A pattern without a slash before its end is that of a name, wherever it is; with one it is that of a path from /. * stands for any
-characters but slashes, ** for directories as well, and a slash at the end for directories only. With --json, one object per
-line: `snapshot`, `time`, `host`, and the fields of `ls`.
+A pattern without a slash before its end is that of a name, wherever it is; with one it is that of a path from /. * \
+stands for any characters but slashes, ** for directories as well, and a slash at the end for directories only. With \
+--json, one object per line: `snapshot`, `time`, `host`, and the fields of `ls`.
 
 Examples:
   chordage backup find '*.jpg'

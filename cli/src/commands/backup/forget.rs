@@ -26,9 +26,10 @@ const SNAPSHOTS_MAX: usize = 1000;
 
 /// Forget snapshots: those that are named, or those that a policy has no reason to keep
 ///
-/// They are gone from lists at once, and can be taken back with `undelete` until `prune` removes them for good. A policy is applied to
-/// each host and set of paths by itself, from the newest snapshot to the oldest; what any of its rules keeps is kept. Hours, days,
-/// weeks (from Monday), months and years are those of the local calendar, and those without a snapshot do not count.
+/// They are gone from lists at once, and can be taken back with `undelete` until `prune` removes them for good. A
+/// policy is applied to each host and set of paths by itself, from the newest snapshot to the oldest; what any of its
+/// rules keeps is kept. Hours, days, weeks (from Monday), months and years are those of the local calendar, and those
+/// without a snapshot do not count.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Snapshots that are locked (`create --lock`) are kept, whatever a policy says.
@@ -77,6 +78,7 @@ pub(super) async fn run(args: &ForgetArgs, context: &Context<'_>) -> Result<Exit
     if !args.dry_run {
         forget(client, volume, &ids).await?;
     }
+    // What was refused is not told as if it were done.
     if !printer.is_json() {
         let calendar = Calendar::local();
         for group in &groups {
@@ -100,8 +102,8 @@ pub(super) async fn run(args: &ForgetArgs, context: &Context<'_>) -> Result<Exit
         (0, ..) => printer.tell("there is nothing to forget"),
         (_, true, _) => printer.tell("nothing was forgotten: this was a dry run"),
         (_, false, false) => printer.tell(
-            "they can be taken back with `chordage backup undelete` until `chordage backup prune` removes them for good, a \
-             week from now at the earliest unless it is told otherwise",
+            "they can be taken back with `chordage backup undelete` until `chordage backup prune` removes them for \
+             good, a week from now at the earliest unless it is told otherwise",
         ),
         (_, false, true) => {}
     }
@@ -149,7 +151,7 @@ fn by_policy(args: &ForgetArgs, snapshots: &[SnapshotInfo]) -> Result<Vec<GroupR
             format!("the policy keeps no snapshot of {}", crate::name::shown(group.describe().as_bytes())),
         )
         .state("nothing was forgotten")
-        .hint("look at it with --dry-run --unsafe-allow-remove-all; if that is what you want, give --unsafe-allow-remove-all alone"))
+        .hint("look at it with --dry-run --unsafe-allow-remove-all, and leave out --dry-run if that is what you want"))
     });
     judged.collect()
 }

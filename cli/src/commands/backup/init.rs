@@ -10,12 +10,13 @@ use crate::exit::ExitStatus;
 
 /// Make a volume for backups, and print the text that opens it
 ///
-/// The text alone goes to standard output. Whoever has it can read all backups in the volume, and write to it. **It is the only way
-/// back from another machine**, until there is a recovery phrase: keep it somewhere else, on paper or in a password manager.
+/// The text alone goes to standard output. Whoever has it can read all backups in the volume, and write to it. **It is
+/// the only way back from another machine**, until there is a recovery phrase: keep it somewhere else, on paper or in a
+/// password manager.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-To back up several machines into one volume, run `init` on one of them and `chordage volume import` on the others: each has its
-own snapshots there, equal files are stored once, and any of them can restore those of all.
+To back up several machines into one volume, run `init` on one of them and `chordage volume import` on the others: \
+each has its own snapshots there, equal files are stored once, and any of them can restore those of all.
 
 Examples:
   chordage backup init > backup.txt            then move backup.txt away from this machine
@@ -30,8 +31,8 @@ pub(super) async fn run(_args: &InitArgs, context: &Context<'_>) -> Result<ExitS
         let error = CliError::from(error);
         match error.code.as_str() {
             "conflict" => error.hint(
-                "use it as it is with `chordage backup create`, see it with `chordage volume list`, or call the new one \
-                 otherwise with --volume",
+                "use it as it is with `chordage backup create`, see it with `chordage volume list`, or call the new \
+                 one otherwise with --volume",
             ),
             _ => error,
         }
@@ -49,8 +50,8 @@ pub(super) async fn run(_args: &InitArgs, context: &Context<'_>) -> Result<ExitS
         false => printer.line(&capability.capability).map_err(lost)?,
     }
     printer.warn(
-        "whoever has this text can read all backups in the volume and write to it, and without it there is no way back if \
-         this machine is lost: keep it away from here, and secret",
+        "whoever has this text can read all backups in the volume and write to it, and without it there is no way \
+         back if this machine is lost: keep it away from here, and secret",
     );
     let flag = if made.petname == "backup" { String::new() } else { format!(" --volume {name}") };
     printer.tell(format!("next: chordage backup create{flag} ~"));

@@ -16,8 +16,8 @@ use crate::exit::ExitStatus;
 /// List what is in a snapshot
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Names are shown with escapes where a terminal or an eye could be misled, as in `chordage ls`. Times are local ones. With --json,
-one object per line; paths that are not UTF-8 have their bytes in `path_hex`.
+Names are shown with escapes where a terminal or an eye could be misled, as in `chordage ls`. Times are local ones. \
+With --json, one object per line; paths that are not UTF-8 have their bytes in `path_hex`.
 
 Examples:
   chordage backup ls latest

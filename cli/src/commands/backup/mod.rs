@@ -25,9 +25,10 @@ use crate::printer::Printer;
 
 /// Back up files and directories as snapshots, and get them back from any machine
 ///
-/// Snapshots lie encrypted in a volume in the network, and each holds everything: names, owners, modes, times, links, attributes and
-/// access lists, devices and holes. What does not change is stored once, whatever it is called. Whoever has the volume's text, which
-/// `init` prints, can restore all of it from any daemon of the network, also when this machine is gone.
+/// Snapshots lie encrypted in a volume in the network, and each holds everything: names, owners, modes, times, links,
+/// attributes and access lists, devices and holes. What does not change is stored once, whatever it is called. Whoever
+/// has the volume's text, which `init` prints, can restore all of it from any daemon of the network, also when this
+/// machine is gone.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Words and flags are those of restic where restic has them.

@@ -18,8 +18,8 @@ const GRACE: &str = "7d";
 
 /// Free what only forgotten snapshots need
 ///
-/// Snapshots that were forgotten less than a week ago are left alone and can be taken back with `undelete`. What any other snapshot
-/// needs stays in any case.
+/// Snapshots that were forgotten less than a week ago are left alone and can be taken back with `undelete`. What any
+/// other snapshot needs stays in any case.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

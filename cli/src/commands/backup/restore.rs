@@ -32,12 +32,14 @@ const BUFFER: usize = 256 * 1024;
 
 /// Restore a snapshot, or a part of it, into a directory
 ///
-/// Owners, modes, times, extended attributes, access lists, hard links, holes, devices and pipes come back too, as far as the system
-/// allows that; what could not be restored is counted and named. As another user than root, files belong to whoever restores them.
+/// Owners, modes, times, extended attributes, access lists, hard links, holes, devices and pipes come back too, as far
+/// as the system allows that; what could not be restored is counted and named. As another user than root, files belong
+/// to whoever restores them.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The directory is made if it is not there, and has to be empty if it is: nothing that exists is overwritten. The whole snapshot comes
-below it with full paths (DIR/home/me/...), a part (SNAPSHOT:PATH) without what is above. Patterns are those of a .gitignore, seen from /.
+The directory is made if it is not there, and has to be empty if it is: nothing that exists is overwritten. The whole \
+snapshot comes below it with full paths (DIR/home/me/...), a part (SNAPSHOT:PATH) without what is above. Patterns are \
+those of a .gitignore, seen from /.
 Ends with 10 if something could not be restored as it was; as another user than root, owners are no such thing.
 
 Examples:
@@ -232,7 +234,8 @@ impl Job {
             (restored, sifting.join().unwrap_or(Err(SieveError::Gone)))
         });
         match (restored, sifted) {
-            // When the restore ends early, the sieve only knows that nobody takes anything any more, and the other way round.
+            // When the restore ends early, the sieve only knows that nobody takes anything any more, and the other way
+            // round.
             (restored, Ok(()) | Err(SieveError::Gone)) => restored.map_err(Stopped::Restore),
             (restored, Err(error)) => Err(Stopped::Sieve(error, restored.err().map(Box::new))),
         }
@@ -261,7 +264,8 @@ fn outcome(fed: Result<(), CliError>, done: Result<Done, Stopped>, target: &Path
 /// Says what is there.
 fn ended_early(error: CliError, done: &Restored, target: &Path) -> CliError {
     let state = format!(
-        "{} has the first {} of what was to be restored ({}), whole and with their metadata; nothing that follows is there",
+        "{} has the first {} of what was to be restored ({}), whole and with their metadata; nothing that follows is \
+         there",
         quoted(target),
         human::count(done.files, "file", "files"),
         human::bytes(done.bytes)

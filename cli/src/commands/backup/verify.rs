@@ -13,8 +13,8 @@ use crate::interrupt::Interrupt;
 
 /// Check that everything that snapshots need is there
 ///
-/// Without --read-data the daemons that should have the pieces are asked whether they have them. With it every piece is read,
-/// rebuilt and checked against its hash, and every file is there byte by byte if this ends with 0.
+/// Without --read-data the daemons that should have the pieces are asked whether they have them. With it every piece is
+/// read, rebuilt and checked against its hash, and every file is there byte by byte if this ends with 0.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Ends with 4 if something is damaged or cannot be read now. What is at risk can be read, and repair is due by itself.
@@ -84,7 +84,8 @@ fn lines(report: &VerifyReport, read_data: bool, whole: bool) -> Vec<String> {
     }
     if report.missing > 0 {
         lines.push(
-            "what is missing may come back with the daemons that have it: see `chordage members`, and verify again".to_owned(),
+            "what is missing may come back with the daemons that have it: see `chordage members`, and verify again"
+                .to_owned(),
         );
     }
     lines

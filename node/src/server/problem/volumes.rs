@@ -27,7 +27,7 @@ impl From<&VolumesError> for Problem {
             ),
             VolumesError::ReadOnly => problem(
                 ProblemCode::NotOwned,
-                "import what `chordage volume export --write` prints where it can be written to",
+                "import what `chordage volume export` prints where it can be written to",
             ),
             VolumesError::BadChange(_) => problem(ProblemCode::BadRequest, "see /v1/openapi.json"),
             VolumesError::Conflict(_) => problem(ProblemCode::Conflict, "read the volume, and decide again"),

@@ -27,7 +27,8 @@ struct Plan {
     others: u64,
     /// Content of files, without holes.
     bytes: u64,
-    /// What would be sent to the daemon, which has a part of it perhaps: content of files that have changed, and metadata of all.
+    /// What would be sent to the daemon, which has a part of it perhaps: content of files that have changed, and
+    /// metadata of all.
     read_bytes: u64,
     unchanged_files: u64,
     excluded: u64,

@@ -134,7 +134,8 @@ fn warn(report: &Report<'_>, left_out: &LeftOut, printer: &Printer) {
     }
     if report.only_here {
         printer.warn(
-            "the only copy is on this machine, because the daemon is alone in its network: start others, then back up again",
+            "the only copy is on this machine, because the daemon is alone in its network: start others, then back \
+             up again",
         );
     }
     left_out.describe().into_iter().for_each(|line| printer.warn(line));

@@ -92,7 +92,7 @@ impl GroupReport {
             lines.push(format!("  {}  {reasons}", named(&kept.snapshot, calendar)));
         }
         if !self.remove.is_empty() {
-            let verb = if dry_run { "would forget" } else { "forget" };
+            let verb = if dry_run { "would forget" } else { "forgotten:" };
             lines.push(format!("{verb} {}", snapshots(self.remove.len())));
         }
         lines.extend(self.remove.iter().map(|snapshot| format!("  {}", named(snapshot, calendar))));
@@ -137,7 +137,7 @@ mod tests {
             [
                 "host laptop, paths [/home/me]: keep 1 snapshot",
                 r"  abababab  1970-01-02 00:00:00  last snapshot, has tags [\u{202e}]",
-                "forget 1 snapshot",
+                "forgotten: 1 snapshot",
                 "  cdcdcdcd  1970-01-01 00:00:00"
             ]
         );

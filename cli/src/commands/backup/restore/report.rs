@@ -102,8 +102,8 @@ fn tell_verified(verified: &Verified, printer: &Printer) {
     }
 }
 
-/// Whether all is there that whoever restored it could expect. Only root may give files to others; everybody else is told
-/// that and not blamed for it, as with tar(1).
+/// Whether all is there that whoever restored it could expect. Only root may give files to others; everybody else is
+/// told that and not blamed for it, as with tar(1).
 fn is_as_it_was(missed: &Missed, is_root: bool) -> bool {
     let expected = Missed { owners: missed.owners, set_id: missed.set_id, ..Missed::default() };
     missed.is_empty() || (!is_root && *missed == expected)
