@@ -265,7 +265,8 @@ mod tests {
         let asked = peer(1, 1);
         let mut calls = Calls::default();
         assert_eq!(calls.next_deadline(), None);
-        let [second, first, third] = [2, 1, 3].map(|deadline| open(&mut calls, &asked, Request::Ping, deadline));
+        let [second, first, third] =
+            [2, 1, 3].map(|deadline| open(&mut calls, &asked, Request::Ping, deadline));
         let mut close = |id| {
             assert!(calls.close(id, asked.id_ref(), &Response::Pong).is_some());
             calls.next_deadline()
