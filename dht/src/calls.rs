@@ -261,6 +261,31 @@ mod tests {
     }
 
     #[test]
+    fn the_first_deadline_of_those_that_are_open_is_known() {
+        let asked = peer(1, 1);
+        let mut calls = Calls::default();
+        assert_eq!(calls.next_deadline(), None);
+        let [second, first, third] =
+            [2, 1, 3].map(|deadline| open(&mut calls, &asked, Request::Ping, deadline));
+        let mut close = |id| {
+            assert!(calls.close(id, asked.id_ref(), &Response::Pong).is_some());
+            calls.next_deadline()
+        };
+        assert_eq!(close(first), Some(at(2)));
+        assert_eq!(close(third), Some(at(2)), "a later one changes nothing");
+        assert_eq!(close(second), None);
+        let id = open(&mut calls, &asked, Request::Ping, 4);
+        assert_eq!(calls.pop_expired(at(4)).map(|(id, _)| id), Some(id));
+        assert_eq!(calls.next_deadline(), None);
+        open(&mut calls, &asked, Request::Ping, 5);
+        calls.postpone(at(5), at(9));
+        assert_eq!(calls.next_deadline(), Some(at(9)));
+        open(&mut calls, &asked, Request::Ping, 8);
+        calls.clear();
+        assert_eq!(calls.next_deadline(), None);
+    }
+
+    #[test]
     fn only_overdue_calls_are_postponed() {
         let asked = peer(1, 1);
         let mut calls = Calls::default();

@@ -14,8 +14,8 @@ use crate::{
     params::MESSAGE_BYTES_MAX,
     peer::Peer,
     records::{
-        Ballot, CLIENTS, Digests, Held, PROMISE, RecordRequest, RecordResponse, RecordTag, Refusal, Taken, Write,
-        prefix_of, region_digest,
+        Ballot, CLIENTS, Digests, Held, PROMISE, RecordRequest, RecordResponse, RecordTag, Refusal, Taken,
+        Write, prefix_of, region_digest,
     },
 };
 

@@ -186,7 +186,7 @@ fn digests_tell_changes() {
 
 #[test]
 fn a_leaf_is_small() {
-    assert_eq!(size_of::<Leaf>(), 48);
+    assert_eq!(size_of::<Leaf>(), 40);
 }
 
 /// A full set of a circle that has lost somebody: of those who lie beyond its end only the two nearest are met, one of

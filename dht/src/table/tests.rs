@@ -171,6 +171,26 @@ fn every_row_knows_when_it_was_refreshed() {
     assert_eq!((table.refreshed(3, at(99)), table.refreshed(5, at(99))), (Some((49, 2)), None));
 }
 
+/// Two whose ids end alike are not taken for each other.
+#[test]
+fn entries_are_told_apart_whose_tags_are_the_same() {
+    let (me, metric) = (*peer(0).id().key(), AnyMetric::Ring);
+    let mut table = Table::new(2, 200, 200);
+    let mut ends = alloc::collections::BTreeMap::new();
+    let rank = |table: &Table, peer: &Peer| table.rank(&metric, &me, peer.id_ref());
+    let alike = |peer: Peer| {
+        let end = (rank(&table, &peer), peer.id().as_bytes()[30], peer.id().as_bytes()[31]);
+        ends.insert(end, peer.clone()).map(|first| (first, peer))
+    };
+    let (first, second) = (1..).map(peer).find_map(alike).unwrap();
+    table.offer(&metric, &me, &first, Time::ZERO, Rtt::default());
+    assert!(table.get(&metric, &me, second.id_ref()).is_none());
+    table.note(&metric, &me, &second);
+    assert_eq!(table.reserve_len(), 1);
+    assert!(table.remove(&metric, &me, second.id_ref()).is_none());
+    assert!(table.remove(&metric, &me, first.id_ref()).is_some());
+}
+
 #[test]
 fn an_entry_is_small() {
     assert_eq!(size_of::<Entry>(), 24);

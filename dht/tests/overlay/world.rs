@@ -8,9 +8,9 @@ use std::{
 };
 
 use chordage_dht::{
-    Address, Announcement, AnyMetric, Config, Confirm, Dht, Event, Grouping, Held, Input, Key, Lookup, LookupError,
-    LookupId, LookupOptions, Message, Metric, NodeId, OperationError, OperationId, Outcome, Output, Peer,
-    PeerInfo, RendezvousOutput, Signature, Time,
+    Address, Announcement, AnyMetric, Config, Confirm, Dht, Event, Grouping, Held, Input, Key, Lookup,
+    LookupError, LookupId, LookupOptions, Message, Metric, NodeId, OperationError, OperationId, Outcome,
+    Output, Peer, PeerInfo, RendezvousOutput, Signature, Time,
 };
 use rand_chacha::{
     ChaCha8Rng,
