@@ -29,6 +29,7 @@ Examples:
   chordage get chord1r... -o notes      get it back, from any daemon of the network
   chordage cat chord1r... --range 0-99  the first hundred bytes
   chordage ls chord1r...                what a directory link holds
+  chordage backup create ~              snapshots of all you have, from any machine back again
   link=$(chordage put --quiet file)     the link alone goes to standard output";
 
 /// What the user typed.
@@ -79,9 +80,12 @@ pub(crate) enum Command {
     Keep(commands::keep::KeepArgs),
     Keeps(commands::keeps::KeepsArgs),
     Forget(commands::forget::ForgetArgs),
+    Backup(commands::backup::BackupArgs),
+    Volume(commands::volume::VolumeArgs),
     Name(commands::name::NameArgs),
     Service(commands::service::ServiceArgs),
     Topic(commands::topic::TopicArgs),
+    ResticUser(commands::restic_user::ResticUserArgs),
     Scrub(commands::scrub::ScrubArgs),
     Drain(commands::drain::DrainArgs),
     Ring(commands::ring::RingArgs),

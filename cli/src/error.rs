@@ -42,7 +42,7 @@ impl CliError {
             message: message.to_string(),
             state: String::new(),
             hint: String::new(),
-            exit_code: status as u8,
+            exit_code: status.code(),
             status,
         }
     }
@@ -56,6 +56,12 @@ impl CliError {
     /// Says what to do next.
     pub(crate) fn hint(mut self, hint: impl Display) -> Self {
         self.hint = hint.to_string();
+        self
+    }
+
+    /// Has the program end otherwise.
+    pub(crate) fn ending(mut self, status: ExitStatus) -> Self {
+        (self.status, self.exit_code) = (status, status.code());
         self
     }
 
@@ -123,6 +129,8 @@ impl From<Problem> for CliError {
             | ProblemCode::Ambiguous
             | ProblemCode::NoSuchName
             | ProblemCode::NoSuchPath
+            | ProblemCode::NoSuchVolume
+            | ProblemCode::NoSuchSnapshot
             | ProblemCode::RolledBack => ExitStatus::Unavailable,
             ProblemCode::NoMajority
             | ProblemCode::TooFewNodes

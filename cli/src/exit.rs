@@ -2,33 +2,58 @@
 
 /// Outcome of the program as its caller sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub(crate) enum ExitStatus {
     /// Everything that was asked for is done.
-    Success = 0,
+    Success,
     /// Something that should not happen.
-    Internal = 1,
+    Internal,
     /// The command line or the request is wrong. clap uses the same number.
-    Usage = 2,
+    Usage,
     /// No daemon to talk to, or it cannot serve yet or any more.
-    NoDaemon = 3,
+    NoDaemon,
     /// The data is not in the network now, the object has no such path, or there is no such name.
-    Unavailable = 4,
+    Unavailable,
     /// The link or name is none, damaged, or of the wrong kind.
-    BadLink = 5,
+    BadLink,
     /// Too few nodes, or too few of them acknowledged.
-    NotDurable = 6,
-    /// A local file or directory, also the data directory of the daemon: missing, in the way, unreadable, disk full. Or a
-    /// command whose output was to be stored.
-    LocalFile = 7,
+    NotDurable,
+    /// A local file or directory, also the data directory of the daemon: missing, in the way, unreadable, disk full. Or
+    /// a command whose output was to be stored.
+    LocalFile,
     /// A deadline passed.
-    Deadline = 8,
+    Deadline,
     /// The data directory is locked or from a newer version, or a port is in use.
-    InUse = 9,
-    /// What was asked for is done, but not for everything: some files could not be read.
-    Incomplete = 10,
+    InUse,
+    /// What was asked for is done, but not for everything: some files could not be read or restored.
+    Incomplete,
+    /// Of `backup create` alone: the snapshot is made, but some of what it should hold could not be read. It has the
+    /// number that restic gives it, on which scripts and units around backups branch.
+    IncompleteSnapshot,
+    /// Of `backup create` alone: `NoDaemon`, whose number means there that a snapshot was made.
+    NoDaemonForBackup,
     /// Ctrl-C, SIGTERM or SIGHUP; the number that shells give to programs ended by SIGINT.
-    Interrupted = 130,
+    Interrupted,
+}
+
+impl ExitStatus {
+    /// The number.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            ExitStatus::Success => 0,
+            ExitStatus::Internal => 1,
+            ExitStatus::Usage => 2,
+            ExitStatus::NoDaemon | ExitStatus::IncompleteSnapshot => 3,
+            ExitStatus::Unavailable => 4,
+            ExitStatus::BadLink => 5,
+            ExitStatus::NotDurable => 6,
+            ExitStatus::LocalFile => 7,
+            ExitStatus::Deadline => 8,
+            ExitStatus::InUse => 9,
+            ExitStatus::Incomplete => 10,
+            ExitStatus::NoDaemonForBackup => 11,
+            ExitStatus::Interrupted => 130,
+        }
+    }
 }
 
 /// The table for `--help`; `docs/cli.md` has the same.
@@ -37,18 +62,21 @@ Exit codes:
     0  done
     1  internal error
     2  wrong usage or a request that makes no sense (a name of others, or changed by others first)
-    3  no daemon to talk to, or it is busy, joining or leaving
+    3  no daemon to talk to, or it is busy, joining or leaving (of `backup create`: the snapshot is made, but without
+       what could not be read)
     4  the data is not in the network now, no such path in the object, or no such name
     5  bad link or name (truncated, mistyped, of another version, or it cannot read)
     6  too few nodes, or too few of them stored the data or the name durably
     7  local file problem, also on the daemon's disk (missing, exists, unreadable, disk full)
     8  a deadline passed
     9  data directory locked or written by a newer version, or port in use
-   10  done, but not for everything: some files could not be read and were left out
+   10  done, but not for everything: some files could not be read and were left out, or could not be restored as they
+       were
+   11  of `backup create`: no daemon to talk to (3 of other commands)
   130  interrupted";
 
 impl From<ExitStatus> for std::process::ExitCode {
     fn from(status: ExitStatus) -> Self {
-        (status as u8).into()
+        status.code().into()
     }
 }

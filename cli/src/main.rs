@@ -1,6 +1,7 @@
 //! The `chordage` command.
 
 mod args;
+mod backup;
 mod charset;
 mod commands;
 mod connect;
@@ -16,9 +17,11 @@ mod link;
 mod name;
 mod passphrase;
 mod picture;
+mod pieces;
 mod printer;
 mod progress;
 mod ring;
+mod sending;
 mod settings;
 mod source;
 mod staging;
@@ -89,9 +92,12 @@ async fn run(command: Command, global: &GlobalArgs, printer: &Printer) -> Result
         Command::Keeps(args) => commands::keeps::run(args, global, printer).await,
         Command::Forget(args) => commands::forget::run(args, global, printer).await,
         Command::Drain(args) => commands::drain::run(args, global, printer).await,
+        Command::Backup(args) => commands::backup::run(args, global, printer).await,
+        Command::Volume(args) => commands::volume::run(args, global, printer).await,
         Command::Name(args) => commands::name::run(args, global, printer).await,
         Command::Service(args) => commands::service::run(args, global, printer).await,
         Command::Topic(args) => commands::topic::run(args, global, printer).await,
+        Command::ResticUser(args) => commands::restic_user::run(&args, printer),
         Command::Scrub(args) => commands::scrub::run(args, global, printer).await,
         Command::Ring(args) => commands::ring::run(args, global, printer).await,
         Command::Trace(args) => commands::trace::run(args, global, printer).await,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::human;
 
 /// Settings that have a flag, by their names in the file.
-const FLAGS: [(&str, &str); 11] = [
+const FLAGS: [(&str, &str); 14] = [
     ("listen", "--listen"),
     ("announce", "--announce"),
     ("bootstrap", "--bootstrap"),
@@ -20,6 +20,9 @@ const FLAGS: [(&str, &str); 11] = [
     ("api_listen", "--api-listen"),
     ("dns.listen", "--dns"),
     ("lan.enabled", "--lan"),
+    ("restic.listen", "--restic"),
+    ("restic.users", "--restic-users"),
+    ("restic.append_only", "--restic-append-only"),
 ];
 /// What a setting is where its default does not say so.
 const MEANT: [(&str, &str); 1] = [("listen", "loopback; all of IPv4 with --lan")];

@@ -76,6 +76,11 @@ impl Found {
                 "The daemon began an empty book of services and registers none of those that it did: register them again \
                  with `chordage service register`",
             ),
+            "volumes/volumes.redb" => (
+                StartedWith::Volumes,
+                "The daemon began an empty book of volumes and opens none of those that it did: take them in again with \
+                 `chordage volume import`. What they keep stays in the network",
+            ),
             _ => (
                 StartedWith::Ledger,
                 "The daemon began an empty ledger of other holders. It learns again who they are, and waits anew \

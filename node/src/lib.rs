@@ -51,13 +51,14 @@ mod store;
 mod tasks;
 mod topics;
 mod twin;
+mod volumes;
 mod wire;
 
 pub use address::AddressError;
 pub use chordage_storage::private;
 pub use config::{
     Config, ConfigError, ConnectionConfig, DnsConfig, LanConfig, LeaseConfig, OverlayConfig, ParseRoleError,
-    RepairConfig, Role, ScrubConfig,
+    RepairConfig, ResticConfig, Role, ScrubConfig,
 };
 pub use daemon::{Daemon, StartError};
 pub use datadir::{DataDir, DataDirError};

@@ -44,6 +44,11 @@ impl Pack {
         Self { buffer, digest: Some(digest), number: Some(number), pieces }
     }
 
+    /// A pack that is one piece, and of no object's table.
+    pub(crate) fn of_one_piece(bytes: Vec<u8>, piece: PieceInfo) -> Self {
+        Self { pieces: vec![piece], ..Self::from(bytes) }
+    }
+
     /// Its number in the object's table, if it holds data of one.
     pub fn number(&self) -> Option<u32> {
         self.number

@@ -15,6 +15,7 @@
 //! [`ManifestLoader`] says which chunks it needs until it can hand out a [`Manifest`]. [`ShardStore`] keeps
 //! shards on disk, and [`repair`] decides what to do when others lose theirs.
 //!
+//! [`volume`] keeps what changes: sorted maps, and trees of files with all that a file system knows of them, as trees of chunks.
 //! [`Catalog`](catalog::Catalog) remembers what was put before, and [`lease`] who keeps what, and for how long.
 //!
 //! Nothing here knows a network, a clock or a source of chance. Only [`store`], [`catalog`], [`lease`], [`rows`] and
@@ -28,6 +29,7 @@ mod chunk;
 mod codec;
 mod combine;
 mod compress;
+mod content;
 mod cut;
 mod database;
 mod descriptor;
@@ -48,9 +50,13 @@ pub mod repair;
 pub mod rows;
 mod seal;
 mod secret;
+mod sink;
 pub mod store;
+mod submitted;
 mod table;
 mod varint;
+pub mod volume;
+mod write_error;
 mod writer;
 
 pub use chunk::{
@@ -72,9 +78,11 @@ pub use redundancy::{Redundancy, RedundancyError};
 pub use reed_solomon::ReedSolomon;
 pub use seal::{Cipher, MAX_CHUNK_LEN};
 pub use secret::ConvergenceSecret;
+pub use sink::ChunkSink;
 pub use store::{
     ChangeError, Compacted, GetError, Held, InvalidShard, OpenError, PutError, PutOutcome, Recovered,
     Scrubbed, ShardKey, ShardPut, ShardStore, StoreConfig, StoredShard, Usage,
 };
 pub use table::Scatter;
-pub use writer::{ChunkSink, ObjectWriter, WriteError, Written};
+pub use write_error::WriteError;
+pub use writer::{ObjectWriter, Written};

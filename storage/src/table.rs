@@ -24,6 +24,7 @@ const COST_FREE: u64 = 8 << 20;
 #[derive(Default)]
 pub(crate) struct Table {
     slots: Vec<Slot>,
+    packs: u32,
     /// Numbers in the catalog to numbers in the table. A lookup table only: its order is never used.
     known: HashMap<u64, u32>,
     /// Bytes of the object so far.
@@ -33,8 +34,8 @@ pub(crate) struct Table {
 }
 
 enum Slot {
-    /// One of the packs, in order.
-    Pack,
+    /// The pack of this number.
+    Pack(u32),
     Known(ChunkRef),
 }
 
@@ -50,7 +51,8 @@ impl Table {
 
     /// A number for a pack that is begun. Packs end in the order in which they were begun.
     pub(crate) fn add_pack(&mut self) -> u32 {
-        self.slots.push(Slot::Pack);
+        self.slots.push(Slot::Pack(self.packs));
+        self.packs += 1;
         self.len() - 1
     }
 
@@ -72,15 +74,16 @@ impl Table {
         (number, true)
     }
 
-    /// The references of all chunks, given those of the packs in order. Too few or too many are cut to what fits:
-    /// the caller has counted them.
-    pub(crate) fn references(&self, packs: impl IntoIterator<Item = ChunkRef>) -> Vec<ChunkRef> {
-        let mut packs = packs.into_iter();
-        let resolve = |slot: &Slot| match slot {
-            Slot::Pack => packs.next(),
+    /// The reference of the chunk of this number, if it is known: of one of the packs, `pack` knows it.
+    pub(crate) fn reference(
+        &self,
+        number: u32,
+        pack: impl FnOnce(u32) -> Option<ChunkRef>,
+    ) -> Option<ChunkRef> {
+        match self.slots.get(number as usize)? {
+            Slot::Pack(number) => pack(*number),
             Slot::Known(reference) => Some(*reference),
-        };
-        self.slots.iter().filter_map(resolve).collect()
+        }
     }
 }
 
@@ -173,7 +176,9 @@ mod tests {
         assert_eq!(table.refer(&chunk(7, 100)), (1, true));
         assert_eq!(table.add_pack(), 2);
         let packs = [chunk(100, 1).reference, chunk(101, 1).reference];
-        let ids: Vec<u8> = table.references(packs).iter().map(|reference| reference.id.0[0]).collect();
+        let pack = |number: u32| packs.get(number as usize).copied();
+        let known = (0..table.len()).filter_map(|number| table.reference(number, pack));
+        let ids: Vec<u8> = known.map(|reference| reference.id.0[0]).collect();
         assert_eq!(ids, [100, 7, 101]);
     }
 

@@ -1,5 +1,7 @@
 //! `chordage daemon`.
 
+mod restic;
+
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Read};
@@ -51,6 +53,7 @@ Examples:
   chordage daemon --lan                                find others on the LAN, and be found
   chordage daemon --role client --bootstrap ADDRESS    behind NAT: stores and fetches, holds nothing
   chordage daemon --dns 127.0.0.1:5354                 dig @127.0.0.1 -p 5354 notes.team.chord.alt TXT
+  chordage daemon --restic 127.0.0.1:8017              restic -r rest:http://127.0.0.1:8017/ init
   chordage daemon --zone attic                         fails together with all others in the zone `attic`
   chordage daemon --data-dir /tmp/second --bootstrap ADDRESS_FROM_STATUS
   CHORDAGE_LOG=debug chordage daemon";
@@ -103,6 +106,17 @@ pub(crate) struct DaemonArgs {
     /// Answer DNS for names below chord.alt at this loopback address, such as 127.0.0.1:5354
     #[arg(long, value_name = "ADDR")]
     dns: Option<SocketAddr>,
+    /// Serve repositories to restic and rustic at this address, such as 127.0.0.1:8017 (port 0: the system chooses, `chordage status` shows
+    /// it). A repository is at /, /NAME/ or /USER/NAME/: restic -r rest:http://127.0.0.1:8017/laptop/ init
+    #[arg(long, value_name = "ADDR")]
+    restic: Option<SocketAddr>,
+    /// Ask who uses restic here: FILE has a line for each user, which `chordage restic-user NAME` prints. Each sees what is below /USER/ alone.
+    /// Without it the address has to be a loopback one [default: everybody on this machine may do everything]
+    #[arg(long, value_name = "FILE")]
+    restic_users: Option<PathBuf>,
+    /// Let restic delete nothing but locks: whoever takes over a machine cannot delete its backups
+    #[arg(long)]
+    restic_append_only: bool,
     /// Settings file [default: config.toml in the data directory]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -161,7 +175,10 @@ async fn serve(
     let stdin =
         exit_on_stdin_close.then(watch_stdin).transpose().map_err(|error| threads::refused(&error))?;
     let bootstrap = config.bootstrap.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    // Before the daemon: nobody is to believe that it serves what it cannot.
+    let restic = restic::bind(&config.restic).await?;
     let daemon = Box::pin(Daemon::start(dir, config)).await.map_err(|error| cannot_start(&error, dir))?;
+    let restic = restic.map(|bound| restic::serve(bound, &daemon)).transpose()?;
     daemon.handle().joined_within(READY_PATIENCE).await;
     if let Some(status) = daemon.handle().status().await {
         if printer.is_json() {
@@ -177,8 +194,13 @@ async fn serve(
         fault = daemon.failed() => return Err(ended(&fault)),
     }
     printer.tell("leaving the network; once more to stop at once");
+    let leaving = async {
+        // First, because it needs the daemon for what it finishes.
+        restic::drain(restic).await;
+        daemon.leave().await
+    };
     tokio::select! {
-        left = daemon.leave() => left.map(|()| ExitStatus::Success).map_err(|fault| ended(&fault)),
+        left = leaving => left.map(|()| ExitStatus::Success).map_err(|fault| ended(&fault)),
         () = interrupt.wait() => {
             Err(CliError::interrupted("the daemon stopped at once; what it had acknowledged is on its disk"))
         }
@@ -223,7 +245,10 @@ fn ready(status: &Status, dir: &Path, bootstrap: &str) -> String {
             (standing, format!("chordage status --data-dir {data_dir}"))
         }
     };
-    format!("ready: {id} {does}; {standing}; next: {next}")
+    let restic = status.gateways.restic.as_ref();
+    let serves =
+        restic.map(|restic| format!("; restic at rest:http://{}/", restic.listen)).unwrap_or_default();
+    format!("ready: {id} {does}{serves}; {standing}; next: {next}")
 }
 
 /// Waits for the end of standard input, if anybody asked for that.
@@ -287,6 +312,13 @@ fn settings(args: DaemonArgs, dir: &Path) -> Result<Config, CliError> {
     if args.dns.is_some() {
         config.dns.listen = args.dns;
     }
+    if args.restic.is_some() {
+        config.restic.listen = args.restic;
+    }
+    if args.restic_users.is_some() {
+        config.restic.users = args.restic_users;
+    }
+    config.restic.append_only |= args.restic_append_only;
     Ok(config)
 }
 

@@ -2,12 +2,11 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use bytes::Bytes;
 use chordage_api::Link;
 use chordage_api::client::{Client, Download};
 use chordage_api::range::ByteRange;
@@ -15,7 +14,6 @@ use chordage_api::types::ObjectForm;
 use clap::Args;
 use serde::Serialize;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::mpsc;
 
 use crate::connect;
 use crate::error::CliError;
@@ -25,15 +23,13 @@ use crate::human;
 use crate::interrupt::Interrupt;
 use crate::link;
 use crate::name::quoted;
+use crate::pieces::{self, Pieces};
 use crate::printer::{Printer, output_error};
 use crate::progress::Progress;
 use crate::staging::Staging;
 use crate::target::Target;
 use crate::tree::unpack::{UnpackError, Unpacked, open_below, unpack};
 use crate::unfinished::{Blocks, Journal, Resumed, resume_dir};
-
-/// Pieces that wait for the disk.
-const PIECES_WAITING_MAX: usize = 8;
 
 /// Get what a link stands for into a file or directory
 ///
@@ -244,9 +240,7 @@ impl Transfer {
     async fn unless_interrupted<T>(&mut self, future: impl Future<Output = T>) -> Result<T, CliError> {
         tokio::select! {
             done = future => Ok(done),
-            () = self.interrupt.wait() => {
-                Err(CliError::interrupted(format!("nothing was written to {}", quoted(&self.output))))
-            }
+            () = self.interrupt.wait() => Err(nothing_written(&self.output)),
         }
     }
 
@@ -265,32 +259,25 @@ impl Transfer {
 
     /// Moves a download to a consumer that runs on a thread, and waits for both, so that nobody writes any more when the
     /// temporary files are removed.
-    async fn run<T, F>(&mut self, mut download: Download, consume: F) -> Result<T, CliError>
+    async fn run<T, F>(&mut self, download: Download, consume: F) -> Result<T, CliError>
     where
         T: Send + 'static,
         F: FnOnce(Pieces) -> Result<T, CliError> + Send + 'static,
     {
-        let (sender, receiver) = mpsc::channel(PIECES_WAITING_MAX);
-        let consumer = tokio::task::spawn_blocking(move || consume(Pieces::new(receiver)));
         let progress = self.progress.clone();
-        let feeding = async {
-            while let Some(bytes) = download.chunk().await? {
-                progress.advance(bytes.len() as u64);
-                if sender.send(Piece::Data(bytes)).await.is_err() {
-                    // The consumer has failed, and says why below.
-                    return Ok(());
-                }
-            }
-            let _ = sender.send(Piece::End).await;
-            Ok::<(), CliError>(())
+        let interrupted = async {
+            self.interrupt.wait().await;
+            nothing_written(&self.output)
         };
-        let fed = self.unless_interrupted(feeding).await.and_then(|fed| fed);
-        drop(sender);
-        let consumed =
-            consumer.await.map_err(|error| CliError::new(ExitStatus::Internal, "internal", error))?;
-        // When the download failed, the consumer only knows that its input broke off.
-        fed.and(consumed)
+        let moved = |bytes| progress.advance(bytes);
+        let (fed, consumed) = pieces::consume(download, moved, interrupted, consume).await;
+        fed.and(consumed?)
     }
+}
+
+/// Of a get that was interrupted.
+fn nothing_written(output: &Path) -> CliError {
+    CliError::interrupted(format!("nothing was written to {}", quoted(output)))
 }
 
 async fn to_file(
@@ -350,50 +337,4 @@ async fn to_stdout(client: &Client, link: &Link, path: Option<&[u8]>) -> Result<
     }
     out.flush().await.map_err(|error| output_error(&error))?;
     Ok(ExitStatus::Success)
-}
-
-enum Piece {
-    Data(Bytes),
-    End,
-}
-
-/// The download as a thread reads it. When it breaks off, reading fails.
-struct Pieces {
-    receiver: mpsc::Receiver<Piece>,
-    current: Bytes,
-    ended: bool,
-}
-
-impl Pieces {
-    fn new(receiver: mpsc::Receiver<Piece>) -> Self {
-        Pieces { receiver, current: Bytes::new(), ended: false }
-    }
-
-    fn next(&mut self) -> io::Result<Option<Bytes>> {
-        if self.ended {
-            return Ok(None);
-        }
-        match self.receiver.blocking_recv() {
-            Some(Piece::Data(bytes)) => Ok(Some(bytes)),
-            Some(Piece::End) => {
-                self.ended = true;
-                Ok(None)
-            }
-            None => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the download broke off")),
-        }
-    }
-}
-
-impl Read for Pieces {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() {
-            match self.next()? {
-                Some(bytes) => self.current = bytes,
-                None => return Ok(0),
-            }
-        }
-        let length = self.current.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&self.current.split_to(length));
-        Ok(length)
-    }
 }

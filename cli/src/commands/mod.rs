@@ -1,5 +1,6 @@
 //! One file per command: its flags and what it does.
 
+pub(crate) mod backup;
 pub(crate) mod cat;
 pub(crate) mod chaos;
 pub(crate) mod completions;
@@ -17,6 +18,7 @@ pub(crate) mod members;
 pub(crate) mod name;
 pub(crate) mod peers;
 pub(crate) mod put;
+pub(crate) mod restic_user;
 pub(crate) mod ring;
 pub(crate) mod scrub;
 pub(crate) mod service;
@@ -27,3 +29,4 @@ pub(crate) mod superpeers;
 pub(crate) mod testnet;
 pub(crate) mod topic;
 pub(crate) mod trace;
+pub(crate) mod volume;

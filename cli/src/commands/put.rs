@@ -2,20 +2,15 @@
 
 mod report;
 
-use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use chordage_api::client::{Client, ClientError};
+use chordage_api::client::Client;
 use chordage_api::types::{PutQuery, PutReport};
-use chordage_api::upload::{UploadWriter, upload};
-use chordage_api::{Fingerprint, Redundancy, fingerprint};
+use chordage_api::{Redundancy, fingerprint};
 use clap::Args;
-use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
 use crate::connect;
 use crate::error::{CliError, redundancy};
@@ -24,28 +19,15 @@ use crate::global::GlobalArgs;
 use crate::interrupt::Interrupt;
 use crate::name::quoted;
 use crate::printer::Printer;
-use crate::progress::Progress;
-use crate::source::{Failed, Leash, NOT_STORED, Running, Source, source_error};
-use crate::tree::pack::{self, Memory, PackError, Watcher};
+use crate::sending::{Attempt, Attempts, Failure, Words, ask};
+use crate::source::{Leash, NOT_STORED, Running, Source, source_error};
+use crate::tree::pack;
 use crate::tree::selection::{LeftOut, Selection};
-
-/// How often a put begins when a file that is too large to hold changes while it is read.
-const ATTEMPTS_MAX: u32 = 3;
-
-/// Entries that cannot be read and are named at once.
-const WARNINGS_MAX: u64 = 20;
 
 /// Bytes of a name under which something is listed.
 const NAME_MAX: usize = 255;
-/// Code of the error that a second attempt cures.
-const FORGOTTEN: &str = "forgotten";
-/// Code of the error of a daemon that has as many puts as it takes at a time.
-const BUSY: &str = "busy";
-/// How long a put waits for its turn, and how often it looks whether it has come.
-const TURN_WITHIN: Duration = Duration::from_secs(120);
-const TURN_EVERY: Duration = Duration::from_secs(1);
-/// How often is looked for whom a put waits when nothing moves.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How its errors are worded.
+const WORDS: Words = Words { verb: "storing", not_stored: NOT_STORED, source: source_error };
 
 /// Store a file, a directory or standard input, and print its link
 ///
@@ -139,9 +121,7 @@ pub(crate) async fn run(
             (Source::Command(running), Some(leash))
         }
     };
-    let again = source.can_be_read_again();
-    let mut attempts = 1;
-    let mut turn_until = None;
+    let mut attempts = Attempts::new(WORDS, source.can_be_read_again());
     let mut source = Some(source);
     let (report, left_out) = loop {
         let source = match source.take() {
@@ -150,39 +130,8 @@ pub(crate) async fn run(
         };
         match put(source, &client, query.clone(), printer, &mut interrupt).await {
             Ok(done) => break done,
-            // What was sent once out of a pipe does not come again: a second attempt would store nothing, and say that all is
-            // well.
-            Err(Failure::Put(error)) if error.code == FORGOTTEN && !again => {
-                return Err(error.hint("pipe it again, and with `--reread` if it fails again"));
-            }
-            // Holders were lost between the question and the put: send everything, once.
-            Err(Failure::Put(error)) if error.code == FORGOTTEN && !query.reread => query.reread = true,
-            Err(Failure::Put(error)) if error.code == BUSY && again => {
-                let until = *turn_until.get_or_insert_with(|| {
-                    printer.tell(
-                        "the daemon has as many puts as it takes at a time; this one waits for its turn",
-                    );
-                    Instant::now() + TURN_WITHIN
-                });
-                if Instant::now() >= until {
-                    return Err(error);
-                }
-                wait_for_turn(printer, &mut interrupt).await?;
-            }
-            Err(Failure::Put(error)) => return Err(error),
-            // What was sent cannot be taken back, so that the whole put begins again.
-            Err(Failure::Source(PackError::Midway(error)))
-                if matches!(*error, PackError::Changes { .. }) && attempts < ATTEMPTS_MAX =>
-            {
-                attempts += 1;
-            }
-            Err(Failure::Source(error)) => {
-                let without =
-                    error.broken_off().is_some_and(|path| Arc::make_mut(&mut selection).give_up(path));
-                if !without {
-                    return Err(source_error(&error));
-                }
-                attempts = 1;
+            Err(failure) => {
+                attempts.prepare(failure, &mut query, &mut selection, printer, &mut interrupt).await?;
             }
         }
     };
@@ -202,31 +151,6 @@ fn run_command(words: &[OsString]) -> Result<(Running, Leash), CliError> {
     Running::start(name, rest)
 }
 
-/// A little later it may be its turn.
-async fn wait_for_turn(printer: &Printer, interrupt: &mut Interrupt) -> Result<(), CliError> {
-    let progress = printer.progress("waiting for its turn", None);
-    let waited = tokio::select! {
-        () = tokio::time::sleep(TURN_EVERY) => Ok(()),
-        () = interrupt.wait() => Err(CliError::interrupted(NOT_STORED)),
-    };
-    progress.clear();
-    waited
-}
-
-/// Why one attempt came to nothing.
-enum Failure {
-    /// The source could not be read as it should.
-    Source(PackError),
-    /// Anything else.
-    Put(CliError),
-}
-
-impl From<CliError> for Failure {
-    fn from(error: CliError) -> Self {
-        Failure::Put(error)
-    }
-}
-
 /// Puts it once. Returns also what of it was left out.
 async fn put(
     mut source: Source,
@@ -240,153 +164,22 @@ async fn put(
         let asked = [known];
         *unchanged = !query.reread
             && tokio::select! {
-                answers = ask(client, &asked, &query) => answers.map_err(stored_not)? == [true],
+                answers = ask(client, &asked, &query) => answers.map_err(|error| WORDS.failed(error))? == [true],
                 () = interrupt.wait() => return Err(CliError::interrupted(NOT_STORED).into()),
             };
         query.unchanged = *unchanged;
         query.fingerprint = if *unchanged { Some(known) } else { pack::catalogued_as(metadata) }
             .map(|known| known.to_string());
     }
-    let progress = printer.progress("storing", source.size());
-    let (writer, body) = upload();
     let format = source.format();
-    let (sent, outcome_of_source) = oneshot::channel();
-    let left_out = Arc::<Mutex<LeftOut>>::default();
-    let teller = Teller { printer: printer.clone(), progress: progress.clone(), left_out: left_out.clone() };
-    let memory = DaemonMemory {
-        client: client.clone(),
-        query: query.clone(),
-        runtime: Handle::current(),
-        silent: None,
-    };
-    // A thread of its own and not the runtime's: a read of standard input cannot be cancelled, and must not keep us.
-    std::thread::spawn(move || send(source, writer, &teller, memory, sent));
-
-    let failed = async {
-        match outcome_of_source.await {
-            Ok(Err(Failed::Why(reason))) => Failure::Put(reason),
-            Ok(Err(Failed::Source(reason))) => Failure::Source(reason),
-            _ => std::future::pending().await,
-        }
-    };
-    let outcome = tokio::select! {
-        biased;
-        // The source's own failure is the reason for whatever the connection says, which need not be waited for.
-        failure = failed => Err(failure),
-        outcome = client.put(body, format, &query) => outcome.map_err(|error| stored_not(error).into()),
-        () = interrupt.wait() => Err(CliError::interrupted(NOT_STORED).into()),
-        never = say_whom_it_waits_for(client, &progress), if printer.shows_progress() => match never {},
-    };
-    progress.clear();
-    let report = outcome?;
-    let left_out = std::mem::take(&mut *left_out.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok((report, left_out))
-}
-
-/// Names, while nothing moves, the daemons that keep puts waiting.
-async fn say_whom_it_waits_for(client: &Client, progress: &Progress) -> Infallible {
-    loop {
-        tokio::time::sleep(LOOK_EVERY).await;
-        let waited_for = match progress.is_still() {
-            // One that does not answer either is said by the put itself.
-            true => client.status().await.map(|status| status.puts.puts_wait_for).unwrap_or_default(),
-            false => Vec::new(),
-        };
-        progress.because(match &waited_for[..] {
-            [] => None,
-            [one] => Some(format!("waiting for daemon {:.8}", one.id)),
-            [first, ..] => {
-                Some(format!("waiting for {} daemons, {:.8} and others", waited_for.len(), first.id))
-            }
-        });
-    }
-}
-
-/// Which files need not be read. Whatever else this question fails for, the put fails for too, and says so; but a daemon that
-/// is silent is not waited for twice.
-async fn ask(client: &Client, files: &[Fingerprint], query: &PutQuery) -> Result<Vec<bool>, ClientError> {
-    match client.unchanged(files, query).await {
-        Err(error @ ClientError::Stalled { .. }) => Err(error),
-        answers => Ok(answers.unwrap_or_default()),
-    }
-}
-
-/// Asks the daemon, from the thread that reads files.
-struct DaemonMemory {
-    client: Client,
-    query: PutQuery,
-    runtime: Handle,
-    /// Why it cannot be asked any more.
-    silent: Option<ClientError>,
-}
-
-impl Memory for DaemonMemory {
-    fn unchanged(&mut self, files: &[Fingerprint]) -> Result<Vec<bool>, PackError> {
-        if self.query.reread {
-            return Ok(Vec::new());
-        }
-        self.runtime.block_on(ask(&self.client, files, &self.query)).map_err(|error| {
-            self.silent = Some(error);
-            PackError::Gone
-        })
-    }
-}
-
-/// Adds what is true of every put that failed, unless the daemon said something more exact.
-fn stored_not(error: ClientError) -> CliError {
-    let typed = matches!(error, ClientError::Problem(_) | ClientError::Unreachable { .. });
-    let error = CliError::from(error);
-    if typed { error } else { error.state(NOT_STORED) }
-}
-
-struct Teller {
-    printer: Printer,
-    progress: Progress,
-    left_out: Arc<Mutex<LeftOut>>,
-}
-
-impl Watcher for Teller {
-    fn advance(&self, bytes: u64) {
-        self.progress.advance(bytes);
-    }
-
-    fn skipped(&self, path: &Path, what: &'static str) {
-        self.progress.aside(|| self.printer.warn(format!("left out {}: it is {what}", quoted(path))));
-    }
-
-    fn unreadable(&self, path: &Path, error: &PackError) {
-        let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
-        left_out.unreadable(path);
-        // The others are counted at the end.
-        if left_out.unreadable <= WARNINGS_MAX {
-            self.progress.aside(|| self.printer.warn(format!("left out: {error}")));
-        }
-    }
-
-    fn excluded(&self, entries: u64) {
-        self.left_out.lock().unwrap_or_else(PoisonError::into_inner).excluded += entries;
-    }
-}
-
-/// Feeds the connection. What became of that is told before the writer ends or is dropped, because either ends the put.
-fn send(
-    source: Source,
-    mut writer: UploadWriter,
-    teller: &Teller,
-    mut memory: DaemonMemory,
-    sent: oneshot::Sender<Result<(), Failed>>,
-) {
-    let outcome = match (source.write(&mut writer, teller, &mut memory), memory.silent) {
-        (Err(Failed::Gone), Some(silent)) => Err(Failed::Why(stored_not(silent))),
-        (outcome, _) => outcome,
-    };
-    let whole = outcome.is_ok();
-    // If nobody listens any more, the put has failed and says so.
-    let _ = sent.send(outcome);
-    if whole {
-        teller.progress.phase("waiting until it is on disk");
-        let _ = writer.finish();
-    }
+    let attempt = Attempt { client, query: &query, printer, words: WORDS, size: source.size() };
+    attempt
+        .run(
+            move |writer, teller, memory| source.write(writer, teller, memory),
+            |body| client.put(body, format, &query),
+            interrupt,
+        )
+        .await
 }
 
 /// The name under which a source is listed: its own, without where it lies.

@@ -1,6 +1,8 @@
 //! `chordage status`.
 
-use chordage_api::types::{DaemonRole, DnsStatus, LanStatus, LeaseStatus, RepairStatus, Status};
+use chordage_api::types::{
+    DaemonRole, DnsStatus, LanStatus, LeaseStatus, RepairStatus, ResticStatus, Status,
+};
 use clap::Args;
 
 use crate::connect;
@@ -110,6 +112,7 @@ fn describe(status: &Status) -> String {
     }
     lines.push(describe_leases(&status.duties.leases));
     lines.extend(status.gateways.dns.iter().map(describe_dns));
+    lines.extend(status.gateways.restic.iter().map(describe_restic));
     lines.extend(status.membership.listen.iter().map(|address| format!("listens    {address}")));
     lines.join("\n")
 }
@@ -128,6 +131,33 @@ fn describe_dns(dns: &DnsStatus) -> String {
     ];
     for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
         line.push_str(&format!(", {count} {what}"));
+    }
+    line
+}
+
+fn describe_restic(restic: &ResticStatus) -> String {
+    let whom = match restic.users {
+        None => "everybody on this machine".to_owned(),
+        Some(count) => human::count(count, "user", "users"),
+    };
+    let mut line = format!(
+        "restic     serves {whom}{} at rest:http://{}/, {} until now, {} taken in, {} given out",
+        if restic.append_only { ", who can delete nothing," } else { "" },
+        restic.listen,
+        human::count(restic.requests, "request", "requests"),
+        human::bytes(restic.uploaded_bytes),
+        human::bytes(restic.downloaded_bytes)
+    );
+    let counts = [
+        (restic.failed, "failed"),
+        (restic.refused, "refused"),
+        (restic.turned_away, "connections too many at a time"),
+    ];
+    for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
+        line.push_str(&format!(", {count} {what}"));
+    }
+    if let Some(problem) = &restic.last_problem {
+        line.push_str(&format!("; the last problem: {problem}"));
     }
     line
 }

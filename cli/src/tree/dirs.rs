@@ -1,6 +1,7 @@
 //! The directories of a tree, each opened relative to the one above it and never through a symlink: whatever is exchanged
 //! for a symlink meanwhile, nothing leads out of the tree.
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -13,6 +14,7 @@ pub(crate) const DIR_FLAGS: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).u
 /// Opens what lies in a tree by its path inside. Holds two descriptors, however deep the tree is.
 pub(crate) struct Dirs {
     root: OwnedFd,
+    flags: OFlags,
     /// The directory that was used last, because the next one is usually it or below it.
     last: Option<(Vec<u8>, OwnedFd)>,
 }
@@ -20,13 +22,23 @@ pub(crate) struct Dirs {
 impl Dirs {
     /// Below this directory. With `follow` it may be a symlink to one, for a path that the user has named.
     pub(crate) fn below(dir: &Path, follow: bool) -> Result<Self, Errno> {
-        let flags = if follow { DIR_FLAGS.difference(OFlags::NOFOLLOW) } else { DIR_FLAGS };
-        Ok(Dirs { root: rustix::fs::open(dir, flags, Mode::empty())?, last: None })
+        Dirs::open_root(dir, follow, DIR_FLAGS)
+    }
+
+    /// The same for somebody who only reads: what is above need not be readable, as long as it leads on.
+    pub(crate) fn to_read(dir: &Path, follow: bool) -> Result<Self, Errno> {
+        Dirs::open_root(dir, follow, DIR_FLAGS | OFlags::PATH)
+    }
+
+    fn open_root(dir: &Path, follow: bool, flags: OFlags) -> Result<Self, Errno> {
+        let of_root = if follow { flags.difference(OFlags::NOFOLLOW) } else { flags };
+        Ok(Dirs { root: rustix::fs::open(dir, of_root, Mode::empty())?, flags, last: None })
     }
 
     /// The same tree, for somebody who is elsewhere in it.
     pub(crate) fn again(&self) -> Result<Self, Errno> {
-        Ok(Dirs { root: rustix::io::fcntl_dupfd_cloexec(&self.root, 0)?, last: None })
+        let root = rustix::io::fcntl_dupfd_cloexec(&self.root, 0)?;
+        Ok(Dirs { root, flags: self.flags, last: None })
     }
 
     /// The root.
@@ -61,9 +73,16 @@ impl Dirs {
             _ => (rustix::io::fcntl_dupfd_cloexec(&self.root, 0)?, path),
         };
         for name in rest.split(|byte| *byte == b'/') {
-            fd = rustix::fs::openat(&fd, name, DIR_FLAGS, Mode::empty())?;
+            fd = rustix::fs::openat(&fd, name, self.flags, Mode::empty())?;
         }
         Ok(fd)
+    }
+
+    /// Opens the file at `path` for reading, without waiting, should it be a pipe by now.
+    pub(crate) fn open_to_read(&mut self, path: &[u8]) -> Result<File, Errno> {
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let (parent, name) = self.place(path)?;
+        Ok(File::from(rustix::fs::openat(parent, name, flags, Mode::empty())?))
     }
 }
 

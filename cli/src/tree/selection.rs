@@ -18,44 +18,48 @@ const GIVEN_UP_MAX: usize = 16;
 #[derive(Clone, Debug)]
 pub(crate) struct Selection {
     patterns: Gitignore,
+    /// Further ones, for which large and small letters are the same.
+    in_any_case: Gitignore,
     /// What cannot be read is left out.
     pub(crate) skip_unreadable: bool,
+    /// What is mounted below is left out; the directory that it is mounted on is not.
+    pub(crate) one_file_system: bool,
     given_up: BTreeSet<PathBuf>,
 }
 
 impl Selection {
-    /// All but what these patterns name, and those in these files: one to a line, as in a `.gitignore` (gitignore(5)), seen from
-    /// the tree's root.
+    /// All but what these patterns name, and those in these files: one to a line, as in a `.gitignore` (gitignore(5)),
+    /// seen from the tree's root.
     pub(crate) fn new(
         patterns: &[String],
         files: &[PathBuf],
         skip_unreadable: bool,
     ) -> Result<Self, CliError> {
-        let mut builder = GitignoreBuilder::new("");
-        // Otherwise a mistyped pattern leaves out nothing, without a word.
-        builder.allow_unclosed_class(false);
-        let bad = |error: &ignore::Error| {
-            CliError::new(ExitStatus::Usage, "usage", format!("a pattern to leave out is wrong: {error}"))
-                .state("nothing was stored")
-                .hint("patterns are those of a .gitignore: *.o, /build, cache/, **/tmp, !keep.o")
-        };
+        let mut lines = Vec::new();
         for file in files {
             let text = std::fs::read_to_string(file)
                 .map_err(|error| CliError::file("read", file, &error).state("nothing was stored"))?;
-            for line in text.lines() {
-                builder.add_line(Some(file.clone()), line).map_err(|error| bad(&error))?;
-            }
+            lines.extend(text.lines().map(|line| (Some(file.clone()), line.to_owned())));
         }
-        for pattern in patterns {
-            builder.add_line(None, pattern).map_err(|error| bad(&error))?;
-        }
-        let patterns = builder.build().map_err(|error| bad(&error))?;
-        Ok(Selection { patterns, skip_unreadable, given_up: BTreeSet::new() })
+        lines.extend(patterns.iter().map(|pattern| (None, pattern.clone())));
+        let patterns = matcher(&lines, false)?;
+        let in_any_case = Gitignore::empty();
+        let given_up = BTreeSet::new();
+        Ok(Selection { patterns, in_any_case, skip_unreadable, one_file_system: false, given_up })
+    }
+
+    /// Without what these patterns name as well, however its letters are written.
+    pub(crate) fn without_in_any_case(mut self, patterns: &[String]) -> Result<Self, CliError> {
+        let lines: Vec<(Option<PathBuf>, String)> =
+            patterns.iter().map(|pattern| (None, pattern.clone())).collect();
+        self.in_any_case = matcher(&lines, true)?;
+        Ok(self)
     }
 
     /// Whether the entry at `inside` is left out, and with it what is below.
     pub(crate) fn leaves_out(&self, inside: &[u8], is_dir: bool) -> bool {
-        self.patterns.matched(Path::new(OsStr::from_bytes(inside)), is_dir).is_ignore()
+        let path = Path::new(OsStr::from_bytes(inside));
+        [&self.patterns, &self.in_any_case].iter().any(|some| some.matched(path, is_dir).is_ignore())
     }
 
     /// Leaves out a file that could not be read to its end, from the next attempt on; whether there is to be one.
@@ -69,6 +73,23 @@ impl Selection {
     }
 }
 
+/// Patterns as in a `.gitignore`, with the file that each is from.
+fn matcher(lines: &[(Option<PathBuf>, String)], any_case: bool) -> Result<Gitignore, CliError> {
+    let mut builder = GitignoreBuilder::new("");
+    // Otherwise a mistyped pattern leaves out nothing, without a word.
+    builder.allow_unclosed_class(false);
+    let bad = |error: &ignore::Error| {
+        CliError::new(ExitStatus::Usage, "usage", format!("a pattern to leave out is wrong: {error}"))
+            .state("nothing was stored")
+            .hint("patterns are those of a .gitignore: *.o, /build, cache/, **/tmp, !keep.o")
+    };
+    builder.case_insensitive(any_case).map_err(|error| bad(&error))?;
+    for (file, line) in lines {
+        builder.add_line(file.clone(), line).map_err(|error| bad(&error))?;
+    }
+    builder.build().map_err(|error| bad(&error))
+}
+
 /// What was left out of a put.
 #[derive(Debug, Default)]
 pub(crate) struct LeftOut {
@@ -78,6 +99,10 @@ pub(crate) struct LeftOut {
     pub(crate) unreadable: u64,
     /// The first of these.
     pub(crate) named: Vec<PathBuf>,
+    /// Files that are stored, and were written to whenever they were read.
+    pub(crate) changed: u64,
+    /// Entries that are stored without their extended attributes, which could not be read.
+    pub(crate) without_attributes: u64,
 }
 
 /// Entries that are named in a report; the others are only counted.
@@ -109,6 +134,18 @@ impl LeftOut {
             };
             lines.push(what);
         }
+        if self.changed > 0 {
+            let files = crate::human::count(self.changed, "file", "files");
+            lines.push(format!(
+                "stored, but perhaps of several states, because programs wrote to them all the time: {files}"
+            ));
+        }
+        if self.without_attributes > 0 {
+            let entries = crate::human::count(self.without_attributes, "entry", "entries");
+            lines.push(format!(
+                "stored WITHOUT extended attributes and ACLs, because they cannot be read: {entries}"
+            ));
+        }
         lines
     }
 }
@@ -137,6 +174,15 @@ mod tests {
             assert_eq!(selection.leaves_out(inside.as_bytes(), is_dir), left_out, "{inside}");
         }
         assert!(!selection.leaves_out(b"\xff\xfe", false), "names need not be text");
+    }
+
+    #[test]
+    fn letters_may_be_large_or_small_where_that_is_wanted() {
+        let selection = Selection::new(&["*.o".to_owned()], &[], false).unwrap();
+        let selection = selection.without_in_any_case(&["*.JPG".to_owned()]).unwrap();
+        let left_out = |inside: &str| selection.leaves_out(inside.as_bytes(), false);
+        assert!(left_out("a.o") && left_out("a.jpg") && left_out("A.Jpg"));
+        assert!(!left_out("A.O") && !left_out("a.png"));
     }
 
     #[test]

@@ -106,8 +106,12 @@ pub(crate) fn unpack<R: Read>(
                 done.bytes += size;
                 done.single = Some(head.path);
             }
-            // Only a put may leave content out.
-            Kind::Unchanged { .. } => {
+            // Only a put may leave content out; and the reader refuses the others.
+            Kind::Unchanged { .. }
+            | Kind::Fifo
+            | Kind::CharDevice { .. }
+            | Kind::BlockDevice { .. }
+            | Kind::HardLink { .. } => {
                 return Err(failed("write", &head.path, rustix::io::Errno::NOTSUP));
             }
             Kind::Symlink { target } => {

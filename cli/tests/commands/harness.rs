@@ -123,8 +123,14 @@ impl Run {
     pub(crate) fn program<I: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = I>) -> Self {
         let args: Vec<OsString> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
         let mut command = Command::new(program);
-        for variable in ["CHORDAGE_API", "CHORDAGE_API_TOKEN", "CHORDAGE_DATA_DIR", "CHORDAGE_LOG", "COLUMNS"]
-        {
+        for variable in [
+            "CHORDAGE_API",
+            "CHORDAGE_API_TOKEN",
+            "CHORDAGE_DATA_DIR",
+            "CHORDAGE_LOG",
+            "COLUMNS",
+            "CHORDAGE_VOLUME",
+        ] {
             command.env_remove(variable);
         }
         // The default data directory must not be the developer's own.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics is a test that reports")]
 
 mod api;
+mod backups;
 mod bad_input;
 mod closed;
 mod daemon;
@@ -16,6 +17,7 @@ mod locale;
 mod names;
 mod outputs;
 mod published;
+mod restic;
 mod ring;
 mod round_trip;
 mod sealed;

@@ -98,7 +98,9 @@ impl Drop for Net {
 /// The program with arguments, nothing of the caller's environment, and an end when the test ends.
 pub(crate) fn chordage<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(PROGRAM);
-    for variable in ["CHORDAGE_API", "CHORDAGE_API_TOKEN", "CHORDAGE_DATA_DIR", "CHORDAGE_LOG"] {
+    for variable in
+        ["CHORDAGE_API", "CHORDAGE_API_TOKEN", "CHORDAGE_DATA_DIR", "CHORDAGE_LOG", "CHORDAGE_VOLUME"]
+    {
         command.env_remove(variable);
     }
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);

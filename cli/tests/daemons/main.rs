@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod again;
+mod backup;
 mod chaos;
 mod clients;
 mod crash;
@@ -19,6 +20,7 @@ mod nat;
 mod reading;
 mod repair;
 mod restart;
+mod restic;
 mod testnet_command;
 mod unfinished;
 mod writer;

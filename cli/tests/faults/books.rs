@@ -80,7 +80,9 @@ async fn a_book_that_is_cut_off_damaged_or_gone_is_told_of() {
         for name in ["claims/claims.redb", "keeps/keeps.redb", "holders.redb", "catalog/catalog.redb"] {
             harm(&book(name));
         }
-        for name in ["records/records.redb", "names/names.redb", "services/services.redb"] {
+        for name in
+            ["records/records.redb", "names/names.redb", "services/services.redb", "volumes/volumes.redb"]
+        {
             harm(&book(name));
         }
         net.net.restart(&[0]).await.unwrap();
@@ -91,6 +93,7 @@ async fn a_book_that_is_cut_off_damaged_or_gone_is_told_of() {
             StartedWith::Records,
             StartedWith::Names,
             StartedWith::Services,
+            StartedWith::Volumes,
             StartedWith::Catalog,
         ];
         assert_eq!(found(&net, 0).await, all.map(|what| (what, state)));

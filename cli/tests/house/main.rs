@@ -19,7 +19,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders of all crates.
-const CRATES: [&str; 7] = ["cli", "dht", "node", "node/api", "sim", "storage", "testnet"];
+const CRATES: [&str; 8] = ["cli", "dht", "node", "node/api", "node/gateway", "sim", "storage", "testnet"];
 
 /// The top of the repository.
 fn root() -> PathBuf {

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{CRATES, files_below, no_complaints, root, shown};
 
 /// The floors of `node`, from the bottom. A module uses those on lower floors only.
-const FLOORS: [&[&str]; 12] = [
+const FLOORS: [&[&str]; 13] = [
     &[
         "address",
         "archive",
@@ -29,6 +29,7 @@ const FLOORS: [&[&str]; 12] = [
     &["leases"],
     &["get"],
     &["put", "repair"],
+    &["volumes"],
     &["handle"],
     &["server"],
     &["daemon"],

@@ -28,6 +28,8 @@ pub struct Namespace(pub u16);
 impl Namespace {
     /// Names of people: what a key stands for, and directories below it.
     pub const NAMES: Self = Self(1);
+    /// Volumes: where the map of one begins.
+    pub const VOLUMES: Self = Self(2);
 }
 
 /// Names one version of a record: a hash of everything its owner has signed.

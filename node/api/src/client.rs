@@ -4,6 +4,7 @@ mod in_memory;
 mod names;
 mod services;
 mod topics;
+mod volumes;
 
 use bytes::Bytes;
 use chordage_storage::Fingerprint;
@@ -13,8 +14,9 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, RANGE};
 use hyper::http::request::Builder;
 
 pub use self::in_memory::GetBytesError;
+pub use self::volumes::{SnapshotPath, VolumeAccess};
 pub use super::client_error::ClientError;
-pub use super::download::{Download, Entries};
+pub use super::download::{Download, Entries, Lines};
 use super::endpoint::{Endpoint, EndpointError, Located};
 pub use super::exchange::Timeouts;
 use super::exchange::{Exchange, json, unexpected, whole};

@@ -7,6 +7,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderName};
 use hyper::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::client_error::{ClientError, describe};
@@ -78,20 +79,23 @@ fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Entries of a tree on their way, one JSON document per line.
-pub struct Entries {
+/// A listing on its way, one JSON document per line.
+pub struct Lines<T> {
     download: Download,
     partial: BytesMut,
-    ready: VecDeque<EntryInfo>,
+    ready: VecDeque<T>,
 }
 
-impl Entries {
+/// Entries of a tree on their way.
+pub type Entries = Lines<EntryInfo>;
+
+impl<T: DeserializeOwned> Lines<T> {
     pub(crate) fn new(download: Download) -> Self {
-        Entries { download, partial: BytesMut::new(), ready: VecDeque::new() }
+        Lines { download, partial: BytesMut::new(), ready: VecDeque::new() }
     }
 
     /// The next entry; `None` once the listing is whole.
-    pub async fn entry(&mut self) -> Result<Option<EntryInfo>, ClientError> {
+    pub async fn entry(&mut self) -> Result<Option<T>, ClientError> {
         loop {
             if let Some(entry) = self.ready.pop_front() {
                 return Ok(Some(entry));
@@ -105,7 +109,7 @@ impl Entries {
     }
 
     /// The rest of the listing at once.
-    pub async fn collect(mut self) -> Result<Vec<EntryInfo>, ClientError> {
+    pub async fn collect(mut self) -> Result<Vec<T>, ClientError> {
         let mut entries = Vec::new();
         while let Some(entry) = self.entry().await? {
             entries.push(entry);

@@ -25,6 +25,7 @@
 //! | [`upload`] | bodies that a thread writes while they are sent, and that count only when they are whole |
 //! | [`types`] | what requests ask and answers say |
 //! | [`name`], [`OpenName`], [`service`] | names of keys, of services and topics; what a service says about itself |
+//! | [`volume`] | the texts that open volumes |
 //! | [`range`], [`operation`] | parts of files; names of requests, to ask later why one failed |
 //!
 //! Answers gain fields and words in newer versions and lose none: a client reads what older and newer daemons say.
@@ -48,6 +49,7 @@ pub mod subscription;
 pub mod types;
 pub mod upload;
 mod uri;
+pub mod volume;
 mod waiting;
 
 pub use self::fingerprint::{FILES_MAX, fingerprint, is_settled};

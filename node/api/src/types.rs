@@ -18,11 +18,12 @@ mod start;
 mod status;
 mod topics;
 mod twin;
+mod volumes;
 mod waits;
 mod words;
 
 pub use explain::{ChunkExplained, Explanation, ShardExplained};
-pub use gateways::{DnsStatus, GatewayStatus};
+pub use gateways::{DnsStatus, GatewayStatus, ResticStatus};
 pub use ids::{ChunkAddress, HolderId, IdError, NodeId, RingKey};
 pub use lan::LanStatus;
 pub use leases::{KeptObject, LeaseStatus};
@@ -47,6 +48,11 @@ pub use status::{
 };
 pub use topics::{MESSAGE_BYTES_MAX, TopicMessage, TopicReport};
 pub use twin::TwinStatus;
+pub use volumes::{
+    PruneReport, SnapshotInfo, SnapshotRequest, SnapshotSelection, TreeReport, VerifyReport,
+    VolumeCapability, VolumeChange, VolumeChanged, VolumeChanges, VolumeDifference, VolumeEntry,
+    VolumeEntryKind, VolumeExpectation, VolumeImport, VolumeInfo, VolumeValue, VolumeValues,
+};
 pub use waits::WaitedFor;
 pub use words::{
     ChunkNeed, DaemonRole, DaemonState, EntryForm, KeepState, MemberRole, MemberState, ObjectForm, ShardWord,

@@ -1,4 +1,4 @@
-//! The body of a put: fed by a thread that reads files, drained by the connection.
+//! The body of a put: fed by a thread that reads files or by async code, drained by the connection.
 //!
 //! A body counts as whole only when its writer said [`UploadWriter::finish`]. A writer that is dropped earlier, because it
 //! failed or panicked, makes the request fail; the daemon then sees a cut body and stores nothing under a link.
@@ -23,7 +23,7 @@ enum Piece {
     Finished,
 }
 
-/// The producing end. Blocking: use it on a thread of its own, not in async code.
+/// The producing end. On a thread of its own it is written to and finished; async code sends pieces and ends it.
 pub struct UploadWriter {
     pending: BytesMut,
     pieces: mpsc::Sender<Piece>,
@@ -83,15 +83,29 @@ impl UploadWriter {
         self.pieces.blocking_send(Piece::Finished).map_err(|_| connection_gone())
     }
 
+    /// Sends `bytes` from async code, once there is room. Fails with `BrokenPipe` once the connection is gone.
+    pub async fn send(&mut self, mut bytes: Bytes) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let frame = bytes.split_to(bytes.len().min(FRAME_BYTES));
+            self.pieces.send(Piece::Data(frame)).await.map_err(|_| connection_gone())?;
+        }
+        Ok(())
+    }
+
+    /// Marks the body as whole, from async code. Without this call the put fails.
+    pub async fn end(self) -> io::Result<()> {
+        self.pieces.send(Piece::Finished).await.map_err(|_| connection_gone())
+    }
+
     /// Sends `bytes` and marks the body as whole, without blocking. Ends early once nobody takes the body any more.
-    pub(crate) async fn feed(self, bytes: &[u8]) {
+    pub(crate) async fn feed(mut self, bytes: &[u8]) {
         for frame in bytes.chunks(FRAME_BYTES) {
-            if self.pieces.send(Piece::Data(Bytes::copy_from_slice(frame))).await.is_err() {
+            if self.send(Bytes::copy_from_slice(frame)).await.is_err() {
                 return;
             }
         }
         // If nobody takes it, the request says why.
-        let _ = self.pieces.send(Piece::Finished).await;
+        let _ = self.end().await;
     }
 
     fn send_pending(&mut self) -> io::Result<()> {
@@ -185,6 +199,23 @@ mod tests {
         let producer = std::thread::spawn(move || writer.write_all(b"half").and_then(|()| writer.flush()));
         assert!(body.collect().await.is_err());
         producer.join().unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn async_code_sends_and_ends_it() {
+        let data: Bytes = (0..FRAME_BYTES + 17).map(|position| position as u8).collect::<Vec<u8>>().into();
+        for whole in [true, false] {
+            let (mut writer, body) = upload();
+            let (sent, collected) = tokio::join!(
+                async {
+                    writer.send(data.clone()).await?;
+                    if whole { writer.end().await } else { Ok(()) }
+                },
+                body.collect()
+            );
+            sent.unwrap();
+            assert_eq!(collected.map(|body| body.to_bytes()).ok(), whole.then(|| data.clone()));
+        }
     }
 
     #[tokio::test]

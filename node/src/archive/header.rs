@@ -1,7 +1,8 @@
 //! The 512-byte header block: where its fields are and how numbers stand in them.
 //!
 //! ```text
-//!   0 name 100 │ mode 8 │ uid 8 │ gid 8 │ size 12 │ mtime 12 │ checksum 8 │ type 1 │ link 100 │ "ustar\0" "00" │ … │ prefix 155
+//!   0 name 100 │ mode 8 │ uid 8 │ gid 8 │ size 12 │ mtime 12 │ checksum 8 │ type 1 │ link 100 │ "ustar\0" "00"
+//! 265 user 32 │ group 32 │ device major 8 │ minor 8 │ prefix 155
 //! ```
 
 use std::ops::Range;
@@ -18,12 +19,18 @@ const CHECKSUM: Range<usize> = 148..156;
 const TYPE: usize = 156;
 pub(super) const LINK: Range<usize> = 157..257;
 const MAGIC: Range<usize> = 257..265;
+pub(super) const USER: Range<usize> = 265..297;
+pub(super) const GROUP: Range<usize> = 297..329;
+const DEVICE_MAJOR: Range<usize> = 329..337;
+const DEVICE_MINOR: Range<usize> = 337..345;
 const PREFIX: Range<usize> = 345..500;
 
 /// POSIX: the magic with its NUL, and version `00`.
 const USTAR: &[u8; 8] = b"ustar\x0000";
 /// Largest number in eleven octal digits.
-const OCTAL_11_MAX: u64 = 0o77_777_777_777;
+pub(super) const OCTAL_11_MAX: u64 = 0o77_777_777_777;
+/// Largest number in seven.
+pub(super) const OCTAL_7_MAX: u32 = 0o7_777_777;
 
 /// One header block.
 #[derive(Clone)]
@@ -34,7 +41,7 @@ impl Block {
     pub(super) fn new(kind: u8, mode: u32, size: u64, mtime: u64) -> Self {
         let mut block = Block([0; BLOCK]);
         block.octal(MODE, u64::from(mode & 0o7777));
-        // Owners are numbers of the machine that wrote them; restoring them elsewhere would be wrong.
+        // Of nobody in particular, unless it is said: numbers mean something on the machine alone that wrote them.
         block.octal(UID, 0);
         block.octal(GID, 0);
         block.octal(SIZE, size.min(OCTAL_11_MAX));
@@ -42,6 +49,22 @@ impl Block {
         block.0[TYPE] = kind;
         block.0[MAGIC].copy_from_slice(USTAR);
         block
+    }
+
+    /// Fills the owner in; names and numbers that do not fit stand in extended records.
+    pub(super) fn owner(&mut self, uid: u32, gid: u32, user: &[u8], group: &[u8]) {
+        self.octal(UID, uid.min(OCTAL_7_MAX).into());
+        self.octal(GID, gid.min(OCTAL_7_MAX).into());
+        for (field, name) in [(USER, user), (GROUP, group)] {
+            // With a NUL behind it.
+            self.set(field.clone(), &name[..name.len().min(field.len() - 1)]);
+        }
+    }
+
+    /// Fills the numbers of a device in.
+    pub(super) fn device(&mut self, major: u32, minor: u32) {
+        self.octal(DEVICE_MAJOR, major.min(OCTAL_7_MAX).into());
+        self.octal(DEVICE_MINOR, minor.min(OCTAL_7_MAX).into());
     }
 
     pub(super) fn set(&mut self, field: Range<usize>, bytes: &[u8]) {
@@ -96,6 +119,35 @@ impl Block {
 
     pub(super) fn mtime(&self) -> Option<i64> {
         signed(&self.0[MTIME])
+    }
+
+    pub(super) fn uid(&self) -> Option<u64> {
+        number(&self.0[UID])
+    }
+
+    pub(super) fn gid(&self) -> Option<u64> {
+        number(&self.0[GID])
+    }
+
+    pub(super) fn user(&self) -> &[u8] {
+        if self.has_posix_fields() { until_nul(&self.0[USER]) } else { &[] }
+    }
+
+    pub(super) fn group(&self) -> &[u8] {
+        if self.has_posix_fields() { until_nul(&self.0[GROUP]) } else { &[] }
+    }
+
+    pub(super) fn device_major(&self) -> Option<u64> {
+        number(&self.0[DEVICE_MAJOR])
+    }
+
+    pub(super) fn device_minor(&self) -> Option<u64> {
+        number(&self.0[DEVICE_MINOR])
+    }
+
+    /// Names of owners are where POSIX and GNU have them. In headers from before, anything may stand there.
+    fn has_posix_fields(&self) -> bool {
+        self.0[MAGIC].starts_with(b"ustar")
     }
 
     pub(super) fn link(&self) -> &[u8] {

@@ -1,12 +1,18 @@
 //! Extended records (POSIX.1-2001, "pax Interchange Format"): lines of `LENGTH key=value\n`, where the length counts itself.
 
+use std::collections::BTreeMap;
+
 use chordage_storage::Fingerprint;
 
-use super::Mtime;
+use super::metadata::{XATTR_BYTES_MAX, Xattr};
+use super::{Detail, Mtime};
 
 /// Keys of our own.
 pub(super) const FINGERPRINT: &str = "CHORDAGE.fingerprint";
 pub(super) const UNCHANGED: &str = "CHORDAGE.unchanged";
+pub(super) const LINK_GROUP: &str = "CHORDAGE.linkgroup";
+/// Those of extended attributes, which star has introduced.
+pub(super) const XATTR_PREFIX: &str = "SCHILY.xattr.";
 
 /// What extended records can say, as far as it matters here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +27,35 @@ pub(super) struct Records {
     pub(super) fingerprint: Option<Fingerprint>,
     /// What the receiver knows the file by, whose content is left out.
     pub(super) unchanged: Option<Fingerprint>,
+    /// What only those who want full detail look at.
+    pub(super) full: Option<Box<FullRecords>>,
+}
+
+/// Records of which there are none without [`Detail::Full`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct FullRecords {
+    pub(super) uid: Option<u64>,
+    pub(super) gid: Option<u64>,
+    pub(super) user: Option<Vec<u8>>,
+    pub(super) group: Option<Vec<u8>>,
+    pub(super) device_major: Option<u64>,
+    pub(super) device_minor: Option<u64>,
+    pub(super) of_file: OfFile,
+}
+
+/// Those of them that mean nothing for more than one entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct OfFile {
+    pub(super) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// What these cost together.
+    xattr_bytes: usize,
+    /// There were more of them than an entry may have; what came after is not kept.
+    pub(super) too_many_xattrs: bool,
+    pub(super) link_group: Option<u64>,
+    /// Major and minor version of the map of holes.
+    pub(super) sparse_version: (Option<u64>, Option<u64>),
+    pub(super) sparse_name: Option<Vec<u8>>,
+    pub(super) sparse_size: Option<u64>,
 }
 
 /// The records are not well-formed.
@@ -29,18 +64,74 @@ pub(super) struct Malformed;
 
 /// Appends one record.
 pub(super) fn push(records: &mut Vec<u8>, key: &str, value: &[u8]) {
+    push_bytes(records, key.as_bytes(), value);
+}
+
+/// Appends one record whose key need not be text.
+pub(super) fn push_bytes(records: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     // The space, the equals sign and the line end.
     let rest = key.len() + value.len() + 3;
     let mut length = rest + 1;
     while length != rest + length.to_string().len() {
         length = rest + length.to_string().len();
     }
-    records.extend_from_slice(format!("{length} {key}=").as_bytes());
+    records.extend_from_slice(format!("{length} ").as_bytes());
+    records.extend_from_slice(key);
+    records.push(b'=');
     records.extend_from_slice(value);
     records.push(b'\n');
 }
 
+/// The name of an extended attribute as it stands in a key, which ends at the first equals sign: as GNU tar writes it since
+/// version 1.29, with `%3D` for that sign and `%25` for a percent sign.
+pub(super) fn xattr_keyword(name: &[u8]) -> Vec<u8> {
+    let mut keyword = Vec::with_capacity(name.len());
+    for byte in name {
+        match byte {
+            b'=' => keyword.extend_from_slice(b"%3D"),
+            b'%' => keyword.extend_from_slice(b"%25"),
+            byte => keyword.push(*byte),
+        }
+    }
+    keyword
+}
+
+/// The same the other way round. Other percent signs are of writers that do not know this, and stay.
+fn xattr_name(mut keyword: &[u8]) -> Vec<u8> {
+    let mut name = Vec::with_capacity(keyword.len());
+    loop {
+        keyword = match keyword {
+            [b'%', b'3', b'D', rest @ ..] => {
+                name.push(b'=');
+                rest
+            }
+            [b'%', b'2', b'5', rest @ ..] => {
+                name.push(b'%');
+                rest
+            }
+            [byte, rest @ ..] => {
+                name.push(*byte);
+                rest
+            }
+            [] => return name,
+        }
+    }
+}
+
 impl Records {
+    /// None so far; those that this detail does not need are not kept.
+    pub(super) fn new(detail: Detail) -> Self {
+        let full = (detail == Detail::Full).then(Box::default);
+        Records { full, ..Records::default() }
+    }
+
+    /// Forgets what means nothing for more than one entry.
+    pub(super) fn forget_file(&mut self) {
+        if let Some(full) = &mut self.full {
+            full.of_file = OfFile::default();
+        }
+    }
+
     /// Reads records on top of what is known already; an empty value takes a key back.
     pub(super) fn read(&mut self, mut bytes: &[u8]) -> Result<(), Malformed> {
         while !bytes.is_empty() {
@@ -63,22 +154,63 @@ impl Records {
         match key {
             b"path" => self.path = given.then(|| value.to_vec()),
             b"linkpath" => self.linkpath = given.then(|| value.to_vec()),
-            b"size" => {
-                self.size = if given {
-                    Some(ascii(value).and_then(|text| text.parse().ok()).ok_or(Malformed)?)
-                } else {
-                    None
-                };
-            }
+            b"size" => self.size = number(value)?,
             b"mtime" => self.mtime = if given { Some(time(value).ok_or(Malformed)?) } else { None },
             key if key == FINGERPRINT.as_bytes() => self.fingerprint = fingerprint(value)?,
             key if key == UNCHANGED.as_bytes() => self.unchanged = fingerprint(value)?,
-            key if key.starts_with(b"GNU.sparse.") => self.sparse = true,
-            // Owners, access times, comments, attributes: not part of what is stored.
-            _ => {}
+            key => {
+                self.sparse |= key.starts_with(b"GNU.sparse.");
+                if let Some(full) = &mut self.full {
+                    full.set(key, value)?;
+                }
+            }
         }
         Ok(())
     }
+}
+
+impl FullRecords {
+    fn set(&mut self, key: &[u8], value: &[u8]) -> Result<(), Malformed> {
+        let name = (!value.is_empty()).then(|| value.to_vec());
+        let file = &mut self.of_file;
+        match key {
+            b"uid" => self.uid = number(value)?,
+            b"gid" => self.gid = number(value)?,
+            b"uname" => self.user = name,
+            b"gname" => self.group = name,
+            b"SCHILY.devmajor" => self.device_major = number(value)?,
+            b"SCHILY.devminor" => self.device_minor = number(value)?,
+            b"GNU.sparse.major" => file.sparse_version.0 = number(value)?,
+            b"GNU.sparse.minor" => file.sparse_version.1 = number(value)?,
+            b"GNU.sparse.name" => file.sparse_name = name,
+            b"GNU.sparse.realsize" => file.sparse_size = number(value)?,
+            key if key == LINK_GROUP.as_bytes() => file.link_group = number(value)?,
+            key => {
+                // POSIX has an empty value take a record back. Here it is an attribute with an empty value, as in GNU tar.
+                if let Some(keyword) = key.strip_prefix(XATTR_PREFIX.as_bytes()) {
+                    file.xattr(Xattr { name: xattr_name(keyword), value: value.to_vec() });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl OfFile {
+    fn xattr(&mut self, xattr: Xattr) {
+        self.xattr_bytes += xattr.cost();
+        self.too_many_xattrs |= self.xattr_bytes > XATTR_BYTES_MAX;
+        if !self.too_many_xattrs {
+            self.xattrs.insert(xattr.name, xattr.value);
+        }
+    }
+}
+
+fn number(value: &[u8]) -> Result<Option<u64>, Malformed> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    ascii(value).and_then(|text| text.parse().ok()).map(Some).ok_or(Malformed)
 }
 
 fn fingerprint(value: &[u8]) -> Result<Option<Fingerprint>, Malformed> {
@@ -166,6 +298,16 @@ mod tests {
         for text in ["", "-", ".5", "1e3", "+1", "--1", "1.-5", "99999999999999999999"] {
             assert_eq!(time(text.as_bytes()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn names_of_attributes_go_both_ways() {
+        for name in [&b"user.a"[..], b"user.a=b", b"user.100%", b"user.%3D%25=%", b"user.\xff\n ", b""] {
+            let keyword = xattr_keyword(name);
+            assert!(!keyword.contains(&b'='));
+            assert_eq!(xattr_name(&keyword), name);
+        }
+        assert_eq!(xattr_name(b"user.100%"), b"user.100%");
     }
 
     #[test]

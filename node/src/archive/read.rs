@@ -5,17 +5,18 @@ use std::io::{self, Read};
 
 use chordage_storage::Fingerprint;
 
+use super::entry::{Announced, Refused};
 use super::header::Block;
+use super::metadata::{Detail, MetadataError};
 use super::name::{NameError, check_path};
 use super::pax::Records;
 use super::shown::Quoted;
+use super::sparse::MapParser;
 use super::write::padding;
-use super::{BLOCK, Head, Kind, Mtime};
+use super::{BLOCK, Head, Kind};
 
 /// Largest extended header. Longest path and target together are 8 KiB; the rest leaves room for attributes.
 const EXTENSION_BYTES_MAX: u64 = 1 << 20;
-/// Longest target of a symlink, as in Linux.
-const TARGET_BYTES_MAX: usize = 4096;
 
 /// Why an archive cannot be read on. Entries before this point were whole.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,14 @@ pub enum ReadError {
         path: Vec<u8>,
         /// What is wrong with it.
         reason: NameError,
+    },
+    /// An entry whose metadata no file system could hold.
+    #[error("entry {}: {reason}", Quoted(.path))]
+    Metadata {
+        /// The path.
+        path: Vec<u8>,
+        /// What is wrong with them.
+        reason: MetadataError,
     },
     /// An entry that a tree cannot hold: a device, a fifo, a hard link, a sparse file.
     #[error("entry {} is a {what}, which cannot be stored", Quoted(.path))]
@@ -71,6 +80,7 @@ impl fmt::Display for After<'_> {
 #[derive(Debug)]
 pub struct ArchiveReader<R> {
     source: R,
+    detail: Detail,
     /// Content of the current file that nobody has read yet, and the zeros behind it.
     unread: u64,
     padding: usize,
@@ -82,13 +92,20 @@ pub struct ArchiveReader<R> {
 }
 
 impl<R: Read> ArchiveReader<R> {
-    /// Reads from `source`, which should buffer.
+    /// Reads what an object holds from `source`, which should buffer. All else is refused, or left out where it belongs to
+    /// an entry.
     pub fn new(source: R) -> Self {
+        ArchiveReader::with_detail(source, Detail::Basic)
+    }
+
+    /// Reads so much of each entry.
+    pub fn with_detail(source: R, detail: Detail) -> Self {
         ArchiveReader {
             source,
+            detail,
             unread: 0,
             padding: 0,
-            global: Records::default(),
+            global: Records::new(detail),
             last: Vec::new(),
             fingerprint: None,
             ended: false,
@@ -111,15 +128,19 @@ impl<R: Read> ArchiveReader<R> {
                 b'g' => {
                     let records = self.extension(size)?;
                     self.global.read(&records).map_err(|_| self.header("extended records"))?;
+                    self.global.forget_file();
                     local = self.global.clone();
                 }
                 b'L' => long_path = Some(without_nul(self.extension(size)?)),
                 b'K' => long_target = Some(without_nul(self.extension(size)?)),
-                kind => {
-                    let path = local.path.take().or(long_path).unwrap_or_else(|| block.path());
+                _ => {
+                    // The other names of a sparse file are for those who would take its map for content.
+                    let real_path = local.full.as_mut().and_then(|full| full.of_file.sparse_name.take());
+                    let path = real_path.or_else(|| local.path.take()).or(long_path);
+                    let path = path.unwrap_or_else(|| block.path());
                     let target =
                         local.linkpath.take().or(long_target).unwrap_or_else(|| block.link().to_vec());
-                    return self.entry(&block, kind, path, target, &local).map(Some);
+                    return self.entry(&block, path, target, &local).map(Some);
                 }
             }
         }
@@ -153,58 +174,68 @@ impl<R: Read> ArchiveReader<R> {
     fn entry(
         &mut self,
         block: &Block,
-        kind: u8,
         path: Vec<u8>,
         target: Vec<u8>,
         records: &Records,
     ) -> Result<Head, ReadError> {
-        let unsupported = |what| Err(ReadError::Unsupported { path: path.clone(), what });
-        if records.sparse {
-            return unsupported("sparse file");
-        }
+        let announced = Announced { block, records, path: &path, target, detail: self.detail };
+        let refused = |reason| match reason {
+            Refused::Header(what) => self.header(what),
+            Refused::Unsupported(what) => ReadError::Unsupported { path: path.clone(), what },
+            Refused::Metadata(reason) => ReadError::Metadata { path: path.clone(), reason },
+            Refused::Target(path, reason) => ReadError::Path { path, reason },
+        };
         let plain = check_path(&path).map_err(|reason| ReadError::Path { path: path.clone(), reason })?;
-        let size = match records.size {
-            Some(size) => size,
-            None => block.size().ok_or_else(|| self.header("size"))?,
-        };
-        let kind = match kind {
-            // Before POSIX, a directory was a file whose name ends in a slash.
-            b'0' | 0 | b'7' if path.ends_with(b"/") => Kind::Dir,
-            b'0' | 0 | b'7' => match records.unchanged {
-                Some(_) if size > 0 => {
-                    return unsupported("file that is said to be unchanged and yet has content");
-                }
-                Some(fingerprint) => Kind::Unchanged { fingerprint },
-                None => Kind::File { size },
-            },
-            b'5' => Kind::Dir,
-            b'2' => {
-                if target.is_empty() || target.len() > TARGET_BYTES_MAX || target.contains(&0) {
-                    return unsupported("symlink without a possible target");
-                }
-                Kind::Symlink { target }
-            }
-            b'1' => return unsupported("hard link"),
-            b'3' => return unsupported("character device"),
-            b'4' => return unsupported("block device"),
-            b'6' => return unsupported("named pipe"),
-            b'S' => return unsupported("sparse file"),
-            _ => return unsupported("kind of entry that is not known here"),
-        };
+        let kind = announced.kind().map_err(refused)?;
         if plain.is_empty() && kind != Kind::Dir {
-            return unsupported("root that is not a directory");
+            return Err(refused(Refused::Unsupported("root that is not a directory")));
         }
+        let sparse_size = announced.sparse_size();
         // Directories and symlinks may announce a size in old archives, which then has no content behind it.
-        self.unread = if let Kind::File { size } = kind { size } else { 0 };
-        self.padding = padding(self.unread);
-        let mode = block.mode().ok_or_else(|| self.header("mode"))?;
-        let mtime = match records.mtime {
-            Some(mtime) => mtime,
-            None => Mtime { seconds: block.mtime().ok_or_else(|| self.header("time"))?, nanos: 0 },
-        };
+        let has_content = matches!(kind, Kind::File { .. }) || sparse_size.is_some();
+        let size = if has_content { announced.size().map_err(refused)? } else { 0 };
+        let mode = announced.mode().map_err(refused)?;
+        let mtime = announced.mtime().map_err(refused)?;
+        let full = announced.full().map_err(refused)?;
+        self.unread = size;
+        self.padding = padding(size);
         self.last = path;
         self.fingerprint = records.fingerprint;
-        Ok(Head { path: plain, kind, mode, mtime })
+        let mut head = Head { path: plain, kind, mode, mtime, full };
+        if let Some(size) = sparse_size {
+            self.sparse(&mut head, size)?;
+        }
+        Ok(head)
+    }
+
+    /// Reads the map that stands in front of a sparse file's content.
+    fn sparse(&mut self, head: &mut Head, size: u64) -> Result<(), ReadError> {
+        let path = head.path.clone();
+        let refused = |reason| ReadError::Metadata { path: path.clone(), reason };
+        let mut parser = MapParser::default();
+        loop {
+            let left = self.unread.checked_sub(BLOCK as u64);
+            self.unread = left.ok_or_else(|| refused(MetadataError::SparseMap))?;
+            let block = self.raw_block()?;
+            if parser.block(&block.0).map_err(refused)? {
+                break;
+            }
+        }
+        let map = parser.finish(size).map_err(refused)?;
+        // What the receiver knows does not follow.
+        let follows = if let Kind::File { size } = &mut head.kind {
+            *size = map.data_len();
+            *size
+        } else {
+            0
+        };
+        if self.unread != follows {
+            return Err(refused(MetadataError::SparseMap));
+        }
+        if let Some(full) = &mut head.full {
+            full.sparse = Some(map);
+        }
+        Ok(())
     }
 
     /// The next header block; `None` at the end mark.

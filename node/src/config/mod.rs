@@ -6,6 +6,7 @@ mod lan;
 mod leases;
 mod overlay;
 mod repair;
+mod restic;
 mod scrub;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,6 +23,7 @@ pub use self::lan::LanConfig;
 pub use self::leases::LeaseConfig;
 pub use self::overlay::{OverlayConfig, ParseRoleError, Role};
 pub use self::repair::RepairConfig;
+pub use self::restic::ResticConfig;
 pub use self::scrub::ScrubConfig;
 use crate::address::{AddressError, Use, check_address};
 
@@ -76,6 +78,8 @@ pub struct Config {
     pub leases: LeaseConfig,
     /// Where names can be asked for in DNS, and whom the daemon asks there.
     pub dns: DnsConfig,
+    /// Where repositories for restic are served, and to whom.
+    pub restic: ResticConfig,
 }
 
 /// Why settings were refused. Nothing was started or changed.
@@ -143,6 +147,7 @@ impl Default for Config {
             scrub: ScrubConfig::default(),
             leases: LeaseConfig::default(),
             dns: DnsConfig::default(),
+            restic: ResticConfig::default(),
         }
     }
 }
@@ -224,6 +229,7 @@ impl Config {
         self.repair.check()?;
         self.leases.check()?;
         self.dns.check()?;
+        self.restic.check()?;
         if let Some(addr) = self.api_listen
             && !addr.ip().is_loopback()
         {

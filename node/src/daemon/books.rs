@@ -22,6 +22,7 @@ use crate::repair::LEDGER_FILE;
 use crate::services::{SERVICES_FILE, ServiceBook};
 use crate::store::{HeldLeases, Store};
 use crate::tasks::Tasks;
+use crate::volumes::{VOLUMES_FILE, VolumeBook};
 
 /// All of it.
 pub(super) struct Books {
@@ -34,6 +35,7 @@ pub(super) struct Books {
     pub(super) records: RecordBook,
     pub(super) keyring: Keyring,
     pub(super) services: ServiceBook,
+    pub(super) volumes: VolumeBook,
     /// Room that is kept for the books when the disk is full.
     pub(super) reserve: Reserve,
     /// What was damaged or missing.
@@ -71,6 +73,9 @@ impl Books {
         let services = ServiceBook::open(dir.path())
             .map_err(|error| StartError::System(format!("cannot open {SERVICES_FILE}: {error}")))?;
         found.opened(SERVICES_FILE, services.begun_anew());
+        let volumes = VolumeBook::open(dir.path())
+            .map_err(|error| StartError::System(format!("cannot open {VOLUMES_FILE}: {error}")))?;
+        found.opened(VOLUMES_FILE, volumes.begun_anew());
         let catalog = open_catalog(dir, &secret);
         found
             .opened("catalog/catalog.redb", catalog.as_ref().is_some_and(|catalog| catalog.begun_anew() > 0));
@@ -84,6 +89,7 @@ impl Books {
             records,
             keyring,
             services,
+            volumes,
             reserve,
             found,
         })

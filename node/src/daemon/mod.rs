@@ -5,7 +5,7 @@ mod error;
 mod presence;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use chordage_storage::catalog::Catalog;
@@ -43,6 +43,7 @@ use crate::shards::{ShardClient, ShardServer, TrafficCounters};
 use crate::store::Store;
 use crate::tasks::{Fault, Tasks};
 use crate::topics::Topics;
+use crate::volumes::{VolumeBook, Volumes};
 
 /// How long a daemon that was asked to leave waits for requests under way.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -73,7 +74,7 @@ impl Daemon {
         set_off_by(config.debug_clock_seconds);
         let limit = allowed_by_the_system()?;
         let leaving = CancellationToken::new();
-        let tasks = Tasks::new(leaving.clone(), config.debug_panic_task.clone());
+        let tasks = begin_tasks(&leaving, &config);
         let dir = Arc::new(DataDir::open(path)?);
         let Books {
             identity,
@@ -85,27 +86,24 @@ impl Daemon {
             records,
             keyring,
             services,
+            volumes,
             reserve,
             found,
         } = Books::open(&dir, &config, &tasks)?;
-        let is_client = config.overlay.role == Role::Client;
-        warn_of_what_a_client_holds(is_client, &store);
+        let is_client = warn_of_what_a_client_holds(&config, &store);
         let presence = Presence::begin(&dir, identity, &config).await?;
         let (local, signer) = (presence.local.id(), presence.signer.clone());
-        let (draining, traffic) = (CancellationToken::new(), Arc::new(TrafficCounters::default()));
+        let (draining, traffic) = (CancellationToken::new(), Arc::<TrafficCounters>::default());
         let met = dir.read(PEERS_FILE)?.is_some_and(|peers| !peers.is_empty());
-        let server = serving(
-            ShardServer::new(store.clone(), leaving.clone(), traffic.clone())
-                .with_repair(ledger.clone(), draining.clone())
-                .with_role(config.overlay.role),
-        );
+        let server = shard_server(&store, &leaving, &traffic, &config);
+        let server = serving(server.with_repair(ledger.clone(), draining.clone()));
         let lan = look_around(&presence, &config, &tasks);
         let (driver, driver_handle) = drive(presence, &dir, &config, server, records, lan.as_ref(), &tasks)?;
         let placement = Placement { driver: driver_handle.clone(), local, metric: config.metric };
         let client = ShardClient::new(driver_handle.clone(), traffic.clone());
         let holders = Arc::new(Holders::new(local, store.clone(), client));
-        let keeping = Keeping::new(keeps, local, config.leases);
-        let usual = Arc::new(Usual::load(dir.clone()));
+        let (keeping, usual) =
+            (Keeping::new(keeps, local, config.leases), Arc::new(Usual::load(dir.clone())));
         let Pipelines { reader, leases, putter } =
             Pipelines::new(placement, holders, keeping, catalog, usual, config.transfer_memory_bytes)?;
         // Who holds nothing looks after nothing.
@@ -113,10 +111,10 @@ impl Daemon {
         let repairer = Repairer::start(&reader, repair, ledger, tasks.clone(), draining);
         let scrubber = Scrubber::start(store.clone(), dir.clone(), config.scrub, &tasks);
         watch_in_background(store, reserve, &tasks);
-        tasks.background("awake", awake::keep_watch);
         start_leases(&leases, &dir, met || !config.bootstrap.is_empty(), &tasks);
         let (names, services, topics) = publishers(&driver_handle, &signer, &config, keyring, services);
         services.start(&tasks, leaving.clone());
+        let volumes = start_volumes(&reader, &putter, volumes, &config, &tasks);
         let dns = start_dns(&config, limit, &names, &services, &tasks).await?;
         let handle = NodeHandle {
             inner: Arc::new(Inner {
@@ -134,7 +132,9 @@ impl Daemon {
                 names,
                 services,
                 topics,
+                volumes,
                 dns,
+                restic: OnceLock::new(),
                 found_at_start: found.into_all(),
             }),
         };
@@ -194,7 +194,16 @@ fn allowed_by_the_system() -> Result<u64, StartError> {
     if limit < descriptors::NEEDED { Err(StartError::Descriptors { limit }) } else { Ok(limit) }
 }
 
-fn warn_of_what_a_client_holds(is_client: bool, store: &Store) {
+/// What runs in the background; that the machine slept is noticed from now on.
+fn begin_tasks(leaving: &CancellationToken, config: &Config) -> Tasks {
+    let tasks = Tasks::new(leaving.clone(), config.debug_panic_task.clone());
+    tasks.background("awake", awake::keep_watch);
+    tasks
+}
+
+/// Returns whether it is a client.
+fn warn_of_what_a_client_holds(config: &Config, store: &Store) -> bool {
+    let is_client = config.overlay.role == Role::Client;
     let shards = store.shards().usage().shards;
     if is_client && shards > 0 {
         tracing::warn!(
@@ -203,6 +212,7 @@ fn warn_of_what_a_client_holds(is_client: bool, store: &Store) {
              drain it first"
         );
     }
+    is_client
 }
 
 /// What tells others something under the keys of this daemon.
@@ -220,6 +230,31 @@ fn publishers(
         Services::new(driver.clone(), signer.clone(), network, services),
         Topics::new(driver.clone(), signer.clone(), network),
     )
+}
+
+/// What serves shards to others.
+fn shard_server(
+    store: &Store,
+    leaving: &CancellationToken,
+    traffic: &Arc<TrafficCounters>,
+    config: &Config,
+) -> ShardServer {
+    ShardServer::new(store.clone(), leaving.clone(), traffic.clone()).with_role(config.overlay.role)
+}
+
+/// What keeps what changes, and frees in the background what it does not need any more.
+fn start_volumes(
+    reader: &Arc<Reader>,
+    putter: &Arc<Putter>,
+    book: VolumeBook,
+    config: &Config,
+    tasks: &Tasks,
+) -> Volumes {
+    let network = NetworkFingerprint::of(&config.network, config.metric);
+    let volumes = Volumes::new(reader.clone(), putter.clone(), book, network);
+    let swept = volumes.clone();
+    tasks.background("volumes", move || swept.clone().sweep());
+    volumes
 }
 
 /// Answers DNS, if the settings want that.

@@ -11,7 +11,7 @@ use super::DataDir;
 const OPENED_FILE: &str = "opened";
 
 /// The files that a daemon cannot lose in silence.
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "key",
     "secret",
     "shards/format",
@@ -22,6 +22,7 @@ const FILES: [&str; 10] = [
     "records/records.redb",
     "names/names.redb",
     "services/services.redb",
+    "volumes/volumes.redb",
 ];
 
 impl DataDir {

@@ -1,7 +1,7 @@
 //! An object as an archive, made while it is sent.
 
 use bytes::Bytes;
-use chordage_storage::{Entry, EntryKind, EntryPath};
+use chordage_storage::{Entry, EntryKind, EntryPath, Manifest};
 use futures::stream::Stream;
 
 use super::{GetError, OpenObject, Part, Parts, Unread};
@@ -24,10 +24,11 @@ pub(crate) fn emit(
         return Err(GetError::NoSuchPath("(the link stands for a file; read its content)".to_owned()));
     }
 
-    Ok(object.assemble(move |object, parts| {
+    let manifest = object.manifest().clone();
+    Ok(object.chunks().assemble(move |parts| {
         let mut found = false;
         let mut skip_files = skip_files;
-        for entry in object.manifest().entries() {
+        for entry in manifest.entries() {
             match relative(&base, entry.path.as_bytes()) {
                 Some(name) => {
                     found = true;
@@ -35,7 +36,7 @@ pub(crate) fn emit(
                         skip_files -= 1;
                         continue;
                     }
-                    one(object, name, &entry, parts)?;
+                    one(&manifest, name, &entry, parts)?;
                 }
                 // What lies below one path follows each other.
                 None if found => break,
@@ -59,7 +60,7 @@ fn relative(base: &[u8], path: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Head, content and padding of one entry.
-fn one(object: &OpenObject, mut name: Vec<u8>, entry: &Entry, parts: &mut Parts) -> Result<(), Unread> {
+fn one(manifest: &Manifest, mut name: Vec<u8>, entry: &Entry, parts: &mut Parts) -> Result<(), Unread> {
     let kind = match &entry.kind {
         EntryKind::Directory => Kind::Dir,
         EntryKind::File(file) => Kind::File { size: file.size() },
@@ -70,9 +71,11 @@ fn one(object: &OpenObject, mut name: Vec<u8>, entry: &Entry, parts: &mut Parts)
     }
     let metadata = entry.metadata;
     let mtime = Mtime { seconds: metadata.mtime_s, nanos: metadata.mtime_ns };
-    parts.push(Part::Bytes(head_bytes(&Head { path: name, kind, mode: metadata.mode, mtime }).into()))?;
+    parts.push(Part::Bytes(
+        head_bytes(&Head { path: name, kind, mode: metadata.mode, mtime, full: None }).into(),
+    ))?;
     if let EntryKind::File(file) = &entry.kind {
-        for extent in object.manifest().extents(file, 0..file.size()) {
+        for extent in manifest.extents(file, 0..file.size()) {
             parts.push(Part::Extent(extent))?;
         }
         parts.push(Part::Bytes(vec![0; padding(file.size())].into()))?;

@@ -1,6 +1,7 @@
 //! Bytes in order out of chunks that are fetched ahead of the reader.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use chordage_storage::{ChunkRef, Extent};
@@ -8,8 +9,9 @@ use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::GetError;
+use super::chunks::Chunks;
 use super::fetch::Hurry;
-use super::{GetError, OpenObject};
 
 /// Chunks that are fetched ahead of the reader.
 pub(super) const READ_AHEAD: usize = 5;
@@ -30,6 +32,8 @@ pub(crate) enum Part {
     Bytes(Bytes),
     /// Bytes out of a chunk.
     Extent(Extent),
+    /// The walk cannot go on.
+    Failed(GetError),
 }
 
 /// A step of reading: parts that need one chunk at most.
@@ -37,6 +41,7 @@ pub(crate) enum Part {
 struct Step {
     chunk: Option<ChunkRef>,
     pieces: Vec<Piece>,
+    failed: Option<GetError>,
 }
 
 enum Piece {
@@ -66,31 +71,33 @@ impl Parts {
     }
 }
 
-impl OpenObject {
+impl Chunks {
     /// The bytes of the parts that `walk` leaves, in order, verified. It runs on a thread of its own, because a manifest
     /// may name more parts than there is memory for. The first chunk is fetched alone, as fast as possible; once it is
     /// there, chunks are fetched ahead. Parts of one chunk that follow each other fetch it once.
-    pub(crate) fn assemble(
-        &self,
-        walk: impl FnOnce(&OpenObject, &mut Parts) -> Result<(), Unread> + Send + 'static,
-    ) -> impl Stream<Item = Result<Bytes, GetError>> + Send + 'static {
+    pub(crate) fn assemble<W>(
+        self: &Arc<Self>,
+        walk: W,
+    ) -> impl Stream<Item = Result<Bytes, GetError>> + Send + use<W>
+    where
+        W: FnOnce(&mut Parts) -> Result<(), Unread> + Send + 'static,
+    {
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
-        let walked = self.clone();
         tokio::task::spawn_blocking(move || {
             let mut parts = Parts { batch: Vec::new(), sender };
-            walk(&walked, &mut parts).and_then(|()| parts.flush())
+            walk(&mut parts).and_then(|()| parts.flush())
         });
         let parts = stream::unfold(receiver, |mut receiver| async {
             let batch = receiver.recv().await?;
             Some((stream::iter(batch), receiver))
         });
         let mut steps = Box::pin(steps(parts.flatten()).fuse());
-        let object = self.clone();
+        let chunks = self.clone();
         // Each step is a task of its own: when the reader stands still, what is being fetched comes to its end, gives
         // back the memory that all transfers share, and waits as a part of this reader's window.
         let fetched = move |step: Step, hurry| {
-            let object = object.clone();
-            let task = tokio::spawn(async move { object.run(step, hurry).await });
+            let chunks = chunks.clone();
+            let task = tokio::spawn(async move { chunks.run(step, hurry).await });
             let task = AbortOnDropHandle::new(task);
             async move { task.await.unwrap_or(Err(GetError::Interrupted)) }
         };
@@ -110,6 +117,9 @@ impl OpenObject {
             Some(chunk) => self.chunk(chunk, hurry).await?,
             None => Bytes::new(),
         };
+        if let Some(error) = step.failed {
+            return Err(error);
+        }
         Ok(join(step.pieces.into_iter().map(|piece| match piece {
             Piece::Bytes(bytes) => bytes,
             Piece::Slice(range) => plain.slice(range),
@@ -121,15 +131,26 @@ impl OpenObject {
 fn steps(parts: impl Stream<Item = Part> + Send + 'static) -> impl Stream<Item = Step> + Send + 'static {
     let start = (Box::pin(parts.fuse()), Step::default());
     stream::unfold(start, |(mut parts, mut step)| async move {
+        if step.failed.is_some() {
+            return Some((step, (parts, Step::default())));
+        }
         loop {
             match parts.next().await {
                 None if step.pieces.is_empty() => return None,
+                // What came before it is handed out first.
+                Some(Part::Failed(error)) => {
+                    let failed = Step { failed: Some(error), ..Step::default() };
+                    if step.pieces.is_empty() {
+                        return Some((failed, (parts, Step::default())));
+                    }
+                    return Some((step, (parts, failed)));
+                }
                 None => return Some((step, (parts, Step::default()))),
                 Some(Part::Bytes(bytes)) => step.pieces.push(Piece::Bytes(bytes)),
                 Some(Part::Extent(Extent { chunk, offset, len })) => {
                     let slice = Piece::Slice(offset as usize..offset as usize + len as usize);
                     if step.chunk.is_some_and(|open| open.id != chunk.id) {
-                        let next = Step { chunk: Some(chunk), pieces: vec![slice] };
+                        let next = Step { chunk: Some(chunk), pieces: vec![slice], failed: None };
                         return Some((step, (parts, next)));
                     }
                     step.chunk = Some(chunk);

@@ -66,6 +66,12 @@ pub(super) async fn fetch(
     }
 }
 
+/// A chunk's plain bytes, for whoever reads structures rather than files; `ahead`: nobody waits for it yet.
+pub(crate) async fn fetch_plain(reader: &Reader, chunk: &ChunkRef, ahead: bool) -> Result<Bytes, GetError> {
+    let hurry = if ahead { Hurry::Ahead } else { Hurry::Now };
+    Ok(fetch(reader, chunk, hurry).await?.0)
+}
+
 /// What a chunk takes while it is fetched: its shards and its plain bytes.
 async fn take_memory(
     reader: &Reader,

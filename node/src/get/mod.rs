@@ -3,6 +3,7 @@
 mod again;
 mod archive;
 mod assemble;
+mod chunks;
 mod fetch;
 mod health;
 mod object;
@@ -21,6 +22,8 @@ pub use self::object::OpenObject;
 pub(crate) use self::{
     archive::emit,
     assemble::{Part, Parts, Unread},
+    chunks::Chunks,
+    fetch::fetch_plain,
     health::survey,
     object::open,
     recent::RecentManifests,
@@ -90,6 +93,9 @@ pub enum GetError {
     /// The manifest is not one that this program understands.
     #[error("the manifest cannot be read: {0}")]
     Manifest(ManifestError),
+    /// A volume is not one that this program understands.
+    #[error("the volume cannot be read: {0}")]
+    Volume(String),
     /// The object has no file at that path.
     #[error("the object has no file {0:?}")]
     NoSuchPath(String),

@@ -1,8 +1,7 @@
 //! An object opened by its link, and its bytes in order.
 
-use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use chordage_api::types::{ObjectForm, ObjectStat};
@@ -11,19 +10,15 @@ use chordage_storage::{
     ObjectKind, Redundancy, Step,
 };
 use futures::stream::{self, Stream, StreamExt};
-use tokio::sync::OnceCell;
 
 use super::Reader;
-use super::assemble::{Part, READ_AHEAD};
+use super::assemble::Part;
+use super::chunks::{Chunks, forgotten_or};
 use super::fetch::{Hurry, fetch};
-use super::health::{shortage, survey};
 use super::{GetError, JOIN_PATIENCE};
 
 /// Chunks of a manifest that are fetched at a time.
 const MANIFEST_PARALLEL: usize = 8;
-/// Decoded chunks kept, or being fetched, in case a later extent is in one of them: those ahead, and the one that is being
-/// read. They are most of a reader's memory.
-const KEPT_CHUNKS: usize = READ_AHEAD + 1;
 
 /// An object with its manifest. Cheap to clone.
 #[derive(Clone)]
@@ -32,12 +27,10 @@ pub struct OpenObject {
 }
 
 struct Inner {
-    reader: Arc<Reader>,
+    chunks: Arc<Chunks>,
     manifest: Manifest,
-    root: ChunkId,
     /// The root's own, which speaks for an object without data chunks.
     redundancy: Redundancy,
-    kept: Mutex<VecDeque<(ChunkId, Arc<OnceCell<Bytes>>)>>,
 }
 
 /// Fetches the manifest of `link`, unless it was read a moment ago.
@@ -81,26 +74,22 @@ pub(crate) async fn open(reader: Arc<Reader>, link: &Link) -> Result<OpenObject,
     }
 }
 
-/// Why something of an object is missing: this daemon may have forgotten the object.
-pub(super) async fn forgotten_or(reader: &Reader, root: ChunkId, error: GetError) -> GetError {
-    if !matches!(error, GetError::Unavailable { .. } | GetError::TimedOut { .. }) {
-        return error;
-    }
-    // The log says why the book cannot be read.
-    match reader.keeping.forgotten(root).await {
-        Ok(Some(ago)) => GetError::Forgotten { ago },
-        Ok(None) | Err(_) => error,
-    }
-}
-
 impl OpenObject {
     fn new(reader: Arc<Reader>, manifest: Manifest, root: ChunkId, redundancy: Redundancy) -> Self {
-        OpenObject { inner: Arc::new(Inner { reader, manifest, root, redundancy, kept: Mutex::default() }) }
+        let listed = manifest.clone();
+        let all = move || distinct_chunks(&listed, redundancy);
+        let chunks = Arc::new(Chunks::new(reader, root, all));
+        OpenObject { inner: Arc::new(Inner { chunks, manifest, redundancy }) }
     }
 
     /// What the object consists of.
     pub fn manifest(&self) -> &Manifest {
         &self.inner.manifest
+    }
+
+    /// Its chunks, as they are read.
+    pub(super) fn chunks(&self) -> &Arc<Chunks> {
+        &self.inner.chunks
     }
 
     /// The object in numbers.
@@ -141,12 +130,7 @@ impl OpenObject {
 
     /// Every chunk once, in the order of their addresses, manifest included.
     pub fn distinct_chunks(&self) -> Vec<ChunkRef> {
-        let mut chunks: Vec<ChunkRef> = self.manifest().chunks().collect();
-        // Only the root's reference does not carry its redundancy.
-        chunks.iter_mut().for_each(|chunk| chunk.redundancy = chunk.redundancy.or(Some(self.redundancy())));
-        chunks.sort_unstable_by_key(|chunk| chunk.id);
-        chunks.dedup_by_key(|chunk| chunk.id);
-        chunks
+        distinct_chunks(self.manifest(), self.redundancy())
     }
 
     /// The redundancy the object was written with.
@@ -165,37 +149,18 @@ impl OpenObject {
         if range.start > range.end || range.end > file.size() {
             return Err(GetError::Range { bytes: file.size() });
         }
-        Ok(self.assemble(move |object, parts| {
-            object.manifest().extents(&file, range).try_for_each(|extent| parts.push(Part::Extent(extent)))
+        let manifest = self.manifest().clone();
+        Ok(self.chunks().assemble(move |parts| {
+            manifest.extents(&file, range).try_for_each(|extent| parts.push(Part::Extent(extent)))
         }))
     }
+}
 
-    /// The plain bytes of a chunk, fetched at most once as long as it is among those used last.
-    pub(super) async fn chunk(&self, reference: &ChunkRef, hurry: Hurry) -> Result<Bytes, GetError> {
-        let cell = self.kept(reference.id);
-        let plain = cell.get_or_try_init(|| async {
-            match fetch(&self.inner.reader, reference, hurry).await {
-                Ok((plain, _)) => Ok(plain),
-                // Said once for the whole object: the reader wants to know how much is missing, not just where it
-                // stumbled.
-                Err(error @ (GetError::Unavailable { .. } | GetError::TimedOut { .. })) => {
-                    let health = survey(&self.inner.reader, &self.distinct_chunks()).await;
-                    let error = health.as_ref().and_then(shortage).unwrap_or(error);
-                    Err(forgotten_or(&self.inner.reader, self.inner.root, error).await)
-                }
-                Err(error) => Err(error),
-            }
-        });
-        plain.await.cloned()
-    }
-
-    /// The place of a chunk among those used last.
-    fn kept(&self, id: ChunkId) -> Arc<OnceCell<Bytes>> {
-        let mut kept = self.inner.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = kept.iter().position(|(known, _)| *known == id).and_then(|place| kept.remove(place));
-        let cell = known.map_or_else(Arc::default, |(_, cell)| cell);
-        kept.push_front((id, cell.clone()));
-        kept.truncate(KEPT_CHUNKS);
-        cell
-    }
+fn distinct_chunks(manifest: &Manifest, redundancy: Redundancy) -> Vec<ChunkRef> {
+    let mut chunks: Vec<ChunkRef> = manifest.chunks().collect();
+    // Only the root's reference does not carry its redundancy.
+    chunks.iter_mut().for_each(|chunk| chunk.redundancy = chunk.redundancy.or(Some(redundancy)));
+    chunks.sort_unstable_by_key(|chunk| chunk.id);
+    chunks.dedup_by_key(|chunk| chunk.id);
+    chunks
 }

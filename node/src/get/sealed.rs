@@ -34,7 +34,7 @@ impl Known {
         }
         let redundancy = match code_of(reader, root).await {
             Ok(redundancy) => redundancy,
-            Err(error) => return Err(super::object::forgotten_or(reader, root, error).await),
+            Err(error) => return Err(super::chunks::forgotten_or(reader, root, error).await),
         };
         // The log says why the book cannot be read.
         let kept = reader.keeping.get(root).await.ok().flatten();

@@ -4,12 +4,12 @@ mod keeping;
 mod status;
 
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use chordage_api::types::{
-    DrainStatus, Explanation, FoundAtStart, MemberStatus, ObjectStat, PeerStatus, PutReport, ScrubStatus,
-    SuperPeerStatus, TraceHop, TraceReport,
+    DrainStatus, Explanation, FoundAtStart, MemberStatus, ObjectStat, PeerStatus, PutReport, ResticStatus,
+    ScrubStatus, SuperPeerStatus, TraceHop, TraceReport,
 };
 use chordage_dht::{Confirm, Key, Lookup, LookupOptions};
 use chordage_storage::{ConvergenceSecret, Fingerprint, Link};
@@ -31,12 +31,16 @@ use crate::services::Services;
 use crate::shards::TrafficCounters;
 use crate::tasks::Tasks;
 use crate::topics::Topics;
+use crate::volumes::Volumes;
 
 /// A running daemon. Cheap to clone.
 #[derive(Clone)]
 pub struct NodeHandle {
     pub(crate) inner: Arc<Inner>,
 }
+
+/// Tells what repositories for restic have done.
+pub(crate) type ResticStatusOf = Box<dyn Fn() -> ResticStatus + Send + Sync>;
 
 /// It has many fields because each room that requests go to is one.
 pub(crate) struct Inner {
@@ -54,8 +58,11 @@ pub(crate) struct Inner {
     pub(crate) names: Names,
     pub(crate) services: Services,
     pub(crate) topics: Topics,
+    pub(crate) volumes: Volumes,
     /// Present if it was asked for.
     pub(crate) dns: Option<DnsServer>,
+    /// Set when somebody serves restic beside the daemon.
+    pub(crate) restic: OnceLock<ResticStatusOf>,
     pub(crate) found_at_start: Vec<FoundAtStart>,
 }
 
@@ -73,6 +80,17 @@ impl NodeHandle {
     /// What publishes messages and listens to those of others.
     pub(crate) fn topics(&self) -> &Topics {
         &self.inner.topics
+    }
+
+    /// What keeps what changes, with its history.
+    pub(crate) fn volumes(&self) -> &Volumes {
+        &self.inner.volumes
+    }
+
+    /// Has the status tell of repositories for restic, which are served in this process as a client of the daemon. Once.
+    pub fn tell_of_restic(&self, status: impl Fn() -> ResticStatus + Send + Sync + 'static) {
+        // Whoever comes second is not told of.
+        let _ = self.inner.restic.set(Box::new(status));
     }
 
     /// Stores what `body` gives, which is read on a thread of its own. Dropping the future ends the put.

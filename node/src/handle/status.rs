@@ -28,7 +28,10 @@ impl NodeHandle {
             puts: self.inner.putter.status(view.nodes()),
             duties: self.duties().await,
             transfers: self.transfers(),
-            gateways: GatewayStatus { dns: self.inner.dns.as_ref().map(DnsServer::status) },
+            gateways: GatewayStatus {
+                dns: self.inner.dns.as_ref().map(DnsServer::status),
+                restic: self.inner.restic.get().map(|status| status()),
+            },
         })
     }
 

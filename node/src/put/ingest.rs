@@ -123,6 +123,10 @@ fn tree(
                 }
                 writer.end_file().map_err(failed)?;
             }
+            // The reader, which knows their names, refuses them before.
+            Kind::Fifo | Kind::CharDevice { .. } | Kind::BlockDevice { .. } | Kind::HardLink { .. } => {
+                return Err(unreadable(ReadError::Unsupported { path: name, what: "special file" }));
+            }
         }
         next = archive.next_entry().map_err(unreadable)?;
     }

@@ -17,20 +17,22 @@ use std::time::Duration;
 
 use chordage_api::types::{PutReport, PutStatus};
 use chordage_storage::catalog::Catalog;
-use chordage_storage::{ConvergenceSecret, EncodeParams, Fingerprint, Redundancy, Written};
+use chordage_storage::{ChunkId, ConvergenceSecret, EncodeParams, Fingerprint, Redundancy, Written};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::ingest::{Ingested, ingest};
+pub(crate) use self::place::Placed;
 pub(crate) use self::planned::Planned;
 use self::recall::Recall;
 use self::record::Recorder;
-use self::sink::NetworkSink;
+pub(crate) use self::sink::NetworkSink;
 pub(crate) use self::usual::Usual;
 pub(crate) use self::waits::Waits;
 use crate::archive::Quoted;
 use crate::coding::{Budget, Coders};
 use crate::driver::FindError;
+use crate::get::GetError;
 use crate::leases::{KeepError, KeptBefore, Leases, Promise, Promised};
 use crate::shards::Refusal;
 use crate::twin::Twin;
@@ -125,6 +127,9 @@ pub enum PutError {
         "what this daemon keeps cannot be written down ({0}): the object is not kept, and its holders free it"
     )]
     NotKept(std::io::Error),
+    /// What is stored already, and is to be changed, cannot be read.
+    #[error("what is there already cannot be read: {0}")]
+    Read(#[from] GetError),
     /// The put was cancelled or the daemon is shutting down.
     #[error("the put was interrupted")]
     Interrupted,
@@ -238,6 +243,88 @@ async fn keep(putter: &Putter, promise: &Promise, object: Promised) -> Result<Op
     })
 }
 
+/// What something that was written consists of.
+pub(crate) struct Work<T> {
+    /// As what it is kept.
+    pub(crate) root: ChunkId,
+    /// Bytes of content.
+    pub(crate) bytes: u64,
+    pub(crate) sink: NetworkSink,
+    pub(crate) result: T,
+}
+
+/// What was stored, and is kept.
+pub(crate) struct Stored<T> {
+    pub(crate) result: T,
+    pub(crate) placed: Placed,
+    pub(crate) kept_before: Option<KeptBefore>,
+    pub(crate) redundancy: Redundancy,
+    /// It is less than what was wanted.
+    pub(crate) degraded: bool,
+    /// Nobody else is there to hold anything.
+    pub(crate) alone: bool,
+    /// What puts got by default before, if that was more.
+    pub(crate) before: Option<Redundancy>,
+    pub(crate) seconds: f64,
+}
+
+/// Stores what `work` writes, which runs on a thread of its own, under keys that come from `secret`. Dropping the future ends it.
+pub(crate) async fn store<T: Send + 'static>(
+    putter: Arc<Putter>,
+    secret: ConvergenceSecret,
+    request: PutRequest,
+    work: impl FnOnce(NetworkSink) -> Result<Work<T>, PutError> + Send + 'static,
+) -> Result<Stored<T>, PutError> {
+    let choice = redundancy(&putter, &request).await?;
+    let promise = Arc::new(putter.leases.keeping.promise(request.retain_seconds));
+    let held = promise.clone();
+    let storing = store_chosen(putter.clone(), promise, secret, request, choice, work);
+    tokio::select! {
+        stored = storing => stored,
+        never = held.hold(&putter.leases) => match never {},
+    }
+}
+
+/// Stores, under redundancy that was chosen and that may be degraded.
+async fn store_chosen<T: Send + 'static>(
+    putter: Arc<Putter>,
+    promise: Arc<Promise>,
+    secret: ConvergenceSecret,
+    request: PutRequest,
+    Choice { redundancy, degraded, alone }: Choice,
+    work: impl FnOnce(NetworkSink) -> Result<Work<T>, PutError> + Send + 'static,
+) -> Result<Stored<T>, PutError> {
+    let started = Instant::now();
+    let cancelled = CancellationToken::new();
+    let _cancel_on_drop = cancelled.clone().drop_guard();
+    let (recorder, recorded) = Recorder::start(putter.catalog.clone(), redundancy);
+    let sink = NetworkSink::new(
+        putter.clone(),
+        EncodeParams::new(redundancy, secret),
+        request.allow_degraded,
+        promise.clone(),
+        (!request.reread).then(|| Recall::new(putter.clone(), redundancy)),
+        recorder,
+        cancelled,
+    );
+    let worked = tokio::task::spawn_blocking(move || work(sink)).await;
+    let Work { root, bytes, sink, result } = worked.map_err(|_| PutError::Interrupted)??;
+    let placed = sink.into_placements().wait().await?;
+    let kept = Promised { root, bytes, stored_bytes: placed.stored_bytes, put: true, name: request.name };
+    let kept_before = keep(&putter, &promise, kept).await?;
+    // So that the next put knows of this one.
+    let _ = recorded.await;
+    let before = match request.redundancy {
+        Some(_) => None,
+        None => {
+            let usual = putter.usual.clone();
+            tokio::task::spawn_blocking(move || usual.chosen(redundancy)).await.ok().flatten()
+        }
+    };
+    let seconds = started.elapsed().as_secs_f64();
+    Ok(Stored { result, placed, kept_before, redundancy, degraded, alone, before, seconds })
+}
+
 /// Runs one put. Dropping the future ends it.
 pub(crate) async fn put(
     putter: Arc<Putter>,
@@ -246,57 +333,17 @@ pub(crate) async fn put(
     format: ObjectFormat,
     request: PutRequest,
 ) -> Result<PutReport, PutError> {
-    let choice = redundancy(&putter, &request).await?;
-    let promise = Arc::new(putter.leases.keeping.promise(request.retain_seconds));
-    let held = promise.clone();
-    let storing = store(putter.clone(), promise, secret, body, format, request, choice);
-    tokio::select! {
-        report = storing => report,
-        never = held.hold(&putter.leases) => match never {},
-    }
-}
-
-/// Stores, under redundancy that was chosen and that may be degraded.
-async fn store(
-    putter: Arc<Putter>,
-    promise: Arc<Promise>,
-    secret: ConvergenceSecret,
-    body: Box<dyn Read + Send>,
-    format: ObjectFormat,
-    request: PutRequest,
-    Choice { redundancy, degraded, alone }: Choice,
-) -> Result<PutReport, PutError> {
-    let started = Instant::now();
-    let cancelled = CancellationToken::new();
-    let _cancel_on_drop = cancelled.clone().drop_guard();
-    let (recorder, recorded) = Recorder::start(putter.catalog.clone(), redundancy);
-    let sink = NetworkSink::new(
-        putter.clone(),
-        EncodeParams::new(redundancy, secret.clone()),
-        request.allow_degraded,
-        promise.clone(),
-        (!request.reread).then(|| Recall::new(putter.clone(), redundancy)),
-        recorder,
-        cancelled,
-    );
-    let (name, asked) = (request.name.clone(), request.redundancy);
-    let work = move || ingest(sink, &secret, body, format, &request);
-    let Ingested { written, unchanged_files, unchanged_bytes } =
-        tokio::task::spawn_blocking(work).await.map_err(|_| PutError::Interrupted)??;
-    let Written { link, summary, reused_bytes, sink, .. } = written;
-    let placed = sink.into_placements().wait().await?;
-    let (bytes, stored_bytes) = (summary.bytes, placed.stored_bytes);
-    let kept = Promised { root: link.id(), bytes, stored_bytes, put: true, name };
-    let kept_before = keep(&putter, &promise, kept).await?;
-    // So that the next put knows of this one.
-    let _ = recorded.await;
-    let before = match asked {
-        Some(_) => None,
-        None => {
-            let usual = putter.usual.clone();
-            tokio::task::spawn_blocking(move || usual.chosen(redundancy)).await.ok().flatten()
-        }
+    let (asked, key) = (request.clone(), secret.clone());
+    let work = move |sink| {
+        let Ingested { written, unchanged_files, unchanged_bytes } =
+            ingest(sink, &key, body, format, &asked)?;
+        let Written { link, summary, reused_bytes, sink, .. } = written;
+        let result = (link, summary, reused_bytes, unchanged_files, unchanged_bytes);
+        Ok(Work { root: link.id(), bytes: summary.bytes, sink, result })
     };
+    let stored = store(putter, secret, request, work).await?;
+    let (link, summary, reused_bytes, unchanged_files, unchanged_bytes) = stored.result;
+    let Stored { placed, kept_before, redundancy, degraded, alone, before, seconds, .. } = stored;
     Ok(PutReport {
         link: link.to_string(),
         verify_link: link.to_verify().to_string(),
@@ -317,6 +364,6 @@ async fn store(
         only_here: alone,
         kept_since: kept_before.as_ref().map(|kept| kept.since.0 / 1000),
         kept_as: kept_before.map(|kept| kept.names).unwrap_or_default(),
-        seconds: started.elapsed().as_secs_f64(),
+        seconds,
     })
 }

@@ -23,8 +23,8 @@ const DURABLE_AFTER: Duration = Duration::from_secs(2);
 
 /// What happened.
 pub(super) enum Note {
-    /// A pack of this number in the object's table is stored.
-    Stored { table: u32, reference: ChunkRef, sealed_len: u32, pieces: Vec<PieceInfo> },
+    /// A pack is stored, with its number in the object's table if it holds data.
+    Stored { table: Option<u32>, reference: ChunkRef, sealed_len: u32, pieces: Vec<PieceInfo> },
     /// The object uses a chunk from before, under this number of its table.
     Used { table: u32, number: u64 },
     /// A file lies there.
@@ -168,8 +168,10 @@ impl Book {
             match note {
                 Note::Stored { table, reference, sealed_len, pieces } => {
                     let number = changes.add_chunk(&NewChunk { reference, sealed_len, pieces: &pieces })?;
-                    self.number(table, number);
-                    numbered = true;
+                    if let Some(table) = table {
+                        self.number(table, number);
+                        numbered = true;
+                    }
                 }
                 Note::Used { table, number } => {
                     self.number(table, number);
@@ -235,7 +237,7 @@ mod tests {
         let redundancy = Redundancy::new(2, 3).expect("valid");
         let (recorder, ended) = Recorder::start(Some(catalog.clone()), redundancy);
         let stored = |table: u32| Note::Stored {
-            table,
+            table: Some(table),
             reference: ChunkRef {
                 id: ChunkId::from([table as u8; 32]),
                 key: ChunkKey([0; 32]),

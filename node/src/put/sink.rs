@@ -17,7 +17,7 @@ use super::{PutError, Putter};
 use crate::leases::Promise;
 
 /// The network as a sink of packs. Used from a blocking thread.
-pub(super) struct NetworkSink {
+pub(crate) struct NetworkSink {
     putter: Arc<Putter>,
     params: EncodeParams,
     allow_degraded: bool,
@@ -87,7 +87,7 @@ impl NetworkSink {
     }
 
     /// A file from before, if all of it is still stored.
-    pub(super) fn find_file(&mut self, fingerprint: &Fingerprint) -> Option<KnownFile> {
+    pub(crate) fn find_file(&mut self, fingerprint: &Fingerprint) -> Option<KnownFile> {
         let recall = self.recall.as_mut()?;
         let file = recall.file(fingerprint)?;
         if !file.extents.iter().all(|extent| recall.is_stored(&extent.chunk)) {
@@ -103,6 +103,31 @@ impl NetworkSink {
     fn needed(&self) -> u8 {
         let redundancy = self.params.redundancy;
         if self.allow_degraded { redundancy.k() } else { redundancy.write_quorum() }
+    }
+
+    /// What is stored uses a chunk from before.
+    fn rely_on(&mut self, chunk: &KnownChunk) {
+        let redundancy = self.params.redundancy;
+        // When the put ends its holders are asked to keep it for this object too.
+        self.promise.rely_on(chunk.reference.id, redundancy, self.needed());
+        // It was asked about a moment ago; if that is forgotten, it was enough.
+        let lately = self.putter.leases.recent.lately(&chunk.reference.id);
+        let shards = lately.unwrap_or(redundancy.write_quorum()).min(redundancy.n());
+        let shard_len = u64::from(chunk.sealed_len.div_ceil(redundancy.k().into()));
+        self.placements.done.add(Placed {
+            chunks: 1,
+            new_chunks: 0,
+            stored_bytes: u64::from(shards) * shard_len,
+            sent_bytes: 0,
+            acks_min: shards,
+        });
+    }
+
+    /// What is stored also needs a chunk that is not written now: its holders are asked to keep it as well.
+    pub(crate) fn need(&mut self, chunk: &ChunkRef) {
+        let redundancy = chunk.redundancy.unwrap_or(self.params.redundancy);
+        // It may have lost holders since: whoever repairs it sees to that.
+        self.promise.rely_on(chunk.id, redundancy, redundancy.k());
     }
 
     /// A pack is sealed and coded where it lies. (One that is compressed is in memory twice, but only while a coding
@@ -154,9 +179,11 @@ impl ChunkSink for NetworkSink {
             let placed = place(&putter, encoded, &promise, allow_degraded, ask_first).await?;
             drop(memory);
             putter.leases.recent.remember(reference.id, placed.acks_min);
-            if let Some(table) = number {
+            if number.is_some() {
                 asking.tell(placed.sent_bytes < placed.stored_bytes);
-                recorder.note(Note::Stored { table, reference, sealed_len, pieces }).await;
+            }
+            if number.is_some() || !pieces.is_empty() {
+                recorder.note(Note::Stored { table: number, reference, sealed_len, pieces }).await;
             }
             Ok(placed)
         };
@@ -200,21 +227,20 @@ impl ChunkSink for NetworkSink {
     }
 
     fn refer(&mut self, chunk: &KnownChunk, number: u32) {
-        let redundancy = self.params.redundancy;
-        // When the put ends its holders are asked to keep it for this object too.
-        self.promise.rely_on(chunk.reference.id, redundancy, self.needed());
-        // It was asked about a moment ago; if that is forgotten, it was enough.
-        let lately = self.putter.leases.recent.lately(&chunk.reference.id);
-        let shards = lately.unwrap_or(redundancy.write_quorum()).min(redundancy.n());
-        let shard_len = u64::from(chunk.sealed_len.div_ceil(redundancy.k().into()));
-        self.placements.done.add(Placed {
-            chunks: 1,
-            new_chunks: 0,
-            stored_bytes: u64::from(shards) * shard_len,
-            sent_bytes: 0,
-            acks_min: shards,
-        });
+        self.rely_on(chunk);
         self.recorder.note_blocking(Note::Used { table: number, number: chunk.number });
+    }
+
+    fn find_node(&mut self, node: &PieceInfo) -> Result<Option<ChunkRef>, PutError> {
+        let Some(known) = self.find_piece(node) else { return Ok(None) };
+        let reference = known.chunk.reference;
+        let is_whole = known.offset == 0 && known.len == node.len && reference.plain_len == node.len;
+        if !is_whole || !self.is_stored(&known.chunk)? {
+            return Ok(None);
+        }
+        self.rely_on(&known.chunk);
+        self.use_piece(node, &known);
+        Ok(Some(reference))
     }
 
     fn use_piece(&mut self, piece: &PieceInfo, known: &KnownPiece) {

@@ -109,9 +109,34 @@ pub(super) async fn content(
     let path = query.bytes()?;
     let object = open(&shared, &link).await?;
     let file = object.file(path.as_deref()).map_err(|error| Problem::from(&error))?;
-    let size = file.size();
-
+    let asked = Asked { operation, slot, method, headers };
     let etag = etag(&link, path.as_deref());
+    ranged(shared, asked, etag, file.size(), |bytes| {
+        let data = object.read(path.as_deref(), bytes).map_err(|error| Problem::from(&error))?;
+        Ok(data.map(|item| item.map_err(|error| Problem::from(&error))))
+    })
+    .await
+}
+
+/// Who asks for a content, and how.
+pub(super) struct Asked {
+    pub(super) operation: OperationId,
+    pub(super) slot: ReadSlot,
+    pub(super) method: Method,
+    pub(super) headers: HeaderMap,
+}
+
+/// Answers with a content of so many bytes, or the range that is asked for, unless the client has it: `etag` names it.
+pub(super) async fn ranged<S>(
+    shared: Arc<Shared>,
+    Asked { operation, slot, method, headers }: Asked,
+    etag: HeaderValue,
+    size: u64,
+    read: impl FnOnce(std::ops::Range<u64>) -> Result<S, Problem>,
+) -> Result<Response, Failure>
+where
+    S: Stream<Item = Result<Bytes, Problem>> + Send + 'static,
+{
     if client_has(&headers, &etag) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
     }
@@ -139,11 +164,7 @@ pub(super) async fn content(
         },
     };
     let length = bytes.end - bytes.start;
-    let data = object
-        .read(path.as_deref(), bytes)
-        .map_err(|error| Problem::from(&error))?
-        .map(|item| item.map_err(|error| Problem::from(&error)));
-    let mut response = stream_answer(shared, operation, slot, data).await?;
+    let mut response = stream_answer(shared, operation, slot, read(bytes)?).await?;
     *response.status_mut() = status;
     let head = response.headers_mut();
     head.insert(CONTENT_LENGTH, length.into());

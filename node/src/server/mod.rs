@@ -20,9 +20,11 @@ mod problem;
 mod reply;
 mod services;
 mod slots;
+mod snapshots;
 mod state;
 mod topics;
 mod unparsed;
+mod volumes;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -174,6 +176,23 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/services/watch", get(services::watch))
         .route("/v1/topics/publish", post(topics::publish))
         .route("/v1/topics/subscribe", get(topics::subscribe))
+        .route("/v1/volumes", get(volumes::list))
+        .route("/v1/volumes/create", post(volumes::create))
+        .route("/v1/volumes/import", post(volumes::import))
+        .route("/v1/volumes/export", post(volumes::export))
+        .route("/v1/volumes/remove", post(volumes::remove))
+        .route("/v1/volumes/values", get(volumes::values))
+        .route("/v1/volumes/change", post(volumes::change))
+        .route("/v1/volumes/trees", post(volumes::put_tree))
+        .route("/v1/volumes/snapshots", get(volumes::snapshots).post(volumes::create_snapshot))
+        .route("/v1/volumes/snapshots/forget", post(volumes::forget))
+        .route("/v1/volumes/snapshots/undelete", post(volumes::undelete))
+        .route("/v1/volumes/prune", post(volumes::prune))
+        .route("/v1/volumes/verify", post(volumes::verify))
+        .route("/v1/volumes/entries", get(snapshots::entries))
+        .route("/v1/volumes/diff", get(snapshots::diff))
+        .route("/v1/volumes/archive", get(snapshots::archive))
+        .route("/v1/volumes/content", get(snapshots::content))
         .route("/v1/operations/{id}", get(operations::operation))
         .route("/v1/openapi.json", get(openapi::openapi))
         .fallback(no_route)

@@ -1,5 +1,6 @@
 //! Storing objects, and what a link stands for.
 
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json, Response};
 use chordage_api::FILES_MAX;
 use chordage_api::client::BodyFormat;
-use chordage_api::operation::OPERATION_HEADER;
+use chordage_api::operation::{OPERATION_HEADER, OperationId};
 use chordage_api::types::{Explanation, ObjectStat, Problem, ProblemCode, PutQuery, PutReport};
 use chordage_storage::lease::NAME_MAX;
 use chordage_storage::{Fingerprint, Link, Redundancy};
@@ -57,6 +58,24 @@ pub(super) async fn put(
     body: Body,
 ) -> Result<Response, Failure> {
     let operation = operation_of(&headers)?;
+    let report = receive(&shared, operation, body, |reader| async {
+        let format = format_of(&headers)?;
+        let request = request_of(&query)?;
+        shared.handle.put(reader, format, request).await.map_err(|error| Failure::from(&error))
+    });
+    Ok(([(OPERATION_HEADER, operation.to_string())], Json(report.await?)).into_response())
+}
+
+/// Lets `store` read a body to its end, unless the daemon is told to stop first. Why it fails is remembered under `operation`.
+pub(super) async fn receive<T, F>(
+    shared: &Arc<Shared>,
+    operation: OperationId,
+    body: Body,
+    store: impl FnOnce(Box<dyn Read + Send>) -> F,
+) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
     let slot = match shared.put_slot() {
         Ok(slot) => slot,
         Err(problem) => {
@@ -67,18 +86,14 @@ pub(super) async fn put(
     };
     let (reader, pump) = bodies::reader(body);
     let storing = async {
-        let format = format_of(&headers)?;
-        let request = request_of(&query)?;
         tokio::select! {
-            stored = shared.handle.put(Box::new(reader), format, request) => {
-                stored.map_err(|error| Failure::from(&error))
-            }
+            stored = store(Box::new(reader)) => stored,
             () = shared.stopping().cancelled() => Err(Failure::from(problem::shutting_down())),
         }
     };
     let (stored, rest) = tokio::join!(storing, pump.run(&slot));
     match stored {
-        Ok(report) => Ok(([(OPERATION_HEADER, operation.to_string())], Json(report)).into_response()),
+        Ok(report) => Ok(report),
         Err(failure) => {
             shared.operations.remember(operation, failure.problem().clone());
             if let Some(rest) = rest {
@@ -89,7 +104,7 @@ pub(super) async fn put(
     }
 }
 
-fn request_of(query: &PutQuery) -> Result<PutRequest, Problem> {
+pub(super) fn request_of(query: &PutQuery) -> Result<PutRequest, Problem> {
     let redundancy = match &query.redundancy {
         None => None,
         Some(text) => Some(text.parse::<Redundancy>().map_err(|error| {

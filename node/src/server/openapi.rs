@@ -6,11 +6,13 @@ use chordage_api::types::{
     FoundAtStart, Health, HolderCount, KeepState, KeptObject, LeaseStatus, MemberRole, MemberState,
     MemberStatus, ObjectForm, ObjectStat, PeerStatus, Problem, ProblemCode, PutReport, RepairStatus,
     RestartedTask, RowStatus, ScrubStatus, ServiceChange, ShardExplained, ShardWord, Side, Status,
-    SuperPeerStatus, TopicMessage, TraceHop, TraceReport, WaitedFor,
+    SuperPeerStatus, TopicMessage, TraceHop, TraceReport, VolumeDifference, VolumeEntry, WaitedFor,
 };
 use utoipa::OpenApi;
 
-use super::{content, keeps, listing, names, objects, operations, overlay, services, topics};
+use super::{
+    content, keeps, listing, names, objects, operations, overlay, services, snapshots, topics, volumes,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -55,6 +57,24 @@ use super::{content, keeps, listing, names, objects, operations, overlay, servic
         services::watch,
         topics::publish,
         topics::subscribe,
+        volumes::list,
+        volumes::create,
+        volumes::import,
+        volumes::export,
+        volumes::remove,
+        volumes::values,
+        volumes::change,
+        volumes::put_tree,
+        volumes::create_snapshot,
+        volumes::snapshots,
+        volumes::forget,
+        volumes::undelete,
+        volumes::prune,
+        volumes::verify,
+        snapshots::entries,
+        snapshots::diff,
+        snapshots::archive,
+        snapshots::content,
         operations::operation,
         openapi
     ),
@@ -95,7 +115,9 @@ use super::{content, keeps, listing, names, objects, operations, overlay, servic
         Side,
         RowStatus,
         TraceHop,
-        TraceReport
+        TraceReport,
+        VolumeDifference,
+        VolumeEntry
     ))
 )]
 struct Description;

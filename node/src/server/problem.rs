@@ -2,6 +2,7 @@
 
 mod names;
 mod places;
+mod volumes;
 
 use std::io;
 
@@ -64,6 +65,8 @@ pub(super) fn status(code: ProblemCode) -> StatusCode {
         ProblemCode::Unavailable
         | ProblemCode::NoSuchName
         | ProblemCode::NoSuchPath
+        | ProblemCode::NoSuchVolume
+        | ProblemCode::NoSuchSnapshot
         | ProblemCode::NotKept
         | ProblemCode::NotFound => StatusCode::NOT_FOUND,
         ProblemCode::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
@@ -146,6 +149,7 @@ impl From<&PutError> for Problem {
                 "send the content of all files: `chordage put --reread` does",
             ),
             PutError::NotKept(source) => disk(error, source, NOT_STORED),
+            PutError::Read(error) => Problem { state: NOT_STORED.to_owned(), ..Problem::from(error) },
             PutError::Interrupted => Problem { state: NOT_STORED.to_owned(), ..shutting_down() },
         }
     }
@@ -169,7 +173,7 @@ impl From<&GetError> for Problem {
                 ProblemCode::Unavailable,
                 "it does not come back by itself: store it again, or `chordage keep LINK` while another daemon keeps it",
             ),
-            GetError::Decode { .. } | GetError::Manifest(_) => problem(
+            GetError::Decode { .. } | GetError::Manifest(_) | GetError::Volume(_) => problem(
                 ProblemCode::Internal,
                 "what is stored does not fit this link; a newer version of chordage may be needed to read it",
             ),

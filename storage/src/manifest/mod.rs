@@ -20,7 +20,7 @@ pub use root::{ObjectKind, Summary};
 pub use view::{Entries, Extent, Manifest};
 
 pub(crate) use entry::{Record, RecordKind, is_target};
-pub(crate) use extents::encode_extent;
+pub(crate) use extents::{decode_extent, encode_extent};
 pub(crate) use order::Order;
 pub(crate) use root::{Root, Stream};
 

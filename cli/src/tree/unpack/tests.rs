@@ -51,7 +51,13 @@ fn hostile(entries: &[(&str, Kind, &[u8])]) -> Vec<u8> {
     for (path, kind, data) in entries {
         let mtime = Mtime::default();
         writer
-            .begin(&Head { path: path.as_bytes().to_vec(), kind: kind.clone(), mode: 0o6755, mtime })
+            .begin(&Head {
+                path: path.as_bytes().to_vec(),
+                kind: kind.clone(),
+                mode: 0o6755,
+                mtime,
+                full: None,
+            })
             .unwrap();
         if !data.is_empty() {
             writer.data(data).unwrap();

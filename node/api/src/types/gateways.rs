@@ -9,6 +9,36 @@ pub struct GatewayStatus {
     /// Names as DNS shows them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<DnsStatus>,
+    /// Repositories for restic and other programs that speak its protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restic: Option<ResticStatus>,
+}
+
+/// Repositories for restic and other programs that speak its protocol. Part of `GET /v1/status`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ResticStatus {
+    /// Address and port at which it serves.
+    pub listen: String,
+    /// Whether nothing can be deleted but locks.
+    pub append_only: bool,
+    /// Users that can say who they are; absent where nobody has to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<u64>,
+    /// Requests since the daemon started.
+    pub requests: u64,
+    /// Of these, failed for a reason that is not the client's.
+    pub failed: u64,
+    /// Of these, refused: a wrong password, or something that this user or nobody may do.
+    pub refused: u64,
+    /// Connections that got no place because there were too many at a time.
+    pub turned_away: u64,
+    /// Bytes of files taken in.
+    pub uploaded_bytes: u64,
+    /// Bytes of files given out.
+    pub downloaded_bytes: u64,
+    /// Why a request failed last, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_problem: Option<String>,
 }
 
 /// Names as DNS shows them. Part of `GET /v1/status`.

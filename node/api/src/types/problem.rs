@@ -70,6 +70,10 @@ pub enum ProblemCode {
     Ambiguous,
     /// The key of the name is not one of this daemon's.
     NotOwned,
+    /// This daemon knows no volume of that name.
+    NoSuchVolume,
+    /// The volume has no such snapshot, or several whose ids begin so.
+    NoSuchSnapshot,
     /// Another version is held than the one that was expected, or there is such a thing already.
     Conflict,
     /// Only an older version can be had than was seen before.

@@ -53,6 +53,8 @@ pub enum StartedWith {
     Names,
     /// The services that it registers.
     Services,
+    /// The volumes that it knows.
+    Volumes,
     /// Something that a newer version knows.
     #[serde(other)]
     Other,

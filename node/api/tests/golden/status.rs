@@ -3,8 +3,8 @@
 use chordage_api::types::{
     DaemonRole, DaemonState, DamageStatus, DnsStatus, DrainStatus, DutyStatus, FoundAtStart, GatewayStatus,
     IdentityStatus, LanStatus, LeaseStatus, MembershipStatus, MishapStatus, OverlayStatus, ProcessStatus,
-    PutStatus, ReadTotals, RepairStatus, RestartedTask, ScrubStatus, StartState, StartedWith, Status,
-    StoreStatus, Traffic, TransferStatus, TwinStatus, WaitedFor,
+    PutStatus, ReadTotals, RepairStatus, RestartedTask, ResticStatus, ScrubStatus, StartState, StartedWith,
+    Status, StoreStatus, Traffic, TransferStatus, TwinStatus, WaitedFor,
 };
 
 use super::{Comparison, assert_reads_with_more, assert_reads_without, id};
@@ -177,6 +177,18 @@ fn status() -> Status {
                 failed: 177,
                 turned_away: 178,
             }),
+            restic: Some(ResticStatus {
+                listen: "127.0.0.1:8017".to_owned(),
+                append_only: true,
+                users: Some(179),
+                requests: 180,
+                failed: 181,
+                refused: 182,
+                turned_away: 183,
+                uploaded_bytes: 184,
+                downloaded_bytes: 185,
+                last_problem: Some("two of nine answered".to_owned()),
+            }),
         },
     }
 }
@@ -194,7 +206,7 @@ fn bare_status() -> Status {
             scrub: ScrubStatus { last_end_seconds_ago: None, ..scrub() },
             ..duties
         },
-        gateways: GatewayStatus { dns: None },
+        gateways: GatewayStatus { dns: None, restic: None },
         ..status()
     }
 }

@@ -103,6 +103,8 @@ fn problem_codes() -> Vec<ProblemCode> {
         ProblemCode::BadLink,
         ProblemCode::Unavailable,
         ProblemCode::NoSuchPath,
+        ProblemCode::NoSuchVolume,
+        ProblemCode::NoSuchSnapshot,
         ProblemCode::NotReadable,
         ProblemCode::RangeNotSatisfiable,
         ProblemCode::TooFewNodes,

@@ -1,0 +1,8 @@
+//! Ways into the network for programs that know nothing of it. Each is a client of a daemon's local API and needs nothing else of
+//! the daemon, so that it cannot reach what the API does not give.
+//!
+//! | module | who is served |
+//! |---|---|
+//! | [`restic`] | backup programs that speak restic's REST protocol: restic and rustic |
+
+pub mod restic;

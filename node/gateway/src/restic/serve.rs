@@ -1,0 +1,111 @@
+//! Letting clients in, so many at a time.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::patient::Patient;
+use super::repository::Repositories;
+use super::requests;
+use super::state::Shared;
+
+/// How long a connection may take for the head of a request, and how long it may idle between two. Clients keep a connection for
+/// 90 seconds: one that we closed first would now and then cost them an upload.
+const HEAD_WITHIN: Duration = Duration::from_secs(120);
+/// How long a client may take nothing of an answer.
+const TAKES_WITHIN: Duration = Duration::from_secs(120);
+/// How long a client waits for a place.
+const PLACE_WITHIN: Duration = Duration::from_secs(10);
+/// Before a socket that failed is asked again.
+const PAUSE: Duration = Duration::from_millis(100);
+/// What one is told that gets no place.
+const TURNED_AWAY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// Who may be served at a time.
+struct Places {
+    seats: Arc<Semaphore>,
+    /// Told when somebody waits: whoever idles leaves then, and whoever does not, after the next answer.
+    crowded: Arc<Notify>,
+}
+
+impl Places {
+    async fn take(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned() {
+            return Some(seat);
+        }
+        self.crowded.notify_waiters();
+        tokio::time::timeout(PLACE_WITHIN, Arc::clone(&self.seats).acquire_owned()).await.ok()?.ok()
+    }
+}
+
+/// Serves connections until `closing`; those that are open finish their requests.
+pub(crate) async fn serve<V: Repositories>(
+    listener: TcpListener,
+    shared: Arc<Shared<V>>,
+    connections_max: usize,
+    connections: TaskTracker,
+    closing: CancellationToken,
+) {
+    let router = Router::new().fallback(requests::answer::<V>).with_state(Arc::clone(&shared));
+    let places =
+        Places { seats: Arc::new(Semaphore::new(connections_max)), crowded: Arc::new(Notify::new()) };
+    let next = async || {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::debug!(%error, "a connection of a backup program");
+                tokio::time::sleep(PAUSE).await;
+                return;
+            }
+        };
+        match places.take().await {
+            Some(seat) => {
+                let (router, closing) = (router.clone(), closing.clone());
+                let crowded = Arc::clone(&places.crowded);
+                connections.spawn(async move {
+                    converse(stream, router, &closing, &crowded).await;
+                    drop(seat);
+                });
+            }
+            None => {
+                shared.counters.turned_away();
+                // Whoever does not take it goes without.
+                let _ = stream.try_write(TURNED_AWAY);
+            }
+        }
+    };
+    loop {
+        tokio::select! {
+            () = closing.cancelled() => return,
+            () = next() => {}
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, router: Router, closing: &CancellationToken, crowded: &Notify) {
+    // Answers are written whole: nothing is gained by waiting for more of them.
+    let _ = stream.set_nodelay(true);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .serve_connection(TokioIo::new(Patient::new(stream, TAKES_WITHIN)), TowerToHyperService::new(router));
+    let mut connection = pin!(connection);
+    tokio::select! {
+        // What ends a connection is the client's doing or has been answered: there is nobody else to tell.
+        _ = connection.as_mut() => return,
+        () = closing.cancelled() => {}
+        () = crowded.notified() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
+}
