@@ -103,7 +103,7 @@ static GOOD: LazyLock<(Vec<ShardPut>, Vec<u8>)> = LazyLock::new(|| {
     (puts, segment)
 });
 
-/// The input is changes to a good segment, three bytes each: where, and to what. A last odd byte cuts it off.
+// The input is changes to a good segment, three bytes each: where, and to what. A last odd byte cuts it off.
 fuzz_target!(|changes: &[u8]| {
     let (puts, good) = &*GOOD;
     let mut segment = good.clone();

@@ -16,6 +16,15 @@ use crate::protocol::{Answer, Call, Reply, Request, split_payload};
 mod frame;
 #[path = "../../node/src/shards/protocol.rs"]
 mod protocol;
+#[path = "../../node/src/store/mine.rs"]
+mod mine;
+#[path = "../../node/src/store/shard_set.rs"]
+mod shard_set;
+
+mod store {
+    pub(crate) use crate::mine::Mine;
+    pub(crate) use crate::shard_set::ShardSet;
+}
 
 /// Reads frames to the end; each says the same after another round.
 fn read_all<H>(bytes: &[u8], mut look: impl FnMut(&H, &Bytes))

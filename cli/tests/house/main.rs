@@ -9,6 +9,7 @@
 mod crates;
 mod documents;
 mod files;
+mod fuzz;
 mod licences;
 mod modules;
 mod mutations;

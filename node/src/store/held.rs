@@ -11,10 +11,10 @@ use chordage_storage::lease::{
 };
 use chordage_storage::repair::Moment;
 use chordage_storage::{ChunkId, ShardKey, ShardStore, Writer};
-use serde::{Deserialize, Serialize};
 
 use super::CHUNKS_MAX;
 use super::asked::Asked;
+use super::mine::Mine;
 use crate::clock::wall_clock;
 use crate::config::LeaseConfig;
 
@@ -25,18 +25,6 @@ const FREED_MAX: usize = 64;
 const COUNTED_MAX: usize = 1 << 14;
 /// Writers whose claims are summed up.
 const WRITERS_MAX: usize = 1 << 12;
-
-/// A chunk that a holder keeps for a writer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Mine {
-    pub(crate) chunk: ChunkId,
-    /// Shards that it has in all.
-    pub(crate) n: u8,
-    /// What is left of the claim.
-    pub(crate) lease_seconds: u32,
-    /// When the writer said so, by its own count.
-    pub(crate) said: u64,
-}
 
 /// A shard that was put, and who wants it kept.
 pub(crate) struct Put {

@@ -3,6 +3,7 @@
 mod asked;
 mod freeing;
 mod held;
+mod mine;
 mod parcel;
 mod shard_set;
 mod status;
@@ -22,7 +23,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 pub(crate) use self::asked::Asked;
 pub(crate) use self::freeing::Freeing;
 use self::held::Put;
-pub(crate) use self::held::{Claimed, Freed, HeldLeases, Mine};
+pub(crate) use self::held::{Claimed, Freed, HeldLeases};
+pub(crate) use self::mine::Mine;
 pub(crate) use self::parcel::Parcel;
 pub(crate) use self::shard_set::ShardSet;
 use crate::pool::Pool;

@@ -1,0 +1,8 @@
+//! What the daemon's decoders use of the crate `chordage-api`: its own files, without the HTTP client and all that it needs.
+
+#[path = "../../../node/api/src/name.rs"]
+pub mod name;
+#[path = "../../../node/api/src/service.rs"]
+pub mod service;
+
+pub use chordage_storage::{Link, LinkError};
