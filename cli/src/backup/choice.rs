@@ -62,8 +62,7 @@ pub(crate) fn find<'a>(
     };
     if name == LATEST {
         let newest = snapshots.iter().filter(|snapshot| filter.takes(snapshot));
-        // Of those of one second the last that was entered, as they are listed.
-        return newest.max_by_key(|snapshot| snapshot.time).ok_or_else(|| {
+        return newest.max_by(|a, b| a.in_time(b)).ok_or_else(|| {
             let of =
                 if filter.is_empty() { "the volume has no snapshot" } else { "no snapshot is like that" };
             nothing(of.to_owned()).hint("`chordage backup list` shows all of them")

@@ -87,10 +87,9 @@ pub(crate) fn grouped(snapshots: &[SnapshotInfo], by: GroupBy) -> BTreeMap<Group
     groups
 }
 
-/// In the order in which a policy looks at them. The id decides between those of the same second, so that the same
-/// snapshots are kept wherever the command runs.
+/// In the order in which a policy looks at them.
 pub(crate) fn newest_first(snapshots: &mut [&SnapshotInfo]) {
-    snapshots.sort_unstable_by(|a, b| (b.time, &b.id).cmp(&(a.time, &a.id)));
+    snapshots.sort_unstable_by(|a, b| b.in_time(a));
 }
 
 #[cfg(test)]
@@ -129,5 +128,18 @@ mod tests {
         assert_eq!(ids("tags"), text(&[("tags []", "a"), ("tags [x]", "dcb")]));
         assert_eq!(ids(""), text(&[("all", "dcba")]));
         assert!("host,size".parse::<GroupBy>().is_err());
+    }
+
+    #[test]
+    fn of_one_second_the_last_that_was_entered_is_the_newest() {
+        let mut all =
+            [snapshot("c", 1, "one", &[]), snapshot("a", 1, "one", &[]), snapshot("b", 1, "one", &[])];
+        for (snapshot, entered) in all.iter_mut().zip([1, 2, 2]) {
+            snapshot.entered = entered;
+        }
+        let mut sorted: Vec<&SnapshotInfo> = all.iter().collect();
+        newest_first(&mut sorted);
+        let ids: String = sorted.iter().map(|snapshot| snapshot.id.as_str()).collect();
+        assert_eq!(ids, "bac");
     }
 }

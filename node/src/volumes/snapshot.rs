@@ -9,7 +9,6 @@ use chordage_api::types::{PruneReport, SnapshotInfo, SnapshotRequest, SnapshotSe
 use chordage_storage::volume::{MapRoot, Value};
 use chordage_storage::{ChunkId, ChunkRef};
 use serde::{Deserialize, Serialize};
-use std::cmp::Ordering;
 use std::time::Instant;
 
 use super::book::{KeptAs, KeptFor, TreeRow};
@@ -118,11 +117,6 @@ pub(super) fn roots_of(view: &mut View<'_>) -> Result<Vec<ChunkId>, VolumesError
     Ok(snapshots.into_iter().map(|snapshot| snapshot.root.chunk.id).collect())
 }
 
-/// The older one first; of those of one second the one that was entered first.
-fn in_time(a: &SnapshotInfo, b: &SnapshotInfo) -> Ordering {
-    (a.time, a.entered, &a.id).cmp(&(b.time, b.entered, &b.id))
-}
-
 impl Volumes {
     /// Enters a tree into a volume as a snapshot.
     pub(crate) async fn create_snapshot(
@@ -195,7 +189,7 @@ impl Volumes {
             })
             .await?;
         let mut found: Vec<SnapshotInfo> = found.into_iter().map(|snapshot| snapshot.info).collect();
-        found.sort_by(in_time);
+        found.sort_by(SnapshotInfo::in_time);
         Ok(found)
     }
 
@@ -209,7 +203,7 @@ impl Volumes {
         let (_, mut found) = self.read(name, |view| all(view, KEPT)).await?;
         let none = || VolumesError::NoSuchSnapshot(format!("the volume has no snapshot `{wanted}`"));
         if wanted == "latest" {
-            let newest = found.into_iter().max_by(|a, b| in_time(&a.info, &b.info));
+            let newest = found.into_iter().max_by(|a, b| a.info.in_time(&b.info));
             return newest.ok_or_else(none);
         }
         let wanted_id = wanted.to_ascii_lowercase();

@@ -63,7 +63,7 @@ pub(super) async fn run(args: &FindArgs, context: &Context<'_>) -> Result<ExitSt
         [] => all.iter().filter(|snapshot| args.filter.takes(snapshot)).collect(),
         names => names.iter().map(|name| choice::find(&all, name, &args.filter)).collect::<Result<_, _>>()?,
     };
-    chosen.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
+    chosen.sort_by(|a, b| a.in_time(b));
     chosen.dedup_by(|a, b| a.id == b.id);
     let mut found = 0;
     for snapshot in &chosen {

@@ -16,7 +16,7 @@ use super::prune::{self, GraceArgs};
 use crate::backup::calendar::Calendar;
 use crate::backup::choice::{self, short};
 use crate::backup::filter::FilterArgs;
-use crate::backup::groups::{Group, GroupBy, grouped};
+use crate::backup::groups::{Group, GroupBy, grouped, newest_first};
 use crate::backup::retention::judge;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
@@ -164,7 +164,7 @@ fn by_name(args: &ForgetArgs, snapshots: &[SnapshotInfo]) -> Result<GroupReport,
         .map(|name| choice::find(snapshots, name, &args.filter))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| error.state("nothing was forgotten"))?;
-    named.sort_by(|a, b| (b.time, &b.id).cmp(&(a.time, &a.id)));
+    newest_first(&mut named);
     named.dedup_by(|a, b| a.id == b.id);
     Ok(GroupReport::of_named(Group { host: None, paths: None, tags: None }, &named))
 }

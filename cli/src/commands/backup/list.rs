@@ -50,7 +50,7 @@ pub(super) async fn run(args: &ListArgs, context: &Context<'_>) -> Result<ExitSt
         let newest: BTreeSet<String> = newest.map(|snapshot| snapshot.id.clone()).collect();
         snapshots.retain(|snapshot| newest.contains(&snapshot.id));
     }
-    snapshots.sort_by(|a, b| (a.time, &a.id).cmp(&(b.time, &b.id)));
+    snapshots.sort_by(SnapshotInfo::in_time);
     if printer.is_json() {
         for snapshot in &snapshots {
             printer.json(snapshot)?;

@@ -1,5 +1,7 @@
 //! Volumes: what changes and has a history, as sorted maps, and snapshots of trees of files.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -209,6 +211,15 @@ pub struct SnapshotInfo {
     /// When it was forgotten, seconds since 1970; absent: it is kept. What is forgotten can be taken back until it is pruned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forgotten: Option<u64>,
+}
+
+impl SnapshotInfo {
+    /// The order of snapshots: the older one is less; of those of one second the one that was entered first. The id
+    /// decides last, so that the same snapshots are kept and found wherever a command runs.
+    #[must_use]
+    pub fn in_time(&self, other: &Self) -> Ordering {
+        (self.time, self.entered, &self.id).cmp(&(other.time, other.entered, &other.id))
+    }
 }
 
 /// Which snapshots. Body of `POST /v1/volumes/snapshots/forget` and `POST /v1/volumes/snapshots/undelete`.
