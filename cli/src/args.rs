@@ -30,6 +30,7 @@ Examples:
   chordage cat chord1r... --range 0-99  the first hundred bytes
   chordage ls chord1r...                what a directory link holds
   chordage backup create ~              snapshots of all you have, from any machine back again
+  chordage home create                  twelve words that bring all of it back
   link=$(chordage put --quiet file)     the link alone goes to standard output";
 
 /// What the user typed.
@@ -82,6 +83,8 @@ pub(crate) enum Command {
     Forget(commands::forget::ForgetArgs),
     Backup(commands::backup::BackupArgs),
     Volume(commands::volume::VolumeArgs),
+    Home(commands::home::HomeArgs),
+    Recover(commands::recover::RecoverArgs),
     Name(commands::name::NameArgs),
     Service(commands::service::ServiceArgs),
     Topic(commands::topic::TopicArgs),

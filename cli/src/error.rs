@@ -124,11 +124,15 @@ impl From<Problem> for CliError {
             | ProblemCode::RangeNotSatisfiable
             | ProblemCode::NotKept
             | ProblemCode::Retained => ExitStatus::Usage,
-            ProblemCode::BadLink | ProblemCode::BadName | ProblemCode::NotReadable => ExitStatus::BadLink,
+            ProblemCode::BadLink
+            | ProblemCode::BadName
+            | ProblemCode::BadPhrase
+            | ProblemCode::NotReadable => ExitStatus::BadLink,
             ProblemCode::Unavailable
             | ProblemCode::Ambiguous
             | ProblemCode::NoSuchName
             | ProblemCode::NoSuchPath
+            | ProblemCode::NoSuchHome
             | ProblemCode::NoSuchVolume
             | ProblemCode::NoSuchSnapshot
             | ProblemCode::RolledBack => ExitStatus::Unavailable,

@@ -16,6 +16,7 @@ mod interrupt;
 mod link;
 mod name;
 mod passphrase;
+mod phrase;
 mod picture;
 mod pieces;
 mod printer;
@@ -94,6 +95,8 @@ async fn run(command: Command, global: &GlobalArgs, printer: &Printer) -> Result
         Command::Drain(args) => commands::drain::run(args, global, printer).await,
         Command::Backup(args) => commands::backup::run(args, global, printer).await,
         Command::Volume(args) => commands::volume::run(args, global, printer).await,
+        Command::Home(args) => commands::home::run(args, global, printer).await,
+        Command::Recover(args) => commands::recover::run(args, global, printer).await,
         Command::Name(args) => commands::name::run(args, global, printer).await,
         Command::Service(args) => commands::service::run(args, global, printer).await,
         Command::Topic(args) => commands::topic::run(args, global, printer).await,

@@ -25,6 +25,7 @@ mod found;
 mod get;
 mod handle;
 mod holders;
+mod home;
 mod identity;
 mod lan;
 mod leases;

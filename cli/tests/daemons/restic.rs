@@ -12,6 +12,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::harness::{Net, PROGRAM, chordage, finish, random_bytes, shown};
+use crate::tours::runs_as_it_stands;
 
 /// How long restic may take: it tries again by itself for a quarter of an hour.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -268,24 +269,7 @@ async fn the_tour_is_true() {
     if !is_installed() || !has("curl", "--version") {
         return;
     }
-    let tour = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/tours/restic.md");
-    let text = fs::read_to_string(tour).unwrap();
-    let blocks = text.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let script: String = blocks.collect();
-    assert!(script.lines().count() > 20, "{script}");
-    let dir = tempfile::tempdir().unwrap();
-    let bin = Path::new(PROGRAM).parent().unwrap().to_str().unwrap();
-    let path = format!("{bin}:{}", std::env::var("PATH").unwrap());
-    let mut command = Command::new("bash");
-    // Whatever ends it, its daemon ends too.
-    let script = format!("set -em\ntrap 'kill %1 2> /dev/null || true' EXIT\n{script}\ntrap - EXIT\n");
-    command.args(["-c", &script]).env("PATH", path).env("HOME", dir.path()).current_dir(dir.path());
-    for variable in ["CHORDAGE_API", "CHORDAGE_DATA_DIR", "RESTIC_REPOSITORY", "RESTIC_PASSWORD"] {
-        command.env_remove(variable);
-    }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let output = tokio::time::timeout(PATIENCE, command.output()).await.expect("it ends").unwrap();
-    assert!(output.status.success(), "{}", shown(&output));
+    let output = runs_as_it_stands("restic").await;
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("no errors were found") && said.contains("\"restored\":"), "{}", shown(&output));
 }

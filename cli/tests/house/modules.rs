@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{CRATES, files_below, no_complaints, root, shown};
 
 /// The floors of `node`, from the bottom. A module uses those on lower floors only.
-const FLOORS: [&[&str]; 13] = [
+const FLOORS: [&[&str]; 14] = [
     &[
         "address",
         "archive",
@@ -30,6 +30,7 @@ const FLOORS: [&[&str]; 13] = [
     &["get"],
     &["put", "repair"],
     &["volumes"],
+    &["home"],
     &["handle"],
     &["server"],
     &["daemon"],

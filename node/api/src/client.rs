@@ -1,5 +1,6 @@
 //! A client of the local HTTP API: one connection per request, bodies streamed both ways, nothing waits without a limit.
 
+mod home;
 mod in_memory;
 mod names;
 mod services;

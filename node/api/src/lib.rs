@@ -25,7 +25,7 @@
 //! | [`upload`] | bodies that a thread writes while they are sent, and that count only when they are whole |
 //! | [`types`] | what requests ask and answers say |
 //! | [`name`], [`OpenName`], [`service`] | names of keys, of services and topics; what a service says about itself |
-//! | [`volume`] | the texts that open volumes |
+//! | [`volume`], [`phrase`] | the texts that open volumes; the words from which everything of a person comes back |
 //! | [`range`], [`operation`] | parts of files; names of requests, to ask later why one failed |
 //!
 //! Answers gain fields and words in newer versions and lose none: a client reads what older and newer daemons say.
@@ -42,6 +42,7 @@ pub mod name;
 pub mod name_watch;
 mod open_name;
 pub mod operation;
+pub mod phrase;
 pub mod range;
 pub mod service;
 pub mod service_watch;

@@ -3,6 +3,7 @@
 
 mod explain;
 mod gateways;
+mod home;
 mod ids;
 mod lan;
 mod leases;
@@ -24,6 +25,7 @@ mod words;
 
 pub use explain::{ChunkExplained, Explanation, ShardExplained};
 pub use gateways::{DnsStatus, GatewayStatus, ResticStatus};
+pub use home::{HomeChecked, HomeCreated, HomePhrase, HomeRecovered, HomeStatus};
 pub use ids::{ChunkAddress, HolderId, IdError, NodeId, RingKey};
 pub use lan::LanStatus;
 pub use leases::{KeptObject, LeaseStatus};

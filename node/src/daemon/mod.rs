@@ -27,6 +27,7 @@ use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, RecordParts, 
 use crate::get::{Reader, RecentManifests, Totals};
 use crate::handle::{Inner, NodeHandle};
 use crate::holders::Holders;
+use crate::home::Home;
 use crate::lan::Lan;
 use crate::leases::{Keeping, Leases, RecentAnswers, start as start_leases};
 use crate::names::{Keyring, Names};
@@ -114,7 +115,7 @@ impl Daemon {
         start_leases(&leases, &dir, met || !config.bootstrap.is_empty(), &tasks);
         let (names, services, topics) = publishers(&driver_handle, &signer, &config, keyring, services);
         services.start(&tasks, leaving.clone());
-        let volumes = start_volumes(&reader, &putter, volumes, &config, &tasks);
+        let (volumes, home) = start_volumes(&reader, &putter, volumes, &names, &config, &tasks);
         let dns = start_dns(&config, limit, &names, &services, &tasks).await?;
         let handle = NodeHandle {
             inner: Arc::new(Inner {
@@ -133,6 +134,7 @@ impl Daemon {
                 services,
                 topics,
                 volumes,
+                home,
                 dns,
                 restic: OnceLock::new(),
                 found_at_start: found.into_all(),
@@ -242,19 +244,25 @@ fn shard_server(
     ShardServer::new(store.clone(), leaving.clone(), traffic.clone()).with_role(config.overlay.role)
 }
 
-/// What keeps what changes, and frees in the background what it does not need any more.
+/// What keeps what changes, and frees in the background what it does not need any more; and what has all of it come back.
 fn start_volumes(
     reader: &Arc<Reader>,
     putter: &Arc<Putter>,
     book: VolumeBook,
+    names: &Names,
     config: &Config,
     tasks: &Tasks,
-) -> Volumes {
+) -> (Volumes, Home) {
     let network = NetworkFingerprint::of(&config.network, config.metric);
     let volumes = Volumes::new(reader.clone(), putter.clone(), book, network);
     let swept = volumes.clone();
     tasks.background("volumes", move || swept.clone().sweep());
-    volumes
+    let kept = volumes.clone();
+    tasks.background("volumes of others", move || kept.clone().keep_together());
+    let home = Home::new(volumes.clone(), names.clone());
+    let entering = home.clone();
+    tasks.background("home", move || entering.clone().look_after());
+    (volumes, home)
 }
 
 /// Answers DNS, if the settings want that.

@@ -20,6 +20,7 @@ use crate::address::{api_id, api_key, peer_id};
 use crate::dns::DnsServer;
 use crate::driver::FindError;
 use crate::get::{self, GetError, Known, OpenObject, Reader};
+use crate::home::Home;
 use crate::leases::Leases;
 use crate::members;
 use crate::names::Names;
@@ -59,6 +60,7 @@ pub(crate) struct Inner {
     pub(crate) services: Services,
     pub(crate) topics: Topics,
     pub(crate) volumes: Volumes,
+    pub(crate) home: Home,
     /// Present if it was asked for.
     pub(crate) dns: Option<DnsServer>,
     /// Set when somebody serves restic beside the daemon.
@@ -85,6 +87,11 @@ impl NodeHandle {
     /// What keeps what changes, with its history.
     pub(crate) fn volumes(&self) -> &Volumes {
         &self.inner.volumes
+    }
+
+    /// What a recovery phrase brings back.
+    pub(crate) fn home(&self) -> &Home {
+        &self.inner.home
     }
 
     /// Has the status tell of repositories for restic, which are served in this process as a client of the daemon. Once.

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use chordage_api::name::NameKey;
+use chordage_api::name::{LABEL_MAX, NameKey};
 use chordage_dht::{Held, Key};
 use chordage_storage::rows::{Change, Rows, Table};
 use libp2p::identity::ed25519;
@@ -21,6 +21,8 @@ const SEEN: Table = Table("seen");
 const HISTORY: Table = Table("history");
 /// Keys of one daemon at most.
 pub(crate) const KEYS_MAX: usize = 10_000;
+/// Longest of what makes a petname another, characters: `-10000`.
+const SUFFIX_MAX: usize = 6;
 /// Names of which the newest version is remembered; of more, any.
 const SEEN_MAX: usize = 100_000;
 /// Versions of a name that are remembered.
@@ -149,6 +151,31 @@ impl Keyring {
         let key = OwnKey { petname: petname.to_owned(), created: now, pair };
         keys.insert(petname.to_owned(), key.clone());
         Ok(key)
+    }
+
+    /// Takes a key in under `petname`, or one like it that is free. `None`: it is there already. Durable when this returns.
+    pub(crate) fn take_in(
+        &self,
+        petname: &str,
+        pair: &ed25519::Keypair,
+        now: u64,
+    ) -> Result<Option<OwnKey>, KeyringError> {
+        let base = petname.get(..LABEL_MAX - SUFFIX_MAX).unwrap_or(petname);
+        let numbered = (2..=KEYS_MAX).map(|number| format!("{base}-{number}"));
+        for petname in std::iter::once(petname.to_owned()).chain(numbered) {
+            return match self.insert(&petname, pair.clone(), now) {
+                // It is looked for the petname first: the key may be that one's.
+                Err(KeyringError::Exists(_)) if !self.has(pair) => continue,
+                Err(KeyringError::Exists(_) | KeyringError::Known(_)) => Ok(None),
+                Err(error) => Err(error),
+                Ok(own) => Ok(Some(own)),
+            };
+        }
+        Err(KeyringError::Full)
+    }
+
+    fn has(&self, pair: &ed25519::Keypair) -> bool {
+        self.by_key(NameKey(pair.public().to_bytes())).is_some()
     }
 
     /// Forgets a key for good.

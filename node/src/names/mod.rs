@@ -20,12 +20,13 @@ use std::time::Duration;
 use chordage_api::name::{Name, NameKey, Root, check_label};
 use chordage_api::types::{NameEntry, NameInfo, NameVersion, SealedKey};
 use chordage_dht::{Namespace, RecordName};
+use libp2p::identity::ed25519;
 
 pub(crate) use self::anchor::AnchorError;
 use self::content::{Content, Target};
 pub(crate) use self::error::NamesError;
 pub(crate) use self::keyring::KeyringError;
-pub(crate) use self::keyring::{Keyring, NAMES_FILE};
+pub(crate) use self::keyring::{Keyring, NAMES_FILE, OwnKey};
 pub(crate) use self::resolve::Trail;
 use crate::clock::wall_clock;
 use crate::driver::DriverHandle;
@@ -66,15 +67,36 @@ impl Names {
         Ok(NameInfo { key: made.public().to_string(), petname: made.petname, created: made.created, seq: 0 })
     }
 
+    /// The keys of this daemon, with their secret halves.
+    pub(crate) fn keys(&self) -> Vec<OwnKey> {
+        self.keyring.all()
+    }
+
+    /// Takes a key in under `petname`, or one like it that is free. `None`: it was known already.
+    pub(crate) async fn take_in(
+        &self,
+        petname: &str,
+        pair: ed25519::Keypair,
+        created: u64,
+    ) -> Result<Option<NameInfo>, NamesError> {
+        check_label(petname)?;
+        let (keyring, petname) = (self.keyring.clone(), petname.to_owned());
+        let taken = on_disk(move || keyring.take_in(&petname, &pair, created)).await??;
+        Ok(taken.map(|own| self.info(own)))
+    }
+
     /// The keys of this daemon.
     pub(crate) fn list(&self) -> Vec<NameInfo> {
-        let info = |own: keyring::OwnKey| NameInfo {
+        self.keyring.all().into_iter().map(|own| self.info(own)).collect()
+    }
+
+    fn info(&self, own: OwnKey) -> NameInfo {
+        NameInfo {
             key: own.public().to_string(),
             seq: self.keyring.seen(&record_of(own.public()).address()).map_or(0, |held| held.record.seq()),
             created: own.created,
             petname: own.petname,
-        };
-        self.keyring.all().into_iter().map(info).collect()
+        }
     }
 
     /// Forgets a key for good; nobody can publish under it any more. What is published stays until it ends.
@@ -110,8 +132,7 @@ impl Names {
             keyring.insert(&name, pair, now()).map_err(NamesError::from)
         });
         let made = made.await??;
-        let seq = self.keyring.seen(&record_of(made.public()).address()).map_or(0, |held| held.record.seq());
-        Ok(NameInfo { key: made.public().to_string(), petname: made.petname, created: made.created, seq })
+        Ok(self.info(made))
     }
 
     /// The versions of a name that this daemon has published or seen, the newest first.

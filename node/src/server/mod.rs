@@ -7,6 +7,7 @@ mod accept;
 mod bodies;
 mod content;
 mod events;
+mod home;
 mod keeps;
 mod listen;
 mod listing;
@@ -193,6 +194,10 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/volumes/diff", get(snapshots::diff))
         .route("/v1/volumes/archive", get(snapshots::archive))
         .route("/v1/volumes/content", get(snapshots::content))
+        .route("/v1/home", get(home::status))
+        .route("/v1/home/create", post(home::create))
+        .route("/v1/home/recover", post(home::recover))
+        .route("/v1/home/check", post(home::check))
         .route("/v1/operations/{id}", get(operations::operation))
         .route("/v1/openapi.json", get(openapi::openapi))
         .fallback(no_route)

@@ -11,7 +11,7 @@ use chordage_api::types::{
 use utoipa::OpenApi;
 
 use super::{
-    content, keeps, listing, names, objects, operations, overlay, services, snapshots, topics, volumes,
+    content, home, keeps, listing, names, objects, operations, overlay, services, snapshots, topics, volumes,
 };
 
 #[derive(OpenApi)]
@@ -75,6 +75,10 @@ use super::{
         snapshots::diff,
         snapshots::archive,
         snapshots::content,
+        home::status,
+        home::create,
+        home::recover,
+        home::check,
         operations::operation,
         openapi
     ),

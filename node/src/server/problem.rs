@@ -1,5 +1,6 @@
 //! From the errors of the daemon's operations to what the API says: which kind, what is true now, what to do next.
 
+mod home;
 mod names;
 mod places;
 mod volumes;
@@ -59,12 +60,15 @@ pub(super) fn unsatisfiable(error: &Unsatisfiable) -> Problem {
 /// The HTTP status that stands for a kind of failure.
 pub(super) fn status(code: ProblemCode) -> StatusCode {
     match code {
-        ProblemCode::BadRequest | ProblemCode::BadLink | ProblemCode::BadName => StatusCode::BAD_REQUEST,
+        ProblemCode::BadRequest | ProblemCode::BadLink | ProblemCode::BadName | ProblemCode::BadPhrase => {
+            StatusCode::BAD_REQUEST
+        }
         ProblemCode::Unauthorized => StatusCode::UNAUTHORIZED,
         ProblemCode::NotReadable | ProblemCode::NotOwned => StatusCode::FORBIDDEN,
         ProblemCode::Unavailable
         | ProblemCode::NoSuchName
         | ProblemCode::NoSuchPath
+        | ProblemCode::NoSuchHome
         | ProblemCode::NoSuchVolume
         | ProblemCode::NoSuchSnapshot
         | ProblemCode::NotKept

@@ -21,6 +21,11 @@ const FILE: &str = "volumes.redb";
 const KNOWN: Table = Table("known");
 const SEEN: Table = Table("seen");
 const KEPT: Table = Table("kept");
+const HOME: Table = Table("home");
+/// The one key of that table.
+const HOME_KEY: &[u8] = b"home";
+/// Longest of what makes a petname another, characters: `-1000`.
+const SUFFIX_MAX: usize = 5;
 /// Volumes of one daemon at most.
 const VOLUMES_MAX: usize = 1000;
 
@@ -79,6 +84,7 @@ pub(crate) struct VolumeBook {
     rows: Rows,
     known: Mutex<BTreeMap<String, KnownVolume>>,
     seen: Mutex<BTreeMap<VolumeId, Held>>,
+    home: Mutex<Option<VolumeId>>,
 }
 
 fn row_of(volume: &KnownVolume) -> io::Result<Vec<u8>> {
@@ -104,7 +110,8 @@ impl VolumeBook {
             Some((VolumeId(id.try_into().ok()?), postcard::from_bytes::<Held>(&bytes).ok()?))
         });
         let seen = seen.collect();
-        Ok(Self { rows, known: Mutex::new(known), seen: Mutex::new(seen) })
+        let home = rows.get(HOME, HOME_KEY)?.and_then(|id| id.try_into().ok()).map(VolumeId);
+        Ok(Self { rows, known: Mutex::new(known), seen: Mutex::new(seen), home: Mutex::new(home) })
     }
 
     /// Whether it was damaged, and begun anew.
@@ -157,11 +164,59 @@ impl VolumeBook {
         Ok(volume)
     }
 
+    /// Takes a volume in under `petname`, or one like it that is free, and says whether it was not known here. One that is known keeps its
+    /// petname; one that can only be read becomes one that can be written to. Durable when this returns.
+    pub(super) fn take_in(
+        &self,
+        petname: &str,
+        keys: VolumeKeys,
+        now: u64,
+    ) -> Result<(KnownVolume, bool), VolumesError> {
+        check_petname(petname)?;
+        let known = self.all().into_iter().find(|known| known.keys.id() == keys.id());
+        if let Some(known) = known {
+            if known.keys.pair().is_none() && keys.pair().is_some() {
+                return Ok((self.insert(&known.petname, keys, known.created)?, false));
+            }
+            return Ok((known, false));
+        }
+        let base = petname.get(..PETNAME_MAX - SUFFIX_MAX).unwrap_or(petname);
+        let numbered = (2..=VOLUMES_MAX).map(|number| format!("{base}-{number}"));
+        for petname in std::iter::once(petname.to_owned()).chain(numbered) {
+            match self.insert(&petname, keys.clone(), now) {
+                Err(VolumesError::Exists(_)) => {}
+                done => return Ok((done?, true)),
+            }
+        }
+        Err(VolumesError::TooMany(VOLUMES_MAX))
+    }
+
     /// Forgets how to open a volume.
     pub(super) fn remove(&self, petname: &str) -> Result<(), VolumesError> {
         let mut known = self.known();
-        self.rows.change(true, &[Change { table: KNOWN, key: petname.into(), value: None }])?;
+        let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_home = known.get(petname).is_some_and(|volume| Some(volume.keys.id()) == *home);
+        let mut changes = vec![Change { table: KNOWN, key: petname.into(), value: None }];
+        changes.extend(was_home.then(|| Change { table: HOME, key: HOME_KEY.into(), value: None }));
+        self.rows.change(true, &changes)?;
         known.remove(petname);
+        if was_home {
+            *home = None;
+        }
+        Ok(())
+    }
+
+    /// The volume that a recovery phrase opens.
+    pub(super) fn home(&self) -> Option<VolumeId> {
+        *self.home.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It is this one from now on. Durable when this returns.
+    pub(super) fn set_home(&self, volume: VolumeId) -> io::Result<()> {
+        let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
+        self.rows
+            .change(true, &[Change { table: HOME, key: HOME_KEY.into(), value: Some(volume.0.to_vec()) }])?;
+        *home = Some(volume);
         Ok(())
     }
 

@@ -12,7 +12,6 @@ use chordage_storage::volume::MapRoot;
 use tokio::sync::oneshot;
 
 use super::book::KnownVolume;
-use super::store::MapStored;
 use super::view::View;
 use super::{Volumes, VolumesError, head};
 use crate::get::GetError;
@@ -179,7 +178,7 @@ impl Volumes {
             if Some(stored.root) == root {
                 return (batch, Ok(Committed { seq, state: PublishState::Stored }));
             }
-            match self.publish(volume, &base, &stored).await {
+            match self.publish(volume, &base, &stored.root).await {
                 Ok(Published::Stored(held)) => {
                     let seq = held.record.seq();
                     self.map_is(volume, &stored, root).await;
@@ -267,17 +266,28 @@ impl Volumes {
         }
     }
 
+    /// Publishes a head after `held` that names the same map, unless another one is held by now.
+    pub(super) async fn publish_same(
+        &self,
+        volume: &KnownVolume,
+        held: Held,
+        root: &MapRoot,
+    ) -> Result<(), VolumesError> {
+        let base = Base { held: Some(held), fresh: true };
+        self.publish(volume, &base, root).await.map(drop)
+    }
+
     async fn publish(
         &self,
         volume: &KnownVolume,
         base: &Base,
-        stored: &MapStored,
+        root: &MapRoot,
     ) -> Result<Published, VolumesError> {
         let id = volume.keys.id();
         let expected = base.held.as_ref().map(|held| held.record.hash());
         let seen = self.book().seen(id).map_or(0, |held| held.record.seq());
         let left = Left::default();
-        let (keys, network, root, out) = (volume.keys.clone(), self.network(), stored.root, left.clone());
+        let (keys, network, root, out) = (volume.keys.clone(), self.network(), *root, left.clone());
         let decision = Box::new(move |current: Option<&Held>| {
             // If those who keep it have lost it, the one that is known here still is the newest.
             let is_expected = current.is_none_or(|held| Some(held.record.hash()) == expected);

@@ -56,6 +56,9 @@ pub(crate) enum VolumesError {
     /// The tree that a snapshot is to be made of.
     #[error("this daemon has no tree {0} for this volume: it was never stored here, or more than a day ago")]
     NoSuchTree(String),
+    /// Parts of it are not held well enough, or nobody could be asked.
+    #[error("{0}")]
+    Incomplete(String),
     /// What was stored is being freed: it was there before, and nothing needed it any more.
     #[error("what was stored is being freed, because it was there before and not needed any more")]
     Freed,

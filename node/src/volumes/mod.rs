@@ -21,6 +21,7 @@ mod listing;
 mod snapshot;
 mod source;
 mod store;
+mod together;
 mod values;
 mod verify;
 mod view;
@@ -68,6 +69,8 @@ struct Inner {
     deciding: tokio::sync::Mutex<()>,
     /// The newest map of each volume that was written here, with its chunks.
     maps: Mutex<BTreeMap<VolumeId, (MapRoot, MapChunks)>>,
+    /// It is to be looked at once what others have made.
+    keep_soon: tokio::sync::Notify,
 }
 
 impl Volumes {
@@ -87,6 +90,7 @@ impl Volumes {
             queues: Mutex::default(),
             deciding: tokio::sync::Mutex::default(),
             maps: Mutex::default(),
+            keep_soon: tokio::sync::Notify::new(),
         };
         Volumes { inner: Arc::new(inner) }
     }
@@ -157,6 +161,48 @@ impl Volumes {
     pub(crate) async fn import(&self, import: VolumeImport) -> Result<VolumeInfo, VolumesError> {
         let capability = import.capability.parse()?;
         self.insert(&import.petname, capability).await
+    }
+
+    /// Takes a volume in under `petname`, or one like it that is free; says whether it was not known here. One that is known keeps its
+    /// petname, and is written to from now on if the capability allows that.
+    pub(crate) async fn take_in(
+        &self,
+        petname: &str,
+        capability: Capability,
+    ) -> Result<(VolumeInfo, bool), VolumesError> {
+        let keys = VolumeKeys::of(&capability).ok_or(VolumesError::NotUnderstood)?;
+        let (book, petname) = (self.book_handle(), petname.to_owned());
+        let (volume, is_new) = on_disk(move || book.take_in(&petname, keys, now())).await??;
+        Ok((self.info(&volume), is_new))
+    }
+
+    /// What a volume is called that a capability opens; `None` if it opens none.
+    pub(crate) fn name_of(capability: &Capability) -> Option<String> {
+        Some(VolumeKeys::of(capability)?.id().to_string())
+    }
+
+    /// The volumes that are known here but the home: what they are called everywhere and here, and what opens them.
+    pub(crate) fn opened(&self) -> Vec<(String, String, Capability)> {
+        let home = self.book().home();
+        let all = self.book().all().into_iter().filter(|volume| Some(volume.keys.id()) != home);
+        let opened = |volume: KnownVolume| {
+            let capability = volume.keys.writing().unwrap_or_else(|| volume.keys.reading());
+            (volume.keys.id().to_string(), volume.petname, capability)
+        };
+        all.map(opened).collect()
+    }
+
+    /// The volume that a recovery phrase opens, if this daemon has one.
+    pub(crate) fn home(&self) -> Option<String> {
+        self.book().home().map(|home| home.to_string())
+    }
+
+    /// It is this one from now on. Durable when this returns.
+    pub(crate) async fn set_home(&self, name: &str) -> Result<(), VolumesError> {
+        let volume = self.book().find(name)?;
+        let book = self.book_handle();
+        on_disk(move || book.set_home(volume.keys.id())).await??;
+        Ok(())
     }
 
     async fn insert(&self, petname: &str, capability: Capability) -> Result<VolumeInfo, VolumesError> {

@@ -110,11 +110,16 @@ fn all(view: &mut View<'_>, prefix: &str) -> Result<Vec<Snapshot>, VolumesError>
     found.into_iter().map(snapshot).collect()
 }
 
-/// The roots of the trees of all snapshots, those that can be taken back among them.
-pub(super) fn roots_of(view: &mut View<'_>) -> Result<Vec<ChunkId>, VolumesError> {
+/// All snapshots, those that can be taken back among them.
+pub(super) fn with_forgotten(view: &mut View<'_>) -> Result<Vec<Snapshot>, VolumesError> {
     let mut snapshots = all(view, KEPT)?;
     snapshots.extend(all(view, FORGOTTEN)?);
-    Ok(snapshots.into_iter().map(|snapshot| snapshot.root.chunk.id).collect())
+    Ok(snapshots)
+}
+
+/// The roots of the trees of all snapshots, those that can be taken back among them.
+pub(super) fn roots_of(view: &mut View<'_>) -> Result<Vec<ChunkId>, VolumesError> {
+    Ok(with_forgotten(view)?.into_iter().map(|snapshot| snapshot.root.chunk.id).collect())
 }
 
 impl Volumes {

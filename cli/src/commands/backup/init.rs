@@ -10,9 +10,9 @@ use crate::exit::ExitStatus;
 
 /// Make a volume for backups, and print the text that opens it
 ///
-/// The text alone goes to standard output. Whoever has it can read all backups in the volume, and write to it. **It is
-/// the only way back from another machine**, until there is a recovery phrase: keep it somewhere else, on paper or in a
-/// password manager.
+/// The text alone goes to standard output. Whoever has it can read all backups in the volume, and write to it. It is
+/// the way back from another machine, unless you have a recovery phrase (`chordage home create`), which brings back all
+/// volumes. Keep one of them somewhere else, on paper or in a password manager.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 To back up several machines into one volume, run `init` on one of them and `chordage volume import` on the others: \
@@ -49,10 +49,13 @@ pub(super) async fn run(_args: &InitArgs, context: &Context<'_>) -> Result<ExitS
         true => printer.json(&capability).map_err(lost)?,
         false => printer.line(&capability.capability).map_err(lost)?,
     }
-    printer.warn(
+    let has_home = client.home().await.is_ok_and(|home| home.volume.is_some());
+    printer.warn(if has_home {
+        "whoever has this text can read all backups in the volume and write to it; your recovery phrase brings it back"
+    } else {
         "whoever has this text can read all backups in the volume and write to it, and without it there is no way \
-         back if this machine is lost: keep it away from here, and secret",
-    );
+         back if this machine is lost: keep it away from here, and secret (or `chordage home create`)"
+    });
     let flag = if made.petname == "backup" { String::new() } else { format!(" --volume {name}") };
     printer.tell(format!("next: chordage backup create{flag} ~"));
     Ok(ExitStatus::Success)

@@ -224,7 +224,7 @@ impl Client {
         Ok(Lines::new(self.download(request).await?))
     }
 
-    async fn post_query<T: DeserializeOwned>(
+    pub(super) async fn post_query<T: DeserializeOwned>(
         &self,
         path: &str,
         query: &[(&'static str, Option<String>)],

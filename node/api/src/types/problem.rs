@@ -72,6 +72,10 @@ pub enum ProblemCode {
     NotOwned,
     /// This daemon knows no volume of that name.
     NoSuchVolume,
+    /// The text is not a recovery phrase: words are missing, or wrong.
+    BadPhrase,
+    /// Nobody in the network knows a home of that phrase, or this daemon has none.
+    NoSuchHome,
     /// The volume has no such snapshot, or several whose ids begin so.
     NoSuchSnapshot,
     /// Another version is held than the one that was expected, or there is such a thing already.

@@ -104,6 +104,8 @@ fn problem_codes() -> Vec<ProblemCode> {
         ProblemCode::Unavailable,
         ProblemCode::NoSuchPath,
         ProblemCode::NoSuchVolume,
+        ProblemCode::BadPhrase,
+        ProblemCode::NoSuchHome,
         ProblemCode::NoSuchSnapshot,
         ProblemCode::NotReadable,
         ProblemCode::RangeNotSatisfiable,

@@ -50,6 +50,7 @@ impl From<&VolumesError> for Problem {
                 "try again in a minute; if it stays so, those who keep it have lost it, or lie",
             ),
             VolumesError::Read(error) => Problem::from(error),
+            VolumesError::Incomplete(_) => problem(ProblemCode::Unavailable, "try again later"),
             VolumesError::Store(error) => Problem::from(&**error),
             VolumesError::Head(error) => of_head(error, &problem),
             VolumesError::Book(_) => {
