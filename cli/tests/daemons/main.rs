@@ -23,5 +23,6 @@ mod restart;
 mod restic;
 mod testnet_command;
 mod unfinished;
+mod walked;
 mod writer;
 mod zones;
