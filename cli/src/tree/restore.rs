@@ -1,4 +1,4 @@
-//! An archive with all that POSIX knows into an empty directory.
+//! An archive with all that POSIX knows into an empty directory, or into one that has a part of it.
 //!
 //! Every name is opened relative to its directory and never through a symlink, and nothing that exists is overwritten: see
 //! [`unpack`](super::unpack), which trusts an archive even less. Here the archive is the user's own backup, so it may set
@@ -10,6 +10,7 @@ mod error;
 mod metadata;
 mod report;
 mod target;
+mod unfinished;
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -19,24 +20,30 @@ use rustix::fs::Mode;
 
 use super::dirs::Dirs;
 use metadata::Node;
+use target::Target;
 
 pub(crate) use error::{RestoreError, Trouble};
 pub(crate) use report::{Missed, Restored};
+pub(crate) use unfinished::UNFINISHED;
+use unfinished::Unfinished;
 
 /// Bytes written at a time.
 const BUFFER: usize = 256 * 1024;
 
-/// Restores into `dir`, which is made if it is absent and otherwise must be empty. `progress` is told bytes of content.
+/// Restores into `dir`, which is made if it is absent and otherwise must be empty, or have a part of the same: `what` says what is
+/// restored, and is kept there until all is. `progress` is told bytes of content.
 pub(crate) fn restore<R: Read>(
     source: R,
     dir: &Path,
+    what: &str,
     progress: &dyn Fn(u64),
 ) -> Result<Restored, RestoreError> {
-    let (tree, inherited) = target::prepare(dir)?;
+    let Target { tree, unfinished, inherited } = target::prepare(dir, what)?;
     let source = io::BufReader::with_capacity(BUFFER, source);
     let mut archive = ArchiveReader::with_detail(source, Detail::Full);
     let mut restorer = Restorer {
         tree,
+        unfinished,
         above: Vec::new(),
         has_root: false,
         closed: Vec::new(),
@@ -44,8 +51,17 @@ pub(crate) fn restore<R: Read>(
         done: Restored::default(),
         progress,
     };
-    let restored = restorer.all(&mut archive);
+    let mut restored = restorer.all(&mut archive);
     // Also of what was restored before an error: it is all that there is.
+    restorer.leave(Some(b""));
+    restorer.close();
+    if restored.is_ok() {
+        restored = restorer
+            .unfinished
+            .finish()
+            .map_err(|error| Trouble::file("remove", UNFINISHED.as_bytes(), error));
+    }
+    // Only now nothing changes its time any more.
     restorer.leave(None);
     if let Some(acl) = inherited.filter(|_| !restorer.has_root) {
         target::give_back(restorer.tree.root(), &acl);
@@ -58,6 +74,7 @@ pub(crate) fn restore<R: Read>(
 
 struct Restorer<'a> {
     tree: Dirs,
+    unfinished: Unfinished,
     /// The directories above the last entry, which get their metadata when all that is in them is there.
     above: Vec<Head>,
     /// The archive says what the directory itself is to be.
@@ -100,12 +117,13 @@ impl Restorer<'_> {
                 self.closed.push((head.path, mode));
             }
         }
-        if next.is_none() {
-            // As they were left: the deepest first.
-            for (path, mode) in std::mem::take(&mut self.closed) {
-                let set = self.tree.dir(&path).and_then(|dir| rustix::fs::fchmod(dir, mode));
-                self.done.missed.modes += u64::from(set.is_err());
-            }
+    }
+
+    /// Gives directories the modes with which they cannot be entered, as they were left: the deepest first.
+    fn close(&mut self) {
+        for (path, mode) in std::mem::take(&mut self.closed) {
+            let set = self.tree.dir(&path).and_then(|dir| rustix::fs::fchmod(dir, mode));
+            self.done.missed.modes += u64::from(set.is_err());
         }
     }
 }

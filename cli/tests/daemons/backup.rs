@@ -1,9 +1,7 @@
 //! Backups on real daemons, two of which are killed: the story that the tour tells, and the tour itself.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use chordage_testnet::wait_until;
@@ -11,6 +9,7 @@ use serde_json::Value;
 
 use crate::harness::{Net, PATIENCE, chordage, json_of, random_bytes, shown};
 use crate::tours::runs_as_it_stands;
+use crate::walked::assert_same;
 
 /// Files of the story, and bytes in each.
 const FILES: usize = 200;
@@ -19,51 +18,6 @@ const BYTES: usize = 50_000;
 #[tokio::test]
 async fn the_tour_runs_as_it_stands() {
     runs_as_it_stands("backup").await;
-}
-
-/// All that is in a directory: modes, times, and content or target.
-fn walk(dir: &Path) -> BTreeMap<Vec<u8>, (u32, i64, i64, Vec<u8>)> {
-    let mut found = BTreeMap::new();
-    let mut open = vec![dir.to_owned()];
-    while let Some(at) = open.pop() {
-        for entry in fs::read_dir(&at).unwrap() {
-            let path = entry.unwrap().path();
-            let metadata = fs::symlink_metadata(&path).unwrap();
-            let content = match metadata.file_type() {
-                kind if kind.is_symlink() => fs::read_link(&path).unwrap().as_os_str().as_bytes().to_vec(),
-                kind if kind.is_file() => fs::read(&path).unwrap(),
-                _ => Vec::new(),
-            };
-            let inside = path.strip_prefix(dir).unwrap().as_os_str().as_bytes().to_vec();
-            if metadata.is_dir() {
-                open.push(path);
-            }
-            found.insert(inside, (metadata.mode(), metadata.mtime(), metadata.mtime_nsec(), content));
-        }
-    }
-    found
-}
-
-/// Says where they differ, without the contents.
-fn assert_same(one: &Path, other: &Path) {
-    let (one, other) = (walk(one), walk(other));
-    let differing = one.keys().chain(other.keys()).filter(|path| one.get(*path) != other.get(*path));
-    let shown = |found: Option<&(u32, i64, i64, Vec<u8>)>| {
-        found.map(|(mode, seconds, nanos, content)| {
-            format!("{mode:o} {seconds}.{nanos} {} bytes", content.len())
-        })
-    };
-    let differing: Vec<String> = differing
-        .map(|path| {
-            format!(
-                "{:?}: {:?}, {:?}",
-                String::from_utf8_lossy(path),
-                shown(one.get(path)),
-                shown(other.get(path))
-            )
-        })
-        .collect();
-    assert!(differing.is_empty(), "it is as it was: {differing:#?}");
 }
 
 fn number(of: &Value, field: &str) -> u64 {

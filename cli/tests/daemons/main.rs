@@ -25,5 +25,6 @@ mod restic;
 mod testnet_command;
 mod tours;
 mod unfinished;
+mod walked;
 mod writer;
 mod zones;

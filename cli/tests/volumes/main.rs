@@ -5,5 +5,11 @@
 #[allow(dead_code, reason = "shared with the other stories, of which each uses a part")]
 #[path = "../daemons/harness.rs"]
 mod harness;
+mod killed;
+mod locks;
+mod machines;
 mod states;
 mod trees;
+#[allow(dead_code, reason = "shared with the other stories, of which each uses a part")]
+#[path = "../daemons/walked.rs"]
+mod walked;

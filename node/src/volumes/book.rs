@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::VolumesError;
 use super::keys::{VolumeId, VolumeKeys};
+use crate::put::PutError;
 
 /// The directory and its file.
 pub(crate) const VOLUMES_FILE: &str = "volumes/volumes.redb";
@@ -236,6 +237,12 @@ impl VolumeBook {
         }
         let value = Some(postcard::to_allocvec(held).map_err(io::Error::other)?);
         self.rows.change(durable, &[Change { table: SEEN, key: volume.0.to_vec(), value }])
+    }
+
+    /// Notes what a put is about to keep. A daemon that is killed when it is kept and before that is known to whoever asked for it
+    /// finds it here, and lets go of it in time.
+    pub(super) fn keep_soon(&self, root: ChunkId, kept: &KeptFor) -> Result<(), PutError> {
+        self.keep(root, kept).map_err(PutError::NotKept)
     }
 
     /// Notes that something is kept for a volume, or since when it is not needed any more.

@@ -5,8 +5,8 @@ use std::io::Read;
 use bytes::Bytes;
 use chordage_api::types::TreeReport;
 use chordage_storage::volume::{
-    Content, Cursor, FileNode, FilesError, FilesWriter, MapError, MapRoot, NodeKind, WrittenFiles, key_of,
-    path_of,
+    Content, Cursor, FileCounts, FileNode, FilesError, FilesWriter, MapError, MapRoot, NodeKind,
+    WrittenFiles, key_of, path_of,
 };
 use chordage_storage::{ChunkId, ConvergenceSecret, EntryPath, Extent, Fingerprint, Metadata, WriteError};
 use futures::stream::Stream;
@@ -37,9 +37,10 @@ pub(crate) struct TreePut {
 
 struct Ingested {
     root: MapRoot,
-    counts: chordage_storage::volume::FileCounts,
+    counts: FileCounts,
     packed_bytes: u64,
     unchanged_files: u64,
+    kept: KeptFor,
 }
 
 impl Volumes {
@@ -54,31 +55,20 @@ impl Volumes {
         let retain_seconds = tree.request.retain_seconds;
         let name = Some(format!("volume {}: files", volume.petname));
         let request = PutRequest { name, ..tree.request };
+        let (book, id) = (self.book_handle(), volume.keys.id().0);
         let work = move |sink| {
             let (written, unchanged_files) = ingest(sink, &key, body)?;
             let WrittenFiles { root, counts, packed_bytes, sink, .. } = written;
-            let result = Ingested { root, counts, packed_bytes, unchanged_files };
+            let kept = kept_for(id, &root, &counts, retain_seconds);
+            book.keep_soon(root.chunk.id, &kept)?;
+            let result = Ingested { root, counts, packed_bytes, unchanged_files, kept };
             Ok(Work { root: root.chunk.id, bytes: counts.bytes, sink, result })
         };
         let stored = put::store(self.putter(), secret, request, work).await?;
-        let Ingested { root, counts, packed_bytes, unchanged_files } = stored.result;
-        let row = TreeRow {
-            root: (root.chunk.encode().to_vec(), root.level, root.keys),
-            files: counts.files,
-            dirs: counts.directories,
-            others: counts.others,
-            bytes: counts.bytes,
-            retained_until: if retain_seconds > 0 { now() + u64::from(retain_seconds) } else { 0 },
-            named: false,
-        };
-        // A snapshot has to name it within a day, whatever named it before.
-        let kept = KeptFor {
-            volume: volume.keys.id().0,
-            kind: KeptAs::Tree,
-            since: now(),
-            needed: true,
-            tree: Some(row),
-        };
+        let Ingested { root, counts, packed_bytes, unchanged_files, mut kept } = stored.result;
+        if let Some(row) = kept.tree.as_mut() {
+            row.retained_until = retained_until(retain_seconds);
+        }
         self.need(root.chunk.id, kept).await?;
         Ok(TreeReport {
             tree: root.chunk.id.to_string(),
@@ -129,6 +119,24 @@ impl Volumes {
     fn chunks(&self, root: ChunkId) -> Arc<Chunks> {
         Arc::new(Chunks::new(self.reader().clone(), root, Vec::new))
     }
+}
+
+/// As what a tree is kept. A snapshot has to name it within a day, whatever named it before.
+fn kept_for(volume: [u8; 32], root: &MapRoot, counts: &FileCounts, retain_seconds: u32) -> KeptFor {
+    let row = TreeRow {
+        root: (root.chunk.encode().to_vec(), root.level, root.keys),
+        files: counts.files,
+        dirs: counts.directories,
+        others: counts.others,
+        bytes: counts.bytes,
+        retained_until: retained_until(retain_seconds),
+        named: false,
+    };
+    KeptFor { volume, kind: KeptAs::Tree, since: now(), needed: true, tree: Some(row) }
+}
+
+fn retained_until(retain_seconds: u32) -> u64 {
+    if retain_seconds > 0 { now() + u64::from(retain_seconds) } else { 0 }
 }
 
 fn ingest(

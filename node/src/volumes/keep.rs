@@ -27,9 +27,19 @@ impl Volumes {
     pub(super) async fn need(&self, root: ChunkId, kept: KeptFor) -> Result<(), VolumesError> {
         let _deciding = self.inner.deciding.lock().await;
         let book = self.book_handle();
-        on_disk(move || book.keep(root, &kept)).await??;
+        let noted = move || match book.kept(root)? {
+            // As it was noted before it was kept.
+            Some(noted) if noted == kept => Ok(()),
+            _ => book.keep(root, &kept),
+        };
+        on_disk(noted).await??;
+        if self.is_kept(root).await? { Ok(()) } else { Err(VolumesError::Freed) }
+    }
+
+    /// Whether this daemon keeps it in the network.
+    pub(super) async fn is_kept(&self, root: ChunkId) -> Result<bool, VolumesError> {
         let now = self.inner.putter.leases.keeping.get(root).await?;
-        if now.is_some_and(|kept| kept.state == KeptState::Kept) { Ok(()) } else { Err(VolumesError::Freed) }
+        Ok(now.is_some_and(|kept| kept.state == KeptState::Kept))
     }
 
     /// Notes that something is not needed any more. It is kept a while longer.
@@ -124,10 +134,22 @@ impl Volumes {
             let named = kept.tree.as_ref().is_some_and(|tree| tree.named);
             let is_old = named || now().saturating_sub(kept.since) >= NEW_TREE_SECONDS;
             if is_tree && is_old && !needed.contains(&root) {
-                self.unneed(root).await;
+                self.unneed_as(root, kept).await?;
             }
         }
         Ok(())
+    }
+
+    /// The same for what is still as it was when it was seen that nothing needs it: it may have been stored once more since then,
+    /// for a snapshot that is on the way.
+    async fn unneed_as(&self, root: ChunkId, seen: KeptFor) -> Result<(), VolumesError> {
+        let _deciding = self.inner.deciding.lock().await;
+        let book = self.book_handle();
+        let noted = move || match book.kept(root)? {
+            Some(kept) if kept == seen => book.keep(root, &KeptFor { needed: false, since: now(), ..kept }),
+            _ => Ok(()),
+        };
+        Ok(on_disk(noted).await??)
     }
 
     /// Notes which states of a map are not needed any more, because the head names another: a crash leaves such.

@@ -136,6 +136,10 @@ impl Volumes {
         let kept =
             kept.filter(|kept| kept.volume == volume.keys.id().0 && kept.kind == KeptAs::Tree && kept.needed);
         let kept = kept.ok_or_else(no_such_tree)?;
+        // It is noted before it is kept, and may never have come so far.
+        if !self.is_kept(tree).await? {
+            return Err(no_such_tree());
+        }
         let row = kept.tree.clone().ok_or_else(no_such_tree)?;
         let TreeRow { root: (root, level, keys), files, dirs, others, bytes, retained_until, .. } =
             row.clone();

@@ -47,6 +47,7 @@ impl Volumes {
     ) -> Result<MapStored, VolumesError> {
         let known = root.and_then(|root| self.chunks_of(volume, &root));
         let mut source = WhilePutting(self.source());
+        let (book, id) = (self.book_handle(), volume.keys.id().0);
         let work = move |sink| {
             let mut writer = ChunkWriter::new(sink);
             let (new, mut chunks) = match root {
@@ -70,14 +71,14 @@ impl Volumes {
             chunks.entry(new.chunk.id).or_insert(new.chunk);
             // What is written now is claimed as it is sent; the rest is there already.
             chunks.values().for_each(|chunk| sink.need(chunk));
-            Ok(Work { root: new.chunk.id, bytes: 0, sink, result: (new, chunks) })
+            let kept = KeptFor { volume: id, kind: KeptAs::Map, since: now(), needed: true, tree: None };
+            book.keep_soon(new.chunk.id, &kept)?;
+            Ok(Work { root: new.chunk.id, bytes: 0, sink, result: (new, chunks, kept) })
         };
         let name = Some(format!("volume {}: its map", volume.petname));
         let request = PutRequest { name, ..PutRequest::default() };
         let stored = put::store(self.putter(), volume.keys.convergence(), request, work).await?;
-        let (root, chunks) = stored.result;
-        let kept =
-            KeptFor { volume: volume.keys.id().0, kind: KeptAs::Map, since: now(), needed: true, tree: None };
+        let (root, chunks, kept) = stored.result;
         self.need(root.chunk.id, kept).await?;
         Ok(MapStored { root, chunks })
     }

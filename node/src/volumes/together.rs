@@ -71,7 +71,8 @@ impl Volumes {
 
     async fn is_not_kept(&self, root: ChunkId) -> Result<bool, VolumesError> {
         let book = self.book_handle();
-        Ok(on_disk(move || book.kept(root)).await??.is_none_or(|kept| !kept.needed))
+        let noted = on_disk(move || book.kept(root)).await??.is_some_and(|kept| kept.needed);
+        Ok(!noted || !self.is_kept(root).await?)
     }
 
     async fn keep_snapshot(&self, snapshot: &Snapshot, volume: &KnownVolume) -> Result<(), VolumesError> {
@@ -114,6 +115,9 @@ impl Volumes {
             Ok(promise)
         });
         let promise = gathered.await.map_err(|_| VolumesError::Stopped)??;
+        // A daemon that is killed in between finds it in its book.
+        let (book, noted) = (self.book_handle(), kept.clone());
+        on_disk(move || book.keep(root.chunk.id, &noted)).await??;
         let (bytes, what) = match &kept.tree {
             Some(tree) => (tree.bytes, "files"),
             None => (0, "its map"),

@@ -21,6 +21,10 @@ use crate::backup::retention::judge;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
 
+/// How often a policy is applied when others forget at the same time.
+const ATTEMPTS_MAX: usize = 5;
+/// The code of an error that a snapshot is not there.
+const GONE: &str = "no_such_snapshot";
 /// Snapshots that one request may name.
 const SNAPSHOTS_MAX: usize = 1000;
 
@@ -69,15 +73,19 @@ pub(super) struct ForgetArgs {
 pub(super) async fn run(args: &ForgetArgs, context: &Context<'_>) -> Result<ExitStatus, CliError> {
     let Context { client, volume, printer } = context;
     check(args)?;
-    let snapshots = context.snapshots().await?;
-    let groups = match args.snapshots.is_empty() {
-        true => by_policy(args, &snapshots)?,
-        false => vec![by_name(args, &snapshots)?],
+    let mut attempts = 0;
+    let (groups, ids) = loop {
+        attempts += 1;
+        let snapshots = context.snapshots().await?;
+        let is_policy = args.snapshots.is_empty();
+        let groups = if is_policy { by_policy(args, &snapshots)? } else { vec![by_name(args, &snapshots)?] };
+        let ids: Vec<String> = groups.iter().flat_map(GroupReport::forgotten).map(str::to_owned).collect();
+        match if args.dry_run { Ok(()) } else { forget(client, volume, &ids).await } {
+            // Another machine was faster, with the same policy most likely: what is left is judged anew.
+            Err(error) if is_policy && error.code == GONE && attempts < ATTEMPTS_MAX => {}
+            ended => break ended.map(|()| (groups, ids))?,
+        }
     };
-    let ids: Vec<String> = groups.iter().flat_map(GroupReport::forgotten).map(str::to_owned).collect();
-    if !args.dry_run {
-        forget(client, volume, &ids).await?;
-    }
     // What was refused is not told as if it were done.
     if !printer.is_json() {
         let calendar = Calendar::local();

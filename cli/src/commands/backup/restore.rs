@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use chordage_api::client::SnapshotPath;
+use chordage_api::types::SnapshotInfo;
 use clap::Args;
 
 use super::Context;
@@ -23,10 +24,12 @@ use crate::interrupt::Interrupt;
 use crate::name::quoted;
 use crate::pieces;
 use crate::progress::Progress;
-use crate::tree::restore::{RestoreError, Restored, Trouble, restore};
+use crate::tree::restore::{RestoreError, Restored, Trouble, UNFINISHED, restore};
 
 /// What is true of a restore that was refused.
 const NOTHING: &str = "nothing was restored";
+/// Where a restore can go.
+const ELSEWHERE: &str = "name a directory that is empty or does not exist yet: --target DIR";
 /// Bytes that go through the pipe at a time.
 const BUFFER: usize = 256 * 1024;
 
@@ -37,7 +40,8 @@ const BUFFER: usize = 256 * 1024;
 /// to whoever restores them.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The directory is made if it is not there, and has to be empty if it is: nothing that exists is overwritten. The whole \
+The directory is made if it is not there, and has to be empty if it is: nothing that exists is overwritten. Until all \
+is restored a file .chordage-unfinished lies in it; run again, the same command goes on with such a part. The whole \
 snapshot comes below it with full paths (DIR/home/me/...), a part (SNAPSHOT:PATH) without what is above. Patterns are \
 those of a .gitignore, seen from /.
 Ends with 10 if something could not be restored as it was; as another user than root, owners are no such thing.
@@ -73,6 +77,13 @@ pub(super) async fn run(args: RestoreArgs, context: &Context<'_>) -> Result<Exit
     let mut interrupt = Interrupt::listen()?;
     let started = Instant::now();
     let path = args.snapshot.path.clone();
+    let what = |snapshot: &SnapshotInfo| {
+        let path = path.as_deref().map(|path| path.escape_ascii().to_string());
+        serde_json::json!({
+            "snapshot": snapshot.id, "path": path, "include": args.include, "exclude": args.exclude,
+        })
+        .to_string()
+    };
     let wanted = Wanted {
         include: Patterns::new(&args.include, false)?,
         exclude: Patterns::new(&args.exclude, false)?,
@@ -95,7 +106,8 @@ pub(super) async fn run(args: RestoreArgs, context: &Context<'_>) -> Result<Exit
         () = interrupt.wait() => Err(CliError::interrupted(NOTHING)),
     };
     let download = download.inspect_err(|_| progress.clear())?;
-    let job = Job { target: args.target.clone(), place, wanted, orphans, progress: progress.clone() };
+    let what = what(snapshot);
+    let job = Job { target: args.target.clone(), what, place, wanted, orphans, progress: progress.clone() };
     let interrupted = async {
         interrupt.wait().await;
         CliError::interrupted(NOTHING)
@@ -138,7 +150,12 @@ async fn read_again(
 /// Fails when there is something where nothing may be, before anything is asked.
 fn check_empty(target: &Path) -> Result<(), CliError> {
     let there = fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_some());
-    if there { Err(not_empty(target)) } else { Ok(()) }
+    // Whether it is a part of the same is seen when it is known what is to be restored.
+    if there && fs::symlink_metadata(target.join(UNFINISHED)).is_err() {
+        Err(not_empty(target))
+    } else {
+        Ok(())
+    }
 }
 
 /// Makes the directories above the target. Returns the directory that it lies in, where temporary files can be.
@@ -158,7 +175,7 @@ fn make_parent(target: &Path) -> Result<PathBuf, CliError> {
 fn not_empty(target: &Path) -> CliError {
     CliError::new(ExitStatus::LocalFile, "exists", format!("{} is not empty", quoted(target)))
         .state("it was not touched, and nothing was restored")
-        .hint("name a directory that is empty or does not exist yet: --target DIR")
+        .hint(ELSEWHERE)
 }
 
 /// Files whose first name is not wanted and another one is.
@@ -185,6 +202,8 @@ async fn find_orphans(
 /// What a thread restores.
 struct Job {
     target: PathBuf,
+    /// What is restored, for whoever goes on with it.
+    what: String,
     /// For temporary files.
     place: PathBuf,
     wanted: Wanted,
@@ -209,7 +228,7 @@ impl Job {
     fn run(self, pieces: impl Read + Send, verify: bool) -> Result<Done, Stopped> {
         let progress = |bytes| self.progress.advance(bytes);
         if self.wanted.is_all() && !verify {
-            let restored = restore(pieces, &self.target, &progress).map_err(Stopped::Restore)?;
+            let restored = restore(pieces, &self.target, &self.what, &progress).map_err(Stopped::Restore)?;
             return Ok((restored, None));
         }
         let mut notes = verify.then(|| Notes::new(&self.place)).transpose().map_err(Stopped::Local)?;
@@ -230,7 +249,7 @@ impl Job {
         let (restored, sifted) = std::thread::scope(|scope| {
             let sifting = scope.spawn(move || sieve.run(pieces));
             // At its end it closes the pipe, which ends the sieve too.
-            let restored = restore(reader, &self.target, progress);
+            let restored = restore(reader, &self.target, &self.what, progress);
             (restored, sifting.join().unwrap_or(Err(SieveError::Gone)))
         });
         match (restored, sifted) {
@@ -273,7 +292,9 @@ fn ended_early(error: CliError, done: &Restored, target: &Path) -> CliError {
     let word = shell_word(target);
     error
         .state(state)
-        .hint(format!("begin again when that is mended: rm -r {word}, or name another --target"))
+        .hint(format!(
+            "run it again when that is mended: it goes on there; or begin anew: rm -r {word}, or name another --target"
+        ))
 }
 
 /// What went wrong, if it was not the download.
@@ -281,6 +302,11 @@ fn why(stopped: &Stopped, target: &Path) -> CliError {
     let local = |path: &Path, error: &io::Error| CliError::file("restore into", path, error);
     match stopped {
         Stopped::Restore(RestoreError::NotEmpty { .. }) => not_empty(target),
+        Stopped::Restore(RestoreError::Occupied { by, .. }) => {
+            CliError::new(ExitStatus::LocalFile, "exists", format!("{} {by}", quoted(target)))
+                .state("it was not touched, and nothing was restored")
+                .hint(ELSEWHERE)
+        }
         Stopped::Restore(RestoreError::Target { doing, path, error }) => {
             CliError::file(doing, path, error).state(NOTHING)
         }

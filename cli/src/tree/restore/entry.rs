@@ -6,18 +6,17 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 
 use chordage_node::archive::{ArchiveReader, Head, Kind, SparseMap};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::error::Trouble;
 use super::metadata::Node;
+use super::unfinished::is_mark;
 use super::{BUFFER, Restorer};
 use crate::holes::Sparse;
-use crate::tree::dirs::parent_and_name;
+use crate::tree::dirs::{DIR_FLAGS, parent_and_name};
+use crate::tree::xattrs::path_of;
 
-/// A file that is ours until it is whole.
-const NEW_FILE: OFlags =
-    OFlags::CREATE.union(OFlags::EXCL).union(OFlags::WRONLY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// Largest numbers of devices in Linux. The system would cut off what is beyond them, and make another device.
 const MAJOR_MAX: u32 = (1 << 12) - 1;
 const MINOR_MAX: u32 = (1 << 20) - 1;
@@ -28,19 +27,22 @@ impl Restorer<'_> {
         head: Head,
         archive: &mut ArchiveReader<R>,
     ) -> Result<(), Trouble> {
+        if is_mark(&head.path) {
+            return Err(Trouble::file("create", &head.path, Errno::EXIST));
+        }
         match &head.kind {
             Kind::Dir if head.path.is_empty() => {
                 self.has_root = true;
                 self.above.insert(0, head);
             }
             Kind::Dir => {
-                self.make(&head, |parent, name| rustix::fs::mkdirat(parent, name, Mode::RWXU))?;
+                self.dir(&head)?;
                 self.done.dirs += 1;
                 self.above.push(head);
             }
             Kind::File { .. } => self.file(&head, archive)?,
             Kind::Symlink { target } => {
-                self.make(&head, |parent, name| rustix::fs::symlinkat(&target[..], parent, name))?;
+                self.symlink(&head, target)?;
                 self.give(&head, FileType::Symlink)?;
                 self.done.symlinks += 1;
             }
@@ -77,37 +79,94 @@ impl Restorer<'_> {
         })
     }
 
+    fn dir(&mut self, head: &Head) -> Result<(), Trouble> {
+        let made = self.make(head, |parent, name| rustix::fs::mkdirat(parent, name, Mode::RWXU));
+        match made {
+            // It may have its own mode by now, and more is to be made in it.
+            Err(trouble) if trouble.is_found() && self.unfinished.goes_on => {
+                self.make(head, |parent, name| {
+                    let dir = rustix::fs::openat(parent, name, DIR_FLAGS | OFlags::PATH, Mode::empty())?;
+                    rustix::fs::chmod(path_of(&dir), Mode::RWXU)
+                })
+            }
+            made => made,
+        }
+    }
+
+    fn symlink(&mut self, head: &Head, target: &[u8]) -> Result<(), Trouble> {
+        let made = self.make(head, |parent, name| rustix::fs::symlinkat(target, parent, name));
+        match made {
+            Err(trouble) if trouble.is_found() && self.unfinished.goes_on => {
+                let found =
+                    self.make(head, |parent, name| rustix::fs::readlinkat(parent, name, Vec::new()))?;
+                if found.as_bytes() == target { Ok(()) } else { Err(trouble) }
+            }
+            made => made,
+        }
+    }
+
+    /// Whether a file is there from before: it got its name when it was whole.
+    fn is_whole(&mut self, head: &Head) -> bool {
+        let Kind::File { size } = head.kind else { return false };
+        let size = head.sparse().map_or(size, |sparse| sparse.size);
+        let found =
+            self.make(head, |parent, name| rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW));
+        found.is_ok_and(|stat| {
+            FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+                && u64::try_from(stat.st_size) == Ok(size)
+                && (stat.st_mtime, stat.st_mtime_nsec as u64) == (head.mtime.seconds, head.mtime.nanos.into())
+        })
+    }
+
     fn file<R: Read>(&mut self, head: &Head, archive: &mut ArchiveReader<R>) -> Result<(), Trouble> {
-        let fd = self.new_file(head)?;
+        if self.unfinished.goes_on && self.is_whole(head) {
+            self.give(head, FileType::RegularFile)?;
+            let Kind::File { size } = head.kind else { return Ok(()) };
+            self.count(head, size);
+            (self.progress)(size);
+            return Ok(());
+        }
+        // What has no place is not written first.
+        self.place(&head.path)?;
+        let fd = self.part(head)?;
         let mut buffer = std::mem::take(&mut self.buffer);
         let written = content(&fd, head, archive, &mut buffer, self.progress);
         self.buffer = buffer;
         match written {
             Ok(bytes) => {
                 Node::open(&fd).give(head, false, &mut self.done.missed);
-                self.done.files += 1;
-                self.done.bytes += bytes;
-                self.done.sparse += u64::from(head.sparse().is_some());
+                self.name_part(head)?;
+                self.count(head, bytes);
                 Ok(())
             }
             Err(trouble) => {
-                self.remove(head);
+                self.unfinished.drop_part();
                 Err(trouble)
             }
         }
     }
 
-    fn new_file(&mut self, head: &Head) -> Result<File, Trouble> {
-        let mode = Mode::RUSR | Mode::WUSR;
-        self.make(head, |parent, name| rustix::fs::openat(parent, name, NEW_FILE, mode)).map(File::from)
+    fn count(&mut self, head: &Head, bytes: u64) {
+        self.done.files += 1;
+        self.done.bytes += bytes;
+        self.done.sparse += u64::from(head.sparse().is_some());
     }
 
-    /// Removes a file that did not become whole, so that nobody takes it for one.
-    fn remove(&mut self, head: &Head) {
-        if let Ok((parent, name)) = self.place(&head.path) {
-            // If that fails too, the error before it is the one to tell.
-            let _ = rustix::fs::unlinkat(parent, name, AtFlags::empty());
-        }
+    /// A file that has no name yet, so that nobody takes it for whole.
+    fn part(&self, head: &Head) -> Result<File, Trouble> {
+        self.unfinished.part().map_err(|error| Trouble::file("create", &head.path, error))
+    }
+
+    /// Gives it its name, with all that belongs to it.
+    fn name_part(&mut self, head: &Head) -> Result<(), Trouble> {
+        let placed = match self.tree.place(&head.path) {
+            Ok((parent, name)) => self.unfinished.place(parent, name),
+            Err(error) => Err(error),
+        };
+        placed.map_err(|error| {
+            self.unfinished.drop_part();
+            Trouble::file("create", &head.path, error)
+        })
     }
 
     /// A pipe or a device.
@@ -120,6 +179,8 @@ impl Restorer<'_> {
         let (parent, name) = self.place(&head.path)?;
         match rustix::fs::mknodat(parent, name, kind, mode, device) {
             Ok(()) => {}
+            // Of what sort it is will be seen.
+            Err(Errno::EXIST) if self.unfinished.goes_on => {}
             // Not root, or a file system that has none.
             Err(Errno::PERM | Errno::NOTSUP | Errno::NOSYS) => {
                 self.done.missed.devices += 1;
@@ -158,6 +219,7 @@ impl Restorer<'_> {
         let (from_parent, from_name) = parent_and_name(target);
         let from = self.tree.dir(from_parent).map_err(failed)?;
         let from = rustix::io::fcntl_dupfd_cloexec(from, 0).map_err(failed)?;
+        let goes_on = self.unfinished.goes_on;
         let (parent, name) = self.place(&head.path)?;
         match rustix::fs::linkat(&from, from_name, parent, name, AtFlags::empty()) {
             Ok(()) => {
@@ -170,6 +232,20 @@ impl Restorer<'_> {
                 let original = rustix::fs::openat(&from, from_name, flags, Mode::empty()).map_err(failed)?;
                 self.copy(head, &File::from(original))
             }
+            Err(Errno::EXIST) if goes_on => {
+                let flags = AtFlags::SYMLINK_NOFOLLOW;
+                let found = rustix::fs::statat(parent, name, flags).map_err(failed)?;
+                let original = rustix::fs::statat(&from, from_name, flags).map_err(failed)?;
+                let same_file = (found.st_dev, found.st_ino) == (original.st_dev, original.st_ino);
+                let times = |stat: &Stat| (stat.st_mode, stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
+                if !same_file && times(&found) != times(&original) {
+                    return Err(failed(Errno::EXIST));
+                }
+                self.done.hard_links += u64::from(same_file);
+                self.done.files += u64::from(!same_file);
+                self.done.missed.links += u64::from(!same_file);
+                Ok(())
+            }
             Err(error) => Err(failed(error)),
         }
     }
@@ -180,7 +256,7 @@ impl Restorer<'_> {
         if !original.metadata().map_err(failed)?.is_file() {
             return Err(Trouble::file("link", &head.path, Errno::PERM));
         }
-        let copied = Sparse::new(self.new_file(head)?, 0).and_then(|mut copy| {
+        let copied = Sparse::new(self.part(head)?, 0).and_then(|mut copy| {
             let mut buffer = vec![0; BUFFER];
             loop {
                 match (&mut &*original).read(&mut buffer)? {
@@ -192,12 +268,13 @@ impl Restorer<'_> {
         match copied {
             Ok(copy) => {
                 Node::open(&copy).give(head, false, &mut self.done.missed);
+                self.name_part(head)?;
                 self.done.files += 1;
                 self.done.missed.links += 1;
                 Ok(())
             }
             Err(error) => {
-                self.remove(head);
+                self.unfinished.drop_part();
                 Err(failed(error))
             }
         }

@@ -18,6 +18,14 @@ pub(crate) enum RestoreError {
         /// The directory.
         path: PathBuf,
     },
+    /// Another restore has begun there, and this one does not go on with it.
+    #[error("{path:?} {by}; nothing was restored")]
+    Occupied {
+        /// The directory.
+        path: PathBuf,
+        /// What it holds, or who is at work there.
+        by: &'static str,
+    },
     /// The directory cannot be used.
     #[error("cannot {doing} {path:?}: {error}; nothing was restored")]
     Target {
@@ -67,6 +75,11 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
+    /// Whether something is there already.
+    pub(super) fn is_found(&self) -> bool {
+        matches!(self, Trouble::File { error, .. } if error.kind() == io::ErrorKind::AlreadyExists)
+    }
+
     pub(super) fn file(doing: &'static str, path: &[u8], error: impl Into<io::Error>) -> Self {
         Trouble::File { doing, path: path.to_vec(), error: error.into() }
     }

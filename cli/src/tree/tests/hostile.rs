@@ -36,7 +36,7 @@ fn simple(entries: &[(&str, Kind, &[u8])]) -> Vec<u8> {
 }
 
 fn into(target: &Path, archive: &[u8]) -> Restored {
-    restore(archive, target, &|_| {}).unwrap()
+    restore(archive, target, "", &|_| {}).unwrap()
 }
 
 fn symlink_to(path: &Path) -> Kind {
@@ -133,7 +133,7 @@ fn an_archive_that_ends_early_leaves_only_whole_files() {
         ("dir/whole", Kind::File { size: 10_000 }, &data),
         ("dir/half", Kind::File { size: 10_000 }, &data),
     ]);
-    let error = restore(&whole[..whole.len() - 6000], to.path(), &|_| {}).unwrap_err();
+    let error = restore(&whole[..whole.len() - 6000], to.path(), "", &|_| {}).unwrap_err();
     let RestoreError::Stopped { done, .. } = &error else { panic!("{error}") };
     assert_eq!((done.files, done.bytes), (1, 10_000));
     let said = error.to_string();
@@ -149,11 +149,11 @@ fn only_an_empty_directory_is_restored_into() {
     let to = tempfile::tempdir().unwrap();
     fs::write(to.path().join("mine"), "").unwrap();
     let empty = simple(&[]);
-    let error = restore(&empty[..], to.path(), &|_| {}).unwrap_err();
+    let error = restore(&empty[..], to.path(), "", &|_| {}).unwrap_err();
     assert!(matches!(error, RestoreError::NotEmpty { .. }), "{error}");
-    let error = restore(&empty[..], &to.path().join("mine"), &|_| {}).unwrap_err();
+    let error = restore(&empty[..], &to.path().join("mine"), "", &|_| {}).unwrap_err();
     assert!(matches!(error, RestoreError::Target { doing: "open", .. }), "{error}");
-    let error = restore(&empty[..], &to.path().join("no/where"), &|_| {}).unwrap_err();
+    let error = restore(&empty[..], &to.path().join("no/where"), "", &|_| {}).unwrap_err();
     assert!(error.to_string().ends_with("nothing was restored"), "{error}");
     into(&to.path().join("absent"), &empty);
     assert!(to.path().join("absent").is_dir());

@@ -64,7 +64,7 @@ fn somebody_who_is_not_root_gets_all_but_what_only_root_may_have() {
 fn as_nobody() {
     assert!(!is_root());
     let archive = fs::File::open(dir().join("archive")).unwrap();
-    let restored = restore(archive, &dir().join("to"), &|_| {}).unwrap();
+    let restored = restore(archive, &dir().join("to"), "", &|_| {}).unwrap();
     let missed = &restored.missed;
     assert_eq!((missed.failed, missed.devices, missed.modes, missed.times), (0, 2, 0, 0), "{missed:?}");
     // All but those that belong to nobody already; what has several names is counted once.
@@ -121,7 +121,7 @@ fn on_a_small_file_system() {
     let (archive, _) = packed(&[&from], &Notes::default());
     let mount = ["-t", "tmpfs", "-o", "size=3m", "chordage-test"];
     assert!(Command::new("mount").args(mount).arg(&to).status().unwrap().success());
-    let error = restore(&archive[..], &to, &|_| {}).unwrap_err();
+    let error = restore(&archive[..], &to, "", &|_| {}).unwrap_err();
     let said = error.to_string();
     println!("{said}");
     assert!(said.contains("cannot write") && said.contains("No space left on device"), "{said}");

@@ -7,6 +7,7 @@ mod inventory;
 mod limited;
 mod paths;
 mod stored;
+mod unfinished;
 mod whole;
 
 use std::cell::{Cell, RefCell};

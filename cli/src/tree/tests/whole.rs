@@ -30,7 +30,7 @@ fn an_awkward_tree_comes_back_as_it_was() {
     // Neither is there before, nor is it made by something else.
     let target = to.path().join("target");
     let written = std::cell::Cell::new(0);
-    let restored = restore(&archive[..], &target, &|bytes| written.set(written.get() + bytes)).unwrap();
+    let restored = restore(&archive[..], &target, "", &|bytes| written.set(written.get() + bytes)).unwrap();
     println!("packed and restored {} bytes in {:?}", archive.len(), started.elapsed());
     let to_root = target.join(from_root.strip_prefix("/").unwrap());
     fs::remove_file(from_root.join("socket")).unwrap();
