@@ -30,8 +30,8 @@ use unfinished::Unfinished;
 /// Bytes written at a time.
 const BUFFER: usize = 256 * 1024;
 
-/// Restores into `dir`, which is made if it is absent and otherwise must be empty, or have a part of the same: `what` says what is
-/// restored, and is kept there until all is. `progress` is told bytes of content.
+/// Restores into `dir`, which is made if it is absent and otherwise must be empty, or have a part of the same: `what` says
+/// what is restored, and is kept there until all is. `progress` is told bytes of content.
 pub(crate) fn restore<R: Read>(
     source: R,
     dir: &Path,

@@ -1,11 +1,11 @@
 //! Backups that are killed with SIGKILL at random points, by seed.
 //!
-//! At each point `backup create`, `forget`, `prune` or `restore`, in turn, runs for a random part of the time that it takes
-//! undisturbed; then it, or the daemon that it talks to, is killed, and the daemon comes back. The rules:
+//! At each point `backup create`, `forget`, `prune` or `restore`, in turn, runs for a random part of the time that it
+//! takes undisturbed; then it, or the daemon that it talks to, is killed, and the daemon comes back. The rules:
 //!
 //! - `backup verify` finds nothing damaged and nothing missing.
-//! - What was killed is done or it is not: a snapshot is there and whole, or there is none; all are forgotten, or none. A restore
-//!   leaves whole files, and no directory that looks as if all were in it.
+//! - What was killed is done or it is not: a snapshot is there and whole, or there is none; all are forgotten, or none.
+//!   A restore leaves whole files, and no directory that looks as if all were in it.
 //! - What had ended well before is done.
 //! - The same command again ends well.
 //! - Every snapshot that is listed comes back byte for byte.
@@ -40,7 +40,8 @@ const KEPT: usize = 2;
 const READ_EVERY: u32 = 3;
 /// From so many points on it is also seen that nothing is kept for ever.
 const LONG: u32 = 40;
-/// How a command may end when its daemon dies, besides well: no daemon, data that is not there now, too few nodes, a deadline.
+/// How a command may end when its daemon dies, besides well: no daemon, data that is not there now, too few nodes, a
+/// deadline.
 const TYPED: [i32; 5] = [3, 4, 6, 8, 11];
 /// Where a restore says that it is not done.
 const UNFINISHED: &str = ".chordage-unfinished";
@@ -98,7 +99,8 @@ async fn whatever_is_killed_in_a_backup_everything_acknowledged_is_whole_and_it_
         let what = ALL[point as usize % ALL.len()];
         if let Err(why) = story.point(what, point % READ_EVERY == 0).await {
             panic!(
-                "point {point} of seed {seed}, {what:?}: {why}\nagain: CHORDAGE_CRASH_POINTS={} CHORDAGE_CRASH_SEED={seed} \
+                "point {point} of seed {seed}, {what:?}: {why}\n\
+                 again: CHORDAGE_CRASH_POINTS={} CHORDAGE_CRASH_SEED={seed} \
                  cargo test --workspace --test volumes -- killed",
                 point + 1
             );
@@ -381,7 +383,7 @@ impl Story {
         Ok(())
     }
 
-    /// When the volume is removed, its daemon lets go of everything that was ever stored for it, whatever was killed meanwhile.
+    /// When the volume is removed, its daemon lets go of everything that was ever stored for it, whatever was killed.
     async fn nothing_is_kept_for_ever(&self) {
         let removed = self.net.run(0, ["volume", "remove", "backup", "--yes"], [] as [&str; 0]).await;
         assert!(removed.status.success(), "{}", shown(&removed));

@@ -239,8 +239,8 @@ impl VolumeBook {
         self.rows.change(durable, &[Change { table: SEEN, key: volume.0.to_vec(), value }])
     }
 
-    /// Notes what a put is about to keep. A daemon that is killed when it is kept and before that is known to whoever asked for it
-    /// finds it here, and lets go of it in time.
+    /// Notes what a put is about to keep. If its daemon is killed or its client is gone before anything came of it, it is
+    /// found here and let go of in time.
     pub(super) fn keep_soon(&self, root: ChunkId, kept: &KeptFor) -> Result<(), PutError> {
         self.keep(root, kept).map_err(PutError::NotKept)
     }

@@ -65,6 +65,11 @@ struct Base {
     fresh: bool,
 }
 
+impl Base {
+    /// Nothing is known: it is read first.
+    const UNREAD: Base = Base { held: None, fresh: false };
+}
+
 /// What the driver's call of the decision leaves for whoever waits for the outcome.
 type Left = Arc<Mutex<Option<Result<Arc<Record>, VolumesError>>>>;
 
@@ -149,12 +154,9 @@ impl Volumes {
                 Err(error) => return (Vec::new(), Err(error)),
             };
             batch = back;
-            if !failures.is_empty() && !base.fresh {
-                // What is remembered may be old, and the reason.
-                base = match self.read_base(volume).await {
-                    Ok(base) => base,
-                    Err(error) => return (batch, Err(error)),
-                };
+            if (!failures.is_empty() || changes.is_empty()) && !base.fresh {
+                // What is remembered may be old, and the reason why something fails or there is nothing to do.
+                base = Base::UNREAD;
                 continue;
             }
             batch = tell(batch, failures);
@@ -168,13 +170,18 @@ impl Volumes {
                 Err(VolumesError::Read(GetError::Unavailable { .. } | GetError::Forgotten { .. }))
                     if !base.fresh =>
                 {
-                    base = Base { held: None, fresh: false };
+                    base = Base::UNREAD;
                     continue;
                 }
                 // It is stored again, and kept then.
                 Err(VolumesError::Freed) => continue,
                 Err(error) => return (batch, Err(error)),
             };
+            if Some(stored.root) == root && !base.fresh {
+                // It changes nothing in what is remembered, and may do so in the newest state.
+                base = Base::UNREAD;
+                continue;
+            }
             if Some(stored.root) == root {
                 return (batch, Ok(Committed { seq, state: PublishState::Stored }));
             }

@@ -140,8 +140,8 @@ impl Volumes {
         Ok(())
     }
 
-    /// The same for what is still as it was when it was seen that nothing needs it: it may have been stored once more since then,
-    /// for a snapshot that is on the way.
+    /// The same for what is still as it was when it was seen that nothing needs it: it may have been stored once more since
+    /// then, for a snapshot that is on the way.
     async fn unneed_as(&self, root: ChunkId, seen: KeptFor) -> Result<(), VolumesError> {
         let _deciding = self.inner.deciding.lock().await;
         let book = self.book_handle();

@@ -24,8 +24,8 @@ pub(super) struct Target {
     pub(super) inherited: Option<Vec<u8>>,
 }
 
-/// Makes or opens it, and marks it as a part of `what`. It is without a default ACL then, which all that is made in it would
-/// inherit.
+/// Makes or opens it, and marks it as a part of `what`. It is without a default ACL then, which all that is made in it
+/// would inherit.
 pub(super) fn prepare(dir: &Path, what: &str) -> Result<Target, RestoreError> {
     let failed = |doing| move |error: io::Error| RestoreError::Target { doing, path: dir.to_owned(), error };
     match DirBuilder::new().mode(0o700).create(dir) {

@@ -1,4 +1,5 @@
-//! The mark of a restore that is not done: it lies in the target until all is there, so that no part looks like the whole.
+//! The mark of a restore that is not done: it lies in the target until all is there, so that no part looks like the
+//! whole.
 //!
 //! | in the target | |
 //! |---|---|
