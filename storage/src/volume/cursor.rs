@@ -131,8 +131,9 @@ impl Cursor {
         if !is_root && node.items.first().is_none_or(|(key, _)| key != first_key) {
             return Err(MapError::Malformed("a node begins at another key than its parent says"));
         }
-        if let Some(frame) = self.frames.last()
-            && let Some((next, _)) = frame.node.items.get(frame.at + 1)
+        // The next of a last child is that of its parent.
+        let next = self.frames.iter().rev().find_map(|frame| frame.node.items.get(frame.at + 1));
+        if let Some((next, _)) = next
             && node.items.last().is_some_and(|(last, _)| last >= next)
         {
             return Err(MapError::Malformed("a node goes on behind the beginning of the next"));
