@@ -140,16 +140,20 @@ fn values_stand_in_their_leaf_up_to_a_limit() {
 fn a_long_value_is_exactly_what_its_leaf_says() {
     let encoded = value(10, 2).spill();
     let load = |encoded: &[u8], len: usize| {
-        let (first, second) = encoded.split_at(encoded.len() / 2);
-        let chunks = [first, second].map(|part| (reference(part), Bytes::copy_from_slice(part)));
         let mut store = Store::default();
-        store.chunks.extend(chunks.iter().map(|(chunk, bytes)| (chunk.id, bytes.clone())));
-        let chunks = chunks.iter().map(|(chunk, _)| *chunk).collect();
-        ValueRef::Spilled { len: len as u32, chunks }.load(&mut store)
+        let parts = encoded.chunks(encoded.len().div_ceil(3)).map(|part| {
+            let chunk = reference(part);
+            store.chunks.insert(chunk.id, Bytes::copy_from_slice(part));
+            chunk
+        });
+        let chunks = parts.collect();
+        (ValueRef::Spilled { len: len as u32, chunks }.load(&mut store), store.loads)
     };
-    assert_eq!(load(&encoded, encoded.len()), Ok(value(10, 2)));
-    let refused = |encoded: &[u8], len: usize| matches!(load(encoded, len), Err(MapError::Malformed(_)));
-    for len in [0, encoded.len() / 2, encoded.len() - 1, encoded.len() + 1] {
+    let third = encoded.len().div_ceil(3);
+    assert_eq!(load(&encoded, encoded.len()), (Ok(value(10, 2)), 3));
+    assert_eq!(load(&encoded, 2 * third - 1).1, 2, "nothing is read behind its end");
+    let refused = |encoded: &[u8], len: usize| matches!(load(encoded, len).0, Err(MapError::Malformed(_)));
+    for len in [0, 2 * third, encoded.len() - 1, encoded.len() + 1] {
         assert!(refused(&encoded, len), "{len} bytes, and there are {}", encoded.len());
     }
     let longer = [&encoded[..], &[0]].concat();

@@ -127,3 +127,32 @@ fn a_sink_that_loses_references_is_found_out() {
     let mut writer = ChunkWriter::new(Losing);
     assert_eq!(MapBuilder::new().finish(&mut writer), Err(MapError::WrongReferences));
 }
+
+#[test]
+fn an_edit_does_not_follow_a_parent_that_lies() {
+    let mut store = Store::default();
+    let none = put(&mut store, &Node { level: 1, items: vec![leaf(&mut Store::default(), &[b"x"])] }).1;
+    let empty = Node { level: 0, items: Vec::new() }.encode();
+    let empty_leaf = Item::Child(Child { chunk: reference(&empty), keys: 0 });
+    store.chunks.insert(reference(&empty).id, empty.into());
+    let (_, first) = leaf(&mut store, &[b"a", b"b"]);
+    let (_, second) = leaf(&mut store, &[b"c", b"d"]);
+    let mut edited = |level: u8, items: Vec<(&[u8], Item)>| {
+        let items = items.into_iter().map(|(key, item)| (key.to_vec(), item)).collect();
+        let (_, Item::Child(Child { chunk, keys })) = put(&mut store, &Node { level, items }) else {
+            unreachable!()
+        };
+        let changes = BTreeMap::from([(b"a".to_vec(), None)]);
+        let mut writer = ChunkWriter::new(Store::default());
+        edit(&MapRoot { chunk, level, keys }, changes, &mut store, &mut writer).map(|edited| edited.root.keys)
+    };
+    assert_eq!(edited(1, vec![(b"a", first.clone()), (b"c", second.clone())]), Ok(3));
+    let begins = Err(MapError::Malformed("a node begins at another key than its parent says"));
+    // The same leaf, and none at all, as often as one likes.
+    assert_eq!(edited(1, vec![(b"a", first.clone()), (b"b", first.clone())]), begins);
+    assert_eq!(
+        edited(1, vec![(b"a", first.clone()), (b"c", empty_leaf.clone()), (b"d", empty_leaf)]),
+        begins
+    );
+    assert_eq!(edited(2, vec![(b"a", none)]), begins);
+}
