@@ -124,15 +124,10 @@ impl Cursor {
             });
             source.expect(&following.collect::<Vec<ChunkRef>>());
         }
-        let node = load_node(&child.chunk, level, source)?;
-        if node.keys() != child.keys {
-            return Err(MapError::Malformed("a node has another number of keys than its parent says"));
-        }
-        if !is_root && node.items.first().is_none_or(|(key, _)| key != first_key) {
-            return Err(MapError::Malformed("a node begins at another key than its parent says"));
-        }
-        if let Some(frame) = self.frames.last()
-            && let Some((next, _)) = frame.node.items.get(frame.at + 1)
+        let node = load_child((!is_root).then_some(first_key), child, level, source)?;
+        // The next of a last child is that of its parent.
+        let next = self.frames.iter().rev().find_map(|frame| frame.node.items.get(frame.at + 1));
+        if let Some((next, _)) = next
             && node.items.last().is_some_and(|(last, _)| last >= next)
         {
             return Err(MapError::Malformed("a node goes on behind the beginning of the next"));
@@ -165,6 +160,23 @@ pub(super) fn load_node<S: NodeSource>(
 ) -> Result<Node, MapError<S::Error>> {
     let encoded = source.load(chunk).map_err(MapError::Chunk)?;
     Ok(Node::decode(&encoded, level)?)
+}
+
+/// Fetches a node, which has to be as its parent says. `first_key`: of all but the root.
+pub(super) fn load_child<S: NodeSource>(
+    first_key: Option<&[u8]>,
+    child: &Child,
+    level: u8,
+    source: &mut S,
+) -> Result<Node, MapError<S::Error>> {
+    let node = load_node(&child.chunk, level, source)?;
+    if node.keys() != child.keys {
+        return Err(MapError::Malformed("a node has another number of keys than its parent says"));
+    }
+    if first_key.is_some_and(|first_key| node.items.first().is_none_or(|(key, _)| key != first_key)) {
+        return Err(MapError::Malformed("a node begins at another key than its parent says"));
+    }
+    Ok(node)
 }
 
 impl MapRoot {

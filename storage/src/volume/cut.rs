@@ -8,7 +8,7 @@ const MIN_KEYS: usize = 64;
 /// From there on it is cut behind one of so many keys.
 const MEAN_EXTRA: u64 = 192;
 /// It is cut at so many keys in any case …
-const MAX_KEYS: usize = 2048;
+pub(super) const MAX_KEYS: usize = 2048;
 /// … and at so many bytes.
 pub(super) const MAX_NODE_LEN: usize = 2 << 20;
 
@@ -63,6 +63,14 @@ mod tests {
         let (min, max) = (lens[..lens.len() - 1].iter().min(), lens.iter().max());
         assert!(min >= Some(&MIN_KEYS) && max <= Some(&MAX_KEYS), "{min:?} {max:?}");
         assert!((230..290).contains(&(200_000 / lens.len())), "{} nodes", lens.len());
+    }
+
+    #[test]
+    fn a_node_ends_at_its_last_key_if_none_before_ends_it() {
+        let keys = (0..100_000u32).map(u32::to_be_bytes).filter(|key| draw(0, key) >= u64::MAX / MEAN_EXTRA);
+        let mut cutter = Cutter::new(0);
+        let cuts = keys.enumerate().filter(|(_, key)| cutter.ends_behind(key, 10)).map(|(at, _)| at);
+        assert_eq!(cuts.take(3).collect::<Vec<_>>(), [MAX_KEYS - 1, 2 * MAX_KEYS - 1, 3 * MAX_KEYS - 1]);
     }
 
     #[test]

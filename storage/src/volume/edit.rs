@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
 
 use super::build::{Level, Made, Unsettled, build_up, children, empty, unsettled};
-use super::cursor::load_node;
+use super::cursor::{load_child, load_node};
 use super::node::{Child, Item, Node};
 use super::value::{Value, ValueRef};
 use super::{MAX_KEY_LEN, MapError, MapRoot, NodeSource};
@@ -97,7 +97,9 @@ where
             let mut nodes = Nodes::seek(&self.root, level, key, self.source)?;
             let mut builder = Level::new(level);
             while let Some((first_key, child)) = nodes.here() {
-                let node = load_node(&child.chunk, level, self.source)?;
+                // Whatever lies about where it begins could be met again and again.
+                let told = nodes.root.is_none().then_some(first_key.as_slice());
+                let node = load_child(told, &child, level, self.source)?;
                 removed.insert(first_key, child);
                 self.dropped.push(child.chunk);
                 nodes.step(self.source)?;
@@ -207,12 +209,12 @@ impl Nodes {
     ) -> Result<Self, MapError<N::Error>> {
         let top = Child { chunk: root.chunk, keys: root.keys };
         let mut nodes = Nodes { path: Vec::new(), root: (root.level == level).then_some(top) };
-        let (mut at, mut chunk) = (root.level, root.chunk);
+        let (mut at, mut child, mut first_key) = (root.level, top, None);
         while at > level {
-            let node = load_node(&chunk, at, source)?;
+            let node = load_child(first_key.as_deref(), &child, at, source)?;
             let index = node.items.partition_point(|(first, _)| first.as_slice() <= key).saturating_sub(1);
-            let Some((_, Item::Child(child))) = node.items.get(index) else { break };
-            chunk = child.chunk;
+            let Some((first, Item::Child(below))) = node.items.get(index) else { break };
+            (child, first_key) = (*below, Some(first.clone()));
             nodes.path.push((node, index));
             at -= 1;
         }
@@ -244,8 +246,8 @@ impl Nodes {
         }
         while !self.path.is_empty() && self.path.len() < depth {
             let Some((node, index)) = self.path.last() else { break };
-            let Some((_, Item::Child(child))) = node.items.get(*index) else { break };
-            let below = load_node(&child.chunk, node.level - 1, source)?;
+            let Some((first, Item::Child(child))) = node.items.get(*index) else { break };
+            let below = load_child(Some(first), child, node.level - 1, source)?;
             self.path.push((below, 0));
         }
         Ok(())

@@ -69,6 +69,29 @@ pub struct MapRoot {
     pub keys: u64,
 }
 
+impl MapRoot {
+    /// Bytes of the encoding: reference of the topmost node, its level, number of keys (u64 LE).
+    pub const ENCODED_LEN: usize = ChunkRef::ENCODED_LEN + 1 + 8;
+
+    /// The encoding.
+    pub fn encode(&self) -> [u8; Self::ENCODED_LEN] {
+        let mut out = [0; Self::ENCODED_LEN];
+        out[..ChunkRef::ENCODED_LEN].copy_from_slice(&self.chunk.encode());
+        out[ChunkRef::ENCODED_LEN] = self.level;
+        out[ChunkRef::ENCODED_LEN + 1..].copy_from_slice(&self.keys.to_le_bytes());
+        out
+    }
+
+    /// Reads the encoding. `None` if there can be no such map.
+    pub fn decode(encoded: &[u8]) -> Option<Self> {
+        let (chunk, rest) = encoded.split_first_chunk::<{ ChunkRef::ENCODED_LEN }>()?;
+        let (level, keys) = rest.split_first()?;
+        let keys = u64::from_le_bytes(keys.try_into().ok()?);
+        let root = Self { chunk: ChunkRef::decode(chunk)?, level: *level, keys };
+        (*level <= MAX_HEIGHT).then_some(root)
+    }
+}
+
 /// Fetches chunks of a map.
 pub trait NodeSource {
     /// Why it cannot.
@@ -79,6 +102,18 @@ pub trait NodeSource {
 
     /// These will probably be asked for next, in this order.
     fn expect(&mut self, _chunks: &[ChunkRef]) {}
+}
+
+impl<S: NodeSource + ?Sized> NodeSource for &mut S {
+    type Error = S::Error;
+
+    fn load(&mut self, chunk: &ChunkRef) -> Result<Bytes, Self::Error> {
+        (**self).load(chunk)
+    }
+
+    fn expect(&mut self, chunks: &[ChunkRef]) {
+        (**self).expect(chunks);
+    }
 }
 
 /// Why a map cannot be read or written.

@@ -13,7 +13,7 @@
 
 use std::collections::BTreeMap;
 
-use super::cut::MAX_NODE_LEN;
+use super::cut::{MAX_KEYS, MAX_NODE_LEN};
 use super::value::{MAX_SPILL_CHUNKS, Value, ValueRef};
 use super::{MAX_HEIGHT, MAX_INLINE_CHUNKS, MAX_INLINE_LEN, MAX_KEY_LEN, MAX_VALUE_LEN};
 use crate::chunk::ChunkRef;
@@ -128,8 +128,11 @@ impl Node {
         }
         let references = if level == 0 { read_references(&mut reader)? } else { Vec::new() };
         let count = reader.varint_u32()?;
-        // A key takes two bytes or more, so that this ends with the bytes, however large the count.
+        if count as usize > MAX_KEYS {
+            return Err(Malformed("a node has more keys than any may have"));
+        }
         let mut items: Vec<(Vec<u8>, Item)> = Vec::new();
+        let mut cost = 0;
         for _ in 0..count {
             let before = items.last().map_or(&[][..], |(key, _)| key);
             let key = read_key(&mut reader, before)?;
@@ -140,6 +143,11 @@ impl Node {
                 0 => Item::Value(read_value(&mut reader, &references)?),
                 _ => Item::Child(Child { keys: reader.varint()?, chunk: read_reference(&mut reader)? }),
             };
+            // A few bytes can stand for a long key or many references: what they grow to has the limit that writers have.
+            cost += item.cost(&key);
+            if cost > MAX_NODE_LEN + MAX_ITEM_LEN {
+                return Err(Malformed("a node is longer than any may be"));
+            }
             items.push((key, item));
         }
         if !reader.rest.is_empty() {

@@ -1,5 +1,10 @@
 //! Maps in memory: whatever is done to get there, equal content is one tree, and little changes are little trees.
 
+mod entries;
+mod files;
+mod nodes;
+mod reading;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
@@ -17,6 +22,8 @@ struct Store {
     chunks: BTreeMap<ChunkId, Bytes>,
     unsettled: Vec<ChunkRef>,
     loads: usize,
+    /// Chunks that were told ahead.
+    expected: usize,
 }
 
 fn reference(bytes: &[u8]) -> ChunkRef {
@@ -49,6 +56,10 @@ impl NodeSource for Store {
     fn load(&mut self, chunk: &ChunkRef) -> Result<Bytes, Self::Error> {
         self.loads += 1;
         self.chunks.get(&chunk.id).cloned().ok_or("no such chunk")
+    }
+
+    fn expect(&mut self, chunks: &[ChunkRef]) {
+        self.expected += chunks.len();
     }
 }
 

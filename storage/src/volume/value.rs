@@ -82,7 +82,11 @@ impl ValueRef {
                 source.expect(&chunks);
                 let mut encoded = Vec::with_capacity(len as usize);
                 for chunk in &chunks {
-                    encoded.extend_from_slice(&source.load(chunk).map_err(MapError::Chunk)?);
+                    let plain = source.load(chunk).map_err(MapError::Chunk)?;
+                    if plain.len() > len as usize - encoded.len() {
+                        return Err(MapError::Malformed("a value is longer than its leaf says"));
+                    }
+                    encoded.extend_from_slice(&plain);
                 }
                 if encoded.len() != len as usize {
                     return Err(MapError::Malformed("a value has another length than its leaf says"));
