@@ -82,6 +82,7 @@ pub(crate) enum Command {
     Forget(commands::forget::ForgetArgs),
     Backup(commands::backup::BackupArgs),
     Volume(commands::volume::VolumeArgs),
+    Follow(commands::follow::FollowArgs),
     Name(commands::name::NameArgs),
     Service(commands::service::ServiceArgs),
     Topic(commands::topic::TopicArgs),
