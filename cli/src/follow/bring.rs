@@ -124,7 +124,7 @@ impl Follower {
     /// Says what is waited for.
     pub(crate) fn waits(&mut self, path: Option<&[u8]>, error: &CliError, again: Duration) -> Result<(), CliError> {
         let seq = self.seq();
-        let nobody = path.is_none() && error.code == "no_such_name";
+        let nobody = path.is_none() && ["no_such_name", "no_such_path"].contains(&&*error.code);
         let why = match nobody {
             true => format!("nobody publishes {} now: {}", self.name(), error.message),
             false => error.message.clone(),
@@ -386,7 +386,7 @@ impl Follower {
 }
 
 /// What was brought: as it lies there, of what was begun and of the last version.
-fn merged(mut known: Records, begun: Records, local: &BTreeMap<Vec<u8>, Local>) -> Records {
+pub(super) fn merged(mut known: Records, begun: Records, local: &BTreeMap<Vec<u8>, Local>) -> Records {
     for (path, record) in begun {
         // Of what was begun, only what has come.
         if record == Record::Dir && local.get(&path).is_some_and(|local| local.place == Place::Dir) {
@@ -402,7 +402,7 @@ fn merged(mut known: Records, begun: Records, local: &BTreeMap<Vec<u8>, Local>) 
 }
 
 /// What will have been brought when the plan is done.
-fn expected(plan: &Plan, listing: &Listing, stage: &Stage) -> Records {
+pub(super) fn expected(plan: &Plan, listing: &Listing, stage: &Stage) -> Records {
     let mut records = plan.kept.clone();
     for step in &plan.steps {
         match step {

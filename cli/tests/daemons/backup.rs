@@ -1,4 +1,4 @@
-//! Backups on real daemons, two of which are killed: the story that the tour tells, and the tour itself.
+//! Backups on real daemons, two of which are killed: the story that the tour tells.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,71 +8,12 @@ use std::path::Path;
 
 use chordage_testnet::wait_until;
 use serde_json::Value;
-use tokio::process::Command;
 
-use crate::harness::{Net, PATIENCE, PROGRAM, chordage, finish, json_of, random_bytes, shown};
+use crate::harness::{Net, PATIENCE, chordage, json_of, random_bytes, shown};
 
-const TOUR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/tours/backup.md");
 /// Files of the story, and bytes in each.
 const FILES: usize = 200;
 const BYTES: usize = 50_000;
-
-/// What is between fences that say `sh`.
-fn commands(text: &str) -> String {
-    let mut commands = String::new();
-    let mut inside = false;
-    for line in text.lines() {
-        match line {
-            "```sh" => inside = true,
-            "```" => inside = false,
-            line if inside => {
-                commands.push_str(line);
-                commands.push('\n');
-            }
-            _ => {}
-        }
-    }
-    commands
-}
-
-/// Takes the network of the tour down if it stops in the middle.
-struct Guard<'a>(&'a Path);
-
-impl Drop for Guard<'_> {
-    fn drop(&mut self) {
-        let down = ["testnet", "down", "--wait", "0", "--dir"];
-        let _ = std::process::Command::new(PROGRAM).args(down).arg(self.0).output();
-    }
-}
-
-#[tokio::test]
-async fn the_tour_runs_as_it_stands() {
-    let script = commands(&fs::read_to_string(TOUR).unwrap());
-    assert!(script.lines().count() > 30, "the tour is not understood: {script}");
-    let dir = tempfile::tempdir().unwrap();
-    let net = dir.path().join("net");
-    let _guard = Guard(&net);
-    let path = std::env::join_paths(
-        Path::new(PROGRAM)
-            .parent()
-            .map(Path::to_owned)
-            .into_iter()
-            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
-    );
-    let mut command = Command::new("sh");
-    command
-        .args(["-euxc", &script])
-        .current_dir(dir.path())
-        .env("PATH", path.unwrap())
-        .env("HOME", dir.path());
-    for variable in ["CHORDAGE_API", "CHORDAGE_DATA_DIR", "CHORDAGE_VOLUME", "XDG_DATA_HOME"] {
-        command.env_remove(variable);
-    }
-    command.stdin(std::process::Stdio::null()).kill_on_drop(true);
-    let output = finish(command).await;
-    assert!(output.status.success(), "{}", shown(&output));
-    assert!(!net.exists(), "its end takes the network away");
-}
 
 /// All that is in a directory: modes, times, and content or target.
 fn walk(dir: &Path) -> BTreeMap<Vec<u8>, (u32, i64, i64, Vec<u8>)> {

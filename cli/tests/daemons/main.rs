@@ -9,6 +9,7 @@ mod clients;
 mod crash;
 mod damage;
 mod demo;
+mod follow;
 mod full;
 #[allow(dead_code, reason = "shared with the faults, and each uses a part")]
 mod harness;
@@ -22,6 +23,7 @@ mod repair;
 mod restart;
 mod restic;
 mod testnet_command;
+mod tours;
 mod unfinished;
 mod writer;
 mod zones;
