@@ -153,7 +153,11 @@ impl Target {
     /// Gives `source`, which lies beside it, its name.
     pub(crate) fn take(&self, source: &Path) -> Result<(), CliError> {
         self.check()?;
-        let taken = if self.force { replace(source, &self.path) } else { rename::to_free_name(CWD, source, CWD, &self.path) };
+        let taken = if self.force {
+            replace(source, &self.path)
+        } else {
+            rename::to_free_name(CWD, source, CWD, &self.path)
+        };
         taken.map_err(|error| match error {
             Errno::EXIST | Errno::NOTEMPTY => self.exists(),
             error => CliError::file("write", &self.path, &error.into()),

@@ -18,9 +18,9 @@ const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 
 /// Have a directory follow what a name stands for
 ///
-/// Brings the directory or file that is published under a name, and every new version of it, into DIR: only files that have
-/// changed are fetched, and what was brought before and is not in the new version is removed. It goes on until it is
-/// interrupted. What was changed in DIR is never overwritten or removed.
+/// Brings the directory or file that is published under a name, and every new version of it, into DIR: only files that
+/// have changed are fetched, and what was brought before and is not in the new version is removed. It goes on until it
+/// is interrupted. What was changed in DIR is never overwritten or removed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 DIR is switched to a version when all of it has been fetched, and has the version before until then. What was changed in
@@ -33,7 +33,8 @@ Examples:
   chordage follow team/notes notes --dry-run
   chordage follow team/notes notes --json | jq -r 'select(.event == \"current\") | .seq'")]
 pub(crate) struct FollowArgs {
-    /// A petname of this daemon, a key (@...) or a domain whose key DNS names (dns:example.org), and a path below it or none
+    /// A petname of this daemon, a key (@...) or a domain whose key DNS names (dns:example.org), and a path below it
+    /// or none
     #[arg(value_name = "NAME")]
     name: String,
     /// The directory, which is made if it is not there

@@ -91,6 +91,8 @@ pub(crate) struct Follower {
     options: Options,
     /// What a file without a name is called.
     bare: Vec<u8>,
+    /// The version of which it was said that it is there.
+    told: Option<Version>,
     /// To whom it is said what happens.
     pub(crate) events: Events,
 }
@@ -99,7 +101,7 @@ impl Follower {
     /// Of a directory that was opened.
     pub(crate) fn new(home: Home, options: Options, events: Events) -> Self {
         let bare = bare_name(&home.state.name);
-        Follower { stage: Stage::new(home.own()), home, options, bare, events }
+        Follower { stage: Stage::new(home.own()), home, options, bare, told: None, events }
     }
 
     /// The name that is followed.
@@ -116,13 +118,23 @@ impl Follower {
     pub(crate) fn describe(&self) -> String {
         let dir = quoted(self.home.dir());
         match self.seq() {
-            0 => format!("{dir} has no version of {} yet; what has come is kept for the next time", self.name()),
-            seq => format!("{dir} is at version {seq} of {}; the same command goes on from there", self.name()),
+            0 => format!(
+                "{dir} has no version of {} yet; what has come is kept for the next time",
+                self.name()
+            ),
+            seq => {
+                format!("{dir} is at version {seq} of {}; the same command goes on from there", self.name())
+            }
         }
     }
 
     /// Says what is waited for.
-    pub(crate) fn waits(&mut self, path: Option<&[u8]>, error: &CliError, again: Duration) -> Result<(), CliError> {
+    pub(crate) fn waits(
+        &mut self,
+        path: Option<&[u8]>,
+        error: &CliError,
+        again: Duration,
+    ) -> Result<(), CliError> {
         let seq = self.seq();
         let nobody = path.is_none() && ["no_such_name", "no_such_path"].contains(&&*error.code);
         let why = match nobody {
@@ -154,31 +166,32 @@ impl Follower {
         let (files, bytes) = listing.files();
         let address = link.to_verify().to_string();
         let version = Version { seq: found.seq, address, files, bytes };
-        let mut told = false;
-        let mut fetched = 0;
         for _ in 0..ROUNDS_MAX {
             let (plan, known) = tokio::select! {
                 planned = self.plan(&listing) => planned?,
                 error = stop.wait() => return Err(error),
             };
-            if !told && (plan.changes() || self.options.dry_run) {
+            // Once, and not at every attempt.
+            if self.told.as_ref() != Some(&version) && (plan.changes() || self.options.dry_run) {
                 self.tell_version(&version, &listing, &plan)?;
-                told = true;
+                self.told = Some(version.clone());
             }
             if self.options.dry_run {
                 return self.tell_plan(&listing, &plan);
             }
-            self.stage.look(&listing, &plan.fetch).map_err(|error| self.failed("use", &error))?;
+            tokio::select! {
+                looked = self.look_at_stage(&listing, &plan) => looked?,
+                error = stop.wait() => return Err(error),
+            }
             let has = |at: &usize| self.stage.hash(&key(&listing.entries[*at])).is_some();
             let wanted: Vec<usize> = plan.fetch.iter().copied().filter(|at| !has(at)).collect();
             if wanted.is_empty() {
-                return self.switch(&listing, plan, known, version, fetched).await;
+                return self.switch(&listing, plan, known, version).await;
             }
             self.check_room(&listing, &wanted)?;
             let (stage, events) = (&mut self.stage, &mut self.events);
             let mut fetch = Fetch { client, link: &text, listing: &listing, stop, events };
             let missing = fetch.run(&wanted, stage).await?;
-            fetched += (wanted.len() as u64).saturating_sub(missing.len() as u64);
             if !missing.is_empty() {
                 return Ok(Brought::Waiting(missing));
             }
@@ -219,6 +232,15 @@ impl Follower {
         })
     }
 
+    /// Looks what of it has come already. What an earlier process left is read, which may take a while.
+    async fn look_at_stage(&mut self, listing: &Arc<Listing>, plan: &Plan) -> Result<(), CliError> {
+        let (mut stage, listing, wanted) = (self.stage.clone(), listing.clone(), plan.fetch.clone());
+        let looking = tokio::task::spawn_blocking(move || stage.look(&listing, &wanted).map(|()| stage));
+        let looked = looking.await.map_err(|error| CliError::new(ExitStatus::Internal, "internal", error))?;
+        self.stage = looked.map_err(|error| self.failed("use", &error))?;
+        Ok(())
+    }
+
     fn check_room(&self, listing: &Listing, wanted: &[usize]) -> Result<(), CliError> {
         let sizes = wanted.iter().map(|at| match listing.entries[*at].kind {
             Kind::File { size, .. } => size,
@@ -249,14 +271,14 @@ impl Follower {
         plan: Plan,
         known: Records,
         version: Version,
-        fetched: u64,
     ) -> Result<Brought, CliError> {
         let name = self.home.state.name.clone();
         let done = if plan.changes() {
             // Also what a switch brought that was cut off: what is written next takes the place of what was begun then.
             self.home.state.records = known;
             self.home.save().map_err(|error| self.failed("write into", &error))?;
-            let next = State { name: name.clone(), version: None, records: expected(&plan, listing, &self.stage) };
+            let next =
+                State { name: name.clone(), version: None, records: expected(&plan, listing, &self.stage) };
             self.home.begin(next).map_err(|error| self.failed("write into", &error))?;
             let (done, outcome) = self.run_switch(listing.clone(), plan).await?;
             self.tell_done(&done)?;
@@ -277,13 +299,14 @@ impl Follower {
             seq: version.seq,
             files: version.files,
             bytes: version.bytes,
-            fetched,
+            fetched: self.events.take_fetched(),
             removed: done.removed.len() as u64,
             conflicts: done.conflicts.len() as u64,
         };
         let conflicts = done.conflicts.len() as u64;
         let state = State { name, version: Some(version), records: done.records };
         self.home.reached(state).map_err(|error| self.failed("write into", &error))?;
+        self.told = None;
         self.stage.clean(|_| false).map_err(|error| self.failed("use", &error))?;
         self.events.say(&event)?;
         Ok(Brought::Current { conflicts })
@@ -362,7 +385,7 @@ impl Follower {
         let mut conflicts = 0;
         for step in &plan.steps {
             let event = match step {
-                Step::Place(at, over, why) | Step::Link(at, over, why) => {
+                Step::MakeDir(at, over, why) | Step::Place(at, over, why) | Step::Link(at, over, why) => {
                     let entry = &listing.entries[*at];
                     if *over == super::plan::Over::Other {
                         conflicts += 1;
@@ -377,7 +400,7 @@ impl Follower {
                     conflicts += 1;
                     Event::Conflict { path: PathFields::of(path), why: *why, kept_as: None }
                 }
-                Step::RemoveDir(_) | Step::MakeDir(..) | Step::Touch(..) => continue,
+                Step::RemoveDir(_) | Step::Touch(..) => continue,
             };
             self.events.say(&event)?;
         }
@@ -406,7 +429,7 @@ pub(super) fn expected(plan: &Plan, listing: &Listing, stage: &Stage) -> Records
     let mut records = plan.kept.clone();
     for step in &plan.steps {
         match step {
-            Step::MakeDir(at, _) => drop(records.insert(listing.entries[*at].path.clone(), Record::Dir)),
+            Step::MakeDir(at, ..) => drop(records.insert(listing.entries[*at].path.clone(), Record::Dir)),
             Step::Link(at, ..) => {
                 let entry = &listing.entries[*at];
                 if let Kind::Symlink(target) = &entry.kind {
@@ -468,9 +491,12 @@ mod tests {
 
     #[test]
     fn a_bare_file_is_called_like_the_end_of_its_name() {
-        for (name, file) in
-            [("team/notes.txt", "notes.txt"), ("@key", "@key"), ("dns:example.org", "example.org"), ("..", "file")]
-        {
+        for (name, file) in [
+            ("team/notes.txt", "notes.txt"),
+            ("@key", "@key"),
+            ("dns:example.org", "example.org"),
+            ("..", "file"),
+        ] {
             assert_eq!(bare_name(name), file.as_bytes(), "{name}");
         }
     }

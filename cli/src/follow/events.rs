@@ -115,17 +115,23 @@ pub(crate) enum Event {
 pub(crate) struct Events {
     printer: Printer,
     waiting: Vec<(Option<PathFields>, String)>,
+    fetched: u64,
 }
 
 impl Events {
     /// To whom `printer` prints.
     pub(crate) fn new(printer: &Printer) -> Self {
-        Events { printer: printer.clone(), waiting: Vec::new() }
+        Events { printer: printer.clone(), waiting: Vec::new(), fetched: 0 }
     }
 
     /// Nothing is waited for any more.
     pub(crate) fn forget_waiting(&mut self) {
         self.waiting.clear();
+    }
+
+    /// How many files were fetched since it was asked last.
+    pub(crate) fn take_fetched(&mut self) -> u64 {
+        std::mem::take(&mut self.fetched)
     }
 
     /// Says it.
@@ -138,6 +144,7 @@ impl Events {
             self.waiting.retain(|(other, _)| other != path);
             self.waiting.push(what);
         }
+        self.fetched += u64::from(matches!(event, Event::Fetched { .. }));
         if self.printer.is_json() {
             return self.printer.json(event);
         }
@@ -168,7 +175,9 @@ fn line(event: &Event) -> String {
         Event::Conflict { path: at, why, kept_as } => {
             let at = path(at);
             match (why, kept_as.as_ref().map(path)) {
-                (Why::Reserved, _) => format!("conflict: {at} does not come: follow keeps its own things there"),
+                (Why::Reserved, _) => {
+                    format!("conflict: {at} does not come: follow keeps its own things there")
+                }
                 (Why::ChangedHere, Some(kept)) => {
                     format!("conflict: {at} was changed here and there; what was here is kept as {kept}")
                 }
@@ -179,7 +188,9 @@ fn line(event: &Event) -> String {
                 (Why::StillTheSame, None) => {
                     format!("conflict: {at} was changed here, and not there; it stays until it changes there")
                 }
-                (_, None) => format!("conflict: {at} would be kept under another name"),
+                (Why::ChangedHere | Why::InTheWay, None) => {
+                    format!("conflict: {at} would be kept under another name")
+                }
             }
         }
         Event::Waiting { path: at, why, seq, again_seconds, .. } => {
@@ -188,8 +199,14 @@ fn line(event: &Event) -> String {
                 0 => "there is no version yet".to_owned(),
                 seq => format!("still at version {seq}"),
             };
-            let again = human::seconds(Duration::from_secs(*again_seconds).as_secs_f64());
-            format!("waiting: {what}{why}; {still}, tried again within {again}")
+            let again = match again_seconds {
+                0 => String::new(),
+                seconds => {
+                    let seconds = Duration::from_secs(*seconds).as_secs_f64();
+                    format!(", tried again within {}", human::seconds(seconds))
+                }
+            };
+            format!("waiting: {what}{why}; {still}{again}")
         }
         Event::Current { name, seq, files: count, bytes, .. } => {
             format!("at version {seq} of {name}: {}, {}", files(*count), human::bytes(*bytes))
@@ -206,9 +223,12 @@ mod tests {
         let json = |event: &Event| serde_json::to_string(event).unwrap();
         let fetched = Event::Fetched { path: PathFields::of(b"a"), bytes: 3 };
         assert_eq!(json(&fetched), r#"{"event":"fetched","path":"a","bytes":3}"#);
-        let removed = Event::Removed { path: PathFields::of(b"caf\xe9") };
-        assert_eq!(json(&removed), r#"{"event":"removed","path":"caf�","path_hex":"636166e9"}"#);
-        assert_eq!(line(&removed), r"removed caf\xE9");
+        let removed = Event::Removed { path: PathFields::of(b"\xe9") };
+        let text = json(&removed);
+        assert!(
+            text.starts_with(r#"{"event":"removed","path":""#) && text.ends_with(r#"","path_hex":"e9"}"#)
+        );
+        assert_eq!(line(&removed), r"removed \xE9");
         let conflict = Event::Conflict {
             path: PathFields::of(b"a"),
             why: Why::ChangedHere,

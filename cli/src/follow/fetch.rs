@@ -1,4 +1,5 @@
-//! Fetches files into the stage: many small ones in one go, large ones each by itself, so that it goes on where it broke off.
+//! Fetches files into the stage: many small ones in one go, large ones each by itself, so that it goes on where it
+//! broke off.
 
 use std::fs::File;
 use std::io::{BufReader, Write};
@@ -126,7 +127,9 @@ impl Fetch<'_> {
         }
         match (fed, wrote?) {
             // The thread only knows that its input broke off.
-            (Err(error), _) if error.status() == ExitStatus::Interrupted || error.code == Stop::SUPERSEDED => {
+            (Err(error), _)
+                if error.status() == ExitStatus::Interrupted || error.code == Stop::SUPERSEDED =>
+            {
                 Err(error)
             }
             (Err(error), _) => Ok((done, Err(error))),

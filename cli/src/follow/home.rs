@@ -1,4 +1,5 @@
-//! Where follow keeps its own things: a directory inside of the one that follows, so that everything is renamed from there.
+//! Where follow keeps its own things: a directory inside of the one that follows, so that everything is renamed from
+//! there.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, TryLockError};
@@ -27,8 +28,8 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// Opens `dir`, which is made if it is not there, unless nothing is to be done. Refused if another process follows into it, or
-    /// another name is followed.
+    /// Opens `dir`, which is made if it is not there, unless nothing is to be done. Refused if another process follows
+    /// into it, or another name is followed.
     pub(crate) fn open(dir: &Path, name: &str, dry_run: bool) -> Result<Self, CliError> {
         if dry_run && fs::symlink_metadata(dir.join(HOME)).is_err() {
             let state = State { name: name.to_owned(), ..State::default() };

@@ -35,7 +35,8 @@ pub(crate) enum Place {
     Other,
 }
 
-/// Looks at paths. `known` has what may have been brought there, of the last version and of one that was being switched to.
+/// Looks at paths. `known` has what may have been brought there, of the last version and of one that was being
+/// switched to.
 pub(crate) fn look<'a>(
     tree: &mut Dirs,
     known: &[&BTreeMap<Vec<u8>, Record>],

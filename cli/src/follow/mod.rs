@@ -6,9 +6,10 @@
 //! local (what lies there) ────────┘
 //! ```
 //!
-//! Everything that is missing is fetched into the stage first, a directory inside of the one that follows, and waits there
-//! until all of it has come. Only then the directory is switched, file by file, each by a rename. Before that, what it will
-//! hold is written down beside the state: whoever comes after a crash in the middle knows both versions' files as brought.
+//! Everything that is missing is fetched into the stage first, a directory inside of the one that follows, and waits
+//! there until all of it has come. Only then the directory is switched, file by file, each by a rename. Before that,
+//! what it will hold is written down beside the state: whoever comes after a crash in the middle knows both versions'
+//! files as brought.
 
 mod bring;
 mod events;

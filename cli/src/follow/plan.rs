@@ -44,7 +44,7 @@ pub(crate) enum Step {
     /// A directory that was made; what else is in it keeps it there.
     RemoveDir(Vec<u8>),
     /// A directory, by the number of its entry.
-    MakeDir(usize, Over),
+    MakeDir(usize, Over, Why),
     /// A file, whose content was fetched.
     Place(usize, Over, Why),
     /// A symbolic link.
@@ -71,8 +71,8 @@ impl Plan {
     }
 }
 
-/// Makes the plan. `known` has what was brought; `local` what lies at all paths of it and of `wanted`. Without `delete`, what is
-/// not in the version any more stays.
+/// Makes the plan. `known` has what was brought; `local` what lies at all paths of it and of `wanted`. Without
+/// `delete`, what is not in the version any more stays.
 pub(crate) fn plan(
     known: &BTreeMap<Vec<u8>, Record>,
     wanted: &Listing,
@@ -139,7 +139,7 @@ fn arrive(plan: &mut Plan, at: usize, entry: &Entry, known: Option<&Record>, loc
                 keep(&Record::Dir);
             }
         }
-        (Kind::Dir, _) => plan.steps.push(Step::MakeDir(at, over)),
+        (Kind::Dir, _) => plan.steps.push(Step::MakeDir(at, over, why)),
         (Kind::Symlink(target), Some(Record::Symlink { target: is })) if hex(target) == *is => {
             keep(&Record::Symlink { target: is.clone() });
         }

@@ -3,8 +3,8 @@
 use rustix::fs::Stat;
 use serde::{Deserialize, Serialize};
 
-/// What the system says of a file. One that is the same has the same content, unless it was written to in the moment it was looked
-/// at.
+/// What the system says of a file. One that is the same has the same content, unless it was written to in the moment
+/// it was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stamp {
     /// Number of the inode.

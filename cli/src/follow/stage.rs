@@ -70,7 +70,8 @@ impl Stage {
         self.hashes.get(key)
     }
 
-    /// Looks which of `wanted` are there, and removes everything else that was staged. What an earlier process left is read.
+    /// Looks which of `wanted` are there, and removes everything else that was staged. What an earlier process left is
+    /// read.
     pub(crate) fn look(&mut self, listing: &Listing, wanted: &[usize]) -> io::Result<()> {
         let mut keys = BTreeSet::new();
         let mut hashes = BTreeMap::new();

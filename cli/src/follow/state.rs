@@ -118,8 +118,7 @@ impl State {
                     None => return Err(damaged()),
                 }
                 let header: Header = serde_json::from_value(format).map_err(|_| damaged())?;
-                state =
-                    Some(State { name: header.name, version: header.version, records: BTreeMap::new() });
+                state = Some(State { name: header.name, version: header.version, records: BTreeMap::new() });
                 continue;
             };
             if length == 0 {

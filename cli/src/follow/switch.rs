@@ -1,7 +1,8 @@
 //! Takes a directory from one version to the next, when everything for it has been fetched.
 //!
-//! Every name is opened relative to its directory and never through a symlink, and what was not brought is never overwritten:
-//! what has changed since it was looked at is found out by exchanging it, and is put back under another name.
+//! Every name is opened relative to its directory and never through a symlink, and what was not brought is never
+//! overwritten: what has changed since it was looked at is found out by exchanging it, and is put back under another
+//! name.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -99,7 +100,7 @@ impl<'a> Switch<'a> {
     fn path_of<'b>(&'b self, step: &'b Step) -> &'b [u8] {
         match step {
             Step::Left(path, _) | Step::Remove(path, _) | Step::RemoveDir(path) => path,
-            Step::MakeDir(at, _) | Step::Place(at, ..) | Step::Link(at, ..) | Step::Touch(at, _) => {
+            Step::MakeDir(at, ..) | Step::Place(at, ..) | Step::Link(at, ..) | Step::Touch(at, _) => {
                 &self.listing.entries[*at].path
             }
         }
@@ -115,7 +116,7 @@ impl<'a> Switch<'a> {
                 }
             }
             Step::RemoveDir(path) => self.remove_dir(path)?,
-            Step::MakeDir(at, over) => self.make_dir(&listing.entries[*at], *over)?,
+            Step::MakeDir(at, over, why) => self.make_dir(&listing.entries[*at], *over, *why)?,
             Step::Place(at, over, why) => self.place(&listing.entries[*at], *over, *why)?,
             Step::Link(at, over, why) => self.link(&listing.entries[*at], *over, *why)?,
             Step::Touch(at, record) => self.touch(&listing.entries[*at], record)?,
@@ -144,7 +145,8 @@ impl<'a> Switch<'a> {
         }
     }
 
-    /// Removes what was taken away from `path` if it is what `stamp` is of; otherwise it is put aside. Whether it was removed.
+    /// Removes what was taken away from `path` if it is what `stamp` is of; otherwise it is put aside. Whether it was
+    /// removed.
     fn settle(&mut self, taken: &[u8], path: &[u8], stamp: &Stamp, why: Why) -> io::Result<bool> {
         let now = rustix::fs::statat(&self.own, taken, AtFlags::SYMLINK_NOFOLLOW)?;
         if Stamp::of(&now).is_but_renamed(stamp) {
@@ -181,7 +183,7 @@ impl<'a> Switch<'a> {
         Ok(())
     }
 
-    fn make_dir(&mut self, entry: &Entry, over: Over) -> io::Result<()> {
+    fn make_dir(&mut self, entry: &Entry, over: Over, why: Why) -> io::Result<()> {
         if let Over::Brought(stamp) = over {
             self.remove(&entry.path, &stamp)?;
         }
@@ -190,7 +192,7 @@ impl<'a> Switch<'a> {
             match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
                 Ok(()) => break,
                 Err(Errno::EXIST) if is_dir(&mut self.tree, &entry.path)? => return Ok(()),
-                Err(Errno::EXIST) => self.put_aside(&entry.path, Why::InTheWay)?,
+                Err(Errno::EXIST) => self.put_aside(&entry.path, why)?,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -289,7 +291,8 @@ impl<'a> Switch<'a> {
         let file = self.tree.open_to_read(&entry.path)?;
         give(&file, Some(metadata))?;
         let stamp = Stamp::of(&rustix::fs::fstat(&file)?);
-        // If it was written to since it was looked at, the stamp of then shows that, and the content is looked at again.
+        // If it was written to since it was looked at, the stamp of then shows that, and the content is looked at
+        // again.
         let stamp = Stamp { size: record.stamp.size, ..stamp };
         let record = FileRecord { metadata, stamp, sure: false, ..record.clone() };
         self.done.records.insert(entry.path.clone(), Record::File(record));

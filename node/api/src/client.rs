@@ -202,7 +202,8 @@ impl Client {
         link: &str,
         files: &[RangeInclusive<u64>],
     ) -> Result<Download, ClientError> {
-        let ranges: Vec<String> = files.iter().map(|range| format!("{}-{}", range.start(), range.end())).collect();
+        let ranges: Vec<String> =
+            files.iter().map(|range| format!("{}-{}", range.start(), range.end())).collect();
         let uri = with_query(&object_path(link, "/archive"), &[("files", Some(ranges.join(",")))]);
         self.download(self.exchange.request(Method::GET, &uri)).await
     }

@@ -32,7 +32,8 @@ impl Wanted {
     }
 }
 
-/// Streams the tree of `object`, or what lies at `path` in it, with names relative to that. A file comes under its own name.
+/// Streams the tree of `object`, or what lies at `path` in it, with names relative to that. A file comes under its own
+/// name.
 pub(crate) fn emit(
     object: &OpenObject,
     path: Option<&[u8]>,

@@ -336,3 +336,19 @@ fn range_of(headers: &HeaderMap) -> Result<Option<ByteRange>, Problem> {
     ByteRange::from_header(value.to_str().unwrap_or_default())
         .map_err(|error| problem::bad_request(error, "ask for one range: `Range: bytes=0-99`"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_named_by_numbers_in_order() {
+        assert_eq!(ranges("0-4,17"), Some(vec![0..=4, 17..=17]));
+        for wrong in ["", "a", "1,", "-", "4-0", "1,1", "5,3", "0-4,4", "99999999999999999999"] {
+            assert_eq!(ranges(wrong), None, "{wrong}");
+        }
+        let many = |count: u64| (0..count).map(|at| (2 * at).to_string()).collect::<Vec<_>>().join(",");
+        assert!(ranges(&many(FILE_RANGES_MAX as u64)).is_some());
+        assert!(ranges(&many(FILE_RANGES_MAX as u64 + 1)).is_none());
+    }
+}

@@ -130,7 +130,8 @@ impl Listing {
             if !self.lines && !std::mem::take(&mut first) {
                 batch.push(b',');
             }
-            serde_json::to_writer(&mut batch, &describe(object.manifest(), entry)).expect("names and numbers are always JSON");
+            serde_json::to_writer(&mut batch, &describe(object.manifest(), entry))
+                .expect("names and numbers are always JSON");
             if self.lines {
                 batch.push(b'\n');
             }
@@ -195,7 +196,10 @@ fn content_tag(manifest: &Manifest, file: &FileEntry) -> String {
     let mut hasher = blake3::Hasher::new_derive_key(CONTENT_CONTEXT);
     hasher.update(&file.size().to_le_bytes());
     for extent in manifest.extents(file, 0..file.size()) {
-        hasher.update(&extent.chunk.id.0).update(&extent.offset.to_le_bytes()).update(&extent.len.to_le_bytes());
+        hasher
+            .update(&extent.chunk.id.0)
+            .update(&extent.offset.to_le_bytes())
+            .update(&extent.len.to_le_bytes());
     }
     hex(hasher.finalize().as_bytes())
 }

@@ -45,7 +45,8 @@ fn lies(places: &[(&str, Place)]) -> BTreeMap<Vec<u8>, Local> {
 
 #[test]
 fn only_what_has_changed_is_fetched_and_what_is_gone_is_removed() {
-    let wanted = listing(&[("a", EntryForm::File, "1"), ("b", EntryForm::File, "2"), ("c", EntryForm::File, "3")]);
+    let wanted =
+        listing(&[("a", EntryForm::File, "1"), ("b", EntryForm::File, "2"), ("c", EntryForm::File, "3")]);
     let before = known(&[("a", file("1")), ("b", file("old")), ("d", file("4"))]);
     let place = |content| Place::Brought(file(content));
     let local = lies(&[("a", place("1")), ("b", place("old")), ("d", place("4"))]);
@@ -68,7 +69,8 @@ fn only_what_has_changed_is_fetched_and_what_is_gone_is_removed() {
 
 #[test]
 fn changes_here_are_found_and_nothing_of_others_is_removed() {
-    let wanted = listing(&[("a", EntryForm::File, "1"), ("b", EntryForm::File, "new"), ("c", EntryForm::File, "3")]);
+    let wanted =
+        listing(&[("a", EntryForm::File, "1"), ("b", EntryForm::File, "new"), ("c", EntryForm::File, "3")]);
     let mut adopted = file("5");
     if let Record::File(record) = &mut adopted {
         record.adopted = true;
@@ -97,7 +99,8 @@ fn changes_here_are_found_and_nothing_of_others_is_removed() {
 
 #[test]
 fn directories_and_files_take_each_others_places() {
-    let wanted = listing(&[("a", EntryForm::File, "1"), ("b", EntryForm::Dir, ""), ("b/x", EntryForm::File, "2")]);
+    let wanted =
+        listing(&[("a", EntryForm::File, "1"), ("b", EntryForm::Dir, ""), ("b/x", EntryForm::File, "2")]);
     let before = known(&[("a", Record::Dir), ("a/y", file("3")), ("a/z", Record::Dir), ("b", file("4"))]);
     let local = lies(&[
         ("a", Place::Dir),
@@ -113,7 +116,7 @@ fn directories_and_files_take_each_others_places() {
             Step::RemoveDir(b"a/z".to_vec()),
             Step::RemoveDir(b"a".to_vec()),
             Step::Place(0, Over::Other, Why::InTheWay),
-            Step::MakeDir(1, Over::Brought(stamp(7))),
+            Step::MakeDir(1, Over::Brought(stamp(7)), Why::ChangedHere),
             Step::Place(2, Over::Nothing, Why::InTheWay)
         ]
     );
@@ -186,7 +189,7 @@ proptest! {
                 Step::Left(path, _) => {
                     prop_assert!(matches!(local[path].place, Place::Other | Place::Dir));
                 }
-                Step::MakeDir(at, over) | Step::Place(at, over, _) | Step::Link(at, over, _) => {
+                Step::MakeDir(at, over, _) | Step::Place(at, over, _) | Step::Link(at, over, _) => {
                     let path = &wanted.entries[*at].path;
                     prop_assert!(made.insert(*at));
                     // Nothing is taken for brought, or for nothing, that is not.

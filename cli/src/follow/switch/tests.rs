@@ -34,8 +34,12 @@ impl Room {
 
     fn plan(&self, listing: &Listing) -> Plan {
         let mut tree = Dirs::below(self.dir.path(), true).unwrap();
-        let paths: BTreeSet<&[u8]> =
-            self.known.keys().chain(listing.entries.iter().map(|entry| &entry.path)).map(Vec::as_slice).collect();
+        let paths: BTreeSet<&[u8]> = self
+            .known
+            .keys()
+            .chain(listing.entries.iter().map(|entry| &entry.path))
+            .map(Vec::as_slice)
+            .collect();
         let local = look(&mut tree, &[&self.known], paths.into_iter()).unwrap();
         plan(&self.known, listing, &local, true)
     }
@@ -134,7 +138,8 @@ fn what_is_not_ours_is_kept_aside() {
     fs::write(room.path("mine"), "mine").unwrap();
     fs::write(room.path("same"), "2").unwrap();
     fs::create_dir_all(room.path("dir/mine")).unwrap();
-    let entries = [("dir", Regular, "3"), ("gone", Regular, "4"), ("mine", Regular, "1"), ("same", Regular, "2")];
+    let entries =
+        [("dir", Regular, "3"), ("gone", Regular, "4"), ("mine", Regular, "1"), ("same", Regular, "2")];
     let done = room.bring(&entries);
     let aside = |path: &str, why, kept: &str| Conflict {
         path: path.as_bytes().to_vec(),
@@ -205,8 +210,20 @@ fn what_changes_between_look_and_switch_is_not_lost() {
 
 #[test]
 fn a_switch_that_is_cut_off_anywhere_is_gone_on_with() {
-    let old = [("a", Dir, ""), ("a/x", Regular, "1"), ("b", Regular, "2"), ("c", Symlink, "a"), ("d", Regular, "3")];
-    let new = [("a", Regular, "4"), ("b", Regular, "5"), ("c", Dir, ""), ("c/y", Regular, "6"), ("e", Regular, "7")];
+    let old = [
+        ("a", Dir, ""),
+        ("a/x", Regular, "1"),
+        ("b", Regular, "2"),
+        ("c", Symlink, "a"),
+        ("d", Regular, "3"),
+    ];
+    let new = [
+        ("a", Regular, "4"),
+        ("b", Regular, "5"),
+        ("c", Dir, ""),
+        ("c/y", Regular, "6"),
+        ("e", Regular, "7"),
+    ];
     let newer = [("b", Regular, "5"), ("c", Regular, "8"), ("f", Regular, "7")];
     for cut in 0.. {
         let mut room = Room::new();
@@ -219,7 +236,8 @@ fn a_switch_that_is_cut_off_anywhere_is_gone_on_with() {
         let first = Plan { steps: planned.steps.iter().take(cut).cloned().collect(), ..planned };
         let before = room.known.clone();
         room.run(&next, &first, &stage);
-        // The program dies here, and what it has written down is what the next one knows. By then there is a newer version.
+        // The program dies here, and what it has written down is what the next one knows. By then there is a newer
+        // version.
         let to = if cut % 2 == 0 { listing(&new) } else { listing(&newer) };
         let mut tree = Dirs::below(room.dir.path(), true).unwrap();
         let paths: BTreeSet<&[u8]> = before

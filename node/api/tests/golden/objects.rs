@@ -15,7 +15,7 @@ pub(super) fn check(comparison: &mut Comparison) {
     let nobody = Health { holders: Vec::new(), weakest_holders: Vec::new(), ..health() };
     comparison.check("health_bare", &nobody);
     comparison.check("entry_info", &entry());
-    let bare = EntryInfo { 
+    let bare = EntryInfo {
         path_hex: None,
         target: None,
         target_hex: None,
