@@ -66,10 +66,14 @@ impl Stop {
             }
         };
         tokio::select! {
-            () = self.interrupt.wait() => CliError::interrupted("what has come until now is kept"),
+            () = self.interrupt.wait() => interrupted(),
             () = changed => CliError::new(ExitStatus::Unavailable, Stop::SUPERSEDED, "there is news of the name"),
         }
     }
+}
+
+fn interrupted() -> CliError {
+    CliError::interrupted("what has come until now is kept")
 }
 
 /// How it went.
@@ -179,9 +183,10 @@ impl Follower {
             if self.options.dry_run {
                 return self.tell_plan(&listing, &plan);
             }
+            // It removes what is not wanted, and must have ended when something else is fetched.
             tokio::select! {
                 looked = self.look_at_stage(&listing, &plan) => looked?,
-                error = stop.wait() => return Err(error),
+                () = stop.interrupt.wait() => return Err(interrupted()),
             }
             let has = |at: &usize| self.stage.hash(&key(&listing.entries[*at])).is_some();
             let wanted: Vec<usize> = plan.fetch.iter().copied().filter(|at| !has(at)).collect();

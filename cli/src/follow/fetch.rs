@@ -23,8 +23,8 @@ use crate::unfinished::{BLOCK, Blocks, Journal};
 
 /// Files from this size on are fetched each by itself.
 const LARGE: u64 = 2 * BLOCK as u64;
-/// Bytes of small files that are fetched in one go.
-const BATCH_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of small files that are fetched in one go. So many come again at most when it is killed.
+const BATCH_BYTES_MAX: u64 = LARGE;
 /// Bytes written at a time.
 const BUFFER: usize = 256 << 10;
 /// After so many files that cannot be had now, the others are not tried before the next attempt.
