@@ -418,7 +418,7 @@ pub(super) fn merged(mut known: Records, begun: Records, local: &BTreeMap<Vec<u8
     for (path, record) in begun {
         // Of what was begun, only what has come.
         if record == Record::Dir && local.get(&path).is_some_and(|local| local.place == Place::Dir) {
-            known.entry(path).or_insert(record);
+            known.insert(path, record);
         }
     }
     for (path, local) in local {

@@ -139,9 +139,10 @@ impl Listing {
             mode: info.mode & 0o7777 & !DANGEROUS_BITS | needed,
             mtime: (info.mtime_seconds, info.mtime_nanos.min(999_999_999)),
         };
-        if self.places.insert(path.clone(), self.entries.len()).is_some() {
+        if self.places.contains_key(&path) {
             return Err(impossible());
         }
+        self.places.insert(path.clone(), self.entries.len());
         self.entries.push(Entry { path, kind, metadata: Some(metadata) });
         Ok(())
     }

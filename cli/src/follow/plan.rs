@@ -82,8 +82,12 @@ pub(crate) fn plan(
     let mut plan = Plan::default();
     plan.steps.extend(wanted.reserved.iter().map(|path| Step::Left(path.clone(), Why::Reserved)));
     let mut dirs = Vec::new();
-    for path in known.keys().filter(|path| wanted.get(path).is_none()) {
-        gone(&mut plan, &mut dirs, path, local.get(path), delete);
+    for (path, record) in known.iter().filter(|(path, _)| wanted.get(path).is_none()) {
+        if record == &Record::Dir && delete && is_dir(local.get(path)) {
+            dirs.push(path.clone());
+        } else {
+            gone(&mut plan, path, record, local.get(path), delete);
+        }
     }
     for entry in wanted.entries.iter().filter(|entry| entry.kind != Kind::Dir) {
         // What was in it goes first, and with it the directory, as far as nothing else is in there.
@@ -105,16 +109,15 @@ fn is_dir(local: Option<&Local>) -> bool {
 }
 
 /// Of what was brought and is not in the version any more.
-fn gone(plan: &mut Plan, dirs: &mut Vec<Vec<u8>>, path: &[u8], local: Option<&Local>, delete: bool) {
+fn gone(plan: &mut Plan, path: &[u8], known: &Record, local: Option<&Local>, delete: bool) {
     let Some(local) = local else { return };
     match &local.place {
         // It stays known, so that a later version that has it again replaces it.
         Place::Brought(record) if !delete => drop(plan.kept.insert(path.to_vec(), record.clone())),
         Place::Brought(Record::File(FileRecord { adopted: true, .. })) => {}
         Place::Brought(_) => plan.steps.push(Step::Remove(path.to_vec(), local.stamp)),
-        Place::Dir if delete => dirs.push(path.to_vec()),
-        Place::Dir => drop(plan.kept.insert(path.to_vec(), Record::Dir)),
-        Place::Other => plan.steps.push(Step::Left(path.to_vec(), Why::GoneThere)),
+        Place::Dir if *known == Record::Dir => drop(plan.kept.insert(path.to_vec(), Record::Dir)),
+        Place::Dir | Place::Other => plan.steps.push(Step::Left(path.to_vec(), Why::GoneThere)),
     }
 }
 
