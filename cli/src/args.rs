@@ -85,6 +85,7 @@ pub(crate) enum Command {
     Volume(commands::volume::VolumeArgs),
     Home(commands::home::HomeArgs),
     Recover(commands::recover::RecoverArgs),
+    Follow(commands::follow::FollowArgs),
     Name(commands::name::NameArgs),
     Service(commands::service::ServiceArgs),
     Topic(commands::topic::TopicArgs),

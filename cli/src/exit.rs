@@ -24,7 +24,7 @@ pub(crate) enum ExitStatus {
     Deadline,
     /// The data directory is locked or from a newer version, or a port is in use.
     InUse,
-    /// What was asked for is done, but not for everything: some files could not be read or restored.
+    /// What was asked for is done, but not for everything: some files could not be read or restored, or had been changed.
     Incomplete,
     /// Of `backup create` alone: the snapshot is made, but some of what it should hold could not be read. It has the
     /// number that restic gives it, on which scripts and units around backups branch.
@@ -69,9 +69,9 @@ Exit codes:
     6  too few nodes, or too few of them stored the data or the name durably
     7  local file problem, also on the daemon's disk (missing, exists, unreadable, disk full)
     8  a deadline passed
-    9  data directory locked or written by a newer version, or port in use
+    9  data directory locked or written by a newer version, or port in use; or a directory that is followed into already
    10  done, but not for everything: some files could not be read and were left out, or could not be restored as they
-       were
+       were, or had been changed where they were to come (`follow --once`)
    11  of `backup create`: no daemon to talk to (3 of other commands)
   130  interrupted";
 

@@ -8,6 +8,7 @@ mod connect;
 mod demo;
 mod error;
 mod exit;
+mod follow;
 mod global;
 mod holes;
 mod human;
@@ -21,6 +22,7 @@ mod picture;
 mod pieces;
 mod printer;
 mod progress;
+mod rename;
 mod ring;
 mod sending;
 mod settings;
@@ -89,6 +91,7 @@ async fn run(command: Command, global: &GlobalArgs, printer: &Printer) -> Result
         Command::Superpeers(args) => commands::superpeers::run(args, global, printer).await,
         Command::Peers(args) => commands::peers::run(args, global, printer).await,
         Command::Explain(args) => commands::explain::run(args, global, printer).await,
+        Command::Follow(args) => commands::follow::run(args, global, printer).await,
         Command::Keep(args) => commands::keep::run(args, global, printer).await,
         Command::Keeps(args) => commands::keeps::run(args, global, printer).await,
         Command::Forget(args) => commands::forget::run(args, global, printer).await,

@@ -6,13 +6,14 @@ use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, CWD, RenameFlags};
+use rustix::fs::{Access, CWD};
 use rustix::io::Errno;
 
 use crate::error::{CliError, shell_word};
 use crate::exit::ExitStatus;
 use crate::human;
 use crate::name::quoted;
+use crate::rename;
 
 const NOTHING_FETCHED: &str = "nothing was fetched";
 
@@ -152,7 +153,11 @@ impl Target {
     /// Gives `source`, which lies beside it, its name.
     pub(crate) fn take(&self, source: &Path) -> Result<(), CliError> {
         self.check()?;
-        let taken = if self.force { replace(source, &self.path) } else { place(source, &self.path) };
+        let taken = if self.force {
+            replace(source, &self.path)
+        } else {
+            rename::to_free_name(CWD, source, CWD, &self.path)
+        };
         taken.map_err(|error| match error {
             Errno::EXIST | Errno::NOTEMPTY => self.exists(),
             error => CliError::file("write", &self.path, &error.into()),
@@ -169,20 +174,6 @@ impl Target {
 /// Whether it is a link such as /dev/stdout, that the system needs and that often leads to a plain file.
 fn leads_to_the_system(target: &Path) -> bool {
     fs::read_link(target).is_ok_and(|to| to.starts_with("/proc") || to.starts_with("/dev"))
-}
-
-/// Renames to a name that is free.
-fn place(source: &Path, target: &Path) -> Result<(), Errno> {
-    match rustix::fs::renameat_with(CWD, source, CWD, target, RenameFlags::NOREPLACE) {
-        // File systems without this look first; somebody may be quicker in between.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-            if fs::symlink_metadata(target).is_ok() {
-                return Err(Errno::EXIST);
-            }
-            rustix::fs::rename(source, target)
-        }
-        other => other,
-    }
 }
 
 /// Renames over a file, a symbolic link (not what it points to) or an empty directory.

@@ -145,6 +145,7 @@ mod tests {
             mtime_nanos: 0,
             target: Some("c\r".into()),
             target_hex: None,
+            content: None,
         };
         assert_eq!(row(&entry, false), r"a\u{1b}[2J\nb\xFF");
         assert_eq!(

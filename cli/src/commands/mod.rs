@@ -8,6 +8,7 @@ pub(crate) mod daemon;
 pub(crate) mod demo;
 pub(crate) mod drain;
 pub(crate) mod explain;
+pub(crate) mod follow;
 pub(crate) mod forget;
 pub(crate) mod get;
 pub(crate) mod home;

@@ -1,7 +1,7 @@
 //! Trees as archives and back: with modes, times and symlinks, or with all that POSIX knows.
 
 pub(crate) mod datadir;
-mod dirs;
+pub(crate) mod dirs;
 mod extents;
 mod links;
 mod named;

@@ -1,4 +1,4 @@
-//! Backups on real daemons, two of which are killed: the story that the tour tells, and the tour itself.
+//! Backups on real daemons, two of which are killed: the story that the tour tells.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -8,17 +8,11 @@ use chordage_testnet::wait_until;
 use serde_json::Value;
 
 use crate::harness::{Net, PATIENCE, chordage, json_of, random_bytes, shown};
-use crate::tours::runs_as_it_stands;
 use crate::walked::assert_same;
 
 /// Files of the story, and bytes in each.
 const FILES: usize = 200;
 const BYTES: usize = 50_000;
-
-#[tokio::test]
-async fn the_tour_runs_as_it_stands() {
-    runs_as_it_stands("backup").await;
-}
 
 fn number(of: &Value, field: &str) -> u64 {
     of[field].as_u64().unwrap_or_else(|| panic!("no {field} in {of}"))

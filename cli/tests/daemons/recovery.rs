@@ -10,7 +10,6 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
 use crate::harness::{Net, PATIENCE, chordage, json_of, random_bytes, shown};
-use crate::tours::runs_as_it_stands;
 
 /// Seconds where a network of real life has weeks. Repair stays out of it.
 const SHORT: &str = "\
@@ -62,11 +61,6 @@ async fn comes_back(net: &Net, node: usize, dir: &str, into: &str) {
         let file = file.unwrap();
         assert!(fs::read(file.path()).unwrap() == fs::read(target.join(file.file_name())).unwrap());
     }
-}
-
-#[tokio::test]
-async fn the_tour_runs_as_it_stands() {
-    runs_as_it_stands("recovery").await;
 }
 
 #[tokio::test]

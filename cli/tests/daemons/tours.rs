@@ -18,6 +18,21 @@ const VARIABLES: [&str; 6] = [
     "XDG_DATA_HOME",
 ];
 
+#[tokio::test]
+async fn the_tour_of_backups_runs_as_it_stands() {
+    runs_as_it_stands("backup").await;
+}
+
+#[tokio::test]
+async fn the_tour_of_recovery_runs_as_it_stands() {
+    runs_as_it_stands("recovery").await;
+}
+
+#[tokio::test]
+async fn the_tour_of_following_runs_as_it_stands() {
+    runs_as_it_stands("follow").await;
+}
+
 /// What is between fences that say `sh`.
 fn commands(text: &str) -> String {
     let mut commands = String::new();

@@ -7,6 +7,8 @@ mod services;
 mod topics;
 mod volumes;
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 use chordage_storage::Fingerprint;
 use http_body_util::{Empty, Full};
@@ -30,6 +32,9 @@ use super::types::{
 use super::upload::UploadBody;
 use super::uri::{encode, with_query};
 use super::{FILES_MAX, hex};
+
+/// Most ranges of files that [`Client::archive_of_files`] may be given.
+pub const FILE_RANGES_MAX: usize = 1000;
 
 /// What the body of a put is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,6 +193,19 @@ impl Client {
         let skip_files = (skip_files > 0).then(|| skip_files.to_string());
         let query = [("path_hex", path.map(hex)), ("skip_files", skip_files)];
         let uri = with_query(&object_path(link, "/archive"), &query);
+        self.download(self.exchange.request(Method::GET, &uri)).await
+    }
+
+    /// Those regular files of a tree whose numbers are in `files`, as a tar archive with nothing else. They are counted from 0
+    /// in the order of the listing; the ranges are in order, do not meet, and are at most [`FILE_RANGES_MAX`].
+    pub async fn archive_of_files(
+        &self,
+        link: &str,
+        files: &[RangeInclusive<u64>],
+    ) -> Result<Download, ClientError> {
+        let ranges: Vec<String> =
+            files.iter().map(|range| format!("{}-{}", range.start(), range.end())).collect();
+        let uri = with_query(&object_path(link, "/archive"), &[("files", Some(ranges.join(",")))]);
         self.download(self.exchange.request(Method::GET, &uri)).await
     }
 

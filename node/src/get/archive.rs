@@ -1,5 +1,7 @@
 //! An object as an archive, made while it is sent.
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 use chordage_storage::{Entry, EntryKind, EntryPath, Manifest};
 use futures::stream::Stream;
@@ -7,12 +9,35 @@ use futures::stream::Stream;
 use super::{GetError, OpenObject, Part, Parts, Unread};
 use crate::archive::{END, Head, Kind, Mtime, head_bytes, padding};
 
-/// Streams the tree of `object`, or what lies at `path` in it, with names relative to that. A file comes under its own name.
-/// The first `skip_files` regular files are left out: whoever asks has them.
+/// What of a tree is wanted. Regular files are counted from 0, in the order of the tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// All but the first so many regular files: whoever asks has them.
+    From(u64),
+    /// These regular files and nothing else: ranges in order that do not meet.
+    Only(Vec<RangeInclusive<u64>>),
+}
+
+impl Wanted {
+    fn wants(&self, kind: &EntryKind, file: u64) -> bool {
+        match (self, kind) {
+            (Wanted::From(first), EntryKind::File(_)) => file >= *first,
+            (Wanted::From(_), _) => true,
+            (Wanted::Only(ranges), EntryKind::File(_)) => {
+                let at = ranges.partition_point(|range| *range.end() < file);
+                ranges.get(at).is_some_and(|range| range.contains(&file))
+            }
+            (Wanted::Only(_), _) => false,
+        }
+    }
+}
+
+/// Streams the tree of `object`, or what lies at `path` in it, with names relative to that. A file comes under its own
+/// name.
 pub(crate) fn emit(
     object: &OpenObject,
     path: Option<&[u8]>,
-    skip_files: u64,
+    wanted: Wanted,
 ) -> Result<impl Stream<Item = Result<Bytes, GetError>> + Send + 'static, GetError> {
     let base = path.unwrap_or_default().to_vec();
     if !base.is_empty() {
@@ -27,13 +52,14 @@ pub(crate) fn emit(
     let manifest = object.manifest().clone();
     Ok(object.chunks().assemble(move |parts| {
         let mut found = false;
-        let mut skip_files = skip_files;
+        let mut files = 0;
         for entry in manifest.entries() {
             match relative(&base, entry.path.as_bytes()) {
                 Some(name) => {
                     found = true;
-                    if skip_files > 0 && matches!(entry.kind, EntryKind::File(_)) {
-                        skip_files -= 1;
+                    let file = files;
+                    files += u64::from(matches!(entry.kind, EntryKind::File(_)));
+                    if !wanted.wants(&entry.kind, file) {
                         continue;
                     }
                     one(&manifest, name, &entry, parts)?;
@@ -81,4 +107,19 @@ fn one(manifest: &Manifest, mut name: Vec<u8>, entry: &Entry, parts: &mut Parts)
         parts.push(Part::Bytes(vec![0; padding(file.size())].into()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use chordage_storage::EntryKind;
+
+    use super::*;
+
+    #[test]
+    fn only_the_files_that_are_wanted_are() {
+        let symlink = EntryKind::Symlink { target: b"x".to_vec() };
+        assert!(Wanted::From(3).wants(&symlink, 0) && Wanted::From(3).wants(&EntryKind::Directory, 0));
+        let some = Wanted::Only(vec![0..=0, 3..=5]);
+        assert!(!some.wants(&symlink, 0) && !some.wants(&EntryKind::Directory, 4));
+    }
 }

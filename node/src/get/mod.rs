@@ -20,7 +20,7 @@ use chordage_storage::{ChunkId, DecodeError, ManifestError};
 
 pub use self::object::OpenObject;
 pub(crate) use self::{
-    archive::emit,
+    archive::{Wanted, emit},
     assemble::{Part, Parts, Unread},
     chunks::Chunks,
     fetch::fetch_plain,

@@ -1,5 +1,6 @@
 //! The bytes of files and trees.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -9,7 +10,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use chordage_api::client::BodyFormat;
+use chordage_api::client::{BodyFormat, FILE_RANGES_MAX};
 use chordage_api::operation::{OPERATION_HEADER, OperationId};
 use chordage_api::range::ByteRange;
 use chordage_api::types::Problem;
@@ -49,6 +50,36 @@ pub(super) struct ArchiveQuery {
     path_hex: Option<String>,
     #[serde(default)]
     skip_files: u64,
+    files: Option<String>,
+}
+
+impl ArchiveQuery {
+    fn wanted(&self) -> Result<get::Wanted, Problem> {
+        match &self.files {
+            None => Ok(get::Wanted::From(self.skip_files)),
+            Some(text) => ranges(text).map(get::Wanted::Only).ok_or_else(|| {
+                problem::bad_request(
+                    "files is no list of numbers",
+                    "give at most 1,000 numbers or ranges in order, such as 0-4,17",
+                )
+            }),
+        }
+    }
+}
+
+/// `0-4,17`: numbers and ranges of them, in order.
+fn ranges(text: &str) -> Option<Vec<RangeInclusive<u64>>> {
+    let mut ranges: Vec<RangeInclusive<u64>> = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let range = first.parse().ok()?..=last.parse().ok()?;
+        let in_order = ranges.last().is_none_or(|before| before.end() < range.start());
+        if range.is_empty() || !in_order || ranges.len() == FILE_RANGES_MAX {
+            return None;
+        }
+        ranges.push(range);
+    }
+    Some(ranges)
 }
 
 /// A path as text, or as hexadecimal when it is not UTF-8.
@@ -189,6 +220,7 @@ where
         ("path" = Option<String>, Query, description = "Directory or file inside the tree"),
         ("path_hex" = Option<String>, Query, description = "The same in hexadecimal, for names that are not UTF-8"),
         ("skip_files" = Option<u64>, Query, description = "Leave out the first so many regular files: the client has them"),
+        ("files" = Option<String>, Query, description = "Only these regular files and nothing else, counted from 0 in the order of the listing: numbers and ranges in order, such as `0-4,17`"),
         ("chordage-operation" = Option<String>, Header, description = "Id to ask `/v1/operations` for, chosen by the client")
     ),
     responses(
@@ -209,9 +241,10 @@ pub(super) async fn archive(
     let operation = operation_of(&headers)?;
     let slot = shared.read_slot()?;
     let link = parse(&link)?;
+    let wanted = query.wanted()?;
     let path = path_bytes(query.path, query.path_hex)?;
     let object = open(&shared, &link).await?;
-    let data = get::emit(&object, path.as_deref(), query.skip_files)
+    let data = get::emit(&object, path.as_deref(), wanted)
         .map_err(|error| Problem::from(&error))?
         .map(|item| item.map_err(|error| Problem::from(&error)));
     let mut response = stream_answer(shared, operation, slot, data).await?;
@@ -302,4 +335,20 @@ fn range_of(headers: &HeaderMap) -> Result<Option<ByteRange>, Problem> {
     let (Some(value), None) = (values.next(), values.next()) else { return Ok(None) };
     ByteRange::from_header(value.to_str().unwrap_or_default())
         .map_err(|error| problem::bad_request(error, "ask for one range: `Range: bytes=0-99`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_named_by_numbers_in_order() {
+        assert_eq!(ranges("0-4,17"), Some(vec![0..=4, 17..=17]));
+        for wrong in ["", "a", "1,", "-", "4-0", "1,1", "5,3", "0-4,4", "99999999999999999999"] {
+            assert_eq!(ranges(wrong), None, "{wrong}");
+        }
+        let many = |count: u64| (0..count).map(|at| (2 * at).to_string()).collect::<Vec<_>>().join(",");
+        assert!(ranges(&many(FILE_RANGES_MAX as u64)).is_some());
+        assert!(ranges(&many(FILE_RANGES_MAX as u64 + 1)).is_none());
+    }
 }

@@ -9,7 +9,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use chordage_api::hex;
 use chordage_api::types::{EntryForm, EntryInfo, Problem, ProblemCode};
-use chordage_storage::{Entry, EntryKind};
+use chordage_storage::{Entry, EntryKind, FileEntry, Manifest};
 use futures::stream;
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -21,6 +21,8 @@ use super::reply::{Failure, Path, Query};
 use super::state::Shared;
 use crate::get::OpenObject;
 
+/// Separates the hashes of contents by place from all others.
+const CONTENT_CONTEXT: &str = "chordage 2026 content of an object by place";
 /// Bytes of listing that are sent at a time.
 const BATCH_BYTES: usize = 32 * 1024;
 /// Batches that wait for the client.
@@ -128,7 +130,8 @@ impl Listing {
             if !self.lines && !std::mem::take(&mut first) {
                 batch.push(b',');
             }
-            serde_json::to_writer(&mut batch, &describe(entry)).expect("names and numbers are always JSON");
+            serde_json::to_writer(&mut batch, &describe(object.manifest(), entry))
+                .expect("names and numbers are always JSON");
             if self.lines {
                 batch.push(b'\n');
             }
@@ -166,12 +169,12 @@ fn slashes(path: &[u8]) -> usize {
     path.iter().filter(|byte| **byte == b'/').count()
 }
 
-fn describe(entry: Entry) -> EntryInfo {
+fn describe(manifest: &Manifest, entry: Entry) -> EntryInfo {
     let bytes = entry.path.as_bytes();
-    let (kind, size, target) = match entry.kind {
-        EntryKind::Directory => (EntryForm::Dir, 0, None),
-        EntryKind::File(file) => (EntryForm::File, file.size(), None),
-        EntryKind::Symlink { target } => (EntryForm::Symlink, 0, Some(target)),
+    let (kind, size, target, content) = match entry.kind {
+        EntryKind::Directory => (EntryForm::Dir, 0, None, None),
+        EntryKind::File(file) => (EntryForm::File, file.size(), None, Some(content_tag(manifest, &file))),
+        EntryKind::Symlink { target } => (EntryForm::Symlink, 0, Some(target), None),
     };
     let hex_unless_text = |bytes: &[u8]| std::str::from_utf8(bytes).is_err().then(|| hex(bytes));
     EntryInfo {
@@ -184,5 +187,19 @@ fn describe(entry: Entry) -> EntryInfo {
         mtime_nanos: entry.metadata.mtime_ns,
         target: target.as_ref().map(|target| String::from_utf8_lossy(target).into_owned()),
         target_hex: target.and_then(|target| hex_unless_text(&target)),
+        content,
     }
+}
+
+/// A hash of where a content lies: nothing of it has to be read.
+fn content_tag(manifest: &Manifest, file: &FileEntry) -> String {
+    let mut hasher = blake3::Hasher::new_derive_key(CONTENT_CONTEXT);
+    hasher.update(&file.size().to_le_bytes());
+    for extent in manifest.extents(file, 0..file.size()) {
+        hasher
+            .update(&extent.chunk.id.0)
+            .update(&extent.offset.to_le_bytes())
+            .update(&extent.len.to_le_bytes());
+    }
+    hex(hasher.finalize().as_bytes())
 }

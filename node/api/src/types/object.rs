@@ -92,6 +92,9 @@ pub struct EntryInfo {
     /// The same target in hexadecimal, present only when it is not UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_hex: Option<String>,
+    /// A hash of the content of a file by where it lies: if it is the same in two listings, so is the content. (Files only.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
 }
 
 impl EntryInfo {

@@ -15,7 +15,14 @@ pub(super) fn check(comparison: &mut Comparison) {
     let nobody = Health { holders: Vec::new(), weakest_holders: Vec::new(), ..health() };
     comparison.check("health_bare", &nobody);
     comparison.check("entry_info", &entry());
-    let bare = EntryInfo { path_hex: None, target: None, target_hex: None, kind: EntryForm::File, ..entry() };
+    let bare = EntryInfo {
+        path_hex: None,
+        target: None,
+        target_hex: None,
+        content: None,
+        kind: EntryForm::File,
+        ..entry()
+    };
     comparison.check("entry_info_bare", &bare);
     comparison.check("explanation", &explanation());
     comparison.check("explanation_bare", &bare_explanation());
@@ -68,6 +75,7 @@ fn entry() -> EntryInfo {
         mtime_nanos: 999_999_999,
         target: Some("\u{fffd}".to_owned()),
         target_hex: Some("fe".to_owned()),
+        content: Some("0123456789abcdef".to_owned()),
     }
 }
 
@@ -213,7 +221,7 @@ fn problem() -> Problem {
 
 #[test]
 fn answers_of_older_and_newer_daemons_are_read() {
-    assert_reads_without::<EntryInfo>(&entry(), &["mtime_nanos"]);
+    assert_reads_without::<EntryInfo>(&entry(), &["mtime_nanos", "content"]);
     assert_reads_without::<Explanation>(&explanation(), &["hang_on_one_zone", "found_at_start"]);
     assert_reads_without::<ChunkExplained>(&chunk(), &["present_without_a_zone"]);
     let since = ["reused_bytes", "unchanged_files", "unchanged_bytes", "only_here", "kept_as"];

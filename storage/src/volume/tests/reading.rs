@@ -150,9 +150,6 @@ fn an_edit_does_not_follow_a_parent_that_lies() {
     let begins = Err(MapError::Malformed("a node begins at another key than its parent says"));
     // The same leaf, and none at all, as often as one likes.
     assert_eq!(edited(1, vec![(b"a", first.clone()), (b"b", first.clone())]), begins);
-    assert_eq!(
-        edited(1, vec![(b"a", first), (b"c", empty_leaf.clone()), (b"d", empty_leaf)]),
-        begins
-    );
+    assert_eq!(edited(1, vec![(b"a", first), (b"c", empty_leaf.clone()), (b"d", empty_leaf)]), begins);
     assert_eq!(edited(2, vec![(b"a", none)]), begins);
 }
