@@ -23,7 +23,7 @@ mod waits;
 mod words;
 
 pub use explain::{ChunkExplained, Explanation, ShardExplained};
-pub use gateways::{DnsStatus, GatewayStatus, ResticStatus};
+pub use gateways::{DnsStatus, GatewayStatus, ResticStatus, WebdavStatus};
 pub use ids::{ChunkAddress, HolderId, IdError, NodeId, RingKey};
 pub use lan::LanStatus;
 pub use leases::{KeptObject, LeaseStatus};

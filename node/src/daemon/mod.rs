@@ -135,6 +135,7 @@ impl Daemon {
                 volumes,
                 dns,
                 restic: OnceLock::new(),
+                webdav: OnceLock::new(),
                 found_at_start: found.into_all(),
             }),
         };
