@@ -23,5 +23,6 @@ mod restart;
 mod restic;
 mod testnet_command;
 mod unfinished;
+mod webdav;
 mod writer;
 mod zones;

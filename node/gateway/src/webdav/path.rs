@@ -127,7 +127,7 @@ impl Path {
 
 /// Characters that no document of XML can show.
 fn is_no_xml(c: char) -> bool {
-    matches!(c, '\u{fffe}' | '\u{ffff}')
+    matches!(u32::from(c), 0xfffe | 0xffff)
 }
 
 impl fmt::Display for Path {

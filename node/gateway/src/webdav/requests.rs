@@ -167,16 +167,17 @@ async fn prepare<S: Store>(
             }
         }
         "DELETE" | "COPY" | "MOVE" => {
-            if path.is_root() {
-                return Err(Failure::forbidden("the root is neither deleted nor copied nor moved"));
-            }
             let mut paths = vec![path.clone()];
             if parts.method.as_str() != "DELETE" {
                 paths.extend(destination(&mut parts.headers)?);
             }
+            if paths.iter().any(Path::is_root) {
+                return Err(Failure::forbidden("the root is neither deleted nor copied, moved or replaced"));
+            }
             claims.push(shared.claim(paths.clone()).await?);
             for path in &paths {
-                if request.find(path).await?.is_some_and(|entry| entry.is_directory()) {
+                // Also of what is not there: then it is known that nothing is below.
+                if request.find(path).await?.is_none_or(|entry| entry.is_directory()) {
                     request.learn_below(path).await?;
                 }
             }
