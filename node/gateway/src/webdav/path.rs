@@ -55,7 +55,8 @@ impl Path {
     /// What a request means.
     pub(crate) fn of(path: &DavPath) -> Result<Self, PathError> {
         let text = std::str::from_utf8(path.as_bytes()).map_err(|_| PathError::Form)?;
-        let inside = text.strip_prefix('/').ok_or(PathError::Form)?;
+        // What `dav-server` takes for the directory above `/a` has no slash.
+        let inside = if text.is_empty() { text } else { text.strip_prefix('/').ok_or(PathError::Form)? };
         Path::new(inside.strip_suffix('/').unwrap_or(inside))
     }
 
