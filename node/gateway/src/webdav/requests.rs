@@ -89,8 +89,11 @@ async fn serve<S: Store>(
             return Err(Failure::bad_request("files are written as a whole"));
         }
         "PUT" => incoming.timed(shared.limits, request.note.clone()),
-        "GET" | "HEAD" | "OPTIONS" | "PROPFIND" | "PROPPATCH" | "MKCOL" | "DELETE" | "COPY" | "MOVE"
-        | "LOCK" | "UNLOCK" => Body::from(document(incoming, shared.limits).await?),
+        "PROPFIND" | "PROPPATCH" | "LOCK" => Body::from(document(incoming, shared.limits).await?),
+        // They have none; if there is one after all, `dav-server` answers so.
+        "GET" | "HEAD" | "OPTIONS" | "MKCOL" | "DELETE" | "COPY" | "MOVE" | "UNLOCK" => {
+            incoming.timed(shared.limits, request.note.clone())
+        }
         _ => {
             return Err(Failure::method(
                 "OPTIONS, GET, HEAD, PUT, PROPFIND, PROPPATCH, MKCOL, DELETE, COPY, MOVE, LOCK, UNLOCK",

@@ -7,4 +7,5 @@ mod failing;
 mod freeing;
 mod in_memory;
 mod reading;
+mod real;
 mod strangers;
