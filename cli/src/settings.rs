@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::human;
 
 /// Settings that have a flag, by their names in the file.
-const FLAGS: [(&str, &str); 14] = [
+const FLAGS: [(&str, &str); 17] = [
     ("listen", "--listen"),
     ("announce", "--announce"),
     ("bootstrap", "--bootstrap"),
@@ -23,6 +23,9 @@ const FLAGS: [(&str, &str); 14] = [
     ("restic.listen", "--restic"),
     ("restic.users", "--restic-users"),
     ("restic.append_only", "--restic-append-only"),
+    ("webdav.listen", "--webdav"),
+    ("webdav.users", "--webdav-users"),
+    ("webdav.volume", "--webdav-volume"),
 ];
 /// What a setting is where its default does not say so.
 const MEANT: [(&str, &str); 1] = [("listen", "loopback; all of IPv4 with --lan")];

@@ -14,9 +14,9 @@ const TURNED_AWAY_MAX: usize = 64;
 const DNS_CONNECTIONS_MAX: usize = 32;
 
 /// Connections of backup programs, at most.
-const RESTIC_CONNECTIONS_MAX: usize = 64;
+const GATEWAY_CONNECTIONS_MAX: usize = 64;
 /// What each of them takes: its own descriptor, and both ends of a connection to the API.
-const RESTIC_DESCRIPTORS: u64 = 3;
+const GATEWAY_DESCRIPTORS: u64 = 3;
 
 /// What clients of the API may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,14 +55,14 @@ pub(crate) fn dns_share(limit: u64) -> usize {
     eighth.clamp(1, DNS_CONNECTIONS_MAX)
 }
 
-/// The connections of backup programs that this process can serve beside a daemon: as many descriptors as DNS gets.
-pub fn restic_connections() -> usize {
-    restic_share(limit())
+/// The connections that one gateway can serve beside a daemon, such as those of backup programs: as many descriptors as DNS gets.
+pub fn gateway_connections() -> usize {
+    gateway_share(limit())
 }
 
-fn restic_share(limit: u64) -> usize {
-    let share = limit.saturating_sub(OWN) / 8 / RESTIC_DESCRIPTORS;
-    usize::try_from(share).unwrap_or(usize::MAX).clamp(2, RESTIC_CONNECTIONS_MAX)
+fn gateway_share(limit: u64) -> usize {
+    let share = limit.saturating_sub(OWN) / 8 / GATEWAY_DESCRIPTORS;
+    usize::try_from(share).unwrap_or(usize::MAX).clamp(2, GATEWAY_CONNECTIONS_MAX)
 }
 
 #[cfg(test)]
@@ -86,6 +86,6 @@ mod tests {
             assert!((served + turned_away) as u64 <= (limit - OWN) / 2, "{limit}");
         }
         assert_eq!([0, NEEDED, 1024, u64::MAX].map(dns_share), [1, 1, 32, 32]);
-        assert_eq!([0, NEEDED, 1024, u64::MAX].map(restic_share), [2, 2, 41, 64]);
+        assert_eq!([0, NEEDED, 1024, u64::MAX].map(gateway_share), [2, 2, 41, 64]);
     }
 }

@@ -1,6 +1,6 @@
 //! `chordage daemon`.
 
-mod restic;
+mod gateways;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Display;
@@ -54,6 +54,7 @@ Examples:
   chordage daemon --role client --bootstrap ADDRESS    behind NAT: stores and fetches, holds nothing
   chordage daemon --dns 127.0.0.1:5354                 dig @127.0.0.1 -p 5354 notes.team.chord.alt TXT
   chordage daemon --restic 127.0.0.1:8017              restic -r rest:http://127.0.0.1:8017/ init
+  chordage daemon --webdav 127.0.0.1:8019              rclone copy DIR :webdav: --webdav-url http://127.0.0.1:8019/
   chordage daemon --zone attic                         fails together with all others in the zone `attic`
   chordage daemon --data-dir /tmp/second --bootstrap ADDRESS_FROM_STATUS
   CHORDAGE_LOG=debug chordage daemon";
@@ -117,6 +118,17 @@ pub(crate) struct DaemonArgs {
     /// Let restic delete nothing but locks: whoever takes over a machine cannot delete its backups
     #[arg(long)]
     restic_append_only: bool,
+    /// Serve files by WebDAV at this address, such as 127.0.0.1:8019 (port 0: the system chooses, `chordage status` shows it), to read and
+    /// to write: rclone, davfs2, Finder and Explorer know how
+    #[arg(long, value_name = "ADDR")]
+    webdav: Option<SocketAddr>,
+    /// The volume whose files WebDAV shows, by its petname; it is made when it is used first, unless there is one [default: webdav]
+    #[arg(long, value_name = "NAME")]
+    webdav_volume: Option<String>,
+    /// Ask who uses WebDAV here: FILE has a line for each user, which `chordage restic-user NAME` prints. All of them may do everything.
+    /// Without it the address has to be a loopback one [default: everybody on this machine may do everything]
+    #[arg(long, value_name = "FILE")]
+    webdav_users: Option<PathBuf>,
     /// Settings file [default: config.toml in the data directory]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -176,9 +188,9 @@ async fn serve(
         exit_on_stdin_close.then(watch_stdin).transpose().map_err(|error| threads::refused(&error))?;
     let bootstrap = config.bootstrap.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     // Before the daemon: nobody is to believe that it serves what it cannot.
-    let restic = restic::bind(&config.restic).await?;
+    let bound = gateways::bind(&config).await?;
     let daemon = Box::pin(Daemon::start(dir, config)).await.map_err(|error| cannot_start(&error, dir))?;
-    let restic = restic.map(|bound| restic::serve(bound, &daemon)).transpose()?;
+    let gateways = gateways::serve(bound, &daemon)?;
     daemon.handle().joined_within(READY_PATIENCE).await;
     if let Some(status) = daemon.handle().status().await {
         if printer.is_json() {
@@ -196,7 +208,7 @@ async fn serve(
     printer.tell("leaving the network; once more to stop at once");
     let leaving = async {
         // First, because it needs the daemon for what it finishes.
-        restic::drain(restic).await;
+        gateways.drain().await;
         daemon.leave().await
     };
     tokio::select! {
@@ -245,9 +257,13 @@ fn ready(status: &Status, dir: &Path, bootstrap: &str) -> String {
             (standing, format!("chordage status --data-dir {data_dir}"))
         }
     };
-    let restic = status.gateways.restic.as_ref();
-    let serves =
-        restic.map(|restic| format!("; restic at rest:http://{}/", restic.listen)).unwrap_or_default();
+    let mut serves = String::new();
+    if let Some(restic) = &status.gateways.restic {
+        serves.push_str(&format!("; restic at rest:http://{}/", restic.listen));
+    }
+    if let Some(webdav) = &status.gateways.webdav {
+        serves.push_str(&format!("; WebDAV at http://{}/", webdav.listen));
+    }
     format!("ready: {id} {does}{serves}; {standing}; next: {next}")
 }
 
@@ -319,6 +335,15 @@ fn settings(args: DaemonArgs, dir: &Path) -> Result<Config, CliError> {
         config.restic.users = args.restic_users;
     }
     config.restic.append_only |= args.restic_append_only;
+    if args.webdav.is_some() {
+        config.webdav.listen = args.webdav;
+    }
+    if let Some(volume) = args.webdav_volume {
+        config.webdav.volume = volume;
+    }
+    if args.webdav_users.is_some() {
+        config.webdav.users = args.webdav_users;
+    }
     Ok(config)
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chordage_gateway::restic::{LineError, user_line};
+use chordage_gateway::front::{LineError, user_line};
 use clap::Args;
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! `chordage status`.
 
 use chordage_api::types::{
-    DaemonRole, DnsStatus, LanStatus, LeaseStatus, RepairStatus, ResticStatus, Status,
+    DaemonRole, DnsStatus, LanStatus, LeaseStatus, RepairStatus, ResticStatus, Status, WebdavStatus,
 };
 use clap::Args;
 
@@ -113,6 +113,7 @@ fn describe(status: &Status) -> String {
     lines.push(describe_leases(&status.duties.leases));
     lines.extend(status.gateways.dns.iter().map(describe_dns));
     lines.extend(status.gateways.restic.iter().map(describe_restic));
+    lines.extend(status.gateways.webdav.iter().map(describe_webdav));
     lines.extend(status.membership.listen.iter().map(|address| format!("listens    {address}")));
     lines.join("\n")
 }
@@ -157,6 +158,33 @@ fn describe_restic(restic: &ResticStatus) -> String {
         line.push_str(&format!(", {count} {what}"));
     }
     if let Some(problem) = &restic.last_problem {
+        line.push_str(&format!("; the last problem: {problem}"));
+    }
+    line
+}
+
+fn describe_webdav(webdav: &WebdavStatus) -> String {
+    let whom = match webdav.users {
+        None => "everybody on this machine".to_owned(),
+        Some(count) => human::count(count, "user", "users"),
+    };
+    let mut line = format!(
+        "webdav     shows {whom} the files of the volume {} at http://{}/, {} until now, {} taken in, {} given out",
+        webdav.volume,
+        webdav.listen,
+        human::count(webdav.requests, "request", "requests"),
+        human::bytes(webdav.uploaded_bytes),
+        human::bytes(webdav.downloaded_bytes)
+    );
+    let counts = [
+        (webdav.failed, "failed"),
+        (webdav.refused, "refused"),
+        (webdav.turned_away, "connections too many at a time"),
+    ];
+    for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
+        line.push_str(&format!(", {count} {what}"));
+    }
+    if let Some(problem) = &webdav.last_problem {
         line.push_str(&format!("; the last problem: {problem}"));
     }
     line

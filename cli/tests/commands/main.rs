@@ -25,4 +25,5 @@ mod services;
 mod sources;
 mod topics;
 mod upgrade;
+mod webdav;
 mod width;

@@ -27,5 +27,6 @@ mod testnet_command;
 mod tours;
 mod unfinished;
 mod walked;
+mod webdav;
 mod writer;
 mod zones;

@@ -9,7 +9,9 @@ use tokio::process::Command;
 use crate::harness::{PROGRAM, finish, shown};
 
 /// What the caller's environment must not say to the commands.
-const VARIABLES: [&str; 6] = [
+const VARIABLES: [&str; 8] = [
+    "RCLONE_CONFIG",
+    "RCLONE_WEBDAV_URL",
     "CHORDAGE_API",
     "CHORDAGE_DATA_DIR",
     "CHORDAGE_VOLUME",

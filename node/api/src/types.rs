@@ -24,7 +24,7 @@ mod waits;
 mod words;
 
 pub use explain::{ChunkExplained, Explanation, ShardExplained};
-pub use gateways::{DnsStatus, GatewayStatus, ResticStatus};
+pub use gateways::{DnsStatus, GatewayStatus, ResticStatus, WebdavStatus};
 pub use home::{HomeChecked, HomeCreated, HomePhrase, HomeRecovered, HomeStatus};
 pub use ids::{ChunkAddress, HolderId, IdError, NodeId, RingKey};
 pub use lan::LanStatus;

@@ -4,5 +4,11 @@
 //! | module | who is served |
 //! |---|---|
 //! | [`restic`] | backup programs that speak restic's REST protocol: restic and rustic |
+//! | [`webdav`] | programs and desktops that speak WebDAV: rclone, davfs2, Finder, Explorer |
+//!
+//! What they have in common: [`front`] stands between a view and those who use it, `kept` is what views keep their things in.
 
+pub mod front;
+mod kept;
 pub mod restic;
+pub mod webdav;

@@ -8,6 +8,7 @@ mod overlay;
 mod repair;
 mod restic;
 mod scrub;
+mod webdav;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ pub use self::overlay::{OverlayConfig, ParseRoleError, Role};
 pub use self::repair::RepairConfig;
 pub use self::restic::ResticConfig;
 pub use self::scrub::ScrubConfig;
+pub use self::webdav::WebdavConfig;
 use crate::address::{AddressError, Use, check_address};
 
 /// Settings of one daemon. Every field has a default; unknown fields are refused.
@@ -80,6 +82,8 @@ pub struct Config {
     pub dns: DnsConfig,
     /// Where repositories for restic are served, and to whom.
     pub restic: ResticConfig,
+    /// Where files are served by WebDAV, which and to whom.
+    pub webdav: WebdavConfig,
 }
 
 /// Why settings were refused. Nothing was started or changed.
@@ -148,6 +152,7 @@ impl Default for Config {
             leases: LeaseConfig::default(),
             dns: DnsConfig::default(),
             restic: ResticConfig::default(),
+            webdav: WebdavConfig::default(),
         }
     }
 }
@@ -230,6 +235,7 @@ impl Config {
         self.leases.check()?;
         self.dns.check()?;
         self.restic.check()?;
+        self.webdav.check()?;
         if let Some(addr) = self.api_listen
             && !addr.ip().is_loopback()
         {

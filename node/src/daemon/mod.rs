@@ -137,6 +137,7 @@ impl Daemon {
                 home,
                 dns,
                 restic: OnceLock::new(),
+                webdav: OnceLock::new(),
                 found_at_start: found.into_all(),
             }),
         };

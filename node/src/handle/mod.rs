@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use chordage_api::types::{
     DrainStatus, Explanation, FoundAtStart, MemberStatus, ObjectStat, PeerStatus, PutReport, ResticStatus,
-    ScrubStatus, SuperPeerStatus, TraceHop, TraceReport,
+    ScrubStatus, SuperPeerStatus, TraceHop, TraceReport, WebdavStatus,
 };
 use chordage_dht::{Confirm, Key, Lookup, LookupOptions};
 use chordage_storage::{ConvergenceSecret, Fingerprint, Link};
@@ -40,6 +40,9 @@ pub struct NodeHandle {
     pub(crate) inner: Arc<Inner>,
 }
 
+/// Tells what was served by WebDAV.
+pub(crate) type WebdavStatusOf = Box<dyn Fn() -> WebdavStatus + Send + Sync>;
+
 /// Tells what repositories for restic have done.
 pub(crate) type ResticStatusOf = Box<dyn Fn() -> ResticStatus + Send + Sync>;
 
@@ -65,6 +68,8 @@ pub(crate) struct Inner {
     pub(crate) dns: Option<DnsServer>,
     /// Set when somebody serves restic beside the daemon.
     pub(crate) restic: OnceLock<ResticStatusOf>,
+    /// Set when somebody serves WebDAV beside the daemon.
+    pub(crate) webdav: OnceLock<WebdavStatusOf>,
     pub(crate) found_at_start: Vec<FoundAtStart>,
 }
 
@@ -98,6 +103,12 @@ impl NodeHandle {
     pub fn tell_of_restic(&self, status: impl Fn() -> ResticStatus + Send + Sync + 'static) {
         // Whoever comes second is not told of.
         let _ = self.inner.restic.set(Box::new(status));
+    }
+
+    /// Has the status tell of files by WebDAV, which are served in this process as a client of the daemon. Once.
+    pub fn tell_of_webdav(&self, status: impl Fn() -> WebdavStatus + Send + Sync + 'static) {
+        // Whoever comes second is not told of.
+        let _ = self.inner.webdav.set(Box::new(status));
     }
 
     /// Stores what `body` gives, which is read on a thread of its own. Dropping the future ends the put.

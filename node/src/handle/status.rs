@@ -31,6 +31,7 @@ impl NodeHandle {
             gateways: GatewayStatus {
                 dns: self.inner.dns.as_ref().map(DnsServer::status),
                 restic: self.inner.restic.get().map(|status| status()),
+                webdav: self.inner.webdav.get().map(|status| status()),
             },
         })
     }

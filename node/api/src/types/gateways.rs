@@ -12,6 +12,36 @@ pub struct GatewayStatus {
     /// Repositories for restic and other programs that speak its protocol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restic: Option<ResticStatus>,
+    /// Files by WebDAV.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webdav: Option<WebdavStatus>,
+}
+
+/// Files by WebDAV. Part of `GET /v1/status`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WebdavStatus {
+    /// Address and port at which it serves.
+    pub listen: String,
+    /// The volume whose files are shown, by its petname.
+    pub volume: String,
+    /// Users that can say who they are; absent where nobody has to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<u64>,
+    /// Requests since the daemon started.
+    pub requests: u64,
+    /// Of these, failed for a reason that is not the client's.
+    pub failed: u64,
+    /// Of these, refused: a wrong password, or something that this user or nobody may do.
+    pub refused: u64,
+    /// Connections that got no place because there were too many at a time.
+    pub turned_away: u64,
+    /// Bytes of files taken in.
+    pub uploaded_bytes: u64,
+    /// Bytes of files given out.
+    pub downloaded_bytes: u64,
+    /// Why a request failed last, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_problem: Option<String>,
 }
 
 /// Repositories for restic and other programs that speak its protocol. Part of `GET /v1/status`.

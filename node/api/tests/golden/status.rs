@@ -4,7 +4,7 @@ use chordage_api::types::{
     DaemonRole, DaemonState, DamageStatus, DnsStatus, DrainStatus, DutyStatus, FoundAtStart, GatewayStatus,
     IdentityStatus, LanStatus, LeaseStatus, MembershipStatus, MishapStatus, OverlayStatus, ProcessStatus,
     PutStatus, ReadTotals, RepairStatus, RestartedTask, ResticStatus, ScrubStatus, StartState, StartedWith,
-    Status, StoreStatus, Traffic, TransferStatus, TwinStatus, WaitedFor,
+    Status, StoreStatus, Traffic, TransferStatus, TwinStatus, WaitedFor, WebdavStatus,
 };
 
 use super::{Comparison, assert_reads_with_more, assert_reads_without, id};
@@ -189,6 +189,18 @@ fn status() -> Status {
                 downloaded_bytes: 185,
                 last_problem: Some("two of nine answered".to_owned()),
             }),
+            webdav: Some(WebdavStatus {
+                listen: "127.0.0.1:8019".to_owned(),
+                volume: "webdav".to_owned(),
+                users: Some(186),
+                requests: 187,
+                failed: 188,
+                refused: 189,
+                turned_away: 190,
+                uploaded_bytes: 191,
+                downloaded_bytes: 192,
+                last_problem: Some("three of nine answered".to_owned()),
+            }),
         },
     }
 }
@@ -206,7 +218,7 @@ fn bare_status() -> Status {
             scrub: ScrubStatus { last_end_seconds_ago: None, ..scrub() },
             ..duties
         },
-        gateways: GatewayStatus { dns: None, restic: None },
+        gateways: GatewayStatus { dns: None, restic: None, webdav: None },
         ..status()
     }
 }

@@ -11,10 +11,13 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use serde::Serialize;
 
-use super::answer::{Failure, done};
+use super::answer::done;
 use super::path::{FileId, Kind, Place, RepositoryName, key};
-use super::repository::{Change, Changed, Error, Expect, Repository, Stored};
-use super::state::{Shared, now};
+use super::repository::{Change, Repository, Stored};
+use super::state::Shared;
+use crate::front::Failure;
+use crate::front::now;
+use crate::kept::{Changed, Error, Expect};
 
 /// What the keys of deleted files begin with.
 pub(crate) const DELETED: &str = "restic/deleted/";

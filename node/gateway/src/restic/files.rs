@@ -11,10 +11,10 @@ use bytes::Bytes;
 use chordage_api::range::ByteRange;
 use futures::StreamExt;
 
-use super::answer::Failure;
 use super::path::Place;
 use super::repository::{Repository, Stored};
 use super::state::Shared;
+use crate::front::Failure;
 
 /// Says how long a file is, if it is there.
 pub(crate) async fn head<R: Repository>(repository: &R, place: Place) -> Result<Response, Failure> {

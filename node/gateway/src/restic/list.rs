@@ -6,9 +6,10 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::answer::Failure;
 use super::path::{FileId, Kind, prefix};
-use super::repository::{Error, Repository};
+use super::repository::Repository;
+use crate::front::Failure;
+use crate::kept::Error;
 
 /// A client compares them as a whole, so nothing may stand behind them.
 const VERSION_1: &str = "application/vnd.x.restic.rest.v1";

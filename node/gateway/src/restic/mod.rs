@@ -1,8 +1,8 @@
 //! Backups by restic and rustic: repositories behind restic's REST protocol, versions 1 and 2.
 //!
 //! ```text
-//!  restic ──HTTP──▶ serve ──▶ gate ──▶ files, list, upload, deleted ──▶ Repository ──▶ volumes ──▶ the daemon's API
-//!                   so many   who may   what is asked for               a map with conditional
+//!  restic ──HTTP──▶ front ─────────▶ files, list, upload, deleted ──▶ Repository ──▶ volumes ──▶ the daemon's API
+//!                   who may, how many what is asked for               a map with conditional
 //!                   at a time                                          changes, and objects
 //! ```
 //!
@@ -14,41 +14,35 @@
 
 mod answer;
 mod claims;
-mod counters;
 mod deleted;
 mod files;
-mod gate;
 mod list;
 mod path;
-mod patient;
 mod repository;
 mod requests;
-mod serve;
 mod state;
 mod sweep;
 #[cfg(test)]
 mod tests;
 mod upload;
-mod users;
 mod volume;
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use chordage_api::client::Client;
 use chordage_api::types::ResticStatus;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use self::gate::Gate;
 use self::state::Shared;
-use self::users::Users;
-pub use self::users::{LineError, UsersError, user_line};
 use self::volume::Volumes;
+use crate::front::{Behind, Gate, ListenError, Listener, Running, Server};
+
+/// What those are told who are not let in.
+const BEHIND: Behind =
+    Behind { realm: "chordage restic", programs: "backup programs", flag: "--restic-users" };
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -65,53 +59,23 @@ pub struct ResticSettings {
     pub connections_max: usize,
 }
 
-/// Why it does not listen.
-#[derive(Debug, thiserror::Error)]
-pub enum ResticError {
-    /// Somebody else has the port.
-    #[error("cannot serve restic at {0}: the port is in use by another program")]
-    InUse(SocketAddr),
-    /// The system refused.
-    #[error("cannot serve restic at {address}: {source}")]
-    Refused {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// Others could reach it, and nobody would have to say who they are.
-    #[error(
-        "{0} can be reached from other machines, and without users anybody there could delete every backup"
-    )]
-    NeedsUsers(SocketAddr),
-    /// The file with the users cannot be used.
-    #[error(transparent)]
-    Users(#[from] UsersError),
-}
-
 /// An address that is taken, and not served yet.
 pub struct ResticListener {
-    listener: TcpListener,
-    address: SocketAddr,
-    users: Option<Users>,
+    bound: Listener,
     settings: ResticSettings,
 }
 
 impl ResticListener {
     /// Takes the address and reads the users.
-    pub async fn bind(settings: ResticSettings) -> Result<Self, ResticError> {
-        let at = settings.listen;
-        let users = settings.users.as_deref().map(Users::read).transpose()?;
-        if users.is_none() && !at.ip().is_loopback() {
-            return Err(ResticError::NeedsUsers(at));
-        }
-        let failed = |source: io::Error| match source.kind() {
-            io::ErrorKind::AddrInUse => ResticError::InUse(at),
-            _ => ResticError::Refused { address: at, source },
-        };
-        let listener = TcpListener::bind(at).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        Ok(ResticListener { listener, address, users, settings })
+    pub async fn bind(settings: ResticSettings) -> Result<Self, ListenError> {
+        let users = settings.users.as_deref();
+        let bound = Listener::bind(settings.listen, users, "restic", "delete every backup").await?;
+        Ok(ResticListener { bound, settings })
+    }
+
+    #[cfg(test)]
+    fn address(&self) -> SocketAddr {
+        self.bound.address
     }
 
     /// Serves it as a client of a daemon.
@@ -121,60 +85,19 @@ impl ResticListener {
 
     /// Serves these repositories.
     fn serve_from<V: repository::Repositories>(self, repositories: V) -> ResticServer {
-        let ResticListener { listener, address, users, settings } = self;
-        let shared = Arc::new(Shared::new(repositories, Gate::new(users), address, &settings));
-        let (closing, connections) = (CancellationToken::new(), TaskTracker::new());
-        let serving = serve::serve(
-            listener,
-            Arc::clone(&shared),
-            settings.connections_max,
-            connections.clone(),
-            closing.clone(),
-        );
-        let tasks = [
-            AbortOnDropHandle::new(tokio::spawn(serving)),
-            AbortOnDropHandle::new(tokio::spawn(sweep::for_ever(Arc::clone(&shared)))),
-        ];
+        let ResticListener { bound: Listener { listener, address, users }, settings } = self;
+        let shared = Arc::new(Shared::new(repositories, Gate::new(users, BEHIND), address, &settings));
         let told = Arc::clone(&shared);
-        ResticServer {
-            status: Arc::new(move || told.status()),
+        let running = Running {
+            router: Router::new().fallback(requests::answer::<V>).with_state(Arc::clone(&shared)),
+            connections_max: settings.connections_max,
+            counters: Arc::clone(&shared.counters),
             changes: shared.changes.clone(),
-            connections,
-            closing,
-            _tasks: tasks,
-        }
-    }
-}
-
-/// What tells how it goes.
-pub type StatusOf = Arc<dyn Fn() -> ResticStatus + Send + Sync>;
-
-/// The running server. Dropping it stops listening; what was begun goes on as long as the runtime does.
-pub struct ResticServer {
-    status: StatusOf,
-    /// Changes under way, which nobody's going away may interrupt.
-    changes: TaskTracker,
-    connections: TaskTracker,
-    closing: CancellationToken,
-    _tasks: [AbortOnDropHandle<()>; 2],
-}
-
-impl ResticServer {
-    /// What it has done since it started. Can be asked as long as somebody has it.
-    pub fn status(&self) -> StatusOf {
-        Arc::clone(&self.status)
-    }
-
-    /// Takes no more requests, and lets those under way finish for so long.
-    pub async fn drain(self, patience: Duration) {
-        self.closing.cancel();
-        self.connections.close();
-        self.changes.close();
-        let finished = async {
-            self.connections.wait().await;
-            self.changes.wait().await;
+            status: Arc::new(move || told.status()),
         };
-        // What is cut off then was acknowledged to nobody.
-        let _ = tokio::time::timeout(patience, finished).await;
+        Server::start(listener, running, sweep::for_ever(shared))
     }
 }
+
+/// The running server.
+pub type ResticServer = Server<ResticStatus>;

@@ -5,12 +5,12 @@ use std::fmt;
 use chordage_api::volume::PETNAME_MAX;
 use chordage_api::{hex, unhex};
 
+use crate::front::can_be_user;
+
 /// Parts of the name of a repository, at most: a user and one of that user's repositories.
 const PARTS_MAX: usize = 2;
 /// What the petnames of all volumes with repositories begin with.
 const PETNAME: &str = "restic";
-/// Longest part of a name, bytes.
-const PART_BYTES_MAX: usize = 100;
 
 /// The kinds of files in a repository, besides its one `config`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,7 +71,8 @@ pub(crate) struct RepositoryName(Vec<String>);
 
 impl RepositoryName {
     fn new(parts: Vec<String>) -> Option<Self> {
-        (parts.len() <= PARTS_MAX && parts.iter().all(|part| is_part(part))).then_some(RepositoryName(parts))
+        (parts.len() <= PARTS_MAX && parts.iter().all(|part| can_be_user(part)))
+            .then_some(RepositoryName(parts))
     }
 
     /// Whose it is where there are users: its first part.
@@ -122,16 +123,6 @@ impl fmt::Display for RepositoryName {
         f.write_str("/")?;
         self.0.iter().try_for_each(|part| write!(f, "{part}/"))
     }
-}
-
-/// Whether a text can be a part of a repository's name, and so the name of a user.
-pub(crate) fn is_part(text: &str) -> bool {
-    (1..=PART_BYTES_MAX).contains(&text.len())
-        && !text.chars().any(|c| c.is_control() || matches!(c, '/' | '\\' | ':'))
-        && !matches!(text, "." | ".." | "config")
-        // Otherwise a kind that there is not and a file of it would be a user and a repository.
-        && Kind::from_word(text).is_none()
-        && FileId::parse(text).is_none()
 }
 
 /// What in a repository is meant.
@@ -234,6 +225,11 @@ mod tests {
         ] {
             assert_eq!(named(path), Some((name.to_owned(), Place::Whole)), "{path}");
         }
+    }
+
+    #[test]
+    fn no_part_of_a_name_is_a_kind() {
+        assert!(Kind::ALL.iter().all(|kind| !can_be_user(kind.word())));
     }
 
     #[test]

@@ -8,14 +8,16 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::answer::{Failure, close, discard, done};
+use super::answer::done;
 use super::deleted;
 use super::files;
 use super::list;
 use super::path::{self, Place, RepositoryName};
-use super::repository::{Error, Repositories};
+use super::repository::Repositories;
 use super::state::Shared;
 use super::upload;
+use crate::front::{Failure, close, discard};
+use crate::kept::Error;
 
 /// Repositories of a daemon, at most.
 const REPOSITORIES_MAX: usize = 100;
@@ -31,7 +33,7 @@ pub(crate) async fn answer<V: Repositories>(
         Ok(response) => return response,
         Err(failure) => failure,
     };
-    if failure.status.is_server_error() && failure.status != StatusCode::NOT_IMPLEMENTED {
+    if failure.is_ours() {
         shared.counters.failed(&failure.message);
     } else if matches!(failure.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         shared.counters.refused();
@@ -48,7 +50,12 @@ async fn respond<V: Repositories>(
     body: &mut Body,
 ) -> Result<Response, Failure> {
     let named = path::parse(parts.uri.path());
-    shared.gate.admit(&parts.uri, &parts.headers, named.as_ref().map(|(name, _)| name)).await?;
+    let user = shared.gate.admit(&parts.uri, &parts.headers).await?;
+    if let (Some(user), Some((name, _))) = (&user, &named)
+        && name.user() != Some(user)
+    {
+        return Err(Failure::forbidden("the repositories of a user are those below /USER/"));
+    }
     let (name, place) = named.ok_or_else(|| {
         Failure::not_found(
             "a repository is at /, /NAME/ or /USER/NAME/, and there is nothing of this name in one",

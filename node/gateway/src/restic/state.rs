@@ -2,53 +2,21 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chordage_api::types::ResticStatus;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::TaskTracker;
 
-use super::ResticSettings;
-use super::answer::Failure;
 use super::claims::{Claim, Claims};
-use super::counters::Counters;
-use super::gate::Gate;
 use super::path::{FileId, RepositoryName};
-
-/// Uploads at a time: fewer than the puts that a daemon takes, so that others can put beside them. A client has five connections.
-const UPLOADS_MAX: usize = 6;
-/// Objects that are read at a time: fewer than the reads that a daemon takes.
-const DOWNLOADS_MAX: usize = 24;
-
-/// What is waited for, and for how long.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// How long a request waits for others to end.
-    pub(crate) turn: Duration,
-    /// How long a body may stand still.
-    pub(crate) stall: Duration,
-    /// How long a body may take in all, beside a time for its length.
-    pub(crate) body: Duration,
-    /// The fewest bytes in a second that a body may come with.
-    pub(crate) bytes_per_second_min: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            turn: Duration::from_secs(60),
-            stall: Duration::from_secs(60),
-            body: Duration::from_secs(600),
-            bytes_per_second_min: 4096,
-        }
-    }
-}
+use super::{BEHIND, ResticSettings};
+use crate::front::{Counters, Failure, Gate, Limits, Turns};
 
 /// What all requests share.
 pub(crate) struct Shared<V> {
     pub(crate) repositories: V,
     pub(crate) gate: Gate,
-    pub(crate) counters: Counters,
+    pub(crate) counters: Arc<Counters>,
     /// Changes under way. They go on when whoever asked for them goes away: half of one could lose an object.
     pub(crate) changes: TaskTracker,
     pub(crate) append_only: bool,
@@ -56,8 +24,7 @@ pub(crate) struct Shared<V> {
     pub(crate) keep_deleted: u64,
     pub(crate) limits: Limits,
     pub(crate) claims: Claims,
-    uploads: Arc<Semaphore>,
-    downloads: Arc<Semaphore>,
+    turns: Turns,
     fixed: ResticStatus,
 }
 
@@ -72,21 +39,30 @@ impl<V> Shared<V> {
         Shared {
             repositories,
             gate,
-            counters: Counters::default(),
+            counters: Arc::new(Counters::of(BEHIND.programs)),
             changes: TaskTracker::new(),
             append_only: settings.append_only,
             keep_deleted: settings.keep_deleted.as_secs(),
             limits: Limits::default(),
             claims: Claims::default(),
-            uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
-            downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
+            turns: Turns::default(),
             fixed,
         }
     }
 
     /// What it has done since it started.
     pub(crate) fn status(&self) -> ResticStatus {
-        self.counters.status(self.fixed.clone())
+        let counts = self.counters.counts();
+        ResticStatus {
+            requests: counts.requests,
+            failed: counts.failed,
+            refused: counts.refused,
+            turned_away: counts.turned_away,
+            uploaded_bytes: counts.uploaded_bytes,
+            downloaded_bytes: counts.downloaded_bytes,
+            last_problem: counts.last_problem,
+            ..self.fixed.clone()
+        }
     }
 
     /// The right to change a file, once nobody else does.
@@ -98,24 +74,11 @@ impl<V> Shared<V> {
 
     /// The right to upload.
     pub(crate) async fn upload_turn(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        self.turn(&self.uploads, "uploads").await
+        self.turns.upload(&self.limits).await
     }
 
     /// The right to read an object.
     pub(crate) async fn download_turn(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        self.turn(&self.downloads, "downloads").await
+        self.turns.download(&self.limits).await
     }
-
-    async fn turn(&self, turns: &Arc<Semaphore>, what: &str) -> Result<OwnedSemaphorePermit, Failure> {
-        match tokio::time::timeout(self.limits.turn, Arc::clone(turns).acquire_owned()).await {
-            Ok(Ok(turn)) => Ok(turn),
-            // Nobody closes it.
-            Ok(Err(_)) | Err(_) => Err(Failure::busy(format!("too many {what} are under way"))),
-        }
-    }
-}
-
-/// Seconds since 1970.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

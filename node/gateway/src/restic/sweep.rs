@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::deleted::{DELETED, Deleted, is_in_use};
 use super::path::RepositoryName;
-use super::repository::{Change, Error, Expect, Forgotten, Repositories, Repository, Stored};
-use super::state::{Shared, now};
+use super::repository::{Change, Repositories, Repository, Stored};
+use super::state::Shared;
+use crate::front::now;
+use crate::kept::{Error, Expect, Forgotten};
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(600);

@@ -13,10 +13,13 @@ use ring::digest::{Context, SHA256};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use super::answer::{Failure, discard, done};
+use super::answer::done;
 use super::path::{FileId, Kind, Place, RepositoryName};
-use super::repository::{Change, Changed, Error, Expect, INLINE_MAX, ObjectBody, Piece, Repository, Stored};
-use super::state::{Limits, Shared};
+use super::repository::{Change, INLINE_MAX, Repository, Stored};
+use super::state::Shared;
+use crate::front::Limits;
+use crate::front::{Failure, discard};
+use crate::kept::{Changed, Error, Expect, ObjectBody, Piece};
 
 /// Longest file, bytes: packs have 128 MiB at most, and a little more.
 const FILE_BYTES_MAX: u64 = 160 << 20;

@@ -6,8 +6,9 @@ use data_encoding::BASE64;
 use hyper::Method;
 
 use super::client::{Scene, id, noise, settings, users_file};
-use crate::restic::users::tests::cheap_line;
-use crate::restic::{ResticError, ResticListener, ResticSettings};
+use crate::front::ListenError;
+use crate::front::tests::cheap_line;
+use crate::restic::{ResticListener, ResticSettings};
 
 fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", BASE64.encode(format!("{user}:{password}").as_bytes()))
@@ -87,13 +88,13 @@ async fn a_page_in_a_browser_gets_nothing() {
 async fn without_users_only_this_machine_is_served() {
     for far in ["0.0.0.0:0", "[::]:0", "192.0.2.7:80"] {
         let far = ResticSettings { listen: far.parse().unwrap(), ..settings() };
-        assert!(matches!(ResticListener::bind(far).await, Err(ResticError::NeedsUsers(_))));
+        assert!(matches!(ResticListener::bind(far).await, Err(ListenError::NeedsUsers { .. })));
     }
     let (_dir, file) = users_file(&[cheap_line("alice", "first")]);
     let far = ResticSettings { listen: "0.0.0.0:0".parse().unwrap(), users: Some(file), ..settings() };
     assert!(ResticListener::bind(far).await.is_ok());
     let missing = ResticSettings { users: Some("/nowhere/users".into()), ..settings() };
-    assert!(matches!(ResticListener::bind(missing).await, Err(ResticError::Users(_))));
+    assert!(matches!(ResticListener::bind(missing).await, Err(ListenError::Users(_))));
 }
 
 #[tokio::test]
@@ -101,7 +102,7 @@ async fn a_port_that_somebody_has_is_said_to_be_in_use() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let error = ResticListener::bind(ResticSettings { listen: address, ..settings() }).await.err().unwrap();
-    assert!(matches!(error, ResticError::InUse(at) if at == address), "{error}");
+    assert!(matches!(error, ListenError::InUse { address: at, .. } if at == address), "{error}");
     assert!(error.to_string().contains("in use"), "{error}");
 }
 

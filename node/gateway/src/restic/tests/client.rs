@@ -20,9 +20,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::in_memory::InMemory;
-use crate::restic::gate::Gate;
-use crate::restic::state::{Limits, Shared};
-use crate::restic::{ResticListener, ResticServer, ResticSettings, sweep};
+use crate::front::Gate;
+use crate::front::Limits;
+use crate::restic::state::Shared;
+use crate::restic::{BEHIND, ResticListener, ResticServer, ResticSettings, sweep};
 
 /// How long anything may take on a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
@@ -82,7 +83,7 @@ impl Scene {
     /// A server over repositories that others may serve too.
     pub(super) async fn over(behind: InMemory, settings: ResticSettings) -> Self {
         let bound = ResticListener::bind(settings).await.unwrap();
-        let address = bound.address;
+        let address = bound.address();
         Scene { address, server: bound.serve_from(behind.clone()), behind }
     }
 
@@ -181,7 +182,7 @@ impl Scene {
 
     /// Forgets what is to be forgotten at this time.
     pub(super) async fn sweep(&self, now: u64) -> usize {
-        let shared = Shared::new(self.behind.clone(), Gate::new(None), self.address, &settings());
+        let shared = Shared::new(self.behind.clone(), Gate::new(None, BEHIND), self.address, &settings());
         sweep::sweep(&shared, now, 0).await.unwrap()
     }
 }
@@ -195,7 +196,7 @@ pub(super) fn brief() -> Limits {
 /// What all requests share, with such limits.
 pub(super) fn shared(behind: &InMemory) -> Arc<Shared<InMemory>> {
     let mut shared =
-        Shared::new(behind.clone(), Gate::new(None), "127.0.0.1:1".parse().unwrap(), &settings());
+        Shared::new(behind.clone(), Gate::new(None, BEHIND), "127.0.0.1:1".parse().unwrap(), &settings());
     shared.limits = brief();
     Arc::new(shared)
 }

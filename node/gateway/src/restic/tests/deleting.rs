@@ -2,9 +2,9 @@
 
 use super::client::{Scene, WEEK, noise, settings};
 use super::in_memory::Trouble;
+use crate::front::now;
 use crate::restic::ResticSettings;
 use crate::restic::repository::Stored;
-use crate::restic::state::now;
 
 fn deleted(scene: &Scene) -> Vec<String> {
     scene.behind.keys("restic").into_iter().filter(|key| key.starts_with("restic/deleted/")).collect()

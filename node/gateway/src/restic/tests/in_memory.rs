@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use bytes::Bytes;
 use futures::stream;
 
+use crate::kept::{Changed, Error, Expect, Forgotten, ObjectBody, ObjectBytes};
 use crate::restic::path::RepositoryName;
-use crate::restic::repository::{
-    Change, Changed, Error, Expect, Forgotten, ObjectBody, ObjectBytes, Repositories, Repository, Stored,
-};
+use crate::restic::repository::{Change, Repositories, Repository, Stored};
 
 /// Bytes of an object that are handed over at a time.
 const PIECE: usize = 64 << 10;

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::client::{Scene, V2, id, noise};
 use super::in_memory::Trouble;
-use crate::restic::repository::{Error, Stored};
+use crate::kept::Error;
+use crate::restic::repository::Stored;
 
 const V1: &str = "application/vnd.x.restic.rest.v1";
 const KINDS: [&str; 5] = ["data", "index", "keys", "locks", "snapshots"];

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::client::{Scene, noise, settings, users_file};
+use crate::front::tests::cheap_line;
 use crate::restic::ResticSettings;
-use crate::restic::users::tests::cheap_line;
 
 /// restic with a cache, a password and a target of its own.
 struct Restic {
@@ -142,7 +142,7 @@ async fn restic_does_not_take_trouble_for_an_empty_repository() {
     fill(&restic.path("source"), 1);
     restic.runs(&["backup", "source"]).await;
     let before = scene.behind.keys("restic").len();
-    let list = Some(crate::restic::repository::Error::Incomplete("two of nine answered".to_owned()));
+    let list = Some(crate::kept::Error::Incomplete("two of nine answered".to_owned()));
     scene.behind.trouble(super::in_memory::Trouble { list, ..Default::default() });
     // It asks again for a quarter of an hour: long enough to see that it neither ends well nor deletes.
     let pruning = timeout(Duration::from_secs(3), restic.output(&["prune"])).await;

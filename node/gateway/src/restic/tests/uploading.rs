@@ -7,7 +7,8 @@ use hyper::Method;
 
 use super::client::{Scene, V2, id, noise};
 use super::in_memory::Trouble;
-use crate::restic::repository::{Error, Stored};
+use crate::kept::Error;
+use crate::restic::repository::Stored;
 
 #[tokio::test]
 async fn creating_and_saving_and_looking_and_removing_are_answered_200_and_nothing_else() {

@@ -13,10 +13,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::counters::Counters;
 use super::patient::Patient;
-use super::repository::Repositories;
-use super::requests;
-use super::state::Shared;
 
 /// How long a connection may take for the head of a request, and how long it may idle between two. Clients keep a connection for
 /// 90 seconds: one that we closed first would now and then cost them an upload.
@@ -49,21 +47,21 @@ impl Places {
 }
 
 /// Serves connections until `closing`; those that are open finish their requests.
-pub(crate) async fn serve<V: Repositories>(
+pub(crate) async fn serve(
     listener: TcpListener,
-    shared: Arc<Shared<V>>,
+    router: Router,
+    counters: Arc<Counters>,
     connections_max: usize,
     connections: TaskTracker,
     closing: CancellationToken,
 ) {
-    let router = Router::new().fallback(requests::answer::<V>).with_state(Arc::clone(&shared));
     let places =
         Places { seats: Arc::new(Semaphore::new(connections_max)), crowded: Arc::new(Notify::new()) };
     let next = async || {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::debug!(%error, "a connection of a backup program");
+                tracing::debug!(%error, "a connection");
                 tokio::time::sleep(PAUSE).await;
                 return;
             }
@@ -78,7 +76,7 @@ pub(crate) async fn serve<V: Repositories>(
                 });
             }
             None => {
-                shared.counters.turned_away();
+                counters.turned_away();
                 // Whoever does not take it goes without.
                 let _ = stream.try_write(TURNED_AWAY);
             }

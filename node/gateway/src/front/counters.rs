@@ -3,14 +3,13 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
-use chordage_api::types::ResticStatus;
-
 /// Longest text of a problem that is kept, characters.
 const PROBLEM_CHARS_MAX: usize = 300;
 
 /// What was asked and answered since the start.
-#[derive(Default)]
 pub(crate) struct Counters {
+    /// Whose requests they are.
+    programs: &'static str,
     requests: AtomicU64,
     failed: AtomicU64,
     refused: AtomicU64,
@@ -20,7 +19,32 @@ pub(crate) struct Counters {
     last_problem: Mutex<Option<String>>,
 }
 
+/// The same as numbers.
+pub(crate) struct Counts {
+    pub(crate) requests: u64,
+    pub(crate) failed: u64,
+    pub(crate) refused: u64,
+    pub(crate) turned_away: u64,
+    pub(crate) uploaded_bytes: u64,
+    pub(crate) downloaded_bytes: u64,
+    pub(crate) last_problem: Option<String>,
+}
+
 impl Counters {
+    /// Of the requests of such programs.
+    pub(crate) fn of(programs: &'static str) -> Self {
+        Counters {
+            programs,
+            requests: AtomicU64::default(),
+            failed: AtomicU64::default(),
+            refused: AtomicU64::default(),
+            turned_away: AtomicU64::default(),
+            uploaded_bytes: AtomicU64::default(),
+            downloaded_bytes: AtomicU64::default(),
+            last_problem: Mutex::default(),
+        }
+    }
+
     pub(crate) fn request(&self) {
         self.requests.fetch_add(1, Relaxed);
     }
@@ -49,14 +73,14 @@ impl Counters {
         let problem: String = problem.chars().take(PROBLEM_CHARS_MAX).collect();
         let mut last = self.last_problem.lock().unwrap_or_else(PoisonError::into_inner);
         if last.as_ref() != Some(&problem) {
-            tracing::warn!(problem, "a request of a backup program failed");
+            tracing::warn!(problem, "a request of {} failed", self.programs);
             *last = Some(problem);
         }
     }
 
-    /// All of it, beside what does not change.
-    pub(crate) fn status(&self, fixed: ResticStatus) -> ResticStatus {
-        ResticStatus {
+    /// All of it.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
             requests: self.requests.load(Relaxed),
             failed: self.failed.load(Relaxed),
             refused: self.refused.load(Relaxed),
@@ -64,7 +88,6 @@ impl Counters {
             uploaded_bytes: self.uploaded_bytes.load(Relaxed),
             downloaded_bytes: self.downloaded_bytes.load(Relaxed),
             last_problem: self.last_problem.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            ..fixed
         }
     }
 }

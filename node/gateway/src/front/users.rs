@@ -16,10 +16,12 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::Semaphore;
 
-use super::path::is_part;
-
 /// Longest file, bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Longest name, bytes.
+const NAME_BYTES_MAX: usize = 100;
+/// What paths of restic's have in its place.
+const RESERVED: [&str; 6] = ["config", "data", "index", "keys", "locks", "snapshots"];
 /// Longest password, bytes.
 const PASSWORD_BYTES_MAX: usize = 1024;
 /// Shortest password of a new line, characters.
@@ -186,7 +188,7 @@ impl Users {
 
 fn read_line(line: &str) -> Result<(String, PasswordHash), LineError> {
     let (name, hash) = line.split_once(':').ok_or(LineError::Form)?;
-    if !is_part(name) {
+    if !can_be_user(name) {
         return Err(LineError::Name);
     }
     let hash = PasswordHash::new(hash).map_err(|_| LineError::Hash)?;
@@ -200,9 +202,20 @@ fn read_line(line: &str) -> Result<(String, PasswordHash), LineError> {
     Ok((name.to_owned(), hash))
 }
 
+/// Whether a text can be the name of a user, and so a part of a path of restic's: there it must not be taken for a kind of files or
+/// for a file.
+pub(crate) fn can_be_user(text: &str) -> bool {
+    let is_id = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (1..=NAME_BYTES_MAX).contains(&text.len())
+        && !text.chars().any(|c| c.is_control() || matches!(c, '/' | '\\' | ':'))
+        && !matches!(text, "." | "..")
+        && !RESERVED.contains(&text)
+        && !is_id
+}
+
 /// The line for a user with this password. Takes a good part of a second, and 64 MiB.
 pub fn user_line(name: &str, password: &str) -> Result<String, LineError> {
-    if !is_part(name) {
+    if !can_be_user(name) {
         return Err(LineError::Name);
     }
     if password.chars().count() < PASSWORD_CHARS_MIN || password.len() > PASSWORD_BYTES_MAX {

@@ -10,7 +10,6 @@ use axum::http::{HeaderMap, Uri};
 use data_encoding::BASE64;
 
 use super::answer::Failure;
-use super::path::RepositoryName;
 use super::users::{Users, Verdict};
 
 /// Browsers send it with every request, also with those that have no `Origin`.
@@ -19,15 +18,27 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Longest value of `Authorization` that is looked at, bytes.
 const CREDENTIALS_MAX: usize = 4096;
 
+/// What is behind a gate, as those who are not let in are told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Behind {
+    /// What the password is for.
+    pub(crate) realm: &'static str,
+    /// For whom it is.
+    pub(crate) programs: &'static str,
+    /// What gives the daemon users.
+    pub(crate) flag: &'static str,
+}
+
 /// Decides whose requests are answered.
 pub(crate) struct Gate {
     users: Option<Users>,
+    behind: Behind,
 }
 
 impl Gate {
     /// With these users, or for everybody on this machine.
-    pub(crate) fn new(users: Option<Users>) -> Self {
-        Gate { users }
+    pub(crate) fn new(users: Option<Users>, behind: Behind) -> Self {
+        Gate { users, behind }
     }
 
     /// How many users there are; `None` where nobody has to say who they are.
@@ -35,40 +46,28 @@ impl Gate {
         self.users.as_ref().map(Users::count)
     }
 
-    /// Lets a request for something in `repository` in, or says why not. Users are asked for before anything is told of a path,
-    /// hence the `Option`.
-    pub(crate) async fn admit(
-        &self,
-        uri: &Uri,
-        headers: &HeaderMap,
-        repository: Option<&RepositoryName>,
-    ) -> Result<(), Failure> {
+    /// Lets a request in, or says why not; which user it is from, where there are users. Before anything is told of a path.
+    pub(crate) async fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<Option<String>, Failure> {
+        let Behind { realm, programs, flag } = self.behind;
         if headers.contains_key(ORIGIN) || headers.contains_key(FETCH_SITE) {
-            return Err(Failure::forbidden(
-                "this is for backup programs, and no page in a browser may use it",
-            ));
+            return Err(Failure::forbidden(format!(
+                "this is for {programs}, and no page in a browser may use it"
+            )));
         }
         let Some(users) = &self.users else {
             return if is_for_this_machine(uri, headers) {
-                Ok(())
+                Ok(None)
             } else {
-                Err(Failure::forbidden(
-                    "without users only 127.0.0.1, [::1] and localhost are served: name this address so, or give the daemon \
-                     --restic-users",
-                ))
+                Err(Failure::forbidden(format!(
+                    "without users only 127.0.0.1, [::1] and localhost are served: name this address so, or give the daemon {flag}"
+                )))
             };
         };
-        let (user, password) = credentials(headers).ok_or_else(Failure::unauthorized)?;
+        let (user, password) = credentials(headers).ok_or_else(|| Failure::unauthorized(realm))?;
         match users.check(&user, &password).await {
-            Verdict::Wrong => return Err(Failure::unauthorized()),
-            Verdict::Busy => return Err(Failure::busy("too many passwords are being checked")),
-            Verdict::Right => {}
-        }
-        match repository {
-            Some(name) if name.user() != Some(&user) => {
-                Err(Failure::forbidden("the repositories of a user are those below /USER/"))
-            }
-            _ => Ok(()),
+            Verdict::Wrong => Err(Failure::unauthorized(realm)),
+            Verdict::Busy => Err(Failure::busy("too many passwords are being checked")),
+            Verdict::Right => Ok(Some(user)),
         }
     }
 }

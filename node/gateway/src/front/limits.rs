@@ -1,0 +1,70 @@
+//! What is waited for, and for how long; and so many at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::answer::Failure;
+
+/// Uploads at a time: fewer than the puts that a daemon takes, so that others can put beside them. A client has five connections.
+const UPLOADS_MAX: usize = 6;
+/// Objects that are read at a time: fewer than the reads that a daemon takes.
+const DOWNLOADS_MAX: usize = 24;
+
+/// What is waited for, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// How long a request waits for others to end.
+    pub(crate) turn: Duration,
+    /// How long a body may stand still.
+    pub(crate) stall: Duration,
+    /// How long a body may take in all, beside a time for its length.
+    pub(crate) body: Duration,
+    /// The fewest bytes in a second that a body may come with.
+    pub(crate) bytes_per_second_min: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            turn: Duration::from_secs(60),
+            stall: Duration::from_secs(60),
+            body: Duration::from_secs(600),
+            bytes_per_second_min: 4096,
+        }
+    }
+}
+
+/// So many uploads and downloads at a time.
+pub(crate) struct Turns {
+    uploads: Arc<Semaphore>,
+    downloads: Arc<Semaphore>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        let of = |places| Arc::new(Semaphore::new(places));
+        Turns { uploads: of(UPLOADS_MAX), downloads: of(DOWNLOADS_MAX) }
+    }
+}
+
+impl Turns {
+    /// The right to upload, waited for as long as the limits say.
+    pub(crate) async fn upload(&self, limits: &Limits) -> Result<OwnedSemaphorePermit, Failure> {
+        turn(&self.uploads, limits, "uploads").await
+    }
+
+    /// The right to read an object.
+    pub(crate) async fn download(&self, limits: &Limits) -> Result<OwnedSemaphorePermit, Failure> {
+        turn(&self.downloads, limits, "downloads").await
+    }
+}
+
+async fn turn(turns: &Arc<Semaphore>, limits: &Limits, what: &str) -> Result<OwnedSemaphorePermit, Failure> {
+    match tokio::time::timeout(limits.turn, Arc::clone(turns).acquire_owned()).await {
+        Ok(Ok(turn)) => Ok(turn),
+        // Nobody closes it.
+        Ok(Err(_)) | Err(_) => Err(Failure::busy(format!("too many {what} are under way"))),
+    }
+}

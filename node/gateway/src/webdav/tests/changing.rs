@@ -1,0 +1,150 @@
+//! Changing files and directories.
+
+use super::client::{Scene, noise};
+
+#[tokio::test]
+async fn a_directory_is_made_where_there_is_room_for_it() {
+    let scene = Scene::new().await;
+    assert_eq!(scene.mkcol("/d").await, 201);
+    assert_eq!(scene.mkcol("/d").await, 405);
+    assert_eq!(scene.mkcol("/no/where").await, 409);
+    assert_eq!(scene.send("PUT", "/no/where", &[], "x").await.status, 409);
+    scene.put("/f", "x").await;
+    assert_eq!(scene.mkcol("/f/d").await, 409);
+    assert_eq!(scene.send("MKCOL", "/e", &[("content-type", "text/plain")], "no XML").await.status, 415);
+    assert_eq!(scene.list("/").await, ["/d/", "/f"]);
+}
+
+#[tokio::test]
+async fn a_directory_is_moved_in_one_change_with_all_that_is_in_it() {
+    let scene = Scene::new().await;
+    for directory in ["/d", "/d/e", "/d-e", "/into"] {
+        assert_eq!(scene.mkcol(directory).await, 201);
+    }
+    for (path, length) in [("/d/a", 10), ("/d/e/b", 20), ("/d/e/c", 30), ("/d-e/stays", 40)] {
+        scene.put(path, noise(length)).await;
+    }
+    let before = scene.behind.changes().len();
+    assert_eq!(scene.to("MOVE", "/d", "/into/moved", &[]).await, 201);
+    assert_eq!(scene.behind.changes()[before..], [10], "five entries go and five come");
+    assert_eq!(scene.get("/into/moved/e/c").await.body, noise(30));
+    assert_eq!(scene.get("/d/e/c").await.status, 404);
+    assert_eq!(scene.list("/").await, ["/d-e/", "/into/"]);
+    assert_eq!(scene.get("/d-e/stays").await.body, noise(40));
+    assert!(scene.behind.keys("files-deleted/").is_empty(), "nothing was lost");
+    assert_eq!(scene.to("MOVE", "/into", "/into/moved/x", &[]).await, 403);
+    assert_eq!(scene.to("MOVE", "/", "/x", &[]).await, 403);
+    assert_eq!(scene.to("MOVE", "/nothing", "/x", &[]).await, 404);
+    assert_eq!(scene.to("MOVE", "/into/moved", "/no/where", &[]).await, 409);
+}
+
+#[tokio::test]
+async fn a_copy_is_one_change_and_shares_content() {
+    let scene = Scene::new().await;
+    scene.mkcol("/d").await;
+    for number in 0..5 {
+        scene.put(&format!("/d/{number}"), noise(100 + number)).await;
+    }
+    let (before, objects) = (scene.behind.changes().len(), scene.behind.objects());
+    assert_eq!(scene.to("COPY", "/d", "/copy", &[]).await, 201);
+    assert_eq!(scene.behind.changes()[before..], [6]);
+    assert_eq!(scene.behind.objects(), objects);
+    assert_eq!(scene.get("/copy/3").await.body, noise(103));
+    assert_eq!(scene.to("COPY", "/d", "/copy", &[("overwrite", "F")]).await, 412);
+    scene.put("/copy/more", "x").await;
+    assert_eq!(scene.to("COPY", "/d", "/copy", &[]).await, 204);
+    assert_eq!(scene.get("/copy/more").await.status, 404, "what was there is replaced");
+    assert_eq!(scene.to("COPY", "/d", "/empty", &[("depth", "0")]).await, 201);
+    assert!(scene.list("/empty").await.is_empty());
+}
+
+#[tokio::test]
+async fn moving_onto_something_replaces_it_or_leaves_both() {
+    let scene = Scene::new().await;
+    scene.put("/a", "new").await;
+    scene.put("/b", "old").await;
+    assert_eq!(scene.to("MOVE", "/a", "/b", &[("overwrite", "F")]).await, 412);
+    let before = scene.behind.changes().len();
+    assert_eq!(scene.to("MOVE", "/a", "/b", &[]).await, 204);
+    assert_eq!(scene.behind.changes()[before..], [3], "one goes, one is replaced, and a note of what it was");
+    assert_eq!(scene.get("/b").await.text(), "new");
+    assert_eq!(scene.get("/a").await.status, 404);
+}
+
+#[tokio::test]
+async fn conditions_are_met_or_nothing_is_done() {
+    let scene = Scene::new().await;
+    scene.put("/x", "one").await;
+    let etag = scene.get("/x").await.header("etag").to_owned();
+    assert_eq!(scene.send("PUT", "/x", &[("if-none-match", "*")], "two").await.status, 412);
+    assert_eq!(scene.send("PUT", "/x", &[("if-match", "\"other\"")], "two").await.status, 412);
+    assert_eq!(scene.send("PUT", "/x", &[("if-match", &etag)], "two").await.status, 204);
+    assert_ne!(scene.get("/x").await.header("etag"), etag);
+    assert_eq!(scene.send("PUT", "/x", &[("if-match", &etag)], "three").await.status, 412);
+    assert_eq!(scene.send("PUT", "/x", &[("content-range", "bytes 0-2/9")], "two").await.status, 400);
+    assert_eq!(scene.get("/x").await.text(), "two");
+}
+
+const LOCK: &str = "<?xml version=\"1.0\"?><D:lockinfo xmlns:D=\"DAV:\"><D:lockscope><D:exclusive/></D:lockscope>\
+                    <D:locktype><D:write/></D:locktype></D:lockinfo>";
+
+#[tokio::test]
+async fn what_is_locked_is_changed_by_whoever_has_the_lock() {
+    let scene = Scene::new().await;
+    let locked = scene.send("LOCK", "/x", &[("timeout", "Second-600")], LOCK).await;
+    assert_eq!(locked.status, 201, "a lock of what is not there makes it");
+    let token = locked.header("lock-token").to_owned();
+    assert_eq!(scene.send("PUT", "/x", &[], "mine").await.status, 423);
+    assert_eq!(scene.delete("/x").await, 423);
+    assert_eq!(scene.send("LOCK", "/x", &[], LOCK).await.status, 423);
+    assert_eq!(scene.get("/x").await.status, 200);
+    let condition = format!("({token})");
+    assert_eq!(scene.send("PUT", "/x", &[("if", &condition)], "yours").await.status, 204);
+    assert_eq!(scene.send("UNLOCK", "/x", &[("lock-token", &token)], "").await.status, 204);
+    assert_eq!(scene.delete("/x").await, 204);
+    // Its time is over.
+    let brief = scene.send("LOCK", "/y", &[("timeout", "Second-1")], LOCK).await;
+    assert_eq!(brief.status, 201);
+    assert_eq!(scene.delete("/y").await, 423);
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    assert_eq!(scene.delete("/y").await, 204);
+}
+
+#[tokio::test]
+async fn properties_of_clients_are_kept_as_far_as_there_is_room() {
+    let scene = Scene::new().await;
+    scene.put("/x", "x").await;
+    let patch = |name: &str, value: &str| {
+        format!(
+            "<?xml version=\"1.0\"?><D:propertyupdate xmlns:D=\"DAV:\" xmlns:a=\"urn:a\"><D:set><D:prop><a:{name}>{value}</a:{name}>\
+             </D:prop></D:set></D:propertyupdate>"
+        )
+    };
+    assert_eq!(scene.send("PROPPATCH", "/x", &[], patch("colour", "blue")).await.status, 207);
+    assert_eq!(scene.send("PROPPATCH", "/x", &[], patch("colour", "green")).await.status, 207);
+    let ask = "<?xml version=\"1.0\"?><D:propfind xmlns:D=\"DAV:\"><D:prop><colour xmlns=\"urn:a\"/></D:prop></D:propfind>";
+    let find =
+        async |path: &str| scene.send("PROPFIND", path, &[("depth", "0")], ask).await.text().to_owned();
+    assert!(find("/x").await.contains("green") && !find("/x").await.contains("blue"), "{}", find("/x").await);
+    assert_eq!(scene.send("PROPPATCH", "/x", &[], patch("long", &"z".repeat(5000))).await.status, 507);
+    assert!(find("/x").await.contains("green"));
+    assert_eq!(scene.to("MOVE", "/x", "/y", &[]).await, 201);
+    assert_eq!(scene.send("PUT", "/y", &[], "other").await.status, 204);
+    assert!(find("/y").await.contains("green"));
+}
+
+#[tokio::test]
+async fn a_large_directory_is_deleted_in_parts_and_not_moved() {
+    let scene = Scene::new().await;
+    scene.mkcol("/d").await;
+    for number in 0..501 {
+        scene.put(&format!("/d/{number}"), "x").await;
+    }
+    assert_eq!(scene.to("MOVE", "/d", "/e", &[]).await, 507);
+    assert_eq!(scene.list("/d").await.len(), 501);
+    let before = scene.behind.changes().len();
+    assert_eq!(scene.delete("/d").await, 204);
+    assert_eq!(scene.behind.changes().len() - before, 2);
+    assert!(scene.behind.keys("files/").is_empty());
+    assert_eq!(scene.behind.keys("files-deleted/").len(), 501);
+}
