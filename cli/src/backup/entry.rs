@@ -96,6 +96,10 @@ pub(super) mod tests {
             mtime: 1_796_018_709,
             mtime_nanos: 0,
             target: None,
+            target_hex: None,
+            device: None,
+            data_bytes: None,
+            xattrs: 0,
             link_group: None,
             content: None,
         }

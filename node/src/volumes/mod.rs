@@ -12,12 +12,14 @@
 
 mod book;
 mod commit;
+mod described;
 mod error;
 mod files;
 mod head;
 mod keep;
 mod keys;
 mod listing;
+mod recent;
 mod snapshot;
 mod source;
 mod store;
@@ -36,10 +38,12 @@ use chordage_storage::volume::{Change, MapRoot};
 pub(crate) use self::book::{VOLUMES_FILE, VolumeBook};
 pub(crate) use self::error::VolumesError;
 pub(crate) use self::files::TreePut;
+pub(crate) use self::listing::Which;
 
 use self::book::KnownVolume;
 use self::commit::Queue;
 use self::keys::{VolumeId, VolumeKeys};
+use self::recent::RecentSnapshots;
 use self::source::{NetworkSource, NodeCache};
 use self::store::MapChunks;
 use crate::clock::wall_clock;
@@ -68,6 +72,7 @@ struct Inner {
     deciding: tokio::sync::Mutex<()>,
     /// The newest map of each volume that was written here, with its chunks.
     maps: Mutex<BTreeMap<VolumeId, (MapRoot, MapChunks)>>,
+    recent: RecentSnapshots,
 }
 
 impl Volumes {
@@ -87,6 +92,7 @@ impl Volumes {
             queues: Mutex::default(),
             deciding: tokio::sync::Mutex::default(),
             maps: Mutex::default(),
+            recent: RecentSnapshots::default(),
         };
         Volumes { inner: Arc::new(inner) }
     }
@@ -118,6 +124,10 @@ impl Volumes {
 
     fn maps(&self) -> &Mutex<BTreeMap<VolumeId, (MapRoot, MapChunks)>> {
         &self.inner.maps
+    }
+
+    fn recent(&self) -> &RecentSnapshots {
+        &self.inner.recent
     }
 
     fn source(&self) -> NetworkSource {
