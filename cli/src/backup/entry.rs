@@ -78,7 +78,7 @@ fn mode(entry: &VolumeEntry) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A file of root, as far as these tests need one.
