@@ -130,8 +130,7 @@ pub(super) struct Owner {
 /// A moment of a snapshot, also before 1970.
 fn time(seconds: i64, nanos: u32) -> SystemTime {
     let whole = Duration::from_secs(seconds.unsigned_abs());
-    let second =
-        if seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
+    let second = if seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
     let moment = second.and_then(|second| second.checked_add(Duration::from_nanos(nanos.into())));
     // A moment that the system cannot name.
     moment.unwrap_or(UNIX_EPOCH)
@@ -164,12 +163,8 @@ mod tests {
 
     #[test]
     fn blocks_are_those_of_the_data() {
-        let file = |size, data_bytes| Item {
-            kind: FileType::RegularFile,
-            size,
-            data_bytes,
-            ..Item::above(ROOT, 0)
-        };
+        let file =
+            |size, data_bytes| Item { kind: FileType::RegularFile, size, data_bytes, ..Item::above(ROOT, 0) };
         let blocks = |item: Item| item.attributes(7, 1, None).blocks;
         assert_eq!(blocks(file(1, None)), 8);
         assert_eq!(blocks(file(0, None)), 0);

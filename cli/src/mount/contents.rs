@@ -139,7 +139,9 @@ impl Run {
         let from = (bytes.start - self.bytes.start) as usize;
         let data = self.data();
         let part = data.get(from..from + (bytes.end - bytes.start) as usize);
-        out.extend_from_slice(part.ok_or_else(|| Trouble::Failed("a file is shorter than it was".to_owned()))?);
+        out.extend_from_slice(
+            part.ok_or_else(|| Trouble::Failed("a file is shorter than it was".to_owned()))?,
+        );
         Ok(())
     }
 }
@@ -349,7 +351,9 @@ mod tests {
         let mut cache = Cache::default();
         let later = cache.begin(1, 1000, 10, 100);
         assert_eq!(cache.begin(1, 900, 10, 500).bytes, 900..1000);
-        assert!(cache.find(1, 899).is_none() && cache.find(1, 1100).is_none() && cache.find(2, 950).is_none());
+        assert!(
+            cache.find(1, 899).is_none() && cache.find(1, 1100).is_none() && cache.find(2, 950).is_none()
+        );
         assert!(Arc::ptr_eq(&cache.find(1, 1099).unwrap(), &later));
         // None is whole, so none can go.
         assert_eq!(cache.begin(2, 0, 10, KEPT_BYTES).bytes, 0..10);

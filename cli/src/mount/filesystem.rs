@@ -200,9 +200,8 @@ impl Filesystem for Mounted {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        let work = move |operations: Arc<Operations>| async move {
-            operations.read(handle.0, offset, size).await
-        };
+        let work =
+            move |operations: Arc<Operations>| async move { operations.read(handle.0, offset, size).await };
         self.serve(work, |read| match read {
             Ok(bytes) => reply.data(&bytes),
             Err(error) => reply.error(error),
@@ -294,9 +293,8 @@ impl Filesystem for Mounted {
 
     fn getxattr(&self, _: &Request, number: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
         let name = name.as_bytes().to_vec();
-        let work = move |operations: Arc<Operations>| async move {
-            operations.getxattr(number.0, &name).await
-        };
+        let work =
+            move |operations: Arc<Operations>| async move { operations.getxattr(number.0, &name).await };
         self.serve(work, move |found| give(found, size, reply));
     }
 

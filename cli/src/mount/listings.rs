@@ -147,7 +147,8 @@ mod tests {
     #[test]
     fn entries_are_found_by_name_and_position() {
         let item = |mtime| Arc::new(Item::above(Owner { uid: 0, gid: 0 }, mtime));
-        let entries = [("b", 2), ("a-", 1), ("a", 0)].map(|(name, mtime)| (name.as_bytes().into(), item(mtime)));
+        let entries =
+            [("b", 2), ("a-", 1), ("a", 0)].map(|(name, mtime)| (name.as_bytes().into(), item(mtime)));
         let listing = Listing::of(entries.to_vec());
         assert_eq!(listing.find(b"a-").unwrap().mtime, 1);
         assert!(listing.find(b"c").is_none());

@@ -152,14 +152,16 @@ impl Operations {
     fn above(&self, path: &[u8], name: &[u8], node: &Node) -> Place {
         match node {
             Node::Directory => Place::Above(below(path, name).into()),
-            Node::Link { target, time } => Place::Link(Arc::new(Link {
-                path: below(path, name),
-                target: target.clone(),
-                mtime: *time,
-            })),
+            Node::Link { target, time } => {
+                Place::Link(Arc::new(Link { path: below(path, name), target: target.clone(), mtime: *time }))
+            }
             Node::Snapshot { id, time } => {
                 let item = Item { mode: 0o755, ..Item::above(self.owner, *time) };
-                Place::Inside(Arc::new(Inside { snapshot: id.clone(), path: Vec::new(), item: Arc::new(item) }))
+                Place::Inside(Arc::new(Inside {
+                    snapshot: id.clone(),
+                    path: Vec::new(),
+                    item: Arc::new(item),
+                }))
             }
         }
     }

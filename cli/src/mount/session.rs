@@ -110,8 +110,7 @@ async fn open(
     let complaints = Arc::new(Complaints::new(printer));
     let (snapshots, count) =
         Snapshots::read(source.clone(), options.filter.clone(), complaints.clone()).await?;
-    let owner =
-        Owner { uid: rustix::process::getuid().as_raw(), gid: rustix::process::getgid().as_raw() };
+    let owner = Owner { uid: rustix::process::getuid().as_raw(), gid: rustix::process::getgid().as_raw() };
     let operations = Operations {
         snapshots,
         listings: Listings::new(source.clone()),
@@ -134,7 +133,9 @@ fn empty(directory: &Path) -> Result<PathBuf, CliError> {
         let dead = error.raw_os_error() == Some(rustix::io::Errno::NOTCONN.raw_os_error());
         let word = shell_word(directory);
         let hint = match error.kind() {
-            _ if dead => format!("a mount there has lost its program: fusermount3 -u {word} (or umount {word})"),
+            _ if dead => {
+                format!("a mount there has lost its program: fusermount3 -u {word} (or umount {word})")
+            }
             io::ErrorKind::NotFound => format!("make it first: mkdir -p {word}"),
             _ => String::new(),
         };
@@ -251,16 +252,18 @@ async fn unmount(
         Ok(()) => "it is still there".to_owned(),
     };
     let word = shell_word(directory);
-    Err(CliError::new(ExitStatus::LocalFile, "still_mounted", format!("cannot unmount {}: {why}", quoted(directory)))
-        .state("nothing can be read there any more")
-        .hint(format!("fusermount3 -u -z {word}, or as root: umount -l {word}")))
+    Err(CliError::new(
+        ExitStatus::LocalFile,
+        "still_mounted",
+        format!("cannot unmount {}: {why}", quoted(directory)),
+    )
+    .state("nothing can be read there any more")
+    .hint(format!("fusermount3 -u -z {word}, or as root: umount -l {word}")))
 }
 
 /// Whether something of ours is mounted there, without looking at it.
 fn is_mounted(directory: &Path) -> bool {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let path = directory.to_string_lossy().replace('\\', r"\134").replace(' ', r"\040");
-    mounts.lines().any(|line| {
-        line.split(' ').nth(4) == Some(&path) && line.contains(" fuse.chordage ")
-    })
+    mounts.lines().any(|line| line.split(' ').nth(4) == Some(&path) && line.contains(" fuse.chordage "))
 }

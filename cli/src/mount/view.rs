@@ -120,8 +120,8 @@ fn name(text: &str) -> Vec<u8> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use crate::backup::filter::tests::snapshot;
     use super::*;
+    use crate::backup::filter::tests::snapshot;
 
     fn shown(view: &View, path: &str) -> Vec<String> {
         let entries = view.entries(path.as_bytes()).unwrap();

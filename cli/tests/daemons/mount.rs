@@ -148,7 +148,15 @@ fn assert_metadata(home: &Path, there: &Path) {
     for name in ["some-3", "same", "link", "sparse", "fifo", "many", "some-4", "some-6", "large"] {
         let (one, other) = (stat(&home.join(name)), stat(&there.join(name)));
         let shown = |of: &fs::Metadata| {
-            (of.mode(), of.uid(), of.gid(), of.mtime(), of.mtime_nsec(), of.rdev(), of.is_dir() || of.len() > 0)
+            (
+                of.mode(),
+                of.uid(),
+                of.gid(),
+                of.mtime(),
+                of.mtime_nsec(),
+                of.rdev(),
+                of.is_dir() || of.len() > 0,
+            )
         };
         assert_eq!(shown(&one), shown(&other), "{name}");
     }
@@ -289,7 +297,11 @@ async fn a_mount_ends_when_it_is_unmounted_and_needs_an_empty_directory() {
     let unmounted = aside(move || {
         let umount = Command::new("umount").arg(&at).output();
         umount.is_ok_and(|output| output.status.success())
-            || Command::new("fusermount3").arg("-u").arg(&at).output().is_ok_and(|output| output.status.success())
+            || Command::new("fusermount3")
+                .arg("-u")
+                .arg(&at)
+                .output()
+                .is_ok_and(|output| output.status.success())
     });
     assert!(unmounted.await);
     assert_eq!(mount.ends().await, Some(0));

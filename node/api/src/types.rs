@@ -51,8 +51,8 @@ pub use twin::TwinStatus;
 pub use volumes::{
     PruneReport, SnapshotInfo, SnapshotRequest, SnapshotSelection, TreeReport, VerifyReport,
     VolumeCapability, VolumeChange, VolumeChanged, VolumeChanges, VolumeDevice, VolumeDifference,
-    VolumeEntry, VolumeEntryDetail, VolumeEntryKind, VolumeExpectation, VolumeImport, VolumeInfo, VolumeSegment,
-    VolumeValue, VolumeValues, VolumeXattr,
+    VolumeEntry, VolumeEntryDetail, VolumeEntryKind, VolumeExpectation, VolumeImport, VolumeInfo,
+    VolumeSegment, VolumeValue, VolumeValues, VolumeXattr,
 };
 pub use waits::WaitedFor;
 pub use words::{

@@ -232,7 +232,8 @@ fn entries(
         let rest = key.get(below.len()..).unwrap_or_default();
         let rest = rest.strip_prefix(&[0]).unwrap_or(rest);
         if which == Which::Here
-            && let Some(end) = rest.iter().position(|byte| *byte == 0) {
+            && let Some(end) = rest.iter().position(|byte| *byte == 0)
+        {
             // What lies in its directories is passed over at once: behind the last key that begins so.
             let mut behind = key[..key.len() - rest.len() + end].to_vec();
             behind.push(1);

@@ -12,8 +12,7 @@ use crate::range::ByteRange;
 use crate::types::{
     PruneReport, PutQuery, SnapshotInfo, SnapshotRequest, SnapshotSelection, TreeReport, VerifyReport,
     VolumeCapability, VolumeChanged, VolumeChanges, VolumeDifference, VolumeEntry, VolumeEntryDetail,
-    VolumeImport, VolumeInfo,
-    VolumeValues,
+    VolumeImport, VolumeInfo, VolumeValues,
 };
 use crate::upload::UploadBody;
 use crate::uri::with_query;
