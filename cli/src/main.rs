@@ -15,6 +15,8 @@ mod human;
 mod input;
 mod interrupt;
 mod link;
+#[cfg(target_os = "linux")]
+mod mount;
 mod name;
 mod passphrase;
 mod phrase;

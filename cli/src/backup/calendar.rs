@@ -44,6 +44,15 @@ impl Calendar {
         }
     }
 
+    /// A moment as a name that sorts by time where the offset does not change: `2026-11-30T07:05:09+01:00`.
+    pub(crate) fn stamp(&self, seconds: i64) -> String {
+        match self.date(seconds) {
+            Some(date) if date.offset().is_zero() => date.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            Some(date) => date.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            None => format!("@{seconds}"),
+        }
+    }
+
     /// A moment as people type it, in seconds since 1970.
     pub(crate) fn parse(&self, text: &str) -> Result<i64, String> {
         if let Ok(moment) = text.parse::<Timestamp>() {

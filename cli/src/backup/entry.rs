@@ -78,7 +78,7 @@ fn mode(entry: &VolumeEntry) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A file of root, as far as these tests need one.
@@ -96,6 +96,10 @@ pub(super) mod tests {
             mtime: 1_796_018_709,
             mtime_nanos: 0,
             target: None,
+            target_hex: None,
+            device: None,
+            data_bytes: None,
+            xattrs: 0,
             link_group: None,
             content: None,
         }

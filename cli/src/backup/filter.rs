@@ -102,7 +102,7 @@ fn plain(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A snapshot of /home by `host`, as far as these tests need one.

@@ -16,6 +16,7 @@ mod harness;
 mod lan;
 mod lookups;
 mod membership;
+mod mount;
 mod namespaces;
 mod nat;
 mod reading;

@@ -52,8 +52,9 @@ pub use topics::{MESSAGE_BYTES_MAX, TopicMessage, TopicReport};
 pub use twin::TwinStatus;
 pub use volumes::{
     PruneReport, SnapshotInfo, SnapshotRequest, SnapshotSelection, TreeReport, VerifyReport,
-    VolumeCapability, VolumeChange, VolumeChanged, VolumeChanges, VolumeDifference, VolumeEntry,
-    VolumeEntryKind, VolumeExpectation, VolumeImport, VolumeInfo, VolumeValue, VolumeValues,
+    VolumeCapability, VolumeChange, VolumeChanged, VolumeChanges, VolumeDevice, VolumeDifference,
+    VolumeEntry, VolumeEntryDetail, VolumeEntryKind, VolumeExpectation, VolumeImport, VolumeInfo,
+    VolumeSegment, VolumeValue, VolumeValues, VolumeXattr,
 };
 pub use waits::WaitedFor;
 pub use words::{

@@ -191,6 +191,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/volumes/prune", post(volumes::prune))
         .route("/v1/volumes/verify", post(volumes::verify))
         .route("/v1/volumes/entries", get(snapshots::entries))
+        .route("/v1/volumes/entry", get(snapshots::entry))
         .route("/v1/volumes/diff", get(snapshots::diff))
         .route("/v1/volumes/archive", get(snapshots::archive))
         .route("/v1/volumes/content", get(snapshots::content))

@@ -72,6 +72,7 @@ use super::{
         volumes::prune,
         volumes::verify,
         snapshots::entries,
+        snapshots::entry,
         snapshots::diff,
         snapshots::archive,
         snapshots::content,

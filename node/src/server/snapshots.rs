@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::response::Response;
 use bytes::Bytes;
 use chordage_api::client::BodyFormat;
-use chordage_api::types::Problem;
+use chordage_api::types::{Problem, VolumeEntryDetail};
 use futures::stream::{Stream, StreamExt};
 use serde::Deserialize;
 
@@ -18,7 +19,7 @@ use super::problem;
 use super::reply::{Failure, Query};
 use super::state::Shared;
 use crate::get::GetError;
-use crate::volumes::VolumesError;
+use crate::volumes::{VolumesError, Which};
 
 /// A part of a snapshot.
 #[derive(Deserialize)]
@@ -30,6 +31,8 @@ pub(super) struct PartQuery {
     path_hex: Option<String>,
     #[serde(default)]
     recursive: bool,
+    #[serde(default)]
+    links: bool,
 }
 
 #[derive(Deserialize)]
@@ -79,7 +82,8 @@ async fn lines(
         ("snapshot" = String, Query, description = "The id of one, its beginning, or `latest`"),
         ("path" = Option<String>, Query, description = "Directory or file; by default the root"),
         ("path_hex" = Option<String>, Query, description = "The same in hexadecimal, for names that are not UTF-8"),
-        ("recursive" = Option<bool>, Query, description = "Everything below, not only one level")
+        ("recursive" = Option<bool>, Query, description = "Everything below, not only one level"),
+        ("links" = Option<bool>, Query, description = "Of everything below only what is one of several names of a file")
     ),
     responses(
         (status = 200, body = chordage_api::types::VolumeEntry, content_type = "application/x-ndjson", description = "Entries, one a line"),
@@ -93,8 +97,38 @@ pub(super) async fn entries(
 ) -> Result<Response, Failure> {
     let path = path_bytes(query.path, query.path_hex)?.filter(|path| !path.is_empty());
     let volumes = shared.handle.volumes().clone();
-    let list = async move { volumes.entries(&query.volume, &query.snapshot, path, query.recursive).await };
+    let which = match query {
+        PartQuery { links: true, .. } => Which::Linked,
+        PartQuery { recursive: true, .. } => Which::Below,
+        _ => Which::Here,
+    };
+    let list = async move { volumes.entries(&query.volume, &query.snapshot, path, which).await };
     lines(shared, &headers, list).await
+}
+
+/// All that is known of one entry of a snapshot
+#[utoipa::path(
+    get,
+    path = "/v1/volumes/entry",
+    params(
+        ("volume" = String, Query, description = "A petname, or the 64 digits of a volume"),
+        ("snapshot" = String, Query, description = "The id of one, its beginning, or `latest`"),
+        ("path" = Option<String>, Query, description = "Directory or file; by default the root"),
+        ("path_hex" = Option<String>, Query, description = "The same in hexadecimal, for names that are not UTF-8")
+    ),
+    responses(
+        (status = 200, body = VolumeEntryDetail, description = "The entry"),
+        (status = 404, body = Problem, description = "There is no such volume, snapshot or path, or its data is not in the network now")
+    )
+)]
+pub(super) async fn entry(
+    State(shared): State<Arc<Shared>>,
+    Query(query): Query<PartQuery>,
+) -> Result<Json<VolumeEntryDetail>, Failure> {
+    let _slot = shared.read_slot()?;
+    let path = path_bytes(query.path, query.path_hex)?;
+    let detail = begun(&shared, shared.handle.volumes().entry(&query.volume, &query.snapshot, path)).await?;
+    Ok(Json(detail))
 }
 
 /// How two snapshots differ, one document a line

@@ -1,16 +1,16 @@
 //! What is in snapshots, and how two of them differ, line by line.
 
 use bytes::Bytes;
-use chordage_api::hex;
-use chordage_api::types::{VolumeDifference, VolumeEntry, VolumeEntryKind};
+use chordage_api::types::{VolumeDifference, VolumeEntryDetail};
 use chordage_storage::volume::{
-    Content, Cursor, Difference, Differences, FileNode, MapRoot, NodeKind, Value, ValueRef, key_of, path_of,
+    Content, Cursor, Difference, Differences, FileNode, MapRoot, NodeKind, Value, ValueRef, key_of,
 };
 use chordage_storage::{ChunkId, EntryPath};
 use futures::stream::Stream;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use super::described::{content_tag, described, detailed};
 use super::files::is_below;
 use super::source::NetworkSource;
 use super::{Volumes, VolumesError};
@@ -20,8 +20,6 @@ use crate::get::GetError;
 const LINES_AHEAD: usize = 64;
 /// Bytes of lines that are handed on together.
 const TOGETHER: usize = 32 << 10;
-/// Domain of the hash that tells whether contents are equal.
-const CONTENT_CONTEXT: &str = "chordage 2026 content by place";
 
 /// A listing on its way.
 pub(crate) type Listing = Result<Bytes, GetError>;
@@ -52,14 +50,25 @@ impl Lines {
     }
 }
 
+/// Which entries below a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Those of one level.
+    Here,
+    /// All.
+    Below,
+    /// All that are one of several names of a file.
+    Linked,
+}
+
 impl Volumes {
-    /// The entries of a snapshot: those of the directory `path`, with `recursive` all below it; of a file itself.
+    /// The entries of a snapshot below the directory `path`; of a file itself.
     pub(crate) async fn entries(
         &self,
         name: &str,
         snapshot: &str,
         path: Option<Vec<u8>>,
-        recursive: bool,
+        which: Which,
     ) -> Result<impl Stream<Item = Listing> + Send + use<>, VolumesError> {
         let root = self.snapshot(name, snapshot).await?.root;
         let (base, is_directory) = match path {
@@ -70,7 +79,7 @@ impl Volumes {
             }
         };
         let mut source = self.source();
-        Ok(lines(move |lines| entries(&root, &base, is_directory, recursive, &mut source, lines)))
+        Ok(lines(move |lines| entries(&root, &base, is_directory, which, &mut source, lines)))
     }
 
     /// How two snapshots differ.
@@ -118,6 +127,18 @@ impl Volumes {
         let node =
             FileNode::from_value(&value).map_err(|error| VolumesError::Malformed(error.to_string()))?;
         Ok((path, node))
+    }
+
+    /// All that is known of one entry of a snapshot.
+    pub(crate) async fn entry(
+        &self,
+        name: &str,
+        snapshot: &str,
+        path: Option<Vec<u8>>,
+    ) -> Result<VolumeEntryDetail, VolumesError> {
+        let root = self.snapshot(name, snapshot).await?.root;
+        let (path, node) = self.entry_at(root, path.unwrap_or_default()).await?;
+        Ok(detailed(&path, &node))
     }
 
     /// A file of a snapshot, to read it: its content, and the root of its tree.
@@ -194,7 +215,7 @@ fn entries(
     root: &MapRoot,
     base: &EntryPath,
     is_directory: bool,
-    recursive: bool,
+    which: Which,
     source: &mut NetworkSource,
     lines: &mut Lines,
 ) -> Result<(), VolumesError> {
@@ -210,62 +231,26 @@ fn entries(
         }
         let rest = key.get(below.len()..).unwrap_or_default();
         let rest = rest.strip_prefix(&[0]).unwrap_or(rest);
-        if !recursive && let Some(end) = rest.iter().position(|byte| *byte == 0) {
+        if which == Which::Here
+            && let Some(end) = rest.iter().position(|byte| *byte == 0)
+        {
             // What lies in its directories is passed over at once: behind the last key that begins so.
             let mut behind = key[..key.len() - rest.len() + end].to_vec();
             behind.push(1);
             cursor = Cursor::seek(root, &behind, source)?;
             continue;
         }
-        if lines.push(&described(&key, &value.load(source)?)?).is_err() {
+        let entry = described(&key, &value.load(source)?)?;
+        if which == Which::Linked && entry.link_group.is_none() {
+            // Whoever has gone is noticed also where there is nothing to say.
+            match lines.sender.is_closed() {
+                true => break,
+                false => continue,
+            }
+        }
+        if lines.push(&entry).is_err() {
             break;
         }
     }
     Ok(())
-}
-
-/// An entry for people and programs.
-fn described(key: &[u8], value: &Value) -> Result<VolumeEntry, VolumesError> {
-    let path = path_of(key).map_err(|error| VolumesError::Malformed(error.to_string()))?;
-    let node = FileNode::from_value(value).map_err(|error| VolumesError::Malformed(error.to_string()))?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (kind, size, target, content) = match &node.kind {
-        NodeKind::Directory => (VolumeEntryKind::Directory, 0, None, None),
-        NodeKind::File(content) => (VolumeEntryKind::File, content.size, None, Some(content_tag(content))),
-        NodeKind::Symlink(target) => (VolumeEntryKind::Symlink, 0, Some(text(target)), None),
-        NodeKind::Fifo => (VolumeEntryKind::Fifo, 0, None, None),
-        NodeKind::CharDevice { .. } => (VolumeEntryKind::CharDevice, 0, None, None),
-        NodeKind::BlockDevice { .. } => (VolumeEntryKind::BlockDevice, 0, None, None),
-    };
-    let is_text = std::str::from_utf8(path.as_bytes()).is_ok();
-    Ok(VolumeEntry {
-        path: text(path.as_bytes()),
-        path_hex: (!is_text).then(|| hex(path.as_bytes())),
-        kind,
-        size,
-        mode: node.metadata.mode,
-        uid: node.uid,
-        gid: node.gid,
-        user: text(&node.user),
-        group: text(&node.group),
-        mtime: node.metadata.mtime_s,
-        mtime_nanos: node.metadata.mtime_ns,
-        target,
-        link_group: Some(node.link_group).filter(|group| *group > 0),
-        content,
-    })
-}
-
-/// A hash of where a content lies: nothing of it has to be read.
-fn content_tag(content: &Content) -> String {
-    let mut hasher = blake3::Hasher::new_derive_key(CONTENT_CONTEXT);
-    hasher.update(&content.size.to_le_bytes());
-    for (offset, len) in content.segments.iter().flatten() {
-        hasher.update(&offset.to_le_bytes()).update(&len.to_le_bytes());
-    }
-    hasher.update(&[0]);
-    for piece in &content.pieces {
-        hasher.update(&piece.chunk.id.0).update(&piece.offset.to_le_bytes()).update(&piece.len.to_le_bytes());
-    }
-    hex(hasher.finalize().as_bytes())
 }

@@ -12,12 +12,14 @@
 
 mod book;
 mod commit;
+mod described;
 mod error;
 mod files;
 mod head;
 mod keep;
 mod keys;
 mod listing;
+mod recent;
 mod snapshot;
 mod source;
 mod store;
@@ -37,10 +39,12 @@ use chordage_storage::volume::{Change, MapRoot};
 pub(crate) use self::book::{VOLUMES_FILE, VolumeBook};
 pub(crate) use self::error::VolumesError;
 pub(crate) use self::files::TreePut;
+pub(crate) use self::listing::Which;
 
 use self::book::KnownVolume;
 use self::commit::Queue;
 use self::keys::{VolumeId, VolumeKeys};
+use self::recent::RecentSnapshots;
 use self::source::{NetworkSource, NodeCache};
 use self::store::MapChunks;
 use crate::clock::wall_clock;
@@ -71,6 +75,7 @@ struct Inner {
     maps: Mutex<BTreeMap<VolumeId, (MapRoot, MapChunks)>>,
     /// It is to be looked at once what others have made.
     keep_soon: tokio::sync::Notify,
+    recent: RecentSnapshots,
 }
 
 impl Volumes {
@@ -91,6 +96,7 @@ impl Volumes {
             deciding: tokio::sync::Mutex::default(),
             maps: Mutex::default(),
             keep_soon: tokio::sync::Notify::new(),
+            recent: RecentSnapshots::default(),
         };
         Volumes { inner: Arc::new(inner) }
     }
@@ -122,6 +128,10 @@ impl Volumes {
 
     fn maps(&self) -> &Mutex<BTreeMap<VolumeId, (MapRoot, MapChunks)>> {
         &self.inner.maps
+    }
+
+    fn recent(&self) -> &RecentSnapshots {
+        &self.inner.recent
     }
 
     fn source(&self) -> NetworkSource {

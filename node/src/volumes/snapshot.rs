@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
 use super::book::{KeptAs, KeptFor, TreeRow};
+use super::recent::RecentSnapshots;
 use super::view::View;
 use super::{Volumes, VolumesError, now, on_disk};
 use crate::clock::wall_clock;
@@ -209,19 +210,27 @@ impl Volumes {
 
     /// The snapshot that a beginning of an id, or `latest`, stands for.
     pub(super) async fn snapshot(&self, name: &str, wanted: &str) -> Result<Snapshot, VolumesError> {
+        let wanted_id = wanted.to_ascii_lowercase();
+        let volume = self.book().find(name)?.keys.id();
+        if let Some(snapshot) = self.recent().get(volume, &wanted_id) {
+            return Ok(snapshot);
+        }
         let (_, mut found) = self.read(name, |view| all(view, KEPT)).await?;
         let none = || VolumesError::NoSuchSnapshot(format!("the volume has no snapshot `{wanted}`"));
         if wanted == "latest" {
             let newest = found.into_iter().max_by(|a, b| a.info.in_time(&b.info));
             return newest.ok_or_else(none);
         }
-        let wanted_id = wanted.to_ascii_lowercase();
         found.retain(|snapshot| !wanted_id.is_empty() && snapshot.info.id.starts_with(&wanted_id));
         if found.len() > 1 {
             let what = format!("{} snapshots of the volume begin with `{wanted}`", found.len());
             return Err(VolumesError::NoSuchSnapshot(what));
         }
-        found.pop().ok_or_else(none)
+        let snapshot = found.pop().ok_or_else(none)?;
+        if RecentSnapshots::is_whole(&wanted_id) {
+            self.recent().add(volume, &snapshot);
+        }
+        Ok(snapshot)
     }
 
     /// Forgets snapshots, all or none: they can be taken back until they are pruned.
@@ -282,6 +291,7 @@ impl Volumes {
                 Ok(moved)
             })
             .await?;
+        self.recent().clear();
         Ok(moved)
     }
 

@@ -184,6 +184,10 @@ mod tests {
             mtime: 0,
             mtime_nanos: 0,
             target: None,
+            target_hex: None,
+            device: None,
+            data_bytes: None,
+            xattrs: 0,
             link_group: None,
             content: Some(content.to_owned()),
         })

@@ -7,6 +7,7 @@ mod forget;
 mod init;
 mod list;
 mod ls;
+mod mount;
 mod prune;
 mod restore;
 mod undelete;
@@ -39,6 +40,7 @@ Examples:
   chordage backup list
   chordage backup restore latest --target /tmp/back
   chordage backup restore latest:/home/me/notes --target notes
+  chordage backup mount /mnt/backup                    and look around there
   chordage backup forget --keep-daily 7 --keep-weekly 5 --keep-monthly 12 --prune
   chordage backup verify --read-data
 
@@ -63,6 +65,7 @@ enum Action {
     Diff(diff::DiffArgs),
     Restore(restore::RestoreArgs),
     Verify(verify::VerifyArgs),
+    Mount(mount::MountArgs),
     Forget(forget::ForgetArgs),
     Prune(prune::PruneArgs),
     Undelete(undelete::UndeleteArgs),
@@ -107,6 +110,7 @@ async fn run_action(action: Action, context: &Context<'_>) -> Result<ExitStatus,
         Action::Diff(args) => diff::run(&args, context).await,
         Action::Restore(args) => restore::run(args, context).await,
         Action::Verify(args) => verify::run(&args, context).await,
+        Action::Mount(args) => mount::run(args, context).await,
         Action::Forget(args) => forget::run(&args, context).await,
         Action::Prune(args) => prune::run(&args, context).await,
         Action::Undelete(args) => undelete::run(&args, context).await,

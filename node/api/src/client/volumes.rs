@@ -11,8 +11,8 @@ use crate::operation::{OPERATION_HEADER, OperationId};
 use crate::range::ByteRange;
 use crate::types::{
     PruneReport, PutQuery, SnapshotInfo, SnapshotRequest, SnapshotSelection, TreeReport, VerifyReport,
-    VolumeCapability, VolumeChanged, VolumeChanges, VolumeDifference, VolumeEntry, VolumeImport, VolumeInfo,
-    VolumeValues,
+    VolumeCapability, VolumeChanged, VolumeChanges, VolumeDifference, VolumeEntry, VolumeEntryDetail,
+    VolumeImport, VolumeInfo, VolumeValues,
 };
 use crate::upload::UploadBody;
 use crate::uri::with_query;
@@ -188,6 +188,23 @@ impl Client {
         let uri = snapshot_uri("/v1/volumes/entries", of, recursive);
         let request = self.exchange.request(Method::GET, &uri).header(ACCEPT, "application/x-ndjson");
         Ok(Lines::new(self.download(request).await?))
+    }
+
+    /// Those entries of a snapshot that are one of several names of a file: with the same `link_group` of the same file.
+    pub async fn snapshot_links(
+        &self,
+        volume: &str,
+        snapshot: &str,
+    ) -> Result<Lines<VolumeEntry>, ClientError> {
+        let of = SnapshotPath { volume, snapshot, path: None };
+        let uri = snapshot_uri("/v1/volumes/entries", &of, ("links", Some("true".to_owned())));
+        let request = self.exchange.request(Method::GET, &uri).header(ACCEPT, "application/x-ndjson");
+        Ok(Lines::new(self.download(request).await?))
+    }
+
+    /// All that is known of one entry of a snapshot.
+    pub async fn snapshot_entry(&self, of: &SnapshotPath<'_>) -> Result<VolumeEntryDetail, ClientError> {
+        self.exchange.get_json(&snapshot_uri("/v1/volumes/entry", of, ("links", None))).await
     }
 
     /// A snapshot, or the part of it at a path, as an archive with full metadata.

@@ -293,15 +293,73 @@ pub struct VolumeEntry {
     pub mtime: i64,
     /// Its nanoseconds.
     pub mtime_nanos: u32,
-    /// Where a symbolic link leads.
+    /// Where a symbolic link leads; characters that are not UTF-8 are replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// The same in hexadecimal digits, if it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_hex: Option<String>,
+    /// What device a special file stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<VolumeDevice>,
+    /// Bytes of data of a file that has holes; absent: it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_bytes: Option<u64>,
+    /// How many extended attributes it has, access lists among them. `GET /v1/volumes/entry` has them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub xattrs: u32,
     /// Entries with the same number are one file with several names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link_group: Option<u64>,
     /// A hash of the content of a file by where it lies: if it is the same in two snapshots, so is the content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// What a special file stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VolumeDevice {
+    /// The driver.
+    pub major: u32,
+    /// Which of its devices.
+    pub minor: u32,
+}
+
+/// All that is known of one entry of a snapshot. Answer of `GET /v1/volumes/entry`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VolumeEntryDetail {
+    /// What a listing says of it.
+    pub entry: VolumeEntry,
+    /// Its extended attributes, access lists among them, in the order of their names.
+    pub xattrs: Vec<VolumeXattr>,
+    /// Where a file that has holes has data, in order; absent: everywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segments: Option<Vec<VolumeSegment>>,
+}
+
+/// An extended attribute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VolumeXattr {
+    /// Its name with its namespace; characters that are not UTF-8 are replaced.
+    pub name: String,
+    /// The same in hexadecimal digits, if it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name_hex: Option<String>,
+    /// Its value in hexadecimal digits.
+    pub value_hex: String,
+}
+
+/// A part of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VolumeSegment {
+    /// Where it begins.
+    pub offset: u64,
+    /// Bytes in it.
+    pub len: u64,
 }
 
 /// What an entry of a snapshot is.
