@@ -225,9 +225,12 @@ impl Story {
         }
         let output = self.kill(what).await?;
         self.verify(read).await?;
-        self.check(what, output.as_ref()).await?;
+        let is_done = self.check(what, output.as_ref()).await?;
         self.again(what).await.map_err(|why| format!("again: {why}"))?;
         self.verify(read).await?;
+        if what == What::Create && !is_done {
+            self.adopt().await?;
+        }
         self.check_all().await
     }
 
@@ -276,8 +279,18 @@ impl Story {
         }
     }
 
-    /// What was killed is done, or it is not; if it had ended well, it is done.
-    async fn check(&mut self, what: What, ended_well: Option<&Output>) -> Result<(), String> {
+    /// A daemon goes on with what a client has asked for that was killed: its snapshot may come a little later.
+    async fn adopt(&mut self) -> Result<(), String> {
+        let (known, found) = (self.ids(), self.listed().await?);
+        if let Some(at) = found.iter().position(|id| !known.contains(id)) {
+            self.kept.insert(at, (found[at].clone(), walk(&self.home)));
+            self.tally.done += 1;
+        }
+        Ok(())
+    }
+
+    /// What was killed is done, or it is not, which it returns; if it had ended well, it is done.
+    async fn check(&mut self, what: What, ended_well: Option<&Output>) -> Result<bool, String> {
         let (before, found) = (self.ids(), self.listed().await?);
         let is_done = match what {
             What::Create => match found.strip_prefix(&before[..]) {
@@ -311,7 +324,7 @@ impl Story {
             return Err(format!("it ended well, and nothing is done: {}", shown(output)));
         }
         self.tally.done += u32::from(is_done && ended_well.is_none());
-        Ok(())
+        Ok(is_done)
     }
 
     /// Whether a killed restore has restored everything. If it has not, it says so, and what is there is whole.
