@@ -114,7 +114,7 @@ impl Restorer<'_> {
         found.is_ok_and(|stat| {
             FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
                 && u64::try_from(stat.st_size) == Ok(size)
-                && (stat.st_mtime, stat.st_mtime_nsec as u64) == (head.mtime.seconds, head.mtime.nanos.into())
+                && (stat.st_mtime, stat.st_mtime_nsec) == (head.mtime.seconds, head.mtime.nanos.into())
         })
     }
 

@@ -36,11 +36,11 @@ pub(super) fn prepare(dir: &Path, what: &str) -> Result<Target, RestoreError> {
     let tree = Dirs::below(dir, true).map_err(|error| failed("open")(error.into()))?;
     let unfinished = Unfinished::begin(tree.root(), what).map_err(failed("prepare"))?;
     let unfinished = unfinished.map_err(|occupied| match occupied {
-        Occupied::ByOthers => RestoreError::NotEmpty { path: dir.to_owned() },
-        Occupied::ByAnotherPart => {
+        Occupied::Others => RestoreError::NotEmpty { path: dir.to_owned() },
+        Occupied::AnotherPart => {
             RestoreError::Occupied { path: dir.to_owned(), by: "holds a part of something else" }
         }
-        Occupied::ByAnotherProcess => {
+        Occupied::AnotherProcess => {
             RestoreError::Occupied { path: dir.to_owned(), by: "is being restored into by another command" }
         }
     })?;

@@ -34,11 +34,11 @@ pub(super) struct Unfinished {
 /// Why a directory is not restored into.
 pub(super) enum Occupied {
     /// Something lies there.
-    ByOthers,
+    Others,
     /// A part of something else does.
-    ByAnotherPart,
+    AnotherPart,
     /// Another process restores into it.
-    ByAnotherProcess,
+    AnotherProcess,
 }
 
 impl Unfinished {
@@ -49,22 +49,22 @@ impl Unfinished {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | may_create;
         let mut mark = match rustix::fs::openat(root, UNFINISHED, flags, Mode::RUSR | Mode::WUSR) {
             Ok(mark) => File::from(mark),
-            Err(Errno::NOENT) => return Ok(Err(Occupied::ByOthers)),
+            Err(Errno::NOENT) => return Ok(Err(Occupied::Others)),
             Err(error) => return Err(error.into()),
         };
         // File systems without locks are used by one at a time.
         if rustix::fs::flock(&mark, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
-            return Ok(Err(Occupied::ByAnotherProcess));
+            return Ok(Err(Occupied::AnotherProcess));
         }
         // Whoever had the lock before may have finished meanwhile.
         if rustix::fs::fstat(&mark)?.st_nlink == 0 {
-            return Ok(Err(Occupied::ByOthers));
+            return Ok(Err(Occupied::Others));
         }
         if goes_on {
             let mut found = String::new();
             mark.read_to_string(&mut found)?;
             if found != what {
-                return Ok(Err(Occupied::ByAnotherPart));
+                return Ok(Err(Occupied::AnotherPart));
             }
         } else {
             mark.set_len(0)?;
