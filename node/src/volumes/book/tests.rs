@@ -34,6 +34,8 @@ fn a_head_that_goes_back_is_refused() {
         assert_eq!(seq(book.newest(id, Some(held(&keys, 5))).unwrap()), Some(5));
         assert_eq!(seq(book.newest(id, Some(held(&keys, 5))).unwrap()), Some(5));
         assert_eq!(seq(book.newest(id, Some(held(&keys, 7))).unwrap()), Some(7));
+        let refused = book.newest(id, Some(held(&keys, 6)));
+        assert!(matches!(refused, Err(VolumesError::RolledBack { found: 6, seen: 7 })));
         book.remember(id, &held(&keys, 8), true).unwrap();
         book.remember(id, &held(&keys, 6), true).unwrap();
     }

@@ -1,5 +1,7 @@
 //! Whoever changes a volume is answered, whatever becomes of the others, and overwrites nothing that it has not seen.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use chordage_api::volume::Capability;
 use chordage_dht::AnyMetric;
 use chordage_storage::volume::Value;
@@ -113,12 +115,14 @@ async fn a_batch_that_is_lost_leaves_nobody_waiting() {
 async fn what_was_begun_goes_on_when_its_request_ends() {
     let queue = Arc::new(Queue::default());
     let (began, goes_on) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
-    let (told, wait) = (began.clone(), goes_on.clone());
+    let ended = Arc::new(AtomicUsize::new(0));
+    let (told, wait, count) = (began.clone(), goes_on.clone(), ended.clone());
     let work = move |batch| {
-        let (told, wait) = (told.clone(), wait.clone());
+        let (told, wait, count) = (told.clone(), wait.clone(), count.clone());
         async move {
             told.notify_one();
             wait.notified().await;
+            count.fetch_add(1, Ordering::SeqCst);
             answered(batch).await;
         }
     };
@@ -129,6 +133,11 @@ async fn what_was_begun_goes_on_when_its_request_ends() {
     assert!(request.await.unwrap_err().is_cancelled());
     goes_on.notify_one();
     tokio::time::timeout(SOON, began.notified()).await.unwrap();
+    assert_eq!(
+        ended.load(Ordering::SeqCst),
+        1,
+        "the change of the request that ended is stored before the next"
+    );
     goes_on.notify_one();
     assert!(tokio::time::timeout(SOON, other).await.unwrap().unwrap().is_ok());
 }
