@@ -5,14 +5,18 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 
+use chordage_api::volume::Capability;
+
 use chordage_dht::params::WIRE_VERSION;
 use chordage_dht::{
-    Address, Announcement, ArcMembers, CallId, Digest, Gossip, Head, Held, IdPrefix, Item, ItemId, ItemKind, Key,
-    Listing, ListingId, ListingStatement, Message, Namespace, News, NodeId, Notice, PeerInfo, Reach, Record,
-    RecordName, RecordRequest, RecordResponse, RecordTag, Refusal, Rejection, RendezvousNotice, RendezvousRequest,
-    RendezvousResponse, Request, Response, Scope, ShortIds, Signature, Statement, TopicMessage, TopicStatement,
-    Write,
+    Address, Announcement, ArcMembers, CallId, Digest, Gossip, Head, Held, IdPrefix, Item, ItemId, ItemKind,
+    Key, Listing, ListingId, ListingStatement, Message, Namespace, News, NodeId, Notice, PeerInfo, Reach,
+    Record, RecordName, RecordRequest, RecordResponse, RecordTag, Refusal, Rejection, RendezvousNotice,
+    RendezvousRequest, RendezvousResponse, Request, Response, Scope, ShortIds, Signature, Statement,
+    TopicMessage, TopicStatement, Write,
 };
+use chordage_storage::volume::{ChunkWriter, Content, FileNode, MapBuilder, MapRoot, NodeKind, Piece, Value};
+use chordage_storage::{ChunkId, ChunkKey, ChunkRef, ChunkSink, Metadata, Pack, Redundancy};
 
 const CALL: CallId = CallId(5);
 const SIGNATURE: Signature = Signature([3; 64]);
@@ -44,7 +48,8 @@ fn place() -> Key {
 /// What the first peer lists: only a provider itself brings it.
 fn listing(seq: u64, body: &[u8]) -> Arc<Listing> {
     let id = ListingId { provider: [1; 32], number: 300 };
-    let statement = ListingStatement { place: place(), id, seq, valid_until: u32::MAX.into(), body: body.to_vec() };
+    let statement =
+        ListingStatement { place: place(), id, seq, valid_until: u32::MAX.into(), body: body.to_vec() };
     Arc::new(statement.signed(SIGNATURE).expect("short"))
 }
 
@@ -68,7 +73,10 @@ fn of_overlay() -> Vec<(&'static str, Message)> {
         ("leaves", request(Request::Leaves { known: 9, have: Some(have) })),
         ("leaves_told", response(Response::Leaves { digest: 9, reach, shared: 3, peers: peers() })),
         ("reach", request(Request::Reach { peer: peer(2).id() })),
-        ("members_compare", request(Request::Compare { scope: Scope::Everybody, digests: vec![Digest([1; 8]); 2] })),
+        (
+            "members_compare",
+            request(Request::Compare { scope: Scope::Everybody, digests: vec![Digest([1; 8]); 2] }),
+        ),
         ("members_differ", response(Response::Differences { kept: true, arcs, more: false })),
         ("members_wanted", request(Request::Records { wanted: vec![IdPrefix([4; 8])] })),
         ("members_told", response(Response::Records { records: vec![announcement()] })),
@@ -86,8 +94,12 @@ fn of_records() -> Vec<(&'static str, Message)> {
     let prepare = Some(Default::default());
     let tags = vec![RecordTag { prefix: 1, seq: 2, tag: 3 }];
     let write = Write::Repair(Default::default());
-    let state =
-        RecordResponse::State { ready: true, promised: Default::default(), held: Some(held(1)), region: peers() };
+    let state = RecordResponse::State {
+        ready: true,
+        promised: Default::default(),
+        held: Some(held(1)),
+        region: peers(),
+    };
     let why = Refusal::SubnetFull;
     vec![
         ("record_read", request(RecordRequest::Read { address, prepare, region })),
@@ -115,9 +127,7 @@ fn of_places() -> Vec<(&'static str, Message)> {
     let (place, region) = (place(), 3);
     let id = ItemId { by: [1; 32], number: 300, seq: 5 };
     let keep = |item| request(RendezvousRequest::Keep { item, region });
-    let survey = |kind, after| {
-        request(RendezvousRequest::Survey { place, kind, after, watch: true, region })
-    };
+    let survey = |kind, after| request(RendezvousRequest::Survey { place, kind, after, watch: true, region });
     let heads = vec![Head { id, age: 4 }];
     vec![
         ("place_keep_listing", keep(Item::Listing(listing(5, b"hi")))),
@@ -125,12 +135,21 @@ fn of_places() -> Vec<(&'static str, Message)> {
         ("place_renew", request(RendezvousRequest::Renew { place, number: 300, seq: 5, region })),
         ("place_survey", survey(ItemKind::Message, Some(id))),
         ("place_survey_listings", survey(ItemKind::Listing, None)),
-        ("place_fetch", request(RendezvousRequest::Fetch { place, kind: ItemKind::Listing, wanted: vec![id] })),
+        (
+            "place_fetch",
+            request(RendezvousRequest::Fetch { place, kind: ItemKind::Listing, wanted: vec![id] }),
+        ),
         ("place_withdraw", keep(Item::Listing(listing(6, b"")))),
         ("place_kept", response(RendezvousResponse::Kept { region: Vec::new() })),
-        ("place_heads", response(RendezvousResponse::Heads { heads, more: false, ready: true, region: Vec::new() })),
+        (
+            "place_heads",
+            response(RendezvousResponse::Heads { heads, more: false, ready: true, region: Vec::new() }),
+        ),
         ("place_items", response(RendezvousResponse::Items(vec![Item::Message(message())]))),
-        ("place_refused", response(RendezvousResponse::Refused { why: Rejection::SubnetFull, region: Vec::new() })),
+        (
+            "place_refused",
+            response(RendezvousResponse::Refused { why: Rejection::SubnetFull, region: Vec::new() }),
+        ),
         ("place_changed", Message::Notice(Notice::Rendezvous(RendezvousNotice::Changed(place)))),
         ("place_pushed", Message::Notice(Notice::Rendezvous(RendezvousNotice::Message(message())))),
     ]
@@ -189,6 +208,104 @@ fn of_programs() {
     put("card", "daemon", &card);
 }
 
+/// Chunks of a map, one behind the other: the first byte of an id says which it is.
+#[derive(Default)]
+struct Chunks {
+    all: Vec<Vec<u8>>,
+    settled: usize,
+}
+
+fn chunk(number: u8, plain_len: usize) -> ChunkRef {
+    let (id, key) = (ChunkId([number; 32]), ChunkKey([7; 32]));
+    ChunkRef { id, key, plain_len: plain_len as u32, redundancy: Redundancy::new(2, 3).ok() }
+}
+
+impl ChunkSink for Chunks {
+    type Error = std::convert::Infallible;
+
+    fn submit(&mut self, pack: Pack) -> Result<(), Self::Error> {
+        self.all.push(pack.to_vec());
+        Ok(())
+    }
+
+    fn barrier(&mut self) -> Result<Vec<ChunkRef>, Self::Error> {
+        let settled = std::mem::replace(&mut self.settled, self.all.len());
+        Ok((settled..self.all.len()).map(|number| chunk(number as u8, self.all[number].len())).collect())
+    }
+}
+
+/// A map as the target `volume_map` reads it: the level of its root, and chunks behind their lengths, the root last.
+fn map(content: &BTreeMap<Vec<u8>, Value>) -> (MapRoot, Vec<u8>) {
+    let mut writer = ChunkWriter::new(Chunks::default());
+    let mut builder = MapBuilder::new();
+    for (key, value) in content {
+        builder.push(&mut writer, key.clone(), value.clone()).expect("in order");
+    }
+    let root = builder.finish(&mut writer).expect("in memory");
+    let mut bytes = vec![root.level];
+    for chunk in writer.into_sink().all {
+        bytes.extend((chunk.len() as u16).to_le_bytes());
+        bytes.extend(chunk);
+    }
+    (root, bytes)
+}
+
+fn entry(kind: NodeKind) -> FileNode {
+    FileNode {
+        kind,
+        metadata: Metadata { mode: 0o644, mtime_s: -5, mtime_ns: 7 },
+        uid: 1000,
+        gid: 100,
+        user: b"ada".to_vec(),
+        group: Vec::new(),
+        xattrs: vec![(b"user.a".to_vec(), b"b".to_vec())],
+        link_group: 1,
+    }
+}
+
+fn of_volumes() {
+    let value = |chunks: u8| Value {
+        bytes: vec![5; 3],
+        chunks: (100..100 + chunks).map(|at| chunk(at, 9)).collect(),
+    };
+    let few = [("a", value(0)), ("a/b", value(1)), ("b", value(9))]
+        .map(|(key, value)| (key.as_bytes().to_vec(), value));
+    put("volume_map", "leaf", &map(&few.into()).1);
+    let two_leaves = (64..2000u32).find_map(|count| {
+        let key = |number: u32| format!("{number:03x}").into_bytes();
+        let (root, bytes) = map(&(0..count).map(|number| (key(number), Value::default())).collect());
+        (root.level == 1).then_some((root, bytes))
+    });
+    let (root, bytes) = two_leaves.expect("nodes are cut");
+    put("volume_map", "two_leaves", &bytes);
+    put("volume_head", "root", &root.encode());
+    put("volume_value", "value", &[&[0, 3, 1, 2, 3][..], &chunk(1, 9).encode()].concat());
+    // Two pieces of one chunk, and one of another, around holes.
+    let piece =
+        |number: u8, offset, len| Piece { chunk: chunk(number, 1000 * usize::from(number)), offset, len };
+    let pieces = vec![piece(1, 0, 10), piece(2, 5, 10), piece(1, 20, 10)];
+    let segments = Some(vec![(5, 20), (50, 10)]);
+    for (name, kind) in [
+        ("file", NodeKind::File(Content { size: 100, segments, pieces })),
+        ("directory", NodeKind::Directory),
+        ("symlink", NodeKind::Symlink(b"../a".to_vec())),
+        ("device", NodeKind::BlockDevice { major: 8, minor: 1 }),
+    ] {
+        put("file_entry", name, &[&[2][..], &entry(kind).to_value().bytes].concat());
+    }
+    let capabilities = [
+        ("write", Capability::Write { secret: [3; 32] }),
+        ("read", Capability::Read { volume: [1; 32], read_key: [2; 32] }),
+    ];
+    for (name, capability) in capabilities {
+        put("capability", name, capability.to_string().as_bytes());
+    }
+    let id = "00112233445566778899aabbccddeeff".repeat(2);
+    put("restic_path", "file", format!("/alice/my-laptop/data/{id}").as_bytes());
+    put("restic_path", "config", b"/a%40b.example/caf%C3%A9/config");
+    put("restic_path", "petname", b"restic._41lice_40x.a_5fb");
+}
+
 fn main() {
     for (name, message) in [of_overlay(), of_records(), of_places()].concat() {
         put("message", name, &encoded(&message));
@@ -205,4 +322,5 @@ fn main() {
     put("place_item", "listing", &postcard::to_allocvec(&*listing(5, b"hi")).expect("it is in memory"));
     put("place_item", "message", &postcard::to_allocvec(&*message()).expect("it is in memory"));
     of_programs();
+    of_volumes();
 }

@@ -245,6 +245,21 @@ impl VolumeBook {
         self.keep(root, kept).map_err(PutError::NotKept)
     }
 
+    /// Of what was found and what was seen before the newer one: a head that was seen is signed, and the next one has a higher
+    /// number.
+    pub(super) fn newest(&self, volume: VolumeId, found: Option<Held>) -> Result<Option<Held>, VolumesError> {
+        match (found, self.seen(volume)) {
+            (Some(found), Some(seen)) if found.record.seq() < seen.record.seq() => {
+                Err(VolumesError::RolledBack { found: found.record.seq(), seen: seen.record.seq() })
+            }
+            (Some(found), _) => {
+                self.remember(volume, &found, false)?;
+                Ok(Some(found))
+            }
+            (None, seen) => Ok(seen),
+        }
+    }
+
     /// Notes that something is kept for a volume, or since when it is not needed any more.
     pub(super) fn keep(&self, root: ChunkId, kept: &KeptFor) -> io::Result<()> {
         let value = Some(postcard::to_allocvec(kept).map_err(io::Error::other)?);
@@ -279,3 +294,6 @@ fn check_petname(petname: &str) -> Result<(), VolumesError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,6 +50,39 @@ impl Queue {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).push(pending);
     }
 
+    /// Waits until a change is stored. If nobody else is at it, `work` is given it, together with all others that wait.
+    async fn store<Work>(
+        self: Arc<Self>,
+        action: Action,
+        work: impl Fn(Vec<Pending>) -> Work + Send + 'static,
+    ) -> Result<Committed, VolumesError>
+    where
+        Work: Future<Output = ()> + Send,
+    {
+        let (done, mut answer) = oneshot::channel();
+        self.push(Pending { action, done });
+        tokio::select! {
+            biased;
+            outcome = &mut answer => return outcome.unwrap_or(Err(VolumesError::Stopped)),
+            turn = self.turn.clone().lock_owned() => {
+                let queue = self.clone();
+                // Others wait for it as well: it goes on if this request ends, and until nobody is left, since whoever
+                // has put a change here may not be there any more to take it.
+                tokio::spawn(async move {
+                    loop {
+                        let batch = queue.take();
+                        if batch.is_empty() {
+                            break;
+                        }
+                        work(batch).await;
+                    }
+                    drop(turn);
+                });
+            }
+        }
+        answer.await.unwrap_or(Err(VolumesError::Stopped))
+    }
+
     /// Those that are stored next.
     fn take(&self) -> Vec<Pending> {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
@@ -99,25 +132,13 @@ impl Volumes {
             *left.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
             Ok(())
         });
-        let (done, mut answer) = oneshot::channel();
+        let (volumes, volume) = (self.clone(), volume.clone());
         let queue = self.queue(volume.keys.id());
-        queue.push(Pending { action, done });
-        let turn = queue.turn.clone().lock_owned().await;
-        let outcome = match answer.try_recv() {
-            // It was stored together with others.
-            Ok(outcome) => outcome,
-            Err(_) => {
-                let (volumes, volume) = (self.clone(), volume.clone());
-                // Others wait for it as well: it goes on if this request ends.
-                tokio::spawn(async move {
-                    let batch = queue.take();
-                    volumes.commit_together(&volume, batch).await;
-                    drop(turn);
-                });
-                answer.await.unwrap_or(Err(VolumesError::Stopped))
-            }
+        let work = move |batch| {
+            let (volumes, volume) = (volumes.clone(), volume.clone());
+            async move { volumes.commit_together(&volume, batch).await }
         };
-        let committed = outcome?;
+        let committed = queue.store(action, work).await?;
         let made = result.lock().unwrap_or_else(PoisonError::into_inner).take();
         Ok((made.ok_or(VolumesError::Stopped)?, committed))
     }
@@ -217,14 +238,7 @@ impl Volumes {
         let mut source = self.source();
         let ran = tokio::task::spawn_blocking(move || {
             let mut view = View::new(root, &mut source);
-            let mut failures = Vec::new();
-            for (index, pending) in batch.iter_mut().enumerate() {
-                let before = view.changes();
-                if let Err(error) = (pending.action)(&mut view) {
-                    view.restore(before);
-                    failures.push((index, error));
-                }
-            }
+            let failures = make_all(&mut view, &mut batch);
             let changes = view.into_changes();
             (batch, failures, changes)
         });
@@ -255,22 +269,7 @@ impl Volumes {
             Ok(Outcome::Stored(_)) => return Err(VolumesError::Stopped),
             Err(error) => return Err(VolumesError::Head(error)),
         };
-        self.newest(id, held)
-    }
-
-    /// Of what was found and what was seen before the newer one: a head that was seen is signed, and the next one has a higher number.
-    fn newest(&self, id: super::keys::VolumeId, held: Option<Held>) -> Result<Option<Held>, VolumesError> {
-        let seen = self.book().seen(id);
-        match (held, seen) {
-            (Some(held), Some(seen)) if held.record.seq() < seen.record.seq() => {
-                Err(VolumesError::RolledBack { found: held.record.seq(), seen: seen.record.seq() })
-            }
-            (Some(held), _) => {
-                self.book().remember(id, &held, false)?;
-                Ok(Some(held))
-            }
-            (None, seen) => Ok(seen),
-        }
+        self.book().newest(id, held)
     }
 
     /// Publishes a head after `held` that names the same map, unless another one is held by now.
@@ -291,14 +290,13 @@ impl Volumes {
         root: &MapRoot,
     ) -> Result<Published, VolumesError> {
         let id = volume.keys.id();
-        let expected = base.held.as_ref().map(|held| held.record.hash());
+        let expected = base.held.clone();
         let seen = self.book().seen(id).map_or(0, |held| held.record.seq());
         let left = Left::default();
         let (keys, network, root, out) = (volume.keys.clone(), self.network(), *root, left.clone());
         let decision = Box::new(move |current: Option<&Held>| {
-            // If those who keep it have lost it, the one that is known here still is the newest.
-            let is_expected = current.is_none_or(|held| Some(held.record.hash()) == expected);
-            let next = is_expected.then(|| head::next(&keys, network, current, seen, &root))?;
+            let next = may_follow(current, expected.as_ref())
+                .then(|| head::next(&keys, network, current, seen, &root))?;
             let record = next.as_ref().ok().cloned();
             *out.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
             record
@@ -315,12 +313,31 @@ impl Volumes {
                 Ok(Published::Stored(stored.held))
             }
             (Ok(Outcome::Unchanged(found) | Outcome::Found(found)), _) => {
-                Ok(Published::Overtaken(self.newest(id, found.held)?))
+                Ok(Published::Overtaken(self.book().newest(id, found.held)?))
             }
             (Err(OperationError::Unknown { .. }), Some(Ok(record))) => Ok(Published::Unknown(record.seq())),
             (Err(error), _) => Err(VolumesError::Head(error)),
         }
     }
+}
+
+/// Makes changes one after the other; says which of them fail. Nothing is left of those.
+fn make_all(view: &mut View<'_>, batch: &mut [Pending]) -> Vec<(usize, VolumesError)> {
+    let mut failures = Vec::new();
+    for (index, pending) in batch.iter_mut().enumerate() {
+        let before = view.changes();
+        if let Err(error) = (pending.action)(view) {
+            view.restore(before);
+            failures.push((index, error));
+        }
+    }
+    failures
+}
+
+/// Whether a change that was made on top of `base` may follow the head that is held.
+fn may_follow(current: Option<&Held>, base: Option<&Held>) -> bool {
+    // If those who keep it have lost it, the one that is known here still is the newest.
+    current.is_none_or(|held| base.is_some_and(|base| base.record.hash() == held.record.hash()))
 }
 
 /// Tells those whose change failed; the others come back.
@@ -335,3 +352,6 @@ fn tell(batch: Vec<Pending>, failures: Vec<(usize, VolumesError)>) -> Vec<Pendin
     }
     rest
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,6 @@
 use std::sync::Arc;
 
 use chordage_dht::{Held, Record, Signature, Statement};
-use chordage_storage::ChunkRef;
 use chordage_storage::volume::MapRoot;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
@@ -19,7 +18,6 @@ use crate::network::NetworkFingerprint;
 
 const VERSION: u8 = 1;
 const NONCE_LEN: usize = 12;
-const ROOT_LEN: usize = ChunkRef::ENCODED_LEN + 1 + 8;
 /// A head holds for three years, so that whoever has lost a machine finds what it kept long after; and every change makes a new one.
 pub(super) const VALID_SECONDS: u64 = 3 * 365 * 24 * 3600;
 /// For how many seconds caches may use it.
@@ -39,10 +37,7 @@ pub(super) fn open(keys: &VolumeKeys, held: &Held) -> Option<MapRoot> {
     let mut sealed = sealed.to_vec();
     let nonce = Nonce::assume_unique_for_key(*nonce);
     let plain = cipher(keys)?.open_in_place(nonce, Aad::from(keys.id().0), &mut sealed).ok()?;
-    let (chunk, rest) = plain.split_first_chunk::<{ ChunkRef::ENCODED_LEN }>()?;
-    let (level, keys) = rest.split_first()?;
-    let (keys, []) = keys.split_first_chunk::<8>()? else { return None };
-    Some(MapRoot { chunk: ChunkRef::decode(chunk)?, level: *level, keys: u64::from_le_bytes(*keys) })
+    MapRoot::decode(plain)
 }
 
 /// The head after `current` that names `root`.
@@ -56,10 +51,7 @@ pub(super) fn next(
     let pair = keys.pair().ok_or(VolumesError::ReadOnly)?;
     let mut nonce = [0; NONCE_LEN];
     getrandom::fill(&mut nonce).map_err(|_| VolumesError::NoRandomness)?;
-    let mut sealed = Vec::with_capacity(ROOT_LEN + 16);
-    sealed.extend(root.chunk.encode());
-    sealed.push(root.level);
-    sealed.extend(root.keys.to_le_bytes());
+    let mut sealed = root.encode().to_vec();
     cipher(keys)
         .and_then(|cipher| {
             let nonce = Nonce::assume_unique_for_key(nonce);
@@ -80,3 +72,6 @@ pub(super) fn next(
     let record = statement.signed(Signature(signature)).map_err(|_| VolumesError::NotUnderstood)?;
     Ok(Arc::new(record))
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,27 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How often it is looked which trees no snapshot names any more: another daemon may have forgotten them.
 const LOOK_SECONDS: u64 = 3600;
 
+/// Whether it is time to stop keeping something: a tree after so many seconds, an old state when nobody reads it any more.
+fn is_due(kept: &KeptFor, seconds: u64, now: u64) -> bool {
+    let seconds = match kept.kind {
+        KeptAs::Map => OLD_STATE_SECONDS,
+        KeptAs::Tree => seconds,
+    };
+    !kept.needed && now.saturating_sub(kept.since) >= seconds
+}
+
+/// Whether it is a tree whose snapshot would have come by now, or was there.
+fn is_tree_without_snapshot(kept: &KeptFor, now: u64) -> bool {
+    let named = kept.tree.as_ref().is_some_and(|tree| tree.named);
+    let is_old = named || now.saturating_sub(kept.since) >= NEW_TREE_SECONDS;
+    kept.kind == KeptAs::Tree && kept.needed && is_old
+}
+
+/// Whether it is a state of a map that a head would have named by now.
+fn is_map_without_head(kept: &KeptFor, now: u64) -> bool {
+    kept.kind == KeptAs::Map && kept.needed && now.saturating_sub(kept.since) >= LOOK_SECONDS
+}
+
 impl Volumes {
     /// Notes that something which was just stored is needed. Fails if it is being freed already, because it was stored before and not
     /// needed any more.
@@ -92,13 +113,9 @@ impl Volumes {
         let book = self.book_handle();
         let all = on_disk(move || book.all_kept()).await??;
         let mut released = 0;
-        for (root, kept) in all.into_iter().filter(|(_, kept)| !kept.needed) {
-            let age = now().saturating_sub(kept.since);
-            match kept.kind {
-                KeptAs::Map if age >= OLD_STATE_SECONDS => drop(self.release(root).await?),
-                KeptAs::Tree if age >= seconds => released += u64::from(self.release(root).await?),
-                _ => {}
-            }
+        for (root, kept) in all.into_iter().filter(|(_, kept)| is_due(kept, seconds, now())) {
+            let done = self.release(root).await?;
+            released += u64::from(done && kept.kind == KeptAs::Tree);
         }
         Ok(released)
     }
@@ -130,10 +147,8 @@ impl Volumes {
         let (_, snapshots) = self.read(name, roots_of).await?;
         let needed: BTreeSet<ChunkId> = snapshots.into_iter().collect();
         for (root, kept) in all {
-            let is_tree = kept.volume == volume.keys.id().0 && kept.kind == KeptAs::Tree && kept.needed;
-            let named = kept.tree.as_ref().is_some_and(|tree| tree.named);
-            let is_old = named || now().saturating_sub(kept.since) >= NEW_TREE_SECONDS;
-            if is_tree && is_old && !needed.contains(&root) {
+            let ours = kept.volume == volume.keys.id().0;
+            if ours && !needed.contains(&root) && is_tree_without_snapshot(&kept, now()) {
                 self.unneed_as(root, kept).await?;
             }
         }
@@ -159,12 +174,14 @@ impl Volumes {
         let head = self.read_head(volume).await?;
         let Some(current) = self.root_of(volume, head.as_ref())? else { return Ok(()) };
         for (root, kept) in all {
-            let is_map = kept.volume == volume.keys.id().0 && kept.kind == KeptAs::Map && kept.needed;
-            let is_old = now().saturating_sub(kept.since) >= LOOK_SECONDS;
-            if is_map && is_old && root != current.chunk.id {
+            let ours = kept.volume == volume.keys.id().0;
+            if ours && root != current.chunk.id && is_map_without_head(&kept, now()) {
                 self.unneed(root).await;
             }
         }
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,7 +101,13 @@ impl Document {
 
 /// All snapshots below a prefix.
 fn all(view: &mut View<'_>, prefix: &str) -> Result<Vec<Snapshot>, VolumesError> {
-    let found = view.list(prefix.as_bytes(), None, SNAPSHOTS_MAX)?;
+    let found = view.list(prefix.as_bytes(), None, SNAPSHOTS_MAX + 1)?;
+    if found.len() > SNAPSHOTS_MAX {
+        // What is not listed is needed all the same.
+        let what =
+            format!("the volume has more than {SNAPSHOTS_MAX} snapshots, which is the most that are listed");
+        return Err(VolumesError::Conflict(what));
+    }
     let snapshot = |(key, value): (Vec<u8>, Value)| {
         let (document, chunk) = Document::of(&value)?;
         let root = MapRoot { chunk, level: document.level, keys: document.keys };
@@ -121,6 +127,56 @@ pub(super) fn with_forgotten(view: &mut View<'_>) -> Result<Vec<Snapshot>, Volum
 /// The roots of the trees of all snapshots, those that can be taken back among them.
 pub(super) fn roots_of(view: &mut View<'_>) -> Result<Vec<ChunkId>, VolumesError> {
     Ok(with_forgotten(view)?.into_iter().map(|snapshot| snapshot.root.chunk.id).collect())
+}
+
+/// A snapshot that is forgotten at this time, if it can be.
+fn forget_at(id: &str, document: &mut Document, now: u64) -> Result<(), VolumesError> {
+    if let Some(until) = document.locked_until.filter(|until| *until > now) {
+        return Err(VolumesError::Locked { id: id.to_owned(), until });
+    }
+    document.forgotten = Some(now);
+    Ok(())
+}
+
+/// Changes snapshots and moves them from one prefix to another.
+fn moved(
+    view: &mut View<'_>,
+    ids: &[String],
+    (from, to): (&str, &str),
+    change: impl Fn(&str, &mut Document) -> Result<(), VolumesError>,
+) -> Result<Vec<SnapshotInfo>, VolumesError> {
+    let mut moved = Vec::new();
+    for id in ids {
+        let key = format!("{from}{id}").into_bytes();
+        let Some(value) = view.get(&key)? else {
+            return Err(VolumesError::NoSuchSnapshot(match from {
+                KEPT => format!("the volume has no snapshot `{id}`"),
+                _ => format!("the volume has no forgotten snapshot `{id}`: it was never there, or is pruned"),
+            }));
+        };
+        let (mut document, tree) = Document::of(&value)?;
+        change(id, &mut document)?;
+        view.remove(key);
+        view.put(format!("{to}{id}").into_bytes(), document.value(tree)?);
+        moved.push(document.info(id.clone()));
+    }
+    Ok(moved)
+}
+
+/// Takes out what was forgotten for at least `grace` seconds; says how many that were, how many wait, and how many are kept.
+fn pruned(view: &mut View<'_>, grace: u64, now: u64) -> Result<(u64, u64, u64), VolumesError> {
+    let (mut pruned, mut waiting) = (0, 0);
+    for snapshot in all(view, FORGOTTEN)? {
+        let age = now.saturating_sub(snapshot.info.forgotten.unwrap_or_default());
+        let locked = snapshot.info.locked_until.is_some_and(|until| until > now);
+        if age < grace || locked {
+            waiting += 1;
+            continue;
+        }
+        view.remove(format!("{FORGOTTEN}{}", snapshot.info.id).into_bytes());
+        pruned += 1;
+    }
+    Ok((pruned, waiting, all(view, KEPT)?.len() as u64))
 }
 
 impl Volumes {
@@ -238,14 +294,7 @@ impl Volumes {
         &self,
         selection: SnapshotSelection,
     ) -> Result<Vec<SnapshotInfo>, VolumesError> {
-        self.move_all(selection, KEPT, FORGOTTEN, |id, document| {
-            if let Some(until) = document.locked_until.filter(|until| *until > now()) {
-                return Err(VolumesError::Locked { id: id.to_owned(), until });
-            }
-            document.forgotten = Some(now());
-            Ok(())
-        })
-        .await
+        self.move_all(selection, KEPT, FORGOTTEN, |id, document| forget_at(id, document, now())).await
     }
 
     /// Takes forgotten snapshots back, all or none.
@@ -271,26 +320,8 @@ impl Volumes {
         if selection.snapshots.len() > SELECTED_MAX {
             return Err(VolumesError::BadChange(format!("at most {SELECTED_MAX} snapshots at a time")));
         }
-        let (moved, _) = self
-            .commit(&volume, move |view| {
-                let mut moved = Vec::new();
-                for id in &selection.snapshots {
-                    let key = format!("{from}{id}").into_bytes();
-                    let Some(value) = view.get(&key)? else {
-                        return Err(VolumesError::NoSuchSnapshot(match from {
-                            KEPT => format!("the volume has no snapshot `{id}`"),
-                            _ => format!("the volume has no forgotten snapshot `{id}`: it was never there, or is pruned"),
-                        }));
-                    };
-                    let (mut document, tree) = Document::of(&value)?;
-                    change(id, &mut document)?;
-                    view.remove(key);
-                    view.put(format!("{to}{id}").into_bytes(), document.value(tree)?);
-                    moved.push(document.info(id.clone()));
-                }
-                Ok(moved)
-            })
-            .await?;
+        let (moved, _) =
+            self.commit(&volume, move |view| moved(view, &selection.snapshots, (from, to), &change)).await?;
         self.recent().clear();
         Ok(moved)
     }
@@ -300,24 +331,13 @@ impl Volumes {
         let begun = Instant::now();
         let volume = self.book().find(name)?;
         let grace = grace.unwrap_or(GRACE_SECONDS);
-        let ((pruned, waiting, kept), _) = self
-            .commit(&volume, move |view| {
-                let (mut pruned, mut waiting) = (0, 0);
-                for snapshot in all(view, FORGOTTEN)? {
-                    let age = now().saturating_sub(snapshot.info.forgotten.unwrap_or_default());
-                    let locked = snapshot.info.locked_until.is_some_and(|until| until > now());
-                    if age < grace || locked {
-                        waiting += 1;
-                        continue;
-                    }
-                    view.remove(format!("{FORGOTTEN}{}", snapshot.info.id).into_bytes());
-                    pruned += 1;
-                }
-                Ok((pruned, waiting, all(view, KEPT)?.len() as u64))
-            })
-            .await?;
+        let ((pruned, waiting, kept), _) =
+            self.commit(&volume, move |view| pruned(view, grace, now())).await?;
         self.unneed_trees(name).await?;
         let released = self.release_old(0).await?;
         Ok(PruneReport { pruned, waiting, kept, released, seconds: begun.elapsed().as_secs_f64() })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,21 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use chordage_storage::volume::{Change, Cursor, MapRoot, Value};
+use chordage_storage::volume::{Change, Cursor, MapRoot, NodeSource, Value};
 
 use super::VolumesError;
-use super::source::NetworkSource;
+use crate::get::GetError;
 
 /// See the module's description. Used from a blocking thread.
 pub(super) struct View<'a> {
     root: Option<MapRoot>,
-    source: &'a mut NetworkSource,
+    source: &'a mut dyn NodeSource<Error = GetError>,
     changes: BTreeMap<Vec<u8>, Change>,
 }
 
 impl<'a> View<'a> {
     /// Of what lies at `root`; `None`: nothing yet.
-    pub(super) fn new(root: Option<MapRoot>, source: &'a mut NetworkSource) -> Self {
+    pub(super) fn new(root: Option<MapRoot>, source: &'a mut dyn NodeSource<Error = GetError>) -> Self {
         View { root, source, changes: BTreeMap::new() }
     }
 
@@ -26,8 +26,8 @@ impl<'a> View<'a> {
             return Ok(change.clone());
         }
         let Some(root) = &self.root else { return Ok(None) };
-        let found = root.get(key, self.source)?;
-        found.map(|value| value.load(self.source)).transpose().map_err(VolumesError::from)
+        let found = root.get(key, &mut self.source)?;
+        found.map(|value| value.load(&mut self.source)).transpose().map_err(VolumesError::from)
     }
 
     /// Gives a key a value.
@@ -54,14 +54,14 @@ impl<'a> View<'a> {
         let mut found = Vec::new();
         let mut stored = None;
         let mut cursor = match &self.root {
-            Some(root) => Some(Cursor::seek(root, &from, self.source)?),
+            Some(root) => Some(Cursor::seek(root, &from, &mut self.source)?),
             None => None,
         };
         while found.len() < most {
             if stored.is_none()
                 && let Some(reading) = &mut cursor
             {
-                stored = reading.next(self.source)?;
+                stored = reading.next(&mut self.source)?;
                 match &stored {
                     Some((key, _)) if !key.starts_with(prefix) => (stored, cursor) = (None, None),
                     Some((key, _)) if !wanted(key) => {
@@ -75,9 +75,9 @@ impl<'a> View<'a> {
             match (stored.take(), changed.peek()) {
                 (None, None) => break,
                 (Some((key, value)), Some((changed, _))) if key < **changed => {
-                    found.push((key, value.load(self.source)?));
+                    found.push((key, value.load(&mut self.source)?));
                 }
-                (Some((key, value)), None) => found.push((key, value.load(self.source)?)),
+                (Some((key, value)), None) => found.push((key, value.load(&mut self.source)?)),
                 (kept, Some((changed_key, _))) => {
                     // A change stands for what is stored under its key.
                     stored = kept.filter(|(key, _)| key != *changed_key);
@@ -105,3 +105,6 @@ impl<'a> View<'a> {
         self.changes
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

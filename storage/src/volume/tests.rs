@@ -238,6 +238,23 @@ fn one_change_of_many_keys_writes_a_node_of_each_level_and_reads_no_more() {
 }
 
 #[test]
+fn what_is_taken_out_in_front_moves_no_node_behind_it() {
+    let content = numbered(100_000);
+    let (root, mut store) = build(&content);
+    let changes: BTreeMap<_, _> = content.keys().take(5000).map(|key| (key.clone(), None)).collect();
+    let edited = change(&root, &mut store, changes);
+    for (old, new) in [(&root, &edited.root), (&edited.root, &root)] {
+        let mut differences = Differences::between(old, new);
+        store.loads = 0;
+        let mut count = 0;
+        while differences.next(&mut store).unwrap().is_some() {
+            count += 1;
+        }
+        assert_eq!((count, store.loads), (5000, edited.dropped.len() + edited.written.len()));
+    }
+}
+
+#[test]
 fn a_change_that_changes_nothing_writes_nothing() {
     let content = numbered(5000);
     let (root, mut store) = build(&content);
@@ -245,8 +262,27 @@ fn a_change_that_changes_nothing_writes_nothing() {
         (b"home/00000010".to_vec(), Some(Value::of(*b"entry"))),
         (b"home/00000011".to_vec(), None),
     ]);
+    store.loads = 0;
     let edited = change(&root, &mut store, changes);
     assert_eq!(edited, Edited { root, written: Vec::new(), dropped: Vec::new() });
+    assert_eq!(store.loads, 2, "the nodes above are not made again");
+}
+
+#[test]
+fn a_node_that_an_edit_made_again_is_neither_written_nor_left_over() {
+    let content = numbered(5000);
+    let (root, mut store) = build(&content);
+    let changes = BTreeMap::from([
+        (b"home/00000010".to_vec(), Some(Value::of(*b"entry"))),
+        (b"home/00049990".to_vec(), Some(Value::of(*b"other"))),
+    ]);
+    let edited = change(&root, &mut store, changes);
+    let (mut before, mut after) = (BTreeSet::new(), BTreeSet::new());
+    nodes(&root, &mut store, &mut before);
+    nodes(&edited.root, &mut store, &mut after);
+    let ids = |chunks: &[ChunkRef]| chunks.iter().map(|chunk| chunk.id).collect::<BTreeSet<_>>();
+    assert_eq!(ids(&edited.dropped), before.difference(&after).copied().collect());
+    assert_eq!(ids(&edited.written), after.difference(&before).copied().collect());
 }
 
 #[test]
