@@ -5,7 +5,7 @@ mod error;
 mod presence;
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chordage_storage::catalog::Catalog;
@@ -25,7 +25,7 @@ use crate::disk::watch_in_background;
 use crate::dns::{DnsError, DnsServer};
 use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, RecordParts, Signer, WaysIn};
 use crate::get::{Reader, RecentManifests, Totals};
-use crate::handle::{Inner, NodeHandle};
+use crate::handle::{Gateways, Inner, NodeHandle};
 use crate::holders::Holders;
 use crate::home::Home;
 use crate::lan::Lan;
@@ -113,8 +113,8 @@ impl Daemon {
         let scrubber = Scrubber::start(store.clone(), dir.clone(), config.scrub, &tasks);
         watch_in_background(store, reserve, &tasks);
         start_leases(&leases, &dir, met || !config.bootstrap.is_empty(), &tasks);
-        let (names, services, topics) = publishers(&driver_handle, &signer, &config, keyring, services);
-        services.start(&tasks, leaving.clone());
+        let (names, topics) = publishers(&driver_handle, &signer, &config, keyring);
+        let services = start_services(&driver_handle, &signer, &config, services, (&tasks, &leaving));
         let (volumes, home) = start_volumes(&reader, &putter, volumes, &names, &config, &tasks);
         let dns = start_dns(&config, limit, &names, &services, &tasks).await?;
         let handle = NodeHandle {
@@ -136,8 +136,7 @@ impl Daemon {
                 volumes,
                 home,
                 dns,
-                restic: OnceLock::new(),
-                webdav: OnceLock::new(),
+                gateways: Gateways::default(),
                 found_at_start: found.into_all(),
             }),
         };
@@ -219,20 +218,25 @@ fn warn_of_what_a_client_holds(config: &Config, store: &Store) -> bool {
 }
 
 /// What tells others something under the keys of this daemon.
-fn publishers(
+fn publishers(driver: &DriverHandle, signer: &Signer, config: &Config, keyring: Keyring) -> (Names, Topics) {
+    let network = NetworkFingerprint::of(&config.network, config.metric);
+    let resolver = Resolver::new(config.dns.resolvers.clone());
+    let names = Names::new(driver.clone(), keyring, network, resolver);
+    (names, Topics::new(driver.clone(), signer.clone(), network))
+}
+
+/// What registers services and keeps them alive.
+fn start_services(
     driver: &DriverHandle,
     signer: &Signer,
     config: &Config,
-    keyring: Keyring,
-    services: ServiceBook,
-) -> (Names, Services, Topics) {
+    book: ServiceBook,
+    (tasks, leaving): (&Tasks, &CancellationToken),
+) -> Services {
     let network = NetworkFingerprint::of(&config.network, config.metric);
-    let resolver = Resolver::new(config.dns.resolvers.clone());
-    (
-        Names::new(driver.clone(), keyring, network, resolver),
-        Services::new(driver.clone(), signer.clone(), network, services),
-        Topics::new(driver.clone(), signer.clone(), network),
-    )
+    let services = Services::new(driver.clone(), signer.clone(), network, book);
+    services.start(tasks, leaving.clone());
+    services
 }
 
 /// What serves shards to others.

@@ -41,10 +41,19 @@ pub struct NodeHandle {
 }
 
 /// Tells what was served by WebDAV.
-pub(crate) type WebdavStatusOf = Box<dyn Fn() -> WebdavStatus + Send + Sync>;
+type WebdavStatusOf = Box<dyn Fn() -> WebdavStatus + Send + Sync>;
 
 /// Tells what repositories for restic have done.
-pub(crate) type ResticStatusOf = Box<dyn Fn() -> ResticStatus + Send + Sync>;
+type ResticStatusOf = Box<dyn Fn() -> ResticStatus + Send + Sync>;
+
+/// What is served in this process as a client of the daemon.
+#[derive(Default)]
+pub(crate) struct Gateways {
+    /// Set when somebody serves restic beside the daemon.
+    restic: OnceLock<ResticStatusOf>,
+    /// Set when somebody serves WebDAV beside the daemon.
+    webdav: OnceLock<WebdavStatusOf>,
+}
 
 /// It has many fields because each room that requests go to is one.
 pub(crate) struct Inner {
@@ -66,10 +75,7 @@ pub(crate) struct Inner {
     pub(crate) home: Home,
     /// Present if it was asked for.
     pub(crate) dns: Option<DnsServer>,
-    /// Set when somebody serves restic beside the daemon.
-    pub(crate) restic: OnceLock<ResticStatusOf>,
-    /// Set when somebody serves WebDAV beside the daemon.
-    pub(crate) webdav: OnceLock<WebdavStatusOf>,
+    pub(crate) gateways: Gateways,
     pub(crate) found_at_start: Vec<FoundAtStart>,
 }
 
@@ -102,13 +108,13 @@ impl NodeHandle {
     /// Has the status tell of repositories for restic, which are served in this process as a client of the daemon. Once.
     pub fn tell_of_restic(&self, status: impl Fn() -> ResticStatus + Send + Sync + 'static) {
         // Whoever comes second is not told of.
-        let _ = self.inner.restic.set(Box::new(status));
+        let _ = self.inner.gateways.restic.set(Box::new(status));
     }
 
     /// Has the status tell of files by WebDAV, which are served in this process as a client of the daemon. Once.
     pub fn tell_of_webdav(&self, status: impl Fn() -> WebdavStatus + Send + Sync + 'static) {
         // Whoever comes second is not told of.
-        let _ = self.inner.webdav.set(Box::new(status));
+        let _ = self.inner.gateways.webdav.set(Box::new(status));
     }
 
     /// Stores what `body` gives, which is read on a thread of its own. Dropping the future ends the put.

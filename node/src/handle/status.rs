@@ -30,8 +30,8 @@ impl NodeHandle {
             transfers: self.transfers(),
             gateways: GatewayStatus {
                 dns: self.inner.dns.as_ref().map(DnsServer::status),
-                restic: self.inner.restic.get().map(|status| status()),
-                webdav: self.inner.webdav.get().map(|status| status()),
+                restic: self.inner.gateways.restic.get().map(|status| status()),
+                webdav: self.inner.gateways.webdav.get().map(|status| status()),
             },
         })
     }
