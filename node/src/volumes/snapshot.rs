@@ -201,7 +201,8 @@ impl Volumes {
         let TreeRow { root: (root, level, keys), files, dirs, others, bytes, retained_until, .. } =
             row.clone();
         let chunk = root.as_slice().try_into().ok().and_then(ChunkRef::decode).ok_or_else(no_such_tree)?;
-        let locked_until = Some(now() + request.lock_seconds).filter(|_| request.lock_seconds > 0);
+        // Rounded up: a lock that ended before what the tree is retained for would be forgotten, and not freed.
+        let locked_until = Some(now() + 1 + request.lock_seconds).filter(|_| request.lock_seconds > 0);
         if locked_until.is_some_and(|until| until > retained_until + 60) {
             let what = "a snapshot can be locked for no longer than its tree was stored for";
             return Err(VolumesError::BadChange(what.to_owned()));
