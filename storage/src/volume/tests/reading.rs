@@ -146,13 +146,10 @@ fn an_edit_does_not_follow_a_parent_that_lies() {
         let mut writer = ChunkWriter::new(Store::default());
         edit(&MapRoot { chunk, level, keys }, changes, &mut store, &mut writer).map(|edited| edited.root.keys)
     };
-    assert_eq!(edited(1, vec![(b"a", first.clone()), (b"c", second.clone())]), Ok(3));
+    assert_eq!(edited(1, vec![(b"a", first.clone()), (b"c", second)]), Ok(3));
     let begins = Err(MapError::Malformed("a node begins at another key than its parent says"));
     // The same leaf, and none at all, as often as one likes.
     assert_eq!(edited(1, vec![(b"a", first.clone()), (b"b", first.clone())]), begins);
-    assert_eq!(
-        edited(1, vec![(b"a", first.clone()), (b"c", empty_leaf.clone()), (b"d", empty_leaf)]),
-        begins
-    );
+    assert_eq!(edited(1, vec![(b"a", first), (b"c", empty_leaf.clone()), (b"d", empty_leaf)]), begins);
     assert_eq!(edited(2, vec![(b"a", none)]), begins);
 }
