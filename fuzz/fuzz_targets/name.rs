@@ -20,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Some(content) = Content::decode(value) else { return };
     for (path, target) in &content.entries {
         assert!(path.len() <= PATH_MAX && path.split('/').all(|label| label.len() <= LABEL_MAX));
-        assert!(target.text().chars().all(|shown| !shown.is_control()));
+        assert!(path.chars().chain(target.text().chars()).all(|shown| !shown.is_control()));
         assert!(content.find(path).is_some_and(|(found, rest)| found == target && rest.is_empty()));
     }
     if let Ok(path) = core::str::from_utf8(path) {

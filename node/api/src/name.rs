@@ -129,6 +129,14 @@ pub fn check_label(label: &str) -> Result<(), NameError> {
     if fits { Ok(()) } else { Err(NameError::Label(label.to_owned())) }
 }
 
+/// Checks the path below a name; the empty one is that of the name itself.
+pub fn check_path(path: &str) -> Result<(), NameError> {
+    if path.len() > PATH_MAX {
+        return Err(NameError::PathTooLong);
+    }
+    if path.is_empty() { Ok(()) } else { path.split('/').try_for_each(check_label) }
+}
+
 /// Checks a domain, and writes it in lower case, without a dot at its end.
 fn domain(text: &str) -> Result<String, NameError> {
     let domain = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
@@ -158,12 +166,7 @@ impl FromStr for Name {
             check_label(root)?;
             Root::Petname(root.to_owned())
         };
-        if path.len() > PATH_MAX {
-            return Err(NameError::PathTooLong);
-        }
-        if !path.is_empty() {
-            path.split('/').try_for_each(check_label)?;
-        }
+        check_path(path)?;
         Ok(Self { root, path: path.to_owned() })
     }
 }

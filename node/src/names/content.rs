@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chordage_api::Link;
-use chordage_api::name::{LABEL_MAX, Name, NameKey, PATH_MAX, Root};
+use chordage_api::name::{Name, NameKey, Root, check_path};
 use serde::{Deserialize, Serialize};
 
 /// First byte of a value.
@@ -77,8 +77,9 @@ impl Target {
     /// Whether a stranger may have written it: other daemons check nothing but the signature.
     fn is_sound(&self) -> bool {
         match self {
-            Target::Link(text) => text.parse::<Link>().is_ok(),
-            Target::Name(_, path) => path.len() <= PATH_MAX,
+            // As it prints: what may stand around a link that somebody types may move a terminal's cursor.
+            Target::Link(text) => text.parse::<Link>().is_ok_and(|link| link.to_string() == *text),
+            Target::Name(_, path) => check_path(path).is_ok(),
             Target::Text(text) => text.len() <= TEXT_MAX && !text.chars().any(char::is_control),
             Target::Delegate(_) => true,
         }
@@ -97,11 +98,8 @@ impl Content {
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (version, rest) = bytes.split_first()?;
         let content: Self = (*version == VERSION).then(|| postcard::from_bytes(rest).ok())??;
-        let sound = content.entries.iter().all(|(path, target)| {
-            path.len() <= PATH_MAX
-                && path.split('/').all(|label| label.len() <= LABEL_MAX)
-                && target.is_sound()
-        });
+        let sound =
+            content.entries.iter().all(|(path, target)| check_path(path).is_ok() && target.is_sound());
         sound.then_some(content)
     }
 
@@ -131,6 +129,8 @@ impl Content {
 
 #[cfg(test)]
 mod tests {
+    use chordage_storage::{ChunkId, ChunkKey};
+
     use super::*;
 
     fn text(text: &str) -> Target {
@@ -172,10 +172,20 @@ mod tests {
 
     #[test]
     fn what_strangers_write_is_checked() {
+        let (id, key) = (ChunkId([1; 32]), ChunkKey([2; 32]));
+        let link = Link::Read { id, key }.to_string();
+        let right = Content { entries: [("a/b".to_owned(), Target::Link(link.clone()))].into() };
+        assert_eq!(Content::decode(&right.encode()), Some(right));
         let wrong = [
             ("a".repeat(300), text("x")),
             (String::new(), Target::Link("no link".to_owned())),
+            (String::new(), Target::Link(format!("{link}\n"))),
+            (String::new(), Target::Link(format!("\u{b}{link}"))),
             (String::new(), text("bell \u{7}")),
+            (String::new(), Target::Name([7; 32], "a/\u{1b}[2J".to_owned())),
+            (String::new(), Target::Name([7; 32], "a".repeat(64))),
+            ("bell\u{7}".to_owned(), text("x")),
+            ("a//b".to_owned(), text("x")),
         ];
         for entry in wrong {
             assert_eq!(Content::decode(&Content { entries: [entry].into() }.encode()), None);

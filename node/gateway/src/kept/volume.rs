@@ -114,7 +114,9 @@ impl Volume {
     /// Stores a body and returns its link once it is durable. A body that is cut leaves nothing.
     pub(crate) async fn put_object(&self, body: ObjectBody) -> Result<String, Error> {
         let (writer, sent) = upload();
-        let query = PutQuery::default();
+        // What was put before may be gone when the end of a body refers to it, and no body can be asked for twice. Who holds a shard
+        // already is not sent it again all the same.
+        let query = PutQuery { reread: true, ..PutQuery::default() };
         // Whatever ends the request drops what is sent, and that ends the feeding.
         let (report, ()) = tokio::join!(self.client.put(sent, BodyFormat::File, &query), feed(body, writer));
         Ok(report?.link)

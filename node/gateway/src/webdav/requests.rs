@@ -143,13 +143,10 @@ async fn prepare<S: Store>(
 ) -> Result<Option<Response>, Failure> {
     let shared = &request.shared;
     match parts.method.as_str() {
-        "GET" | "HEAD" if shared.finder.is_absent(path) => {
+        "GET" | "HEAD" | "PROPFIND" if shared.finder.is_absent(path) => {
             return Err(Failure::not_found("there is no such file"));
         }
         "PROPFIND" => {
-            if shared.finder.is_absent(path) {
-                return Err(Failure::not_found("there is no such file"));
-            }
             match parts.headers.get(DEPTH).map(|value| value.as_bytes().to_ascii_lowercase()).as_deref() {
                 Some(b"0") => {}
                 // Whoever does not say it means everything, and gets what there can be.

@@ -66,9 +66,8 @@ pub(crate) async fn sweep<S: Store>(shared: &Shared<S>, now: u64) -> Result<usiz
     let looked_at = over.len() + orphans.len();
     let buried: BTreeSet<String> = over.iter().map(|(_, link)| link.clone()).collect();
     for orphan in &orphans {
-        let settled =
-            used.contains(orphan) || (!buried.contains(orphan) && forget(shared, orphan).await.is_some());
-        if settled {
+        let is_used = used.contains(orphan);
+        if is_used || (!buried.contains(orphan) && forget(shared, orphan).await.is_some()) {
             shared.entered(orphan);
         }
     }
