@@ -166,6 +166,17 @@ bytes_per_second = 50000000
 brake_percent = 100
 ";
 
+/// Seconds where a network of real life has weeks. Repair stays out of it.
+pub(crate) const SHORT: &str = "\
+[leases]
+lease_seconds = 20
+renew_seconds = 2
+orphan_seconds = 20
+expire = true
+[repair]
+enabled = false
+";
+
 /// Claims that do not end in the time of a test, unless a put is not finished or nobody's claim was dropped.
 pub(crate) const LONG: &str = "\
 [leases]

@@ -9,18 +9,7 @@ use chordage_testnet::wait_until;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
-use crate::harness::{Net, PATIENCE, chordage, json_of, random_bytes, shown};
-
-/// Seconds where a network of real life has weeks. Repair stays out of it.
-const SHORT: &str = "\
-[leases]
-lease_seconds = 20
-renew_seconds = 2
-orphan_seconds = 20
-expire = true
-[repair]
-enabled = false
-";
+use crate::harness::{Net, PATIENCE, SHORT, chordage, json_of, random_bytes, shown};
 
 async fn json(net: &Net, node: usize, args: &[&str]) -> Value {
     json_of(&net.run(node, args.iter().copied().chain(["--json"]), [] as [&str; 0]).await)

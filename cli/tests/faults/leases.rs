@@ -8,20 +8,9 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin};
 
-use crate::harness::{IMPATIENT, LONG, Net, PATIENCE, chordage, json_of, random_bytes, shown};
+use crate::harness::{IMPATIENT, LONG, Net, PATIENCE, SHORT, chordage, json_of, random_bytes, shown};
 
 const MB: usize = 1_000_000;
-
-/// Seconds where a network of real life has weeks. Repair stays out of it.
-const SHORT: &str = "\
-[leases]
-lease_seconds = 20
-renew_seconds = 2
-orphan_seconds = 20
-expire = true
-[repair]
-enabled = false
-";
 
 /// Waits until the holders of all that a daemon keeps were asked for a whole lease: then they have written their claims down.
 async fn claims_are_durable(net: &Net, node: usize) {

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chordage_api::name::check_label;
 use chordage_api::phrase::{ENTROPY_LEN, RecoveryPhrase};
 use chordage_api::types::{
     HomeChecked, HomeCreated, HomeRecovered, HomeStatus, PublishState, VolumeChange, VolumeChanges,
@@ -27,7 +28,7 @@ use self::entries::{HOME, HomeEntry, NAMES, NameEntry, VERSION, VOLUMES, VolumeE
 pub(crate) use self::error::HomeError;
 use crate::clock::wall_clock;
 use crate::names::Names;
-use crate::volumes::Volumes;
+use crate::volumes::{Volumes, VolumesError};
 
 /// How often it is looked whether there is something to enter.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -252,12 +253,16 @@ impl Home {
                 into.not_understood += 1;
                 return Ok(());
             };
-            match self.inner.volumes.take_in(&petname, capability).await? {
-                (info, true) => into.volumes.push(info),
-                (_, false) => into.known += 1,
+            match self.inner.volumes.take_in(&petname, capability).await {
+                Ok((info, true)) => into.volumes.push(info),
+                Ok((_, false)) => into.known += 1,
+                // Newer versions may allow more.
+                Err(VolumesError::BadPetname(_)) => into.not_understood += 1,
+                Err(error) => return Err(error.into()),
             }
         } else if key.starts_with(NAMES) {
             let entry: Option<NameEntry> = entries::read(value);
+            let entry = entry.filter(|entry| check_label(&entry.petname).is_ok());
             let Some((entry, pair)) = entry.and_then(|entry| Some((entry.clone(), entry.pair()?))) else {
                 into.not_understood += 1;
                 return Ok(());

@@ -103,7 +103,7 @@ impl Volumes {
             Some(path) => self.entry_at(root, path).await?.0,
         };
         let mut source = self.source();
-        Ok(self.chunks(root.chunk.id).assemble(move |parts| emit(&root, &base, &mut source, parts)))
+        Ok(Arc::new(self.chunks(root.chunk.id)).assemble(move |parts| emit(&root, &base, &mut source, parts)))
     }
 
     /// The bytes of a file of a snapshot, or `range` of it.
@@ -113,11 +113,12 @@ impl Volumes {
         content: Content,
         range: std::ops::Range<u64>,
     ) -> impl Stream<Item = Result<Bytes, GetError>> + Send + use<> {
-        self.chunks(root).assemble(move |parts| slice(&content, range, parts))
+        let chunks = self.inner.recent_chunks.of(root, || self.chunks(root));
+        chunks.assemble(move |parts| slice(&content, range, parts))
     }
 
-    fn chunks(&self, root: ChunkId) -> Arc<Chunks> {
-        Arc::new(Chunks::new(self.reader().clone(), root, Vec::new))
+    fn chunks(&self, root: ChunkId) -> Chunks {
+        Chunks::new(self.reader().clone(), root, Vec::new)
     }
 }
 

@@ -90,6 +90,7 @@ impl Volumes {
         let mut looked = now();
         loop {
             tokio::time::sleep(SWEEP_EVERY).await;
+            self.inner.recent_chunks.drop_old();
             if now().saturating_sub(looked) >= LOOK_SECONDS {
                 looked = now();
                 for volume in self.book().all() {

@@ -44,7 +44,7 @@ pub(crate) use self::listing::Which;
 use self::book::KnownVolume;
 use self::commit::Queue;
 use self::keys::{VolumeId, VolumeKeys};
-use self::recent::RecentSnapshots;
+use self::recent::{RecentChunks, RecentSnapshots};
 use self::source::{NetworkSource, NodeCache};
 use self::store::MapChunks;
 use crate::clock::wall_clock;
@@ -76,6 +76,7 @@ struct Inner {
     /// It is to be looked at once what others have made.
     keep_soon: tokio::sync::Notify,
     recent: RecentSnapshots,
+    recent_chunks: RecentChunks,
 }
 
 impl Volumes {
@@ -97,6 +98,7 @@ impl Volumes {
             maps: Mutex::default(),
             keep_soon: tokio::sync::Notify::new(),
             recent: RecentSnapshots::default(),
+            recent_chunks: RecentChunks::default(),
         };
         Volumes { inner: Arc::new(inner) }
     }

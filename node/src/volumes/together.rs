@@ -12,6 +12,8 @@ use super::snapshot::{Snapshot, with_forgotten};
 use super::{Volumes, VolumesError, head, now, on_disk};
 use crate::leases::{KeepError, Promised};
 
+/// How long after its start a daemon looks first: some run for less than an hour at a time.
+const FIRST_LOOK: Duration = Duration::from_secs(300);
 /// How often it is looked what others have made.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
 /// A head is signed anew when it holds for less than this, seconds: it holds for three years at first.
@@ -30,9 +32,11 @@ impl Volumes {
 
     /// Keeps what others have made, for ever.
     pub(crate) async fn keep_together(self) {
+        let mut pause = FIRST_LOOK;
         loop {
             // What is looked for at once has been taken in just now.
-            let _ = tokio::time::timeout(LOOK_EVERY, self.inner.keep_soon.notified()).await;
+            let _ = tokio::time::timeout(pause, self.inner.keep_soon.notified()).await;
+            pause = LOOK_EVERY;
             for volume in self.book().all().into_iter().filter(|volume| volume.keys.pair().is_some()) {
                 if let Err(error) = self.keep_all_of(&volume).await {
                     tracing::info!(%error, volume = volume.petname, "not all of a volume can be kept from here now; it is tried again");
