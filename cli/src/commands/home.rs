@@ -74,6 +74,7 @@ async fn create(client: &Client, printer: &Printer) -> Result<ExitStatus, CliErr
         "this phrase is shown only now: write it on paper. Whoever has it can read and change all that is yours here, \
          and without it there is no way back if this machine is lost",
     );
+    warn_if_alone(client, printer).await;
     printer.tell(format!("it brings back {}, and what you make from now on", contents(&created.home)));
     printer.tell("next: `chordage home check`, and type it from the paper");
     Ok(ExitStatus::Success)
@@ -100,6 +101,18 @@ async fn status(client: &Client, printer: &Printer) -> Result<ExitStatus, CliErr
         }
     }
     Ok(ExitStatus::Success)
+}
+
+/// What lies on this machine only is lost with it, whoever has the phrase.
+async fn warn_if_alone(client: &Client, printer: &Printer) {
+    // The home is made, whether this can be asked or not.
+    let Ok(status) = client.status().await else { return };
+    if status.overlay.network_nodes_exact && status.overlay.network_nodes <= 1 {
+        printer.warn(
+            "this daemon is alone in its network: the home is on this machine only, and would be lost with it. Start \
+             others, then make another: chordage volume remove home --yes && chordage home create",
+        );
+    }
 }
 
 async fn check(phrase: &str, client: &Client, printer: &Printer) -> Result<ExitStatus, CliError> {

@@ -118,3 +118,11 @@ async fn a_phrase_that_opens_nothing_changes_nothing() {
     assert_eq!(json(&net, 0, &["home", "status"]).await["volume"], Value::Null);
     assert_eq!(json_of(&fed(&net, 0, &["recover"], &mine).await)["known"], 0);
 }
+
+#[tokio::test]
+async fn who_is_alone_is_told_that_a_phrase_does_not_help_yet() {
+    let net = Net::start(1).await;
+    let output = net.run(0, ["home", "create"], [""; 0]).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("alone in its network"), "{}", shown(&output));
+}
