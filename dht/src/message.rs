@@ -193,6 +193,19 @@ impl Message {
         }
     }
 
+    /// How many bytes [`encode`](Self::encode) would append, without a buffer to write them to.
+    pub fn encoded_len(&self) -> usize {
+        if self.peers().len() <= MESSAGE_PEERS_MAX
+            && let Ok(length) = postcard::serialize_with_flavor(self, Counted::default())
+            && 1 + length <= MESSAGE_BYTES_MAX
+        {
+            return 1 + length;
+        }
+        let mut bytes = Vec::new();
+        self.encode(&mut bytes);
+        bytes.len()
+    }
+
     /// Reads one message that fills `bytes` entirely.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut message: Self = decode_from(bytes)?;
@@ -327,6 +340,32 @@ impl postcard::ser_flavors::Flavor for Bounded<'_> {
 
     fn finalize(self) -> postcard::Result<()> {
         Ok(())
+    }
+}
+
+/// A sink that only counts.
+#[derive(Default)]
+struct Counted {
+    bytes: usize,
+}
+
+impl postcard::ser_flavors::Flavor for Counted {
+    type Output = usize;
+
+    #[inline]
+    fn try_push(&mut self, _: u8) -> postcard::Result<()> {
+        self.bytes += 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.bytes += bytes.len();
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<usize> {
+        Ok(self.bytes)
     }
 }
 

@@ -236,6 +236,7 @@ proptest! {
         message.encode(&mut bytes);
         prop_assert!(bytes.len() <= 1 + 16 * 1024);
         prop_assert_eq!(bytes[0], 7, "what was there before stays");
+        prop_assert_eq!(bytes.len() - 1, message.encoded_len());
         let decoded = Message::decode(&bytes[1..]).unwrap();
         if named(&decoded).len() == named(&message).len() {
             prop_assert_eq!(decoded, message);

@@ -149,10 +149,10 @@ impl<M: Metric> Dht<M> {
             }
             near.len() - leaves < count && distance < limit
         });
+        let known = near.len();
         if let Some(members) = &self.members
             && hearsay == Hearsay::Counted
         {
-            let known = near.len();
             // The list is sorted by id, that is by offset from zero.
             let zero = Key::default();
             nearest::walk(
@@ -169,17 +169,9 @@ impl<M: Metric> Dht<M> {
                 },
             );
         }
-        near.sort_unstable_by(|a, b| {
-            let by_id = || a.peer.id_ref().cmp(b.peer.id_ref());
-            // Of two entries for one peer, that whose round-trip time is known.
-            a.distance.cmp(&b.distance).then_with(by_id).then_with(|| a.rtt.rank().cmp(&b.rtt.rank()))
-        });
-        near.dedup_by(|a, b| a.peer.id_ref() == b.peer.id_ref());
-        if let Some(beyond) = near.iter().position(|near| near.distance > limit) {
-            near.truncate(beyond);
-        }
-        near.truncate(count);
-        near
+        let (near, listed) = near.split_at(known);
+        let (leaves, entries) = near.split_at(leaves);
+        nearest_of([leaves, entries, listed], count, limit)
     }
 }
 
@@ -191,8 +183,34 @@ enum Hearsay {
 }
 
 /// A known peer and how far it is from a key.
+#[derive(Clone, Copy)]
 struct Near<'a> {
     distance: Distance,
     peer: &'a Peer,
     rtt: Rtt,
+}
+
+/// The nearest peers of lists that are sorted by distance, then by id: each peer once, at most `count` and none beyond
+/// `limit`. Of two entries for one peer, that whose round-trip time is known.
+fn nearest_of<'a, const N: usize>(lists: [&[Near<'a>]; N], count: usize, limit: Distance) -> Vec<Near<'a>> {
+    let before = |a: &Near<'_>, b: &Near<'_>| {
+        let by_id = || a.peer.id_ref().cmp(b.peer.id_ref());
+        a.distance.cmp(&b.distance).then_with(by_id).then_with(|| a.rtt.rank().cmp(&b.rtt.rank()))
+    };
+    debug_assert!(lists.iter().all(|list| list.is_sorted_by(|a, b| before(a, b).is_lt())));
+    let mut lists = lists;
+    let mut nearest: Vec<Near<'a>> = Vec::with_capacity(count);
+    while nearest.len() < count {
+        let heads = lists.iter_mut().filter(|list| !list.is_empty());
+        let Some(list) = heads.min_by(|a, b| before(&a[0], &b[0])) else { break };
+        let next = list[0];
+        if next.distance > limit {
+            break;
+        }
+        *list = &list[1..];
+        if nearest.last().is_none_or(|last| last.peer.id_ref() != next.peer.id_ref()) {
+            nearest.push(next);
+        }
+    }
+    nearest
 }

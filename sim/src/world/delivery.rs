@@ -60,12 +60,12 @@ impl World {
 
     /// Length of the encoding, packet included, if anybody wants to know.
     fn encode(&mut self, message: &Message) -> u64 {
-        if !self.setup.count_bytes && self.trace.is_none() {
-            return 0;
+        if self.trace.is_some() {
+            self.encoded.clear();
+            message.encode(&mut self.encoded);
+            return self.encoded.len() as u64 + PACKET_OVERHEAD_BYTES;
         }
-        self.encoded.clear();
-        message.encode(&mut self.encoded);
-        self.encoded.len() as u64 + PACKET_OVERHEAD_BYTES
+        if self.setup.count_bytes { message.encoded_len() as u64 + PACKET_OVERHEAD_BYTES } else { 0 }
     }
 
     fn delay(&mut self, from: NodeIndex, to: NodeIndex) -> Duration {
