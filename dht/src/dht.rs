@@ -2,6 +2,7 @@
 
 mod answer;
 mod client;
+mod exclusion;
 mod former;
 mod join;
 mod membership;
@@ -244,6 +245,7 @@ impl<M: Metric> Dht<M> {
             Input::CancelLookup(id) => self.cancel_lookup(id),
             Input::SetAddresses(addrs) => self.set_addresses(turn, addrs),
             Input::Signed { seq, signature } => self.signed(turn, seq, signature),
+            Input::Exclude(ids) => self.exclude(turn, &ids),
             Input::Outlive { above } => self.outlive(turn, above),
             Input::StartOperation { id, address, goal, deadline } => {
                 self.start_operation(turn, id, address, goal, deadline);
@@ -305,7 +307,8 @@ impl<M: Metric> Dht<M> {
     }
 
     fn receive(&mut self, turn: &mut Turn<'_>, from: &Peer, message: Message) {
-        if self.phase == Phase::Left || from.id_ref() == self.local.id_ref() {
+        let is_ignored = from.id_ref() == self.local.id_ref() || self.gone.excludes(from.id_ref());
+        if self.phase == Phase::Left || is_ignored {
             return;
         }
         self.overtake_former_life(turn, &message);

@@ -1,6 +1,6 @@
 //! Peers that have recently left or died, so that others who still name them do not bring them back.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
 
 use crate::{NodeId, Time, peer::PeerInfo};
@@ -12,6 +12,9 @@ const WORDS_IGNORED: Duration = Duration::from_secs(2);
 /// Most peers remembered. Design.
 const GONE_MAX: usize = 128;
 
+/// Most nodes that can be excluded at a time. Design: as many as a list of revocations holds.
+pub const EXCLUDED_MAX: usize = 10_000;
+
 #[derive(Debug, Clone)]
 struct Absence {
     seq: u64,
@@ -20,7 +23,11 @@ struct Absence {
 }
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Gone(BTreeMap<NodeId, Absence>);
+pub(crate) struct Gone {
+    absences: BTreeMap<NodeId, Absence>,
+    /// Never listened to again, and never named.
+    excluded: BTreeSet<NodeId>,
+}
 
 impl Gone {
     pub(crate) fn lost(&mut self, peer: &PeerInfo, now: Time) {
@@ -32,41 +39,58 @@ impl Gone {
     }
 
     fn remember(&mut self, peer: &PeerInfo, now: Time, deaf_until: Time) {
-        if self.0.len() >= GONE_MAX {
-            self.0.retain(|_, absence| absence.ignored_until > now);
+        if self.absences.len() >= GONE_MAX {
+            self.absences.retain(|_, absence| absence.ignored_until > now);
         }
-        if self.0.len() >= GONE_MAX
-            && let Some(first) = self.0.iter().min_by_key(|(_, a)| a.ignored_until).map(|(id, _)| *id)
+        if self.absences.len() >= GONE_MAX
+            && let Some(first) = self.absences.iter().min_by_key(|(_, a)| a.ignored_until).map(|(id, _)| *id)
         {
-            self.0.remove(&first);
+            self.absences.remove(&first);
         }
         let absence = Absence { seq: peer.seq(), deaf_until, ignored_until: now + HEARSAY_IGNORED };
-        self.0.insert(peer.id(), absence);
+        self.absences.insert(peer.id(), absence);
     }
 
     /// Whether a name heard from others should be ignored. A newer record is a new life.
     pub(crate) fn ignores_name(&self, peer: &PeerInfo, now: Time) -> bool {
-        !self.0.is_empty()
-            && self.0.get(peer.id_ref()).is_some_and(|a| a.ignored_until > now && peer.seq() <= a.seq)
+        let is_absent = |absence: &Absence| absence.ignored_until > now && peer.seq() <= absence.seq;
+        self.excludes(peer.id_ref())
+            || !self.absences.is_empty() && self.absences.get(peer.id_ref()).is_some_and(is_absent)
     }
 
     /// Whether even its own words should be ignored.
     pub(crate) fn ignores_words(&self, peer: &PeerInfo, now: Time) -> bool {
-        !self.0.is_empty()
-            && self.0.get(peer.id_ref()).is_some_and(|a| a.deaf_until > now && peer.seq() <= a.seq)
+        let is_absent = |absence: &Absence| absence.deaf_until > now && peer.seq() <= absence.seq;
+        self.excludes(peer.id_ref())
+            || !self.absences.is_empty() && self.absences.get(peer.id_ref()).is_some_and(is_absent)
+    }
+
+    /// From now on it is ignored for ever. Returns whether it was not before; false too if no more can be excluded.
+    pub(crate) fn exclude(&mut self, id: NodeId) -> bool {
+        self.excluded.len() < EXCLUDED_MAX && self.excluded.insert(id)
+    }
+
+    /// Whether it is ignored for ever.
+    pub(crate) fn excludes(&self, id: &NodeId) -> bool {
+        !self.excluded.is_empty() && self.excluded.contains(id)
+    }
+
+    /// Whether anybody is ignored for ever.
+    pub(crate) fn excludes_any(&self) -> bool {
+        !self.excluded.is_empty()
     }
 
     /// Others may name it again: it was probably never dead.
     pub(crate) fn believe_names_of(&mut self, id: &NodeId) {
-        if let Some(absence) = self.0.get_mut(id) {
+        if let Some(absence) = self.absences.get_mut(id) {
             absence.ignored_until = absence.deaf_until;
         }
     }
 
     /// It is back.
     pub(crate) fn back(&mut self, id: &NodeId) {
-        if !self.0.is_empty() {
-            self.0.remove(id);
+        if !self.absences.is_empty() {
+            self.absences.remove(id);
         }
     }
 }
@@ -147,8 +171,29 @@ mod tests {
         for number in 0..=GONE_MAX as u8 {
             gone.lost(&peer(number, 1), at(u64::from(number)));
         }
-        assert_eq!(gone.0.len(), GONE_MAX);
+        assert_eq!(gone.absences.len(), GONE_MAX);
         let ignored = [0, 1, GONE_MAX as u8].map(|number| gone.ignores_name(&peer(number, 1), at(200)));
         assert_eq!(ignored, [false, true, true]);
+    }
+
+    #[test]
+    fn who_is_excluded_is_ignored_for_ever_in_every_life_and_nobody_is_beyond_the_bound() {
+        let mut gone = Gone::default();
+        let id = peer(1, 0).id();
+        assert!(gone.exclude(id));
+        assert!(!gone.exclude(id), "it was already");
+        gone.back(&id);
+        gone.believe_names_of(&id);
+        let later = Time::from_micros(u64::MAX);
+        assert!(
+            gone.ignores_name(&peer(1, u64::MAX), later) && gone.ignores_words(&peer(1, u64::MAX), later)
+        );
+        assert!(!gone.ignores_name(&peer(2, 0), later) && !gone.ignores_words(&peer(2, 0), later));
+        for number in 1..EXCLUDED_MAX as u64 {
+            let mut key = [0; 32];
+            key[..8].copy_from_slice(&number.to_be_bytes());
+            assert!(gone.exclude(NodeId::from_public_key(&key)));
+        }
+        assert!(!gone.exclude(peer(3, 0).id()), "no room");
     }
 }

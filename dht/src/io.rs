@@ -72,6 +72,9 @@ pub enum Input {
         /// The number of the other's record.
         above: u64,
     },
+    /// These nodes are no part of the network any more, whatever they or others say: they leave all tables, are named to nobody and not
+    /// listened to, for as long as this node runs. At most [`EXCLUDED_MAX`](crate::EXCLUDED_MAX) are.
+    Exclude(Vec<NodeId>),
     /// Read or change a record. Exactly one [`Output::OperationFinished`] follows, unless it is cancelled.
     StartOperation {
         /// Chosen by the caller, unique among its operations in progress.
@@ -217,6 +220,8 @@ pub enum DownReason {
     Left,
     /// Nearer peers took its place; it may well be alive.
     Displaced,
+    /// It was excluded from the network ([`Input::Exclude`]).
+    Excluded,
 }
 
 /// Names a lookup; chosen by the caller.

@@ -70,6 +70,7 @@ pub use config::{Config, Willingness};
 pub use density::{Density, density};
 pub use dht::Dht;
 pub use distance::Distance;
+pub use gone::EXCLUDED_MAX;
 pub use id::{Key, NodeId, ParseIdError};
 pub use io::{
     Confirm, DownReason, Event, Finger, FingerRow, Hop, Input, Lookup, LookupError, LookupId, LookupOptions,

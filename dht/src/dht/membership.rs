@@ -172,6 +172,7 @@ impl<M: Metric> Dht<M> {
     }
 
     pub(super) fn gossip(&mut self, turn: &mut Turn<'_>, from: &Peer, gossip: Gossip) {
+        let gossip = self.without_excluded(gossip);
         self.show_later_record(turn, from, &gossip);
         let Some(members) = &mut self.members else {
             // It does not know that nobody listens here.

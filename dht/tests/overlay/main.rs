@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod clients;
+mod exclusion;
 mod failure;
 mod join;
 mod lookup;
