@@ -8,6 +8,7 @@ mod admission;
 mod batching;
 mod behaviour;
 pub(crate) mod frame;
+mod gate;
 mod handler;
 mod names;
 mod paths;
@@ -18,6 +19,7 @@ mod transport;
 
 pub(crate) use admission::MakesWay;
 pub(crate) use behaviour::{Behaviour, Inbound, OpenError, OpenReply};
+pub(crate) use gate::Gate;
 pub(crate) use handler::{Class, GuardedStream, Protocols};
 pub(crate) use seats::{Standing, Taken};
 pub(crate) use transport::{NetworkSwarm, WireEvent, build, listening};

@@ -12,6 +12,7 @@ use libp2p::{Multiaddr, Transport, noise, quic, yamux};
 use super::admission::Admission;
 use super::batching::{ReadAhead, Together};
 use super::behaviour::{Behaviour, DIALS_PER_PEER};
+use super::gate::Gate;
 use super::handler::Protocols;
 use super::names::Named;
 use super::seats::SeatLimits;
@@ -58,6 +59,7 @@ pub(crate) enum BuildError {
 pub(crate) fn build(
     key: Keypair,
     protocols: Protocols,
+    gate: Gate,
     connections: &ConnectionConfig,
 ) -> Result<NetworkSwarm, BuildError> {
     let limits = ConnectionLimits::default()
@@ -85,7 +87,8 @@ pub(crate) fn build(
     let both = quic
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
         .or_transport(tcp.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))))
-        .map(|either, _| either.into_inner());
+        .map(|either, _| either.into_inner())
+        .and_then(move |connection, point| gate.clone().pass(connection, point.into()));
     let Ok(builder) = libp2p::SwarmBuilder::with_existing_identity(key)
         .with_tokio()
         .with_other_transport(|_| Named::new(both.boxed()));
