@@ -16,7 +16,7 @@ use crate::network::NetworkFingerprint;
 mod address;
 #[path = "../../node/src/lan/card.rs"]
 mod card;
-#[path = "../../node/src/network.rs"]
+#[path = "../../node/src/network/mod.rs"]
 mod network;
 
 /// Addresses of a card that are read.

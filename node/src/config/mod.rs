@@ -28,6 +28,7 @@ pub use self::restic::ResticConfig;
 pub use self::scrub::ScrubConfig;
 pub use self::webdav::WebdavConfig;
 use crate::address::{AddressError, Use, check_address};
+use crate::network::is_name;
 
 /// Settings of one daemon. Every field has a default; unknown fields are refused.
 /// It has many fields because each top-level setting is one.
@@ -182,9 +183,7 @@ impl Config {
     /// Checks what types cannot.
     pub fn check(&self) -> Result<(), ConfigError> {
         let value = |field, value: String, rule| Err(ConfigError::Value { field, value, rule });
-        let name_ok = (1..=32).contains(&self.network.len())
-            && self.network.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if !name_ok {
+        if !is_name(&self.network) {
             return value("network", self.network.clone(), "1 to 32 of a-z, 0-9 and -");
         }
         if self.metric == AnyMetric::Classic {

@@ -1,0 +1,391 @@
+//! What somebody is given who is to join a private network: one line of text with a secret, and where to go with it.
+//!
+//! ```text
+//!  chordage-invite:<base32 of  payload │ checksum, 4>
+//!  payload  version 1 │ secret, 16 │ network, 16 │ network key, 32 │ name length │ name │ issuer, 32 │ expires u64
+//!           │ number of addresses: 1 to 8 │ for each: length │ multiaddr, at most 128
+//! ```
+//! Lower-case RFC 4648 base32 without padding, as in links; upper case is read too, which makes for smaller QR codes. The checksum is
+//! a hash of the payload.
+//!
+//! The secret never travels: who joins proves to know it, to the issuer alone and for its own key alone. Whoever listens, or is
+//! dialled instead of the issuer, cannot use what it hears.
+
+use std::fmt;
+use std::str::FromStr;
+
+use data_encoding::BASE32_NOPAD;
+use libp2p::Multiaddr;
+use serde::{Deserialize, Serialize};
+
+use super::bytes::{Malformed, Reader, put_short};
+use super::{NetworkFingerprint, is_name};
+
+const PREFIX: &str = "chordage-invite:";
+const VERSION: u8 = 1;
+const CHECKSUM_LEN: usize = 4;
+/// Domains of the hashes (BLAKE3 `derive_key`).
+const CHECKSUM_CONTEXT: &str = "chordage 2026 invite checksum";
+const ID_CONTEXT: &str = "chordage 2026 invite id";
+const PROOF_CONTEXT: &str = "chordage 2026 invite proof key";
+/// Addresses of the issuer at most, and bytes of one: as many as the overlay tells.
+pub(crate) const ADDRESSES_MAX: usize = 8;
+pub(crate) const ADDRESS_BYTES_MAX: usize = 128;
+/// Longest text that is read, characters: more than all of the above make.
+pub(crate) const TEXT_MAX: usize = 2048;
+
+/// Names an invite without giving away its secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct InviteId(pub(crate) [u8; 16]);
+
+/// What of the secret is needed to prove and to check. As secret as that.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ProofKey([u8; 32]);
+
+impl fmt::Debug for ProofKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProofKey(..)")
+    }
+}
+
+/// Shows the issuer that whoever joins has the invite. It is good for these two keys only.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Proof(pub(crate) [u8; 32]);
+
+/// The name of the invite with this secret, and what proves it.
+pub(crate) fn keys_of(secret: &[u8; 16]) -> (InviteId, ProofKey) {
+    let mut id = [0; 16];
+    id.copy_from_slice(&blake3::derive_key(ID_CONTEXT, secret)[..16]);
+    (InviteId(id), ProofKey(blake3::derive_key(PROOF_CONTEXT, secret)))
+}
+
+impl ProofKey {
+    fn hash(&self, joiner: &[u8; 32], issuer: &[u8; 32], id: InviteId) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        hasher.update(joiner).update(issuer).update(&id.0);
+        hasher.finalize()
+    }
+
+    /// Whether the proof is right, in a time that does not depend on where it is wrong.
+    pub(super) fn is_proved(
+        &self,
+        proof: &Proof,
+        joiner: &[u8; 32],
+        issuer: &[u8; 32],
+        id: InviteId,
+    ) -> bool {
+        // Hashes are compared in constant time.
+        self.hash(joiner, issuer, id) == blake3::Hash::from_bytes(proof.0)
+    }
+}
+
+/// What an invite says besides its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Invitation {
+    /// Which network: its genesis has to have this fingerprint.
+    pub(crate) network: NetworkFingerprint,
+    /// Its newest key.
+    pub(crate) network_key: [u8; 32],
+    /// What to call it.
+    pub(crate) name: String,
+    /// The key of the daemon that redeems the invite.
+    pub(crate) issuer: [u8; 32],
+    /// Where that daemon is, best first; 1 to 8. Only claims, as all addresses.
+    pub(crate) addresses: Vec<Multiaddr>,
+    /// Seconds since 1970. The issuer decides by its own clock.
+    pub(crate) expires: u64,
+}
+
+/// A way into a private network for whoever has it. Its `Display` is the text to give away.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Invite {
+    secret: [u8; 16],
+    invitation: Invitation,
+}
+
+/// Why a text is no invite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InviteError {
+    #[error("this is not an invite: invites begin with {PREFIX}")]
+    NotAnInvite,
+    #[error("this invite is mistyped, or a part of it is missing: its checksum does not match")]
+    Checksum,
+    #[error("this invite needs a newer version of chordage")]
+    NewerVersion,
+    #[error("this invite cannot be read: {0}")]
+    Malformed(#[from] Malformed),
+}
+
+impl Invite {
+    /// `secret`: random, and never used before. None if the name, or number or length of addresses are out of their limits.
+    pub(crate) fn new(secret: [u8; 16], invitation: Invitation) -> Option<Self> {
+        let is_sound = is_name(&invitation.name)
+            && (1..=ADDRESSES_MAX).contains(&invitation.addresses.len())
+            && invitation.addresses.iter().all(is_address);
+        is_sound.then_some(Self { secret, invitation })
+    }
+
+    /// What it says besides the secret.
+    pub(crate) fn invitation(&self) -> &Invitation {
+        &self.invitation
+    }
+
+    /// By what the issuer knows it.
+    pub(crate) fn id(&self) -> InviteId {
+        keys_of(&self.secret).0
+    }
+
+    /// Shows its issuer that a daemon with this key has it.
+    pub(crate) fn prove(&self, joiner: &[u8; 32]) -> Proof {
+        let (id, key) = keys_of(&self.secret);
+        Proof(*key.hash(joiner, &self.invitation.issuer, id).as_bytes())
+    }
+
+    fn payload(&self) -> Vec<u8> {
+        let Invitation { network, network_key, name, issuer, addresses, expires } = &self.invitation;
+        let mut bytes = vec![VERSION];
+        bytes.extend(self.secret);
+        bytes.extend(network.0);
+        bytes.extend(network_key);
+        put_short(&mut bytes, name.as_bytes());
+        bytes.extend(issuer);
+        bytes.extend(expires.to_be_bytes());
+        bytes.push(addresses.len() as u8);
+        for address in addresses {
+            put_short(&mut bytes, address.as_ref());
+        }
+        bytes
+    }
+
+    fn read(payload: &[u8]) -> Result<Self, InviteError> {
+        if payload.first().is_some_and(|version| *version > VERSION) {
+            return Err(InviteError::NewerVersion);
+        }
+        let mut reader = Reader::new(payload);
+        reader.version(VERSION)?;
+        let secret = reader.array()?;
+        let network = reader.network()?;
+        let network_key = reader.array()?;
+        let name = reader.text()?;
+        let issuer = reader.array()?;
+        let expires = reader.number()?;
+        let mut addresses = Vec::new();
+        // `new` allows no more than 8; a byte says at most 255.
+        for _ in 0..reader.byte()? {
+            let address = Multiaddr::try_from(reader.short()?.to_vec());
+            addresses.push(address.map_err(|_| Malformed)?);
+        }
+        reader.end()?;
+        let invitation = Invitation { network, network_key, name, issuer, addresses, expires };
+        Ok(Self::new(secret, invitation).ok_or(Malformed)?)
+    }
+}
+
+/// Whether it is short enough, and can be shown.
+fn is_address(address: &Multiaddr) -> bool {
+    let is_short = (1..=ADDRESS_BYTES_MAX).contains(&address.len());
+    is_short && !address.to_string().chars().any(char::is_control)
+}
+
+fn checksum(payload: &[u8]) -> [u8; CHECKSUM_LEN] {
+    let [a, b, c, d, ..] = blake3::derive_key(CHECKSUM_CONTEXT, payload);
+    [a, b, c, d]
+}
+
+impl fmt::Display for Invite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = self.payload();
+        bytes.extend(checksum(&bytes));
+        write!(f, "{PREFIX}{}", BASE32_NOPAD.encode(&bytes).to_ascii_lowercase())
+    }
+}
+
+impl fmt::Debug for Invite {
+    /// Never the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Invite").field("invitation", &self.invitation).finish_non_exhaustive()
+    }
+}
+
+impl FromStr for Invite {
+    type Err = InviteError;
+
+    /// Reads it in either case, with or without white space around it.
+    fn from_str(text: &str) -> Result<Self, InviteError> {
+        let text = text.trim();
+        let begins_so = text.get(..PREFIX.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(PREFIX));
+        if !begins_so {
+            return Err(InviteError::NotAnInvite);
+        }
+        if text.len() > TEXT_MAX {
+            return Err(InviteError::Checksum);
+        }
+        let base32 = text[PREFIX.len()..].to_ascii_uppercase();
+        let bytes = BASE32_NOPAD.decode(base32.as_bytes()).map_err(|_| InviteError::Checksum)?;
+        let (payload, told) = bytes.split_last_chunk().ok_or(InviteError::Checksum)?;
+        if *told != checksum(payload) {
+            return Err(InviteError::Checksum);
+        }
+        Self::read(payload)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::samples::{NOW, genesis, key};
+    use super::*;
+
+    const SECRET: [u8; 16] = [0x5e; 16];
+
+    fn addresses(texts: &[&str]) -> Vec<Multiaddr> {
+        texts.iter().map(|text| text.parse().expect("an address")).collect()
+    }
+
+    fn invitation() -> Invitation {
+        Invitation {
+            network: genesis(1).fingerprint(),
+            network_key: key(1),
+            name: "ours".to_owned(),
+            issuer: key(2),
+            addresses: addresses(&["/ip4/192.0.2.7/tcp/4700", "/dns4/home.example/udp/4700/quic-v1"]),
+            expires: NOW,
+        }
+    }
+
+    fn invite() -> Invite {
+        Invite::new(SECRET, invitation()).expect("sound")
+    }
+
+    #[test]
+    fn a_text_leads_to_the_same_invite_and_mistakes_are_told_apart() {
+        let text = invite().to_string();
+        assert_eq!(
+            text.len(),
+            PREFIX.len() + ((1 + 16 + 16 + 32 + 5 + 32 + 8 + 1 + 9 + 21 + 4) * 8_usize).div_ceil(5)
+        );
+        for same in [text.clone(), text.to_uppercase(), format!(" {text}\n")] {
+            assert_eq!(same.parse(), Ok(invite()));
+        }
+        for foreign in [
+            "",
+            "chord1r",
+            "chordage-invite",
+            "https://example.org",
+            "\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}",
+        ] {
+            assert_eq!(foreign.parse::<Invite>(), Err(InviteError::NotAnInvite), "{foreign}");
+        }
+        let long = format!("{text}{}", "a".repeat(TEXT_MAX));
+        for mistyped in [PREFIX, &text[..text.len() - 1], &format!("{text}a"), &format!("{text}="), &long] {
+            assert_eq!(mistyped.parse::<Invite>(), Err(InviteError::Checksum), "{mistyped}");
+        }
+        for at in PREFIX.len()..text.len() {
+            let mut changed = text.clone();
+            changed.replace_range(at..=at, if &text[at..=at] == "a" { "b" } else { "a" });
+            assert_eq!(changed.parse::<Invite>(), Err(InviteError::Checksum), "{changed}");
+        }
+    }
+
+    /// The text of a payload, whatever that is.
+    fn text_of(payload: &[u8]) -> String {
+        format!(
+            "{PREFIX}{}",
+            BASE32_NOPAD.encode(&[payload, &checksum(payload)].concat()).to_ascii_lowercase()
+        )
+    }
+
+    #[test]
+    fn what_this_version_does_not_understand_is_refused() {
+        let parse = |payload: &[u8]| text_of(payload).parse::<Invite>().map(|_| ());
+        let payload = invite().payload();
+        assert_eq!(parse(&payload), Ok(()));
+        let malformed = Err(InviteError::Malformed(Malformed));
+        assert_eq!(parse(&[&[2], &payload[1..]].concat()), Err(InviteError::NewerVersion));
+        assert_eq!(parse(&[&[0], &payload[1..]].concat()), malformed);
+        assert_eq!(parse(&[&payload[..], &[0]].concat()), malformed);
+        assert_eq!(parse(&payload[..payload.len() - 1]), malformed);
+        assert_eq!(parse(&[]), malformed);
+        let with = |change: fn(&mut Invitation)| {
+            let mut invite = invite();
+            change(&mut invite.invitation);
+            assert_eq!(Invite::new(SECRET, invite.invitation.clone()), None);
+            parse(&invite.payload())
+        };
+        assert_eq!(with(|invitation| invitation.addresses.clear()), malformed);
+        assert_eq!(
+            with(|invitation| invitation.addresses = vec![invitation.addresses[0].clone(); 9]),
+            malformed
+        );
+        assert_eq!(with(|invitation| invitation.addresses[0] = Multiaddr::empty()), malformed);
+        assert_eq!(with(|invitation| invitation.name = "No".to_owned()), malformed);
+        let bell = |invitation: &mut Invitation| invitation.addresses = addresses(&["/dns4/a\u{7}/tcp/1"]);
+        assert_eq!(with(bell), malformed);
+        let long = |invitation: &mut Invitation| {
+            let name = "a".repeat(ADDRESS_BYTES_MAX);
+            invitation.addresses = addresses(&[&format!("/dns4/{name}/tcp/1")]);
+        };
+        assert_eq!(with(long), malformed);
+    }
+
+    #[test]
+    fn the_longest_invite_is_read() {
+        let name = "a".repeat(ADDRESS_BYTES_MAX - 2 - 3);
+        let longest = Invitation {
+            name: "n".repeat(32),
+            addresses: addresses(&[format!("/dns4/{name}/tcp/1").as_str(); ADDRESSES_MAX]),
+            ..invitation()
+        };
+        assert_eq!(longest.addresses[0].len(), ADDRESS_BYTES_MAX);
+        let longest = Invite::new(SECRET, longest).expect("within the limits");
+        assert_eq!(longest.to_string().parse(), Ok(longest));
+    }
+
+    #[test]
+    fn the_secret_is_shown_in_the_text_only() {
+        let shown = format!("{:?} {:?} {:?}", invite(), keys_of(&SECRET), invite().id());
+        assert!(!shown.contains("5e") && !shown.contains("94, 94"), "{shown}");
+        let (id, key) = keys_of(&SECRET);
+        assert_ne!(id.0, key.0[..16]);
+        assert_ne!(id.0, SECRET);
+    }
+
+    #[test]
+    fn a_proof_is_good_for_one_joiner_one_issuer_and_one_invite() {
+        let proof = invite().prove(&key(3));
+        let (id, proof_key) = keys_of(&SECRET);
+        let (other_id, other_key) = keys_of(&[0; 16]);
+        assert!(proof_key.is_proved(&proof, &key(3), &key(2), id));
+        assert!(!proof_key.is_proved(&proof, &key(4), &key(2), id));
+        assert!(!proof_key.is_proved(&proof, &key(3), &key(4), id));
+        assert!(!proof_key.is_proved(&proof, &key(3), &key(2), other_id));
+        assert!(!other_key.is_proved(&proof, &key(3), &key(2), id));
+    }
+
+    proptest! {
+        #[test]
+        fn an_invite_comes_back_and_nothing_else_passes_for_it(
+            secret: [u8; 16], name in "[a-z0-9-]{1,32}", ports in prop::collection::vec(any::<u16>(), 1..=8), expires: u64,
+            at: prop::sample::Index, other in "[a-z2-7]",
+        ) {
+            let addresses = ports.iter().map(|port| format!("/ip6/2001:db8::1/udp/{port}/quic-v1").parse().expect("an address"));
+            let addresses = addresses.collect();
+            let invite = Invite::new(secret, Invitation { name, addresses, expires, ..invitation() }).expect("sound");
+            let text = invite.to_string();
+            prop_assert_eq!(text.parse(), Ok(invite));
+            let at = PREFIX.len() + at.index(text.len() - PREFIX.len());
+            prop_assert!(text[..at].parse::<Invite>().is_err());
+            let mut changed = text.clone();
+            changed.replace_range(at..=at, &other);
+            prop_assert!(changed == text || changed.parse::<Invite>().is_err());
+        }
+
+        #[test]
+        fn whatever_is_pasted_is_read_or_refused(text in ".*", payload in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = text.parse::<Invite>();
+            let _ = format!("{PREFIX}{text}").parse::<Invite>();
+            let _ = text_of(&payload).parse::<Invite>();
+        }
+    }
+}
