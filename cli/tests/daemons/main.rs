@@ -30,4 +30,5 @@ mod unfinished;
 mod walked;
 mod webdav;
 mod writer;
+mod year;
 mod zones;

@@ -65,6 +65,9 @@ pub struct Config {
     pub debug_delay_ms: u16,
     /// For experiments: the daemon takes its clock to be off by so many seconds, ahead or (negative) behind.
     pub debug_clock_seconds: i64,
+    /// For experiments: at each start so many seconds of lease time have passed since the end of the last run, so that claims
+    /// end as if it had run meanwhile.
+    pub debug_lease_seconds: u32,
     /// For tests only: the task of this name panics whenever it is started.
     pub debug_panic_task: Option<String>,
     /// Connections to other daemons: how many there may be, and which are kept.
@@ -145,6 +148,7 @@ impl Default for Config {
             runtime_threads: 1,
             debug_delay_ms: 0,
             debug_clock_seconds: 0,
+            debug_lease_seconds: 0,
             debug_panic_task: None,
             lan: LanConfig::default(),
             overlay: OverlayConfig::default(),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chordage_storage::catalog::Catalog;
 use chordage_storage::lease::Keeps;
@@ -132,6 +133,12 @@ fn open_store(dir: &DataDir, config: &Config, found: &mut Found, tasks: &Tasks) 
     let path = dir.join("claims");
     let leases = book(&path, HeldLeases::open(&path, &config.leases, shards.usage().shards))?;
     found.opened("claims/claims.redb", leases.begun_anew());
+    if config.debug_lease_seconds > 0 {
+        let passed = Duration::from_secs(config.debug_lease_seconds.into());
+        leases
+            .pass(passed)
+            .map_err(|error| StartError::System(format!("cannot write the claims: {error}")))?;
+    }
     let store = Store::start(shards, leases, tasks).map_err(StartError::Threads)?;
     store.lost_before(recovered.shards);
     Ok(store)

@@ -82,6 +82,10 @@ impl Counted {
     fn set(&mut self, counts: bool, now: Instant) {
         *self = Counted { before: self.at(now), since: counts.then_some(now) };
     }
+
+    fn pass(&mut self, time: Duration) {
+        self.before = self.before.saturating_add(time);
+    }
 }
 
 impl HeldLeases {
@@ -140,6 +144,12 @@ impl HeldLeases {
     /// From now on lease time passes, or stands still because this daemon is cut off from its network.
     pub(crate) fn count(&self, counts: bool) {
         self.counted().set(counts, Instant::now());
+    }
+
+    /// Counts so much lease time as passed at once, and writes that down. Only experiments do.
+    pub(crate) fn pass(&self, time: Duration) -> io::Result<()> {
+        self.counted().pass(time);
+        self.flush()
     }
 
     /// Writes down what the clock shows, and makes every claim durable.
@@ -323,6 +333,38 @@ mod tests {
         assert_eq!(counted.at(at(1000)), Duration::from_secs(10));
         counted.set(true, at(1000));
         assert_eq!(counted.at(at(1001)), Duration::from_secs(11));
+    }
+
+    /// A shard that one writer wants kept for so many days.
+    fn put_for(days: u64) -> Put {
+        let lease_seconds = u32::try_from(days * 86_400).expect("few days");
+        let by = Writer([1; 32]);
+        let claims = vec![Claim { writer: by, lease_seconds, retain_seconds: 0 }];
+        let asked = Asked { said: 1, claims };
+        Put { chunk: ChunkId([days as u8; 32]), bytes: 9, held_before: 0, written: true, by, asked }
+    }
+
+    #[test]
+    fn claims_end_when_their_time_was_counted_as_passed() {
+        let (dir, config) = (tempfile::tempdir().expect("a directory"), LeaseConfig::default());
+        let day = Duration::from_secs(86_400);
+        let held = HeldLeases::open(dir.path(), &config, 0).expect("opened").expect("ours");
+        let puts = [put_for(1), put_for(200)];
+        assert_eq!(held.entered(&puts).expect("entered"), [true, true]);
+        held.pass(199 * day).expect("written down");
+        let left = |held: &HeldLeases, put: &Put| {
+            let claims = held.of(put.chunk).expect("read")?;
+            Some(claims.iter().map(|claim| claim.lease_seconds).max().expect("one"))
+        };
+        assert_eq!(left(&held, &puts[0]), None);
+        drop(held);
+        // The next run goes on from there.
+        let held = HeldLeases::open(dir.path(), &config, 2).expect("opened").expect("ours");
+        let seconds = left(&held, &puts[1]).expect("it stands");
+        assert!((86_300..=86_400).contains(&seconds), "{seconds} s");
+        held.pass(day).expect("written down");
+        assert_eq!(held.claims.expire(held.now(), 10).expect("ended"), 2);
+        assert_eq!(left(&held, &puts[1]), None);
     }
 
     #[test]
