@@ -8,6 +8,7 @@ mod harness;
 mod killed;
 mod locks;
 mod machines;
+mod million;
 mod states;
 mod trees;
 #[allow(dead_code, reason = "shared with the other stories, of which each uses a part")]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chordage_dht::NodeId;
-use chordage_storage::lease::{Claim, Keeps, Kept, KeptState};
+use chordage_storage::lease::{Claim, Keeps, Kept, KeptMap, KeptState, MapStep};
 use chordage_storage::repair::Moment;
 use chordage_storage::{ChunkId, Writer};
 use tokio::sync::Notify;
@@ -250,6 +250,28 @@ impl Keeping {
     /// The names under which each object was put.
     pub(crate) async fn names(&self, roots: Vec<ChunkId>) -> std::io::Result<Vec<Vec<String>>> {
         self.book(move |book| roots.into_iter().map(|root| book.names(root)).collect()).await
+    }
+
+    /// As what the map of a volume is kept; `None` if it is not.
+    pub(crate) async fn map_of(&self, volume: [u8; 32]) -> std::io::Result<Option<KeptMap>> {
+        self.book(move |book| book.map_of(volume)).await
+    }
+
+    /// Goes from one state of a map to another: see [`Keeps::step`]. The map is shown under `name`.
+    pub(crate) async fn step(&self, step: MapStep, name: Option<String>) -> std::io::Result<bool> {
+        let object = step.to.object;
+        let stepped = move |book: &Keeps| {
+            let done = book.step(&step)?;
+            if let Some(name) = name.filter(|_| done) {
+                book.name(object, &name, wall_clock())?;
+            }
+            Ok((done, book.get(object)?.is_some_and(|kept| !kept.confirmed)))
+        };
+        let (done, is_unconfirmed) = self.book(stepped).await?;
+        if is_unconfirmed {
+            self.inner.to_confirm.notify_one();
+        }
+        Ok(done)
     }
 
     /// Stops keeping an object. Its chunks are dropped in the background, as far as nothing else needs them.

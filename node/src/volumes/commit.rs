@@ -20,8 +20,10 @@ use crate::get::GetError;
 const HEAD_WITHIN: Duration = Duration::from_secs(15);
 /// How often a change is tried on top of what others have made meanwhile.
 const ATTEMPTS: usize = 12;
-/// Changes that are stored together at most.
+/// Requests whose changes are stored together at most …
 const TOGETHER_MAX: usize = 256;
+/// … and keys that they change, if there are several: so many take some megabytes until they are stored.
+const KEYS_TOGETHER_MAX: usize = 16_000;
 
 /// What was stored.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,8 @@ type Action = Box<dyn FnMut(&mut View<'_>) -> Result<(), VolumesError> + Send>;
 /// A change that waits for its turn.
 pub(super) struct Pending {
     action: Action,
+    /// About how many keys it changes.
+    keys: usize,
     done: oneshot::Sender<Result<Committed, VolumesError>>,
 }
 
@@ -42,10 +46,16 @@ pub(super) struct Pending {
 #[derive(Default)]
 pub(super) struct Queue {
     pending: Mutex<Vec<Pending>>,
+    /// Of whoever changes the volume, or what is kept of it.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Queue {
+    /// As long as this is held, nobody changes the volume from here, or what is kept of its map.
+    pub(super) async fn turn(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        self.turn.clone().lock_owned().await
+    }
+
     fn push(&self, pending: Pending) {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).push(pending);
     }
@@ -53,14 +63,14 @@ impl Queue {
     /// Waits until a change is stored. If nobody else is at it, `work` is given it, together with all others that wait.
     async fn store<Work>(
         self: Arc<Self>,
-        action: Action,
+        (action, keys): (Action, usize),
         work: impl Fn(Vec<Pending>) -> Work + Send + 'static,
     ) -> Result<Committed, VolumesError>
     where
         Work: Future<Output = ()> + Send,
     {
         let (done, mut answer) = oneshot::channel();
-        self.push(Pending { action, done });
+        self.push(Pending { action, keys, done });
         tokio::select! {
             biased;
             outcome = &mut answer => return outcome.unwrap_or(Err(VolumesError::Stopped)),
@@ -86,7 +96,13 @@ impl Queue {
     /// Those that are stored next.
     fn take(&self) -> Vec<Pending> {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        let some = pending.len().min(TOGETHER_MAX);
+        let most = pending.len().min(TOGETHER_MAX);
+        let mut keys = 0usize;
+        let fit = pending.iter().take(most).take_while(|pending| {
+            keys = keys.saturating_add(pending.keys);
+            keys <= KEYS_TOGETHER_MAX
+        });
+        let some = fit.count().max(most.min(1));
         pending.drain(..some).collect()
     }
 }
@@ -116,10 +132,20 @@ enum Published {
 }
 
 impl Volumes {
-    /// Makes a change, which may be tried several times.
+    /// Makes a change of few keys, which may be tried several times.
     pub(super) async fn commit<T: Send + 'static>(
         &self,
         volume: &KnownVolume,
+        change: impl FnMut(&mut View<'_>) -> Result<T, VolumesError> + Send + 'static,
+    ) -> Result<(T, Committed), VolumesError> {
+        self.commit_keys(volume, 1, change).await
+    }
+
+    /// The same for a change of about so many keys.
+    pub(super) async fn commit_keys<T: Send + 'static>(
+        &self,
+        volume: &KnownVolume,
+        keys: usize,
         mut change: impl FnMut(&mut View<'_>) -> Result<T, VolumesError> + Send + 'static,
     ) -> Result<(T, Committed), VolumesError> {
         if volume.keys.pair().is_none() {
@@ -127,7 +153,7 @@ impl Volumes {
         }
         let result = Arc::new(Mutex::new(None));
         let left = result.clone();
-        let action = Box::new(move |view: &mut View<'_>| {
+        let action: Action = Box::new(move |view: &mut View<'_>| {
             let made = change(view)?;
             *left.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
             Ok(())
@@ -138,7 +164,7 @@ impl Volumes {
             let (volumes, volume) = (volumes.clone(), volume.clone());
             async move { volumes.commit_together(&volume, batch).await }
         };
-        let committed = queue.store(action, work).await?;
+        let committed = queue.store((action, keys), work).await?;
         let made = result.lock().unwrap_or_else(PoisonError::into_inner).take();
         Ok((made.ok_or(VolumesError::Stopped)?, committed))
     }
@@ -198,18 +224,19 @@ impl Volumes {
                 Err(VolumesError::Freed) => continue,
                 Err(error) => return (batch, Err(error)),
             };
-            if Some(stored.root) == root && !base.fresh {
+            if Some(stored.root) == root {
+                self.map_is_not(volume, stored, None).await;
+                if base.fresh {
+                    return (batch, Ok(Committed { seq, state: PublishState::Stored }));
+                }
                 // It changes nothing in what is remembered, and may do so in the newest state.
                 base = Base::UNREAD;
                 continue;
             }
-            if Some(stored.root) == root {
-                return (batch, Ok(Committed { seq, state: PublishState::Stored }));
-            }
             match self.publish(volume, &base, &stored.root).await {
                 Ok(Published::Stored(held)) => {
                     let seq = held.record.seq();
-                    self.map_is(volume, &stored, root).await;
+                    self.map_is(volume, stored).await;
                     tracing::debug!(volume = %volume.keys.id(), seq, seconds = begun.elapsed().as_secs_f64(), "changed");
                     return (batch, Ok(Committed { seq, state: PublishState::Stored }));
                 }
@@ -217,11 +244,11 @@ impl Volumes {
                     return (batch, Ok(Committed { seq, state: PublishState::Unknown }));
                 }
                 Ok(Published::Overtaken(held)) => {
-                    self.map_is_not(volume, &stored, held.as_ref()).await;
+                    self.map_is_not(volume, stored, held.as_ref()).await;
                     base = Base { held, fresh: true };
                 }
                 Err(error) => {
-                    self.map_is_not(volume, &stored, base.held.as_ref()).await;
+                    self.map_is_not(volume, stored, base.held.as_ref()).await;
                     return (batch, Err(error));
                 }
             }
@@ -325,7 +352,7 @@ impl Volumes {
 fn make_all(view: &mut View<'_>, batch: &mut [Pending]) -> Vec<(usize, VolumesError)> {
     let mut failures = Vec::new();
     for (index, pending) in batch.iter_mut().enumerate() {
-        let before = view.changes();
+        let before = view.mark();
         if let Err(error) = (pending.action)(view) {
             view.restore(before);
             failures.push((index, error));

@@ -168,15 +168,18 @@ impl Volumes {
         Ok(on_disk(noted).await??)
     }
 
-    /// Notes which states of a map are not needed any more, because the head names another: a crash leaves such.
+    /// Notes which parts of a map are not needed any more, because what is kept is the state that the head names: a crash leaves such.
     async fn unneed_maps(&self, volume: &KnownVolume) -> Result<(), VolumesError> {
-        let book = self.book_handle();
-        let all = on_disk(move || book.all_kept()).await??;
         let head = self.read_head(volume).await?;
         let Some(current) = self.root_of(volume, head.as_ref())? else { return Ok(()) };
-        for (root, kept) in all {
-            let ours = kept.volume == volume.keys.id().0;
-            if ours && root != current.chunk.id && is_map_without_head(&kept, now()) {
+        let Some(kept) = self.kept_state(volume).await?.filter(|kept| kept.root == current) else {
+            return Ok(());
+        };
+        let book = self.book_handle();
+        let all = on_disk(move || book.all_kept()).await??;
+        for (root, noted) in all {
+            let ours = noted.volume == volume.keys.id().0;
+            if ours && root != kept.kept.object && is_map_without_head(&noted, now()) {
                 self.unneed(root).await;
             }
         }

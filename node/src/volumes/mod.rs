@@ -34,7 +34,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chordage_api::client::VolumeAccess;
 use chordage_api::types::{VolumeCapability, VolumeImport, VolumeInfo};
 use chordage_api::volume::Capability;
-use chordage_storage::volume::{Change, MapRoot};
+use chordage_storage::volume::Change;
 
 pub(crate) use self::book::{VOLUMES_FILE, VolumeBook};
 pub(crate) use self::error::VolumesError;
@@ -46,7 +46,6 @@ use self::commit::Queue;
 use self::keys::{VolumeId, VolumeKeys};
 use self::recent::{RecentChunks, RecentSnapshots};
 use self::source::{NetworkSource, NodeCache};
-use self::store::MapChunks;
 use crate::clock::wall_clock;
 use crate::driver::DriverHandle;
 use crate::get::Reader;
@@ -71,8 +70,6 @@ struct Inner {
     queues: Mutex<BTreeMap<VolumeId, Arc<Queue>>>,
     /// Held while it is decided whether something is kept on, so that nothing is freed that was needed again meanwhile.
     deciding: tokio::sync::Mutex<()>,
-    /// The newest map of each volume that was written here, with its chunks.
-    maps: Mutex<BTreeMap<VolumeId, (MapRoot, MapChunks)>>,
     /// It is to be looked at once what others have made.
     keep_soon: tokio::sync::Notify,
     recent: RecentSnapshots,
@@ -95,7 +92,6 @@ impl Volumes {
             nodes: Arc::default(),
             queues: Mutex::default(),
             deciding: tokio::sync::Mutex::default(),
-            maps: Mutex::default(),
             keep_soon: tokio::sync::Notify::new(),
             recent: RecentSnapshots::default(),
             recent_chunks: RecentChunks::default(),
@@ -126,10 +122,6 @@ impl Volumes {
 
     fn network(&self) -> NetworkFingerprint {
         self.inner.network
-    }
-
-    fn maps(&self) -> &Mutex<BTreeMap<VolumeId, (MapRoot, MapChunks)>> {
-        &self.inner.maps
     }
 
     fn recent(&self) -> &RecentSnapshots {

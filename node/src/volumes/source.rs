@@ -85,6 +85,10 @@ impl NodeSource for NetworkSource {
         Ok(plain)
     }
 
+    fn made(&mut self, chunk: &ChunkRef, plain: Bytes) {
+        self.cache.add(chunk.id, &plain);
+    }
+
     fn expect(&mut self, chunks: &[ChunkRef]) {
         // What is not wanted any more makes room for what is.
         self.ahead.retain(|id, _| chunks.iter().any(|chunk| chunk.id == *id));

@@ -87,7 +87,7 @@ impl Volumes {
         let changes: Result<Vec<_>, VolumesError> = request.changes.iter().map(decoded).collect();
         let changes = changes?;
         let ((), committed) = self
-            .commit(&volume, move |view| {
+            .commit_keys(&volume, changes.len(), move |view| {
                 for (key, _, expect) in &changes {
                     check(view, key, *expect)?;
                 }

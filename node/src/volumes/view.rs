@@ -1,23 +1,29 @@
 //! The map of a volume while it is read or changed: what is stored, and the changes that are not stored yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use chordage_storage::volume::{Change, Cursor, MapRoot, NodeSource, Value};
+use chordage_storage::ChunkRef;
+use chordage_storage::volume::{Change, Cursor, MapRoot, NodeSource, Value, ValueRef};
 
 use super::VolumesError;
 use crate::get::GetError;
+
+/// Long values that the source is told of ahead.
+const AHEAD: usize = 32;
 
 /// See the module's description. Used from a blocking thread.
 pub(super) struct View<'a> {
     root: Option<MapRoot>,
     source: &'a mut dyn NodeSource<Error = GetError>,
     changes: BTreeMap<Vec<u8>, Change>,
+    /// What became of each key before it was changed once more, the last one last.
+    undo: Vec<(Vec<u8>, Option<Change>)>,
 }
 
 impl<'a> View<'a> {
     /// Of what lies at `root`; `None`: nothing yet.
     pub(super) fn new(root: Option<MapRoot>, source: &'a mut dyn NodeSource<Error = GetError>) -> Self {
-        View { root, source, changes: BTreeMap::new() }
+        View { root, source, changes: BTreeMap::new(), undo: Vec::new() }
     }
 
     /// The value of a key.
@@ -32,12 +38,17 @@ impl<'a> View<'a> {
 
     /// Gives a key a value.
     pub(super) fn put(&mut self, key: Vec<u8>, value: Value) {
-        self.changes.insert(key, Some(value));
+        self.change(key, Some(value));
     }
 
     /// Takes a key out.
     pub(super) fn remove(&mut self, key: Vec<u8>) {
-        self.changes.insert(key, None);
+        self.change(key, None);
+    }
+
+    fn change(&mut self, key: Vec<u8>, change: Change) {
+        let before = self.changes.insert(key.clone(), change);
+        self.undo.push((key, before));
     }
 
     /// At most `most` keys that begin with `prefix` and are behind `after`, with their values, in order.
@@ -75,34 +86,67 @@ impl<'a> View<'a> {
             match (stored.take(), changed.peek()) {
                 (None, None) => break,
                 (Some((key, value)), Some((changed, _))) if key < **changed => {
-                    found.push((key, value.load(&mut self.source)?));
+                    found.push((key, value));
                 }
-                (Some((key, value)), None) => found.push((key, value.load(&mut self.source)?)),
+                (Some((key, value)), None) => found.push((key, value)),
                 (kept, Some((changed_key, _))) => {
                     // A change stands for what is stored under its key.
                     stored = kept.filter(|(key, _)| key != *changed_key);
                     if let Some((key, Some(value))) = changed.next() {
-                        found.push((key.clone(), value.clone()));
+                        found.push((key.clone(), ValueRef::Inline(value.clone())));
                     }
                 }
             }
         }
-        Ok(found)
+        self.load_all(found)
     }
 
-    /// What the changes are now, to come back to with [`restore`](Self::restore).
-    pub(super) fn changes(&self) -> BTreeMap<Vec<u8>, Change> {
-        self.changes.clone()
+    /// The values of keys; long ones are fetched some at a time.
+    fn load_all(&mut self, found: Vec<(Vec<u8>, ValueRef)>) -> Result<Vec<(Vec<u8>, Value)>, VolumesError> {
+        let mut loaded = Vec::with_capacity(found.len());
+        let mut following: VecDeque<ChunkRef> =
+            found.iter().filter_map(|(_, value)| only_chunk(value)).collect();
+        for (key, value) in found {
+            if only_chunk(&value).is_some() {
+                let next: Vec<ChunkRef> = following.iter().take(AHEAD).copied().collect();
+                self.source.expect(&next);
+                following.pop_front();
+            }
+            loaded.push((key, value.load(&mut self.source)?));
+        }
+        Ok(loaded)
+    }
+
+    /// Where the changes are now, to come back to with [`restore`](Self::restore).
+    pub(super) fn mark(&self) -> usize {
+        self.undo.len()
     }
 
     /// Goes back to earlier changes.
-    pub(super) fn restore(&mut self, changes: BTreeMap<Vec<u8>, Change>) {
-        self.changes = changes;
+    pub(super) fn restore(&mut self, mark: usize) {
+        while self.undo.len() > mark
+            && let Some((key, before)) = self.undo.pop()
+        {
+            match before {
+                Some(before) => drop(self.changes.insert(key, before)),
+                None => drop(self.changes.remove(&key)),
+            }
+        }
     }
 
     /// All changes.
     pub(super) fn into_changes(self) -> BTreeMap<Vec<u8>, Change> {
         self.changes
+    }
+}
+
+/// The chunk in which a long value lies, if it is one.
+fn only_chunk(value: &ValueRef) -> Option<ChunkRef> {
+    match value {
+        ValueRef::Spilled { chunks, .. } => {
+            <[ChunkRef; 1]>::try_from(chunks.as_slice()).ok().map(|[chunk]| chunk)
+        }
+        ValueRef::Inline(_) => None,
     }
 }
 

@@ -7,7 +7,7 @@
 //! | `parts` | root chunk id, chunk id (64 bytes) | nothing |
 //! | `state` | nothing | version u32 |
 //! | `unconfirmed` | root chunk id | nothing |
-//! | `names` | root chunk id, name | when it was put under that name u64; see `names` |
+//! | `names`, `maps`, `uses` | | see the modules `names` and `maps` |
 //! | `said` | nothing | the first number that was never reserved u64 |
 //!
 //! There are no counters: whether a chunk is still needed is whether `refs` has a row of it that belongs to a kept
@@ -19,7 +19,7 @@ use std::path::Path;
 
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
-use super::names;
+use super::{maps, names};
 use crate::book::Book;
 use crate::database::failed;
 use crate::files::{Files, OsFiles};
@@ -29,12 +29,12 @@ use crate::repair::Moment;
 const FILE: &str = "keeps.redb";
 const VERSION: u32 = 1;
 
-type ObjectRow = (u8, u8, u64, u64, u64, u64, u64, u64);
-const OBJECTS: TableDefinition<'static, &[u8; 32], ObjectRow> = TableDefinition::new("objects");
+pub(super) type ObjectRow = (u8, u8, u64, u64, u64, u64, u64, u64);
+pub(super) const OBJECTS: TableDefinition<'static, &[u8; 32], ObjectRow> = TableDefinition::new("objects");
 pub(super) const REFS: TableDefinition<'static, &[u8; 64], u8> = TableDefinition::new("refs");
-const PARTS: TableDefinition<'static, &[u8; 64], ()> = TableDefinition::new("parts");
+pub(super) const PARTS: TableDefinition<'static, &[u8; 64], ()> = TableDefinition::new("parts");
 const STATE: TableDefinition<'static, (), u32> = TableDefinition::new("state");
-const UNCONFIRMED: TableDefinition<'static, &[u8; 32], ()> = TableDefinition::new("unconfirmed");
+pub(super) const UNCONFIRMED: TableDefinition<'static, &[u8; 32], ()> = TableDefinition::new("unconfirmed");
 const SAID: TableDefinition<'static, (), u64> = TableDefinition::new("said");
 
 /// What is to become of an object.
@@ -74,7 +74,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    fn row(&self) -> ObjectRow {
+    pub(super) fn row(&self) -> ObjectRow {
         (
             match self.state {
                 KeptState::Kept => 0,
@@ -91,7 +91,7 @@ impl Kept {
         )
     }
 
-    fn from_row(root: ChunkId, row: ObjectRow) -> Self {
+    pub(super) fn from_row(root: ChunkId, row: ObjectRow) -> Self {
         let (state, put, since, bytes, stored_bytes, until, retained_until, chunks) = row;
         Self {
             root,
@@ -359,6 +359,7 @@ impl Keeps {
                 refs.remove(&pair(*chunk, root)).map_err(failed)?;
                 parts.remove(&pair(root, *chunk)).map_err(failed)?;
             }
+            maps::forgot(txn, root, chunks)?;
             let (first, last) = (pair(root, ChunkId([0; 32])), pair(root, ChunkId([0xff; 32])));
             if parts.range::<&[u8; 64]>(&first..=&last).map_err(failed)?.next().is_none() {
                 objects.remove(&root.0).map_err(failed)?;
@@ -438,6 +439,7 @@ fn prepare(txn: &WriteTransaction) -> io::Result<()> {
     txn.open_table(PARTS).map_err(failed)?;
     txn.open_table(UNCONFIRMED).map_err(failed)?;
     txn.open_table(SAID).map_err(failed)?;
+    maps::prepare(txn)?;
     names::prepare(txn)
 }
 

@@ -19,6 +19,7 @@ mod claim;
 mod claims;
 mod clock;
 mod keeps;
+mod maps;
 mod names;
 mod recovered;
 mod tables;
@@ -27,6 +28,7 @@ pub use claim::{Claim, ClaimState, Dropped, Limits, Listed, MAX_WRITERS, NewClai
 pub use claims::Claims;
 pub use clock::{LeaseClock, Reading};
 pub use keeps::{Keeps, Kept, KeptState, NeededChunk, ObjectChunk};
+pub use maps::{KeptMap, MapStep};
 pub use names::NAME_MAX;
 pub use recovered::RECOVERED;
 

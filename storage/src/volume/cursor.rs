@@ -43,6 +43,11 @@ impl Cursor {
         Self { root: Some((Child { chunk: root.chunk, keys: root.keys }, root.level)), frames: Vec::new() }
     }
 
+    /// At the end of what has no keys at all.
+    pub(super) fn ended() -> Self {
+        Self { root: None, frames: Vec::new() }
+    }
+
     /// Before the first key that is not less than `key`.
     pub fn seek<S: NodeSource>(
         root: &MapRoot,

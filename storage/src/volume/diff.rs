@@ -1,6 +1,7 @@
 //! What differs between two maps, without reading what they share.
 
 use super::cursor::{Cursor, Place};
+use super::needs::Needs;
 use super::value::ValueRef;
 use super::{MapError, MapRoot, NodeSource};
 
@@ -19,6 +20,8 @@ pub struct Difference {
 pub struct Differences {
     old: Cursor,
     new: Cursor,
+    /// Nodes that were read since they were asked for: those of the newer map once more, those of the older once less.
+    nodes: Option<Needs>,
 }
 
 enum Next {
@@ -31,7 +34,25 @@ enum Next {
 impl Differences {
     /// Between two maps.
     pub fn between(old: &MapRoot, new: &MapRoot) -> Self {
-        Self { old: Cursor::new(old), new: Cursor::new(new) }
+        Self { old: Cursor::new(old), new: Cursor::new(new), nodes: None }
+    }
+
+    /// The same, and in which nodes they differ is counted as well. `None`: from nothing at all.
+    pub(super) fn counting(old: Option<&MapRoot>, new: &MapRoot) -> Self {
+        let old = old.map_or_else(Cursor::ended, Cursor::new);
+        Self { old, new: Cursor::new(new), nodes: Some(Needs::new()) }
+    }
+
+    /// In which nodes they differ, as far as they were read since the last call.
+    pub(super) fn take_nodes(&mut self) -> Needs {
+        self.nodes.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Counts a node that is about to be read because the other map has not got it.
+    fn count(nodes: &mut Option<Needs>, cursor: &Cursor, times: i64) {
+        if let (Some(nodes), Some(Place::Child(_, child, _))) = (nodes, cursor.here()) {
+            nodes.count(&child.chunk, times);
+        }
     }
 
     /// The next one.
@@ -45,9 +66,11 @@ impl Differences {
                 }
                 Next::Descend { old, new } => {
                     if old {
+                        Self::count(&mut self.nodes, &self.old, -1);
                         self.old.descend(source)?;
                     }
                     if new {
+                        Self::count(&mut self.nodes, &self.new, 1);
                         self.new.descend(source)?;
                     }
                 }

@@ -12,8 +12,8 @@
 //! ```
 //!
 //! [`MapBuilder`] makes a map out of sorted keys, [`edit`] makes another one out of it with a few changes, [`Cursor`] reads it from any
-//! key on, [`Differences`] skips what two maps share, and [`Reach`] lists the chunks that a map needs. All ask for chunks through
-//! [`NodeSource`] and hand new ones to a [`ChunkSink`](crate::ChunkSink): nothing here knows where chunks are.
+//! key on, [`Differences`] skips what two maps share, [`Reach`] lists the chunks that a map needs, and [`Needs`] those in which two
+//! maps differ. All ask for chunks through [`NodeSource`] and hand new ones to a [`ChunkSink`](crate::ChunkSink): nothing here knows where chunks are.
 //!
 //! The shape is that of prolly trees (noms) and of the trees of Auvolat and Taïani, "Merkle Search Trees" (SRDS 2019).
 
@@ -24,6 +24,7 @@ mod diff;
 mod edit;
 mod entry;
 mod files;
+mod needs;
 mod node;
 mod reach;
 #[cfg(test)]
@@ -39,9 +40,10 @@ use crate::varint::Malformed;
 pub use self::build::MapBuilder;
 pub use self::cursor::Cursor;
 pub use self::diff::{Difference, Differences};
-pub use self::edit::{Change, Edited, edit};
+pub use self::edit::{Change, Edited, create, edit};
 pub use self::entry::{Content, FileNode, FileNodeError, NodeKind, Piece, key_of, path_of};
 pub use self::files::{FileCounts, FilesError, FilesWriter, WrittenFiles};
+pub use self::needs::Needs;
 pub use self::reach::Reach;
 pub use self::value::{Value, ValueRef};
 pub use crate::submitted::ChunkWriter;
@@ -102,6 +104,9 @@ pub trait NodeSource {
 
     /// These will probably be asked for next, in this order.
     fn expect(&mut self, _chunks: &[ChunkRef]) {}
+
+    /// A node was made, and will probably be asked for by whoever makes the next change.
+    fn made(&mut self, _chunk: &ChunkRef, _plain: Bytes) {}
 }
 
 impl<S: NodeSource + ?Sized> NodeSource for &mut S {
@@ -113,6 +118,10 @@ impl<S: NodeSource + ?Sized> NodeSource for &mut S {
 
     fn expect(&mut self, chunks: &[ChunkRef]) {
         (**self).expect(chunks);
+    }
+
+    fn made(&mut self, chunk: &ChunkRef, plain: Bytes) {
+        (**self).made(chunk, plain);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod entries;
 mod files;
+mod needs;
 mod nodes;
 mod reading;
 
@@ -264,7 +265,7 @@ fn a_change_that_changes_nothing_writes_nothing() {
     ]);
     store.loads = 0;
     let edited = change(&root, &mut store, changes);
-    assert_eq!(edited, Edited { root, written: Vec::new(), dropped: Vec::new() });
+    assert_eq!(edited, Edited { root, written: Vec::new(), dropped: Vec::new(), needs: Needs::new() });
     assert_eq!(store.loads, 2, "the nodes above are not made again");
 }
 

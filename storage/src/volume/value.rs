@@ -79,7 +79,9 @@ impl ValueRef {
         match self {
             Self::Inline(value) => Ok(value),
             Self::Spilled { len, chunks } => {
-                source.expect(&chunks);
+                if chunks.len() > 1 {
+                    source.expect(&chunks);
+                }
                 let mut encoded = Vec::with_capacity(len as usize);
                 for chunk in &chunks {
                     let plain = source.load(chunk).map_err(MapError::Chunk)?;

@@ -15,7 +15,7 @@ const SOON: Duration = Duration::from_secs(60);
 
 fn pending(action: Action) -> (Pending, oneshot::Receiver<Result<Committed, VolumesError>>) {
     let (done, answer) = oneshot::channel();
-    (Pending { action, done }, answer)
+    (Pending { action, keys: 1, done }, answer)
 }
 
 fn nothing() -> Action {
@@ -67,7 +67,7 @@ async fn changes_that_wait_are_stored_together() {
     let queue = Arc::new(Queue::default());
     let turn = queue.turn.clone().lock_owned().await;
     let waiting: Vec<_> =
-        (0..TOGETHER_MAX + 10).map(|_| tokio::spawn(queue.clone().store(nothing(), answered))).collect();
+        (0..TOGETHER_MAX + 10).map(|_| tokio::spawn(queue.clone().store((nothing(), 1), answered))).collect();
     while queue.pending.lock().unwrap().len() < waiting.len() {
         tokio::task::yield_now().await;
     }
@@ -85,17 +85,30 @@ async fn changes_that_wait_are_stored_together() {
     );
 }
 
+#[test]
+fn few_changes_of_many_keys_are_stored_together() {
+    let queue = Queue::default();
+    let third = KEYS_TOGETHER_MAX / 3;
+    let many = [third, third, third, third, KEYS_TOGETHER_MAX + 1, third];
+    for keys in many {
+        let (done, _) = oneshot::channel();
+        queue.push(Pending { action: nothing(), keys, done });
+    }
+    let taken: Vec<usize> = std::iter::repeat_with(|| queue.take().len()).take(5).collect();
+    assert_eq!(taken, [3, 1, 1, 1, 0], "what is more than is stored together is stored alone");
+}
+
 #[tokio::test]
 async fn whoever_waits_is_answered_though_many_before_have_left() {
     let queue = Arc::new(Queue::default());
     let turn = queue.turn.clone().lock_owned().await;
     let mut left: Vec<_> =
-        (0..TOGETHER_MAX + 10).map(|_| Box::pin(queue.clone().store(nothing(), answered))).collect();
+        (0..TOGETHER_MAX + 10).map(|_| Box::pin(queue.clone().store((nothing(), 1), answered))).collect();
     for left in &mut left {
         assert!(futures::poll!(left).is_pending());
     }
     drop(left);
-    let mut waiting = Box::pin(queue.clone().store(nothing(), answered));
+    let mut waiting = Box::pin(queue.clone().store((nothing(), 1), answered));
     assert!(futures::poll!(&mut waiting).is_pending());
     drop(turn);
     assert_eq!(tokio::time::timeout(SOON, waiting).await.unwrap().unwrap().seq, 11);
@@ -105,7 +118,7 @@ async fn whoever_waits_is_answered_though_many_before_have_left() {
 #[tokio::test]
 async fn a_batch_that_is_lost_leaves_nobody_waiting() {
     let queue = Arc::new(Queue::default());
-    let all = (0..5).map(|_| queue.clone().store(nothing(), lost));
+    let all = (0..5).map(|_| queue.clone().store((nothing(), 1), lost));
     for outcome in tokio::time::timeout(SOON, futures::future::join_all(all)).await.unwrap() {
         assert!(matches!(outcome, Err(VolumesError::Stopped)));
     }
@@ -126,9 +139,9 @@ async fn what_was_begun_goes_on_when_its_request_ends() {
             answered(batch).await;
         }
     };
-    let request = tokio::spawn(queue.clone().store(nothing(), work.clone()));
+    let request = tokio::spawn(queue.clone().store((nothing(), 1), work.clone()));
     tokio::time::timeout(SOON, began.notified()).await.unwrap();
-    let other = tokio::spawn(queue.clone().store(nothing(), work));
+    let other = tokio::spawn(queue.clone().store((nothing(), 1), work));
     request.abort();
     assert!(request.await.unwrap_err().is_cancelled());
     goes_on.notify_one();
