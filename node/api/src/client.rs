@@ -3,6 +3,7 @@
 mod home;
 mod in_memory;
 mod names;
+mod network;
 mod services;
 mod topics;
 mod volumes;

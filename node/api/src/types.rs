@@ -9,6 +9,7 @@ mod lan;
 mod leases;
 mod members;
 mod names;
+mod network;
 mod object;
 mod overlay;
 mod problem;
@@ -33,6 +34,10 @@ pub use members::{MemberStatus, SuperPeerStatus};
 pub use names::{
     NameEntry, NameInfo, NameVersion, PublishReport, PublishRequest, PublishState, ResolveStep, Resolved,
     SealRequest, SealedKey, TargetKind, USUAL_TTL_SECONDS, USUAL_VALID_SECONDS, Voucher,
+};
+pub use network::{
+    CertificateInfo, InviteInfo, InviteMade, InviteWanted, MayBe, NetworkInfo, RevocationInfo,
+    RevocationWanted,
 };
 pub use object::{EntryInfo, Health, HolderCount, ObjectStat};
 pub use overlay::{PeerStatus, RowStatus, TraceHop, TraceReport};

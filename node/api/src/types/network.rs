@@ -1,0 +1,119 @@
+//! The network of a daemon: who belongs to it, and who lets others in.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What somebody may do in a private network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MayBe {
+    /// It holds what others store.
+    Member,
+    /// It only asks.
+    Client,
+}
+
+/// The network that a daemon belongs to. Answer of `GET /v1/network`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NetworkInfo {
+    /// Its name.
+    pub network: String,
+    /// Whether only those with a certificate belong to it.
+    pub private: bool,
+    /// Names the network among all of the same name, 32 hexadecimal digits.
+    pub fingerprint: String,
+    /// The key that signs for a private network, 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Whether this daemon has that key.
+    pub founder: bool,
+    /// Why this daemon belongs to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateInfo>,
+    /// About how many daemons hold what is stored.
+    pub members: u64,
+    /// Who does not belong to it any more.
+    pub revoked: Vec<RevocationInfo>,
+    /// How many revocations this daemon knows: two that know the same show the same.
+    pub seq: u64,
+    /// Invites that somebody can still join with, of those that this daemon has made.
+    pub invites: Vec<InviteInfo>,
+}
+
+/// A certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CertificateInfo {
+    /// The id of the daemon whose it is.
+    pub subject: String,
+    /// What it may be.
+    pub role: MayBe,
+    /// Whether it may let others in, and revoke them.
+    pub delegate: bool,
+    /// Seconds since 1970.
+    pub not_before: i64,
+    /// Seconds since 1970. It is renewed by itself when half of its time is over.
+    pub not_after: i64,
+    /// Names it, 16 hexadecimal digits.
+    pub serial: String,
+}
+
+/// Somebody who does not belong to the network any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RevocationInfo {
+    /// The id of the daemon.
+    pub subject: String,
+    /// Why, as whoever did it says.
+    pub reason: String,
+    /// Seconds since 1970, by the clock of whoever did it.
+    pub at: i64,
+}
+
+/// An invite that somebody can still join with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InviteInfo {
+    /// Names it, 32 hexadecimal digits. It lets nobody in.
+    pub id: String,
+    /// Seconds since 1970.
+    pub expires: i64,
+    /// How many may join with it.
+    pub uses: u16,
+    /// How many have.
+    pub used: u16,
+    /// What they may be.
+    pub role: MayBe,
+    /// Whether they may let others in.
+    pub delegate: bool,
+}
+
+/// What an invite is to be good for. Body of `POST /v1/network/invites`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InviteWanted {
+    /// How many may join with it, 1 to 1,000.
+    pub uses: u16,
+    /// For how long, at most a day.
+    pub seconds: u64,
+    /// What they may be.
+    pub role: MayBe,
+    /// Whether they may let others in. Only the founder's daemon makes such invites.
+    pub delegate: bool,
+}
+
+/// A new invite. Answer of `POST /v1/network/invites`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InviteMade {
+    /// What to give away, one line: whoever has it can join. It is said only now.
+    pub invite: String,
+    /// What the daemon keeps of it.
+    pub info: InviteInfo,
+}
+
+/// Who is to belong to the network no more. Body of `POST /v1/network/revocations`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevocationWanted {
+    /// The id of the daemon, or its beginning, at least 8 digits of it.
+    pub subject: String,
+    /// Why, at most 120 bytes: everybody in the network can read it.
+    pub reason: String,
+}
