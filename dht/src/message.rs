@@ -197,7 +197,7 @@ impl Message {
     pub fn encoded_len(&self) -> usize {
         if self.peers().len() <= MESSAGE_PEERS_MAX
             && let Ok(length) = postcard::serialize_with_flavor(self, Counted::default())
-            && 1 + length <= MESSAGE_BYTES_MAX
+            && length < MESSAGE_BYTES_MAX
         {
             return 1 + length;
         }

@@ -11,6 +11,8 @@
 //! reserve      room for the books, given back when the disk is full
 //! opened       which files the last start had
 //! record       versions of the own record     services/  what is registered from here
+//! network      papers of a private network    invites    those that were made here
+//! network.key  that network's key, at its founder's
 //! ```
 
 mod opened;

@@ -437,6 +437,12 @@ fn cannot_start(error: &StartError, dir: &Path) -> CliError {
             "usage",
             "give --api-listen 127.0.0.1:0; to reach it from elsewhere, tunnel through SSH",
         ),
+        StartError::Access(_) => failed(
+            ExitStatus::LocalFile,
+            "network",
+            "leave --network out for a daemon of a private network; a file that is gone comes back from a copy, or with a \
+             new invite to another --data-dir",
+        ),
         StartError::Threads(_) => failed(ExitStatus::Internal, "threads", threads::HINT),
         StartError::Descriptors { .. } => failed(
             ExitStatus::Internal,

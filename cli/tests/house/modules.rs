@@ -24,7 +24,7 @@ const FLOORS: [&[&str]; 14] = [
     &["coding", "config", "found", "identity", "place", "record", "tasks", "twin"],
     &["lan", "recordbook", "store", "wire"],
     &["disk", "driver", "listen", "scrub"],
-    &["members", "names", "neighbourhood", "placement", "services", "shards", "topics"],
+    &["access", "members", "names", "neighbourhood", "placement", "services", "shards", "topics"],
     &["dns", "holders"],
     &["leases"],
     &["get"],

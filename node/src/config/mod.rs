@@ -68,6 +68,9 @@ pub struct Config {
     /// For experiments: at each start so many seconds of lease time have passed since the end of the last run, so that claims
     /// end as if it had run meanwhile.
     pub debug_lease_seconds: u32,
+    /// For experiments: certificates that this daemon signs for others in a private network are valid for so many seconds. As long
+    /// as they may be otherwise.
+    pub debug_certificate_seconds: Option<std::num::NonZeroU64>,
     /// For tests only: the task of this name panics whenever it is started.
     pub debug_panic_task: Option<String>,
     /// Connections to other daemons: how many there may be, and which are kept.
@@ -149,6 +152,7 @@ impl Default for Config {
             debug_delay_ms: 0,
             debug_clock_seconds: 0,
             debug_lease_seconds: 0,
+            debug_certificate_seconds: None,
             debug_panic_task: None,
             lan: LanConfig::default(),
             overlay: OverlayConfig::default(),

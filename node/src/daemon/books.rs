@@ -11,13 +11,13 @@ use chordage_storage::store::Reserve;
 use chordage_storage::{ConvergenceSecret, ShardStore, StoreConfig};
 
 use super::StartError;
+use super::ground::Ground;
 use crate::config::Config;
 use crate::datadir::DataDir;
 use crate::disk::reserve_bytes;
 use crate::found::Found;
 use crate::identity::Identity;
 use crate::names::{Keyring, NAMES_FILE};
-use crate::network::NetworkFingerprint;
 use crate::recordbook::{RECORDS_FILE, RecordBook};
 use crate::repair::LEDGER_FILE;
 use crate::services::{SERVICES_FILE, ServiceBook};
@@ -45,7 +45,11 @@ pub(super) struct Books {
 
 impl Books {
     /// Opens or makes everything. The store's writer is one of `tasks`.
-    pub(super) fn open(dir: &DataDir, config: &Config, tasks: &Tasks) -> Result<Self, StartError> {
+    pub(super) fn open(
+        dir: &DataDir,
+        Ground { config, network, .. }: &Ground,
+        tasks: &Tasks,
+    ) -> Result<Self, StartError> {
         let reserve = Reserve::new(dir.path(), reserve_bytes(config.quota_bytes));
         if reserve.give_back_if_full() {
             tracing::warn!("the disk is full: the books are written into the room that was kept in reserve");
@@ -64,8 +68,7 @@ impl Books {
         let ledger =
             Ledger::open(&dir.join(LEDGER_FILE)).map_err(|error| StartError::System(error.to_string()))?;
         found.opened(LEDGER_FILE, ledger.begun_anew());
-        let network = NetworkFingerprint::of(&config.network, config.metric);
-        let records = RecordBook::open(dir.path(), network)
+        let records = RecordBook::open(dir.path(), *network)
             .map_err(|error| StartError::System(format!("cannot open {RECORDS_FILE}: {error}")))?;
         found.opened(RECORDS_FILE, records.begun_anew());
         let keyring = Keyring::open(dir.path())

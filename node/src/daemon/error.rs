@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use chordage_storage::OpenError;
 
+use crate::access::AccessError;
 use crate::config::ConfigError;
 use crate::datadir::DataDirError;
 use crate::descriptors;
@@ -36,6 +37,9 @@ pub enum StartError {
         /// Why not.
         problem: String,
     },
+    /// The papers of its private network do not let it start.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// A port is taken, or the system refused.
     #[error(transparent)]
     Listen(#[from] ListenError),

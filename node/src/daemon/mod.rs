@@ -2,18 +2,21 @@
 
 mod books;
 mod error;
+mod ground;
 mod presence;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chordage_dht::NodeId;
 use chordage_storage::catalog::Catalog;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::books::Books;
 pub use self::error::StartError;
+use self::ground::Ground;
 use self::presence::Presence;
 use crate::awake;
 use crate::clock::set_off_by;
@@ -23,9 +26,11 @@ use crate::datadir::DataDir;
 use crate::descriptors;
 use crate::disk::watch_in_background;
 use crate::dns::{DnsError, DnsServer};
-use crate::driver::{Driver, DriverHandle, DriverParts, PEERS_FILE, RecordParts, Signer, WaysIn};
+use crate::driver::{
+    Acceptor, Acceptors, Driver, DriverHandle, DriverParts, PEERS_FILE, RecordParts, Signer, WaysIn,
+};
 use crate::get::{Reader, RecentManifests, Totals};
-use crate::handle::{Gateways, Inner, NodeHandle};
+use crate::handle::{Gateways, Inner, NetworkOf, NodeHandle};
 use crate::holders::Holders;
 use crate::home::Home;
 use crate::lan::Lan;
@@ -77,6 +82,8 @@ impl Daemon {
         let leaving = CancellationToken::new();
         let tasks = begin_tasks(&leaving, &config);
         let dir = Arc::new(DataDir::open(path)?);
+        let ground = Ground::of(&dir, config)?;
+        let (config, network) = (ground.config.clone(), ground.network);
         let Books {
             identity,
             secret,
@@ -90,16 +97,17 @@ impl Daemon {
             volumes,
             reserve,
             found,
-        } = Books::open(&dir, &config, &tasks)?;
+        } = Books::open(&dir, &ground, &tasks)?;
         let is_client = warn_of_what_a_client_holds(&config, &store);
-        let presence = Presence::begin(&dir, identity, &config).await?;
+        let presence = Presence::begin(&dir, identity, &ground).await?;
         let (local, signer) = (presence.local.id(), presence.signer.clone());
         let (draining, traffic) = (CancellationToken::new(), Arc::<TrafficCounters>::default());
         let met = dir.read(PEERS_FILE)?.is_some_and(|peers| !peers.is_empty());
         let server = shard_server(&store, &leaving, &traffic, &config);
         let server = serving(server.with_repair(ledger.clone(), draining.clone()));
-        let lan = look_around(&presence, &config, &tasks);
-        let (driver, driver_handle) = drive(presence, &dir, &config, server, records, lan.as_ref(), &tasks)?;
+        let lan = look_around(&presence, &ground, &tasks);
+        let (driver, driver_handle) = drive(presence, &dir, &ground, server, records, lan.as_ref(), &tasks)?;
+        ground.start(&driver_handle, &tasks);
         let placement = Placement { driver: driver_handle.clone(), local, metric: config.metric };
         let client = ShardClient::new(driver_handle.clone(), traffic.clone());
         let holders = Arc::new(Holders::new(local, store.clone(), client));
@@ -113,9 +121,9 @@ impl Daemon {
         let scrubber = Scrubber::start(store.clone(), dir.clone(), config.scrub, &tasks);
         watch_in_background(store, reserve, &tasks);
         start_leases(&leases, &dir, met || !config.bootstrap.is_empty(), &tasks);
-        let (names, topics) = publishers(&driver_handle, &signer, &config, keyring);
-        let services = start_services(&driver_handle, &signer, &config, services, (&tasks, &leaving));
-        let (volumes, home) = start_volumes(&reader, &putter, volumes, &names, &config, &tasks);
+        let (names, topics) = publishers(&driver_handle, &signer, &ground, keyring);
+        let services = start_services(&driver_handle, &signer, network, services, (&tasks, &leaving));
+        let (volumes, home) = start_volumes(&reader, &putter, volumes, &names, network, &tasks);
         let dns = start_dns(&config, limit, &names, &services, &tasks).await?;
         let handle = NodeHandle {
             inner: Arc::new(Inner {
@@ -136,6 +144,11 @@ impl Daemon {
                 volumes,
                 home,
                 dns,
+                network: NetworkOf {
+                    name: config.network.clone(),
+                    fingerprint: network,
+                    access: ground.access,
+                },
                 gateways: Gateways::default(),
                 found_at_start: found.into_all(),
             }),
@@ -218,8 +231,12 @@ fn warn_of_what_a_client_holds(config: &Config, store: &Store) -> bool {
 }
 
 /// What tells others something under the keys of this daemon.
-fn publishers(driver: &DriverHandle, signer: &Signer, config: &Config, keyring: Keyring) -> (Names, Topics) {
-    let network = NetworkFingerprint::of(&config.network, config.metric);
+fn publishers(
+    driver: &DriverHandle,
+    signer: &Signer,
+    &Ground { ref config, network, .. }: &Ground,
+    keyring: Keyring,
+) -> (Names, Topics) {
     let resolver = Resolver::new(config.dns.resolvers.clone());
     let names = Names::new(driver.clone(), keyring, network, resolver);
     (names, Topics::new(driver.clone(), signer.clone(), network))
@@ -229,11 +246,10 @@ fn publishers(driver: &DriverHandle, signer: &Signer, config: &Config, keyring: 
 fn start_services(
     driver: &DriverHandle,
     signer: &Signer,
-    config: &Config,
+    network: NetworkFingerprint,
     book: ServiceBook,
     (tasks, leaving): (&Tasks, &CancellationToken),
 ) -> Services {
-    let network = NetworkFingerprint::of(&config.network, config.metric);
     let services = Services::new(driver.clone(), signer.clone(), network, book);
     services.start(tasks, leaving.clone());
     services
@@ -255,10 +271,9 @@ fn start_volumes(
     putter: &Arc<Putter>,
     book: VolumeBook,
     names: &Names,
-    config: &Config,
+    network: NetworkFingerprint,
     tasks: &Tasks,
 ) -> (Volumes, Home) {
-    let network = NetworkFingerprint::of(&config.network, config.metric);
     let volumes = Volumes::new(reader.clone(), putter.clone(), book, network);
     let swept = volumes.clone();
     tasks.background("volumes", move || swept.clone().sweep());
@@ -284,8 +299,11 @@ async fn start_dns(
 }
 
 /// Looks for others on the LAN, if it is to.
-fn look_around(presence: &Presence, config: &Config, tasks: &Tasks) -> Option<Lan> {
-    let network = NetworkFingerprint::of(&config.network, config.metric);
+fn look_around(
+    presence: &Presence,
+    &Ground { ref config, network, .. }: &Ground,
+    tasks: &Tasks,
+) -> Option<Lan> {
     let own = *presence.swarm.local_peer_id();
     config.lan.enabled.then(|| Lan::start(network, own, &presence.bound, tasks))
 }
@@ -294,7 +312,7 @@ fn look_around(presence: &Presence, config: &Config, tasks: &Tasks) -> Option<La
 fn drive(
     Presence { swarm, signer, local, versions, .. }: Presence,
     dir: &Arc<DataDir>,
-    config: &Config,
+    &Ground { ref config, network, ref access }: &Ground,
     server: ShardServer,
     records: RecordBook,
     lan: Option<&Lan>,
@@ -319,14 +337,16 @@ fn drive(
         delay: Duration::from_millis(config.debug_delay_ms.into()),
         connections: config.connections.clone(),
         overlay: config.overlay.clone(),
-        accept_shards: Box::new(move |peer, stream| {
-            drop(tokio::spawn(server.clone().serve(peer, stream)));
-        }),
-        records: RecordParts {
-            network: NetworkFingerprint::of(&config.network, config.metric),
-            kept,
-            disk: record_disk,
+        acceptors: Acceptors {
+            shards: Box::new(move |key, stream| {
+                drop(tokio::spawn(server.clone().serve(NodeId::from_public_key(&key), stream)));
+            }),
+            papers: access.clone().map(|access| {
+                let accept = move |key, stream| drop(tokio::spawn(access.clone().serve(key, stream)));
+                Box::new(accept) as Acceptor
+            }),
         },
+        records: RecordParts { network, kept, disk: record_disk },
     }))
 }
 

@@ -6,15 +6,16 @@ use chordage_dht::PeerInfo;
 use libp2p::Multiaddr;
 
 use super::StartError;
+use super::ground::Ground;
 use crate::address::to_address;
 use crate::clock::wall_time;
-use crate::config::{Config, Role};
+use crate::config::Role;
 use crate::datadir::DataDir;
 use crate::driver::Signer;
 use crate::identity::Identity;
 use crate::listen::{LISTEN_FILE, listen, remember};
 use crate::record::Versions;
-use crate::wire::{Gate, NetworkSwarm, Protocols, build, listening};
+use crate::wire::{NetworkSwarm, Protocols, build, listening};
 
 /// All of it.
 pub(super) struct Presence {
@@ -31,12 +32,13 @@ impl Presence {
     pub(super) async fn begin(
         dir: &Arc<DataDir>,
         identity: Identity,
-        config: &Config,
+        ground: &Ground,
     ) -> Result<Self, StartError> {
+        let config = &ground.config;
         let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
         let protocols = Protocols::new(&config.network, &config.metric.to_string());
         let signer = Signer::new(identity.keypair.clone());
-        let mut swarm = build(identity.keypair, protocols, Gate::default(), &config.connections)
+        let mut swarm = build(identity.keypair, protocols, ground.gate(), &config.connections)
             .map_err(|error| system(&error))?;
         let (mut announced, mut bound) = (config.announce.clone(), Vec::new());
         if config.overlay.role != Role::Client {

@@ -11,7 +11,7 @@ use super::DataDir;
 const OPENED_FILE: &str = "opened";
 
 /// The files that a daemon cannot lose in silence.
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "key",
     "secret",
     "shards/format",
@@ -21,6 +21,7 @@ const FILES: [&str; 11] = [
     "holders.redb",
     "records/records.redb",
     "names/names.redb",
+    "network",
     "services/services.redb",
     "volumes/volumes.redb",
 ];

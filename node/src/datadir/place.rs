@@ -10,7 +10,7 @@ use super::secret::{CHECKSUM_LEN, SECRET_LEN};
 use super::{DataDir, DataDirError};
 
 /// Everything at the top of a data directory, and what the file system itself puts into one of its own.
-const NAMES: [&str; 23] = [
+const NAMES: [&str; 26] = [
     "api",
     "api.sock",
     "api.token",
@@ -19,12 +19,15 @@ const NAMES: [&str; 23] = [
     "config.toml",
     "format",
     "holders.redb",
+    "invites",
     "keeps",
     "key",
     "listen",
     "lock",
     "lost+found",
     "names",
+    "network",
+    "network.key",
     "opened",
     "peers",
     "record",

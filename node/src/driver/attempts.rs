@@ -69,6 +69,18 @@ impl Attempts {
     }
 }
 
+/// Why a dial has failed, in a few words.
+pub(crate) fn why(error: &DialError) -> String {
+    match error {
+        DialError::Transport(failed) => {
+            failed.iter().map(|(_, error)| transport_failure(error)).collect::<Vec<_>>().join("; ")
+        }
+        DialError::WrongPeerId { obtained, .. } => format!("another daemon answered there: {obtained}"),
+        DialError::LocalPeerId { .. } => "this daemon itself answered there".to_owned(),
+        other => other.to_string(),
+    }
+}
+
 fn transport_failure(error: &TransportError<io::Error>) -> String {
     match error {
         TransportError::MultiaddrNotSupported(_) => "nothing here can dial it".to_owned(),

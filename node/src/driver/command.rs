@@ -16,7 +16,7 @@ use super::size::NetworkSize;
 use super::told::Told;
 use super::view::{View, nodes};
 use crate::twin::Twin;
-use crate::wire::{OpenError, OpenReply};
+use crate::wire::{Class, OpenError, OpenReply};
 
 /// Commands that may wait for the driver.
 pub(super) const COMMANDS_MAX: usize = 256;
@@ -28,9 +28,15 @@ pub(super) enum Command {
         options: LookupOptions,
         reply: oneshot::Sender<Result<Lookup, LookupError>>,
     },
-    OpenShardStream {
+    OpenStream {
         peer: Peer,
+        class: Class,
         reply: OpenReply,
+    },
+    /// These may not be connected any more, and those are no part of the network either.
+    ShutOut {
+        ended: Vec<[u8; 32]>,
+        revoked: Vec<[u8; 32]>,
     },
     View(oneshot::Sender<View>),
     Status(oneshot::Sender<Status>),
@@ -194,8 +200,19 @@ impl DriverHandle {
 
     /// Opens a shard stream to `peer`, dialling where needed.
     pub(crate) async fn open_shard_stream(&self, peer: Peer) -> Result<Stream, OpenError> {
+        self.open_stream(peer, Class::Shard).await
+    }
+
+    /// Disconnects some peers, and excludes others from the overlay for as long as this daemon runs. Does not wait for it.
+    pub(crate) async fn shut_out(&self, ended: Vec<[u8; 32]>, revoked: Vec<[u8; 32]>) {
+        // A driver that has stopped is connected to nobody.
+        let _ = self.send(Command::ShutOut { ended, revoked }).await;
+    }
+
+    /// Opens a stream to `peer`, dialling where needed; one without addresses is not dialled.
+    pub(crate) async fn open_stream(&self, peer: Peer, class: Class) -> Result<Stream, OpenError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::OpenShardStream { peer, reply }).await.map_err(|_| OpenError::Closed)?;
+        self.send(Command::OpenStream { peer, class, reply }).await.map_err(|_| OpenError::Closed)?;
         answer.await.unwrap_or(Err(OpenError::Closed))
     }
 

@@ -19,6 +19,7 @@ mod records;
 mod rendezvous;
 mod roster;
 mod round_trips;
+mod shut_out;
 mod signature;
 mod size;
 #[cfg(test)]
@@ -42,7 +43,8 @@ use rand_core::SeedableRng;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
-pub(crate) use self::acceptor::Acceptor;
+pub(crate) use self::acceptor::{Acceptor, Acceptors};
+pub(crate) use self::attempts::why as why_not_dialled;
 use self::bootstrap::Bootstrap;
 pub use self::command::FindError;
 use self::command::{COMMANDS_MAX, Command};
@@ -103,7 +105,7 @@ pub(crate) struct Driver {
     told: Told,
     usual_size: UsualSize,
     neighbours: Neighbours,
-    accept_shards: Acceptor,
+    acceptors: Acceptors,
     announce: Vec<Multiaddr>,
     local_peer: PeerId,
 }
@@ -134,8 +136,8 @@ pub(crate) struct DriverParts {
     pub(crate) delay: Duration,
     pub(crate) connections: ConnectionConfig,
     pub(crate) overlay: OverlayConfig,
-    /// Serves the shard streams of others.
-    pub(crate) accept_shards: Acceptor,
+    /// Who serves the streams of others.
+    pub(crate) acceptors: Acceptors,
     pub(crate) records: RecordParts,
 }
 
@@ -178,7 +180,7 @@ impl Driver {
             told,
             usual_size: UsualSize::default(),
             twins: Twins::default(),
-            accept_shards: parts.accept_shards,
+            acceptors: parts.acceptors,
             neighbours,
             announce: parts.announce,
         };
@@ -375,9 +377,10 @@ impl Driver {
                 let id = self.lookups.begin(reply);
                 self.input(Input::StartLookup { id, key, options });
             }
-            Command::OpenShardStream { peer, reply } => {
-                open(&mut self.swarm.behaviour_mut().streams, &peer, Class::Shard, reply);
+            Command::OpenStream { peer, class, reply } => {
+                open(&mut self.swarm.behaviour_mut().streams, &peer, class, reply);
             }
+            Command::ShutOut { ended, revoked } => self.shut_out(&ended, &revoked),
             Command::Operate(wanted) => self.operate(wanted),
             Command::Watch(address, told) => self.watch(address, told),
             Command::Place(command) => self.place_command(command),
@@ -408,10 +411,15 @@ impl Driver {
                             self.inbox.links_in.clone(),
                         )));
                     }
+                    // Every peer has a key that makes its id; one that had not could claim nothing.
                     Class::Shard => {
-                        // Every peer has a key that makes its id; one that had not could claim nothing.
                         if let Some(key) = public_key(&peer) {
-                            (self.accept_shards)(NodeId::from_public_key(&key), stream);
+                            (self.acceptors.shards)(key, stream);
+                        }
+                    }
+                    Class::Papers => {
+                        if let (Some(accept), Some(key)) = (&self.acceptors.papers, public_key(&peer)) {
+                            accept(key, stream);
                         }
                     }
                 }

@@ -62,7 +62,7 @@ async fn start_looking(
         delay: Duration::ZERO,
         connections: ConnectionConfig::default(),
         overlay: crate::config::OverlayConfig::default(),
-        accept_shards: Box::new(|_, _| ()),
+        acceptors: Acceptors { shards: Box::new(|_, _| ()), papers: None },
         records: RecordParts { network: fingerprint, kept: Vec::new(), disk: record_disk },
     });
     Running { handle, task: tokio::spawn(driver.run()), addr, _dir: temporary }

@@ -1,6 +1,7 @@
 //! The daemon as its API sees it.
 
 mod keeping;
+mod network;
 mod status;
 
 use std::io::Read;
@@ -16,6 +17,7 @@ use chordage_storage::{ConvergenceSecret, Fingerprint, Link};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::keeping::KeepObjectError;
+pub(crate) use self::network::{NetworkError, NetworkOf};
 use crate::address::{api_id, api_key, peer_id};
 use crate::dns::DnsServer;
 use crate::driver::FindError;
@@ -75,6 +77,7 @@ pub(crate) struct Inner {
     pub(crate) home: Home,
     /// Present if it was asked for.
     pub(crate) dns: Option<DnsServer>,
+    pub(crate) network: NetworkOf,
     pub(crate) gateways: Gateways,
     pub(crate) found_at_start: Vec<FoundAtStart>,
 }

@@ -286,6 +286,7 @@ impl Chain {
     }
 
     /// That of its issuer, if the issuer is a delegate.
+    #[cfg(test)]
     pub(crate) fn proof(&self) -> Option<&Certificate> {
         self.proof.as_ref()
     }

@@ -10,23 +10,16 @@
 //! All of it is pure: bytes, times (seconds since 1970), keys and random numbers are arguments.
 
 mod bytes;
-#[allow(dead_code, reason = "nothing in the daemon asks for certificates yet")]
 pub(crate) mod certificate;
-#[allow(dead_code, reason = "nothing in the daemon founds a network yet")]
+pub(crate) mod frames;
 pub(crate) mod genesis;
-#[allow(dead_code, reason = "nothing in the daemon reads invites yet")]
 pub(crate) mod invite;
-#[allow(dead_code, reason = "nothing in the daemon issues invites yet")]
 pub(crate) mod invites;
-#[allow(dead_code, reason = "nothing in the daemon holds papers yet")]
 pub(crate) mod papers;
-#[allow(dead_code, reason = "nothing in the daemon revokes yet")]
 pub(crate) mod revocation;
-#[allow(dead_code, reason = "nothing in the daemon revokes yet")]
 pub(crate) mod revocations;
 #[cfg(test)]
 mod samples;
-#[allow(dead_code, reason = "nothing in the daemon asks who signed yet")]
 pub(crate) mod succession;
 
 use chordage_dht::AnyMetric;

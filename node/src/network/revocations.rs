@@ -69,10 +69,6 @@ impl Revocations {
         self.entries.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// All of them, by subject and issuer.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Revocation> {
         self.entries.values()

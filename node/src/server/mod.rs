@@ -12,6 +12,7 @@ mod keeps;
 mod listen;
 mod listing;
 mod names;
+mod network;
 mod objects;
 mod openapi;
 mod operations;
@@ -195,6 +196,10 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/volumes/diff", get(snapshots::diff))
         .route("/v1/volumes/archive", get(snapshots::archive))
         .route("/v1/volumes/content", get(snapshots::content))
+        .route("/v1/network", get(network::show))
+        .route("/v1/network/invites", post(network::invite))
+        .route("/v1/network/revocations", post(network::revoke))
+        .route("/v1/network/renew", post(network::renew))
         .route("/v1/home", get(home::status))
         .route("/v1/home/create", post(home::create))
         .route("/v1/home/recover", post(home::recover))

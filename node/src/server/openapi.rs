@@ -11,7 +11,8 @@ use chordage_api::types::{
 use utoipa::OpenApi;
 
 use super::{
-    content, home, keeps, listing, names, objects, operations, overlay, services, snapshots, topics, volumes,
+    content, home, keeps, listing, names, network, objects, operations, overlay, services, snapshots, topics,
+    volumes,
 };
 
 #[derive(OpenApi)]
@@ -80,6 +81,10 @@ use super::{
         home::create,
         home::recover,
         home::check,
+        network::show,
+        network::invite,
+        network::revoke,
+        network::renew,
         operations::operation,
         openapi
     ),

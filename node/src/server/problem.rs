@@ -2,6 +2,7 @@
 
 mod home;
 mod names;
+mod network;
 mod places;
 mod volumes;
 

@@ -60,7 +60,6 @@ pub(crate) struct Gate(Option<Arc<dyn Doorkeeper>>);
 
 impl Gate {
     /// A gate with somebody at it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no network has papers yet"))]
     pub(crate) fn kept_by(keeper: Arc<dyn Doorkeeper>) -> Gate {
         Gate(Some(keeper))
     }

@@ -1,4 +1,4 @@
-//! One connection's share of the wire: negotiates streams of both classes, in both directions.
+//! One connection's share of the wire: negotiates streams of all classes, in both directions.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -27,6 +27,8 @@ pub(crate) enum Class {
     Dht,
     /// Shard requests and their answers.
     Shard,
+    /// What members of a private network ask each other about certificates and revocations.
+    Papers,
 }
 
 /// The protocol names of one network. Networks with other names or metrics never understand each other.
@@ -34,6 +36,7 @@ pub(crate) enum Class {
 pub(crate) struct Protocols {
     dht: StreamProtocol,
     shard: StreamProtocol,
+    papers: StreamProtocol,
 }
 
 impl Protocols {
@@ -43,31 +46,33 @@ impl Protocols {
             StreamProtocol::try_from_owned(format!("/chordage/{network}/{metric}/{class}/{version}"))
                 .expect("the name begins with a slash")
         };
-        Protocols { dht: name("dht", 1), shard: name("shard", 2) }
+        Protocols { dht: name("dht", 1), shard: name("shard", 2), papers: name("papers", 1) }
     }
 
     fn name(&self, class: Class) -> StreamProtocol {
         match class {
             Class::Dht => self.dht.clone(),
             Class::Shard => self.shard.clone(),
+            Class::Papers => self.papers.clone(),
         }
     }
 
     fn class(&self, name: &StreamProtocol) -> Class {
-        if *name == self.dht { Class::Dht } else { Class::Shard }
+        let classes = [Class::Dht, Class::Shard, Class::Papers];
+        classes.into_iter().find(|class| self.name(*class) == *name).unwrap_or(Class::Shard)
     }
 }
 
-/// Accepts a stream of either class.
+/// Accepts a stream of any class.
 #[derive(Clone, Debug)]
 pub(crate) struct Accept(Arc<Protocols>);
 
 impl UpgradeInfo for Accept {
     type Info = StreamProtocol;
-    type InfoIter = [StreamProtocol; 2];
+    type InfoIter = [StreamProtocol; 3];
 
     fn protocol_info(&self) -> Self::InfoIter {
-        [self.0.dht.clone(), self.0.shard.clone()]
+        [self.0.dht.clone(), self.0.shard.clone(), self.0.papers.clone()]
     }
 }
 

@@ -1,4 +1,4 @@
-//! The wire: libp2p streams of two classes, opened on demand and held open.
+//! The wire: libp2p streams of a few classes, opened on demand and held open.
 //!
 //! Measurements decided the style: one framed, pipelined stream per peer and direction costs a third of a
 //! request-response exchange. Overlay messages ([`Class::Dht`]) and shards ([`Class::Shard`]) travel on
@@ -19,7 +19,7 @@ mod transport;
 
 pub(crate) use admission::MakesWay;
 pub(crate) use behaviour::{Behaviour, Inbound, OpenError, OpenReply};
-pub(crate) use gate::Gate;
+pub(crate) use gate::{Doorkeeper, Gate, Refusal, Verdict};
 pub(crate) use handler::{Class, GuardedStream, Protocols};
 pub(crate) use seats::{Standing, Taken};
 pub(crate) use transport::{NetworkSwarm, WireEvent, build, listening};

@@ -1,0 +1,162 @@
+//! What members of a private network ask each other about papers: one request and one reply on a stream of its own.
+
+use std::io;
+use std::time::Duration;
+
+use chordage_dht::PeerInfo;
+use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::{Access, State, now};
+use crate::driver::DriverHandle;
+use crate::network::certificate::Chain;
+use crate::network::frames::{Reply, Request};
+use crate::wire::{Class, GuardedStream};
+
+/// Longest request or reply: all revocations that there can be.
+const FRAME_MAX: u64 = 8 << 20;
+/// How long both may take together.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Why there was no reply.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ExchangeError {
+    /// There is no connection to it.
+    #[error("it is not connected")]
+    NotConnected,
+    #[error("no reply: {0}")]
+    Io(#[from] io::Error),
+    #[error("no reply in time")]
+    TimedOut,
+    #[error("the reply cannot be read")]
+    Malformed,
+}
+
+/// Asks a member that is connected; nobody is dialled for it.
+pub(super) async fn ask(
+    driver: &DriverHandle,
+    key: [u8; 32],
+    request: Vec<u8>,
+) -> Result<Reply, ExchangeError> {
+    let peer = PeerInfo::new(key, Vec::new(), 0).map_err(|_| ExchangeError::NotConnected)?;
+    let asked = async {
+        let stream = driver.open_stream(peer.into(), Class::Papers).await;
+        let mut stream = stream.map_err(|_| ExchangeError::NotConnected)?;
+        write(&mut stream, &request).await?;
+        let reply = read(&mut stream).await?;
+        Reply::decode(&reply).map_err(|_| ExchangeError::Malformed)
+    };
+    timeout(PATIENCE, asked).await.unwrap_or(Err(ExchangeError::TimedOut))
+}
+
+impl Access {
+    /// Answers a member that was let in.
+    pub(crate) async fn serve(self, key: [u8; 32], stream: GuardedStream) {
+        let (mut stream, _place) = stream.into_parts();
+        let served = async {
+            let request = read(&mut stream).await?;
+            let reply = match Request::decode(&request) {
+                Ok(request) => self.reply(key, request).await,
+                Err(_) => Reply::refused("this is none of the requests there are"),
+            };
+            write(&mut stream, &reply).await
+        };
+        match timeout(PATIENCE, served).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "a request about papers was not answered"),
+            Err(_) => tracing::debug!("a request about papers took too long"),
+        }
+    }
+
+    async fn reply(&self, key: [u8; 32], request: Request) -> Vec<u8> {
+        match request {
+            Request::Compare(theirs) => {
+                self.learn_off_loop(theirs).await;
+                let mut state = self.state();
+                // What it is told now is what it knows.
+                let digest = state.papers.revocations().digest();
+                if let Some(known) = state.peers.get_mut(&key) {
+                    known.digest = digest;
+                }
+                Reply::compared(state.papers.revocations())
+            }
+            Request::Renew { .. } => match self.sign_anew(&key) {
+                Ok(chain) => Reply::renewed(&chain),
+                Err(why) => Reply::refused(&why),
+            },
+            Request::Present(chain) => match self.present(&key, chain) {
+                Ok(()) => Reply::seen(),
+                Err(why) => Reply::refused(&why),
+            },
+        }
+    }
+
+    /// A member has a new certificate.
+    fn present(&self, key: &[u8; 32], chain: Chain) -> Result<(), String> {
+        let mut state = self.state();
+        let State { papers, peers, .. } = &mut *state;
+        let known = peers.get_mut(key).ok_or("its certificate has not been shown at the gate")?;
+        let admitted = papers.admit(&chain, key, now()).map_err(|error| error.to_string())?;
+        if admitted.until > known.admitted.until {
+            (known.chain, known.admitted) = (chain, admitted);
+        }
+        Ok(())
+    }
+
+    /// Takes in revocations; the disk is waited for elsewhere.
+    pub(super) async fn learn_off_loop(&self, revocations: Vec<crate::network::revocation::Revocation>) {
+        if revocations.is_empty() {
+            return;
+        }
+        let access = self.clone();
+        match spawn_blocking(move || access.learn(revocations)).await {
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "what was revoked cannot be written down; it counts until the next start")
+            }
+            Ok(Ok(())) | Err(_) => {}
+        }
+    }
+}
+
+/// Writes the length in four bytes and the content, the only ones of this side.
+async fn write(stream: &mut (impl AsyncWrite + Unpin), content: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(content.len()).map_err(|_| io::ErrorKind::InvalidData)?;
+    stream.write_all(&length.to_be_bytes()).await?;
+    stream.write_all(content).await?;
+    stream.close().await
+}
+
+/// Reads as much as is announced, and allocates only for what comes.
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).await?;
+    let length = u64::from(u32::from_be_bytes(length));
+    if length > FRAME_MAX {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut content = Vec::new();
+    stream.take(length).read_to_end(&mut content).await?;
+    if content.len() as u64 == length { Ok(content) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::io::Cursor;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_written_is_read_and_no_more_than_allowed() {
+        let mut written = Cursor::new(Vec::new());
+        write(&mut written, b"revocations").await.expect("room");
+        let bytes = written.into_inner();
+        assert_eq!(read(&mut Cursor::new(&bytes)).await.expect("whole"), b"revocations");
+        for cut in 0..bytes.len() {
+            assert!(read(&mut Cursor::new(&bytes[..cut])).await.is_err(), "cut after {cut}");
+        }
+        let long = (FRAME_MAX as u32 + 1).to_be_bytes();
+        let error = read(&mut Cursor::new(&long)).await.expect_err("too long");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+}

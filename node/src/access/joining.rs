@@ -1,0 +1,148 @@
+//! Becoming a member with an invite, before a daemon runs on the data directory.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chordage_api::types::MayBe;
+use futures::StreamExt;
+use libp2p::swarm::SwarmEvent;
+use libp2p::{Multiaddr, PeerId};
+use tokio::time::timeout;
+
+use super::founding::{check_free, hex};
+use super::{AccessError, PAPERS_FILE, now, own_key};
+use crate::address::peer_id;
+use crate::config::ConnectionConfig;
+use crate::datadir::DataDir;
+use crate::driver::{PEERS_FILE, why_not_dialled};
+use crate::network::certificate::Role;
+use crate::network::frames::{Answer, Hello};
+use crate::network::invite::Invite;
+use crate::network::papers::Papers;
+use crate::wire::{Doorkeeper, Gate, NetworkSwarm, Protocols, Refusal, Verdict, build};
+
+/// How long one address may take.
+const PATIENCE: Duration = Duration::from_secs(12);
+
+/// A network that was joined.
+#[derive(Clone, Debug)]
+pub struct Joined {
+    /// Its name.
+    pub network: String,
+    /// Names it among all of the same name, 32 hexadecimal digits.
+    pub fingerprint: String,
+    /// What the daemon of this data directory may be.
+    pub role: MayBe,
+    /// Whether it may let others in.
+    pub delegate: bool,
+    /// When its certificate ends, seconds since 1970. It is renewed by itself.
+    pub not_after: i64,
+    /// The directory belonged to the network already, and has a new certificate now.
+    pub renewed: bool,
+}
+
+/// Shows that it has an invite, and keeps what it is given.
+struct Joiner {
+    hello: Vec<u8>,
+    answer: Mutex<Option<Answer>>,
+}
+
+impl Doorkeeper for Joiner {
+    fn papers(&self, _: &PeerId) -> Vec<u8> {
+        self.hello.clone()
+    }
+
+    /// Nobody enters while it joins.
+    fn judge(&self, _: &PeerId, _: &[u8]) -> Verdict {
+        Verdict { answer: Answer::Refused(String::new()).encode(), enters: false }
+    }
+
+    fn judge_answer(&self, _: &PeerId, answer: &[u8]) -> Result<(), Refusal> {
+        let answer = Answer::decode(answer).map_err(|error| Refusal(error.to_string()))?;
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        Ok(())
+    }
+}
+
+/// Joins the network of an invite with the daemon of the data directory `dir`, which does not run. Takes as many times 12
+/// seconds as the invite has addresses, at most. Needs a tokio runtime around it.
+pub async fn join(dir: &Path, invite: &str) -> Result<Joined, AccessError> {
+    let invite: Invite = invite.parse().map_err(|error| AccessError::BadInvite(format!("{error}")))?;
+    let invitation = invite.invitation().clone();
+    // By its own clock it would be told the same by the daemon that made it; with a clock that is wrong it had better ask.
+    let has_ended = invitation.expires.saturating_add(24 * 3600) < now();
+    if has_ended {
+        return Err(AccessError::Expired);
+    }
+    let dir = DataDir::open(dir)?;
+    let before = dir.read(PAPERS_FILE)?.and_then(|bytes| Papers::decode(&bytes).ok());
+    let belongs = before.as_ref().is_some_and(|papers| papers.network() == invitation.network);
+    if !belongs {
+        check_free(&dir)?;
+    }
+    let own = own_key(&dir)?;
+    let hello = Hello::Invited { id: invite.id(), proof: invite.prove(&own.public_key) }.encode();
+    let joiner = Arc::new(Joiner { hello, answer: Mutex::new(None) });
+    let protocols = Protocols::new(&invitation.name, "ring");
+    let gate = Gate::kept_by(joiner.clone());
+    let mut swarm = build(own.keypair, protocols, gate, &ConnectionConfig::default())
+        .map_err(|error| AccessError::System(error.to_string()))?;
+    let issuer = peer_id(&invitation.issuer).ok_or(AccessError::Foreign)?;
+    let mut failed = Vec::new();
+    for address in &invitation.addresses {
+        let dialled = timeout(PATIENCE, dial(&mut swarm, address, issuer)).await;
+        match dialled.unwrap_or_else(|_| Err("no answer in time".to_owned())) {
+            Ok(()) => break,
+            Err(why) => failed.push(format!("{address}: {why}")),
+        }
+    }
+    let answer = joiner.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let papers = match answer {
+        None => return Err(AccessError::Unreachable(failed.join("; "))),
+        Some(Answer::Refused(why)) => return Err(AccessError::Refused(why)),
+        Some(Answer::Welcome { .. }) => return Err(AccessError::Foreign),
+        Some(Answer::Granted(papers)) => papers,
+    };
+    let mut papers = Papers::decode(&papers).map_err(|_| AccessError::Foreign)?;
+    let admitted =
+        papers.check_own(&own.public_key, now()).map_err(|error| AccessError::Refused(error.to_string()))?;
+    if papers.network() != invitation.network || papers.trusted().newest() != Some(&invitation.network_key) {
+        return Err(AccessError::Foreign);
+    }
+    if let Some(before) = &before {
+        papers.learn(before.revocations().iter().cloned());
+    }
+    dir.write(PAPERS_FILE, &papers.encode())?;
+    let known: String = invitation.addresses.iter().map(|addr| format!("{addr}/p2p/{issuer}\n")).collect();
+    dir.write(PEERS_FILE, known.as_bytes())?;
+    Ok(Joined {
+        network: invitation.name,
+        fingerprint: hex(&invitation.network.0),
+        role: may_be(admitted.rights.role),
+        delegate: admitted.rights.delegate,
+        not_after: i64::try_from(admitted.until).unwrap_or(i64::MAX),
+        renewed: belongs,
+    })
+}
+
+/// A role, as the API says it.
+pub(crate) fn may_be(role: Role) -> MayBe {
+    match role {
+        Role::Member => MayBe::Member,
+        Role::Client => MayBe::Client,
+    }
+}
+
+/// Dials one address of the daemon that made the invite, and waits until the gate has been passed or not.
+async fn dial(swarm: &mut NetworkSwarm, address: &Multiaddr, issuer: PeerId) -> Result<(), String> {
+    let address = address.clone().with_p2p(issuer).unwrap_or_else(|address| address);
+    swarm.dial(address).map_err(|error| why_not_dialled(&error))?;
+    loop {
+        match swarm.select_next_some().await {
+            SwarmEvent::ConnectionEstablished { .. } => return Ok(()),
+            SwarmEvent::OutgoingConnectionError { error, .. } => return Err(why_not_dialled(&error)),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Who may enter a private network, as one of its daemons sees it: the papers on its disk, the gate at which they are shown, and what
+//! keeps them true (renewing what ends, passing on what is revoked).
+//!
+//! The formats are in [`network`](crate::network), the gate itself in [`wire`](crate::wire). A daemon whose data directory has no papers
+//! belongs to a network that is open to everybody who knows its name; then there is none of this.
+
+mod doorkeeper;
+mod error;
+mod exchange;
+mod founding;
+mod issuing;
+mod joining;
+mod rounds;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use libp2p::identity::ed25519;
+use tokio::sync::Notify;
+
+pub use self::error::AccessError;
+pub use self::founding::{Founded, found};
+pub use self::joining::{Joined, join};
+use crate::clock::wall_clock;
+use crate::config::{Config, Role as ConfiguredRole};
+use crate::datadir::{DataDir, DataDirError};
+use crate::identity::Identity;
+use crate::network::NetworkFingerprint;
+use crate::network::certificate::{Admitted, Certificate, Chain, Role};
+use crate::network::invites::{Invites, Shown};
+use crate::network::papers::Papers;
+use crate::network::revocation::Revocation;
+use crate::wire::Gate;
+
+pub(crate) use self::issuing::{IssuingError, RevokingError};
+pub(crate) use self::joining::may_be;
+
+/// The papers, in the data directory.
+const PAPERS_FILE: &str = "network";
+/// The network's own key, at its founder's.
+const KEY_FILE: &str = "network.key";
+/// The invites that were issued from here.
+const INVITES_FILE: &str = "invites";
+/// Members that are remembered with their certificates. More than a daemon is ever connected to.
+const PEERS_MAX: usize = 4096;
+
+/// The part of a daemon in its private network. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Access {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    dir: Arc<DataDir>,
+    /// The daemon's key.
+    pair: ed25519::Keypair,
+    /// The network's, at its founder's.
+    founder: Option<ed25519::Keypair>,
+    state: Mutex<State>,
+    /// Something has changed that others are to know.
+    changed: Notify,
+    /// For how many seconds what is signed here is valid at most.
+    validity: u64,
+}
+
+struct State {
+    papers: Papers,
+    invites: Invites,
+    /// Who was let in since the start, by key.
+    peers: BTreeMap<[u8; 32], Known>,
+}
+
+/// Somebody who was let in.
+struct Known {
+    chain: Chain,
+    admitted: Admitted,
+    /// Of the revocations that it knows.
+    digest: [u8; 32],
+}
+
+/// What a daemon knows of its private network.
+pub(crate) struct Membership {
+    /// The newest network key.
+    pub(crate) key: [u8; 32],
+    /// Whether this daemon has it.
+    pub(crate) founder: bool,
+    pub(crate) certificate: Certificate,
+    pub(crate) revocations: Vec<Revocation>,
+    pub(crate) invites: Vec<Shown>,
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    wall_clock().0 / 1000
+}
+
+impl Access {
+    /// That of a daemon in a private network; none if the data directory belongs to no such network.
+    pub(crate) fn load(dir: &Arc<DataDir>, config: &Config) -> Result<Option<Access>, AccessError> {
+        let Some(bytes) = dir.read(PAPERS_FILE)? else {
+            if dir.lost().contains(PAPERS_FILE) {
+                return Err(AccessError::PapersLost(dir.join(PAPERS_FILE)));
+            }
+            return Ok(None);
+        };
+        let damaged = |name: &str, problem| DataDirError::Damaged { path: dir.join(name), problem };
+        let papers = Papers::decode(&bytes)
+            .map_err(|_| damaged(PAPERS_FILE, "the papers of its private network cannot be read"))?;
+        let invites = match dir.read(INVITES_FILE)? {
+            None => Invites::default(),
+            // Without the book nobody can join with an invite of before, and nothing else is lost.
+            Some(bytes) => Invites::decode(&bytes).unwrap_or_else(|_| {
+                tracing::warn!("the book of invites cannot be read: those that are open are void");
+                Invites::default()
+            }),
+        };
+        let founder = match dir.read(KEY_FILE)? {
+            None => None,
+            Some(_) => Some(secret_pair(dir, KEY_FILE)?),
+        };
+        let founder = founder.filter(|pair| papers.trusted().is_network_key(&pair.public().to_bytes()));
+        let pair = secret_pair(dir, "key")?;
+        let state = Mutex::new(State { papers, invites, peers: BTreeMap::new() });
+        let validity = config.debug_certificate_seconds.map_or(u64::MAX, std::num::NonZeroU64::get);
+        let inner = Inner { dir: dir.clone(), pair, founder, state, changed: Notify::new(), validity };
+        Ok(Some(Access { inner: Arc::new(inner) }))
+    }
+
+    /// The settings as the papers of the network have them, or why these contradict.
+    pub(crate) fn adapt(&self, mut config: Config) -> Result<Config, AccessError> {
+        let state = self.state();
+        let founding = state.papers.genesis().founding();
+        let defaults = Config::default();
+        if config.network != defaults.network && config.network != founding.name {
+            return Err(AccessError::Belongs {
+                path: self.inner.dir.path().to_owned(),
+                network: founding.name.clone(),
+            });
+        }
+        config.network.clone_from(&founding.name);
+        config.metric = founding.metric;
+        if state.papers.own().certificate().rights().role == Role::Client {
+            config.overlay.role = ConfiguredRole::Client;
+        }
+        Ok(config)
+    }
+
+    /// Names the network.
+    pub(crate) fn fingerprint(&self) -> NetworkFingerprint {
+        self.state().papers.network()
+    }
+
+    /// The gate of the network, at which this daemon's papers are shown.
+    pub(crate) fn gate(&self) -> Gate {
+        Gate::kept_by(Arc::new(self.clone()))
+    }
+
+    /// Why this daemon belongs to the network, and who does not.
+    pub(crate) fn membership(&self) -> Membership {
+        let state = self.state();
+        let papers = &state.papers;
+        Membership {
+            key: *papers.trusted().newest().unwrap_or(papers.genesis().key()),
+            founder: self.inner.founder.is_some(),
+            certificate: papers.own().certificate().clone(),
+            revocations: papers.revocations().iter().cloned().collect(),
+            invites: state.invites.open(now()).collect(),
+        }
+    }
+
+    fn own_key(&self) -> [u8; 32] {
+        self.inner.pair.public().to_bytes()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // What is done under the lock does not panic half-way.
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in what others know of revocations. Waits for the disk.
+    fn learn(&self, revocations: Vec<Revocation>) -> Result<(), DataDirError> {
+        let mut state = self.state();
+        let merged = state.papers.learn(revocations);
+        if merged.subjects.is_empty() {
+            return Ok(());
+        }
+        // Kept in memory even if the disk is full: then the next start hears of them again.
+        self.inner.changed.notify_one();
+        self.inner.dir.write(PAPERS_FILE, &state.papers.encode())
+    }
+}
+
+impl State {
+    /// Somebody was let in.
+    fn admitted(&mut self, chain: Chain, admitted: Admitted, digest: [u8; 32]) {
+        if self.peers.len() >= PEERS_MAX
+            && !self.peers.contains_key(&admitted.subject)
+            && let Some(first) = self.peers.iter().min_by_key(|(_, known)| known.admitted.until)
+        {
+            let first = *first.0;
+            self.peers.remove(&first);
+        }
+        self.peers.insert(admitted.subject, Known { chain, admitted, digest });
+    }
+}
+
+/// A key pair whose secret half is in a file of the data directory, made if it is not there.
+fn secret_pair(dir: &DataDir, name: &str) -> Result<ed25519::Keypair, DataDirError> {
+    let mut secret = dir.secret(name)?;
+    let secret = ed25519::SecretKey::try_from_bytes(&mut secret.bytes)
+        .map_err(|_| DataDirError::Damaged { path: dir.join(name), problem: "not an Ed25519 key" })?;
+    Ok(secret.into())
+}
+
+/// The daemon's own key, made if there is none.
+fn own_key(dir: &DataDir) -> Result<Identity, DataDirError> {
+    Identity::load(dir)
+}
+
+/// A random number that names a certificate.
+fn serial() -> Result<u64, getrandom::Error> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes)?;
+    Ok(u64::from_be_bytes(bytes))
+}

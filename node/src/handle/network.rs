@@ -1,0 +1,147 @@
+//! The network of the daemon, and what is done to it from here.
+
+use chordage_api::types::{
+    CertificateInfo, InviteInfo, InviteMade, InviteWanted, MayBe, NetworkInfo, RevocationInfo,
+    RevocationWanted,
+};
+use chordage_dht::NodeId;
+use tokio::task::spawn_blocking;
+
+use super::NodeHandle;
+use crate::access::{Access, IssuingError, Membership, RevokingError, may_be};
+use crate::address::dial_order;
+use crate::network::NetworkFingerprint;
+use crate::network::certificate::{Rights, Role};
+use crate::network::invites::Shown;
+
+/// Which network it is.
+pub(crate) struct NetworkOf {
+    pub(crate) name: String,
+    pub(crate) fingerprint: NetworkFingerprint,
+    /// In a private one.
+    pub(crate) access: Option<Access>,
+}
+
+/// Why nothing was done to the network. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NetworkError {
+    /// Whoever knows an address may join it anyway, and nobody can be kept out.
+    #[error(
+        "this daemon belongs to no private network: nobody is invited to an open one, and nobody is kept out of it"
+    )]
+    Open,
+    #[error(transparent)]
+    Issuing(#[from] IssuingError),
+    #[error(transparent)]
+    Revoking(#[from] RevokingError),
+    /// Nobody who may sign certificates is connected, or none of them does.
+    #[error("nobody who may signs a new certificate now")]
+    NotRenewed,
+    #[error("the daemon is shutting down")]
+    Stopped,
+}
+
+impl NodeHandle {
+    /// Which network this is and why the daemon belongs to it.
+    pub(crate) async fn network(&self) -> NetworkInfo {
+        let of = &self.inner.network;
+        let members = self.inner.reader.placement.driver.nodes().await.unwrap_or_default();
+        let mut info = NetworkInfo {
+            network: of.name.clone(),
+            private: of.access.is_some(),
+            fingerprint: hex(&of.fingerprint.0),
+            key: None,
+            founder: false,
+            certificate: None,
+            members,
+            revoked: Vec::new(),
+            seq: 0,
+            invites: Vec::new(),
+        };
+        let Some(Membership { key, founder, certificate, revocations, invites }) =
+            of.access.as_ref().map(Access::membership)
+        else {
+            return info;
+        };
+        info.key = Some(hex(&key));
+        info.founder = founder;
+        let (not_before, not_after) = certificate.validity();
+        let Rights { role, delegate } = certificate.rights();
+        info.certificate = Some(CertificateInfo {
+            subject: NodeId::from_public_key(certificate.subject()).to_string(),
+            role: may_be(role),
+            delegate,
+            not_before: seconds(not_before),
+            not_after: seconds(not_after),
+            serial: format!("{:016x}", certificate.serial()),
+        });
+        info.seq = revocations.len() as u64;
+        info.revoked = revocations
+            .iter()
+            .map(|revocation| RevocationInfo {
+                subject: NodeId::from_public_key(revocation.subject()).to_string(),
+                reason: revocation.reason().to_owned(),
+                at: seconds(revocation.at()),
+            })
+            .collect();
+        info.invites = invites.iter().map(shown).collect();
+        info
+    }
+
+    /// Makes an invite that is redeemed by this daemon.
+    pub(crate) async fn invite(&self, wanted: InviteWanted) -> Result<InviteMade, NetworkError> {
+        let access = self.access()?;
+        let view = self.inner.reader.placement.driver.view().await.ok_or(NetworkError::Stopped)?;
+        let addresses = dial_order(&view.local);
+        let role = match wanted.role {
+            MayBe::Member => Role::Member,
+            MayBe::Client => Role::Client,
+        };
+        let rights = Rights { role, delegate: wanted.delegate };
+        let made = spawn_blocking(move || access.invite((wanted.uses, wanted.seconds), rights, addresses));
+        let (invite, info) = made.await.map_err(|_| NetworkError::Stopped)??;
+        Ok(InviteMade { invite: invite.to_string(), info: shown(&info) })
+    }
+
+    /// Revokes a daemon; everybody who is connected hears of it at once.
+    pub(crate) async fn revoke(&self, wanted: RevocationWanted) -> Result<NetworkInfo, NetworkError> {
+        let access = self.access()?;
+        let view = self.inner.reader.placement.driver.view().await.ok_or(NetworkError::Stopped)?;
+        let listed: Vec<[u8; 32]> = view.listed.iter().map(|member| *member.peer.public_key()).collect();
+        let revoked = spawn_blocking(move || access.revoke(&wanted.subject, &wanted.reason, &listed));
+        revoked.await.map_err(|_| NetworkError::Stopped)??;
+        Ok(self.network().await)
+    }
+
+    /// Asks for a new certificate.
+    pub(crate) async fn renew_certificate(&self) -> Result<NetworkInfo, NetworkError> {
+        let access = self.access()?;
+        if !access.renew(&self.inner.reader.placement.driver).await {
+            return Err(NetworkError::NotRenewed);
+        }
+        Ok(self.network().await)
+    }
+
+    fn access(&self) -> Result<Access, NetworkError> {
+        self.inner.network.access.clone().ok_or(NetworkError::Open)
+    }
+}
+
+fn shown(Shown { id, offer, used }: &Shown) -> InviteInfo {
+    InviteInfo {
+        id: hex(&id.0),
+        expires: seconds(offer.expires),
+        uses: offer.uses,
+        used: u16::try_from(*used).unwrap_or(u16::MAX),
+        role: may_be(offer.rights.role),
+        delegate: offer.rights.delegate,
+    }
+}
+
+fn seconds(time: u64) -> i64 {
+    i64::try_from(time).unwrap_or(i64::MAX)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(bytes)
+}

@@ -1,0 +1,56 @@
+//! Requests about the network of the daemon.
+
+use chordage_api::types::{Problem, ProblemCode};
+
+use super::NOTHING_CHANGED;
+use crate::access::{IssuingError, RevokingError};
+use crate::handle::NetworkError;
+use crate::network::invites::OfferError;
+
+impl From<&NetworkError> for Problem {
+    fn from(error: &NetworkError) -> Self {
+        let (code, hint) = match error {
+            NetworkError::Open => (
+                ProblemCode::Conflict,
+                "`chordage network create NAME --data-dir DIR` founds a private one in an empty directory",
+            ),
+            NetworkError::Issuing(error) => issuing(error),
+            NetworkError::Revoking(error) => revoking(error),
+            NetworkError::NotRenewed => (
+                ProblemCode::Busy,
+                "the founder's daemon can, and those that joined with `invite --delegate`: see with `chordage network \
+                 members` who is there",
+            ),
+            NetworkError::Stopped => (ProblemCode::ShuttingDown, "start the daemon again, then retry"),
+        };
+        Problem::new(code, error, NOTHING_CHANGED, hint)
+    }
+}
+
+fn issuing(error: &IssuingError) -> (ProblemCode, &'static str) {
+    match error {
+        IssuingError::MayNot | IssuingError::DelegateByDelegate => {
+            (ProblemCode::NotOwned, "ask whoever runs the founder's daemon")
+        }
+        IssuingError::NoAddress => {
+            (ProblemCode::Conflict, "give it one with `chordage daemon --listen`, or `--announce`")
+        }
+        IssuingError::Offer(OfferError::Full) => (ProblemCode::Busy, "wait until one ends"),
+        IssuingError::Offer(_) => (ProblemCode::BadRequest, "ask for less"),
+        IssuingError::Dir(_) => (ProblemCode::DiskFailed, "see that its disk is there and has room"),
+        IssuingError::NoRandomness(_) => (ProblemCode::Internal, "try again"),
+    }
+}
+
+fn revoking(error: &RevokingError) -> (ProblemCode, &'static str) {
+    match error {
+        RevokingError::MayNot | RevokingError::Delegate => {
+            (ProblemCode::NotOwned, "ask whoever runs the founder's daemon")
+        }
+        RevokingError::Itself => (ProblemCode::BadRequest, "stop the daemon instead"),
+        RevokingError::Unknown => (ProblemCode::NotFound, "see the ids with `chordage network members`"),
+        RevokingError::Several => (ProblemCode::BadRequest, "see the ids with `chordage network members`"),
+        RevokingError::Statement(_) => (ProblemCode::BadRequest, "give a shorter reason, in one line"),
+        RevokingError::Dir(_) => (ProblemCode::DiskFailed, "see that its disk is there and has room"),
+    }
+}
