@@ -126,7 +126,7 @@ fn a_map_goes_from_nowhere_else_and_to_nothing_that_is_not_kept() {
     keeps.keep(&object(on.exchange, 1), &[(chunk(1), N)]).unwrap();
     assert!(!keeps.step(&on).unwrap(), "one of its chunks is not kept");
     offer(&keeps, &on).unwrap();
-    let elsewhere = KeptMap { state: b"another".to_vec(), ..begin.to.clone() };
+    let elsewhere = KeptMap { object: chunk(100), state: b"another".to_vec() };
     assert!(!keeps.step(&MapStep { from: Some(elsewhere), ..on.clone() }).unwrap());
     assert!(
         !keeps.step(&MapStep { from: None, ..on.clone() }).unwrap(),
@@ -134,7 +134,7 @@ fn a_map_goes_from_nowhere_else_and_to_nothing_that_is_not_kept() {
     );
     keeps.begin_forgetting(on.exchange).unwrap();
     assert!(!keeps.step(&on).unwrap(), "what is needed is being forgotten");
-    assert_eq!(keeps.map_of(VOLUME).unwrap(), Some(begin.to.clone()));
+    assert_eq!(keeps.map_of(VOLUME).unwrap(), Some(begin.to));
     assert_eq!(numbers(&rows(&keeps, chunk(100))), [1]);
     offer(&keeps, &on).unwrap();
     keeps.begin_forgetting(chunk(100)).unwrap();

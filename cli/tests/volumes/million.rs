@@ -60,7 +60,7 @@ async fn fill(client: &Client, entries: u64) {
         let changes = (first..entries.min(first + TOGETHER)).map(|number| change(number, 0)).collect();
         running.spawn(async move { make(&client, changes).await });
         let done = first + TOGETHER;
-        if done % 100_000 == 0 {
+        if done.is_multiple_of(100_000) {
             println!("{done} entries are on their way");
         }
     }

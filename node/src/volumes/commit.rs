@@ -23,7 +23,7 @@ const ATTEMPTS: usize = 12;
 /// Requests whose changes are stored together at most …
 const TOGETHER_MAX: usize = 256;
 /// … and keys that they change, if there are several: so many take some megabytes until they are stored.
-const KEYS_TOGETHER_MAX: usize = 16_000;
+const KEYS_TOGETHER_MAX: usize = 8_000;
 
 /// What was stored.
 #[derive(Clone, Copy, Debug)]
