@@ -269,19 +269,12 @@ async fn a_year_later_everything_is_there_and_stays() {
     world.let_pass(39, 399).await;
     world.net.wait_whole(0, &lost.link).await;
     assert!(world.net.get(0, &lost.link, "alone again").await == random_bytes(MB, 200));
+    // It was not freed and made again either.
+    assert_eq!(world.freed().await, (0, 0));
     world.let_pass(2, 401).await;
-    let freed = async || {
-        let (mut freed, mut waiting) = (0, 0);
-        for node in world.net.net.living() {
-            let leases = world.net.net.status(node).await.unwrap().duties.leases;
-            freed += leases.freed_shards;
-            waiting += leases.freeing_chunks;
-        }
-        if freed > 0 && waiting == 0 {
-            Ok(())
-        } else {
-            Err(format!("{freed} shards freed, {waiting} waiting"))
-        }
+    let freed = async || match world.freed().await {
+        (freed, 0) if freed > 0 => Ok(()),
+        (freed, waiting) => Err(format!("{freed} shards freed, {waiting} chunks waiting")),
     };
     wait_until("what nobody has renewed is freed", PATIENCE, freed).await.unwrap();
     assert_eq!(world.net.run(0, ["get", "-o", "-"], [&lost.link]).await.status.code(), Some(4));
