@@ -110,11 +110,8 @@ impl Access {
             return;
         }
         let access = self.clone();
-        match spawn_blocking(move || access.learn(revocations)).await {
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "what was revoked cannot be written down; it counts until the next start")
-            }
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(error)) = spawn_blocking(move || access.learn(revocations)).await {
+            tracing::warn!(%error, "what was revoked cannot be written down; it counts until the next start");
         }
     }
 }

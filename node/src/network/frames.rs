@@ -23,6 +23,7 @@ const WHY_MAX: usize = 300;
 
 /// What whoever dials shows.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "few at a time, and none is kept")]
 pub(crate) enum Hello {
     /// A certificate, and what is known of revocations.
     Member { chain: Chain, digest: [u8; 32] },
@@ -32,6 +33,7 @@ pub(crate) enum Hello {
 
 /// What it is answered.
 #[derive(Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "few at a time, and none is kept")]
 pub(crate) enum Answer {
     /// It may enter, and whom it dialled shows the same.
     Welcome { chain: Chain, digest: [u8; 32] },
@@ -43,6 +45,7 @@ pub(crate) enum Answer {
 
 /// What members want of each other.
 #[derive(Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "few at a time, and none is kept")]
 pub(crate) enum Request {
     /// Others' revocations for one's own, of which these are all.
     Compare(Vec<Revocation>),
@@ -54,6 +57,7 @@ pub(crate) enum Request {
 
 /// What becomes of it.
 #[derive(Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "few at a time, and none is kept")]
 pub(crate) enum Reply {
     Compared(Vec<Revocation>),
     Renewed(Chain),
@@ -166,7 +170,8 @@ impl Reply {
 
 /// As much of a reason as may be given.
 fn within(why: &str) -> &str {
-    &why[..why.floor_char_boundary(WHY_MAX)]
+    let cut = (0..=why.len().min(WHY_MAX)).rev().find(|cut| why.is_char_boundary(*cut));
+    &why[..cut.unwrap_or(0)]
 }
 
 /// A reason that others give. It may come before a user's eyes, so it moves no cursor.

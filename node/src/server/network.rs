@@ -25,7 +25,7 @@ fn body<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
         .into());
     }
     serde_json::from_slice(body).map_err(|error| {
-        problem::bad_request(&error.to_string(), "see /v1/openapi.json for what it has to say").into()
+        problem::bad_request(error.to_string(), "see /v1/openapi.json for what it has to say").into()
     })
 }
 

@@ -88,7 +88,7 @@ pub(crate) fn build(
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
         .or_transport(tcp.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))))
         .map(|either, _| either.into_inner())
-        .and_then(move |connection, point| gate.clone().pass(connection, point.into()));
+        .and_then(move |connection, point| gate.pass(connection, point.into()));
     let Ok(builder) = libp2p::SwarmBuilder::with_existing_identity(key)
         .with_tokio()
         .with_other_transport(|_| Named::new(both.boxed()));
