@@ -9,6 +9,7 @@
 //! [`Daemon::start`] opens everything in order and [`Daemon::leave`] closes it. [`NodeHandle`] is what requests
 //! are made through; [`server`] puts it behind HTTP, and [`chordage_api`] has what both ends of that need.
 
+pub mod access;
 mod address;
 pub mod archive;
 mod awake;

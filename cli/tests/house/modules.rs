@@ -21,7 +21,7 @@ const FLOORS: [&[&str]; 14] = [
         "process",
         "resolver",
     ],
-    &["coding", "config", "found", "identity", "place", "record", "tasks", "twin"],
+    &["access", "coding", "config", "found", "identity", "place", "record", "tasks", "twin"],
     &["lan", "recordbook", "store", "wire"],
     &["disk", "driver", "listen", "scrub"],
     &["members", "names", "neighbourhood", "placement", "services", "shards", "topics"],

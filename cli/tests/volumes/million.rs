@@ -146,7 +146,8 @@ async fn change_some(who: &str, net: &Net, client: &Client, entries: u64, versio
 async fn a_change_of_a_million_entries_costs_what_it_changes() {
     let entries = std::env::var("CHORDAGE_ENTRIES").map_or(ENTRIES, |text| text.parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
-    let program = std::env::var("CHORDAGE_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_chordage").to_owned());
+    let program =
+        std::env::var("CHORDAGE_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_chordage").to_owned());
     let net = Testnet::start(Plan::new(program, dir.path().join("net"), NODES)).await.unwrap();
     net.wait_settled(PATIENCE).await.unwrap();
     let net = Net::of(net, dir);
