@@ -31,6 +31,7 @@ Examples:
   chordage ls chord1r...                what a directory link holds
   chordage backup create ~              snapshots of all you have, from any machine back again
   chordage home create                  twelve words that bring all of it back
+  chordage network create family        a private network: only who is invited belongs to it
   link=$(chordage put --quiet file)     the link alone goes to standard output";
 
 /// What the user typed.
@@ -77,6 +78,9 @@ pub(crate) enum Command {
     Peers(commands::peers::PeersArgs),
     Members(commands::members::MembersArgs),
     Superpeers(commands::superpeers::SuperpeersArgs),
+    Network(commands::network::NetworkArgs),
+    Invite(commands::invite::InviteArgs),
+    Join(commands::join::JoinArgs),
     Explain(commands::explain::ExplainArgs),
     Keep(commands::keep::KeepArgs),
     Keeps(commands::keeps::KeepsArgs),

@@ -9,11 +9,12 @@ pub(crate) enum ExitStatus {
     Internal,
     /// The command line or the request is wrong. clap uses the same number.
     Usage,
-    /// No daemon to talk to, or it cannot serve yet or any more.
+    /// No daemon to talk to, or it cannot serve yet or any more. Of `join`: the one that made the invite.
     NoDaemon,
-    /// The data is not in the network now, the object has no such path, or there is no such name.
+    /// The data is not in the network now, the object has no such path, or there is no such name. Or an invite is good for
+    /// nothing any more.
     Unavailable,
-    /// The link or name is none, damaged, or of the wrong kind.
+    /// The link, name or invite is none, damaged, or of the wrong kind.
     BadLink,
     /// Too few nodes, or too few of them acknowledged.
     NotDurable,
@@ -63,9 +64,9 @@ Exit codes:
     1  internal error
     2  wrong usage or a request that makes no sense (a name of others, or changed by others first)
     3  no daemon to talk to, or it is busy, joining or leaving (of `backup create`: the snapshot is made, but without
-       what could not be read)
-    4  the data is not in the network now, no such path in the object, or no such name
-    5  bad link or name (truncated, mistyped, of another version, or it cannot read)
+       what could not be read; of `join`: nobody of the network answers where the invite says)
+    4  the data is not in the network now, no such path in the object, no such name, or an invite that has ended
+    5  bad link, name or invite (truncated, mistyped, of another version, or it cannot read)
     6  too few nodes, or too few of them stored the data or the name durably
     7  local file problem, also on the daemon's disk (missing, exists, unreadable, disk full)
     8  a deadline passed

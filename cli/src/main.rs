@@ -1,10 +1,12 @@
 //! The `chordage` command.
 
+mod access;
 mod args;
 mod backup;
 mod charset;
 mod commands;
 mod connect;
+mod datadir;
 mod demo;
 mod error;
 mod exit;
@@ -24,6 +26,7 @@ mod picture;
 mod pieces;
 mod printer;
 mod progress;
+mod qr;
 mod rename;
 mod ring;
 mod sending;
@@ -91,6 +94,9 @@ async fn run(command: Command, global: &GlobalArgs, printer: &Printer) -> Result
         Command::Status(args) => commands::status::run(args, global, printer).await,
         Command::Members(args) => commands::members::run(args, global, printer).await,
         Command::Superpeers(args) => commands::superpeers::run(args, global, printer).await,
+        Command::Network(args) => commands::network::run(args, global, printer).await,
+        Command::Invite(args) => commands::invite::run(args, global, printer).await,
+        Command::Join(args) => commands::join::run(args, global, printer).await,
         Command::Peers(args) => commands::peers::run(args, global, printer).await,
         Command::Explain(args) => commands::explain::run(args, global, printer).await,
         Command::Follow(args) => commands::follow::run(args, global, printer).await,

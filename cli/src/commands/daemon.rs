@@ -15,9 +15,7 @@ use chordage_api::types::{DaemonRole, DaemonState, Status};
 use chordage_node::descriptors;
 use chordage_node::lines::{Lines, Stream};
 use chordage_node::server::ServeError;
-use chordage_node::{
-    Config, ConfigError, Daemon, DataDirError, DnsError, Fault, ListenError, Role, StartError,
-};
+use chordage_node::{Config, ConfigError, Daemon, DnsError, Fault, ListenError, Role, StartError};
 use clap::Args;
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
@@ -29,7 +27,7 @@ use crate::global::GlobalArgs;
 use crate::human::parse_bytes;
 use crate::interrupt::Interrupt;
 use crate::printer::Printer;
-use crate::{settings, threads};
+use crate::{datadir, settings, threads};
 
 /// Variable with the filter for the log.
 const LOG_VARIABLE: &str = "CHORDAGE_LOG";
@@ -376,55 +374,20 @@ fn cannot_start(error: &StartError, dir: &Path) -> CliError {
     let failed = |status, code, hint: &str| {
         CliError::new(status, code, error).state("no daemon was started").hint(hint)
     };
-    let locked = || {
-        let hint = format!(
-            "talk to that daemon with `chordage status --data-dir {}`, or give this one another --data-dir",
-            shell_word(dir)
-        );
-        failed(ExitStatus::InUse, "locked", &hint)
-    };
-    let newer = "run the version of chordage that wrote it, or a newer one, or take another --data-dir";
     let port = "choose another port, or port 0 to let the system choose";
     match error {
         StartError::Config(error) => bad_config(error),
-        StartError::DataDir(DataDirError::Locked { .. })
-        | StartError::Store { source: OpenError::Locked, .. } => locked(),
-        StartError::DataDir(DataDirError::Newer { .. })
-        | StartError::Store { source: OpenError::NewerFormat { .. }, .. } => {
-            failed(ExitStatus::InUse, "newer_version", newer)
+        StartError::DataDir(error) => datadir::refused(error, dir, "no daemon was started"),
+        StartError::Store { source: OpenError::Locked, .. } => {
+            failed(ExitStatus::InUse, "locked", &datadir::locked_hint(dir))
         }
-        StartError::DataDir(DataDirError::Damaged { path, .. }) => {
-            failed(ExitStatus::LocalFile, "data_dir", damaged_hint(path))
+        StartError::Store { source: OpenError::NewerFormat { .. }, .. } => {
+            failed(ExitStatus::InUse, "newer_version", datadir::NEWER)
         }
-        StartError::DataDir(DataDirError::InUse { .. }) => {
-            let hint = format!(
-                "name a directory that is new or empty: chordage daemon --data-dir {}",
-                shell_word(&dir.join("chordage"))
-            );
-            failed(ExitStatus::LocalFile, "data_dir", &hint)
-                .state("no daemon was started, and nothing in it was changed")
-        }
-        StartError::DataDir(DataDirError::Name { .. }) => failed(
-            ExitStatus::LocalFile,
-            "data_dir",
-            "take another --data-dir, or start the daemon below a directory of another name",
-        )
-        .state("no daemon was started, and nothing was changed"),
-        StartError::DataDir(DataDirError::NotPrivate(_)) => failed(
-            ExitStatus::LocalFile,
-            "data_dir",
-            "what is in a data directory is for one user: start the daemon as the user who owns it, or take another \
-             --data-dir that is yours, on a file system that keeps permissions",
-        ),
-        StartError::DataDir(_)
-        | StartError::Store { .. }
+        StartError::Store { .. }
         | StartError::Leases { .. }
         | StartError::Api(ServeError::DataDir(_) | ServeError::Socket { .. } | ServeError::UnsafeFolder(_)) => {
-            failed(
-                ExitStatus::LocalFile,
-                "data_dir",
-                "check its permissions and the free space, or take another --data-dir",
-            )
+            failed(ExitStatus::LocalFile, "data_dir", datadir::CANNOT_WRITE)
         }
         StartError::Listen(ListenError::InUse(_))
         | StartError::Api(ServeError::Port { .. })
@@ -450,21 +413,6 @@ fn cannot_start(error: &StartError, dir: &Path) -> CliError {
             "raise the limit on open files (ulimit -n; LimitNOFILE of a systemd service); 1024 are plenty",
         ),
         StartError::System(_) => failed(ExitStatus::Internal, "internal", "see the message"),
-    }
-}
-
-/// What to do about a damaged file of the data directory, and what starting without it would cost.
-fn damaged_hint(path: &Path) -> &'static str {
-    match path.file_name().and_then(|name| name.to_str()) {
-        Some("key") => {
-            "restore this file from a copy. If there is none, move it away: the next start makes a new key, and the \
-             daemon is a new one to all others. It still has its shards, but the claims of the old one end with their leases"
-        }
-        Some("secret") => {
-            "restore this file from a copy. If there is none, move it away: the next start makes a new secret. All \
-             links still read, but what is put from then on shares nothing with what was put before"
-        }
-        _ => "restore this file from a copy, or take another --data-dir",
     }
 }
 

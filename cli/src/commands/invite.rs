@@ -1,0 +1,169 @@
+//! `chordage invite`.
+
+use std::io;
+use std::time::Duration;
+
+use chordage_api::types::{InviteWanted, MayBe};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use crate::access::word;
+use crate::charset::Charset;
+use crate::error::CliError;
+use crate::exit::ExitStatus;
+use crate::global::GlobalArgs;
+use crate::printer::Printer;
+use crate::{connect, human, qr, width};
+
+/// The longest time for which an invite is good.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// Most who can join with one invite.
+const USES_MAX: i64 = 1000;
+
+/// Print an invite into the private network of the daemon: who has it can join
+///
+/// The invite is one line of text, alone on standard output; on a terminal it is shown as a QR code too. It has the addresses of this
+/// daemon, the key of the network, and a secret: send it the way you would send a password. Whoever has it can join until it
+/// ends or is used up, and nobody can take it back before; who joined can be revoked (chordage network revoke). The
+/// daemon that made it has to run, and to be reachable, when somebody joins with it.
+///
+/// Invites are made by the daemon that founded the network, and by those that were let in with --delegate.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  chordage invite                              for one more daemon, within 24 hours
+  chordage invite --expires 15m                while you are on the phone
+  chordage invite --uses 5 --expires 2h        five machines of a workshop
+  chordage invite --role client                for a laptop behind NAT, which holds nothing for others
+  chordage invite --delegate                   for somebody who may invite others, and revoke them
+  chordage invite --quiet | ssh laptop chordage join -
+  chordage network show                        which invites are still good")]
+pub(crate) struct InviteArgs {
+    /// How many may join with it, at most 1000
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=USES_MAX))]
+    uses: u16,
+    /// For how long it is good, at most 24h
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = expiry)]
+    expires: Duration,
+    /// What those who join may be: members hold what others store, clients only store and fetch
+    #[arg(long, value_name = "ROLE", default_value = "member", value_parser = roles())]
+    role: MayBe,
+    /// Those who join may let others in, and revoke them. Only the daemon that founded the network makes such invites
+    #[arg(long)]
+    delegate: bool,
+}
+
+/// Runs the command.
+pub(crate) async fn run(
+    args: InviteArgs,
+    global: &GlobalArgs,
+    printer: &Printer,
+) -> Result<ExitStatus, CliError> {
+    let wanted = InviteWanted {
+        uses: args.uses,
+        seconds: args.expires.as_secs(),
+        role: args.role,
+        delegate: args.delegate,
+    };
+    let made = connect::client(global)?.invite(&wanted).await?;
+    // Nobody has the invite if it cannot be printed.
+    let lost = |error: CliError| {
+        error
+            .state("an invite was made that nobody has: nobody can join with it, and it ends by itself")
+            .hint("make another, and look where it prints to")
+    };
+    match printer.is_json() {
+        true => printer.json(&made).map_err(lost)?,
+        false => printer.line(&made.invite).map_err(lost)?,
+    }
+    if printer.shows_progress()
+        && let Some(code) = qr::drawn(&made.invite, width::columns(io::stderr()), Charset::of_locale())
+    {
+        printer.tell(code);
+    }
+    printer.warn(warning(&wanted));
+    printer.tell("next: `chordage join INVITE` on the other machine, then `chordage daemon` there");
+    Ok(ExitStatus::Success)
+}
+
+/// What whoever has the invite can do with it.
+fn warning(wanted: &InviteWanted) -> String {
+    let who = match wanted.uses {
+        1 => "whoever has this line first can join the network with it".to_owned(),
+        uses => format!("whoever has this line can join the network with it, the first {uses} of them"),
+    };
+    let rights = if wanted.delegate { ", let others in, and revoke them" } else { "" };
+    let role = word(wanted.role);
+    let time = human::seconds(wanted.seconds as f64);
+    format!("{who}, as a {role}{rights}. It ends in {time}: until then treat it like a password")
+}
+
+/// What somebody may be, as clap reads and completes it.
+fn roles() -> impl TypedValueParser<Value = MayBe> {
+    PossibleValuesParser::new(["member", "client"])
+        .map(|word| if word == "client" { MayBe::Client } else { MayBe::Member })
+}
+
+fn expiry(text: &str) -> Result<Duration, String> {
+    let time = human::parse_duration(text)?;
+    match time {
+        time if time > LONGEST => {
+            Err("an invite is good for 24h at most: make another when it is needed".to_owned())
+        }
+        time if time.as_secs() == 0 => Err("an invite is good for a second at least".to_owned()),
+        time => Ok(time),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: InviteArgs,
+    }
+
+    fn parsed(args: &[&str]) -> Option<InviteArgs> {
+        Line::try_parse_from([&["invite"], args].concat()).ok().map(|line| line.args)
+    }
+
+    #[test]
+    fn an_invite_is_for_one_member_and_one_day_unless_told_otherwise() {
+        let args = parsed(&[]).unwrap();
+        assert_eq!((args.uses, args.expires, args.role, args.delegate), (1, LONGEST, MayBe::Member, false));
+        let args = parsed(&["--uses", "1000", "--expires", "90s", "--role", "client", "--delegate"]).unwrap();
+        let expires = Duration::from_secs(90);
+        assert_eq!((args.uses, args.expires, args.role, args.delegate), (1000, expires, MayBe::Client, true));
+    }
+
+    #[test]
+    fn what_no_invite_can_be_is_refused_before_anybody_is_asked() {
+        for wrong in [
+            ["--uses", "0"],
+            ["--uses", "1001"],
+            ["--uses", "many"],
+            ["--expires", "25h"],
+            ["--expires", "2d"],
+            ["--expires", "10ms"],
+            ["--expires", "24"],
+            ["--role", "Member"],
+            ["--role", "founder"],
+        ] {
+            assert!(parsed(&wrong).is_none(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_warning_says_who_may_do_what() {
+        let wanted = InviteWanted { uses: 1, seconds: 86_400, role: MayBe::Member, delegate: false };
+        let text = warning(&wanted);
+        assert!(text.contains("as a member. It ends in 1 d 0 h"), "{text}");
+        let text = warning(&InviteWanted { uses: 3, role: MayBe::Client, delegate: true, ..wanted });
+        assert!(text.contains("the first 3") && text.contains("as a client, let others in"), "{text}");
+    }
+}

@@ -1,0 +1,373 @@
+//! `chordage network`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use chordage_api::types::{
+    CertificateInfo, InviteInfo, MayBe, NetworkInfo, RevocationInfo, RevocationWanted,
+};
+use chordage_node::access;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::members::{self, MembersArgs};
+use crate::access::{dir, next, refused, word};
+use crate::connect;
+use crate::error::CliError;
+use crate::exit::ExitStatus;
+use crate::global::GlobalArgs;
+use crate::human;
+use crate::name::shown;
+use crate::printer::Printer;
+
+/// Fewest digits of an id by which somebody is revoked: fewer could be somebody else's too.
+const DIGITS_MIN: usize = 8;
+/// Digits of a whole id.
+const DIGITS: usize = 64;
+/// Longest reason, bytes.
+const REASON_MAX: usize = 120;
+
+/// A private network of people: who belongs to it, and who does not any more
+///
+/// In a private network only those who were invited are talked to. Whoever founds it has its key, and signs a certificate for each daemon that
+/// joins with an invite. Certificates end after three months, and daemons renew them by themselves. Whoever should not
+/// belong to it any more is revoked, and everybody hangs up on that daemon.
+///
+/// Without this a daemon belongs to an open network: whoever knows its name and an address can join.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  chordage network create family               1. found it, where no daemon has run yet
+  chordage daemon --listen /ip4/0.0.0.0/tcp/4700
+  chordage invite                              2. a line for one more daemon: send it like a password
+  chordage join -                              3. on the other machine: paste it, then
+  chordage daemon
+  chordage network show                        which network this is, and why this daemon belongs to it
+  chordage network members                     everybody in it
+  chordage network revoke 5f0c9a1e --reason \"laptop stolen\"")]
+pub(crate) struct NetworkArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Create(CreateArgs),
+    /// Say which network the daemon belongs to and why, which invites are good, and who was revoked
+    #[command(after_help = "\
+Examples:
+  chordage network show
+  chordage network show --json | jq -r .certificate.not_after    seconds since 1970
+  chordage network show --json | jq '.invites[] | select(.used < .uses)'")]
+    Show,
+    /// List who is in the network: the same as `chordage members`
+    #[command(after_help = "\
+Examples:
+  chordage network members
+  chordage network members --json | jq -r '.[].id'               what `network revoke` takes")]
+    Members(MembersArgs),
+    Revoke(RevokeArgs),
+    /// Ask for a new certificate now
+    ///
+    /// A daemon does that by itself when half of the time of its certificate is over, and then each day until somebody answers. It needs
+    /// somebody who may sign: the daemon that founded the network, or one that was invited with --delegate.
+    #[command(after_help = "\
+Examples:
+  chordage network renew                       before a journey of some months")]
+    Renew,
+}
+
+/// Found a private network in the data directory
+///
+/// Makes the key of the network, and the first certificate, for the daemon that will run here. No daemon may run on the directory yet, and
+/// none may have run: it has to be new or empty, but for config.toml. The key that signs for the network lies in this
+/// directory and nowhere else.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  chordage network create family
+  chordage network create family --data-dir /srv/chordage
+  chordage daemon                              then: start it, and
+  chordage invite                              let others in")]
+struct CreateArgs {
+    /// What the network is called: 1 to 32 of the characters a-z 0-9 -
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+/// Take back what a daemon was given: it does not belong to the network any more
+///
+/// Everybody who is reached by this hangs up on that daemon within seconds, talks to it no more, and treats its shards as lost after a
+/// while. Whoever is away learns it on coming back. There is no way back for that daemon, also with a new invite: its key is
+/// revoked for good. The founder's daemon and delegates can do this.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  chordage network members                     shows the ids
+  chordage network revoke 5f0c9a1e --reason \"laptop stolen\"")]
+struct RevokeArgs {
+    /// Id of the daemon as `chordage network members` shows it, or at least the first 8 digits of it
+    #[arg(value_name = "ID", value_parser = subject)]
+    id: String,
+    /// Why, in at most 120 bytes: everybody in the network can read it
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    reason: String,
+}
+
+/// Runs the command.
+pub(crate) async fn run(
+    args: NetworkArgs,
+    global: &GlobalArgs,
+    printer: &Printer,
+) -> Result<ExitStatus, CliError> {
+    match args.action {
+        Action::Create(args) => create(&args, global, printer),
+        Action::Show => show(global, printer).await,
+        Action::Members(args) => members::run(args, global, printer).await,
+        Action::Revoke(args) => revoke(args, global, printer).await,
+        Action::Renew => renew(global, printer).await,
+    }
+}
+
+fn create(args: &CreateArgs, global: &GlobalArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
+    let dir = dir(global)?;
+    let founded = access::found(&dir, &args.name).map_err(|error| refused(&error, &dir))?;
+    if printer.is_json() {
+        printer.json(&json!({
+            "network": founded.network,
+            "key": founded.key,
+            "fingerprint": founded.fingerprint,
+            "dir": founded.dir.to_string_lossy(),
+        }))?;
+    } else {
+        printer.fact(format!("network    {}, fingerprint {}", founded.network, founded.fingerprint))?;
+        printer.fact(format!("key        {}", founded.key))?;
+    }
+    printer.tell(format!(
+        "what signs with this key lies in {} and nowhere else: keep that directory safe",
+        founded.dir.display()
+    ));
+    printer.tell(format!("next: {}", next(global, MayBe::Member)));
+    printer.tell("then: `chordage invite` prints a line with which another daemon can join");
+    Ok(ExitStatus::Success)
+}
+
+async fn show(global: &GlobalArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
+    let info = connect::client(global)?.network().await?;
+    if printer.is_json() {
+        printer.json(&info)?;
+        return Ok(ExitStatus::Success);
+    }
+    for line in described(&info, now()) {
+        printer.fact(line)?;
+    }
+    let invites = info.founder || info.certificate.as_ref().is_some_and(|certificate| certificate.delegate);
+    match (info.private, invites) {
+        (true, true) => printer.tell("next: `chordage invite` lets another daemon in"),
+        (true, false) => {}
+        (false, _) => printer.tell(
+            "a private one needs a data directory of its own: chordage network create NAME --data-dir OTHER_DIR",
+        ),
+    }
+    Ok(ExitStatus::Success)
+}
+
+async fn revoke(args: RevokeArgs, global: &GlobalArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
+    let wanted = RevocationWanted { subject: args.id, reason: args.reason };
+    let info = connect::client(global)?.revoke(&wanted).await?;
+    if printer.is_json() {
+        printer.json(&info)?;
+        return Ok(ExitStatus::Success);
+    }
+    let revoked = info.revoked.iter().filter(|revoked| revoked.subject.starts_with(&wanted.subject));
+    for revocation in revoked {
+        printer.line(format!("revoked {}", revocation.subject))?;
+    }
+    printer.tell(
+        "everybody in the network is told, and hangs up on that daemon: see `chordage network members`",
+    );
+    printer.tell("invites that are still good let others in, also whoever has that daemon: see `chordage network show`");
+    Ok(ExitStatus::Success)
+}
+
+async fn renew(global: &GlobalArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
+    let info = connect::client(global)?.renew_certificate().await?;
+    if printer.is_json() {
+        printer.json(&info)?;
+    } else if let Some(certificate) = &info.certificate {
+        printer.fact(held(certificate, now()))?;
+    }
+    Ok(ExitStatus::Success)
+}
+
+fn described(info: &NetworkInfo, now: i64) -> Vec<String> {
+    let about = match info.private {
+        true => "private: only those with a certificate belong to it",
+        false => "open: whoever knows its name and an address can join",
+    };
+    let mut lines = vec![
+        format!("network    {}, {about}", shown(info.network.as_bytes())),
+        format!("known as   {}: no other network has this fingerprint", info.fingerprint),
+    ];
+    if let Some(key) = &info.key {
+        let whose = match info.founder {
+            true => "this daemon founded the network, and signs with it",
+            false => "its founder signs with it",
+        };
+        lines.push(format!("key        {key}: {whose}"));
+    }
+    match &info.certificate {
+        Some(certificate) => lines.push(held(certificate, now)),
+        None if info.private => {
+            lines.push(
+                "problem    this daemon has no certificate: it does not belong to the network".to_owned(),
+            );
+        }
+        None => {}
+    }
+    lines.push(format!(
+        "members    about {}",
+        human::count(info.members, "daemon holds what is stored", "daemons hold what is stored")
+    ));
+    lines.extend(info.invites.iter().map(|invite| open_invite(invite, now)));
+    lines.extend(info.revoked.iter().map(|revocation| revoked(revocation, now)));
+    lines
+}
+
+/// Why the daemon belongs to the network.
+fn held(certificate: &CertificateInfo, now: i64) -> String {
+    let rights = if certificate.delegate { "; it may let others in, and revoke them" } else { "" };
+    let holds = match certificate.not_after.saturating_sub(now) {
+        left if left > 0 => format!("holds for {} more", human::seconds(left as f64)),
+        left => format!("ended {} ago", human::seconds(left.unsigned_abs() as f64)),
+    };
+    format!("as         {}{rights}. Certificate {} {holds}", word(certificate.role), certificate.serial)
+}
+
+fn open_invite(invite: &InviteInfo, now: i64) -> String {
+    let rights = if invite.delegate { ", may let others in" } else { "" };
+    format!(
+        "invite     {}  {} of {} used, {}{rights}, ends in {}",
+        human::short(&invite.id),
+        invite.used,
+        invite.uses,
+        word(invite.role),
+        human::seconds(invite.expires.saturating_sub(now).max(0) as f64)
+    )
+}
+
+/// The reason is what somebody wrote.
+fn revoked(revocation: &RevocationInfo, now: i64) -> String {
+    let ago = human::seconds(now.saturating_sub(revocation.at).max(0) as f64);
+    let reason = shown(revocation.reason.as_bytes());
+    format!("revoked    {}  {ago} ago: {reason}", human::short(&revocation.subject))
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64
+}
+
+/// An id, or its beginning, as clap reads it.
+fn subject(text: &str) -> Result<String, String> {
+    let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match text.len() {
+        DIGITS_MIN..=DIGITS if is_hex => Ok(text.to_ascii_lowercase()),
+        _ => Err(format!(
+            "an id is {DIGITS} hexadecimal digits, or at least the first {DIGITS_MIN} of them: see `chordage network members`"
+        )),
+    }
+}
+
+/// Why somebody is revoked, as clap reads it.
+fn reason(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("a reason is not empty: others want to know why".to_owned()),
+        text if text.len() > REASON_MAX => Err(format!("a reason has at most {REASON_MAX} bytes")),
+        text if text.chars().any(char::is_control) => Err("a reason is one line of text".to_owned()),
+        text => Ok(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn info() -> NetworkInfo {
+        NetworkInfo {
+            network: "home".to_owned(),
+            private: true,
+            fingerprint: "ab".repeat(16),
+            key: Some("cd".repeat(32)),
+            founder: false,
+            certificate: Some(CertificateInfo {
+                subject: "ef".repeat(32),
+                role: MayBe::Member,
+                delegate: true,
+                not_before: 0,
+                not_after: 86_400,
+                serial: "12".repeat(8),
+            }),
+            members: 1,
+            revoked: vec![RevocationInfo {
+                subject: "01".repeat(32),
+                reason: "stolen\x1b[2J".to_owned(),
+                at: 60,
+            }],
+            seq: 1,
+            invites: vec![InviteInfo {
+                id: "34".repeat(16),
+                expires: 3720,
+                uses: 3,
+                used: 1,
+                role: MayBe::Client,
+                delegate: false,
+            }],
+        }
+    }
+
+    #[test]
+    fn ids_and_their_beginnings_are_hexadecimal() {
+        assert_eq!(subject("5F0C9A1E").unwrap(), "5f0c9a1e");
+        assert_eq!(subject(&"a".repeat(64)).unwrap().len(), 64);
+        for wrong in ["", "5f0c9a1", "5f0c9a1g", "0x5f0c9a1e", &"a".repeat(65), "\u{e4}\u{e4}\u{e4}\u{e4}"] {
+            assert!(subject(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_a_short_line() {
+        assert_eq!(reason(" laptop stolen ").unwrap(), "laptop stolen");
+        assert!(reason(&"x".repeat(120)).is_ok());
+        for wrong in ["", "  ", "two\nlines", "\x1b[2J", &"x".repeat(121)] {
+            assert!(reason(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_network_is_shown_with_who_may_what_and_for_how_long() {
+        let text = described(&info(), 120).join("\n");
+        for words in [
+            "network    home, private: only those with a certificate",
+            "its founder signs with it",
+            "as         member; it may let others in, and revoke them. Certificate 1212121212121212 holds for",
+            "members    about 1 daemon holds what is stored",
+            "invite     3434343434343434  1 of 3 used, client, ends in 1 h 0 min",
+            r"revoked    0101010101010101  1 min 0 s ago: stolen\u{1b}[2J",
+        ] {
+            assert!(text.contains(words), "{words} in {text}");
+        }
+        let ended = described(&info(), 2 * 86_400).join("\n");
+        assert!(ended.contains("ended 1 d 0 h ago") && ended.contains("ends in 0 ms"), "{ended}");
+        let text = described(&NetworkInfo { founder: true, certificate: None, ..info() }, 120).join("\n");
+        assert!(text.contains("this daemon founded the network"), "{text}");
+        assert!(text.contains("problem    this daemon has no certificate"), "{text}");
+    }
+
+    #[test]
+    fn an_open_network_has_no_certificates() {
+        let open = NetworkInfo { private: false, key: None, certificate: None, ..info() };
+        let text = described(&open, 120).join("\n");
+        assert!(text.contains("open: whoever knows its name") && !text.contains("problem"), "{text}");
+    }
+}
