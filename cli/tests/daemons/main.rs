@@ -21,6 +21,7 @@ mod namespaces;
 mod nat;
 mod reading;
 mod recovery;
+mod renewal;
 mod repair;
 mod restart;
 mod restic;

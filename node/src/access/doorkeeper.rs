@@ -35,9 +35,13 @@ impl Doorkeeper for Access {
             .ok_or_else(|| Refusal("its key is of a kind that is not used here".to_owned()))?;
         match Answer::decode(answer) {
             Ok(Answer::Welcome { chain, digest }) => {
+                self.state().refused = None;
                 self.admit(&key, chain, digest).map_err(|error| Refusal(error.to_string()))
             }
-            Ok(Answer::Refused(why)) => Err(Refusal(why)),
+            Ok(Answer::Refused(why)) => {
+                self.state().refused = Some(why.clone());
+                Err(Refusal(why))
+            }
             _ => Err(Refusal("what it answered is none of the answers there are".to_owned())),
         }
     }

@@ -70,6 +70,8 @@ struct State {
     invites: Invites,
     /// Who was let in since the start, by key.
     peers: BTreeMap<[u8; 32], Known>,
+    /// What was last answered to this daemon's papers, if it was not let in.
+    refused: Option<String>,
 }
 
 /// Somebody who was let in.
@@ -122,7 +124,7 @@ impl Access {
         };
         let founder = founder.filter(|pair| papers.trusted().is_network_key(&pair.public().to_bytes()));
         let pair = secret_pair(dir, "key")?;
-        let state = Mutex::new(State { papers, invites, peers: BTreeMap::new() });
+        let state = Mutex::new(State { papers, invites, peers: BTreeMap::new(), refused: None });
         let validity = config.debug_certificate_seconds.map_or(u64::MAX, std::num::NonZeroU64::get);
         let inner = Inner { dir: dir.clone(), pair, founder, state, changed: Notify::new(), validity };
         Ok(Some(Access { inner: Arc::new(inner) }))
@@ -150,6 +152,11 @@ impl Access {
     /// Names the network.
     pub(crate) fn fingerprint(&self) -> NetworkFingerprint {
         self.state().papers.network()
+    }
+
+    /// Why others did not let this daemon in when it last asked, if they did not.
+    pub(crate) fn refused(&self) -> Option<String> {
+        self.state().refused.clone()
     }
 
     /// The gate of the network, at which this daemon's papers are shown.

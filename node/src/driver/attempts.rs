@@ -42,7 +42,10 @@ impl Attempts {
     /// Somebody answered who does not speak our network's language.
     pub(super) fn other_network(&mut self, addrs: &[Multiaddr], network: &str) {
         for addr in addrs {
-            self.note(addr, format!("a daemon answered, but it does not belong to the network {network}"));
+            self.note(addr, format!(
+                "a daemon answered, but it does not belong to the network {network}, or lets in only whom it was told of \
+                 (`chordage join INVITE`)"
+            ));
         }
     }
 

@@ -122,6 +122,12 @@ impl NodeHandle {
         Ok(self.network().await)
     }
 
+    /// Why others of its private network do not let this daemon in, if they do not.
+    pub(super) fn not_let_in(&self) -> Option<String> {
+        let why = self.inner.network.access.as_ref()?.refused()?;
+        Some(format!("others of the network do not let this daemon in: {why}"))
+    }
+
     fn access(&self) -> Result<Access, NetworkError> {
         self.inner.network.access.clone().ok_or(NetworkError::Open)
     }

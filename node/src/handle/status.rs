@@ -49,7 +49,7 @@ impl NodeHandle {
             state,
             role: if view.status.client { DaemonRole::Client } else { DaemonRole::Member },
             zone: view.local.zone().map(ToString::to_string),
-            join_problem: view.join_problem.clone(),
+            join_problem: view.join_problem.clone().or_else(|| self.not_let_in()),
             twin: driver.twin().map(|twin| twin.status()),
             lan: view.lan.clone(),
             listen: view.listen.iter().map(ToString::to_string).collect(),

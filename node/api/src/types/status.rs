@@ -73,7 +73,7 @@ pub struct MembershipStatus {
     /// The failure domain that its settings name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
-    /// Why joining has not succeeded yet, when it has not.
+    /// Why joining has not succeeded yet, when it has not, or why others of a private network do not let this daemon in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join_problem: Option<String>,
     /// Present as long as a second daemon with the same key runs elsewhere.
