@@ -31,11 +31,11 @@ const USES_MAX: i64 = 1000;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  chordage invite                              for one more daemon, within 24 hours
+  chordage invite                              for one daemon, within a day
   chordage invite --expires 15m                while you are on the phone
   chordage invite --uses 5 --expires 2h        five machines of a workshop
-  chordage invite --role client                for a laptop behind NAT, which holds nothing for others
-  chordage invite --delegate                   for somebody who may invite others, and revoke them
+  chordage invite --role client                for a laptop behind NAT
+  chordage invite --delegate                   for somebody who may invite too
   chordage invite --quiet | ssh laptop chordage join -
   chordage network show                        which invites are still good")]
 pub(crate) struct InviteArgs {

@@ -38,10 +38,10 @@ const REASON_MAX: usize = 120;
 Examples:
   chordage network create family               1. found it, where no daemon has run yet
   chordage daemon --listen /ip4/0.0.0.0/tcp/4700
-  chordage invite                              2. a line for one more daemon: send it like a password
-  chordage join -                              3. on the other machine: paste it, then
+  chordage invite                              2. a line: send it like a password
+  chordage join -                              3. elsewhere: paste it, then
   chordage daemon
-  chordage network show                        which network this is, and why this daemon belongs to it
+  chordage network show                        which network this is
   chordage network members                     everybody in it
   chordage network revoke 5f0c9a1e --reason \"laptop stolen\"")]
 pub(crate) struct NetworkArgs {

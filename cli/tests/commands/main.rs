@@ -15,6 +15,7 @@ mod interrupt;
 mod left_out;
 mod locale;
 mod names;
+mod networks;
 mod outputs;
 mod published;
 mod restic;

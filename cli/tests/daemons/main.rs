@@ -19,6 +19,7 @@ mod membership;
 mod mount;
 mod namespaces;
 mod nat;
+mod private;
 mod reading;
 mod recovery;
 mod renewal;

@@ -79,7 +79,7 @@ pub(crate) fn skipped(why: &str) {
     let _ = writeln!(io::stderr(), "skipped: {why}");
 }
 
-/// A daemon in a namespace.
+/// A daemon, in a namespace or in none.
 pub(crate) struct Running {
     process: Owned,
     dir: PathBuf,
@@ -87,8 +87,16 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(namespace: &Namespace, dir: PathBuf, args: &[&str]) -> Self {
+        Running::by(namespace.command(PROGRAM), dir, args)
+    }
+
+    /// One in no namespace but our own.
+    pub(crate) fn here(dir: PathBuf, args: &[&str]) -> Self {
+        Running::by(Command::new(PROGRAM), dir, args)
+    }
+
+    fn by(mut command: Command, dir: PathBuf, args: &[&str]) -> Self {
         let log = || fs::File::options().create(true).append(true).open(dir.with_extension("log")).unwrap();
-        let mut command = namespace.command(PROGRAM);
         command.args(["daemon", "--exit-on-stdin-close", "--data-dir"]).arg(&dir).args(args);
         for variable in ["CHORDAGE_API", "CHORDAGE_API_TOKEN", "CHORDAGE_DATA_DIR", "SSLKEYLOGFILE"] {
             command.env_remove(variable);
