@@ -35,6 +35,11 @@ async fn the_tour_of_following_runs_as_it_stands() {
     runs_as_it_stands("follow").await;
 }
 
+#[tokio::test]
+async fn the_tour_of_private_networks_runs_as_it_stands() {
+    runs_as_it_stands("private-network").await;
+}
+
 /// What is between fences that say `sh`.
 fn commands(text: &str) -> String {
     let mut commands = String::new();

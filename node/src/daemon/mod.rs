@@ -84,46 +84,34 @@ impl Daemon {
         let dir = Arc::new(DataDir::open(path)?);
         let ground = Ground::of(&dir, config)?;
         let (config, network) = (ground.config.clone(), ground.network);
-        let Books {
-            identity,
-            secret,
-            store,
-            keeps,
-            ledger,
-            catalog,
-            records,
-            keyring,
-            services,
-            volumes,
-            reserve,
-            found,
-        } = Books::open(&dir, &ground, &tasks)?;
-        let is_client = warn_of_what_a_client_holds(&config, &store);
-        let presence = Presence::begin(&dir, identity, &ground).await?;
+        let books = Books::open(&dir, &ground, &tasks)?;
+        let is_client = warn_of_what_a_client_holds(&config, &books.store);
+        let presence = Presence::begin(&dir, books.identity, &ground).await?;
         let (local, signer) = (presence.local.id(), presence.signer.clone());
         let (draining, traffic) = (CancellationToken::new(), Arc::<TrafficCounters>::default());
         let met = dir.read(PEERS_FILE)?.is_some_and(|peers| !peers.is_empty());
-        let server = shard_server(&store, &leaving, &traffic, &config);
-        let server = serving(server.with_repair(ledger.clone(), draining.clone()));
+        let server = shard_server(&books.store, &leaving, &traffic, &config);
+        let server = serving(server.with_repair(books.ledger.clone(), draining.clone()));
         let lan = look_around(&presence, &ground, &tasks);
-        let (driver, driver_handle) = drive(presence, &dir, &ground, server, records, lan.as_ref(), &tasks)?;
+        let (driver, driver_handle) =
+            drive(presence, &dir, &ground, server, books.records, lan.as_ref(), &tasks)?;
         ground.start(&driver_handle, &tasks);
         let placement = Placement { driver: driver_handle.clone(), local, metric: config.metric };
         let client = ShardClient::new(driver_handle.clone(), traffic.clone());
-        let holders = Arc::new(Holders::new(local, store.clone(), client));
+        let holders = Arc::new(Holders::new(local, books.store.clone(), client));
         let (keeping, usual) =
-            (Keeping::new(keeps, local, config.leases), Arc::new(Usual::load(dir.clone())));
+            (Keeping::new(books.keeps, local, config.leases), Arc::new(Usual::load(dir.clone())));
         let Pipelines { reader, leases, putter } =
-            Pipelines::new(placement, holders, keeping, catalog, usual, config.transfer_memory_bytes)?;
+            Pipelines::new(placement, holders, keeping, books.catalog, usual, config.transfer_memory_bytes)?;
         // Who holds nothing looks after nothing.
         let repair = RepairConfig { enabled: config.repair.enabled && !is_client, ..config.repair };
-        let repairer = Repairer::start(&reader, repair, ledger, tasks.clone(), draining);
-        let scrubber = Scrubber::start(store.clone(), dir.clone(), config.scrub, &tasks);
-        watch_in_background(store, reserve, &tasks);
+        let repairer = Repairer::start(&reader, repair, books.ledger, tasks.clone(), draining);
+        let scrubber = Scrubber::start(books.store.clone(), dir.clone(), config.scrub, &tasks);
+        watch_in_background(books.store, books.reserve, &tasks);
         start_leases(&leases, &dir, met || !config.bootstrap.is_empty(), &tasks);
-        let (names, topics) = publishers(&driver_handle, &signer, &ground, keyring);
-        let services = start_services(&driver_handle, &signer, network, services, (&tasks, &leaving));
-        let (volumes, home) = start_volumes(&reader, &putter, volumes, &names, network, &tasks);
+        let (names, topics) = publishers(&driver_handle, &signer, &ground, books.keyring);
+        let services = start_services(&driver_handle, &signer, network, books.services, (&tasks, &leaving));
+        let (volumes, home) = start_volumes(&reader, &putter, books.volumes, &names, network, &tasks);
         let dns = start_dns(&config, limit, &names, &services, &tasks).await?;
         let handle = NodeHandle {
             inner: Arc::new(Inner {
@@ -133,7 +121,7 @@ impl Daemon {
                 traffic,
                 repairer,
                 scrubber,
-                secret,
+                secret: books.secret,
                 metric: config.metric,
                 started: Instant::now(),
                 leaving,
@@ -150,7 +138,7 @@ impl Daemon {
                     access: ground.access,
                 },
                 gateways: Gateways::default(),
-                found_at_start: found.into_all(),
+                found_at_start: books.found.into_all(),
             }),
         };
         let places = descriptors::api_share(limit, config.api_connections_max as usize);
