@@ -91,6 +91,12 @@ pub(crate) fn refused(error: &AccessError, dir: &Path) -> CliError {
             "nothing was changed here, and nobody has learned the secret of the invite",
             "somebody else has the address of the daemon that made the invite by now: ask for a new one",
         ),
+        AccessError::PapersLost(_) => (
+            ExitStatus::LocalFile,
+            "papers_lost",
+            NOTHING,
+            "restore this file from a copy, or name an empty directory with --data-dir and join with a new invite",
+        ),
         AccessError::Dir(error) => return unusable(error, dir),
         _ => (ExitStatus::Internal, "internal", NOTHING, "see the message"),
     };
@@ -131,6 +137,7 @@ mod tests {
             (AccessError::BadName("A B".to_owned()), 2),
             (AccessError::Belongs { path: path.clone(), network }, 2),
             (AccessError::Open { path: path.clone() }, 2),
+            (AccessError::PapersLost(path.clone()), 7),
             (AccessError::Expired, 4),
             (AccessError::Refused("it is used up".to_owned()), 4),
             (AccessError::Unreachable("connection refused".to_owned()), 3),

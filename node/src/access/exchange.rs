@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use chordage_dht::PeerInfo;
+use chordage_dht::{LookupOptions, NodeId, Peer, PeerInfo};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -33,6 +33,23 @@ pub(super) enum ExchangeError {
     Malformed,
 }
 
+/// Asks a member wherever it is.
+pub(super) async fn ask_anywhere(
+    driver: &DriverHandle,
+    key: [u8; 32],
+    request: Vec<u8>,
+) -> Result<Reply, ExchangeError> {
+    match ask(driver, key, request.clone()).await {
+        Err(ExchangeError::NotConnected) => {}
+        asked => return asked,
+    }
+    let id = NodeId::from_public_key(&key);
+    let options = LookupOptions { want: 1, ..LookupOptions::default() };
+    let found = driver.lookup(*id.key(), options).await.map_err(|_| ExchangeError::NotConnected)?;
+    let peer = found.closest.into_iter().find(|peer| peer.id() == id).ok_or(ExchangeError::NotConnected)?;
+    ask_peer(driver, peer, request).await
+}
+
 /// Asks a member that is connected; nobody is dialled for it.
 pub(super) async fn ask(
     driver: &DriverHandle,
@@ -40,8 +57,12 @@ pub(super) async fn ask(
     request: Vec<u8>,
 ) -> Result<Reply, ExchangeError> {
     let peer = PeerInfo::new(key, Vec::new(), 0).map_err(|_| ExchangeError::NotConnected)?;
+    ask_peer(driver, peer.into(), request).await
+}
+
+async fn ask_peer(driver: &DriverHandle, peer: Peer, request: Vec<u8>) -> Result<Reply, ExchangeError> {
     let asked = async {
-        let stream = driver.open_stream(peer.into(), Class::Papers).await;
+        let stream = driver.open_stream(peer, Class::Papers).await;
         let mut stream = stream.map_err(|_| ExchangeError::NotConnected)?;
         write(&mut stream, &request).await?;
         let reply = read(&mut stream).await?;

@@ -14,7 +14,7 @@ mod rounds;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use libp2p::identity::ed25519;
@@ -45,6 +45,8 @@ const KEY_FILE: &str = "network.key";
 const INVITES_FILE: &str = "invites";
 /// Members that are remembered with their certificates. More than a daemon is ever connected to.
 const PEERS_MAX: usize = 4096;
+/// Delegates that are remembered, to be asked for a new certificate.
+const DELEGATES_MAX: usize = 64;
 
 /// The part of a daemon in its private network. Cheap to clone.
 #[derive(Clone)]
@@ -70,6 +72,8 @@ struct State {
     invites: Invites,
     /// Who was let in since the start, by key.
     peers: BTreeMap<[u8; 32], Known>,
+    /// Of these, all who may sign certificates, whether they are connected or not.
+    delegates: BTreeSet<[u8; 32]>,
     /// What was last answered to this daemon's papers, if it was not let in.
     refused: Option<String>,
 }
@@ -124,7 +128,13 @@ impl Access {
         };
         let founder = founder.filter(|pair| papers.trusted().is_network_key(&pair.public().to_bytes()));
         let pair = secret_pair(dir, "key")?;
-        let state = Mutex::new(State { papers, invites, peers: BTreeMap::new(), refused: None });
+        let state = Mutex::new(State {
+            papers,
+            invites,
+            peers: BTreeMap::new(),
+            delegates: BTreeSet::new(),
+            refused: None,
+        });
         let validity = config.debug_certificate_seconds.map_or(u64::MAX, std::num::NonZeroU64::get);
         let inner = Inner { dir: dir.clone(), pair, founder, state, changed: Notify::new(), validity };
         Ok(Some(Access { inner: Arc::new(inner) }))
@@ -208,6 +218,9 @@ impl State {
         {
             let first = *first.0;
             self.peers.remove(&first);
+        }
+        if admitted.rights.delegate && self.delegates.len() < DELEGATES_MAX {
+            self.delegates.insert(admitted.subject);
         }
         self.peers.insert(admitted.subject, Known { chain, admitted, digest });
     }

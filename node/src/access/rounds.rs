@@ -10,7 +10,7 @@ use futures::stream::iter;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
-use super::exchange::ask;
+use super::exchange::{ask, ask_anywhere};
 use super::issuing::issuer;
 use super::{Access, PAPERS_FILE, now, serial};
 use crate::driver::DriverHandle;
@@ -141,11 +141,13 @@ impl Access {
         }
         let delegates: Vec<[u8; 32]> = {
             let state = self.state();
-            let delegates = state.peers.iter().filter(|(_, known)| known.admitted.rights.delegate);
-            delegates.map(|(key, _)| *key).collect()
+            // Those that are connected answer at once.
+            let (here, away): (Vec<_>, Vec<_>) =
+                state.delegates.iter().partition(|key| state.peers.contains_key(*key));
+            here.into_iter().chain(away).collect()
         };
         for key in delegates {
-            match ask(driver, key, Request::renew(0)).await {
+            match ask_anywhere(driver, key, Request::renew(0)).await {
                 Ok(Reply::Renewed(chain)) => {
                     if self.take(driver, chain).await {
                         return true;

@@ -72,9 +72,8 @@ pub(super) async fn invite(
     request_body = RevocationWanted,
     responses(
         (status = 200, body = NetworkInfo, description = "The network without it"),
-        (status = 400, body = Problem, description = "The reason is too long, or the id is that of this daemon or of several"),
+        (status = 400, body = Problem, description = "The reason is too long, or the id is that of this daemon, of several, or of none that is known"),
         (status = 403, body = Problem, description = "This daemon may not revoke that one"),
-        (status = 404, body = Problem, description = "No daemon is known whose id begins so"),
         (status = 409, body = Problem, description = "This daemon belongs to no private network")
     )
 )]

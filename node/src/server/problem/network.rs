@@ -48,7 +48,7 @@ fn revoking(error: &RevokingError) -> (ProblemCode, &'static str) {
             (ProblemCode::NotOwned, "ask whoever runs the founder's daemon")
         }
         RevokingError::Itself => (ProblemCode::BadRequest, "stop the daemon instead"),
-        RevokingError::Unknown => (ProblemCode::NotFound, "see the ids with `chordage network members`"),
+        RevokingError::Unknown => (ProblemCode::BadRequest, "see the ids with `chordage network members`"),
         RevokingError::Several => (ProblemCode::BadRequest, "see the ids with `chordage network members`"),
         RevokingError::Statement(_) => (ProblemCode::BadRequest, "give a shorter reason, in one line"),
         RevokingError::Dir(_) => (ProblemCode::DiskFailed, "see that its disk is there and has room"),
