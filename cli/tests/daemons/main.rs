@@ -26,6 +26,8 @@ mod renewal;
 mod repair;
 mod restart;
 mod restic;
+mod revoked;
+mod strangers;
 mod testnet_command;
 mod tours;
 mod unfinished;
