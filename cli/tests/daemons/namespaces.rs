@@ -105,6 +105,11 @@ impl Running {
         Running { process: Owned(child), dir }
     }
 
+    /// Its process, to send signals to.
+    pub(crate) fn process(&self) -> u32 {
+        self.process.0.id()
+    }
+
     pub(crate) async fn run(&self, args: &[&str]) -> std::process::Output {
         let mut command = chordage(args.iter().copied());
         command.arg("--api").arg(&self.dir);

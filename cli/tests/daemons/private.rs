@@ -15,11 +15,11 @@ use crate::harness::{PATIENCE, chordage, finish, json_of, random_bytes, shown};
 use crate::namespaces::Running;
 
 /// How soon somebody learns that there is no way in, or that there is none any more.
-const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 const BYTES: usize = 300_000;
 
 /// Runs a command that works on a data directory by itself.
-async fn on(dir: &Path, args: &[&str]) -> Output {
+pub(crate) async fn on(dir: &Path, args: &[&str]) -> Output {
     let mut command = chordage(args.iter().copied().chain(["--json", "--data-dir"]));
     command.arg(dir);
     finish(command).await
@@ -35,17 +35,17 @@ async fn join(dir: &Path, invite: &str) -> Output {
     tokio::time::timeout(PATIENCE, child.wait_with_output()).await.expect("it ends").unwrap()
 }
 
-async fn json(daemon: &Running, args: &[&str]) -> Value {
+pub(crate) async fn json(daemon: &Running, args: &[&str]) -> Value {
     json_of(&daemon.run(&[args, &["--json"]].concat()).await)
 }
 
-async fn invite(daemon: &Running, args: &[&str]) -> String {
+pub(crate) async fn invite(daemon: &Running, args: &[&str]) -> String {
     let made = json(daemon, &[&["invite"], args].concat()).await;
     made["invite"].as_str().unwrap().to_owned()
 }
 
 /// The ids of those who are in the network as far as a daemon knows, itself left out.
-async fn others(daemon: &Running) -> BTreeSet<String> {
+pub(crate) async fn others(daemon: &Running) -> BTreeSet<String> {
     let members = json(daemon, &["network", "members"]).await;
     let here = |member: &&Value| {
         member["is_self"] == false && ["alive", "suspect"].iter().any(|state| member["state"] == *state)
@@ -54,7 +54,7 @@ async fn others(daemon: &Running) -> BTreeSet<String> {
     ids.map(str::to_owned).collect()
 }
 
-async fn id(daemon: &Running) -> String {
+pub(crate) async fn id(daemon: &Running) -> String {
     daemon.status(|_| true).await["id"].as_str().unwrap().to_owned()
 }
 
@@ -69,7 +69,7 @@ async fn sees(daemon: &Running, who: &str, ids: &[&String]) {
 }
 
 /// A status that has to come soon.
-async fn soon(daemon: &Running, wanted: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn soon(daemon: &Running, wanted: impl Fn(&Value) -> bool) -> Value {
     let status = tokio::time::timeout(SOON, daemon.status(wanted)).await;
     status.unwrap_or_else(|_| panic!("it took too long:\n{}", daemon.log()))
 }
