@@ -286,7 +286,7 @@ impl Chain {
     }
 
     /// That of its issuer, if the issuer is a delegate.
-    #[cfg(test)]
+    #[cfg_attr(not(test), allow(dead_code, reason = "only fuzzing and tests ask for it"))]
     pub(crate) fn proof(&self) -> Option<&Certificate> {
         self.proof.as_ref()
     }

@@ -1,5 +1,5 @@
-//! Writes the seeds that carry messages of the overlay, in the version of today: `cargo run --bin make_seeds`. What is sealed or
-//! has sums of its own stays as it is.
+//! Writes the seeds that carry messages, volumes and papers, in the version of today: `cargo run --bin make_seeds`. What
+//! is sealed or has sums of its own stays as it is.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,19 +17,12 @@ use chordage_dht::{
 };
 use chordage_storage::volume::{ChunkWriter, Content, FileNode, MapBuilder, MapRoot, NodeKind, Piece, Value};
 use chordage_storage::{ChunkId, ChunkKey, ChunkRef, ChunkSink, Metadata, Pack, Redundancy};
-use libp2p::identity::ed25519;
 
-use crate::network::certificate::{Issuer, Rights, Role};
-use crate::network::genesis::{Founding, Genesis, Kind};
-use crate::network::invite::{Invitation, Invite};
-use crate::network::invites::{Invites, Offer};
-use crate::network::papers::Papers;
-use crate::network::revocations::Revocations;
-use crate::network::succession::Succession;
+mod networks;
 
 // The daemon's own files, as the targets have them.
 #[allow(dead_code, unreachable_pub)]
-#[path = "../node/src/network/mod.rs"]
+#[path = "../../node/src/network/mod.rs"]
 mod network;
 
 const CALL: CallId = CallId(5);
@@ -320,63 +313,6 @@ fn of_volumes() {
     put("restic_path", "petname", b"restic._41lice_40x.a_5fb");
 }
 
-/// Papers of a private network, and invites to it.
-fn of_networks() {
-    let pair =
-        |seed: u8| ed25519::Keypair::from(ed25519::SecretKey::try_from_bytes([seed; 32]).expect("32 bytes"));
-    let key = |seed: u8| pair(seed).public().to_bytes();
-    let (now, a_while) = (1_800_000_000, 1_000_000);
-    let found = |kind, redundancy| {
-        let founding =
-            Founding { name: "ours".to_owned(), metric: Default::default(), kind, redundancy, created: now };
-        Genesis::sign(&pair(1), founding).expect("sound")
-    };
-    put("genesis", "open", &found(Kind::Open { id_bits: 9 }, Redundancy::new(4, 10).ok()).encode());
-    let genesis = found(Kind::Private, None);
-    put("genesis", "private", &genesis.encode());
-    let network = genesis.fingerprint();
-    let [founder, delegate, next] = [1, 2, 3].map(pair);
-    let founder = Issuer { network, pair: &founder, proof: None };
-    let rights = |role, delegate| Rights { role, delegate };
-    let proof =
-        founder.issue(&key(2), rights(Role::Member, true), (now, 10 * a_while), 1).expect("a network key");
-    let delegate = Issuer { network, pair: &delegate, proof: Some(proof.certificate()) };
-    let chain = delegate.issue(&key(4), rights(Role::Client, false), (now, a_while), 2).expect("a delegate");
-    put("certificate", "of_founder", &proof.encode());
-    put("certificate", "of_delegate", &chain.encode());
-    let succession = Succession::sign(network, founder.pair, next.public().to_bytes(), (now, now + a_while));
-    let succession = succession.expect("sound");
-    put("certificate", "succession", &succession.encode());
-    let revoked = [founder.revoke(&key(5), "lost", now), delegate.revoke(&key(6), "stolen", now + 1)];
-    let revoked = revoked.map(|revocation| revocation.expect("they may"));
-    put("revocation", "of_founder", &revoked[0].encode());
-    put("revocation", "of_delegate", &revoked[1].encode());
-    let mut papers = Papers::new(genesis, chain);
-    papers.learn(revoked);
-    put("revocation", "list", &Revocations::encode(papers.revocations()));
-    papers.succeed(&succession).expect("the newest key signed it");
-    put("invite", "papers", &papers.encode());
-    let invitation = Invitation {
-        network,
-        network_key: key(1),
-        name: "ours".to_owned(),
-        issuer: key(2),
-        addresses: ["/ip4/192.0.2.7/tcp/4700", "/dns4/home.example/udp/4700/quic-v1"]
-            .map(|address| address.parse().expect("an address"))
-            .into(),
-        expires: now,
-    };
-    let invite = Invite::new([5; 16], invitation).expect("sound").to_string();
-    put("invite", "text", invite.as_bytes());
-    let base32 = invite.split_once(':').expect("a prefix").1.to_ascii_uppercase();
-    let payload = data_encoding::BASE32_NOPAD.decode(base32.as_bytes()).expect("base32");
-    put("invite", "payload", &payload[..payload.len() - 4]);
-    let mut book = Invites::default();
-    let offer = Offer { expires: now, uses: 2, rights: rights(Role::Member, false) };
-    book.issue(&[5; 16], offer, now - 60).expect("within the limits");
-    put("invite", "book", &book.encode());
-}
-
 fn main() {
     for (name, message) in [of_overlay(), of_records(), of_places()].concat() {
         put("message", name, &encoded(&message));
@@ -394,5 +330,5 @@ fn main() {
     put("place_item", "message", &postcard::to_allocvec(&*message()).expect("it is in memory"));
     of_programs();
     of_volumes();
-    of_networks();
+    networks::all();
 }
