@@ -27,7 +27,6 @@ mod repair;
 mod restart;
 mod restic;
 mod revoked;
-mod revoked;
 mod strangers;
 mod testnet_command;
 mod tours;

@@ -184,7 +184,8 @@ async fn all_hear_of_a_revocation_and_what_the_revoked_one_held_is_made_again() 
         assert!(friends.read(link, &copy).await == random_bytes(BYTES, seed));
     }
     // What the revoked one had written before is not lost either.
-    for (link, seed) in acknowledged.borrow()[..before].iter().zip(1000..) {
+    let acknowledged = acknowledged.borrow()[..before].to_vec();
+    for (link, seed) in acknowledged.iter().zip(1000..) {
         friends.wait_whole(READER, link).await;
         assert!(friends.read(link, &copy).await == random_bytes(WRITTEN, seed));
     }

@@ -107,9 +107,11 @@ impl Access {
                         known.digest = own;
                     }
                 }
-                // It shows at the gate what it knows when it is connected again.
+                // It has to come through the gate again, and shows there what it knows: somebody who is connected and not
+                // looked after would neither hear of revocations nor be shut out when its certificate ends.
                 Ok(_) | Err(_) => {
                     self.state().peers.remove(&key);
+                    driver.shut_out(vec![key], Vec::new()).await;
                 }
             }
         }
