@@ -188,9 +188,7 @@ fn it_says_why_it_cannot_join_and_keeps_nobody_waiting() {
     }
     let child = daemon.start();
     let words = [
-        format!(
-            "{other}: a daemon answered, but it does not belong to the network `other`, or lets in only whom"
-        ),
+        format!("{other}: a daemon answered, but it does not belong to the network `other`"),
         format!("{closed}: connection refused"),
         "/dns4/nobody.invalid/tcp/4700: unknown host nobody.invalid".to_owned(),
     ];

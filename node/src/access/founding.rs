@@ -6,7 +6,8 @@ use super::{AccessError, KEY_FILE, PAPERS_FILE, now, own_key, secret_pair, seria
 use crate::datadir::DataDir;
 use crate::driver::PEERS_FILE;
 use crate::network::certificate::{DELEGATE_VALIDITY_MAX, Issuer, Rights, Role};
-use crate::network::genesis::{Founding, Genesis, Kind};
+use crate::network::genesis::{Founding, Genesis, GenesisError, Kind};
+use crate::network::is_name;
 use crate::network::papers::Papers;
 
 /// A network that was founded.
@@ -24,6 +25,9 @@ pub struct Founded {
 
 /// Founds a private network: makes its key in the data directory `dir`, and the certificate of the daemon there.
 pub fn found(dir: &Path, name: &str) -> Result<Founded, AccessError> {
+    if !is_name(name) {
+        return Err(AccessError::BadName(GenesisError::Name.to_string()));
+    }
     let dir = DataDir::open(dir)?;
     check_free(&dir)?;
     let founder = secret_pair(&dir, KEY_FILE)?;
@@ -35,10 +39,8 @@ pub fn found(dir: &Path, name: &str) -> Result<Founded, AccessError> {
         redundancy: None,
         created,
     };
-    let genesis = Genesis::sign(&founder, founding).map_err(|error| {
-        dir.remove(KEY_FILE);
-        AccessError::BadName(error.to_string())
-    })?;
+    let genesis =
+        Genesis::sign(&founder, founding).map_err(|error| AccessError::BadName(error.to_string()))?;
     let issuer = Issuer { network: genesis.fingerprint(), pair: &founder, proof: None };
     let rights = Rights { role: Role::Member, delegate: true };
     let own = own_key(&dir)?.public_key;
