@@ -45,10 +45,10 @@ fn files_of_crates(target: &Path, text: &str) -> Vec<PathBuf> {
     files.flat_map(with_room).collect()
 }
 
-/// A file moves on, and asks its crate for what is not in the target that borrows it: then the target cannot be built, and
-/// nobody hears of it before the next fuzzing.
+/// A file moves on: it asks its crate for what is not in the target that borrows it, or keeps for unit tests what the
+/// target calls. Then the target cannot be built, and nobody hears of it before the next fuzzing.
 #[test]
-fn every_fuzz_target_has_what_its_borrowed_files_ask_of_their_crate() {
+fn every_fuzz_target_finds_what_it_and_its_borrowed_files_ask_for() {
     let mut complaints = Vec::new();
     for target in files_below(&root().join("fuzz/fuzz_targets"), "rs") {
         let text = fs::read_to_string(&target).unwrap();
@@ -59,6 +59,12 @@ fn every_fuzz_target_has_what_its_borrowed_files_ask_of_their_crate() {
             let code = code.join("\n");
             for missing in words_after(&code, "crate::").difference(&modules) {
                 complaints.push(format!("{}: {} asks for {missing}", target.display(), file.display()));
+            }
+            let items = code.split("#[cfg(test)]\n").skip(1).filter_map(|rest| rest.lines().next());
+            for name in items.flat_map(|item| words_after(item, "fn ")) {
+                if text.contains(&format!(".{name}(")) {
+                    complaints.push(format!("{}: {name} is for unit tests alone", target.display()));
+                }
             }
         }
     }
