@@ -9,6 +9,12 @@ use crate::path::{Place, RepositoryName, parse};
 
 #[path = "../../node/gateway/src/restic/path.rs"]
 mod path;
+#[path = "../../node/gateway/src/front/user_name.rs"]
+mod user_name;
+
+mod front {
+    pub(crate) use crate::user_name::can_be_user;
+}
 
 /// A path for what was found, with every byte of a name hidden.
 fn written(name: &RepositoryName, place: Place) -> String {

@@ -1,5 +1,5 @@
-//! Writes the seeds that carry messages, volumes and papers, in the version of today: `cargo run --bin make_seeds`. What
-//! is sealed or has sums of its own stays as it is.
+//! Writes the seeds that carry messages, volumes and papers, in the version of today: `cargo run --bin make_seeds`.
+//! What is sealed or has sums of its own stays as it is.
 
 use std::collections::BTreeMap;
 use std::fs;

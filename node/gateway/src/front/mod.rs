@@ -7,6 +7,7 @@ mod gate;
 mod limits;
 mod listener;
 mod patient;
+mod user_name;
 mod users;
 
 pub(crate) use self::answer::{Failure, close, discard};
@@ -15,7 +16,7 @@ pub(crate) use self::gate::{Behind, Gate};
 pub(crate) use self::limits::{Limits, Turns};
 pub use self::listener::{ListenError, Server, StatusOf};
 pub(crate) use self::listener::{Listener, Running};
-pub(crate) use self::users::can_be_user;
+pub(crate) use self::user_name::can_be_user;
 #[cfg(test)]
 pub(crate) use self::users::tests;
 pub use self::users::{LineError, UsersError, user_line};

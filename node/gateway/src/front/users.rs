@@ -16,12 +16,10 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::Semaphore;
 
+use super::user_name::can_be_user;
+
 /// Longest file, bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
-/// Longest name, bytes.
-const NAME_BYTES_MAX: usize = 100;
-/// What paths of restic's have in its place.
-const RESERVED: [&str; 6] = ["config", "data", "index", "keys", "locks", "snapshots"];
 /// Longest password, bytes.
 const PASSWORD_BYTES_MAX: usize = 1024;
 /// Shortest password of a new line, characters.
@@ -200,17 +198,6 @@ fn read_line(line: &str) -> Result<(String, PasswordHash), LineError> {
         return Err(LineError::Effort);
     }
     Ok((name.to_owned(), hash))
-}
-
-/// Whether a text can be the name of a user, and so a part of a path of restic's: there it must not be taken for a kind of files or
-/// for a file.
-pub(crate) fn can_be_user(text: &str) -> bool {
-    let is_id = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    (1..=NAME_BYTES_MAX).contains(&text.len())
-        && !text.chars().any(|c| c.is_control() || matches!(c, '/' | '\\' | ':'))
-        && !matches!(text, "." | "..")
-        && !RESERVED.contains(&text)
-        && !is_id
 }
 
 /// The line for a user with this password. Takes a good part of a second, and 64 MiB.
