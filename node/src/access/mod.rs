@@ -1,7 +1,7 @@
 //! Who may enter a private network, as one of its daemons sees it: the papers on its disk, the gate at which they are shown, and what
 //! keeps them true (renewing what ends, passing on what is revoked).
 //!
-//! The formats are in [`network`](crate::network), the gate itself in [`wire`](crate::wire). A daemon whose data directory has no papers
+//! The formats are in `network`, the gate itself in `wire`. A daemon whose data directory has no papers
 //! belongs to a network that is open to everybody who knows its name; then there is none of this.
 
 mod doorkeeper;
