@@ -71,6 +71,7 @@ pub(super) fn check_free(dir: &DataDir) -> Result<(), AccessError> {
     Ok(())
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+/// As text.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(bytes)
 }

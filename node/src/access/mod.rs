@@ -34,6 +34,7 @@ use crate::network::papers::Papers;
 use crate::network::revocation::Revocation;
 use crate::wire::Gate;
 
+pub(crate) use self::founding::hex;
 pub(crate) use self::issuing::{IssuingError, RevokingError};
 pub(crate) use self::joining::may_be;
 

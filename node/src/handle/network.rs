@@ -8,7 +8,7 @@ use chordage_dht::NodeId;
 use tokio::task::spawn_blocking;
 
 use super::NodeHandle;
-use crate::access::{Access, IssuingError, Membership, RevokingError, may_be};
+use crate::access::{Access, IssuingError, Membership, RevokingError, hex, may_be};
 use crate::address::dial_order;
 use crate::network::NetworkFingerprint;
 use crate::network::certificate::{Rights, Role};
@@ -146,8 +146,4 @@ fn shown(Shown { id, offer, used }: &Shown) -> InviteInfo {
 
 fn seconds(time: u64) -> i64 {
     i64::try_from(time).unwrap_or(i64::MAX)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    data_encoding::HEXLOWER.encode(bytes)
 }
