@@ -89,7 +89,7 @@ fn of_gate(invite: &Invite, papers: &Papers, chain: &Chain) {
         ("answer_refused", Answer::Refused("the certificate has ended".to_owned()).encode()),
         ("answer_granted", Answer::Granted(papers.encode()).encode()),
         ("request_compare", Request::compare(revocations)),
-        ("request_renew", Request::renew(90 * 24 * 3600)),
+        ("request_renew", Request::renew()),
         ("request_present", Request::present(chain)),
         ("reply_compared", Reply::compared(revocations)),
         ("reply_compared_none", Reply::compared(&Revocations::default())),

@@ -102,7 +102,7 @@ impl Access {
                 }
                 Reply::compared(state.papers.revocations())
             }
-            Request::Renew { .. } => match self.sign_anew(&key) {
+            Request::Renew => match self.sign_anew(&key) {
                 Ok(chain) => Reply::renewed(&chain),
                 Err(why) => Reply::refused(&why),
             },

@@ -149,7 +149,7 @@ impl Access {
             here.into_iter().chain(away).collect()
         };
         for key in delegates {
-            match ask_anywhere(driver, key, Request::renew(0)).await {
+            match ask_anywhere(driver, key, Request::renew()).await {
                 Ok(Reply::Renewed(chain)) => {
                     if self.take(driver, chain).await {
                         return true;

@@ -7,7 +7,7 @@
 //!           2 │ why not, UTF-8, at most 300 bytes        do not
 //!           3 │ papers                                   what an invite is good for; the connection ends here
 //!  request  1 │ revocations                              these are mine, which are yours?
-//!           2 │ seconds u64                              sign my certificate anew
+//!           2                                            sign my certificate anew
 //!           3 │ chain                                    my certificate is another one now
 //!  reply    1 │ revocations                2 │ chain      3      0 │ why not
 //! ```
@@ -49,8 +49,8 @@ pub(crate) enum Answer {
 pub(crate) enum Request {
     /// Others' revocations for one's own, of which these are all.
     Compare(Vec<Revocation>),
-    /// A new certificate with the rights of the old one, for so many seconds.
-    Renew { seconds: u64 },
+    /// A new certificate with the rights of the old one.
+    Renew,
     /// From now on this one counts.
     Present(Chain),
 }
@@ -113,8 +113,8 @@ impl Request {
         [&[1], &all.encode()[..]].concat()
     }
 
-    pub(crate) fn renew(seconds: u64) -> Vec<u8> {
-        [&[2], &seconds.to_be_bytes()[..]].concat()
+    pub(crate) fn renew() -> Vec<u8> {
+        vec![2]
     }
 
     pub(crate) fn present(chain: &Chain) -> Vec<u8> {
@@ -126,9 +126,8 @@ impl Request {
         match reader.byte()? {
             1 => Ok(Self::Compare(Revocations::decode(reader.rest())?)),
             2 => {
-                let request = Self::Renew { seconds: reader.number()? };
                 reader.end()?;
-                Ok(request)
+                Ok(Self::Renew)
             }
             3 => Ok(Self::Present(Chain::decode(reader.rest())?)),
             _ => Err(Malformed),
@@ -214,7 +213,7 @@ mod tests {
         }
         let none = Revocations::default();
         assert_eq!(Request::decode(&Request::compare(&none)), Ok(Request::Compare(Vec::new())));
-        assert_eq!(Request::decode(&Request::renew(9)), Ok(Request::Renew { seconds: 9 }));
+        assert_eq!(Request::decode(&Request::renew()), Ok(Request::Renew));
         assert_eq!(Request::decode(&Request::present(&chain())), Ok(Request::Present(chain())));
         assert_eq!(Reply::decode(&Reply::compared(&none)), Ok(Reply::Compared(Vec::new())));
         assert_eq!(Reply::decode(&Reply::renewed(&chain())), Ok(Reply::Renewed(chain())));
