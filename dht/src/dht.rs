@@ -346,7 +346,7 @@ impl<M: Metric> Dht<M> {
                 self.heard(turn, from, None);
             }
             Notice::Leaving if self.is_outdated(from) => {}
-            Notice::Leaving => self.goodbye_from(turn, from),
+            Notice::Leaving => self.goodbye_from(turn, from, DownReason::Left),
             Notice::Gossip(gossip) => {
                 self.heard(turn, from, None);
                 self.gossip(turn, from, gossip);
@@ -449,9 +449,9 @@ impl<M: Metric> Dht<M> {
         }
     }
 
-    fn goodbye_from(&mut self, turn: &mut Turn<'_>, peer: &Peer) {
+    fn goodbye_from(&mut self, turn: &mut Turn<'_>, peer: &Peer, why: DownReason) {
         self.gone.left(peer, turn.now);
-        self.drop_peer(turn, peer.id_ref(), DownReason::Left);
+        self.drop_peer(turn, peer.id_ref(), why);
     }
 }
 

@@ -218,6 +218,8 @@ pub enum DownReason {
     Failed,
     /// It said goodbye.
     Left,
+    /// It has become a client: it lives, and only asks from now on.
+    Client,
     /// Nearer peers took its place; it may well be alive.
     Displaced,
     /// It was excluded from the network ([`Input::Exclude`]).

@@ -41,6 +41,7 @@ mod placement;
 mod pool;
 mod process;
 mod put;
+mod reachability;
 mod record;
 mod recordbook;
 mod repair;

@@ -52,7 +52,10 @@ pub(crate) fn members(view: &View, uptime_seconds: f64) -> Vec<MemberStatus> {
         MemberStatus { age_seconds: age(since), ..member(&listed.peer, state) }
     });
     let gone = gone.values().map(|gone| {
-        let state = if gone.why == DownReason::Left { MemberState::Left } else { MemberState::Dead };
+        let state = match gone.why {
+            DownReason::Left | DownReason::Client => MemberState::Left,
+            DownReason::Failed | DownReason::Displaced | DownReason::Excluded => MemberState::Dead,
+        };
         MemberStatus {
             age_seconds: gone.at.duration_since(gone.since).as_secs_f64(),
             gone_seconds: Some(now.duration_since(gone.at).as_secs_f64()),

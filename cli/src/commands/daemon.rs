@@ -11,7 +11,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use chordage_api::OpenError;
-use chordage_api::types::{DaemonRole, DaemonState, Status};
+use chordage_api::types::{DaemonRole, DaemonState, ReachState, Status};
 use chordage_node::descriptors;
 use chordage_node::lines::{Lines, Stream};
 use chordage_node::server::ServeError;
@@ -49,7 +49,7 @@ Examples:
   chordage daemon --listen /ip4/0.0.0.0/tcp/4700       reachable for others
   chordage daemon --bootstrap /ip4/192.0.2.7/tcp/4700  join through another
   chordage daemon --lan                                find others on the LAN, and be found
-  chordage daemon --role client --bootstrap ADDRESS    behind NAT: stores and fetches, holds nothing
+  chordage daemon --role client --bootstrap ADDRESS    stores and fetches, holds nothing, whether others reach it or not
   chordage daemon --dns 127.0.0.1:5354                 dig @127.0.0.1 -p 5354 notes.team.chord.alt TXT
   chordage daemon --restic 127.0.0.1:8017              restic -r rest:http://127.0.0.1:8017/ init
   chordage daemon --webdav 127.0.0.1:8019              rclone copy DIR :webdav: --webdav-url http://127.0.0.1:8019/
@@ -82,8 +82,8 @@ pub(crate) struct DaemonArgs {
     /// in the same way. Everybody on the LAN then sees this daemon's peer id and ports, and without --listen it listens on all interfaces
     #[arg(long)]
     lan: bool,
-    /// What it is to others: member, or client for one that they cannot reach (behind NAT): that one stores and fetches, and holds
-    /// nothing [default: member]
+    /// What it is to others: member, client for one that they cannot reach (behind NAT) and that stores and fetches but holds nothing, or
+    /// auto for whichever of these fits, after others were asked whether they get through [default: auto]
     #[arg(long, value_name = "ROLE")]
     role: Option<Role>,
     /// What this daemon fails together with, such as a house, a rack or a provider: a short name, the same for all daemons there. The
@@ -228,7 +228,9 @@ fn ready(status: &Status, dir: &Path, bootstrap: &str) -> String {
     let data_dir = shell_word(dir);
     let id = &status.identity.id;
     let is_client = status.membership.role == DaemonRole::Client;
-    let does = if is_client {
+    let does = if status.membership.reachability.state == ReachState::Unknown {
+        "finds out whether others reach it, and is a client until then".to_owned()
+    } else if is_client {
         "is a client and holds nothing".to_owned()
     } else {
         format!("listens on {}", status.membership.listen.join(" "))

@@ -1,7 +1,8 @@
 //! `chordage status`.
 
 use chordage_api::types::{
-    DaemonRole, DnsStatus, LanStatus, LeaseStatus, RepairStatus, ResticStatus, Status, WebdavStatus,
+    DaemonRole, DnsStatus, LanStatus, LeaseStatus, ReachState, ReachabilityStatus, RepairStatus,
+    ResticStatus, Status, WebdavStatus,
 };
 use clap::Args;
 
@@ -84,6 +85,7 @@ fn describe(status: &Status) -> String {
     if let Some(problem) = &status.damage.disk_problem {
         lines.insert(1, format!("problem    {problem}"));
     }
+    lines.push(format!("reached    {}", describe_reachability(&status.membership.reachability)));
     lines.extend(status.membership.lan.iter().map(describe_lan));
     lines.extend(damaged(status));
     lines.extend(
@@ -107,15 +109,26 @@ fn describe(status: &Status) -> String {
     lines.extend(status.puts.puts_wait_for.iter().map(|waited| {
         format!("puts wait  for {}, which has not acknowledged a shard for {} s", waited.id, waited.seconds)
     }));
-    if status.membership.role != DaemonRole::Client {
-        lines.push(describe_repair(&status.duties.repair));
-    }
+    let is_member = status.membership.role != DaemonRole::Client;
+    lines.extend(is_member.then(|| describe_repair(&status.duties.repair)));
     lines.push(describe_leases(&status.duties.leases));
     lines.extend(status.gateways.dns.iter().map(describe_dns));
     lines.extend(status.gateways.restic.iter().map(describe_restic));
     lines.extend(status.gateways.webdav.iter().map(describe_webdav));
     lines.extend(status.membership.listen.iter().map(|address| format!("listens    {address}")));
     lines.join("\n")
+}
+
+fn describe_reachability(reachability: &ReachabilityStatus) -> String {
+    let by = match reachability.state {
+        ReachState::Unknown => "not known yet",
+        ReachState::Direct => "directly",
+        ReachState::Mapped => "through its router",
+        ReachState::Relayed => "through other daemons",
+        ReachState::None => "not at all",
+        ReachState::Other => "by a way that this version does not know",
+    };
+    format!("{by}: {}", reachability.reason)
 }
 
 fn describe_dns(dns: &DnsStatus) -> String {

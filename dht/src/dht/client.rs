@@ -8,6 +8,7 @@ use alloc::{sync::Arc, vec::Vec};
 
 use super::{Dht, Phase, Turn};
 use crate::{
+    io::DownReason,
     message::Notice,
     metric::Metric,
     peer::{Address, Peer},
@@ -35,7 +36,7 @@ impl<M: Metric> Dht<M> {
     /// A client has spoken. It is answered and remembered nowhere; if it was a member until now, that is a goodbye.
     pub(super) fn heard_client(&mut self, turn: &mut Turn<'_>, client: &Peer) {
         if self.known(client.id_ref()).is_some_and(|known| known.seq() < client.seq()) {
-            self.goodbye_from(turn, client);
+            self.goodbye_from(turn, client, DownReason::Client);
         }
     }
 

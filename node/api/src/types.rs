@@ -14,6 +14,7 @@ mod object;
 mod overlay;
 mod problem;
 mod put;
+mod reachability;
 mod repair;
 mod services;
 mod start;
@@ -43,6 +44,7 @@ pub use object::{EntryInfo, Health, HolderCount, ObjectStat};
 pub use overlay::{PeerStatus, RowStatus, TraceHop, TraceReport};
 pub use problem::{Problem, ProblemCode};
 pub use put::{PutQuery, PutReport};
+pub use reachability::ReachabilityStatus;
 pub use repair::{DrainStatus, RepairStatus, ScrubStatus};
 pub use services::{
     ChangeKind, OwnService, ServiceChange, ServiceInfo, ServiceReport, ServiceRequest, ServiceState,
@@ -63,6 +65,6 @@ pub use volumes::{
 };
 pub use waits::WaitedFor;
 pub use words::{
-    ChunkNeed, DaemonRole, DaemonState, EntryForm, KeepState, MemberRole, MemberState, ObjectForm, ShardWord,
-    Side,
+    ChunkNeed, DaemonRole, DaemonState, EntryForm, KeepState, MemberRole, MemberState, NatKind, ObjectForm,
+    ReachState, ShardWord, Side,
 };

@@ -4,7 +4,6 @@ use std::io;
 use std::time::Duration;
 
 use chordage_dht::{LookupOptions, NodeId, Peer, PeerInfo};
-use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -12,7 +11,7 @@ use super::{Access, State, now};
 use crate::driver::DriverHandle;
 use crate::network::certificate::Chain;
 use crate::network::frames::{Reply, Request};
-use crate::wire::{Class, GuardedStream};
+use crate::wire::{Class, GuardedStream, read_once, write_once};
 
 /// Longest request or reply: all revocations that there can be.
 const FRAME_MAX: u64 = 8 << 20;
@@ -64,8 +63,8 @@ async fn ask_peer(driver: &DriverHandle, peer: Peer, request: Vec<u8>) -> Result
     let asked = async {
         let stream = driver.open_stream(peer, Class::Papers).await;
         let mut stream = stream.map_err(|_| ExchangeError::NotConnected)?;
-        write(&mut stream, &request).await?;
-        let reply = read(&mut stream).await?;
+        write_once(&mut stream, &request).await?;
+        let reply = read_once(&mut stream, FRAME_MAX).await?;
         Reply::decode(&reply).map_err(|_| ExchangeError::Malformed)
     };
     timeout(PATIENCE, asked).await.unwrap_or(Err(ExchangeError::TimedOut))
@@ -76,12 +75,12 @@ impl Access {
     pub(crate) async fn serve(self, key: [u8; 32], stream: GuardedStream) {
         let (mut stream, _place) = stream.into_parts();
         let served = async {
-            let request = read(&mut stream).await?;
+            let request = read_once(&mut stream, FRAME_MAX).await?;
             let reply = match Request::decode(&request) {
                 Ok(request) => self.reply(key, request).await,
                 Err(_) => Reply::refused("this is none of the requests there are"),
             };
-            write(&mut stream, &reply).await
+            write_once(&mut stream, &reply).await
         };
         match timeout(PATIENCE, served).await {
             Ok(Ok(())) => {}
@@ -134,47 +133,5 @@ impl Access {
         if let Ok(Err(error)) = spawn_blocking(move || access.learn(revocations)).await {
             tracing::warn!(%error, "what was revoked cannot be written down; it counts until the next start");
         }
-    }
-}
-
-/// Writes the length in four bytes and the content, the only ones of this side.
-async fn write(stream: &mut (impl AsyncWrite + Unpin), content: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(content.len()).map_err(|_| io::ErrorKind::InvalidData)?;
-    stream.write_all(&length.to_be_bytes()).await?;
-    stream.write_all(content).await?;
-    stream.close().await
-}
-
-/// Reads as much as is announced, and allocates only for what comes.
-async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
-    let mut length = [0; 4];
-    stream.read_exact(&mut length).await?;
-    let length = u64::from(u32::from_be_bytes(length));
-    if length > FRAME_MAX {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let mut content = Vec::new();
-    stream.take(length).read_to_end(&mut content).await?;
-    if content.len() as u64 == length { Ok(content) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures::io::Cursor;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn what_is_written_is_read_and_no_more_than_allowed() {
-        let mut written = Cursor::new(Vec::new());
-        write(&mut written, b"revocations").await.expect("room");
-        let bytes = written.into_inner();
-        assert_eq!(read(&mut Cursor::new(&bytes)).await.expect("whole"), b"revocations");
-        for cut in 0..bytes.len() {
-            assert!(read(&mut Cursor::new(&bytes[..cut])).await.is_err(), "cut after {cut}");
-        }
-        let long = (FRAME_MAX as u32 + 1).to_be_bytes();
-        let error = read(&mut Cursor::new(&long)).await.expect_err("too long");
-        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 }

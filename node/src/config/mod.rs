@@ -39,7 +39,8 @@ pub struct Config {
     pub network: String,
     /// `ring` (default) or `xor`. The same for every daemon of a network.
     pub metric: AnyMetric,
-    /// Addresses to listen on. Empty: any ports of loopback, or of all interfaces (IPv4) where `lan.enabled` says so; TCP and QUIC.
+    /// Addresses to listen on. Empty: any ports of loopback, or of all interfaces (IPv4) where `lan.enabled` or an address of another
+    /// machine in `bootstrap` says so; TCP and QUIC.
     /// Port 0 lets the system choose once, and later starts reuse what it chose.
     pub listen: Vec<Multiaddr>,
     /// Addresses to announce instead of those listened on (behind a forwarded port, say).
@@ -183,9 +184,21 @@ impl Config {
         if !self.listen.is_empty() {
             return self.listen.clone();
         }
-        let ip = if self.lan.enabled { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+        let outside = self.lan.enabled || self.joins_elsewhere();
+        let ip = if outside { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
         let at = Multiaddr::from(ip);
         vec![at.clone().with(Protocol::Tcp(0)), at.with(Protocol::Udp(0)).with(Protocol::QuicV1)]
+    }
+
+    /// Whether it joins through another machine.
+    pub(crate) fn joins_elsewhere(&self) -> bool {
+        let is_here = |addr: &Multiaddr| match addr.iter().next() {
+            Some(Protocol::Ip4(ip)) => ip.is_loopback(),
+            Some(Protocol::Ip6(ip)) => ip.is_loopback(),
+            Some(Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name)) => name == "localhost",
+            _ => false,
+        };
+        !self.bootstrap.iter().all(is_here)
     }
 
     /// Checks what types cannot.
@@ -268,6 +281,22 @@ mod tests {
     fn the_simulators_baseline_is_no_metric_for_a_network() {
         let config = Config { metric: AnyMetric::Classic, ..Config::default() };
         assert!(matches!(config.check(), Err(ConfigError::Value { field: "metric", .. })));
+    }
+
+    #[test]
+    fn who_joins_through_another_machine_listens_outside_of_its_own() {
+        for (bootstrap, outside) in [
+            ("/ip4/127.0.0.1/tcp/1", false),
+            ("/ip6/::1/tcp/1", false),
+            ("/dns4/localhost/tcp/1", false),
+            ("/ip4/192.0.2.7/tcp/1", true),
+            ("/dns4/home.example/tcp/1", true),
+        ] {
+            let config = Config { bootstrap: vec![bootstrap.parse().expect("valid")], ..Config::default() };
+            let everywhere = config.listens_on().iter().all(|addr| addr.to_string().contains("/0.0.0.0/"));
+            assert_eq!(everywhere, outside, "{bootstrap}");
+        }
+        assert!(!Config::default().joins_elsewhere());
     }
 
     #[test]

@@ -13,8 +13,10 @@ use super::ConfigError;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Others reach it at its addresses; it has a place in the ring and holds shards.
+    /// Whichever fits: others are asked whether they reach it.
     #[default]
+    Auto,
+    /// Others reach it at its addresses; it has a place in the ring and holds shards.
     Member,
     /// Others need not reach it, as behind NAT: it stores and fetches over connections of its own, and holds nothing.
     Client,
@@ -22,7 +24,7 @@ pub enum Role {
 
 /// Not a role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a role is member or client")]
+#[error("a role is auto, member or client")]
 pub struct ParseRoleError;
 
 impl FromStr for Role {
@@ -30,6 +32,7 @@ impl FromStr for Role {
 
     fn from_str(text: &str) -> Result<Self, ParseRoleError> {
         match text {
+            "auto" => Ok(Role::Auto),
             "member" => Ok(Role::Member),
             "client" => Ok(Role::Client),
             _ => Err(ParseRoleError),
@@ -40,6 +43,7 @@ impl FromStr for Role {
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Role::Auto => "auto",
             Role::Member => "member",
             Role::Client => "client",
         })
@@ -50,8 +54,9 @@ impl fmt::Display for Role {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OverlayConfig {
-    /// `member` (default), or `client` for a daemon that others cannot reach: it listens nowhere, is in nobody's tables, and
-    /// holds no shards. What it held as a member is to be handed over before (`chordage drain`).
+    /// `auto` (default): the daemon asks others whether they reach it, and is a member or a client accordingly. `member`: whatever
+    /// they say. `client`: it listens nowhere, is in nobody's tables, and holds no shards. What it held as a member is to be
+    /// handed over before (`chordage drain`).
     pub role: Role,
     /// Largest network of which all members are listed, up to 100,000; lookups then need one hop. 2,000 unless told
     /// otherwise; 0: none are listed. A member costs some 300 bytes of memory.

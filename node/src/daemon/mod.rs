@@ -21,13 +21,13 @@ use self::presence::Presence;
 use crate::awake;
 use crate::clock::set_off_by;
 use crate::coding::{Budget, coders};
-use crate::config::{Config, RepairConfig, Role};
+use crate::config::{Config, Role};
 use crate::datadir::DataDir;
 use crate::descriptors;
 use crate::disk::watch_in_background;
 use crate::dns::{DnsError, DnsServer};
 use crate::driver::{
-    Acceptor, Acceptors, Driver, DriverHandle, DriverParts, PEERS_FILE, RecordParts, Signer, WaysIn,
+    Acceptor, Acceptors, Driver, DriverHandle, DriverParts, PEERS_FILE, RecordParts, Signer, Visit, WaysIn,
 };
 use crate::get::{Reader, RecentManifests, Totals};
 use crate::handle::{Gateways, Inner, NetworkOf, NodeHandle};
@@ -39,6 +39,7 @@ use crate::names::{Keyring, Names};
 use crate::network::NetworkFingerprint;
 use crate::placement::Placement;
 use crate::put::{Planned, Putter, Usual, Waits};
+use crate::reachability::{Reachability, Start, Visits};
 use crate::recordbook::{RECORDS_FILE, RecordBook};
 use crate::repair::Repairer;
 use crate::resolver::Resolver;
@@ -85,17 +86,20 @@ impl Daemon {
         let ground = Ground::of(&dir, config)?;
         let (config, network) = (ground.config.clone(), ground.network);
         let books = Books::open(&dir, &ground, &tasks)?;
-        let is_client = warn_of_what_a_client_holds(&config, &books.store);
-        let presence = Presence::begin(&dir, books.identity, &ground).await?;
+        warn_of_what_a_client_holds(&config, &books.store);
+        let met = dir.read(PEERS_FILE)?.is_some_and(|peers| !peers.is_empty());
+        let knows_others = met || !config.bootstrap.is_empty();
+        let presence = Presence::begin(&dir, books.identity, &ground, knows_others).await?;
         let (local, signer) = (presence.local.id(), presence.signer.clone());
         let (draining, traffic) = (CancellationToken::new(), Arc::<TrafficCounters>::default());
-        let met = dir.read(PEERS_FILE)?.is_some_and(|peers| !peers.is_empty());
-        let server = shard_server(&books.store, &leaving, &traffic, &config);
+        let (part, visits) = (presence.start.part(), Visits::default());
+        let server = shard_server(&books.store, &leaving, &traffic).with_part(part.clone());
         let server = serving(server.with_repair(books.ledger.clone(), draining.clone()));
         let lan = look_around(&presence, &ground, &tasks);
-        let (driver, driver_handle) =
-            drive(presence, &dir, &ground, server, books.records, lan.as_ref(), &tasks)?;
+        let (driver, driver_handle, start) =
+            drive(presence, &dir, &ground, (server, visits.acceptor()), books.records, lan.as_ref(), &tasks)?;
         ground.start(&driver_handle, &tasks);
+        let reachability = Reachability::begin(&driver_handle, local, &dir, start, visits, &tasks);
         let placement = Placement { driver: driver_handle.clone(), local, metric: config.metric };
         let client = ShardClient::new(driver_handle.clone(), traffic.clone());
         let holders = Arc::new(Holders::new(local, books.store.clone(), client));
@@ -103,12 +107,10 @@ impl Daemon {
             (Keeping::new(books.keeps, local, config.leases), Arc::new(Usual::load(dir.clone())));
         let Pipelines { reader, leases, putter } =
             Pipelines::new(placement, holders, keeping, books.catalog, usual, config.transfer_memory_bytes)?;
-        // Who holds nothing looks after nothing.
-        let repair = RepairConfig { enabled: config.repair.enabled && !is_client, ..config.repair };
-        let repairer = Repairer::start(&reader, repair, books.ledger, tasks.clone(), draining);
+        let repairer = Repairer::start(&reader, config.repair, books.ledger, tasks.clone(), (draining, part));
         let scrubber = Scrubber::start(books.store.clone(), dir.clone(), config.scrub, &tasks);
         watch_in_background(books.store, books.reserve, &tasks);
-        start_leases(&leases, &dir, met || !config.bootstrap.is_empty(), &tasks);
+        start_leases(&leases, &dir, knows_others, &tasks);
         let (names, topics) = publishers(&driver_handle, &signer, &ground, books.keyring);
         let services = start_services(&driver_handle, &signer, network, books.services, (&tasks, &leaving));
         let (volumes, home) = start_volumes(&reader, &putter, books.volumes, &names, network, &tasks);
@@ -120,6 +122,7 @@ impl Daemon {
                 putter,
                 traffic,
                 repairer,
+                reachability,
                 scrubber,
                 secret: books.secret,
                 metric: config.metric,
@@ -204,18 +207,16 @@ fn begin_tasks(leaving: &CancellationToken, config: &Config) -> Tasks {
     tasks
 }
 
-/// Returns whether it is a client.
-fn warn_of_what_a_client_holds(config: &Config, store: &Store) -> bool {
-    let is_client = config.overlay.role == Role::Client;
+/// What it held as a member is of no use to anybody.
+fn warn_of_what_a_client_holds(config: &Config, store: &Store) {
     let shards = store.shards().usage().shards;
-    if is_client && shards > 0 {
+    if config.overlay.role == Role::Client && shards > 0 {
         tracing::warn!(
             shards,
             "as a client it holds shards of its time as a member that nobody will ask for: start it as a member and \
              drain it first"
         );
     }
-    is_client
 }
 
 /// What tells others something under the keys of this daemon.
@@ -244,13 +245,8 @@ fn start_services(
 }
 
 /// What serves shards to others.
-fn shard_server(
-    store: &Store,
-    leaving: &CancellationToken,
-    traffic: &Arc<TrafficCounters>,
-    config: &Config,
-) -> ShardServer {
-    ShardServer::new(store.clone(), leaving.clone(), traffic.clone()).with_role(config.overlay.role)
+fn shard_server(store: &Store, leaving: &CancellationToken, traffic: &Arc<TrafficCounters>) -> ShardServer {
+    ShardServer::new(store.clone(), leaving.clone(), traffic.clone())
 }
 
 /// What keeps what changes, and frees in the background what it does not need any more; and what has all of it come back.
@@ -298,20 +294,20 @@ fn look_around(
 
 /// The driver, which hands shard streams to `server`, and its handle.
 fn drive(
-    Presence { swarm, signer, local, versions, .. }: Presence,
+    Presence { swarm, signer, local, versions, start, .. }: Presence,
     dir: &Arc<DataDir>,
     &Ground { ref config, network, ref access }: &Ground,
-    server: ShardServer,
+    (server, reach): (ShardServer, Acceptor),
     records: RecordBook,
     lan: Option<&Lan>,
     tasks: &Tasks,
-) -> Result<(Driver, DriverHandle), StartError> {
+) -> Result<(Driver, DriverHandle, Start), StartError> {
     let kept =
         records.load().map_err(|error| StartError::System(format!("cannot read {RECORDS_FILE}: {error}")))?;
     let record_disk = records.start(tasks).map_err(StartError::Threads)?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| StartError::System(error.to_string()))?;
-    Ok(Driver::new(DriverParts {
+    let (driver, handle) = Driver::new(DriverParts {
         swarm,
         local,
         versions,
@@ -320,22 +316,26 @@ fn drive(
         metric: config.metric,
         seed,
         ways_in: WaysIn { bootstrap: config.bootstrap.clone(), lan: lan.map(Lan::seen) },
-        announce: config.announce.clone(),
+        announced: start.first.clone(),
         dir: dir.clone(),
         delay: Duration::from_millis(config.debug_delay_ms.into()),
         connections: config.connections.clone(),
         overlay: config.overlay.clone(),
         acceptors: Acceptors {
-            shards: Box::new(move |key, stream| {
+            shards: Box::new(move |Visit { key, stream, .. }| {
                 drop(tokio::spawn(server.clone().serve(NodeId::from_public_key(&key), stream)));
             }),
             papers: access.clone().map(|access| {
-                let accept = move |key, stream| drop(tokio::spawn(access.clone().serve(key, stream)));
+                let accept = move |Visit { key, stream, .. }| {
+                    drop(tokio::spawn(access.clone().serve(key, stream)));
+                };
                 Box::new(accept) as Acceptor
             }),
+            reach,
         },
         records: RecordParts { network, kept, disk: record_disk },
-    }))
+    });
+    Ok((driver, handle, start))
 }
 
 /// What serves requests.

@@ -7,13 +7,13 @@ use libp2p::Multiaddr;
 
 use super::StartError;
 use super::ground::Ground;
-use crate::address::to_address;
 use crate::clock::wall_time;
 use crate::config::Role;
 use crate::datadir::DataDir;
 use crate::driver::Signer;
 use crate::identity::Identity;
 use crate::listen::{LISTEN_FILE, listen, remember};
+use crate::reachability::{Start, start};
 use crate::record::Versions;
 use crate::wire::{NetworkSwarm, Protocols, build, listening};
 
@@ -25,14 +25,17 @@ pub(super) struct Presence {
     pub(super) versions: Versions,
     /// Where it listens, as it was asked for, with the ports that the system chose.
     pub(super) bound: Vec<Multiaddr>,
+    /// What it begins as.
+    pub(super) start: Start,
 }
 
 impl Presence {
-    /// Listens, unless it is a client, and makes the record.
+    /// Listens, unless it is a client, and makes the record. `knows_others`: whether there is anybody to join through.
     pub(super) async fn begin(
         dir: &Arc<DataDir>,
         identity: Identity,
         ground: &Ground,
+        knows_others: bool,
     ) -> Result<Self, StartError> {
         let config = &ground.config;
         let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
@@ -40,19 +43,18 @@ impl Presence {
         let signer = Signer::new(identity.keypair.clone());
         let mut swarm = build(identity.keypair, protocols, ground.gate(), &config.connections)
             .map_err(|error| system(&error))?;
-        let (mut announced, mut bound) = (config.announce.clone(), Vec::new());
+        let mut bound = Vec::new();
         if config.overlay.role != Role::Client {
             let last = dir.read(LISTEN_FILE)?.unwrap_or_default();
             bound = listen(&mut swarm, &config.listens_on(), &String::from_utf8_lossy(&last)).await?;
             remember(dir, bound.iter())?;
-            if announced.is_empty() {
-                announced = listening(&swarm);
-            }
         }
+        let listened = listening(&swarm);
+        let start = start(config, listened.clone(), knows_others, dir)?;
         // A record without addresses is what makes a client.
-        let addrs = announced.iter().filter_map(to_address).take(8).collect();
+        let addrs = start.first.addresses(&listened);
         let (version, versions) = Versions::begin(dir.clone(), wall_time())?;
         let local = PeerInfo::new(identity.public_key, addrs, version).map_err(|error| system(&error))?;
-        Ok(Presence { swarm, signer, local: local.in_zone(config.zone.clone()), versions, bound })
+        Ok(Presence { swarm, signer, local: local.in_zone(config.zone.clone()), versions, bound, start })
     }
 }

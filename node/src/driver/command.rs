@@ -10,6 +10,8 @@ use chordage_dht::{
 use libp2p::Stream;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use super::addresses::Announced;
+use super::contacts::Acquaintances;
 use super::records::{Decision, Wanted};
 use super::rendezvous::{ListedWatch, PlaceCommand};
 use super::size::NetworkSize;
@@ -38,6 +40,9 @@ pub(super) enum Command {
         ended: Vec<[u8; 32]>,
         revoked: Vec<[u8; 32]>,
     },
+    /// Others are told to dial it there from now on.
+    Announce(Announced),
+    Acquaintances(oneshot::Sender<Acquaintances>),
     View(oneshot::Sender<View>),
     Status(oneshot::Sender<Status>),
     /// Read or change a record.
@@ -207,6 +212,22 @@ impl DriverHandle {
     pub(crate) async fn shut_out(&self, ended: Vec<[u8; 32]>, revoked: Vec<[u8; 32]>) {
         // A driver that has stopped is connected to nobody.
         let _ = self.send(Command::ShutOut { ended, revoked }).await;
+    }
+
+    /// Others are told to dial this daemon there from now on: nowhere makes it a client, anywhere else a member. Does not wait for
+    /// it.
+    pub(crate) async fn announce(&self, announced: Announced) {
+        // A driver that has stopped announces nothing.
+        let _ = self.send(Command::Announce(announced)).await;
+    }
+
+    /// Whom this daemon has had to do with lately; nobody, once the driver has stopped.
+    pub(crate) async fn acquaintances(&self) -> Acquaintances {
+        let (reply, answer) = oneshot::channel();
+        match self.send(Command::Acquaintances(reply)).await {
+            Ok(()) => answer.await.unwrap_or_default(),
+            Err(_) => Acquaintances::default(),
+        }
     }
 
     /// Opens a stream to `peer`, dialling where needed; one without addresses is not dialled.

@@ -40,9 +40,7 @@ impl Driver {
     /// Ends links that nobody needs, opens those that should be open, and tells the swarm who comes first.
     pub(super) fn review_connections(&mut self) {
         let (leaf_set, rows) = (self.overlay.dht.neighbours(), self.overlay.dht.fingers());
-        // The neighbours of a client are none: it keeps the fastest of all it knows, so that members have seats for others.
-        let kept = if self.is_client() { &[][..] } else { &leaf_set };
-        for peer in &self.peers.review(kept, &rows) {
+        for peer in &self.peers.review(&self.announced, &leaf_set, &rows) {
             let streams = &mut self.swarm.behaviour_mut().streams;
             self.peers.links.open(peer, |reply| open(streams, peer, Class::Dht, reply));
         }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::attempts::Attempts;
 use super::bootstrap::Bootstrap;
 use super::nearby::Nearby;
-use super::{Driver, Membership};
+use super::{Announced, Driver, Membership};
 use crate::lan::Seen;
 
 /// Where to hear of others.
@@ -72,6 +72,11 @@ impl Driver {
     /// Joins, or joins again, through everybody known.
     pub(super) fn join(&mut self) {
         self.joining.bootstrap.forget(self.overlay.dht.local().id());
+        if self.announced == Announced::Unknown {
+            // Whoever joins has to do with many at once, and then nobody is left who could tell whether strangers get through.
+            self.dial_anonymous();
+            return;
+        }
         let seeds = self.joining.bootstrap.seeds();
         self.dial_anonymous();
         if !seeds.is_empty() || self.joining.bootstrap.anonymous().is_empty() {

@@ -2,10 +2,12 @@
 //! swarm become inputs of the overlay, its outputs become messages, and commands become either.
 
 mod acceptor;
+mod addresses;
 mod attempts;
 mod bootstrap;
 mod command;
 mod connections;
+mod contacts;
 mod joining;
 mod links;
 mod lookups;
@@ -43,15 +45,17 @@ use rand_core::SeedableRng;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
-pub(crate) use self::acceptor::{Acceptor, Acceptors};
+pub(crate) use self::acceptor::{Acceptor, Acceptors, Visit};
+pub(crate) use self::addresses::Announced;
 pub(crate) use self::attempts::why as why_not_dialled;
 use self::bootstrap::Bootstrap;
 pub use self::command::FindError;
 use self::command::{COMMANDS_MAX, Command};
 pub(crate) use self::command::{DriverHandle, Membership};
+pub(crate) use self::contacts::Acquaintances;
 use self::joining::Joining;
 pub(crate) use self::joining::WaysIn;
-use self::links::{LinkEvent, LinkNews, Links, read_link};
+use self::links::{LinkEvent, LinkNews, Links};
 use self::lookups::Lookups;
 use self::nearby::Nearby;
 use self::neighbours::Neighbours;
@@ -70,12 +74,12 @@ use self::time::unix_time;
 use self::told::Told;
 use self::twin::Twins;
 pub(crate) use self::view::View;
-use crate::address::{dial_order, net_group, peer_id, public_key, split, to_address};
+use crate::address::{dial_order, net_group, peer_id, public_key, split};
 use crate::config::{ConnectionConfig, OverlayConfig};
 use crate::datadir::DataDir;
 use crate::record::Versions;
 use crate::recordbook::RecordChange;
-use crate::wire::{Class, Inbound, MakesWay, NetworkSwarm, WireEvent, listening};
+use crate::wire::{Class, MakesWay, NetworkSwarm, WireEvent};
 
 /// Link events that may wait for the driver; readers of streams wait when it is full.
 const EVENTS_MAX: usize = 1024;
@@ -106,7 +110,7 @@ pub(crate) struct Driver {
     usual_size: UsualSize,
     neighbours: Neighbours,
     acceptors: Acceptors,
-    announce: Vec<Multiaddr>,
+    announced: Announced,
     local_peer: PeerId,
 }
 
@@ -129,8 +133,7 @@ pub(crate) struct DriverParts {
     pub(crate) metric: AnyMetric,
     pub(crate) seed: [u8; 32],
     pub(crate) ways_in: WaysIn,
-    /// Addresses to announce instead of those listened on.
-    pub(crate) announce: Vec<Multiaddr>,
+    pub(crate) announced: Announced,
     pub(crate) dir: Arc<DataDir>,
     /// How long overlay messages are held back before they are sent.
     pub(crate) delay: Duration,
@@ -163,7 +166,6 @@ impl Driver {
             peers: Peers::new(
                 Links::new(dht.local(), link_events_in.clone(), parts.delay),
                 &parts.connections,
-                parts.overlay.role,
             ),
             record: OwnRecord { versions: parts.versions, signer: parts.signer },
             local_peer: *parts.swarm.local_peer_id(),
@@ -182,7 +184,7 @@ impl Driver {
             twins: Twins::default(),
             acceptors: parts.acceptors,
             neighbours,
-            announce: parts.announce,
+            announced: parts.announced,
         };
         (driver, handle)
     }
@@ -323,13 +325,13 @@ impl Driver {
             Event::NeighbourDown { peer, why } => {
                 tracing::info!(%peer, ?why, "neighbour gone");
                 self.peers.roster.went(Instant::now(), peer, why);
-                if why == DownReason::Left {
+                if matches!(why, DownReason::Left | DownReason::Client) {
                     self.usual_size.one_left();
                 }
                 self.tell_size();
                 // One that has left may be back soon, and a connection to its former life is noticed to be dead only after QUIC's
                 // idle time-out.
-                if why != DownReason::Displaced {
+                if !matches!(why, DownReason::Displaced | DownReason::Client) {
                     self.distrust(&peer);
                 }
             }
@@ -380,6 +382,11 @@ impl Driver {
             Command::OpenStream { peer, class, reply } => {
                 open(&mut self.swarm.behaviour_mut().streams, &peer, class, reply);
             }
+            Command::Announce(announced) => self.announce(announced),
+            Command::Acquaintances(reply) => {
+                let ways_in = self.joining.bootstrap.seeds();
+                let _ = reply.send(Acquaintances { ways_in, ..self.peers.contacts.now(Instant::now()) });
+            }
             Command::ShutOut { ended, revoked } => self.shut_out(&ended, &revoked),
             Command::Operate(wanted) => self.operate(wanted),
             Command::Watch(address, told) => self.watch(address, told),
@@ -398,32 +405,9 @@ impl Driver {
     }
 
     fn swarm_event(&mut self, event: SwarmEvent<WireEvent>) {
+        self.note_contact(&event);
         match event {
-            SwarmEvent::Behaviour(WireEvent::Streams(Inbound { peer, connection, class, stream })) => {
-                match class {
-                    Class::Dht => {
-                        let pace = self.peers.paces.of(peer);
-                        drop(tokio::spawn(read_link(
-                            (peer, connection),
-                            pace,
-                            stream,
-                            self.operations.network,
-                            self.inbox.links_in.clone(),
-                        )));
-                    }
-                    // Every peer has a key that makes its id; one that had not could claim nothing.
-                    Class::Shard => {
-                        if let Some(key) = public_key(&peer) {
-                            (self.acceptors.shards)(key, stream);
-                        }
-                    }
-                    Class::Papers => {
-                        if let (Some(accept), Some(key)) = (&self.acceptors.papers, public_key(&peer)) {
-                            accept(key, stream);
-                        }
-                    }
-                }
-            }
+            SwarmEvent::Behaviour(WireEvent::Streams(inbound)) => self.accept(inbound),
             SwarmEvent::Behaviour(WireEvent::Admission(MakesWay(peer))) => {
                 // Ended by us: that the stream breaks says nothing about the peer.
                 if let Some(key) = public_key(&peer) {
@@ -458,20 +442,6 @@ impl Driver {
             }
             _ => {}
         }
-    }
-
-    fn addresses_changed(&mut self) {
-        let listened = listening(&self.swarm);
-        let announced = if self.announce.is_empty() { &listened } else { &self.announce };
-        let addrs = announced.iter().filter_map(to_address).take(8).collect();
-        self.remember_own_addresses();
-        self.input(Input::SetAddresses(addrs));
-        self.remember_own_addresses();
-        self.peers.links.set_local(self.overlay.dht.local());
-    }
-
-    fn is_client(&self) -> bool {
-        self.overlay.dht.status().client
     }
 
     async fn leave(&mut self) {

@@ -8,12 +8,14 @@ use chordage_dht::{Finger, FingerRow, NodeId, Peer};
 use libp2p::PeerId;
 use tokio::time::Instant;
 
+use super::addresses::Announced;
+use super::contacts::Contacts;
 use super::links::Links;
 use super::pace::Paces;
 use super::roster::Roster;
 use super::warmth::Warmth;
 use crate::address::peer_id;
-use crate::config::{ConnectionConfig, Role};
+use crate::config::ConnectionConfig;
 use crate::wire::Standing;
 
 /// Connections that a client keeps: each takes a seat that a member has for strangers. Design: enough for the first step of
@@ -26,17 +28,18 @@ pub(super) struct Peers {
     /// How fast others may talk to us.
     pub(super) paces: Paces,
     pub(super) roster: Roster,
+    /// Where they are and were.
+    pub(super) contacts: Contacts,
     warmth: Warmth,
+    /// Fast fingers that are kept connected.
+    warm_fingers: usize,
     /// The peers in our tables.
     known: BTreeMap<NodeId, PeerId>,
 }
 
 impl Peers {
-    pub(super) fn new(links: Links, connections: &ConnectionConfig, role: Role) -> Self {
-        let warm = match role {
-            Role::Member => connections.warm_fingers as usize,
-            Role::Client => CLIENT_WARM.min(connections.warm_fingers as usize),
-        };
+    pub(super) fn new(links: Links, connections: &ConnectionConfig) -> Self {
+        let warm_fingers = connections.warm_fingers as usize;
         let idle = Duration::from_secs(connections.idle_seconds.into());
         // Some room to the limit, so that there is a seat for whoever is dialled next.
         let most = (connections.max - connections.max / 8) as usize;
@@ -44,14 +47,26 @@ impl Peers {
             links,
             paces: Paces::default(),
             roster: Roster::default(),
-            warmth: Warmth::new(warm, idle, most),
+            contacts: Contacts::default(),
+            warmth: Warmth::new(idle, most),
+            warm_fingers,
             known: BTreeMap::new(),
         }
     }
 
-    /// Ends links that nobody needs, and returns those to whom one should be open.
-    pub(super) fn review(&mut self, kept: &[Finger], rows: &[FingerRow]) -> Vec<Peer> {
-        let review = self.warmth.review(Instant::now(), kept, rows, &self.links.last_used());
+    /// Ends links that nobody needs, and returns those to whom one should be open. The neighbours of a client are none: it keeps
+    /// the fastest of all it knows, so that members have seats for others.
+    pub(super) fn review(
+        &mut self,
+        announced: &Announced,
+        neighbours: &[Finger],
+        rows: &[FingerRow],
+    ) -> Vec<Peer> {
+        let (kept, warm) = match announced {
+            Announced::Listened | Announced::These(_) => (neighbours, self.warm_fingers),
+            Announced::Nowhere | Announced::Unknown => (&[][..], CLIENT_WARM.min(self.warm_fingers)),
+        };
+        let review = self.warmth.review(Instant::now(), (kept, rows), warm, &self.links.last_used());
         for id in &review.end {
             self.links.end(id);
         }

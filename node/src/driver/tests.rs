@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::address::to_address;
 use crate::clock::wall_time;
 use crate::identity::Identity;
 use crate::lan::{Hint, Seen};
@@ -57,12 +58,12 @@ async fn start_looking(
         metric: AnyMetric::Ring,
         seed: identity.public_key,
         ways_in: WaysIn { bootstrap, lan },
-        announce: Vec::new(),
+        announced: Announced::Listened,
         dir,
         delay: Duration::ZERO,
         connections: ConnectionConfig::default(),
         overlay: crate::config::OverlayConfig::default(),
-        acceptors: Acceptors { shards: Box::new(|_, _| ()), papers: None },
+        acceptors: Acceptors { shards: Box::new(|_| ()), papers: None, reach: Box::new(|_| ()) },
         records: RecordParts { network: fingerprint, kept: Vec::new(), disk: record_disk },
     });
     Running { handle, task: tokio::spawn(driver.run()), addr, _dir: temporary }

@@ -20,7 +20,6 @@ const RETRY_DOUBTED_AFTER: Duration = Duration::from_secs(4);
 
 /// What is kept and for how long, and what was tried.
 pub(super) struct Warmth {
-    fingers: usize,
     idle: Duration,
     /// Links that may be open before idle ones end early.
     comfortable: usize,
@@ -38,10 +37,9 @@ pub(super) struct Review {
 }
 
 impl Warmth {
-    /// Keeps so many `fingers` warm beside the leaf set; other links end after `idle`, and the longest silent earlier when
-    /// there are more than `comfortable`.
-    pub(super) fn new(fingers: usize, idle: Duration, comfortable: usize) -> Self {
-        Warmth { fingers, idle, comfortable, wanted: BTreeMap::new(), tried: BTreeMap::new() }
+    /// Links that are not kept end after `idle`, and the longest silent earlier when there are more than `comfortable`.
+    pub(super) fn new(idle: Duration, comfortable: usize) -> Self {
+        Warmth { idle, comfortable, wanted: BTreeMap::new(), tried: BTreeMap::new() }
     }
 
     /// Whether links to this peer are kept, as of the last review.
@@ -49,15 +47,16 @@ impl Warmth {
         self.wanted.contains_key(id)
     }
 
-    /// Looks at the tables and at the open links, each with the time of its last message.
+    /// Looks at the tables and at the open links, each with the time of its last message. The leaf set is kept warm, and so many
+    /// `fingers`.
     pub(super) fn review(
         &mut self,
         now: Instant,
-        leaf_set: &[Finger],
-        rows: &[FingerRow],
+        (leaf_set, rows): (&[Finger], &[FingerRow]),
+        fingers: usize,
         links: &BTreeMap<NodeId, Instant>,
     ) -> Review {
-        self.wanted = wanted(leaf_set, rows, self.fingers);
+        self.wanted = wanted(leaf_set, rows, fingers);
         let (wanted, tried) = (&self.wanted, &mut self.tried);
         let all = leaf_set.iter().chain(rows.iter().flat_map(|row| &row.fingers));
         let doubted: BTreeSet<NodeId> =
@@ -135,26 +134,26 @@ mod tests {
         let (leaf, fast, slow) = (finger(1, 300), finger(2, 5), finger(3, 200));
         let fast = Finger { missed: 1, ..fast };
         let rows = [row(vec![slow.clone()]), row(vec![fast.clone()])];
-        let mut warmth = Warmth::new(1, IDLE, 100);
+        let mut warmth = Warmth::new(IDLE, 100);
         let start = Instant::now();
-        let review = warmth.review(start, std::slice::from_ref(&leaf), &rows, &BTreeMap::new());
+        let review = warmth.review(start, (std::slice::from_ref(&leaf), &rows), 1, &BTreeMap::new());
         assert_eq!(ids(&review.open), sorted(&[&leaf, &fast]));
         assert!(review.end.is_empty());
 
         let links = [&leaf, &fast, &slow].map(|finger| (finger.peer.id(), start)).into();
-        let soon = warmth.review(start + IDLE / 2, std::slice::from_ref(&leaf), &rows, &links);
+        let soon = warmth.review(start + IDLE / 2, (std::slice::from_ref(&leaf), &rows), 1, &links);
         assert_eq!(soon, Review::default());
-        let late = warmth.review(start + IDLE, &[leaf], &rows, &links);
+        let late = warmth.review(start + IDLE, (&[leaf], &rows), 1, &links);
         assert_eq!((late.end, late.open), (vec![slow.peer.id()], vec![]));
     }
 
     #[test]
     fn whoever_cannot_be_reached_is_not_dialled_all_the_time() {
         let leaves: Vec<Finger> = (1..=10).map(|number| finger(number, 1)).collect();
-        let mut warmth = Warmth::new(0, IDLE, 100);
+        let mut warmth = Warmth::new(IDLE, 100);
         let start = Instant::now();
         let mut opened =
-            |after: Duration| warmth.review(start + after, &leaves, &[], &BTreeMap::new()).open.len();
+            |after: Duration| warmth.review(start + after, (&leaves, &[]), 0, &BTreeMap::new()).open.len();
         assert_eq!(opened(Duration::ZERO), OPENED_AT_ONCE);
         assert_eq!(opened(Duration::from_secs(1)), 10 - OPENED_AT_ONCE);
         assert_eq!(opened(Duration::from_secs(2)), 0);
@@ -164,10 +163,10 @@ mod tests {
     #[test]
     fn whoever_has_missed_a_question_is_dialled_again_sooner() {
         let mut fingers = vec![finger(1, 5), finger(2, 5)];
-        let mut warmth = Warmth::new(2, IDLE, 100);
+        let mut warmth = Warmth::new(IDLE, 100);
         let start = Instant::now();
         let mut opened = |after: Duration, fingers: &[Finger]| {
-            ids(&warmth.review(start + after, &[], &[row(fingers.to_vec())], &BTreeMap::new()).open)
+            ids(&warmth.review(start + after, (&[], &[row(fingers.to_vec())]), 2, &BTreeMap::new()).open)
         };
         assert_eq!(opened(Duration::ZERO, &fingers).len(), 2);
         fingers[0].missed = 1;
@@ -184,8 +183,8 @@ mod tests {
         for (age, finger) in (1..).zip(&cold) {
             links.insert(finger.peer.id(), start + Duration::from_secs(20 - age));
         }
-        let mut warmth = Warmth::new(0, IDLE, 6);
-        let mut end = warmth.review(start + Duration::from_secs(20), &[leaf], &[], &links).end;
+        let mut warmth = Warmth::new(IDLE, 6);
+        let mut end = warmth.review(start + Duration::from_secs(20), (&[leaf], &[]), 0, &links).end;
         end.sort_unstable();
         assert_eq!(end, sorted(&[&cold[5], &cold[6], &cold[7]]));
     }

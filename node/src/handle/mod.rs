@@ -28,6 +28,7 @@ use crate::members;
 use crate::names::Names;
 use crate::neighbourhood;
 use crate::put::{self, ObjectFormat, PutError, PutRequest, Putter};
+use crate::reachability::Reachability;
 use crate::repair::Repairer;
 use crate::scrub::Scrubber;
 use crate::services::Services;
@@ -64,6 +65,7 @@ pub(crate) struct Inner {
     pub(crate) putter: Arc<Putter>,
     pub(crate) traffic: Arc<TrafficCounters>,
     pub(crate) repairer: Repairer,
+    pub(crate) reachability: Reachability,
     pub(crate) scrubber: Scrubber,
     pub(crate) secret: ConvergenceSecret,
     pub(crate) metric: chordage_dht::AnyMetric,

@@ -48,6 +48,7 @@ impl NodeHandle {
         MembershipStatus {
             state,
             role: if view.status.client { DaemonRole::Client } else { DaemonRole::Member },
+            reachability: self.inner.reachability.status(),
             zone: view.local.zone().map(ToString::to_string),
             join_problem: view.join_problem.clone().or_else(|| self.not_let_in()),
             twin: driver.twin().map(|twin| twin.status()),

@@ -31,7 +31,9 @@ pub(super) async fn run(inner: Arc<Inner>) {
         // Every holder once in a period, one after the other.
         let holders = u32::try_from(inner.state().standings.len()).unwrap_or(u32::MAX).max(1);
         sleep((period / holders).max(PAUSE_MIN)).await;
-        if let Some(question) = choose(&inner).await {
+        if inner.is_member()
+            && let Some(question) = choose(&inner).await
+        {
             ask(&inner, question).await;
         }
     }

@@ -30,12 +30,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chordage_api::types::RepairStatus;
+use chordage_api::types::{DaemonRole, RepairStatus};
 use chordage_storage::ChunkId;
 use chordage_storage::repair::{
     Brake, Holder, Job, Lane, Ledger, LedgerError, Moment, Patience, Queue, Standings, TokenBucket,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::looks::Looks;
@@ -79,6 +79,8 @@ struct Inner {
     tasks: Tasks,
     /// Cancelled once no more shards are taken because those held are handed over.
     draining: CancellationToken,
+    /// What the daemon is. Whom nobody reaches, nobody counts as a holder, and the others look after what it held.
+    part: watch::Receiver<DaemonRole>,
 }
 
 struct State {
@@ -104,7 +106,7 @@ impl Repairer {
         config: RepairConfig,
         ledger: Arc<Ledger>,
         tasks: Tasks,
-        draining: CancellationToken,
+        (draining, part): (CancellationToken, watch::Receiver<DaemonRole>),
     ) -> Repairer {
         let Reader { placement, holders, coders, budget, .. } = reader;
         let now = now();
@@ -139,6 +141,7 @@ impl Repairer {
                 queued: Notify::new(),
                 tasks,
                 draining,
+                part,
             }),
         };
         if config.enabled {
@@ -165,7 +168,7 @@ impl Repairer {
         let level = state.bucket.level(now);
         let State { queue, running, brake, standings, stats, .. } = &*state;
         RepairStatus {
-            enabled: config.enabled,
+            enabled: config.enabled && self.inner.is_member(),
             chunks: stats.last_round.chunks,
             degraded: stats.last_round.degraded,
             unreadable: stats.last_round.unreadable,
@@ -193,6 +196,10 @@ impl Repairer {
 }
 
 impl Inner {
+    fn is_member(&self) -> bool {
+        *self.part.borrow() == DaemonRole::Member
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Each change is one step, so that a thread that panicked left it whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chordage_api::types::DaemonRole;
 use chordage_dht::Peer;
 use chordage_storage::repair::{Answer, ChunkRecord, Holder, Job, Moment, Need, assess};
 use chordage_storage::{ChunkId, ShardKey};
@@ -30,7 +31,11 @@ pub(super) async fn run(inner: Arc<Inner>) {
     let share = u32::from(inner.placement.local.as_bytes()[0]) + 1;
     sleep(period.min(FIRST_MAX) / 2 + period.min(FIRST_MAX) * share / 512).await;
     let mut round = 0;
+    let mut part = inner.part.clone();
     loop {
+        if part.wait_for(|part| *part == DaemonRole::Member).await.is_err() {
+            return;
+        }
         if !inner.placement.driver.joined_within(JOIN_PATIENCE).await {
             continue;
         }

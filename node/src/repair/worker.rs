@@ -31,6 +31,9 @@ pub(super) async fn run(inner: Arc<Inner>) {
 
 /// The next job, paid for, or how long to wait.
 fn take(inner: &Inner) -> Result<Job, Duration> {
+    if !inner.is_member() {
+        return Err(LOOK_AGAIN);
+    }
     let now = now();
     let mut state = inner.state();
     let braked = state.brake.holds(now).is_some();

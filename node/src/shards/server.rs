@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chordage_api::types::DaemonRole;
 use chordage_dht::NodeId;
 use chordage_storage::lease::Claim;
 use chordage_storage::repair::Ledger;
 use chordage_storage::{ChunkId, ShardKey, Writer};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +19,6 @@ use super::link::WRITE_TIMEOUT;
 use super::protocol::{Answer, Call, RECORDS_MAX, Refusal, Reply, Request, split_payload};
 use super::traffic::TrafficCounters;
 use crate::clock::wall_clock;
-use crate::config::Role;
 use crate::store::{Asked, CHUNKS_MAX, Parcel, ShardSet, Store, StoreError};
 use crate::wire::GuardedStream;
 use crate::wire::frame::{ShardFrame, read_shard_head, read_shard_lengths, read_shard_payload, write_shard};
@@ -39,7 +39,8 @@ pub(crate) struct ShardServer {
     intake: Intake,
     ledger: Option<Arc<Ledger>>,
     draining: CancellationToken,
-    role: Role,
+    /// What the daemon is, if that may change.
+    part: Option<watch::Receiver<DaemonRole>>,
     #[cfg(test)]
     lie: Option<super::lies::Lie>,
 }
@@ -54,7 +55,7 @@ impl ShardServer {
             intake: Intake::default(),
             ledger: None,
             draining: CancellationToken::new(),
-            role: Role::Member,
+            part: None,
             #[cfg(test)]
             lie: None,
         }
@@ -71,9 +72,13 @@ impl ShardServer {
         ShardServer { ledger: Some(ledger), draining, ..self }
     }
 
-    /// A client takes no shards.
-    pub(crate) fn with_role(self, role: Role) -> Self {
-        ShardServer { role, ..self }
+    /// As long as the daemon is a client it takes no shards.
+    pub(crate) fn with_part(self, part: watch::Receiver<DaemonRole>) -> Self {
+        ShardServer { part: Some(part), ..self }
+    }
+
+    fn is_client(&self) -> bool {
+        self.part.as_ref().is_some_and(|part| *part.borrow() == DaemonRole::Client)
     }
 
     /// Serves one stream until the peer closes it or misbehaves. `peer` is who has proven its key on this connection:
@@ -154,7 +159,7 @@ impl ShardServer {
             Request::Put { .. } if self.leaving.is_cancelled() || self.draining.is_cancelled() => {
                 (Reply::Refused(Refusal::Leaving), Vec::new())
             }
-            Request::Put { .. } if self.role == Role::Client => (Reply::Refused(Refusal::Client), Vec::new()),
+            Request::Put { .. } if self.is_client() => (Reply::Refused(Refusal::Client), Vec::new()),
             Request::Put { chunk, index, descriptor_len, said, claims } => {
                 let asked = Asked { said, claims };
                 let reply = match split_payload(payload, descriptor_len) {

@@ -29,6 +29,8 @@ pub(crate) enum Class {
     Shard,
     /// What members of a private network ask each other about certificates and revocations.
     Papers,
+    /// Who wants to know how it can be reached, and who is asked to dial somebody for that.
+    Reach,
 }
 
 /// The protocol names of one network. Networks with other names or metrics never understand each other.
@@ -37,6 +39,7 @@ pub(crate) struct Protocols {
     dht: StreamProtocol,
     shard: StreamProtocol,
     papers: StreamProtocol,
+    reach: StreamProtocol,
 }
 
 impl Protocols {
@@ -46,7 +49,12 @@ impl Protocols {
             StreamProtocol::try_from_owned(format!("/chordage/{network}/{metric}/{class}/{version}"))
                 .expect("the name begins with a slash")
         };
-        Protocols { dht: name("dht", 1), shard: name("shard", 2), papers: name("papers", 1) }
+        Protocols {
+            dht: name("dht", 1),
+            shard: name("shard", 2),
+            papers: name("papers", 1),
+            reach: name("reach", 1),
+        }
     }
 
     fn name(&self, class: Class) -> StreamProtocol {
@@ -54,11 +62,12 @@ impl Protocols {
             Class::Dht => self.dht.clone(),
             Class::Shard => self.shard.clone(),
             Class::Papers => self.papers.clone(),
+            Class::Reach => self.reach.clone(),
         }
     }
 
     fn class(&self, name: &StreamProtocol) -> Class {
-        let classes = [Class::Dht, Class::Shard, Class::Papers];
+        let classes = [Class::Dht, Class::Shard, Class::Papers, Class::Reach];
         classes.into_iter().find(|class| self.name(*class) == *name).unwrap_or(Class::Shard)
     }
 }
@@ -69,10 +78,10 @@ pub(crate) struct Accept(Arc<Protocols>);
 
 impl UpgradeInfo for Accept {
     type Info = StreamProtocol;
-    type InfoIter = [StreamProtocol; 3];
+    type InfoIter = [StreamProtocol; 4];
 
     fn protocol_info(&self) -> Self::InfoIter {
-        [self.0.dht.clone(), self.0.shard.clone(), self.0.papers.clone()]
+        [self.0.dht.clone(), self.0.shard.clone(), self.0.papers.clone(), self.0.reach.clone()]
     }
 }
 

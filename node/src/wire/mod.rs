@@ -11,7 +11,9 @@ pub(crate) mod frame;
 mod gate;
 mod handler;
 mod names;
+mod once;
 mod paths;
+mod probe;
 mod race;
 mod seats;
 mod socket;
@@ -21,6 +23,8 @@ pub(crate) use admission::MakesWay;
 pub(crate) use behaviour::{Behaviour, Inbound, OpenError, OpenReply};
 pub(crate) use gate::{Doorkeeper, Gate, Refusal, Verdict};
 pub(crate) use handler::{Class, GuardedStream, Protocols};
+pub(crate) use once::{read_once, write_once};
+pub(crate) use probe::reaches;
 pub(crate) use seats::{Standing, Taken};
 pub(crate) use transport::{NetworkSwarm, WireEvent, build, listening};
 

@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 use super::ids::NodeId;
 use super::words::{DaemonRole, DaemonState};
 use super::{
-    DrainStatus, FoundAtStart, GatewayStatus, LanStatus, LeaseStatus, RepairStatus, RestartedTask,
-    ScrubStatus, TwinStatus, WaitedFor,
+    DrainStatus, FoundAtStart, GatewayStatus, LanStatus, LeaseStatus, ReachabilityStatus, RepairStatus,
+    RestartedTask, ScrubStatus, TwinStatus, WaitedFor,
 };
 
 /// What the daemon says of itself. Answer of `GET /v1/status`: one flat object, whose fields are those of all parts but
@@ -70,6 +70,9 @@ pub struct MembershipStatus {
     /// `member`, or `client`: in nobody's tables, and it holds no shards.
     #[serde(default = "member")]
     pub role: DaemonRole,
+    /// How others reach it, from which the role follows unless the settings say something else.
+    #[serde(default)]
+    pub reachability: ReachabilityStatus,
     /// The failure domain that its settings name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,

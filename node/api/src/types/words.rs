@@ -53,6 +53,36 @@ words! {
 }
 
 words! {
+    /// By which way others reach a daemon.
+    ReachState {
+        /// Nobody has found out yet.
+        Unknown = "unknown",
+        /// At an address of its own, or one that its settings announce.
+        Direct = "direct",
+        /// At an address of a router, which lets others through.
+        Mapped = "mapped",
+        /// Through other daemons.
+        Relayed = "relayed",
+        /// By none.
+        None = "none",
+    }
+}
+
+words! {
+    /// What is between a daemon and others.
+    NatKind {
+        /// Nobody has said yet.
+        Unknown = "unknown",
+        /// Nothing that changes addresses.
+        None = "none",
+        /// A router whose port is the same towards everybody.
+        Nat = "nat",
+        /// A router that uses another port towards everybody.
+        Symmetric = "symmetric",
+    }
+}
+
+words! {
     /// What a link stands for.
     ObjectForm {
         /// One file without a name.

@@ -2,9 +2,10 @@
 
 use chordage_api::types::{
     DaemonRole, DaemonState, DamageStatus, DnsStatus, DrainStatus, DutyStatus, FoundAtStart, GatewayStatus,
-    IdentityStatus, LanStatus, LeaseStatus, MembershipStatus, MishapStatus, OverlayStatus, ProcessStatus,
-    PutStatus, ReadTotals, RepairStatus, RestartedTask, ResticStatus, ScrubStatus, StartState, StartedWith,
-    Status, StoreStatus, Traffic, TransferStatus, TwinStatus, WaitedFor, WebdavStatus,
+    IdentityStatus, LanStatus, LeaseStatus, MembershipStatus, MishapStatus, NatKind, OverlayStatus,
+    ProcessStatus, PutStatus, ReachState, ReachabilityStatus, ReadTotals, RepairStatus, RestartedTask,
+    ResticStatus, ScrubStatus, StartState, StartedWith, Status, StoreStatus, Traffic, TransferStatus,
+    TwinStatus, WaitedFor, WebdavStatus,
 };
 
 use super::{Comparison, assert_reads_with_more, assert_reads_without, id};
@@ -109,6 +110,14 @@ fn status() -> Status {
         membership: MembershipStatus {
             state: DaemonState::Draining,
             role: DaemonRole::Member,
+            reachability: ReachabilityStatus {
+                state: ReachState::Mapped,
+                since: 1_796_000_000,
+                reason: "3 of 3 daemons that tried got through".to_owned(),
+                nat: NatKind::Nat,
+                addresses: vec!["/ip4/203.0.113.5/tcp/4700".to_owned()],
+                relays: vec!["12D3KooWRelay".to_owned()],
+            },
             zone: Some("rack-1".to_owned()),
             join_problem: Some("nobody answers at the addresses of --bootstrap".to_owned()),
             twin: Some(twin()),
@@ -227,6 +236,7 @@ fn bare_status() -> Status {
 fn answers_of_older_and_newer_daemons_are_read() {
     let since = [
         "role",
+        "reachability",
         "members_listed",
         "disk_bytes",
         "unmended_shards",

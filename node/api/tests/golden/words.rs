@@ -1,9 +1,9 @@
 //! The words that fields choose from.
 
 use chordage_api::types::{
-    ChangeKind, ChunkNeed, DaemonRole, DaemonState, EntryForm, KeepState, MemberRole, MemberState,
-    ObjectForm, ProblemCode, PublishState, ServiceState, ShardWord, Side, StartState, StartedWith,
-    TargetKind, Voucher,
+    ChangeKind, ChunkNeed, DaemonRole, DaemonState, EntryForm, KeepState, MemberRole, MemberState, NatKind,
+    ObjectForm, ProblemCode, PublishState, ReachState, ServiceState, ShardWord, Side, StartState,
+    StartedWith, TargetKind, Voucher,
 };
 use serde::{Deserialize, Serialize};
 
@@ -19,9 +19,11 @@ struct Words {
     keep_state: Vec<KeepState>,
     member_role: Vec<MemberRole>,
     member_state: Vec<MemberState>,
+    nat_kind: Vec<NatKind>,
     object_form: Vec<ObjectForm>,
     problem_code: Vec<ProblemCode>,
     publish_state: Vec<PublishState>,
+    reach_state: Vec<ReachState>,
     service_state: Vec<ServiceState>,
     shard: Vec<ShardWord>,
     side: Vec<Side>,
@@ -39,8 +41,10 @@ pub(super) fn check(comparison: &mut Comparison) {
     use KeepState as Keep;
     use MemberRole as Role;
     use MemberState as Member;
+    use NatKind as Nat;
     use ObjectForm as Object;
     use PublishState as Publish;
+    use ReachState as Reach;
     use ServiceState as Service;
     use ShardWord as Shard;
     use StartedWith as With;
@@ -69,9 +73,18 @@ pub(super) fn check(comparison: &mut Comparison) {
         keep_state: vec![Keep::Kept, Keep::Forgetting, Keep::Recovered, Keep::Other],
         member_role: vec![Role::Ordinary, Role::SuperPeer, Role::Client, Role::Other],
         member_state: vec![Member::Alive, Member::Suspect, Member::Dead, Member::Left, Member::Other],
+        nat_kind: vec![Nat::Unknown, Nat::None, Nat::Nat, Nat::Symmetric, Nat::Other],
         object_form: vec![Object::File, Object::Tree, Object::Unknown, Object::Other],
         problem_code: problem_codes(),
         publish_state: vec![Publish::Stored, Publish::Unknown, Publish::Other],
+        reach_state: vec![
+            Reach::Unknown,
+            Reach::Direct,
+            Reach::Mapped,
+            Reach::Relayed,
+            Reach::None,
+            Reach::Other,
+        ],
         service_state: vec![Service::Alive, Service::Suspect, Service::Other],
         shard: vec![Shard::Present, Shard::Silent, Shard::Suspect, Shard::Lost, Shard::Other],
         side: vec![Side::Clockwise, Side::Counterclockwise, Side::Both, Side::Other],

@@ -1,0 +1,127 @@
+//! How this daemon is reached from outside, and what follows from that: who can be reached is a member, holds shards and is in
+//! the tables of others; who cannot is a client ([decision 27](../../../docs/decisions/0027-reachability.md)).
+//!
+//! ```text
+//!  own addresses ─┐              Test           Dial
+//!  what others ───┴▶ candidates ─────▶ a member ─────▶ another one ─▶ dials, from a port of its own
+//!  see of it                              │                │
+//!       policy ◀──────── findings ◀───────┴────────────────┘
+//!         └▶ announced addresses, role, status
+//! ```
+
+mod ask;
+mod candidates;
+mod choice;
+mod frames;
+mod policy;
+mod rounds;
+mod scope;
+mod serve;
+mod start;
+mod status;
+mod visits;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use chordage_api::types::DaemonRole;
+use chordage_dht::NodeId;
+use libp2p::Multiaddr;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use self::candidates::Between;
+use self::policy::Policy;
+use self::serve::Server;
+pub(crate) use self::start::{Start, start};
+pub(crate) use self::visits::Visits;
+use crate::datadir::DataDir;
+use crate::driver::DriverHandle;
+use crate::tasks::Tasks;
+
+/// See the module's description. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Reachability {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    driver: DriverHandle,
+    local: NodeId,
+    dir: Arc<DataDir>,
+    /// By the settings.
+    announced: Vec<Multiaddr>,
+    follow: Follow,
+    /// What it is; others in the daemon watch it.
+    part: watch::Sender<DaemonRole>,
+    state: Mutex<State>,
+}
+
+/// Whether the role follows from what is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Follow {
+    /// It does.
+    Found,
+    /// The settings say what it is; what is found is shown only.
+    Settings,
+    /// Nobody outside of this machine is meant to reach it, so that nothing is asked.
+    Nothing,
+}
+
+struct State {
+    policy: Policy,
+    /// What is between it and others, as they see it.
+    between: Option<Between>,
+    /// How many of those asked in the last round got in, and how many did not.
+    last: Option<Tally>,
+    /// When the role last changed, by the clock on the wall.
+    since: SystemTime,
+}
+
+/// Of a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tally {
+    reached: usize,
+    tested: usize,
+}
+
+impl Reachability {
+    /// Of a daemon that begins like this; asks others in the background.
+    pub(crate) fn begin(
+        driver: &DriverHandle,
+        local: NodeId,
+        dir: &Arc<DataDir>,
+        begun: Start,
+        visits: Visits,
+        tasks: &Tasks,
+    ) -> Self {
+        let Start { standing, follow, announced, part, .. } = begun;
+        let reachability = Reachability {
+            inner: Arc::new(Inner {
+                driver: driver.clone(),
+                local,
+                dir: dir.clone(),
+                announced,
+                follow,
+                part,
+                state: Mutex::new(State {
+                    policy: Policy::new(standing, Instant::now()),
+                    between: None,
+                    last: None,
+                    since: SystemTime::now(),
+                }),
+            }),
+        };
+        let server = Server::new(driver.clone(), local);
+        tasks.background("reachability of others", move || visits.clone().serve(server.clone()));
+        if follow != Follow::Nothing {
+            let asking = reachability.clone();
+            tasks.background("reachability", move || asking.clone().keep_true());
+        }
+        reachability
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
