@@ -75,6 +75,7 @@ pub(crate) enum Command {
     Ls(commands::ls::LsArgs),
     Stat(commands::stat::StatArgs),
     Status(commands::status::StatusArgs),
+    Doctor(commands::doctor::DoctorArgs),
     Peers(commands::peers::PeersArgs),
     Members(commands::members::MembersArgs),
     Superpeers(commands::superpeers::SuperpeersArgs),

@@ -92,6 +92,7 @@ async fn run(command: Command, global: &GlobalArgs, printer: &Printer) -> Result
         Command::Ls(args) => commands::ls::run(args, global, printer).await,
         Command::Stat(args) => commands::stat::run(args, global, printer).await,
         Command::Status(args) => commands::status::run(args, global, printer).await,
+        Command::Doctor(args) => commands::doctor::run(args, global, printer).await,
         Command::Members(args) => commands::members::run(args, global, printer).await,
         Command::Superpeers(args) => commands::superpeers::run(args, global, printer).await,
         Command::Network(args) => commands::network::run(args, global, printer).await,

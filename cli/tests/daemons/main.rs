@@ -9,6 +9,7 @@ mod clients;
 mod crash;
 mod damage;
 mod demo;
+mod doctor;
 mod follow;
 mod full;
 #[allow(dead_code, reason = "shared with the faults, and each uses a part")]

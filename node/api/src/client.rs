@@ -27,8 +27,8 @@ use super::exchange::{Exchange, json, unexpected, whole};
 use super::operation::{OPERATION_HEADER, OperationId};
 use super::range::ByteRange;
 use super::types::{
-    DrainStatus, Explanation, KeptObject, MemberStatus, ObjectStat, PeerStatus, Problem, PutQuery, PutReport,
-    ScrubStatus, Status, SuperPeerStatus, TraceReport,
+    Diagnosis, DrainStatus, Explanation, KeptObject, MemberStatus, ObjectStat, PeerStatus, Problem, PutQuery,
+    PutReport, ScrubStatus, Status, SuperPeerStatus, TraceReport,
 };
 use super::upload::UploadBody;
 use super::uri::{encode, with_query};
@@ -98,6 +98,11 @@ impl Client {
     /// The super-peers that the daemon knows.
     pub async fn super_peers(&self) -> Result<Vec<SuperPeerStatus>, ClientError> {
         self.exchange.get_json("/v1/superpeers").await
+    }
+
+    /// What the daemon finds out about itself, which takes some seconds.
+    pub async fn diagnosis(&self) -> Result<Diagnosis, ClientError> {
+        self.exchange.get_json("/v1/doctor").await
     }
 
     /// Who is in the network, as far as the daemon knows.

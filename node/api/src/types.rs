@@ -1,6 +1,7 @@
 //! What the local HTTP API says, as types: the client, the server and `--json` share them.
 //! Fields are stable: they may gain company, they do not change name or meaning.
 
+mod doctor;
 mod explain;
 mod gateways;
 mod home;
@@ -25,6 +26,7 @@ mod volumes;
 mod waits;
 mod words;
 
+pub use doctor::{Check, Diagnosis};
 pub use explain::{ChunkExplained, Explanation, ShardExplained};
 pub use gateways::{DnsStatus, GatewayStatus, ResticStatus, WebdavStatus};
 pub use home::{HomeChecked, HomeCreated, HomePhrase, HomeRecovered, HomeStatus};
@@ -65,6 +67,6 @@ pub use volumes::{
 };
 pub use waits::WaitedFor;
 pub use words::{
-    ChunkNeed, DaemonRole, DaemonState, EntryForm, KeepState, MemberRole, MemberState, NatKind, ObjectForm,
-    ReachState, ShardWord, Side,
+    CheckName, CheckState, ChunkNeed, DaemonRole, DaemonState, EntryForm, KeepState, MemberRole, MemberState,
+    NatKind, ObjectForm, ReachState, ShardWord, Side,
 };

@@ -1,5 +1,6 @@
 //! The daemon as its API sees it.
 
+mod doctor;
 mod keeping;
 mod network;
 mod status;

@@ -28,8 +28,8 @@ pub(super) enum Request {
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Reply {
-    /// There.
-    Seen(Multiaddr),
+    /// There, and my clock shows so many milliseconds since 1970.
+    Seen { at: Multiaddr, clock: u64 },
     /// These have dialled. Addresses that are not yours as I see you are not tested.
     Tested { seen: Multiaddr, tests: Vec<Witnessed> },
     /// What became of each address, in their order.
@@ -93,7 +93,7 @@ impl Reply {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let reply = decode(bytes)?;
         let fits = match &reply {
-            Reply::Seen(_) | Reply::Busy => true,
+            Reply::Seen { .. } | Reply::Busy => true,
             Reply::Dialled(outcomes) => outcomes.len() <= TESTED_MAX,
             Reply::Tested { tests, .. } => {
                 tests.len() <= WITNESSES_MAX && tests.iter().all(|test| test.outcomes.len() <= TESTED_MAX)
@@ -142,7 +142,7 @@ mod tests {
         }
         let outcomes = vec![Outcome::Reached, Outcome::Failed, Outcome::Untested];
         let replies = [
-            Reply::Seen(at[0].clone()),
+            Reply::Seen { at: at[0].clone(), clock: 1_796_000_000_000 },
             Reply::Tested {
                 seen: at[1].clone(),
                 tests: vec![Witnessed { from: [198, 51, 100, 3].into(), outcomes: outcomes.clone() }],

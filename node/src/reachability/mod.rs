@@ -17,6 +17,7 @@ mod policy;
 mod rounds;
 mod scope;
 mod serve;
+mod sights;
 mod start;
 mod status;
 mod visits;

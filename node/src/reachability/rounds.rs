@@ -24,8 +24,6 @@ use crate::driver::{Acquaintances, Announced, Membership, View};
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How long a newcomer asks those whom it may join through before it joins as a client.
 const FIRST_PATIENCE: Duration = Duration::from_secs(8);
-/// How long others may take to say where they see this daemon.
-const SEE_PATIENCE: Duration = Duration::from_secs(3);
 /// How long they may take to have it tested: as long as those take whom they ask.
 const TEST_PATIENCE: Duration = Duration::from_secs(8);
 
@@ -91,7 +89,7 @@ impl Reachability {
         let by = asked.div_ceil(servers.len().max(1)).min(WITNESSES_MAX);
         let seen = match &believed {
             Some(_) => Vec::new(),
-            None => self.seen(&servers).await,
+            None => self.look(&servers).await.into_iter().map(|sight| sight.at).collect(),
         };
         let candidates = believed.unwrap_or_else(|| own.candidates(&seen));
         let tests = join_all(servers.iter().map(|server| self.test(server, &candidates, &met, by))).await;
@@ -99,21 +97,6 @@ impl Reachability {
         let between = own.between(if seen.is_empty() { &seen_now } else { &seen });
         let tests: Vec<Test> = tests.into_iter().flatten().collect();
         Findings { candidates, between, askable: servers.len().max(tests.len()), tests }
-    }
-
-    /// Where others see this daemon.
-    async fn seen(&self, servers: &[Peer]) -> Vec<Multiaddr> {
-        let asked = servers.iter().map(async |server| {
-            match ask(&self.inner.driver, server.clone(), &Request::See, SEE_PATIENCE).await {
-                Ok(Reply::Seen(seen)) => Some(seen),
-                Ok(_) => None,
-                Err(error) => {
-                    tracing::debug!(%error, peer = %server.id(), "nobody says where this daemon is seen");
-                    None
-                }
-            }
-        });
-        join_all(asked).await.into_iter().flatten().collect()
     }
 
     /// Has one of them have it tested by so many others. Returns where that one sees this daemon, and what came of it.

@@ -23,6 +23,7 @@ use super::choice::{Shuffle, members_of};
 use super::frames::{FRAME_MAX, Outcome, Reply, Request, Witnessed};
 use super::scope::may_ask_for;
 use crate::address::{Use, check_address, dial_order, ip, peer_id};
+use crate::clock::wall_clock;
 use crate::driver::{DriverHandle, Visit};
 use crate::wire::{reaches, read_once, write_once};
 
@@ -70,13 +71,13 @@ impl Server {
 
     async fn answer(&self, key: &[u8; 32], from: Multiaddr, request: Request) -> Reply {
         if let Request::See = request {
-            return Reply::Seen(from);
+            return Reply::Seen { at: from, clock: wall_clock().0 };
         }
         let (Some(asker), Some(_place)) = (ip(&from), self.place_for(key, Instant::now())) else {
             return Reply::Busy;
         };
         match request {
-            Request::See => Reply::Seen(from),
+            Request::See => Reply::Busy,
             Request::Test { at, avoid, by } => {
                 let test = self.test((key, asker), &at, &avoid, by.into());
                 match timeout(TEST_PATIENCE, test).await {

@@ -159,6 +159,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/peers", get(overlay::peers))
         .route("/v1/drain", post(overlay::drain))
         .route("/v1/members", get(overlay::members))
+        .route("/v1/doctor", get(overlay::doctor))
         .route("/v1/superpeers", get(overlay::super_peers))
         .route("/v1/scrub", post(overlay::scrub))
         .route("/v1/trace/{key}", get(overlay::trace))

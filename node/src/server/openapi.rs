@@ -39,6 +39,7 @@ use super::{
         overlay::peers,
         overlay::drain,
         overlay::members,
+        overlay::doctor,
         overlay::super_peers,
         overlay::scrub,
         overlay::trace,

@@ -6,7 +6,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
 use chordage_api::types::{
-    DrainStatus, MemberStatus, PeerStatus, Problem, ScrubStatus, Status, SuperPeerStatus, TraceReport,
+    Diagnosis, DrainStatus, MemberStatus, PeerStatus, Problem, ScrubStatus, Status, SuperPeerStatus,
+    TraceReport,
 };
 use chordage_dht::Key;
 use chordage_storage::Link;
@@ -56,6 +57,16 @@ pub(super) async fn peers(State(shared): State<Arc<Shared>>) -> Result<Json<Vec<
 )]
 pub(super) async fn members(State(shared): State<Arc<Shared>>) -> Result<Json<Vec<MemberStatus>>, Failure> {
     Ok(Json(shared.handle.members().await.ok_or_else(problem::shutting_down)?))
+}
+
+/// What the daemon finds out about itself, which takes some seconds
+#[utoipa::path(
+    get,
+    path = "/v1/doctor",
+    responses((status = 200, body = Diagnosis, description = "What was found"), (status = 503, body = Problem, description = "The daemon is shutting down"))
+)]
+pub(super) async fn doctor(State(shared): State<Arc<Shared>>) -> Result<Json<Diagnosis>, Failure> {
+    Ok(Json(shared.handle.diagnosis().await.ok_or_else(problem::shutting_down)?))
 }
 
 /// The super-peers that the daemon knows

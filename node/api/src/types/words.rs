@@ -53,6 +53,42 @@ words! {
 }
 
 words! {
+    /// How something is that a daemon has looked at.
+    CheckState {
+        /// As it should be.
+        Ok = "ok",
+        /// It works, and not as well as it could.
+        Warn = "warn",
+        /// It does not work.
+        Fail = "fail",
+        /// It could not be found out.
+        Unknown = "unknown",
+    }
+}
+
+words! {
+    /// What a daemon looks at when it is asked how it is.
+    CheckName {
+        /// Where it listens.
+        Ports = "ports",
+        /// Whether it is part of its network.
+        Network = "network",
+        /// Whether others reach it.
+        Reachability = "reachability",
+        /// What is between it and others.
+        Nat = "nat",
+        /// By how much its clock differs from those of others.
+        Clock = "clock",
+        /// For how long its certificate lets it into a private network.
+        Certificate = "certificate",
+        /// How long it takes to hear from who would hold something.
+        FirstHolder = "first_holder",
+        /// Whether its disk can be relied on.
+        Disk = "disk",
+    }
+}
+
+words! {
     /// By which way others reach a daemon.
     ReachState {
         /// Nobody has found out yet.

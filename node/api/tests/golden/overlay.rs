@@ -1,8 +1,8 @@
 //! What is said about the network.
 
 use chordage_api::types::{
-    MemberRole, MemberState, MemberStatus, PeerStatus, RowStatus, Side, SuperPeerStatus, TraceHop,
-    TraceReport,
+    Check, CheckName, CheckState, Diagnosis, MemberRole, MemberState, MemberStatus, PeerStatus, RowStatus,
+    Side, SuperPeerStatus, TraceHop, TraceReport,
 };
 
 use super::{Comparison, assert_reads_with_more, id};
@@ -16,9 +16,23 @@ pub(super) fn check(comparison: &mut Comparison) {
     comparison.check("super_peer", &super_peer());
     let bare = SuperPeerStatus { rtt_ms: None, score: None, ..super_peer() };
     comparison.check("super_peer_bare", &bare);
+    comparison.check("diagnosis", &diagnosis());
     comparison.check("trace", &trace());
     let hop = TraceHop { rtt_ms: None, named_by: None, ..hop() };
     comparison.check("trace_bare", &TraceReport { hops: vec![hop], ..trace() });
+}
+
+fn diagnosis() -> Diagnosis {
+    let clock = Check {
+        name: CheckName::Clock,
+        state: CheckState::Fail,
+        found: "400.0 s ahead of those of others".to_owned(),
+        hint: Some("set the clock".to_owned()),
+        seconds: Some(400.0),
+    };
+    let disk =
+        Check { name: CheckName::Disk, state: CheckState::Ok, hint: None, seconds: None, ..clock.clone() };
+    Diagnosis { checks: vec![clock, disk] }
 }
 
 fn peer() -> PeerStatus {

@@ -1,9 +1,9 @@
 //! The words that fields choose from.
 
 use chordage_api::types::{
-    ChangeKind, ChunkNeed, DaemonRole, DaemonState, EntryForm, KeepState, MemberRole, MemberState, NatKind,
-    ObjectForm, ProblemCode, PublishState, ReachState, ServiceState, ShardWord, Side, StartState,
-    StartedWith, TargetKind, Voucher,
+    ChangeKind, CheckName, CheckState, ChunkNeed, DaemonRole, DaemonState, EntryForm, KeepState, MemberRole,
+    MemberState, NatKind, ObjectForm, ProblemCode, PublishState, ReachState, ServiceState, ShardWord, Side,
+    StartState, StartedWith, TargetKind, Voucher,
 };
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,8 @@ use super::Comparison;
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Words {
     change_kind: Vec<ChangeKind>,
+    check_name: Vec<CheckName>,
+    check_state: Vec<CheckState>,
     chunk_need: Vec<ChunkNeed>,
     daemon_role: Vec<DaemonRole>,
     daemon_state: Vec<DaemonState>,
@@ -57,6 +59,24 @@ pub(super) fn check(comparison: &mut Comparison) {
             Change::Alive,
             Change::Gone,
             Change::Other,
+        ],
+        check_name: vec![
+            CheckName::Ports,
+            CheckName::Network,
+            CheckName::Reachability,
+            CheckName::Nat,
+            CheckName::Clock,
+            CheckName::Certificate,
+            CheckName::FirstHolder,
+            CheckName::Disk,
+            CheckName::Other,
+        ],
+        check_state: vec![
+            CheckState::Ok,
+            CheckState::Warn,
+            CheckState::Fail,
+            CheckState::Unknown,
+            CheckState::Other,
         ],
         chunk_need: vec![
             Need::Nothing,
