@@ -28,6 +28,7 @@ mod restart;
 mod restic;
 mod revoked;
 mod strangers;
+mod stuck;
 mod testnet_command;
 mod tours;
 mod unfinished;

@@ -43,7 +43,7 @@ pub use object::{EntryInfo, Health, HolderCount, ObjectStat};
 pub use overlay::{PeerStatus, RowStatus, TraceHop, TraceReport};
 pub use problem::{Problem, ProblemCode};
 pub use put::{PutQuery, PutReport};
-pub use repair::{DrainStatus, RepairStatus, ScrubStatus};
+pub use repair::{DrainStatus, HeldBackRepairs, RepairStatus, ScrubStatus};
 pub use services::{
     ChangeKind, OwnService, ServiceChange, ServiceInfo, ServiceReport, ServiceRequest, ServiceState,
     WithdrawRequest, WithdrawnService,
@@ -63,6 +63,6 @@ pub use volumes::{
 };
 pub use waits::WaitedFor;
 pub use words::{
-    ChunkNeed, DaemonRole, DaemonState, EntryForm, KeepState, MemberRole, MemberState, ObjectForm, ShardWord,
-    Side,
+    ChunkNeed, DaemonRole, DaemonState, EntryForm, HeldBackReason, KeepState, MemberRole, MemberState,
+    ObjectForm, ShardWord, Side,
 };
