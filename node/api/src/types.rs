@@ -58,7 +58,7 @@ pub use twin::TwinStatus;
 pub use volumes::{
     PruneReport, SnapshotInfo, SnapshotRequest, SnapshotSelection, TreeReport, VerifyReport,
     VolumeCapability, VolumeChange, VolumeChanged, VolumeChanges, VolumeDevice, VolumeDifference,
-    VolumeEntry, VolumeEntryDetail, VolumeEntryKind, VolumeExpectation, VolumeImport, VolumeInfo,
+    VolumeEntry, VolumeEntryDetail, VolumeEntryKind, VolumeExpectation, VolumeImport, VolumeInfo, VolumeMove,
     VolumeSegment, VolumeValue, VolumeValues, VolumeXattr,
 };
 pub use waits::WaitedFor;

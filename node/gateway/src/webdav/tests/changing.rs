@@ -1,6 +1,7 @@
 //! Changing files and directories.
 
 use super::client::{Scene, noise};
+use super::in_memory::Trouble;
 
 #[tokio::test]
 async fn a_directory_is_made_where_there_is_room_for_it() {
@@ -26,7 +27,7 @@ async fn a_directory_is_moved_in_one_change_with_all_that_is_in_it() {
     }
     let before = scene.behind.changes().len();
     assert_eq!(scene.to("MOVE", "/d", "/into/moved", &[]).await, 201);
-    assert_eq!(scene.behind.changes()[before..], [10], "five entries go and five come");
+    assert_eq!(scene.behind.changes()[before..], [2], "it goes and comes, and all else with it");
     assert_eq!(scene.get("/into/moved/e/c").await.body, noise(30));
     assert_eq!(scene.get("/d/e/c").await.status, 404);
     assert_eq!(scene.list("/").await, ["/d-e/", "/into/"]);
@@ -47,7 +48,7 @@ async fn a_copy_is_one_change_and_shares_content() {
     }
     let (before, objects) = (scene.behind.changes().len(), scene.behind.objects());
     assert_eq!(scene.to("COPY", "/d", "/copy", &[]).await, 201);
-    assert_eq!(scene.behind.changes()[before..], [6]);
+    assert_eq!(scene.behind.changes()[before..], [1], "the directory, and what is in it goes with it");
     assert_eq!(scene.behind.objects(), objects);
     assert_eq!(scene.get("/copy/3").await.body, noise(103));
     assert_eq!(scene.to("COPY", "/d", "/copy", &[("overwrite", "F")]).await, 412);
@@ -134,17 +135,80 @@ async fn properties_of_clients_are_kept_as_far_as_there_is_room() {
 }
 
 #[tokio::test]
-async fn a_large_directory_is_deleted_in_parts_and_not_moved() {
+async fn a_large_directory_is_copied_and_moved_as_a_whole_and_deleted_in_parts() {
     let scene = Scene::new().await;
     scene.mkcol("/d").await;
     for number in 0..501 {
         scene.put(&format!("/d/{number}"), "x").await;
     }
-    assert_eq!(scene.to("MOVE", "/d", "/e", &[]).await, 507);
-    assert_eq!(scene.list("/d").await.len(), 501);
+    let asked = scene.behind.gets();
+    assert_eq!(scene.to("COPY", "/d", "/e", &[]).await, 201);
+    assert_eq!(scene.to("MOVE", "/d", "/f", &[]).await, 201);
+    assert!(scene.behind.gets() - asked < 20, "nobody looks at what is copied or moved");
+    assert_eq!(scene.list("/").await, ["/e/", "/f/"]);
+    for directory in ["/e", "/f"] {
+        assert_eq!(scene.list(directory).await.len(), 501);
+        assert_eq!(scene.get(&format!("{directory}/500")).await.text(), "x");
+    }
+    assert_eq!(scene.to("COPY", "/e", "/f", &[]).await, 507, "what is replaced is noted file by file");
     let before = scene.behind.changes().len();
-    assert_eq!(scene.delete("/d").await, 204);
+    assert_eq!(scene.delete("/e").await, 204);
     assert_eq!(scene.behind.changes().len() - before, 2);
-    assert!(scene.behind.keys("files/").is_empty());
+    assert_eq!(scene.list("/").await, ["/f/"]);
     assert_eq!(scene.behind.keys("files-deleted/").len(), 501);
+}
+
+#[tokio::test]
+async fn what_another_daemon_puts_where_a_directory_goes_is_not_mixed_with_it() {
+    let scene = Scene::new().await;
+    for directory in ["/d", "/d/e"] {
+        scene.mkcol(directory).await;
+    }
+    scene.put("/d/e/x", "x").await;
+    let before = scene.behind.keys("files/");
+    for method in ["MOVE", "COPY"] {
+        let first = Some(("files/to/e//other".to_owned(), b"{}".to_vec()));
+        scene.behind.trouble(Trouble { first, ..Trouble::default() });
+        assert_eq!(scene.to(method, "/d", "/to", &[]).await, 503, "{method}");
+        scene.behind.trouble(Trouble::default());
+        let mut after = scene.behind.keys("files/");
+        after.retain(|key| key != "files/to/e//other");
+        assert_eq!(after, before);
+    }
+}
+
+#[tokio::test]
+async fn files_without_a_directory_are_not_mixed_with_what_is_put_there() {
+    let scene = Scene::new().await;
+    for directory in ["/d", "/d/e", "/to"] {
+        scene.mkcol(directory).await;
+    }
+    scene.put("/d/x", "x").await;
+    for method in ["COPY", "MOVE"] {
+        scene.put("/to/left", "behind").await;
+        // Another daemon deletes the directory, and sees nothing in it.
+        scene.behind.remove("files//to");
+        assert_eq!(scene.to(method, "/d", "/to", &[]).await, 201, "{method}");
+        assert_eq!(scene.list("/to").await, ["/to/e/", "/to/x"]);
+    }
+    let noted = scene.behind.keys("files-deleted/").len();
+    assert_eq!(noted, 3, "their objects are forgotten later");
+}
+
+#[tokio::test]
+async fn a_directory_is_copied_below_itself_and_not_to_where_paths_would_be_too_long() {
+    let scene = Scene::new().await;
+    for directory in ["/d", "/d/e"] {
+        scene.mkcol(directory).await;
+    }
+    scene.put("/d/x", "x").await;
+    scene.put("/d/e/y", "y").await;
+    assert_eq!(scene.to("COPY", "/d", "/d/copy", &[]).await, 201);
+    assert_eq!(scene.list("/d/copy").await, ["/d/copy/e/", "/d/copy/x"]);
+    assert_eq!(scene.get("/d/copy/e/y").await.text(), "y");
+    let long = format!("/{}", "z".repeat(956));
+    for method in ["MOVE", "COPY"] {
+        assert_eq!(scene.to(method, "/d", &long, &[]).await, 507, "{method}");
+    }
+    assert_eq!(scene.list("/").await, ["/d/"]);
 }
