@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use chordage_api::client::VolumeAccess;
 use chordage_api::types::{VolumeChange, VolumeChanges, VolumeExpectation, VolumeImport, WebdavStatus};
@@ -306,6 +306,37 @@ async fn rclone_synchronises_there_and_back() {
     runs(&mut rclone(&["move", "dav:mine", "dav:other"])).await;
     runs(&mut rclone(&["check", "--download", source.to_str().unwrap(), "dav:other"])).await;
     runs(&mut rclone(&["purge", "dav:other"])).await;
+    assert_eq!(served(&net, 0).await.failed, 0);
+}
+
+/// As a client of ownCloud, rclone says when files were changed, and sees a change by that.
+#[tokio::test]
+async fn rclone_brings_the_times_of_files_there_and_back() {
+    if !has("rclone", "version") {
+        return;
+    }
+    let net = network(3).await;
+    let config = net.path("rclone.conf");
+    let url = Dav::at(&net, 0).await.url();
+    fs::write(&config, format!("[dav]\ntype = webdav\nurl = {url}\nvendor = owncloud\n")).unwrap();
+    let (source, back) = (net.path("source"), net.path("back"));
+    fs::create_dir_all(source.join("d")).unwrap();
+    let sync = async |from: &str, to: &str| {
+        let mut command = Command::new("rclone");
+        command.arg("--config").arg(&config).args(["--retries", "1", "sync", from, to]);
+        runs(&mut command).await;
+    };
+    let (source_text, back_text) = (source.to_str().unwrap(), back.to_str().unwrap());
+    // The second has the size of the first.
+    for (content, seconds) in [("one", 1_000_000_000), ("two", 999_999_000)] {
+        let time = UNIX_EPOCH + Duration::from_secs(seconds);
+        fs::write(source.join("d/x"), content).unwrap();
+        fs::File::options().write(true).open(source.join("d/x")).unwrap().set_modified(time).unwrap();
+        sync(source_text, "dav:mine").await;
+        sync("dav:mine", back_text).await;
+        assert_eq!(fs::read_to_string(back.join("d/x")).unwrap(), content);
+        assert_eq!(fs::metadata(back.join("d/x")).unwrap().modified().unwrap(), time);
+    }
     assert_eq!(served(&net, 0).await.failed, 0);
 }
 

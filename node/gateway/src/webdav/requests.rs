@@ -16,6 +16,7 @@ use dav_server::davpath::DavPath;
 use super::body::{Incoming, document};
 use super::commit::commit;
 use super::entry::Entry;
+use super::mtime;
 use super::path::{Path, PathError};
 use super::request::Request;
 use super::state::Shared;
@@ -84,6 +85,8 @@ async fn serve<S: Store>(
     incoming: &Incoming,
 ) -> Result<Response, Failure> {
     let method = parts.method.clone();
+    let modified = if method == Method::PUT { mtime::of(&parts.headers) } else { None };
+    let request = Request::new(Arc::clone(shared), read_until(&parts.headers), modified);
     let body = match method.as_str() {
         "PUT" if parts.headers.contains_key(CONTENT_RANGE) => {
             return Err(Failure::bad_request("files are written as a whole"));
@@ -127,6 +130,9 @@ async fn serve<S: Store>(
         status.is_success() && (status != StatusCode::MULTI_STATUS || method.as_str() == "PROPPATCH");
     if is_done {
         commit(&request, &method, create_only).await?;
+    }
+    if is_done && modified.is_some() {
+        response.headers_mut().insert(mtime::HEADER, mtime::ACCEPTED);
     }
     if let Some(classes) = response.headers_mut().get_mut(DAV) {
         *classes = CLASSES;

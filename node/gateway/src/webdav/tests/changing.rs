@@ -73,6 +73,34 @@ async fn moving_onto_something_replaces_it_or_leaves_both() {
 }
 
 #[tokio::test]
+async fn a_file_keeps_the_time_that_its_client_gives_it() {
+    let scene = Scene::new().await;
+    let put =
+        async |time: &str, content: &str| scene.send("PUT", "/x", &[("x-oc-mtime", time)], content).await;
+    let time = async |path: &str| scene.get(path).await.header("last-modified").to_owned();
+    let answer = put("1000000000", "old").await;
+    assert_eq!((answer.status, answer.header("x-oc-mtime")), (201, "accepted"));
+    let first = "Sun, 09 Sep 2001 01:46:40 GMT";
+    assert_eq!(time("/x").await, first);
+    let found = scene.send("PROPFIND", "/x", &[("depth", "0")], "").await;
+    assert!(found.text().contains(&format!("<D:getlastmodified>{first}")), "{}", found.text());
+    let etag = scene.get("/x").await.header("etag").to_owned();
+    // Also one that is earlier.
+    assert_eq!(put("999999999", "new").await.status, 204);
+    assert_eq!(time("/x").await, "Sun, 09 Sep 2001 01:46:39 GMT");
+    assert_ne!(scene.get("/x").await.header("etag"), etag);
+    assert_eq!(put("1000000000", "two").await.status, 204);
+    assert_ne!(scene.get("/x").await.header("etag"), etag, "the same time and size, and other content");
+    assert_eq!(scene.to("COPY", "/x", "/y", &[]).await, 201);
+    assert_eq!(scene.to("MOVE", "/x", "/z", &[]).await, 201);
+    assert_eq!((time("/y").await, time("/z").await), (first.to_owned(), first.to_owned()));
+    // What is no time is not taken for one, and whoever says none gets that of the request.
+    let answer = scene.send("PUT", "/z", &[("x-oc-mtime", "yesterday")], "now").await;
+    assert!(answer.status == 204 && answer.header("x-oc-mtime").is_empty());
+    assert!(!time("/z").await.contains("2001"));
+}
+
+#[tokio::test]
 async fn conditions_are_met_or_nothing_is_done() {
     let scene = Scene::new().await;
     scene.put("/x", "one").await;
