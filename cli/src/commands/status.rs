@@ -1,8 +1,8 @@
 //! `chordage status`.
 
 use chordage_api::types::{
-    DaemonRole, DnsStatus, LanStatus, LeaseStatus, ReachState, ReachabilityStatus, RepairStatus,
-    ResticStatus, Status, WebdavStatus,
+    DaemonRole, DnsStatus, HeldBackReason, HeldBackRepairs, LanStatus, LeaseStatus, ReachState,
+    ReachabilityStatus, RepairStatus, ResticStatus, Status, WebdavStatus,
 };
 use clap::Args;
 
@@ -282,6 +282,16 @@ fn describe_leases(leases: &LeaseStatus) -> String {
     line
 }
 
+fn describe_setback(why: HeldBackReason) -> &'static str {
+    match why {
+        HeldBackReason::NobodyToAsk => "no daemon near them is known",
+        HeldBackReason::TooFewShards => "too few of their shards came",
+        HeldBackReason::NoPlace => "no daemon took a shard",
+        HeldBackReason::Inconsistent => "their shards do not belong together",
+        HeldBackReason::Other => "this command does not know the reason",
+    }
+}
+
 fn describe_repair(repair: &RepairStatus) -> String {
     if !repair.enabled {
         return "repair     off: shards that others lose are not made again by this daemon".to_owned();
@@ -302,6 +312,13 @@ fn describe_repair(repair: &RepairStatus) -> String {
         }
     }
     line.push_str(&format!("; {} waiting, {} under way", repair.queued, repair.running));
+    for HeldBackRepairs { why, chunks } in &repair.held_back {
+        line.push_str(&format!(
+            "\n           {} could not be repaired yet: {}; tries again",
+            human::count(*chunks, "chunk", "chunks"),
+            describe_setback(*why)
+        ));
+    }
     if repair.repaired_shards > 0 {
         line.push_str(&format!(
             "\n           made {} again, moved {} for it (budget {}/s)",

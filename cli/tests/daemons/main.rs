@@ -31,6 +31,7 @@ mod restic;
 mod revoked;
 mod routers;
 mod strangers;
+mod stuck;
 mod testnet_command;
 mod tours;
 mod unfinished;

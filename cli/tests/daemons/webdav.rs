@@ -4,10 +4,10 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use chordage_api::client::VolumeAccess;
-use chordage_api::types::{VolumeImport, WebdavStatus};
+use chordage_api::types::{VolumeChange, VolumeChanges, VolumeExpectation, VolumeImport, WebdavStatus};
 use chordage_testnet::{Plan, Testnet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -168,6 +168,78 @@ async fn two_daemons_die_and_a_third_shows_the_same_volume() {
     assert_eq!(dav.get("/moved/after").await, content[..1_000_000]);
 }
 
+/// Enters that many files into the map of the volume, all with the same content, half of them a directory deeper.
+async fn enter_files(net: &Net, dav: &Dav, directory: &str, count: usize) {
+    let client = net.net.client(0).unwrap();
+    dav.does("MKCOL", &format!("/{directory}"), &[], b"", 201).await;
+    dav.does("MKCOL", &format!("/{directory}/deep"), &[], b"", 201).await;
+    dav.does("PUT", &format!("/{directory}/first"), &[], b"content", 201).await;
+    let found =
+        client.volume_values("files", &format!("files/{directory}//first"), None, None).await.unwrap();
+    let numbers: Vec<usize> = (0..count).collect();
+    for some in numbers.chunks(1000) {
+        let change = |number: &usize| VolumeChange {
+            key: format!("files/{directory}/{}/{number:06}", if number % 2 == 0 { "" } else { "deep/" }),
+            value: Some(found.values[0].value.clone()),
+            expect: VolumeExpectation::Absent,
+        };
+        let changes = some.iter().map(change).collect();
+        let request = VolumeChanges { volume: "files".to_owned(), changes, moves: Vec::new() };
+        client.change_volume(&request).await.unwrap();
+    }
+}
+
+/// Moves and copies a directory of so many files; each is one new state of the volume.
+async fn moves_and_copies(count: usize) {
+    let net = network(3).await;
+    let dav = Dav::at(&net, 0).await;
+    enter_files(&net, &dav, "big", count).await;
+    let state = async || {
+        let found = net.net.client(0).unwrap().volume_values("files", "files/", None, Some(1)).await;
+        found.unwrap().seq
+    };
+    let before = state().await;
+    for (method, from, to) in [("MOVE", "/big", "/moved"), ("COPY", "/moved", "/copy")] {
+        let before = net.net.status(0).await.unwrap().process.rss_peak_bytes;
+        let begun = Instant::now();
+        dav.does(method, from, &[("destination", to)], b"", 201).await;
+        let (took, process) = (begun.elapsed(), net.net.status(0).await.unwrap().process);
+        println!(
+            "{method} of {count} files: {took:?}, at most {} bytes, {before} before",
+            process.rss_peak_bytes
+        );
+    }
+    assert_eq!(state().await, before + 2);
+    let list = dav.list("/").await;
+    assert!(
+        list.contains("<D:href>/moved/") && list.contains("<D:href>/copy/") && !list.contains("/big"),
+        "{list}"
+    );
+    for directory in ["/moved", "/copy"] {
+        // Itself, the deeper one and the first are listed too.
+        let (list, deep) = (dav.list(directory).await, dav.list(&format!("{directory}/deep")).await);
+        let entries = [list, deep].map(|list| list.matches("<D:href>").count());
+        assert_eq!(entries, [count / 2 + 3, count / 2 + 1], "{directory}");
+        assert_eq!(dav.get(&format!("{directory}/deep/{:06}", count - 1)).await, b"content");
+    }
+    dav.does("GET", "/big/deep/000001", &[], b"", 404).await;
+    // Nothing replaces what it does not note, and nothing of it is half done.
+    dav.does("MOVE", "/copy", &[("destination", "/moved")], b"", 507).await;
+    assert_eq!(state().await, before + 2);
+    assert_eq!(served(&net, 0).await.refused, 0);
+}
+
+#[tokio::test]
+async fn a_directory_of_thousands_of_files_is_moved_and_copied_at_once() {
+    moves_and_copies(5_000).await;
+}
+
+#[tokio::test]
+#[ignore = "takes minutes; it measures how long a large directory takes"]
+async fn a_directory_of_a_hundred_thousand_files_is_moved_and_copied_at_once() {
+    moves_and_copies(100_000).await;
+}
+
 /// A program, with what it says if it fails.
 async fn runs(command: &mut Command) -> Output {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -234,6 +306,37 @@ async fn rclone_synchronises_there_and_back() {
     runs(&mut rclone(&["move", "dav:mine", "dav:other"])).await;
     runs(&mut rclone(&["check", "--download", source.to_str().unwrap(), "dav:other"])).await;
     runs(&mut rclone(&["purge", "dav:other"])).await;
+    assert_eq!(served(&net, 0).await.failed, 0);
+}
+
+/// As a client of ownCloud, rclone says when files were changed, and sees a change by that.
+#[tokio::test]
+async fn rclone_brings_the_times_of_files_there_and_back() {
+    if !has("rclone", "version") {
+        return;
+    }
+    let net = network(3).await;
+    let config = net.path("rclone.conf");
+    let url = Dav::at(&net, 0).await.url();
+    fs::write(&config, format!("[dav]\ntype = webdav\nurl = {url}\nvendor = owncloud\n")).unwrap();
+    let (source, back) = (net.path("source"), net.path("back"));
+    fs::create_dir_all(source.join("d")).unwrap();
+    let sync = async |from: &str, to: &str| {
+        let mut command = Command::new("rclone");
+        command.arg("--config").arg(&config).args(["--retries", "1", "sync", from, to]);
+        runs(&mut command).await;
+    };
+    let (source_text, back_text) = (source.to_str().unwrap(), back.to_str().unwrap());
+    // The second has the size of the first.
+    for (content, seconds) in [("one", 1_000_000_000), ("two", 999_999_000)] {
+        let time = UNIX_EPOCH + Duration::from_secs(seconds);
+        fs::write(source.join("d/x"), content).unwrap();
+        fs::File::options().write(true).open(source.join("d/x")).unwrap().set_modified(time).unwrap();
+        sync(source_text, "dav:mine").await;
+        sync("dav:mine", back_text).await;
+        assert_eq!(fs::read_to_string(back.join("d/x")).unwrap(), content);
+        assert_eq!(fs::metadata(back.join("d/x")).unwrap().modified().unwrap(), time);
+    }
     assert_eq!(served(&net, 0).await.failed, 0);
 }
 

@@ -45,7 +45,10 @@ fn change(number: u64, version: u64) -> VolumeChange {
 }
 
 async fn make(client: &Client, changes: Vec<VolumeChange>) {
-    let made = client.change_volume(&VolumeChanges { volume: NAME.to_owned(), changes }).await.unwrap();
+    let made = client
+        .change_volume(&VolumeChanges { volume: NAME.to_owned(), changes, moves: Vec::new() })
+        .await
+        .unwrap();
     assert_eq!(made.state, PublishState::Stored);
 }
 

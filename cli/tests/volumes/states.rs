@@ -3,6 +3,7 @@
 use chordage_api::client::{Client, ClientError, VolumeAccess};
 use chordage_api::types::{
     ProblemCode, PublishState, VolumeChange, VolumeChanged, VolumeChanges, VolumeExpectation, VolumeImport,
+    VolumeMove,
 };
 
 use crate::harness::{Net, PATIENCE};
@@ -15,7 +16,7 @@ fn change(key: &str, value: Option<&str>, expect: VolumeExpectation) -> VolumeCh
 }
 
 async fn make(client: &Client, changes: Vec<VolumeChange>) -> Result<VolumeChanged, ClientError> {
-    client.change_volume(&VolumeChanges { volume: NAME.to_owned(), changes }).await
+    client.change_volume(&VolumeChanges { volume: NAME.to_owned(), changes, moves: Vec::new() }).await
 }
 
 /// Keys and values below a prefix.
@@ -94,6 +95,58 @@ async fn what_was_acknowledged_is_there_whoever_else_writes() {
     assert_eq!(all(&clients[0], "raced/").await.len(), 7);
     let again = make(&clients[1], vec![change("raced/0", None, present)]).await.unwrap_err();
     assert_eq!(code(&again), Some(ProblemCode::Conflict));
+}
+
+/// Moves keys by their beginning, after changes.
+async fn moved(
+    client: &Client,
+    changes: Vec<VolumeChange>,
+    moves: &[(&str, &str, bool)],
+) -> Result<VolumeChanged, ClientError> {
+    let moving = |(from, to, copy): &(&str, &str, bool)| VolumeMove {
+        from: (*from).to_owned(),
+        to: (*to).to_owned(),
+        copy: *copy,
+        longest: Some(12),
+    };
+    let moves = moves.iter().map(moving).collect();
+    client.change_volume(&VolumeChanges { volume: NAME.to_owned(), changes, moves }).await
+}
+
+#[tokio::test]
+async fn keys_are_moved_by_their_beginning_with_other_changes_or_not_at_all() {
+    let net = Net::start(3).await;
+    let clients = shared(&net, 2).await;
+    let any = VolumeExpectation::Any;
+    let enter = |keys: &[&str]| keys.iter().map(|key| change(key, Some(key), any)).collect::<Vec<_>>();
+    make(&clients[0], enter(&["a", "a/1", "a/2", "ab", "full/1"])).await.unwrap();
+    let keys = async |client: &Client| {
+        all(client, "").await.into_iter().map(|(key, _)| key).collect::<Vec<String>>()
+    };
+    let before = keys(&clients[0]).await;
+    for (what, moves, why) in [
+        ("there are keys already", vec![("a/", "b/", false), ("a", "full/", false)], ProblemCode::Conflict),
+        ("there is one by then", vec![("a/", "b/", true), ("ab", "b/", true)], ProblemCode::Conflict),
+        ("of snapshots", vec![("a/", "snapshots/x", false)], ProblemCode::BadRequest),
+        ("of snapshots too", vec![("s", "b/", false)], ProblemCode::BadRequest),
+        ("into itself", vec![("a/", "a/b/", true)], ProblemCode::BadRequest),
+        ("out of itself", vec![("a/1", "a/", true)], ProblemCode::BadRequest),
+        ("no prefix", vec![("", "b/", true)], ProblemCode::BadRequest),
+        ("a key would be too long", vec![("a/", "123456789/1/", true)], ProblemCode::BadRequest),
+        ("too many", vec![("x", "y", true); 17], ProblemCode::BadRequest),
+    ] {
+        let refused = moved(&clients[0], enter(&["new"]), &moves).await.unwrap_err();
+        assert_eq!(code(&refused), Some(why), "{what}: {refused}");
+        assert_eq!(keys(&clients[1]).await, before, "{what}");
+    }
+    // Another daemon writes meanwhile, and what it writes is moved as well, wherever that was.
+    make(&clients[1], enter(&["a/3"])).await.unwrap();
+    let changes = vec![change("a", None, VolumeExpectation::Present), change("a/2", Some("new"), any)];
+    moved(&clients[0], changes, &[("a/", "b/", false), ("b/", "c/", true), ("x", "y", false)]).await.unwrap();
+    let expected = ["ab", "b/1", "b/2", "b/3", "c/1", "c/2", "c/3", "full/1"];
+    assert_eq!(keys(&clients[1]).await, expected);
+    let values: Vec<(String, String)> = all(&clients[0], "c/").await;
+    assert_eq!(values.into_iter().map(|(_, value)| value).collect::<Vec<_>>(), ["a/1", "new", "a/3"]);
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ pub use overlay::{PeerStatus, RowStatus, TraceHop, TraceReport};
 pub use problem::{Problem, ProblemCode};
 pub use put::{PutQuery, PutReport};
 pub use reachability::ReachabilityStatus;
-pub use repair::{DrainStatus, RepairStatus, ScrubStatus};
+pub use repair::{DrainStatus, HeldBackRepairs, RepairStatus, ScrubStatus};
 pub use services::{
     ChangeKind, OwnService, ServiceChange, ServiceInfo, ServiceReport, ServiceRequest, ServiceState,
     WithdrawRequest, WithdrawnService,
@@ -62,11 +62,11 @@ pub use twin::TwinStatus;
 pub use volumes::{
     PruneReport, SnapshotInfo, SnapshotRequest, SnapshotSelection, TreeReport, VerifyReport,
     VolumeCapability, VolumeChange, VolumeChanged, VolumeChanges, VolumeDevice, VolumeDifference,
-    VolumeEntry, VolumeEntryDetail, VolumeEntryKind, VolumeExpectation, VolumeImport, VolumeInfo,
+    VolumeEntry, VolumeEntryDetail, VolumeEntryKind, VolumeExpectation, VolumeImport, VolumeInfo, VolumeMove,
     VolumeSegment, VolumeValue, VolumeValues, VolumeXattr,
 };
 pub use waits::WaitedFor;
 pub use words::{
-    CheckName, CheckState, ChunkNeed, DaemonRole, DaemonState, EntryForm, KeepState, MemberRole, MemberState,
-    NatKind, ObjectForm, ReachState, ShardWord, Side,
+    CheckName, CheckState, ChunkNeed, DaemonRole, DaemonState, EntryForm, HeldBackReason, KeepState,
+    MemberRole, MemberState, NatKind, ObjectForm, ReachState, ShardWord, Side,
 };

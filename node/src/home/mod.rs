@@ -231,7 +231,8 @@ impl Home {
     /// Enters these, which a majority has stored then.
     async fn enter(&self, home: &str, changes: &[VolumeChange]) -> Result<(), HomeError> {
         for some in changes.chunks(TOGETHER) {
-            let request = VolumeChanges { volume: home.to_owned(), changes: some.to_vec() };
+            let request =
+                VolumeChanges { volume: home.to_owned(), changes: some.to_vec(), moves: Vec::new() };
             let changed = self.inner.volumes.change(request).await?;
             if changed.state == PublishState::Unknown {
                 return Err(HomeError::Unknown);

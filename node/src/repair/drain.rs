@@ -12,11 +12,10 @@ use chordage_storage::{ChunkId, Redundancy, ShardKey};
 use futures::stream::{self, StreamExt};
 use tokio::time::sleep;
 
-use super::rebuild::holding;
+use super::rebuild::free_to_take;
 use super::survey::Questions;
-use super::{Inner, Repairer};
+use super::{Inner, Repairer, now};
 use crate::holders::limits;
-use crate::placement::spread;
 use crate::store::{Asked, Parcel, ShardSet};
 
 /// Shards that are looked at together.
@@ -119,11 +118,7 @@ async fn walk(inner: &Inner) -> Option<Pass> {
                 let (redundancy, window) =
                     windows.remove(&chunk).unwrap_or((Redundancy::ASSUMED, Vec::new()));
                 let answers = answers.remove(&chunk).unwrap_or_default();
-                let empty = |peer: &Peer| {
-                    answers.iter().any(|(other, answer)| other.id() == peer.id() && answer.held == Some(0))
-                };
-                let free = window.into_iter().filter(empty).collect();
-                let free = spread(redundancy).beside(&holding(&answers), free);
+                let free = free_to_take(inner, chunk, redundancy, window, &answers, now());
                 hand_over(inner, chunk, indices, free, answers)
             })
             .buffer_unordered(PARALLEL);

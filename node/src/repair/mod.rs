@@ -20,6 +20,7 @@ mod looks;
 mod news;
 mod rebuild;
 mod rounds;
+mod setbacks;
 mod short;
 mod stats;
 mod survey;
@@ -30,7 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chordage_api::types::{DaemonRole, RepairStatus};
+use chordage_api::types::{DaemonRole, HeldBackReason, HeldBackRepairs, RepairStatus};
 use chordage_storage::ChunkId;
 use chordage_storage::repair::{
     Brake, Holder, Job, Lane, Ledger, LedgerError, Moment, Patience, Queue, Standings, TokenBucket,
@@ -39,6 +40,8 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::looks::Looks;
+use self::rebuild::Unrepaired;
+use self::setbacks::Setbacks;
 use self::stats::Stats;
 use crate::clock::wall_clock as now;
 use crate::coding::{Budget, Coders};
@@ -96,6 +99,8 @@ struct State {
     standings: Standings,
     /// What is known of losses.
     looks: Looks,
+    /// Repairs that failed.
+    setbacks: Setbacks,
     stats: Stats,
 }
 
@@ -136,6 +141,7 @@ impl Repairer {
                     neighbours: BTreeSet::new(),
                     standings: Standings::default(),
                     looks: Looks::default(),
+                    setbacks: Setbacks::default(),
                     stats: Stats::default(),
                 }),
                 queued: Notify::new(),
@@ -166,7 +172,7 @@ impl Repairer {
         let config = &self.inner.config;
         let mut state = self.inner.state();
         let level = state.bucket.level(now);
-        let State { queue, running, brake, standings, stats, .. } = &*state;
+        let State { queue, running, brake, standings, setbacks, stats, .. } = &*state;
         RepairStatus {
             enabled: config.enabled && self.inner.is_member(),
             chunks: stats.last_round.chunks,
@@ -181,6 +187,7 @@ impl Repairer {
             repaired_chunks: stats.repaired_chunks,
             repaired_shards: stats.repaired_shards,
             failed: stats.failed,
+            held_back: held_back(setbacks),
             fetched_bytes: stats.fetched_bytes,
             sent_bytes: stats.sent_bytes,
             needed_bytes: stats.needed_bytes,
@@ -215,6 +222,30 @@ impl Inner {
         self.tasks.background(name, move || work(inner.clone()));
     }
 
+    /// Queues a job that was found by looking again at what was known, unless one like it has just failed.
+    fn offer_again(&self, job: Job) {
+        if !self.state().setbacks.hold_back(&job.chunk, now()) {
+            self.offer(job);
+        }
+    }
+
+    /// A survey has found that nothing of a chunk is to be repaired now. `whole`: nothing is missing at all.
+    fn settle(&self, chunk: &ChunkId, whole: bool) {
+        let mut state = self.state();
+        state.queue.settle(chunk);
+        if whole {
+            state.setbacks.forget(chunk);
+        }
+    }
+
+    /// Nothing of a chunk is held here any more.
+    fn forget(&self, chunk: &ChunkId) {
+        let mut state = self.state();
+        state.looks.forget(chunk);
+        state.queue.settle(chunk);
+        state.setbacks.forget(chunk);
+    }
+
     fn offer(&self, job: Job) {
         let mut state = self.state();
         if !state.running.contains(&job.chunk) {
@@ -240,4 +271,20 @@ impl Inner {
             Err(_) => None,
         }
     }
+}
+
+/// The repairs that could not be done, as the API says it.
+fn held_back(setbacks: &Setbacks) -> Vec<HeldBackRepairs> {
+    let part = |(why, chunks)| {
+        let why = match why {
+            Unrepaired::NobodyToAsk => HeldBackReason::NobodyToAsk,
+            Unrepaired::TooFewShards => HeldBackReason::TooFewShards,
+            Unrepaired::NoPlace => HeldBackReason::NoPlace,
+            Unrepaired::Inconsistent => HeldBackReason::Inconsistent,
+            // Neither is noted.
+            Unrepaired::NotNeeded | Unrepaired::Interrupted => HeldBackReason::Other,
+        };
+        HeldBackRepairs { why, chunks }
+    };
+    setbacks.by_reason().into_iter().map(part).collect()
 }

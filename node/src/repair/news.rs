@@ -18,12 +18,14 @@ pub(super) async fn listen(inner: Arc<Inner>, mut news: broadcast::Receiver<Even
                 let mut state = inner.state();
                 state.gone.remove(&who);
                 state.neighbours.insert(who);
+                state.setbacks.try_all_again();
             }
             Ok(Event::NeighbourDown { peer, why }) => {
                 let (who, now) = (short(&peer), now());
                 let mut state = inner.state();
                 let neighbours = state.neighbours.len();
                 state.neighbours.remove(&who);
+                state.setbacks.try_all_again();
                 if why == DownReason::Displaced {
                     continue;
                 }

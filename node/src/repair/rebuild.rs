@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use chordage_dht::Peer;
 use chordage_storage::lease::ORPHAN;
-use chordage_storage::repair::{Answer, ChunkRecord, Job, Moment, Need, assess};
+use chordage_storage::repair::{Answer, ChunkRecord, Job, Moment, Need, assess, spare};
 use chordage_storage::{ChunkId, Descriptor, RebuildError, Redundancy, rebuild_shards};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -34,7 +34,7 @@ pub(super) struct Rebuilt {
 }
 
 /// Why nothing was repaired. Nothing is worse than before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub(super) enum Unrepaired {
     /// Somebody else did it, or the shards are back.
     #[error("nothing is missing any more")]
@@ -45,7 +45,7 @@ pub(super) enum Unrepaired {
     /// Fewer than k good shards came.
     #[error("fewer than the needed shards came")]
     TooFewShards,
-    /// Every node near the chunk has a shard of it, or took none.
+    /// Every node near the chunk has a shard that no other has, or took none.
     #[error("no node took a shard")]
     NoPlace,
     /// The stripe was made wrong by its writer: no repair will ever do.
@@ -151,23 +151,45 @@ fn wanted(
     wanted
 }
 
-/// Who can take a shard, in the order in which to ask: those that said they have none of the chunk and are trusted with one.
-fn free_to_take(
+/// Who can take a shard and is trusted with one, in the order in which to ask: those that said they have none of the chunk, and
+/// then those of whose shards others have copies.
+pub(super) fn free_to_take(
     inner: &Inner,
     chunk: ChunkId,
     redundancy: Redundancy,
-    mut candidates: Vec<Peer>,
+    candidates: Vec<Peer>,
     answers: &[(Peer, Answer)],
     now: Moment,
 ) -> Vec<Peer> {
+    struct Candidate {
+        peer: Peer,
+        shown: u128,
+        trusted: bool,
+    }
+    let all = u128::MAX >> (128 - u32::from(redundancy.n()));
     let state = inner.state();
-    candidates.retain(|peer| {
-        answers.iter().any(|(other, answer)| other.id() == peer.id() && answer.held == Some(0))
-            && state.standings.may_take(holder(peer), chunk, now)
-    });
-    // What is kept here need not be sent.
-    candidates.sort_by_key(|peer| !inner.placement.is_local(peer));
-    spread(redundancy).beside(&holding(answers), candidates)
+    let candidate = |peer: Peer| {
+        let (_, answer) = answers.iter().find(|(other, _)| other.id() == peer.id())?;
+        let trusted = state.standings.may_take(holder(&peer), chunk, now);
+        Some(Candidate { shown: answer.held? & all, trusted, peer })
+    };
+    let mut candidates: Vec<Candidate> = candidates.into_iter().filter_map(candidate).collect();
+    // Of several with the same shard, whoever is not trusted with another is the one that is counted on for it. What is kept here
+    // need not be sent.
+    candidates.sort_by_key(|one| (!one.trusted, !inner.placement.is_local(&one.peer)));
+    let shown: Vec<u128> = candidates.iter().map(|one| one.shown).collect();
+    let free = candidates.into_iter().zip(spare(&shown)).filter(|(one, free)| *free && one.trusted);
+    let (empty, others): (Vec<Candidate>, Vec<Candidate>) =
+        free.map(|(one, _)| one).partition(|one| one.shown == 0);
+    let spread = spread(redundancy);
+    let beside = |holders: &[Peer], some: Vec<Candidate>| {
+        spread.beside(holders, some.into_iter().map(|one| one.peer).collect())
+    };
+    let mut holders = holding(answers);
+    let mut free = beside(&holders, empty);
+    holders.extend(free.iter().cloned());
+    free.extend(beside(&holders, others));
+    free
 }
 
 /// Makes shards out of others.
@@ -289,7 +311,7 @@ async fn fetch(inner: &Inner, chunk: ChunkId, peer: Peer, skip: ShardSet) -> (Pe
     (peer, shard)
 }
 
-/// Gives each shard to a node that has none of the chunk; who does not take one is passed over.
+/// Gives each shard to a node that is free for one; who does not take one is passed over.
 async fn place(inner: &Inner, made: impl Iterator<Item = Parcel>, free: Vec<Peer>) -> Vec<(u8, Peer)> {
     let parcels: BTreeMap<u8, Parcel> = made.map(|parcel| (parcel.index, parcel)).collect();
     let mut handing = Handing::new(parcels.keys().copied(), free);

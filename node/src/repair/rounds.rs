@@ -10,6 +10,7 @@ use chordage_storage::repair::{Answer, ChunkRecord, Holder, Job, Moment, Need, a
 use chordage_storage::{ChunkId, ShardKey};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::rebuild::free_to_take;
 use super::short::holder;
 use super::stats::Tally;
 use super::survey::Questions;
@@ -102,6 +103,8 @@ struct Watched {
     record: ChunkRecord,
     /// In rendezvous order.
     window: Vec<Peer>,
+    /// Whether somebody can take a shard, as of the survey.
+    has_place: bool,
 }
 
 async fn batch(
@@ -121,7 +124,7 @@ async fn batch(
     let mut changes: BTreeMap<ChunkId, Option<ChunkRecord>> = BTreeMap::new();
     // Chunks of which nothing is held any more are none of our business.
     changes.extend(records.keys().filter(|id| chunks.binary_search(id).is_err()).map(|id| (*id, None)));
-    changes.keys().for_each(|id| inner.state().looks.forget(id));
+    changes.keys().for_each(|id| inner.forget(id));
     for (chunk, descriptor) in
         unknown.iter().zip(inner.holders.store.descriptors(unknown.clone()).await.ok()?)
     {
@@ -142,7 +145,7 @@ async fn batch(
         let rank = rank(inner, &record, &window, &gone);
         let doubts = inner.state().looks.doubts(&chunk);
         if rank == 0 || doubts || round % SELDOM == rank % SELDOM {
-            due.insert(chunk, Watched { record, window });
+            due.insert(chunk, Watched { record, window, has_place: false });
         } else {
             count(inner, chunk, tally, &assess(&record, now(), &inner.patience));
         }
@@ -171,14 +174,14 @@ fn rank(inner: &Inner, record: &ChunkRecord, window: &[Peer], gone: &BTreeMap<Ho
 /// Asks the holders of each chunk, and where not all of them show their shards, everybody in the window.
 async fn survey(inner: &Inner, due: &mut BTreeMap<ChunkId, Watched>, gone: &BTreeMap<Holder, Moment>) {
     let mut first = Questions::default();
-    for (chunk, Watched { record, window }) in due.iter() {
+    for (chunk, Watched { record, window, .. }) in due.iter() {
         let holders: Vec<Holder> = record.holders().collect();
         let known = |peer: &&Peer| holders.contains(&holder(peer)) || inner.placement.is_local(peer);
         window.iter().filter(known).for_each(|peer| first.add(peer, *chunk));
     }
     let mut answers = first.ask(inner).await;
     let mut second = Questions::default();
-    for (chunk, Watched { record, window }) in due.iter() {
+    for (chunk, Watched { record, window, .. }) in due.iter() {
         let answered = answers.get(chunk).map(Vec::as_slice).unwrap_or_default();
         if shown(answered).count_ones() < u32::from(record.redundancy().n()) {
             let new = |peer: &&Peer| !answered.iter().any(|(other, _)| other.id() == peer.id());
@@ -191,7 +194,13 @@ async fn survey(inner: &Inner, due: &mut BTreeMap<ChunkId, Watched>, gone: &BTre
     let now = now();
     for (chunk, watched) in due.iter_mut() {
         let answers = answers.remove(chunk).unwrap_or_default();
-        let whole = shown(&answers).count_ones() >= u32::from(watched.record.redundancy().n());
+        let redundancy = watched.record.redundancy();
+        let whole = shown(&answers).count_ones() >= u32::from(redundancy.n());
+        if !whole {
+            let window = watched.window.clone();
+            let free = free_to_take(inner, *chunk, redundancy, window, &answers, now);
+            watched.has_place = !free.is_empty();
+        }
         let answers: Vec<Answer> = answers.into_iter().map(|(_, answer)| answer).collect();
         let mut state = inner.state();
         // What is said by those who are not believed counts for nothing, and is not waited for either.
@@ -214,13 +223,16 @@ pub(super) fn shown(answers: &[(Peer, Answer)]) -> u128 {
 
 /// Queues what has to be done.
 fn consider(inner: &Inner, chunk: ChunkId, watched: &Watched, tally: &mut Tally) {
-    let Watched { record, window } = watched;
+    let Watched { record, window, has_place } = watched;
     let now = now();
     let need = assess(record, now, &inner.patience);
     count(inner, chunk, tally, &need);
-    let Need::Repair { lane, wanted } = need else { return };
-    let holders: Vec<Holder> = record.holders().collect();
-    if window.iter().all(|peer| holders.contains(&holder(peer))) {
+    let Need::Repair { lane, wanted } = need else {
+        // What was to be repaired came back, or another holder has repaired it.
+        inner.settle(&chunk, need == Need::Nothing);
+        return;
+    };
+    if !has_place {
         tally.homeless += 1;
         return;
     }
@@ -228,7 +240,7 @@ fn consider(inner: &Inner, chunk: ChunkId, watched: &Watched, tally: &mut Tally)
     let rank = rank(inner, record, window, &BTreeMap::new());
     let turn = Duration::from_secs(inner.config.turn_seconds);
     let shards = u64::from(redundancy.k() - 1) + wanted.len() as u64;
-    inner.offer(Job {
+    inner.offer_again(Job {
         chunk,
         lane,
         margin: record.census(now, &inner.patience).present.saturating_sub(redundancy.k()),

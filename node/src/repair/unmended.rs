@@ -38,9 +38,17 @@ pub(super) async fn run(inner: Arc<Inner>) {
                 // Nobody wants it kept here any more. Where only the book of claims was lost too, the other holders look
                 // after the chunk.
                 made_good(&inner, chunk, damaged).await;
+                inner.state().setbacks.forget(&chunk);
                 continue;
             }
-            inner.offer(Job { chunk, lane: Lane::Normal, margin: 0, not_before: now(), bytes: 0, damaged });
+            inner.offer_again(Job {
+                chunk,
+                lane: Lane::Normal,
+                margin: 0,
+                not_before: now(),
+                bytes: 0,
+                damaged,
+            });
         }
         // Whichever comes first.
         let _ = tokio::time::timeout(period, inner.holders.store.found_damage()).await;

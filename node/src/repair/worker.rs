@@ -91,9 +91,14 @@ async fn work(inner: &Inner, job: Job) {
             state.stats.fetched_bytes += done.fetched;
             state.stats.sent_bytes += done.sent;
             state.stats.needed_bytes += done.needed;
+            state.setbacks.forget(&job.chunk);
             tracing::info!(chunk = %job.chunk, lane = ?job.lane, shards = done.shards, "repaired");
         }
-        Err((Unrepaired::NotNeeded, moved)) => state.stats.fetched_bytes += moved,
+        Err((Unrepaired::NotNeeded, moved)) => {
+            state.stats.fetched_bytes += moved;
+            state.setbacks.forget(&job.chunk);
+        }
+        Err((Unrepaired::Interrupted, moved)) => state.stats.fetched_bytes += moved,
         // The daemon has just started, and no survey may come by for long: only this node knows of its damage.
         Err((Unrepaired::NobodyToAsk, _)) if job.damaged != 0 => {
             state.queue.offer(Job { not_before: now().after(START_PATIENCE), ..job });
@@ -101,7 +106,13 @@ async fn work(inner: &Inner, job: Job) {
         Err((reason, moved)) => {
             state.stats.fetched_bytes += moved;
             state.stats.failed += 1;
-            tracing::warn!(chunk = %job.chunk, lane = ?job.lane, %reason, "not repaired; a later round tries again");
+            let (chunk, lane) = (job.chunk, job.lane);
+            // Once is enough: `status` goes on saying it.
+            if state.setbacks.note(chunk, reason, now()) {
+                tracing::warn!(%chunk, ?lane, %reason, "not repaired; it is tried again, ever less often");
+            } else {
+                tracing::debug!(%chunk, ?lane, %reason, "not repaired again");
+            }
         }
     }
 }

@@ -3,10 +3,11 @@
 use axum::response::Json;
 use chordage_api::types::{
     ChunkExplained, ChunkNeed, DaemonRole, DaemonState, DrainStatus, EntryForm, EntryInfo, Explanation,
-    FoundAtStart, Health, HolderCount, KeepState, KeptObject, LeaseStatus, MemberRole, MemberState,
-    MemberStatus, ObjectForm, ObjectStat, PeerStatus, Problem, ProblemCode, PutReport, RepairStatus,
-    RestartedTask, RowStatus, ScrubStatus, ServiceChange, ShardExplained, ShardWord, Side, Status,
-    SuperPeerStatus, TopicMessage, TraceHop, TraceReport, VolumeDifference, VolumeEntry, WaitedFor,
+    FoundAtStart, Health, HeldBackReason, HeldBackRepairs, HolderCount, KeepState, KeptObject, LeaseStatus,
+    MemberRole, MemberState, MemberStatus, ObjectForm, ObjectStat, PeerStatus, Problem, ProblemCode,
+    PutReport, RepairStatus, RestartedTask, RowStatus, ScrubStatus, ServiceChange, ShardExplained, ShardWord,
+    Side, Status, SuperPeerStatus, TopicMessage, TraceHop, TraceReport, VolumeDifference, VolumeEntry,
+    WaitedFor,
 };
 use utoipa::OpenApi;
 
@@ -105,6 +106,8 @@ use super::{
         Problem,
         ProblemCode,
         PutReport,
+        HeldBackReason,
+        HeldBackRepairs,
         RepairStatus,
         ScrubStatus,
         ServiceChange,

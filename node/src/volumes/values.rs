@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use chordage_api::types::{
-    VolumeChange, VolumeChanged, VolumeChanges, VolumeExpectation, VolumeValue, VolumeValues,
+    VolumeChange, VolumeChanged, VolumeChanges, VolumeExpectation, VolumeMove, VolumeValue, VolumeValues,
 };
 use chordage_storage::volume::Value;
 use data_encoding::BASE64;
 
-use super::view::View;
+use super::view::{Moving, View};
 use super::{Volumes, VolumesError};
 use crate::get::GetError;
 
@@ -18,6 +18,10 @@ const KEY_MAX: usize = 1024;
 const VALUE_MAX: usize = 4096;
 /// Changes of one request at most.
 const CHANGES_MAX: usize = 1000;
+/// Prefixes of one request whose keys are moved, at most.
+const MOVES_MAX: usize = 16;
+/// Keys that one request moves or copies, at most: they are in memory until they are stored.
+const MOVED_MAX: usize = 250_000;
 /// Keys that are listed at a time at most.
 pub(super) const LISTED_MAX: u32 = 1000;
 /// Keys that begin so belong to snapshots.
@@ -86,8 +90,15 @@ impl Volumes {
         }
         let changes: Result<Vec<_>, VolumesError> = request.changes.iter().map(decoded).collect();
         let changes = changes?;
+        if request.moves.len() > MOVES_MAX {
+            return Err(VolumesError::BadChange(format!("at most {MOVES_MAX} prefixes are moved at a time")));
+        }
+        let moves: Result<Vec<_>, VolumesError> = request.moves.iter().map(decoded_move).collect();
+        let moves = moves?;
+        // How many keys have a prefix shows when they are moved: nothing else is stored together with them.
+        let keys = if moves.is_empty() { changes.len() } else { MOVED_MAX };
         let ((), committed) = self
-            .commit_keys(&volume, changes.len(), move |view| {
+            .commit_keys(&volume, keys, move |view| {
                 for (key, _, expect) in &changes {
                     check(view, key, *expect)?;
                 }
@@ -96,6 +107,10 @@ impl Volumes {
                         Some(value) => view.put(key.clone().into_bytes(), Value::of(value.clone())),
                         None => view.remove(key.clone().into_bytes()),
                     }
+                }
+                let mut left = MOVED_MAX;
+                for (moving, longest) in &moves {
+                    left -= moved(view, moving, left, *longest)?;
                 }
                 Ok(())
             })
@@ -116,6 +131,39 @@ fn check(view: &mut View<'_>, key: &str, expect: VolumeExpectation) -> Result<()
         (false, true) => Err(VolumesError::Conflict(format!("the volume has no `{key}`"))),
         _ => Ok(()),
     }
+}
+
+/// Moves keys to where there are none; how many.
+fn moved(view: &mut View<'_>, moving: &Moving, most: usize, longest: usize) -> Result<usize, VolumesError> {
+    if let Some((key, _)) = view.list(&moving.to, None, 1)?.first() {
+        let key = String::from_utf8_lossy(key);
+        return Err(VolumesError::Conflict(format!("the volume has `{key}`, where others are to be moved")));
+    }
+    view.move_all(moving, most, longest)
+}
+
+fn decoded_move(asked: &VolumeMove) -> Result<(Moving, usize), VolumesError> {
+    let bad = |what: String| Err(VolumesError::BadChange(what));
+    let VolumeMove { from, to, copy, longest } = asked;
+    for prefix in [from, to] {
+        if prefix.is_empty() || prefix.len() > KEY_MAX {
+            return bad(format!("a prefix has 1 to {KEY_MAX} bytes, not {}", prefix.len()));
+        }
+        if RESERVED
+            .iter()
+            .any(|reserved| prefix.starts_with(reserved) || reserved.starts_with(prefix.as_str()))
+        {
+            return bad(format!(
+                "keys that begin with `{prefix}` are for snapshots, which have requests of their own"
+            ));
+        }
+    }
+    if from.starts_with(to.as_str()) || to.starts_with(from.as_str()) {
+        return bad(format!("of the prefixes `{from}` and `{to}` one begins with the other"));
+    }
+    let longest = longest.map_or(KEY_MAX, |longest| KEY_MAX.min(usize::try_from(longest).unwrap_or(KEY_MAX)));
+    let (from, to) = (from.clone().into_bytes(), to.clone().into_bytes());
+    Ok((Moving { from, to, copy: *copy }, longest))
 }
 
 type Decoded = (String, Option<Vec<u8>>, VolumeExpectation);

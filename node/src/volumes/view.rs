@@ -11,6 +11,18 @@ use crate::get::GetError;
 /// Long values that the source is told of ahead.
 const AHEAD: usize = 32;
 
+/// Keys that are moved between two looks at the map.
+const PAGE: usize = 1024;
+
+/// From which prefix to which other one keys are moved.
+#[derive(Clone, Debug)]
+pub(super) struct Moving {
+    pub(super) from: Vec<u8>,
+    pub(super) to: Vec<u8>,
+    /// They stay where they are too.
+    pub(super) copy: bool,
+}
+
 /// See the module's description. Used from a blocking thread.
 pub(super) struct View<'a> {
     root: Option<MapRoot>,
@@ -49,6 +61,42 @@ impl<'a> View<'a> {
     fn change(&mut self, key: Vec<u8>, change: Change) {
         let before = self.changes.insert(key.clone(), change);
         self.undo.push((key, before));
+    }
+
+    /// Moves all keys that begin with `from` to where they begin with `to` instead, or copies them; how many there are. Neither prefix
+    /// may begin with the other. If there are more than `most`, or a key would become longer than `longest` bytes, some of them
+    /// may have been moved.
+    pub(super) fn move_all(
+        &mut self,
+        Moving { from, to, copy }: &Moving,
+        most: usize,
+        longest: usize,
+    ) -> Result<usize, VolumesError> {
+        let (mut after, mut moved): (Option<Vec<u8>>, usize) = (None, 0);
+        loop {
+            let page = self.list(from, after.as_deref(), PAGE)?;
+            let Some((last, _)) = page.last() else { return Ok(moved) };
+            after = Some(last.clone());
+            moved += page.len();
+            if moved > most {
+                return Err(VolumesError::BadChange(format!(
+                    "at most {most} keys are moved or copied at a time"
+                )));
+            }
+            for (key, value) in page {
+                let new = [to.as_slice(), key.strip_prefix(from.as_slice()).unwrap_or_default()].concat();
+                if new.len() > longest {
+                    let (new, length) = (String::from_utf8_lossy(&new), new.len());
+                    return Err(VolumesError::BadChange(format!(
+                        "`{new}` would have {length} bytes, and {longest} are allowed"
+                    )));
+                }
+                self.put(new, value);
+                if !copy {
+                    self.remove(key);
+                }
+            }
+        }
     }
 
     /// At most `most` keys that begin with `prefix` and are behind `after`, with their values, in order.

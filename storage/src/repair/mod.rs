@@ -23,6 +23,7 @@ mod need;
 mod queue;
 mod record;
 mod risk;
+mod spare;
 mod standing;
 
 pub use brake::Brake;
@@ -33,4 +34,5 @@ pub use need::{Lane, Need, Patience, assess};
 pub use queue::{Job, Queue};
 pub use record::{Answer, Census, ChunkRecord, Holder, ShardState, Sight};
 pub use risk::{Churn, RISK_FLOOR, yearly_loss};
+pub use spare::spare;
 pub use standing::{Standings, Verdict};

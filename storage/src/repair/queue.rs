@@ -84,6 +84,13 @@ impl Queue {
         Some(job)
     }
 
+    /// Nothing of a chunk is missed, as far as its holders say: its job is taken out, unless it is about damage that was found.
+    pub fn settle(&mut self, chunk: &ChunkId) {
+        if self.jobs.get(chunk).is_some_and(|job| job.damaged == 0) {
+            self.remove(chunk);
+        }
+    }
+
     /// A chunk's job.
     pub fn get(&self, chunk: &ChunkId) -> Option<&Job> {
         self.jobs.get(chunk)
@@ -140,6 +147,16 @@ mod tests {
         queue.offer(Job { damaged: 4, ..job(1, Lane::Restore, 4, 90) });
         let found = queue.next(Moment(10), |_| true).unwrap();
         assert_eq!((found.damaged, found.lane, found.margin), (5, Lane::Normal, 4));
+    }
+
+    #[test]
+    fn what_is_settled_waits_no_more_but_damage_does() {
+        let mut queue = Queue::new(10);
+        queue.offer(job(1, Lane::Restore, 5, 90));
+        queue.offer(Job { damaged: 1, ..job(2, Lane::Normal, 5, 90) });
+        (0..3).for_each(|chunk| queue.settle(&ChunkId([chunk; 32])));
+        assert_eq!((queue.len(), queue.next_turn(|_| true)), (1, Some(Moment(90))));
+        assert!(queue.get(&ChunkId([2; 32])).is_some());
     }
 
     proptest! {

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::words::HeldBackReason;
+
 /// How far a daemon is with reading its shards against their hashes. Part of `GET /v1/status`, answer of
 /// `POST /v1/scrub`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -41,6 +43,15 @@ pub struct DrainStatus {
     pub done: bool,
 }
 
+/// Repairs that could not be done for the same reason. Part of `GET /v1/status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeldBackRepairs {
+    /// Why.
+    pub why: HeldBackReason,
+    /// Of how many chunks.
+    pub chunks: u64,
+}
+
 /// What a daemon does about lost shards. Part of `GET /v1/status`. Counters are since the start.
 // It has many fields because it is one flat answer whose fields are stable.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -57,7 +68,8 @@ pub struct RepairStatus {
     /// answered, or only one survey has missed something.
     #[serde(default)]
     pub not_known_yet: u64,
-    /// Those that should be repaired, but no node near them is free to take a shard.
+    /// Those that should be repaired, but no node near them is free to take a shard: each has one that no
+    /// other has.
     pub homeless: u64,
     /// Full rounds so far.
     pub rounds: u64,
@@ -73,6 +85,9 @@ pub struct RepairStatus {
     pub repaired_shards: u64,
     /// Repairs that did not succeed; they are tried again.
     pub failed: u64,
+    /// Those that did not succeed when they were tried last. Each is tried again less and less often, until neighbours come or go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_back: Vec<HeldBackRepairs>,
     /// Bytes of shards fetched from others for repairs.
     pub fetched_bytes: u64,
     /// Bytes of made shards sent to others.

@@ -98,6 +98,25 @@ pub struct VolumeChanges {
     pub volume: String,
     /// All of them are made, or none. At most 1,000.
     pub changes: Vec<VolumeChange>,
+    /// Made after these, one after the other, and only together with them. At most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<VolumeMove>,
+}
+
+/// Moving all keys that begin with one prefix to where they begin with another instead. At most 250,000 keys in one request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VolumeMove {
+    /// The prefix that they have. That there is no such key is no error.
+    pub from: String,
+    /// The prefix that they get; no key may have it before, or nothing of the request is done. Neither of the two begins with the other.
+    pub to: String,
+    /// Whether they stay where they are too.
+    #[serde(default)]
+    pub copy: bool,
+    /// If a key would be longer than this, nothing of the request is done, bytes. By default what a key may have, 1,024.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest: Option<u32>,
 }
 
 /// What came of changes. Answer of `POST /v1/volumes/change`.

@@ -199,6 +199,20 @@ words! {
 }
 
 words! {
+    /// Why repairs could not be done.
+    HeldBackReason {
+        /// Nobody near the chunk is known.
+        NobodyToAsk = "nobody_to_ask",
+        /// Too few of its shards came.
+        TooFewShards = "too_few_shards",
+        /// Nobody who has none of its shards, or only such as others have too, took one.
+        NoPlace = "no_place",
+        /// Its shards do not belong together.
+        Inconsistent = "inconsistent",
+    }
+}
+
+words! {
     /// How a shard is.
     ShardWord {
         /// Its holder shows it.

@@ -2,10 +2,10 @@
 
 use chordage_api::types::{
     DaemonRole, DaemonState, DamageStatus, DnsStatus, DrainStatus, DutyStatus, FoundAtStart, GatewayStatus,
-    IdentityStatus, LanStatus, LeaseStatus, MembershipStatus, MishapStatus, NatKind, OverlayStatus,
-    ProcessStatus, PutStatus, ReachState, ReachabilityStatus, ReadTotals, RepairStatus, RestartedTask,
-    ResticStatus, ScrubStatus, StartState, StartedWith, Status, StoreStatus, Traffic, TransferStatus,
-    TwinStatus, WaitedFor, WebdavStatus,
+    HeldBackReason, HeldBackRepairs, IdentityStatus, LanStatus, LeaseStatus, MembershipStatus, MishapStatus,
+    NatKind, OverlayStatus, ProcessStatus, PutStatus, ReachState, ReachabilityStatus, ReadTotals,
+    RepairStatus, RestartedTask, ResticStatus, ScrubStatus, StartState, StartedWith, Status, StoreStatus,
+    Traffic, TransferStatus, TwinStatus, WaitedFor, WebdavStatus,
 };
 
 use super::{Comparison, assert_reads_with_more, assert_reads_without, id};
@@ -14,7 +14,8 @@ pub(super) fn check(comparison: &mut Comparison) {
     comparison.check("status", &status());
     comparison.check("status_bare", &bare_status());
     comparison.check("repair", &repair());
-    comparison.check("repair_bare", &RepairStatus { brake_seconds_left: None, ..repair() });
+    comparison
+        .check("repair_bare", &RepairStatus { brake_seconds_left: None, held_back: Vec::new(), ..repair() });
     comparison.check("drain", &drain());
     comparison.check("scrub", &scrub());
     comparison.check("scrub_bare", &ScrubStatus { last_end_seconds_ago: None, ..scrub() });
@@ -55,6 +56,7 @@ fn repair() -> RepairStatus {
         repaired_chunks: 110,
         repaired_shards: 111,
         failed: 112,
+        held_back: vec![HeldBackRepairs { why: HeldBackReason::NoPlace, chunks: 176 }],
         fetched_bytes: 113,
         sent_bytes: 114,
         needed_bytes: 115,
@@ -222,7 +224,7 @@ fn bare_status() -> Status {
         mishaps: MishapStatus { found_at_start: Vec::new(), lost_log_lines: 0, restarted_tasks: Vec::new() },
         puts: PutStatus { puts_wait_for: Vec::new(), ..puts },
         duties: DutyStatus {
-            repair: RepairStatus { brake_seconds_left: None, ..repair() },
+            repair: RepairStatus { brake_seconds_left: None, held_back: Vec::new(), ..repair() },
             drain: None,
             scrub: ScrubStatus { last_end_seconds_ago: None, ..scrub() },
             ..duties
@@ -251,6 +253,6 @@ fn answers_of_older_and_newer_daemons_are_read() {
         "gateways",
     ];
     assert_reads_without::<Status>(&status(), &since);
-    assert_reads_without::<RepairStatus>(&repair(), &["not_known_yet"]);
+    assert_reads_without::<RepairStatus>(&repair(), &["not_known_yet", "held_back"]);
     assert_reads_with_more::<Status>(&status());
 }

@@ -1,9 +1,9 @@
 //! The words that fields choose from.
 
 use chordage_api::types::{
-    ChangeKind, CheckName, CheckState, ChunkNeed, DaemonRole, DaemonState, EntryForm, KeepState, MemberRole,
-    MemberState, NatKind, ObjectForm, ProblemCode, PublishState, ReachState, ServiceState, ShardWord, Side,
-    StartState, StartedWith, TargetKind, Voucher,
+    ChangeKind, CheckName, CheckState, ChunkNeed, DaemonRole, DaemonState, EntryForm, HeldBackReason,
+    KeepState, MemberRole, MemberState, NatKind, ObjectForm, ProblemCode, PublishState, ReachState,
+    ServiceState, ShardWord, Side, StartState, StartedWith, TargetKind, Voucher,
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,7 @@ struct Words {
     daemon_role: Vec<DaemonRole>,
     daemon_state: Vec<DaemonState>,
     entry_form: Vec<EntryForm>,
+    held_back_reason: Vec<HeldBackReason>,
     keep_state: Vec<KeepState>,
     member_role: Vec<MemberRole>,
     member_state: Vec<MemberState>,
@@ -40,6 +41,7 @@ pub(super) fn check(comparison: &mut Comparison) {
     use ChunkNeed as Need;
     use DaemonState as Daemon;
     use EntryForm as Entry;
+    use HeldBackReason as Held;
     use KeepState as Keep;
     use MemberRole as Role;
     use MemberState as Member;
@@ -90,6 +92,13 @@ pub(super) fn check(comparison: &mut Comparison) {
         daemon_role: vec![DaemonRole::Member, DaemonRole::Client, DaemonRole::Other],
         daemon_state: vec![Daemon::Joining, Daemon::Joined, Daemon::Draining, Daemon::Leaving, Daemon::Other],
         entry_form: vec![Entry::File, Entry::Dir, Entry::Symlink, Entry::Other],
+        held_back_reason: vec![
+            Held::NobodyToAsk,
+            Held::TooFewShards,
+            Held::NoPlace,
+            Held::Inconsistent,
+            Held::Other,
+        ],
         keep_state: vec![Keep::Kept, Keep::Forgetting, Keep::Recovered, Keep::Other],
         member_role: vec![Role::Ordinary, Role::SuperPeer, Role::Client, Role::Other],
         member_state: vec![Member::Alive, Member::Suspect, Member::Dead, Member::Left, Member::Other],

@@ -31,6 +31,17 @@ impl<T> Change<T> {
     }
 }
 
+/// Moving all keys that begin with one prefix to where they begin with another and nothing does before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Move {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    /// They stay where they are too.
+    pub(crate) copy: bool,
+    /// Bytes that no key may exceed then.
+    pub(crate) longest: u32,
+}
+
 /// What has to be true of a key for it to be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expect {

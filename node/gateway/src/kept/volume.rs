@@ -6,13 +6,14 @@ use bytes::Bytes;
 use chordage_api::client::{BodyFormat, Client, ClientError, Download};
 use chordage_api::range::ByteRange;
 use chordage_api::types::{
-    ProblemCode, PublishState, PutQuery, VolumeChange, VolumeChanges, VolumeExpectation, VolumeValue,
+    ProblemCode, PublishState, PutQuery, VolumeChange, VolumeChanges, VolumeExpectation, VolumeMove,
+    VolumeValue,
 };
 use chordage_api::upload::{UploadWriter, upload};
 use data_encoding::BASE64;
 use futures::stream;
 
-use super::{Change, Changed, Error, Expect, Forgotten, ObjectBody, ObjectBytes};
+use super::{Change, Changed, Error, Expect, Forgotten, Move, ObjectBody, ObjectBytes};
 
 /// How often a list is begun anew because the volume changed while it was read.
 const LISTED_AGAIN_MAX: usize = 20;
@@ -94,6 +95,15 @@ impl Volume {
 
     /// Makes all of these changes if what each expects is so, and else none.
     pub(crate) async fn change(&self, changes: Vec<Change<Vec<u8>>>) -> Result<Changed, Error> {
+        self.change_and_move(changes, Vec::new()).await
+    }
+
+    /// The same, and moves keys afterwards: all of it or nothing.
+    pub(crate) async fn change_and_move(
+        &self,
+        changes: Vec<Change<Vec<u8>>>,
+        moves: Vec<Move>,
+    ) -> Result<Changed, Error> {
         if !self.writable {
             return Err(Error::ReadOnly(format!(
                 "this daemon may only read the volume {}: it was imported without the right to write",
@@ -101,12 +111,19 @@ impl Volume {
             )));
         }
         let changes = changes.into_iter().map(asked).collect();
-        match self.client.change_volume(&VolumeChanges { volume: self.petname.clone(), changes }).await {
+        let moving = !moves.is_empty();
+        let moves = moves.into_iter().map(asked_move).collect();
+        let request = VolumeChanges { volume: self.petname.clone(), changes, moves };
+        match self.client.change_volume(&request).await {
             Ok(changed) if changed.state == PublishState::Stored => Ok(Changed::Done),
             Ok(_) => Err(Error::Incomplete(
                 "fewer than a majority of those who keep the volume have stored a change of it".to_owned(),
             )),
             Err(ClientError::Problem(problem)) if problem.code == ProblemCode::Conflict => Ok(Changed::Unmet),
+            // Only the daemon sees how many keys there are, and how long they would be.
+            Err(ClientError::Problem(problem)) if moving && problem.code == ProblemCode::BadRequest => {
+                Err(Error::Full(problem.message))
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -148,6 +165,10 @@ fn asked(Change { key, new, expect }: Change<Vec<u8>>) -> VolumeChange {
         Expect::Present => VolumeExpectation::Present,
     };
     VolumeChange { key, value: new.map(|value| BASE64.encode(&value)), expect }
+}
+
+fn asked_move(Move { from, to, copy, longest }: Move) -> VolumeMove {
+    VolumeMove { from, to, copy, longest: Some(longest) }
 }
 
 fn bytes_of(value: &VolumeValue) -> Result<Vec<u8>, Error> {

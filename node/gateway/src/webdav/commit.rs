@@ -19,16 +19,20 @@ pub(crate) async fn commit<S: Store>(
     create_only: bool,
 ) -> Result<(), Failure> {
     let shared = &request.shared;
-    let groups = request.tree().changes(now())?;
-    if groups.is_empty() {
+    let (groups, mut moves) = {
+        let mut tree = request.tree();
+        tree.clear_targets();
+        (tree.changes(now())?, tree.moves())
+    };
+    if groups.is_empty() && moves.is_empty() {
         return Ok(());
     }
     let links = links(&groups);
     let count: usize = groups.iter().map(Vec::len).sum();
     if count > CHANGES_MAX && method != Method::DELETE {
         return Err(Error::Full(format!(
-            "this would change {count} keys, and {CHANGES_MAX} at most are changed at once: a directory of so many files is moved or \
-             copied in parts"
+            "this would replace so many files that {count} keys change, and {CHANGES_MAX} at most are changed at once: delete what is \
+             to be replaced before"
         ))
         .into());
     }
@@ -46,7 +50,8 @@ pub(crate) async fn commit<S: Store>(
         _ => 0,
     };
     for batch in batches {
-        let changed = shared.store.change(batch).await;
+        // Only what is deleted takes several changes, and it is not moved.
+        let changed = shared.store.change(batch, std::mem::take(&mut moves)).await;
         // Also after one of which it is not known what came of it.
         shared.finder.changed();
         match changed? {

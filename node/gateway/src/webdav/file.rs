@@ -207,7 +207,8 @@ impl<S: Store> WriteFile<S> {
             }
         };
         let fresh = Entry::new(Kind::File);
-        let modified = self.request.shared.later_than(self.before.as_ref(), milliseconds());
+        let later = || self.request.shared.later_than(self.before.as_ref(), milliseconds());
+        let modified = self.request.modified.unwrap_or_else(later);
         let before = self.before.clone().unwrap_or(fresh);
         let written = Entry { modified, size: self.size, link, ..before };
         self.request.tree().want(self.path.clone(), Some(written.clone()));

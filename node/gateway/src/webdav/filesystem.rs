@@ -29,6 +29,10 @@ impl<S: Store> Request<S> {
 
     /// All that lies in a directory.
     async fn children(&self, directory: &Path) -> FsResult<Vec<(Path, Entry)>> {
+        if self.tree().copies(directory) {
+            // Nobody need copy it one by one.
+            return Ok(Vec::new());
+        }
         self.learn_children(directory).await.map_err(|error| self.note.failed(error))?;
         Ok(self.tree().children(directory))
     }
@@ -64,17 +68,12 @@ impl<S: Store> Request<S> {
         if self.find(&to).await.map_err(|error| self.note.failed(error))?.is_some() {
             return Err(FsError::Exists);
         }
-        let mut moving = vec![(from.clone(), entry)];
-        moving.extend(self.tree().below(&from));
-        let moving: Vec<(Path, Path, Entry)> = moving
-            .into_iter()
-            .map(|(path, entry)| Ok((path.moved(&from, &to)?, path, entry)))
-            .collect::<FsResult<_>>()?;
         let mut tree = self.tree();
-        for (there, here, entry) in moving {
-            tree.want(here, None);
-            tree.want(there, Some(entry));
+        if entry.is_directory() {
+            tree.want_moved(from.clone(), to.clone());
         }
+        tree.want(from, None);
+        tree.want(to, Some(entry));
         Ok(())
     }
 

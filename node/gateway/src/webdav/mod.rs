@@ -19,6 +19,7 @@ mod file;
 mod filesystem;
 mod finder;
 mod locks;
+mod mtime;
 mod path;
 mod request;
 mod requests;

@@ -11,6 +11,9 @@ pub(crate) const FILES: &str = "files/";
 /// Longest path, bytes: its key has a few more, and a key of a volume has 1,024 at most.
 const PATH_BYTES_MAX: usize = 960;
 
+/// What the longest of them has, bytes.
+pub(crate) const KEY_BYTES_MAX: u32 = (FILES.len() + 1 + PATH_BYTES_MAX) as u32;
+
 /// A path without a slash at either end; that of the root is empty.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Path(String);
@@ -91,12 +94,6 @@ impl Path {
         if self.is_root() { String::new() } else { format!("{}/", self.0) }
     }
 
-    /// The same place below `to` that this has below `from`.
-    pub(crate) fn moved(&self, from: &Path, to: &Path) -> Result<Path, PathError> {
-        let below = self.0.strip_prefix(from.as_str()).unwrap_or(&self.0);
-        Path::new(&format!("{}{below}", to.0))
-    }
-
     /// Its key in the map; the root has none. What lies in a directory stands behind two slashes, so that it can be listed without all
     /// that lies deeper.
     pub(crate) fn key(&self) -> String {
@@ -172,11 +169,19 @@ mod tests {
     }
 
     #[test]
-    fn moving_keeps_the_place_below() {
-        let moved = |text: &str, from: &str, to: &str| path(text).moved(&path(from), &path(to));
-        assert_eq!(moved("a/b/c", "a", "x/y"), Ok(path("x/y/b/c")));
-        assert_eq!(moved("a", "a", "x"), Ok(path("x")));
-        assert_eq!(moved("a/b", "a", &"x".repeat(960)), Err(PathError::TooLong));
+    fn what_lies_below_is_moved_by_its_beginning_and_the_longest_path_has_the_longest_key() {
+        for below in ["b", "b/c", "b/c/d e"] {
+            let key = path(&format!("a/{below}")).key();
+            let moved = key.replacen(&path("a").below(), &path("x/y").below(), 1);
+            assert_eq!(Path::of_key(&moved), Some(path(&format!("x/y/{below}"))));
+        }
+        assert!(
+            !path("ab").key().starts_with(&path("a").below())
+                && !path("a").key().starts_with(&path("a").below())
+        );
+        for longest in ["x".repeat(PATH_BYTES_MAX), format!("a/{}", "x".repeat(PATH_BYTES_MAX - 2))] {
+            assert_eq!(path(&longest).key().len(), KEY_BYTES_MAX as usize);
+        }
     }
 
     proptest! {

@@ -43,6 +43,8 @@ pub(crate) struct Request<S> {
     pub(crate) note: Note,
     /// Up to which byte a file is read, if that is known: nothing behind it is fetched.
     pub(crate) read_until: Option<u64>,
+    /// When what is written was changed, if that is said; milliseconds since 1970.
+    pub(crate) modified: Option<u64>,
     tree: Arc<Mutex<Tree>>,
     using: Arc<Mutex<Vec<Using>>>,
 }
@@ -53,6 +55,7 @@ impl<S> Clone for Request<S> {
             shared: Arc::clone(&self.shared),
             note: self.note.clone(),
             read_until: self.read_until,
+            modified: self.modified,
             tree: Arc::clone(&self.tree),
             using: Arc::clone(&self.using),
         }
@@ -60,8 +63,9 @@ impl<S> Clone for Request<S> {
 }
 
 impl<S: Store> Request<S> {
-    pub(crate) fn new(shared: Arc<Shared<S>>, read_until: Option<u64>) -> Self {
-        Request { shared, note: Note::default(), read_until, tree: Arc::default(), using: Arc::default() }
+    pub(crate) fn new(shared: Arc<Shared<S>>, read_until: Option<u64>, modified: Option<u64>) -> Self {
+        let (note, tree, using) = (Note::default(), Arc::default(), Arc::default());
+        Request { shared, note, read_until, modified, tree, using }
     }
 
     pub(crate) fn tree(&self) -> MutexGuard<'_, Tree> {

@@ -15,6 +15,8 @@ use dav_server::davpath::DavPath;
 
 use super::body::{Incoming, document};
 use super::commit::commit;
+use super::entry::Entry;
+use super::mtime;
 use super::path::{Path, PathError};
 use super::request::Request;
 use super::state::Shared;
@@ -82,8 +84,9 @@ async fn serve<S: Store>(
     mut parts: Parts,
     incoming: &Incoming,
 ) -> Result<Response, Failure> {
-    let request = Request::new(Arc::clone(shared), read_until(&parts.headers));
     let method = parts.method.clone();
+    let modified = if method == Method::PUT { mtime::of(&parts.headers) } else { None };
+    let request = Request::new(Arc::clone(shared), read_until(&parts.headers), modified);
     let body = match method.as_str() {
         "PUT" if parts.headers.contains_key(CONTENT_RANGE) => {
             return Err(Failure::bad_request("files are written as a whole"));
@@ -127,6 +130,9 @@ async fn serve<S: Store>(
         status.is_success() && (status != StatusCode::MULTI_STATUS || method.as_str() == "PROPPATCH");
     if is_done {
         commit(&request, &method, create_only).await?;
+    }
+    if is_done && modified.is_some() {
+        response.headers_mut().insert(mtime::HEADER, mtime::ACCEPTED);
     }
     if let Some(classes) = response.headers_mut().get_mut(DAV) {
         *classes = CLASSES;
@@ -173,10 +179,21 @@ async fn prepare<S: Store>(
                 return Err(Failure::forbidden("the root is neither deleted nor copied, moved or replaced"));
             }
             claims.push(shared.claim(paths.clone()).await?);
-            for path in &paths {
-                // Also of what is not there: then it is known that nothing is below.
-                if request.find(path).await?.is_none_or(|entry| entry.is_directory()) {
-                    request.learn_below(path).await?;
+            let is_copied_alone = parts.headers.get(DEPTH).is_some_and(|depth| depth == "0");
+            for (place, path) in paths.iter().enumerate() {
+                let found = request.find(path).await?;
+                let is_directory = found.as_ref().is_some_and(Entry::is_directory);
+                match (parts.method.as_str(), &paths[..]) {
+                    // The volume moves and copies what is below, however much it is.
+                    ("MOVE", [_, _]) if place == 0 => {}
+                    ("COPY", [from, to]) if place == 0 && !from.is_within(to) && !to.is_within(from) => {
+                        if is_directory && !is_copied_alone {
+                            request.tree().want_copied(from.clone(), to.clone());
+                        }
+                    }
+                    // Also of what is not there: then it is known what is below.
+                    _ if is_directory || found.is_none() || place > 0 => request.learn_below(path).await?,
+                    _ => {}
                 }
             }
         }

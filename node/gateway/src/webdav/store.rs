@@ -5,7 +5,7 @@ use std::ops::Range;
 use chordage_api::client::Client;
 use tokio::sync::OnceCell;
 
-use crate::kept::{Change, Changed, Error, Forgotten, ObjectBody, ObjectBytes, Volume};
+use crate::kept::{Change, Changed, Error, Forgotten, Move, ObjectBody, ObjectBytes, Volume};
 
 /// A map with conditional changes, and objects beside it.
 pub(crate) trait Store: Send + Sync + 'static {
@@ -19,8 +19,12 @@ pub(crate) trait Store: Send + Sync + 'static {
         most: usize,
     ) -> impl Future<Output = Result<Vec<(String, Vec<u8>)>, Error>> + Send;
 
-    /// Makes all of these changes if what each expects is so, and else none.
-    fn change(&self, changes: Vec<Change<Vec<u8>>>) -> impl Future<Output = Result<Changed, Error>> + Send;
+    /// Makes all of these changes if what each expects is so, and moves keys afterwards to where there are none; all of it or nothing.
+    fn change(
+        &self,
+        changes: Vec<Change<Vec<u8>>>,
+        moves: Vec<Move>,
+    ) -> impl Future<Output = Result<Changed, Error>> + Send;
 
     /// Stores a body and returns its link once it is durable. A body that is cut leaves nothing.
     fn put_object(&self, body: ObjectBody) -> impl Future<Output = Result<String, Error>> + Send;
@@ -70,8 +74,8 @@ impl Store for Live {
         self.volume().await?.list(prefix, most).await
     }
 
-    async fn change(&self, changes: Vec<Change<Vec<u8>>>) -> Result<Changed, Error> {
-        self.volume().await?.change(changes).await
+    async fn change(&self, changes: Vec<Change<Vec<u8>>>, moves: Vec<Move>) -> Result<Changed, Error> {
+        self.volume().await?.change_and_move(changes, moves).await
     }
 
     async fn put_object(&self, body: ObjectBody) -> Result<String, Error> {

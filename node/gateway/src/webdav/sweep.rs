@@ -92,7 +92,7 @@ pub(crate) async fn sweep<S: Store>(shared: &Shared<S>, now: u64) -> Result<usiz
         }
     }
     if !gone.is_empty() {
-        shared.store.change(gone).await?;
+        shared.store.change(gone, Vec::new()).await?;
     }
     Ok(looked_at)
 }

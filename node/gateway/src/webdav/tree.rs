@@ -5,8 +5,8 @@ use std::ops::Bound;
 
 use super::deleted;
 use super::entry::{Entry, Grave, Kind};
-use super::path::Path;
-use crate::kept::{Change, Error, Expect};
+use super::path::{KEY_BYTES_MAX, Path};
+use crate::kept::{Change, Error, Expect, Move};
 
 /// What one request sees, and what it wants to change.
 #[derive(Default)]
@@ -19,6 +19,10 @@ pub(crate) struct Tree {
     whole: Vec<Path>,
     /// What shall be there, or not.
     wanted: BTreeMap<Path, Option<Entry>>,
+    /// All that lies below one directory shall lie below another, and nobody looks at it.
+    moves: Vec<(Path, Path)>,
+    /// All that lies below one directory shall lie below another too.
+    copied: Option<(Path, Path)>,
 }
 
 impl Tree {
@@ -81,6 +85,39 @@ impl Tree {
     /// This shall be there, or not.
     pub(crate) fn want(&mut self, path: Path, entry: Option<Entry>) {
         self.wanted.insert(path, entry);
+    }
+
+    /// All that lies below one directory shall lie below another instead, which has nothing then.
+    pub(crate) fn want_moved(&mut self, from: Path, to: Path) {
+        self.moves.push((from, to));
+    }
+
+    /// All that lies below one directory shall lie below another too, which has nothing then.
+    pub(crate) fn want_copied(&mut self, from: Path, to: Path) {
+        self.copied = Some((from, to));
+    }
+
+    /// Whether all that lies below is copied as a whole.
+    pub(crate) fn copies(&self, directory: &Path) -> bool {
+        self.copied.as_ref().is_some_and(|(from, _)| from == directory)
+    }
+
+    /// Nothing shall be left where something is to be moved or copied. Files without a directory may lie there, which nobody saw.
+    pub(crate) fn clear_targets(&mut self) {
+        let targets: Vec<Path> = self.moves.iter().chain(&self.copied).map(|(_, to)| to.clone()).collect();
+        for (left, _) in targets.iter().flat_map(|target| self.below(target)).collect::<Vec<_>>() {
+            self.want(left, None);
+        }
+    }
+
+    /// What is to be moved and copied once all changes are made.
+    pub(crate) fn moves(&self) -> Vec<Move> {
+        let moving = |(from, to): &(Path, Path), copy| {
+            let (from, to) = (from.below(), to.below());
+            Move { from, to, copy, longest: KEY_BYTES_MAX }
+        };
+        let moves = self.moves.iter().map(|pair| moving(pair, false));
+        moves.chain(self.copied.iter().map(|pair| moving(pair, true))).collect()
     }
 
     /// Bytes of all that shall be there.

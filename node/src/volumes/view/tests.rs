@@ -72,7 +72,62 @@ fn changes() -> impl Strategy<Value = BTreeMap<Vec<u8>, Change>> {
     prop::collection::btree_map(keys(), change, 0..40)
 }
 
+/// What moving should make of a map.
+fn moved(content: &Content, Moving { from, to, copy }: &Moving) -> Content {
+    let mut after = content.clone();
+    for (key, value) in content.iter().filter(|(key, _)| key.starts_with(from)) {
+        if !copy {
+            after.remove(key);
+        }
+        after.insert([to, &key[from.len()..]].concat(), value.clone());
+    }
+    after
+}
+
+#[test]
+fn more_than_are_allowed_are_not_moved_nor_to_longer_keys() {
+    let content: Content = (0..3000u32).map(|n| (format!("a/{n:04}").into_bytes(), Value::of([1]))).collect();
+    let (root, mut memory) = stored(&content);
+    let moving = Moving { from: b"a/".to_vec(), to: b"bb/".to_vec(), copy: false };
+    let mut view = View::new(Some(root), &mut memory);
+    for (most, longest) in [(2999, 7), (3000, 6)] {
+        let mark = view.mark();
+        let refused = view.move_all(&moving, most, longest);
+        assert!(matches!(refused, Err(VolumesError::BadChange(_))), "{refused:?}");
+        view.restore(mark);
+        assert_eq!(view.list(b"a/", None, 5000).unwrap().len(), 3000);
+    }
+    assert_eq!(view.move_all(&moving, 3000, 7).unwrap(), 3000);
+    assert_eq!(view.into_changes().len(), 6000);
+}
+
 proptest! {
+    #[test]
+    fn keys_are_moved_as_in_any_map(
+        before in prop::option::of(content()),
+        changes in changes(),
+        from in keys(),
+        to in keys(),
+        copy in any::<bool>(),
+    ) {
+        prop_assume!(!from.starts_with(&to) && !to.starts_with(&from));
+        let mut expected = before.clone().unwrap_or_default();
+        let (root, mut memory) = before.as_ref().map(stored).unzip();
+        let mut memory = memory.take().unwrap_or_default();
+        let mut view = View::new(root, &mut memory);
+        for (key, change) in changes {
+            view.change(key.clone(), change.clone());
+            expected.remove(&key);
+            expected.extend(change.map(|value| (key, value)));
+        }
+        let moving = Moving { from, to, copy };
+        let count = expected.keys().filter(|key| key.starts_with(&moving.from)).count();
+        prop_assert_eq!(view.move_all(&moving, usize::MAX, usize::MAX).unwrap(), count);
+        let expected = moved(&expected, &moving);
+        let all: Vec<_> = expected.clone().into_iter().collect();
+        prop_assert_eq!(view.list(b"", None, usize::MAX).unwrap(), all);
+    }
+
     #[test]
     fn changes_stand_for_what_is_stored(
         before in prop::option::of(content()),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use bytes::Bytes;
 use futures::stream;
 
-use crate::kept::{Change, Changed, Error, Expect, Forgotten, ObjectBody, ObjectBytes};
+use crate::kept::{Change, Changed, Error, Expect, Forgotten, Move, ObjectBody, ObjectBytes};
 use crate::webdav::store::Store;
 
 /// Bytes of an object that are handed over at a time.
@@ -39,6 +39,29 @@ struct State {
     gets: usize,
 }
 
+impl State {
+    /// Moves keys as a volume does; what came of it if that was not done.
+    fn make(&mut self, Move { from, to, copy, longest }: &Move) -> Option<Result<Changed, Error>> {
+        assert!(!from.starts_with(to) && !to.starts_with(from));
+        if self.map.keys().any(|key| key.starts_with(to)) {
+            return Some(Ok(Changed::Unmet));
+        }
+        let some = self.map.iter().filter(|(key, _)| key.starts_with(from));
+        let some: Vec<_> = some.map(|(key, value)| (key.clone(), value.clone())).collect();
+        for (key, value) in some {
+            let new = key.replacen(from, to, 1);
+            if new.len() > *longest as usize {
+                return Some(Err(Error::Full("a key would be too long".to_owned())));
+            }
+            self.map.insert(new, value);
+            if !copy {
+                self.map.remove(&key);
+            }
+        }
+        None
+    }
+}
+
 /// All clones are the same.
 #[derive(Clone, Default)]
 pub(super) struct InMemory(Arc<Mutex<State>>);
@@ -54,6 +77,10 @@ impl InMemory {
 
     pub(super) fn keys(&self, prefix: &str) -> Vec<String> {
         self.lock().map.keys().filter(|key| key.starts_with(prefix)).cloned().collect()
+    }
+
+    pub(super) fn remove(&self, key: &str) {
+        assert!(self.lock().map.remove(key).is_some());
     }
 
     pub(super) fn objects(&self) -> Vec<String> {
@@ -94,8 +121,10 @@ impl Store for InMemory {
         if found.len() > most { Err(Error::Full("too many".to_owned())) } else { Ok(found) }
     }
 
-    async fn change(&self, changes: Vec<Change<Vec<u8>>>) -> Result<Changed, Error> {
+    async fn change(&self, changes: Vec<Change<Vec<u8>>>, moves: Vec<Move>) -> Result<Changed, Error> {
         let mut state = self.lock();
+        // All or nothing.
+        let before = state.map.clone();
         if let Some(error) = &state.trouble.change {
             return Err(error.clone());
         }
@@ -120,6 +149,12 @@ impl Store for InMemory {
                 }
                 None => state.map.remove(&key),
             };
+        }
+        for moving in &moves {
+            if let Some(outcome) = state.make(moving) {
+                state.map = before;
+                return outcome;
+            }
         }
         Ok(Changed::Done)
     }
