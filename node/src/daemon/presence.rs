@@ -15,7 +15,7 @@ use crate::driver::Signer;
 use crate::identity::Identity;
 use crate::listen::{LISTEN_FILE, listen, remember};
 use crate::record::Versions;
-use crate::wire::{NetworkSwarm, Protocols, build, listening};
+use crate::wire::{NetworkSwarm, Protocols, RelaySettings, build, listening};
 
 /// All of it.
 pub(super) struct Presence {
@@ -38,8 +38,9 @@ impl Presence {
         let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
         let protocols = Protocols::new(&config.network, &config.metric.to_string());
         let signer = Signer::new(identity.keypair.clone());
-        let mut swarm = build(identity.keypair, protocols, ground.gate(), &config.connections)
-            .map_err(|error| system(&error))?;
+        let mut swarm =
+            build(identity.keypair, protocols, ground.gate(), &config.connections, &RelaySettings::default())
+                .map_err(|error| system(&error))?;
         let (mut announced, mut bound) = (config.announce.clone(), Vec::new());
         if config.overlay.role != Role::Client {
             let last = dir.read(LISTEN_FILE)?.unwrap_or_default();

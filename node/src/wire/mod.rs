@@ -7,12 +7,16 @@
 mod admission;
 mod batching;
 mod behaviour;
+mod circuits;
 pub(crate) mod frame;
 mod gate;
 mod handler;
 mod names;
 mod paths;
 mod race;
+mod relay;
+#[cfg_attr(not(test), allow(dead_code, reason = "the driver does not reserve yet"))]
+mod reservations;
 mod seats;
 mod socket;
 mod transport;
@@ -21,6 +25,12 @@ pub(crate) use admission::MakesWay;
 pub(crate) use behaviour::{Behaviour, Inbound, OpenError, OpenReply};
 pub(crate) use gate::{Doorkeeper, Gate, Refusal, Verdict};
 pub(crate) use handler::{Class, GuardedStream, Protocols};
+use paths::causes;
+pub(crate) use relay::RelaySettings;
+#[cfg_attr(not(test), allow(unused_imports, reason = "the driver does not reserve yet"))]
+pub(crate) use relay::keep_reservations;
+#[cfg_attr(not(test), allow(unused_imports, reason = "the driver does not reserve yet"))]
+pub(crate) use reservations::Reservations;
 pub(crate) use seats::{Standing, Taken};
 pub(crate) use transport::{NetworkSwarm, WireEvent, build, listening};
 
