@@ -27,7 +27,7 @@ use crate::config::RelayConfig;
 
 /// How long a reservation lasts: as long as the connection, in effect. With a time that a daemon lives to see, the relay's part
 /// of libp2p (0.22) can be made to panic by somebody who renews at the very end and reads the answer late, and a relay that is
-/// full refuses to renew what it has. Connections that are dead are found by QUIC and by TCP (`socket`).
+/// full refuses to renew what it has. Connections that are dead are found by QUIC, and by TCP after minutes (`socket`).
 const RESERVED: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Reservations of one peer: a second while the relay has not noticed the end of the first.
 const RESERVATIONS_PER_PEER: usize = 2;

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::core::muxing::StreamMuxerBox;
-use libp2p::core::transport::OptionalTransport;
+use libp2p::core::transport::{OptionalTransport, PortUse};
 use libp2p::core::upgrade::Version;
 use libp2p::core::{ConnectedPoint, Endpoint};
 use libp2p::identity::Keypair;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::{NetworkBehaviour, Swarm};
 use libp2p::{Multiaddr, Transport, noise, quic, relay, yamux};
@@ -55,12 +56,20 @@ pub(crate) fn listening(swarm: &NetworkSwarm) -> Vec<Multiaddr> {
 }
 
 /// Which end of a connection this is. Of two that dialled each other at the same moment, so that NATs let them pass, both have
-/// dialled, and one of them is to act as if it had been.
+/// dialled, and one of them is to act as if it had been. QUIC (libp2p-quic 0.14) does so only for dials from a new port: from a
+/// shared one both ends have a connection that they dialled and one that they accepted, whatever they were to act as.
 fn role(point: &ConnectedPoint) -> Endpoint {
     match point {
+        ConnectedPoint::Dialer { address, port_use: PortUse::Reuse, .. } if is_quic(address) => {
+            Endpoint::Dialer
+        }
         ConnectedPoint::Dialer { role_override, .. } => *role_override,
         ConnectedPoint::Listener { .. } => Endpoint::Listener,
     }
+}
+
+fn is_quic(addr: &Multiaddr) -> bool {
+    addr.iter().any(|part| matches!(part, Protocol::Quic | Protocol::QuicV1))
 }
 
 /// Why the swarm could not be built.
@@ -120,4 +129,29 @@ pub(crate) fn build(
         .with_other_transport(|_| Named::new(all.boxed()));
     let Ok(builder) = builder.with_behaviour(|_| wire);
     Ok(builder.with_swarm_config(|config| config.with_idle_connection_timeout(IDLE)).build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_that_dialled_each_other_one_acts_as_if_it_had_been_dialled() {
+        let dialled = |addr: &str, role_override, port_use| {
+            role(&ConnectedPoint::Dialer { address: addr.parse().expect("valid"), role_override, port_use })
+        };
+        let (tcp, quic) = ("/ip4/192.0.2.1/tcp/1", "/ip4/192.0.2.1/udp/1/quic-v1");
+        for addr in [tcp, quic] {
+            assert_eq!(dialled(addr, Endpoint::Dialer, PortUse::Reuse), Endpoint::Dialer);
+            assert_eq!(dialled(addr, Endpoint::Listener, PortUse::New), Endpoint::Listener);
+        }
+        assert_eq!(dialled(tcp, Endpoint::Listener, PortUse::Reuse), Endpoint::Listener);
+        assert_eq!(
+            dialled(quic, Endpoint::Listener, PortUse::Reuse),
+            Endpoint::Dialer,
+            "it is accepted there"
+        );
+        let (local_addr, send_back_addr) = (Multiaddr::empty(), Multiaddr::empty());
+        assert_eq!(role(&ConnectedPoint::Listener { local_addr, send_back_addr }), Endpoint::Listener);
+    }
 }

@@ -2,8 +2,8 @@
 
 use super::party::{Party, talk, unpunched};
 use super::word::Word;
+use crate::wire::Gate;
 use crate::wire::relay::RelayRefusal;
-use crate::wire::{Gate, OpenError};
 
 #[tokio::test]
 async fn somebody_who_is_not_reached_is_reached_through_a_relay_in_both_directions() {
@@ -44,7 +44,7 @@ async fn a_stranger_gets_no_further_by_a_relay_than_directly() {
     // One that shows other papers, and one that knows of no gate.
     let stranger = Party::hidden(Gate::kept_by(Word::careless(b"stranger")), &unpunched()).await;
     let opened = stranger.open(hidden.peer, std::slice::from_ref(&circuit)).await;
-    assert_eq!(opened.err(), Some(OpenError::Unreachable));
+    assert!(opened.is_err(), "{opened:?}");
     assert_eq!(*keeper.judged.lock().expect("no panic"), [stranger.peer], "it came as far as the gate");
     let heedless = Party::hidden(Gate::default(), &unpunched()).await;
     let opened = heedless.open(hidden.peer, std::slice::from_ref(&circuit)).await;
@@ -63,6 +63,7 @@ async fn a_relay_with_a_gate_carries_nothing_for_strangers() {
     let mut hidden = Party::hidden(Gate::kept_by(Word::of(b"friend")), &unpunched()).await;
     let circuit = hidden.reserve(&relay).await.expect("a member");
     let mut stranger = Party::hidden(Gate::kept_by(Word::careless(b"stranger")), &unpunched()).await;
-    assert_eq!(stranger.open(hidden.peer, &[circuit]).await.err(), Some(OpenError::Unreachable));
+    let opened = stranger.open(hidden.peer, &[circuit]).await;
+    assert!(opened.is_err(), "{opened:?}");
     assert_eq!(stranger.reserve(&relay).await.expect_err("nor does it get a reservation"), None);
 }

@@ -103,7 +103,7 @@ async fn a_circuit_to_somebody_who_has_not_reserved_is_refused() {
 #[tokio::test]
 async fn a_circuit_with_too_many_bytes_is_cut_and_others_are_not() {
     let relay = relay(RelayConfig { circuit_bytes: Some(32 << 10), ..RelayConfig::default() }).await;
-    let (mut one, mut guest) = (hidden().await, hidden().await);
+    let (mut one, guest) = (hidden().await, hidden().await);
     let circuit = one.reserve(&relay).await.expect("there is room");
     let mut greedy = guest.open(one.peer, std::slice::from_ref(&circuit)).await.expect("reached");
     let mut inbound = one.accepted().await;

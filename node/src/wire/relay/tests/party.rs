@@ -11,7 +11,7 @@ use libp2p::swarm::{ConnectionId, Stream, SwarmEvent};
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::address::in_dial_order;
 use crate::config::{ConnectionConfig, RelayConfig};
@@ -81,7 +81,12 @@ impl Party {
             build(key.clone(), protocols, gate, &ConnectionConfig::default(), relays).expect("valid");
         let peer = *swarm.local_peer_id();
         for addr in on {
-            swarm.listen_on(addr.clone()).expect("loopback");
+            // The ports of somebody who has just gone may be in use for a moment more.
+            let deadline = Instant::now() + DEADLINE;
+            while let Err(error) = swarm.listen_on(addr.clone()) {
+                assert!(Instant::now() < deadline, "{error}");
+                sleep(Duration::from_millis(50)).await;
+            }
         }
         let (calls, mut called) = mpsc::unbounded_channel::<Call>();
         let (events_in, events) = mpsc::unbounded_channel();
