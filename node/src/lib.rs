@@ -61,7 +61,7 @@ pub use address::AddressError;
 pub use chordage_storage::private;
 pub use config::{
     Config, ConfigError, ConnectionConfig, DnsConfig, LanConfig, LeaseConfig, OverlayConfig, ParseRoleError,
-    RepairConfig, ResticConfig, Role, ScrubConfig, WebdavConfig,
+    RelayConfig, RepairConfig, ResticConfig, Role, ScrubConfig, WebdavConfig,
 };
 pub use daemon::{Daemon, StartError};
 pub use datadir::{DataDir, DataDirError};

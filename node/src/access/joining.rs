@@ -20,7 +20,7 @@ use crate::network::certificate::Role;
 use crate::network::frames::{Answer, Hello};
 use crate::network::invite::Invite;
 use crate::network::papers::Papers;
-use crate::wire::{Doorkeeper, Gate, NetworkSwarm, Protocols, Refusal, Verdict, build};
+use crate::wire::{Doorkeeper, Gate, NetworkSwarm, Protocols, Refusal, RelaySettings, Verdict, build};
 
 /// How long one address may take.
 const PATIENCE: Duration = Duration::from_secs(12);
@@ -86,8 +86,9 @@ pub async fn join(dir: &Path, invite: &str) -> Result<Joined, AccessError> {
     let joiner = Arc::new(Joiner { hello, answer: Mutex::new(None) });
     let protocols = Protocols::new(&invitation.name, "ring");
     let gate = Gate::kept_by(joiner.clone());
-    let mut swarm = build(own.keypair, protocols, gate, &ConnectionConfig::default())
-        .map_err(|error| AccessError::System(error.to_string()))?;
+    let mut swarm =
+        build(own.keypair, protocols, gate, &ConnectionConfig::default(), &RelaySettings::default())
+            .map_err(|error| AccessError::System(error.to_string()))?;
     let issuer = peer_id(&invitation.issuer).ok_or(AccessError::Foreign)?;
     let mut failed = Vec::new();
     for address in &invitation.addresses {

@@ -45,11 +45,17 @@ pub(crate) fn in_dial_order(mut addrs: Vec<Multiaddr>) -> Vec<Multiaddr> {
     addrs
 }
 
-/// TCP costs less CPU, QUIC fewer round trips: TCP first to near hosts, QUIC first to far ones.
-fn cost(addr: &Multiaddr) -> (bool, bool) {
+/// TCP costs less CPU, QUIC fewer round trips: TCP first to near hosts, QUIC first to far ones. What goes through a relay is
+/// a last resort.
+fn cost(addr: &Multiaddr) -> (bool, bool, bool) {
     let near = ip(addr).is_some_and(is_near);
     let tcp = addr.iter().any(|p| matches!(p, Protocol::Tcp(_)));
-    (!near, tcp != near)
+    (is_relayed(addr), !near, tcp != near)
+}
+
+/// Whether an address leads through a relay.
+pub(crate) fn is_relayed(addr: &Multiaddr) -> bool {
+    addr.iter().any(|part| part == Protocol::P2pCircuit)
 }
 
 /// Which subnet and provider a peer announces. An attacker gets many addresses in one subnet far more cheaply than
@@ -85,9 +91,11 @@ pub(crate) fn is_near(ip: IpAddr) -> bool {
     }
 }
 
-/// The IP address a multiaddr begins with.
+/// The IP address a multiaddr begins with. One through a relay has none: it begins with the relay's, which says nothing about
+/// who is behind it.
 pub(crate) fn ip(addr: &Multiaddr) -> Option<IpAddr> {
     match addr.iter().next()? {
+        _ if is_relayed(addr) => None,
         Protocol::Ip4(ip) => Some(IpAddr::V4(ip)),
         Protocol::Ip6(ip) => Some(IpAddr::V6(ip)),
         _ => None,
@@ -134,6 +142,21 @@ mod tests {
             order(&["/ip4/198.51.100.7/tcp/1", "/ip4/198.51.100.7/udp/1/quic-v1", "/ip4/10.0.0.1/tcp/1"]),
             ["/ip4/10.0.0.1/tcp/1", "/ip4/198.51.100.7/udp/1/quic-v1", "/ip4/198.51.100.7/tcp/1"]
         );
+    }
+
+    #[test]
+    fn what_leads_through_a_relay_is_dialled_last_and_says_nothing_about_where_a_peer_is() {
+        let relayed: Multiaddr =
+            format!("/ip4/127.0.0.1/tcp/1/p2p/{}/p2p-circuit", PeerId::random()).parse().expect("valid");
+        let direct: Multiaddr = "/ip4/198.51.100.7/tcp/1".parse().expect("valid");
+        assert_eq!(in_dial_order(vec![relayed.clone(), direct.clone()]), [direct.clone(), relayed.clone()]);
+        assert_eq!(ip(&relayed), None);
+        assert_eq!(ip(&direct), Some(IpAddr::from([198, 51, 100, 7])));
+        let public = format!("/ip4/198.51.100.7/tcp/1/p2p/{}/p2p-circuit", PeerId::random());
+        let announced = to_address(&public.parse().expect("valid")).expect("short enough for a record");
+        let info = PeerInfo::new([1; 32], vec![announced], 1).expect("few addresses");
+        assert_eq!(net_group(&info), NetGroup::default(), "it is not in the relay's subnet");
+        assert_eq!(dial_order(&info).iter().map(ToString::to_string).collect::<Vec<_>>(), [public]);
     }
 
     #[test]

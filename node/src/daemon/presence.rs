@@ -15,7 +15,7 @@ use crate::identity::Identity;
 use crate::listen::{LISTEN_FILE, listen, remember};
 use crate::reachability::{Start, start};
 use crate::record::Versions;
-use crate::wire::{NetworkSwarm, Protocols, build, listening};
+use crate::wire::{NetworkSwarm, Protocols, RelaySettings, build, listening};
 
 /// All of it.
 pub(super) struct Presence {
@@ -41,7 +41,12 @@ impl Presence {
         let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
         let protocols = Protocols::new(&config.network, &config.metric.to_string());
         let signer = Signer::new(identity.keypair.clone());
-        let mut swarm = build(identity.keypair, protocols, ground.gate(), &config.connections)
+        // In an open network nobody would dial a client through a relay.
+        let relays = match &ground.access {
+            Some(_) => RelaySettings::of(&config.relay, true),
+            None => RelaySettings::default(),
+        };
+        let mut swarm = build(identity.keypair, protocols, ground.gate(), &config.connections, &relays)
             .map_err(|error| system(&error))?;
         let mut bound = Vec::new();
         if config.overlay.role != Role::Client {
@@ -50,7 +55,7 @@ impl Presence {
             remember(dir, bound.iter())?;
         }
         let listened = listening(&swarm);
-        let start = start(config, listened.clone(), knows_others, dir)?;
+        let start = start(config, listened.clone(), knows_others, dir, ground.access.is_some())?;
         // A record without addresses is what makes a client.
         let addrs = start.first.addresses(&listened);
         let (version, versions) = Versions::begin(dir.clone(), wall_time())?;

@@ -53,6 +53,7 @@ impl Driver {
         self.remember_own_addresses();
         self.input(Input::SetAddresses(addresses));
         self.remember_own_addresses();
+        self.relay_for_others();
         self.peers.links.set_local(self.overlay.dht.local());
     }
 
@@ -64,6 +65,7 @@ impl Driver {
     /// Somebody was met, or not.
     pub(super) fn note_contact(&mut self, event: &SwarmEvent<WireEvent>) {
         let now = Instant::now();
+        self.peers.relaying.reservations.event(event);
         match event {
             SwarmEvent::ConnectionEstablished { connection_id, endpoint, .. } => {
                 self.peers.contacts.connected(*connection_id, endpoint, now);

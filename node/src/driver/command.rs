@@ -13,6 +13,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use super::addresses::Announced;
 use super::contacts::Acquaintances;
 use super::records::{Decision, Wanted};
+use super::relaying::Relays;
 use super::rendezvous::{ListedWatch, PlaceCommand};
 use super::size::NetworkSize;
 use super::told::Told;
@@ -42,6 +43,8 @@ pub(super) enum Command {
     },
     /// Others are told to dial it there from now on.
     Announce(Announced),
+    /// Ask these to relay.
+    Relays(Relays),
     Acquaintances(oneshot::Sender<Acquaintances>),
     View(oneshot::Sender<View>),
     Status(oneshot::Sender<Status>),
@@ -219,6 +222,12 @@ impl DriverHandle {
     pub(crate) async fn announce(&self, announced: Announced) {
         // A driver that has stopped announces nothing.
         let _ = self.send(Command::Announce(announced)).await;
+    }
+
+    /// Asks these to relay what others say to this daemon, or nobody any more. Does not wait for it.
+    pub(crate) async fn use_relays(&self, relays: Relays) {
+        // A driver that has stopped needs none.
+        let _ = self.send(Command::Relays(relays)).await;
     }
 
     /// Whom this daemon has had to do with lately; nobody, once the driver has stopped.

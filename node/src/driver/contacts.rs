@@ -38,6 +38,8 @@ pub(crate) struct Acquaintances {
     pub(crate) visited: Option<Instant>,
     /// Whom it may join through.
     pub(crate) ways_in: Vec<Peer>,
+    /// Where others reach it through relays.
+    pub(crate) relayed: Vec<Multiaddr>,
 }
 
 impl Contacts {
@@ -76,7 +78,7 @@ impl Contacts {
         let mut known: Vec<IpAddr> = open.chain(past).collect();
         known.sort_unstable();
         known.dedup();
-        Acquaintances { known, visited: self.visited, ways_in: Vec::new() }
+        Acquaintances { known, visited: self.visited, ways_in: Vec::new(), relayed: Vec::new() }
     }
 
     fn knows(&self, wanted: IpAddr, now: Instant) -> bool {

@@ -18,6 +18,7 @@ mod overlay;
 mod pace;
 mod peers;
 mod records;
+mod relaying;
 mod rendezvous;
 mod roster;
 mod round_trips;
@@ -64,6 +65,7 @@ use self::overlay::Overlay;
 use self::peers::Peers;
 use self::records::Operations;
 pub(crate) use self::records::{Decision, RecordParts};
+pub(crate) use self::relaying::Relays;
 pub(crate) use self::rendezvous::{Listed, ListedWatch};
 pub(crate) use self::roster::Departed;
 use self::signature::OwnRecord;
@@ -166,6 +168,7 @@ impl Driver {
             peers: Peers::new(
                 Links::new(dht.local(), link_events_in.clone(), parts.delay),
                 &parts.connections,
+                *parts.swarm.local_peer_id(),
             ),
             record: OwnRecord { versions: parts.versions, signer: parts.signer },
             local_peer: *parts.swarm.local_peer_id(),
@@ -229,6 +232,7 @@ impl Driver {
                 _ = redial.tick() => self.redial(),
                 _ = review.tick() => {
                     self.review_connections();
+                    self.keep_reservations();
                     self.tell_size();
                     self.cancel_abandoned();
                     self.look_for_twin();
@@ -383,9 +387,12 @@ impl Driver {
                 open(&mut self.swarm.behaviour_mut().streams, &peer, class, reply);
             }
             Command::Announce(announced) => self.announce(announced),
+            Command::Relays(relays) => self.use_relays(relays),
             Command::Acquaintances(reply) => {
                 let ways_in = self.joining.bootstrap.seeds();
-                let _ = reply.send(Acquaintances { ways_in, ..self.peers.contacts.now(Instant::now()) });
+                let relayed = self.peers.relaying.reservations.addresses();
+                let known = self.peers.contacts.now(Instant::now());
+                let _ = reply.send(Acquaintances { ways_in, relayed, ..known });
             }
             Command::ShutOut { ended, revoked } => self.shut_out(&ended, &revoked),
             Command::Operate(wanted) => self.operate(wanted),

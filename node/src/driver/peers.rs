@@ -12,6 +12,7 @@ use super::addresses::Announced;
 use super::contacts::Contacts;
 use super::links::Links;
 use super::pace::Paces;
+use super::relaying::Relaying;
 use super::roster::Roster;
 use super::warmth::Warmth;
 use crate::address::peer_id;
@@ -30,6 +31,8 @@ pub(super) struct Peers {
     pub(super) roster: Roster,
     /// Where they are and were.
     pub(super) contacts: Contacts,
+    /// Those through whom others reach this daemon.
+    pub(super) relaying: Relaying,
     warmth: Warmth,
     /// Fast fingers that are kept connected.
     warm_fingers: usize,
@@ -38,7 +41,7 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    pub(super) fn new(links: Links, connections: &ConnectionConfig) -> Self {
+    pub(super) fn new(links: Links, connections: &ConnectionConfig, local: PeerId) -> Self {
         let warm_fingers = connections.warm_fingers as usize;
         let idle = Duration::from_secs(connections.idle_seconds.into());
         // Some room to the limit, so that there is a seat for whoever is dialled next.
@@ -48,6 +51,7 @@ impl Peers {
             paces: Paces::default(),
             roster: Roster::default(),
             contacts: Contacts::default(),
+            relaying: Relaying::new(local),
             warmth: Warmth::new(idle, most),
             warm_fingers,
             known: BTreeMap::new(),

@@ -17,7 +17,7 @@ use crate::listen::listen;
 use crate::network::NetworkFingerprint;
 use crate::recordbook::RecordBook;
 use crate::tasks::Tasks;
-use crate::wire::{Gate, Protocols, build};
+use crate::wire::{Gate, Protocols, RelaySettings, build};
 
 struct Running {
     handle: DriverHandle,
@@ -40,8 +40,14 @@ async fn start_looking(
     let identity = Identity::load(&dir).expect("new");
     let protocols = Protocols::new(network, "ring");
     let signer = Signer::new(identity.keypair.clone());
-    let mut swarm = build(identity.keypair, protocols, Gate::default(), &ConnectionConfig::default())
-        .expect("a valid key");
+    let mut swarm = build(
+        identity.keypair,
+        protocols,
+        Gate::default(),
+        &ConnectionConfig::default(),
+        &RelaySettings::default(),
+    )
+    .expect("a valid key");
     listen(&mut swarm, &["/ip4/127.0.0.1/tcp/0".parse().expect("valid")], "").await.expect("loopback");
     let addrs = swarm.listeners().filter_map(to_address).collect();
     let addr = named(swarm.listeners().next().expect("bound"), *swarm.local_peer_id());

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeSet;
 
-use chordage_dht::Peer;
+use chordage_dht::{NodeId, Peer};
 
-use crate::address::net_group;
+use crate::address::{dial_order, is_relayed, net_group};
 use crate::driver::View;
 
 /// Peers in an order of chance.
 pub(super) struct Shuffle(Vec<Peer>);
 
-/// All members that a daemon knows and that are wanted.
+/// All members that a daemon knows, that are wanted, and that others reach without a relay.
 pub(super) fn members_of(view: &View, wanted: impl Fn(&Peer) -> bool) -> Shuffle {
     let leaves = view.leaf_set.iter().map(|finger| &finger.peer);
     let fingers = view.rows.iter().flat_map(|row| &row.fingers).map(|finger| &finger.peer);
@@ -20,13 +20,25 @@ pub(super) fn members_of(view: &View, wanted: impl Fn(&Peer) -> bool) -> Shuffle
     let peers = leaves
         .chain(fingers)
         .chain(listed)
-        .filter(|peer| peer.is_reachable() && wanted(peer) && ids.insert(peer.id()))
+        .filter(|peer| is_direct(peer) && wanted(peer) && ids.insert(peer.id()))
         .cloned()
         .collect();
     Shuffle::of(peers)
 }
 
+fn is_direct(peer: &Peer) -> bool {
+    dial_order(peer).iter().any(|addr| !is_relayed(addr))
+}
+
 impl Shuffle {
+    /// In an order that lasts as long as they do, and is another one for each `local`.
+    pub(super) fn by_rank(mut self, local: &NodeId) -> Vec<Peer> {
+        self.0.sort_by_cached_key(|peer| {
+            *blake3::keyed_hash(local.as_bytes(), peer.id().as_bytes()).as_bytes()
+        });
+        self.0
+    }
+
     fn of(peers: Vec<Peer>) -> Self {
         let mut seed = [0; 32];
         // Without randomness the order is that of the ids' hashes with nothing, which is an order too.

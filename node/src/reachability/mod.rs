@@ -14,6 +14,7 @@ mod candidates;
 mod choice;
 mod frames;
 mod policy;
+mod relays;
 mod rounds;
 mod scope;
 mod serve;
@@ -53,6 +54,8 @@ struct Inner {
     /// By the settings.
     announced: Vec<Multiaddr>,
     follow: Follow,
+    /// Whether others may relay to it.
+    relays: bool,
     /// What it is; others in the daemon watch it.
     part: watch::Sender<DaemonRole>,
     state: Mutex<State>,
@@ -75,6 +78,10 @@ struct State {
     between: Option<Between>,
     /// How many of those asked in the last round got in, and how many did not.
     last: Option<Tally>,
+    /// Where others reach it through relays, as it announces that.
+    relayed: Vec<Multiaddr>,
+    /// Where others have seen it.
+    seen: Vec<Multiaddr>,
     /// When the role last changed, by the clock on the wall.
     since: SystemTime,
 }
@@ -96,7 +103,7 @@ impl Reachability {
         visits: Visits,
         tasks: &Tasks,
     ) -> Self {
-        let Start { standing, follow, announced, part, .. } = begun;
+        let Start { standing, follow, announced, part, relays, .. } = begun;
         let reachability = Reachability {
             inner: Arc::new(Inner {
                 driver: driver.clone(),
@@ -104,11 +111,14 @@ impl Reachability {
                 dir: dir.clone(),
                 announced,
                 follow,
+                relays,
                 part,
                 state: Mutex::new(State {
                     policy: Policy::new(standing, Instant::now()),
                     between: None,
                     last: None,
+                    relayed: Vec::new(),
+                    seen: Vec::new(),
                     since: SystemTime::now(),
                 }),
             }),

@@ -17,7 +17,7 @@ use super::frames::{AVOIDED_MAX, Outcome, Reply, Request, WITNESSES_MAX, Witness
 use super::policy::{ASKED, Findings, Scale, Standing, Test};
 use super::start::remember;
 use super::{Follow, Reachability, Tally};
-use crate::address::{dial_order, ip};
+use crate::address::{dial_order, ip, is_relayed, split};
 use crate::driver::{Acquaintances, Announced, Membership, View};
 
 /// How often it is looked whether addresses of the daemon have changed.
@@ -63,6 +63,9 @@ impl Reachability {
                 let is_known = self.conclude(&found).await;
                 joins_at = joins_at.filter(|_| !is_known);
             }
+            if joins_at.is_none() {
+                self.keep_relays(&view, &own, &met).await;
+            }
             if joins_at.is_some_and(|at| at <= Instant::now()) {
                 joins_at = None;
                 self.become_(DaemonRole::Client, Announced::Nowhere).await;
@@ -71,7 +74,8 @@ impl Reachability {
     }
 
     fn own(&self, view: &View) -> Own {
-        let listened = view.listen.iter().map(|addr| crate::address::split(addr.clone()).0).collect();
+        let direct = view.listen.iter().filter(|addr| !is_relayed(addr));
+        let listened = direct.map(|addr| split(addr.clone()).0).collect();
         Own { announced: self.inner.announced.clone(), listened, mapped: Vec::new() }
     }
 
@@ -91,6 +95,9 @@ impl Reachability {
             Some(_) => Vec::new(),
             None => self.look(&servers).await.into_iter().map(|sight| sight.at).collect(),
         };
+        if !seen.is_empty() {
+            self.state().seen.clone_from(&seen);
+        }
         let candidates = believed.unwrap_or_else(|| own.candidates(&seen));
         let tests = join_all(servers.iter().map(|server| self.test(server, &candidates, &met, by))).await;
         let (seen_now, tests): (Vec<Multiaddr>, Vec<Vec<Test>>) = tests.into_iter().flatten().unzip();
@@ -164,14 +171,15 @@ impl Reachability {
                 let addrs = reached.into_iter().map(|candidate| candidate.addr).collect();
                 (Announced::These(addrs), DaemonRole::Member)
             }
-            Standing::Unreached(_) | Standing::Unknown => (Announced::Nowhere, DaemonRole::Client),
+            // Those who relay to it make a member of it; that goes on, or comes soon.
+            Standing::Unreached(_) | Standing::Unknown => self.through_relays(),
         };
         self.become_(role, announced).await;
         true
     }
 
     /// Tells others where to dial it, and the rest of the daemon what it is.
-    async fn become_(&self, role: DaemonRole, announced: Announced) {
+    pub(super) async fn become_(&self, role: DaemonRole, announced: Announced) {
         let is_other = *self.inner.part.borrow() != role;
         if is_other {
             self.state().since = std::time::SystemTime::now();

@@ -21,6 +21,8 @@ pub(crate) struct Start {
     pub(super) standing: Standing,
     pub(super) follow: Follow,
     pub(super) announced: Vec<Multiaddr>,
+    /// Whether others may relay to it: in private networks.
+    pub(super) relays: bool,
     pub(super) part: watch::Sender<DaemonRole>,
     /// Where others are told to dial it at first.
     pub(crate) first: Announced,
@@ -40,6 +42,7 @@ pub(crate) fn start(
     listened: Vec<Multiaddr>,
     knows_others: bool,
     dir: &DataDir,
+    is_private: bool,
 ) -> Result<Start, DataDirError> {
     let was_member = dir.read(ROLE_FILE)?.is_some_and(|role| role == MEMBER);
     let own = Own { announced: config.announce.clone(), listened, mapped: Vec::new() };
@@ -61,7 +64,8 @@ pub(crate) fn start(
         Standing::Unreached(_) => (Announced::Nowhere, DaemonRole::Client),
         Standing::Unknown => (Announced::Unknown, DaemonRole::Client),
     };
-    Ok(Start { standing, follow, announced: own.announced, part: watch::Sender::new(role), first })
+    let (announced, part) = (own.announced, watch::Sender::new(role));
+    Ok(Start { standing, follow, announced, relays: is_private, part, first })
 }
 
 /// Writes down what it is now.
@@ -82,7 +86,7 @@ mod tests {
             config.bootstrap.push("/ip4/192.168.7.3/tcp/4700".parse().expect("valid"));
         }
         let listened = vec![listened.parse().expect("valid")];
-        let start = start(&config, listened, knows_others, dir).expect("readable");
+        let start = start(&config, listened, knows_others, dir, false).expect("readable");
         (start.first, start.follow)
     }
 
@@ -98,7 +102,7 @@ mod tests {
         assert_eq!(started(Role::Member, OUTSIDE, true, &dir), (Announced::Listened, Follow::Settings));
         let config = Config { bootstrap: vec![OUTSIDE.parse().expect("valid")], ..Config::default() };
         let inside = vec!["/ip4/127.0.0.1/tcp/1".parse().expect("valid")];
-        let start = start(&config, inside, true, &dir).expect("readable");
+        let start = start(&config, inside, true, &dir, false).expect("readable");
         assert_eq!((start.first, start.follow), (Announced::Nowhere, Follow::Nothing), "nobody can reach it");
         remember(&dir, DaemonRole::Member).expect("writable");
         assert_eq!(auto(OUTSIDE, true), (Announced::Listened, Follow::Found));
@@ -112,7 +116,7 @@ mod tests {
         let dir = DataDir::open(place.path()).expect("new");
         let announce: Vec<Multiaddr> = vec!["/ip4/203.0.113.5/tcp/80".parse().expect("valid")];
         let config = Config { announce: announce.clone(), ..Config::default() };
-        let start = start(&config, vec!["/ip4/0.0.0.0/tcp/80".parse().expect("valid")], false, &dir);
+        let start = start(&config, vec!["/ip4/0.0.0.0/tcp/80".parse().expect("valid")], false, &dir, false);
         assert_eq!(start.expect("readable").first, Announced::These(announce));
     }
 }

@@ -4,6 +4,7 @@ use std::time::UNIX_EPOCH;
 
 use chordage_api::types::{NatKind, ReachState, ReachabilityStatus};
 use libp2p::Multiaddr;
+use libp2p::multiaddr::Protocol;
 
 use super::candidates::{Between, Candidate, Kind};
 use super::policy::Standing;
@@ -25,6 +26,7 @@ impl Reachability {
                 (Standing::Reached(_), Follow::Nothing) => ReachState::Direct,
                 (Standing::Reached(reached), _) if reached.iter().any(own) => ReachState::Direct,
                 (Standing::Reached(_), _) => ReachState::Mapped,
+                (Standing::Unreached(_), _) if !state.relayed.is_empty() => ReachState::Relayed,
                 (Standing::Unreached(_), _) => ReachState::None,
             },
             since: state.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
@@ -35,8 +37,13 @@ impl Reachability {
                 Some(Between::Nat) => NatKind::Nat,
                 Some(Between::SymmetricNat) => NatKind::Symmetric,
             },
-            addresses: reached.iter().map(|candidate| candidate.addr.to_string()).collect(),
-            relays: Vec::new(),
+            addresses: reached
+                .iter()
+                .map(|candidate| &candidate.addr)
+                .chain(&state.relayed)
+                .map(ToString::to_string)
+                .collect(),
+            relays: relays(&state.relayed),
         }
     }
 
@@ -63,9 +70,23 @@ impl Reachability {
                 "it counts as reached until somebody else has tried".to_owned()
             }
             (Follow::Found, Standing::Reached(reached)) => format!("{asked}{}", open(reached)),
-            (Follow::Found, Standing::Unreached(between)) => format!("{asked}: {}", shut(*between)),
+            (Follow::Found, Standing::Unreached(between)) => {
+                let relayed = if state.relayed.is_empty() { "" } else { "others relay to it, because " };
+                format!("{relayed}{asked}: {}", shut(*between))
+            }
         }
     }
+}
+
+/// Who relays.
+fn relays(relayed: &[Multiaddr]) -> Vec<String> {
+    let relay = |addr: &Multiaddr| {
+        addr.iter()
+            .find_map(|part| if let Protocol::P2p(peer) = part { Some(peer.to_string()) } else { None })
+    };
+    let mut relays: Vec<String> = relayed.iter().filter_map(relay).collect();
+    relays.dedup();
+    relays
 }
 
 /// What lets others in.
@@ -100,7 +121,6 @@ fn shut(between: Option<Between>) -> &'static str {
 }
 
 fn port(addr: &Multiaddr) -> String {
-    use libp2p::multiaddr::Protocol;
     let port = addr.iter().find_map(|part| match part {
         Protocol::Tcp(port) => Some(format!("{port} (TCP)")),
         Protocol::Udp(port) => Some(format!("{port} (UDP)")),

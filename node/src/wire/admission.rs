@@ -15,18 +15,28 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId};
 
 use super::seats::{Began, Refused, SeatLimits, Seats, Standing, Taken};
-use crate::address::{ip, is_near};
+use crate::address::{ip, is_near, is_relayed};
 
 /// The connections to this peer are about to be closed, because somebody else needs the seat.
 #[derive(Debug)]
 pub(crate) struct MakesWay(pub(crate) PeerId);
 
+/// How a handshake comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Knock {
+    /// From this public address.
+    From(IpAddr),
+    /// Through a relay, which could pass on any number.
+    Relayed,
+}
+
 /// See the module's description.
 pub(crate) struct Admission {
     seats: Seats,
-    /// Inbound handshakes with public addresses, of which one address may not have all.
-    knocking: BTreeMap<ConnectionId, IpAddr>,
+    /// Inbound handshakes with public addresses, of which one address may not have all, and those through relays.
+    knocking: BTreeMap<ConnectionId, Knock>,
     knocking_per_ip_max: usize,
+    knocking_relayed_max: usize,
     queue: VecDeque<ToSwarm<MakesWay, Infallible>>,
 }
 
@@ -36,6 +46,7 @@ impl Admission {
             seats: Seats::new(limits),
             knocking: BTreeMap::new(),
             knocking_per_ip_max: limits.per_ip_max,
+            knocking_relayed_max: limits.strangers_max.div_ceil(4),
             queue: VecDeque::new(),
         }
     }
@@ -82,14 +93,18 @@ impl NetworkBehaviour for Admission {
     fn handle_pending_inbound_connection(
         &mut self,
         connection: ConnectionId,
-        _: &Multiaddr,
+        local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        let Some(ip) = ip(remote).filter(|ip| !is_near(*ip)) else { return Ok(()) };
-        if self.knocking.values().filter(|other| **other == ip).count() >= self.knocking_per_ip_max {
+        let (knock, max) = match ip(remote).filter(|ip| !is_near(*ip)) {
+            _ if is_relayed(local) => (Knock::Relayed, self.knocking_relayed_max),
+            Some(ip) => (Knock::From(ip), self.knocking_per_ip_max),
+            None => return Ok(()),
+        };
+        if self.knocking.values().filter(|other| **other == knock).count() >= max {
             return Err(ConnectionDenied::new(Refused::Address));
         }
-        self.knocking.insert(connection, ip);
+        self.knocking.insert(connection, knock);
         Ok(())
     }
 
@@ -143,5 +158,80 @@ impl NetworkBehaviour for Admission {
             Some(action) => Poll::Ready(action),
             None => Poll::Pending,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: SeatLimits = SeatLimits { max: 20, strangers_max: 8, per_ip_max: 2 };
+    const PUBLIC: &str = "/ip4/203.0.113.7/tcp/1";
+
+    fn addr(text: &str) -> Multiaddr {
+        text.parse().expect("valid")
+    }
+
+    /// A peer comes, directly or through a relay at [`PUBLIC`], and is let in or not.
+    fn comes(admission: &mut Admission, number: usize, relayed: bool) -> Result<(), ConnectionDenied> {
+        let (peer, relay) = (PeerId::random(), PeerId::random());
+        let (local, remote) = match relayed {
+            true => (format!("{PUBLIC}/p2p/{relay}/p2p-circuit"), format!("/p2p/{peer}")),
+            false => ("/ip4/192.0.2.1/tcp/9".to_owned(), PUBLIC.to_owned()),
+        };
+        let id = ConnectionId::new_unchecked(number);
+        let (local_addr, send_back_addr) = (addr(&local), addr(&remote));
+        admission.handle_pending_inbound_connection(id, &local_addr, &send_back_addr)?;
+        admission.handle_established_inbound_connection(id, peer, &local_addr, &send_back_addr)?;
+        admission.on_swarm_event(FromSwarm::ConnectionEstablished(ConnectionEstablished {
+            peer_id: peer,
+            connection_id: id,
+            endpoint: &ConnectedPoint::Listener { local_addr, send_back_addr },
+            failed_addresses: &[],
+            other_established: 0,
+        }));
+        Ok(())
+    }
+
+    #[test]
+    fn circuits_use_up_nothing_of_what_the_relays_address_may_have() {
+        let mut admission = Admission::new(LIMITS);
+        for number in 0..5 {
+            comes(&mut admission, number, true).expect("there are seats");
+        }
+        // Nor do those that are opened from here.
+        for number in 5..8 {
+            let circuit = addr(&format!("{PUBLIC}/p2p/{}/p2p-circuit", PeerId::random()));
+            let id = ConnectionId::new_unchecked(number);
+            let opened = admission.handle_established_outbound_connection(
+                id,
+                PeerId::random(),
+                &circuit,
+                Endpoint::Dialer,
+                PortUse::Reuse,
+            );
+            opened.expect("there are seats");
+        }
+        for number in 8..10 {
+            comes(&mut admission, number, false).expect("the address has two places");
+        }
+        comes(&mut admission, 10, false).expect_err("and no third");
+        comes(&mut admission, 11, true).expect("there are still seats for circuits");
+    }
+
+    #[test]
+    fn a_relay_does_not_take_all_handshakes() {
+        let mut admission = Admission::new(LIMITS);
+        let (local, remote) = (format!("{PUBLIC}/p2p/{}/p2p-circuit", PeerId::random()), "/p2p/");
+        let knock = |admission: &mut Admission, number: usize| {
+            let remote = addr(&format!("{remote}{}", PeerId::random()));
+            let id = ConnectionId::new_unchecked(number);
+            admission.handle_pending_inbound_connection(id, &addr(&local), &remote)
+        };
+        for number in 0..2 {
+            knock(&mut admission, number).expect("a quarter of the seats for strangers");
+        }
+        knock(&mut admission, 2).expect_err("and no more");
+        comes(&mut admission, 3, false).expect("others knock as before");
     }
 }

@@ -17,6 +17,7 @@ use libp2p::{Multiaddr, PeerId};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::circuits::Circuits;
 use super::handler::{Class, GuardedStream, Handler, Open, Protocols};
 use super::paths::{Transport, is_refused, is_stalled};
 use super::race::{Failed, Races};
@@ -72,7 +73,9 @@ pub(crate) struct Behaviour {
     /// The newest connections of peers that had fallen silent: nothing new is begun on these.
     distrusted: BTreeMap<PeerId, ConnectionId>,
     races: Races,
-    /// Runs until the next address of somebody is to be dialled.
+    /// Circuits through relays that are to end.
+    circuits: Circuits,
+    /// Runs until the next address of somebody is to be dialled, or a circuit is to end.
     timer: Option<Pin<Box<Sleep>>>,
     /// Peers that may be being dialled at a time.
     dialling_max: usize,
@@ -86,6 +89,7 @@ impl Behaviour {
             connected: BTreeMap::new(),
             distrusted: BTreeMap::new(),
             races: Races::default(),
+            circuits: Circuits::default(),
             timer: None,
             dialling_max,
             queue: VecDeque::new(),
@@ -140,6 +144,18 @@ impl Behaviour {
         }
     }
 
+    /// Ends the circuits that direct connections have replaced for long enough.
+    fn end_circuits(&mut self, now: Instant) {
+        for circuit in self.circuits.due(now) {
+            let is_it = |(open, _): &(ConnectionId, Transport)| *open == circuit;
+            let peer = self.connected.iter().find(|(_, open)| open.iter().any(is_it)).map(|(peer, _)| *peer);
+            if let Some(peer_id) = peer {
+                let connection = CloseConnection::One(circuit);
+                self.queue.push_back(ToSwarm::CloseConnection { peer_id, connection });
+            }
+        }
+    }
+
     /// Opens a stream on this very connection, if it is still there: of two peers with one key it leads to the right
     /// one.
     pub(crate) fn open_on(&mut self, peer: PeerId, connection: ConnectionId, class: Class, reply: OpenReply) {
@@ -170,30 +186,44 @@ impl Behaviour {
         }
     }
 
-    /// The newest connection, as the one that is most surely alive, unless nothing may be begun on it.
+    /// The newest direct connection, as the one that is most surely alive, unless nothing may be begun on any. Through a relay
+    /// only if there is no other way.
     fn newest(&self, peer: PeerId) -> Option<ConnectionId> {
-        let (newest, _) = self.connected.get(&peer)?.last().copied()?;
-        (self.distrusted.get(&peer) != Some(&newest)).then_some(newest)
+        let connections = self.connected.get(&peer)?;
+        let distrusted = self.distrusted.get(&peer);
+        let (newest, _) = connections.last()?;
+        if distrusted == Some(newest) {
+            return None;
+        }
+        let direct = |connection: &ConnectionId, transport: &Transport| {
+            transport.is_direct() && distrusted != Some(connection)
+        };
+        let direct = connections.iter().rev().find(|(connection, transport)| direct(connection, transport));
+        Some(direct.map_or(*newest, |(direct, _)| *direct))
     }
 
-    /// The newest connection by a transport that is not doubted, or by any if `addrs` have no better: a peer that knows
-    /// nothing of our doubt connects by the one that fails us, too.
+    /// The newest connection by a transport that is not doubted, a direct one if possible, or by any if `addrs` have no better: a
+    /// peer that knows nothing of our doubt connects by the one that fails us, too.
     fn best(&self, peer: PeerId, addrs: &[Multiaddr], now: Instant) -> Option<ConnectionId> {
         let newest = self.newest(peer)?;
         let good = |transport| !self.races.doubts(&peer, transport, now);
         let trusted = |connection| self.distrusted.get(&peer) != Some(connection);
-        let mut connections = self.connected.get(&peer)?.iter().rev();
-        match connections.find(|(connection, transport)| trusted(connection) && good(*transport)) {
+        let usable = || {
+            let connections = self.connected.get(&peer).into_iter().flatten().rev();
+            connections.filter(|(connection, transport)| trusted(connection) && good(*transport))
+        };
+        match usable().find(|(_, transport)| transport.is_direct()).or_else(|| usable().next()) {
             Some((connection, _)) => Some(*connection),
             None if addrs.iter().any(|addr| good(Transport::of(addr))) => None,
             None => Some(newest),
         }
     }
 
-    /// Whether the peer's newest connection is by another transport than the one before.
+    /// Whether the peer's newest connection is by another transport than the one before. A circuit is never what a peer with a
+    /// direct connection moves to: both may have begun at once.
     pub(crate) fn has_moved(&self, peer: &PeerId) -> bool {
         let connections = self.connected.get(peer).map(Vec::as_slice).unwrap_or_default();
-        matches!(connections, [.., (_, before), (_, newest)] if before != newest)
+        matches!(connections, [.., (_, before), (_, newest)] if before != newest && newest.is_direct())
     }
 
     /// Peers that are being dialled.
@@ -211,7 +241,9 @@ impl Behaviour {
 
     fn connection_established(&mut self, peer: PeerId, connection: ConnectionId, transport: Transport) {
         let now = Instant::now();
-        self.connected.entry(peer).or_default().push((connection, transport));
+        let connections = self.connected.entry(peer).or_default();
+        connections.push((connection, transport));
+        self.circuits.review(connections, now);
         if self.races.peer_of(connection).is_none() && self.races.doubts(&peer, transport, now) {
             // The peer's own, by what fails us. Our dials go on.
             return;
@@ -225,8 +257,10 @@ impl Behaviour {
         if self.distrusted.get(&peer) == Some(&connection) {
             self.distrusted.remove(&peer);
         }
+        self.circuits.ended(connection);
         if let Some(connections) = self.connected.get_mut(&peer) {
             connections.retain(|(open, _)| *open != connection);
+            self.circuits.review(connections, Instant::now());
             if connections.is_empty() {
                 self.connected.remove(&peer);
             }
@@ -296,14 +330,14 @@ impl NetworkBehaviour for Behaviour {
                 endpoint,
                 ..
             }) => {
-                let transport = Transport::of(endpoint.get_remote_address());
+                let transport = Transport::of_connection(endpoint);
                 self.connection_established(peer_id, connection_id, transport);
             }
             FromSwarm::ConnectionClosed(ConnectionClosed {
                 peer_id, connection_id, endpoint, cause, ..
             }) => {
                 if cause.is_some_and(is_stalled) {
-                    let transport = Transport::of(endpoint.get_remote_address());
+                    let transport = Transport::of_connection(endpoint);
                     tracing::debug!(peer = %peer_id, ?transport, "nothing gets through any more");
                     self.races.stalled(peer_id, transport, Instant::now());
                 }
@@ -330,7 +364,8 @@ impl NetworkBehaviour for Behaviour {
             if let Some(action) = self.queue.pop_front() {
                 return Poll::Ready(action);
             }
-            let Some(at) = self.races.next_due() else {
+            let due = [self.races.next_due(), self.circuits.next_due()];
+            let Some(at) = due.into_iter().flatten().min() else {
                 self.timer = None;
                 return Poll::Pending;
             };
@@ -345,7 +380,9 @@ impl NetworkBehaviour for Behaviour {
                 return Poll::Pending;
             }
             self.timer = None;
-            self.dial_those_due(Instant::now());
+            let now = Instant::now();
+            self.dial_those_due(now);
+            self.end_circuits(now);
         }
     }
 }

@@ -7,6 +7,7 @@
 mod admission;
 mod batching;
 mod behaviour;
+mod circuits;
 pub(crate) mod frame;
 mod gate;
 mod handler;
@@ -15,6 +16,8 @@ mod once;
 mod paths;
 mod probe;
 mod race;
+mod relay;
+mod reservations;
 mod seats;
 mod socket;
 mod transport;
@@ -24,7 +27,10 @@ pub(crate) use behaviour::{Behaviour, Inbound, OpenError, OpenReply};
 pub(crate) use gate::{Doorkeeper, Gate, Refusal, Verdict};
 pub(crate) use handler::{Class, GuardedStream, Protocols};
 pub(crate) use once::{read_once, write_once};
+use paths::causes;
 pub(crate) use probe::reaches;
+pub(crate) use relay::{RelaySettings, keep_reservations};
+pub(crate) use reservations::Reservations;
 pub(crate) use seats::{Standing, Taken};
 pub(crate) use transport::{NetworkSwarm, WireEvent, build, listening};
 

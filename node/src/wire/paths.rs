@@ -8,10 +8,13 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+use libp2p::core::ConnectedPoint;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{ConnectionError, DialError};
 use libp2p::{Multiaddr, PeerId};
 use tokio::time::Instant;
+
+use crate::address::is_relayed;
 
 /// How long a transport comes behind the other after it has failed.
 pub(super) const DOUBT: Duration = Duration::from_secs(180);
@@ -23,12 +26,28 @@ const PEERS_MAX: usize = 1024;
 pub(super) enum Transport {
     Tcp,
     Quic,
+    /// A circuit through a relay, whatever carries it there. It is a last resort and never doubted: that it fails or stalls
+    /// says nothing about the ways to the peer itself.
+    Relayed,
 }
 
 impl Transport {
     pub(super) fn of(addr: &Multiaddr) -> Self {
         let tcp = addr.iter().any(|part| matches!(part, Protocol::Tcp(_)));
-        if tcp { Transport::Tcp } else { Transport::Quic }
+        match () {
+            () if is_relayed(addr) => Transport::Relayed,
+            () if tcp => Transport::Tcp,
+            () => Transport::Quic,
+        }
+    }
+
+    /// What carries a connection that was opened or accepted. Of one that came through a relay only this end's address says so.
+    pub(super) fn of_connection(point: &ConnectedPoint) -> Self {
+        if point.is_relayed() { Transport::Relayed } else { Transport::of(point.get_remote_address()) }
+    }
+
+    pub(super) fn is_direct(self) -> bool {
+        self != Transport::Relayed
     }
 }
 
@@ -45,33 +64,40 @@ struct Doubts {
 }
 
 impl Doubts {
-    fn until(&mut self, transport: Transport) -> &mut Option<Instant> {
+    fn until(&mut self, transport: Transport) -> Option<&mut Option<Instant>> {
         match transport {
-            Transport::Tcp => &mut self.tcp,
-            Transport::Quic => &mut self.quic,
+            Transport::Tcp => Some(&mut self.tcp),
+            Transport::Quic => Some(&mut self.quic),
+            Transport::Relayed => None,
         }
+    }
+
+    fn doubts(&mut self, transport: Transport, now: Instant) -> bool {
+        self.until(transport).is_some_and(|until| until.is_some_and(|until| now < until))
     }
 }
 
 impl Paths {
     /// Puts addresses, which come in the usual order, into the order in which to dial them now: transports that are not
     /// doubted first, and of several addresses no two in turn by the same transport, so that no long list of one keeps
-    /// the other waiting.
+    /// the other waiting. Those through relays come last, doubts or not.
     pub(super) fn order(&self, peer: &PeerId, addrs: Vec<Multiaddr>, now: Instant) -> Vec<Multiaddr> {
         let mut doubts = self.doubts.get(peer).copied().unwrap_or_default();
-        let mut doubted =
-            |addr: &Multiaddr| doubts.until(Transport::of(addr)).is_some_and(|until| now < until);
-        let Some(first) = addrs.iter().find(|addr| !doubted(addr)).or(addrs.first()).map(Transport::of)
+        let mut doubted = |addr: &Multiaddr| doubts.doubts(Transport::of(addr), now);
+        let (direct, relayed): (Vec<_>, Vec<_>) =
+            addrs.into_iter().partition(|addr| Transport::of(addr).is_direct());
+        let Some(first) = direct.iter().find(|addr| !doubted(addr)).or(direct.first()).map(Transport::of)
         else {
-            return addrs;
+            return relayed;
         };
         let (preferred, others): (Vec<_>, Vec<_>) =
-            addrs.into_iter().partition(|addr| Transport::of(addr) == first);
-        let mut order = Vec::with_capacity(preferred.len() + others.len());
+            direct.into_iter().partition(|addr| Transport::of(addr) == first);
+        let mut order = Vec::with_capacity(preferred.len() + others.len() + relayed.len());
         let (mut preferred, mut others) = (preferred.into_iter(), others.into_iter());
         loop {
             let turn = [preferred.next(), others.next()];
             if turn.iter().all(Option::is_none) {
+                order.extend(relayed);
                 return order;
             }
             order.extend(turn.into_iter().flatten());
@@ -80,12 +106,14 @@ impl Paths {
 
     /// Whether the transport has failed of late with this peer.
     pub(super) fn doubts(&self, peer: &PeerId, transport: Transport, now: Instant) -> bool {
-        let mut doubts = self.doubts.get(peer).copied().unwrap_or_default();
-        doubts.until(transport).is_some_and(|until| now < until)
+        self.doubts.get(peer).copied().unwrap_or_default().doubts(transport, now)
     }
 
     /// Nothing gets through to the peer by this transport any more, or another was faster by far.
     pub(super) fn failed(&mut self, peer: PeerId, transport: Transport, now: Instant) {
+        if !transport.is_direct() {
+            return;
+        }
         self.doubts.retain(|_, doubts| [doubts.tcp, doubts.quic].iter().flatten().any(|until| now < *until));
         if self.doubts.len() >= PEERS_MAX
             && !self.doubts.contains_key(&peer)
@@ -94,7 +122,9 @@ impl Paths {
             let first = *first.0;
             self.doubts.remove(&first);
         }
-        *self.doubts.entry(peer).or_default().until(transport) = Some(now + DOUBT);
+        if let Some(until) = self.doubts.entry(peer).or_default().until(transport) {
+            *until = Some(now + DOUBT);
+        }
     }
 
     /// The peer answers by no transport at all: then it is the peer or the network, and none of them is worse.
@@ -106,26 +136,26 @@ impl Paths {
 /// Whether a connection ended because nothing got through any more, and not by the will of either end.
 pub(super) fn is_stalled(cause: &ConnectionError) -> bool {
     let ConnectionError::IO(error) = cause else { return false };
-    let mut next: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        let timed_out = match error.downcast_ref::<io::Error>() {
-            Some(error) => error.kind() == io::ErrorKind::TimedOut,
-            None => matches!(
-                error.downcast_ref::<libp2p::quic::Error>(),
-                Some(libp2p::quic::Error::Connection(lost)) if lost.to_string() == QUIC_TIMED_OUT
-            ),
-        };
-        if timed_out {
-            return true;
-        }
+    causes(error).any(|error| match error.downcast_ref::<io::Error>() {
+        Some(error) => error.kind() == io::ErrorKind::TimedOut,
+        None => matches!(
+            error.downcast_ref::<libp2p::quic::Error>(),
+            Some(libp2p::quic::Error::Connection(lost)) if lost.to_string() == QUIC_TIMED_OUT
+        ),
+    })
+}
+
+/// An error and all that it was caused by, the first cause last.
+pub(super) fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error: &&'a (dyn Error + 'static)| {
         // The error inside of an error of the system's kind is not its source, but what it wraps.
-        let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        next = match inside {
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(inside) => Some(inside),
             None => error.source(),
-        };
-    }
-    false
+        }
+    })
 }
 
 /// Whether every address of a dial was refused by the system there.
@@ -177,6 +207,31 @@ mod tests {
         let (paths, peer, now) = (Paths::default(), PeerId::random(), Instant::now());
         assert_eq!(order(&paths, &peer, &[TCP, TCP_TOO, QUIC], now), [TCP, QUIC, TCP_TOO]);
         assert!(order(&paths, &peer, &[], now).is_empty());
+    }
+
+    #[test]
+    fn ways_through_relays_come_last_and_are_never_doubted() {
+        let (mut paths, peer, now) = (Paths::default(), PeerId::random(), Instant::now());
+        let relayed = format!("/ip4/10.0.0.9/tcp/1/p2p/{}/p2p-circuit", PeerId::random());
+        assert_eq!(Transport::of(&relayed.parse().expect("valid")), Transport::Relayed);
+        assert_eq!(order(&paths, &peer, &[&relayed, TCP, QUIC], now), [TCP, QUIC, &relayed]);
+        assert_eq!(order(&paths, &peer, &[&relayed], now), [relayed.as_str()]);
+        paths.failed(peer, Transport::Relayed, now);
+        assert!(paths.doubts.is_empty(), "a circuit that stalls says nothing");
+        paths.failed(peer, Transport::Tcp, now);
+        paths.failed(peer, Transport::Quic, now);
+        assert!(!paths.doubts(&peer, Transport::Relayed, now));
+        assert_eq!(order(&paths, &peer, &[&relayed, TCP], now), [TCP, &relayed], "doubts or not");
+    }
+
+    #[test]
+    fn whoever_came_through_a_relay_is_known_by_the_address_it_came_to() {
+        let relayed = format!("/ip4/10.0.0.9/tcp/1/p2p/{}/p2p-circuit", PeerId::random());
+        let came = ConnectedPoint::Listener {
+            local_addr: relayed.parse().expect("valid"),
+            send_back_addr: format!("/p2p/{}", PeerId::random()).parse().expect("valid"),
+        };
+        assert_eq!(Transport::of_connection(&came), Transport::Relayed);
     }
 
     #[test]

@@ -117,10 +117,14 @@ impl Races {
     pub(super) fn won(&mut self, peer: PeerId, connection: ConnectionId, now: Instant) -> Vec<Open> {
         let race = self.races.remove(&peer);
         if let Some(winner) = self.dials.remove(&connection) {
-            for loser in self.dials.values_mut().filter(|dial| dial.peer == peer) {
+            let direct = winner.transport.is_direct();
+            // A direct connection is welcome however late, when all there is goes through a relay.
+            let losers = self.dials.values_mut().filter(|dial| dial.peer == peer);
+            for loser in losers.filter(|loser| direct || !loser.transport.is_direct()) {
                 loser.lost_to = Some((connection, winner.transport));
             }
-            let failed = race.iter().flat_map(|race| &race.failed);
+            // That only a relay leads there makes no direct way worse than another.
+            let failed = race.iter().filter(|_| direct).flat_map(|race| &race.failed);
             for transport in failed.filter(|transport| **transport != winner.transport) {
                 self.paths.failed(peer, *transport, now);
             }
@@ -236,6 +240,27 @@ mod tests {
         assert_eq!(waiting.len(), 1);
         begin(&mut races, peer, now);
         assert_eq!(dial(&mut races, 3, peer, now).as_deref(), Some(TCP));
+    }
+
+    #[test]
+    fn a_circuit_that_wins_raises_no_doubt_and_refuses_no_direct_connection() {
+        let (mut races, peer, now) = (Races::default(), PeerId::random(), Instant::now());
+        let relayed = format!("/ip4/10.0.0.9/tcp/1/p2p/{}/p2p-circuit", PeerId::random());
+        let addrs = [&relayed, TCP, QUIC].map(|addr| addr.parse().expect("valid")).to_vec();
+        races.begin(peer, addrs, Open { class: Class::Dht, reply: oneshot::channel().0 }, now);
+        assert_eq!(dial(&mut races, 1, peer, now).as_deref(), Some(TCP));
+        assert!(matches!(races.failed(id(1), false, now), Failed::Next));
+        assert_eq!(dial(&mut races, 2, peer, now).as_deref(), Some(QUIC));
+        assert_eq!(dial(&mut races, 3, peer, now + HEAD_START).as_deref(), Some(relayed.as_str()));
+        assert_eq!(races.won(peer, id(3), now).len(), 1);
+        assert_eq!(races.lost_to(id(2)), None, "it may still come");
+        assert!(!races.doubts(&peer, Transport::Tcp, now), "TCP is no worse than QUIC for that");
+        // The other way round the circuit comes too late.
+        begin(&mut races, peer, now);
+        dial(&mut races, 4, peer, now);
+        races.dialled(id(5), peer, &relayed.parse().expect("valid"));
+        races.won(peer, id(4), now);
+        assert_eq!(races.lost_to(id(5)), Some(id(4)));
     }
 
     #[test]

@@ -112,15 +112,19 @@ impl Seats {
         Taken { kept, others: self.seats.len() - kept, strangers: self.visitors() }
     }
 
-    /// Whether a connection to `peer` may be, and who has to go for it. Takes no seat yet.
+    /// Whether a connection to `peer` may be, and who has to go for it. Takes no seat yet. `ip` is where the peer is, if the
+    /// connection tells: one through a relay does not.
     pub(crate) fn admit(
         &self,
         peer: &PeerId,
         began: Began,
         ip: Option<IpAddr>,
     ) -> Result<Option<PeerId>, Refused> {
-        if self.seats.contains_key(peer) {
-            return Ok(None);
+        if let Some(seat) = self.seats.get(peer) {
+            // Whoever came through a relay first has shown no address yet, and is counted when it does.
+            let shows_it = seat.ip.is_none() && self.is_visitor(peer, seat);
+            let too_many = shows_it && self.visitors_from(ip) >= self.limits.per_ip_max;
+            return if too_many { Err(Refused::Address) } else { Ok(None) };
         }
         let visitor = || self.expendable(|peer, seat| self.is_visitor(peer, seat));
         if began == Began::There && self.standing(peer) == Standing::Stranger {
@@ -145,6 +149,7 @@ impl Seats {
         let number = self.count;
         let seat = self.seats.entry(peer).or_insert(Seat { began, ip, number, connections: 0 });
         seat.connections += 1;
+        seat.ip = seat.ip.or(ip);
     }
 
     /// A connection of the peer is closed.
@@ -287,6 +292,40 @@ mod tests {
         assert_eq!(from("2001:db8::2"), 0, "the same /64");
         assert_eq!(from("127.0.0.1"), 5);
         assert_eq!(from("192.168.3.4"), 5);
+    }
+
+    #[test]
+    fn who_comes_through_a_relay_counts_for_no_address_until_it_shows_one() {
+        let mut seats = Seats::new(LIMITS);
+        let relayed: Vec<PeerId> = (0..5).map(|_| PeerId::random()).collect();
+        for peer in &relayed {
+            assert_eq!(seats.admit(peer, Began::There, None), Ok(None));
+            seats.take(*peer, Began::There, None);
+        }
+        for _ in 0..2 {
+            comes(&mut seats, PeerId::random(), "203.0.113.7").expect("the address has room");
+        }
+        // One of them opens a direct connection, and takes the address's last place; the next does not get in by this.
+        assert_eq!(comes(&mut seats, relayed[0], "203.0.113.7"), Ok(None));
+        assert_eq!(seats.admit(&relayed[1], Began::There, ip("203.0.113.7")), Err(Refused::Address));
+        assert_eq!(seats.admit(&PeerId::random(), Began::There, ip("203.0.113.7")), Err(Refused::Address));
+        assert_eq!(seats.admit(&relayed[0], Began::There, ip("203.0.113.7")), Ok(None), "counted already");
+    }
+
+    #[test]
+    fn a_flood_through_relays_pushes_itself_out() {
+        let mut seats = Seats::new(LIMITS);
+        let direct = PeerId::random();
+        comes(&mut seats, direct, "192.0.2.1").expect("there is room");
+        for _ in 0..100 {
+            let peer = PeerId::random();
+            let goes = seats.admit(&peer, Began::There, None).expect("somebody makes way");
+            assert_ne!(goes, Some(direct));
+            if let Some(goes) = goes {
+                seats.vacate(&goes);
+            }
+            seats.take(peer, Began::There, None);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::config::ConnectionConfig;
-use crate::wire::{Class, NetworkSwarm, OpenError, Protocols, build};
+use crate::wire::{Class, NetworkSwarm, OpenError, Protocols, RelaySettings, build};
 
 /// Lets in whoever says one of these words, and says the first itself.
 struct Word {
@@ -44,7 +44,14 @@ impl Doorkeeper for Word {
 
 fn swarm(network: &str, gate: Gate) -> NetworkSwarm {
     let protocols = Protocols::new(network, "ring");
-    build(Keypair::generate_ed25519(), protocols, gate, &ConnectionConfig::default()).expect("a valid key")
+    build(
+        Keypair::generate_ed25519(),
+        protocols,
+        gate,
+        &ConnectionConfig::default(),
+        &RelaySettings::default(),
+    )
+    .expect("a valid key")
 }
 
 /// Starts somebody who listens by TCP and QUIC. Returns its addresses and whether anybody was let in.

@@ -1,0 +1,74 @@
+//! The driver's part in relaying: reservations of this daemon at others, and being a relay for them.
+
+use chordage_dht::{NodeId, Peer};
+use libp2p::{Multiaddr, PeerId};
+use tokio::time::Instant;
+
+use super::{Announced, Driver};
+use crate::address::{dial_order, is_relayed, peer_id, public_key};
+use crate::wire::{Reservations, keep_reservations, listening};
+
+/// What is wanted of relays.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Relays {
+    /// Who may be asked to relay, the best first; nobody: none is wanted.
+    pub(crate) through: Vec<Peer>,
+    /// Where others may get through once this daemon dials them, the best last.
+    pub(crate) holes: Vec<Multiaddr>,
+}
+
+/// See the module's description.
+pub(super) struct Relaying {
+    pub(super) reservations: Reservations,
+    /// What others are told when they reserve here.
+    serves_at: Vec<Multiaddr>,
+}
+
+impl Relaying {
+    pub(super) fn new(local: PeerId) -> Self {
+        Relaying { reservations: Reservations::new(local), serves_at: Vec::new() }
+    }
+}
+
+impl Driver {
+    /// Asks these relays from now on.
+    pub(super) fn use_relays(&mut self, Relays { through, holes }: Relays) {
+        let reservations = &mut self.peers.relaying.reservations;
+        reservations.wanted(!through.is_empty());
+        let direct = |peer: &Peer| Some((peer_id(peer.public_key())?, dial_order(peer)));
+        reservations.candidates(through.iter().filter_map(direct).collect());
+        self.swarm.behaviour_mut().add_candidates(&holes);
+        self.keep_reservations();
+    }
+
+    /// Asks for what is missing, and ends what is not needed.
+    pub(super) fn keep_reservations(&mut self) {
+        let closed =
+            keep_reservations(&mut self.swarm, &mut self.peers.relaying.reservations, Instant::now());
+        for peer in closed {
+            // Ended by us: that the stream breaks says nothing about the peer.
+            if let Some(key) = public_key(&peer) {
+                self.peers.links.end(&NodeId::from_public_key(&key));
+            }
+        }
+    }
+
+    /// Whoever is reached directly relays to others, where the settings have it so.
+    pub(super) fn relay_for_others(&mut self) {
+        let direct = |addrs: &[Multiaddr]| addrs.iter().filter(|addr| !is_relayed(addr)).cloned().collect();
+        let at: Vec<Multiaddr> = match &self.announced {
+            Announced::Listened => direct(&listening(&self.swarm)),
+            Announced::These(these) => direct(these),
+            Announced::Nowhere | Announced::Unknown => Vec::new(),
+        };
+        let before = std::mem::replace(&mut self.peers.relaying.serves_at, at.clone());
+        before
+            .iter()
+            .filter(|addr| !at.contains(addr))
+            .for_each(|addr| self.swarm.remove_external_address(addr));
+        self.swarm.behaviour_mut().serve_as_relay(!at.is_empty());
+        at.into_iter()
+            .filter(|addr| !before.contains(addr))
+            .for_each(|addr| self.swarm.add_external_address(addr));
+    }
+}
