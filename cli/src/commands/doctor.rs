@@ -39,10 +39,8 @@ pub(crate) async fn run(
         }
         printer.tell(match state {
             CheckState::Ok => "all is well",
-            CheckState::Fail => {
-                "something does not work: do what is said behind the arrows, then run this again"
-            }
-            _ => "it works; what could be better has an arrow, if there is something to do about it",
+            CheckState::Fail => "something does not work: see what is to do, then run this again",
+            _ => "it works; what could be better says so",
         });
     }
     Ok(if state == CheckState::Fail { ExitStatus::Incomplete } else { ExitStatus::Success })
@@ -55,7 +53,7 @@ fn describe(check: &Check) -> String {
     };
     let mut text = format!("{:<7}  {name:<12}  {}", check.state, check.found);
     if let Some(hint) = &check.hint {
-        text.push_str(&format!("\n{:>23}→ {hint}", ""));
+        text.push_str(&format!("\n{:>23}to do: {hint}", ""));
     }
     text
 }

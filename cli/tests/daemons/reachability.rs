@@ -1,11 +1,11 @@
 //! Daemons that find out by themselves how others reach them, behind routers of every kind.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::harness::random_bytes;
+use crate::harness::{PROGRAM, chordage, finish, random_bytes, shown};
 use crate::namespaces::{Namespace, Running, skipped};
 use crate::routers::{Internet, MAPPED, Nat, PORT};
 
@@ -75,6 +75,64 @@ async fn behind_every_kind_of_router_the_role_fits_and_the_reason_says_why() {
         }
         daemon.leave().await;
     }
+}
+
+/// Which routers friends have, and whether a hole through both can be dug.
+const FRIENDS: [(Nat, Nat, bool); 3] = [
+    (Nat::PortRestricted, Nat::PortRestricted, true),
+    (Nat::AddressRestricted, Nat::PortRestricted, true),
+    (Nat::Symmetric, Nat::Symmetric, false),
+];
+
+#[tokio::test]
+async fn friends_behind_routers_hold_shards_for_each_other_and_dig_holes_through_both() {
+    for (one, other, digs) in FRIENDS {
+        let Some(internet) = built(&[one, other]) else { return };
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let (tcp, quic) = ("/ip4/198.51.100.10/tcp/4700", "/ip4/198.51.100.10/udp/4700/quic-v1");
+        network_at(&at("founder"), &["network", "create", "friends"]).await;
+        let founder = Running::start(&internet.public, at("founder"), &["--listen", tcp, "--listen", quic]);
+        founder.joined(1).await;
+        let invite = founder.run(&["invite", "--uses", "2"]).await;
+        let invite = String::from_utf8(invite.stdout).unwrap();
+        let mut friends = Vec::new();
+        for (number, home) in internet.homes.iter().enumerate() {
+            let place = at(&format!("friend-{number}"));
+            home.run(&format!("{PROGRAM} join {} --data-dir {}", invite.trim(), place.display())).unwrap();
+            friends.push(Running::start(home, place, &[]));
+        }
+        for friend in &friends {
+            let status = friend
+                .status(|status| status["reachability"]["state"] == "relayed" && status["network_nodes"] == 3)
+                .await;
+            assert_eq!(status["role"], "member", "{status}");
+            assert_eq!(status["reachability"]["relays"].as_array().unwrap().len(), 1, "{status}");
+        }
+        if digs {
+            for friend in &friends {
+                friend
+                    .status(|status| status["connections_relayed"] == 0 && status["connections"] == 2)
+                    .await;
+            }
+        }
+        let file = dir.path().join("file");
+        fs::write(&file, random_bytes(BYTES, 11)).unwrap();
+        let link = friends[0].put("2/3", &file).await;
+        if digs {
+            // Neither has two shards, and nobody relays any more.
+            drop(founder);
+        }
+        let there = friends[1].get(&link, &dir.path().join("there")).await;
+        assert!(there == random_bytes(BYTES, 11), "{one:?} and {other:?}");
+    }
+}
+
+async fn network_at(dir: &Path, args: &[&str]) {
+    let mut command = chordage(args.iter().copied());
+    command.arg("--data-dir").arg(dir);
+    let output = finish(command).await;
+    assert!(output.status.success(), "{}", shown(&output));
 }
 
 #[tokio::test]

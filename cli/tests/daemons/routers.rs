@@ -149,6 +149,10 @@ fn translate(router: &Namespace, kind: Nat) -> Result<(), String> {
     router.run("nft add chain ip home pre { type nat hook prerouting priority -100 ; }")?;
     router.run("nft add chain ip home post { type nat hook postrouting priority 100 ; }")?;
     router.run("nft add chain ip home forward { type filter hook forward priority 0 ; }")?;
+    // As routers at home do. Otherwise the kernel would take what comes too early for a connection with the router itself, and
+    // give another port to what is sent there later.
+    router.run("nft add chain ip home input { type filter hook input priority 0 ; }")?;
+    rule("input", "iifname wan ct state new drop")?;
     let one_port = || rule("post", &format!("oifname wan udp sport {PORT} masquerade to :{MAPPED}"));
     match kind {
         Nat::FullCone => {

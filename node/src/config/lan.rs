@@ -61,7 +61,7 @@ mod tests {
     fn who_says_nothing_listens_on_the_lan_only_when_asked_to_be_seen_there() {
         let mut config = Config::default();
         let everywhere = |config: &Config| {
-            config.listens_on().iter().any(|addr| ip(addr).is_some_and(|ip| ip.is_unspecified()))
+            config.listens_on(false).iter().any(|addr| ip(addr).is_some_and(|ip| ip.is_unspecified()))
         };
         assert!(!everywhere(&config) && !config.lan.enabled);
         config.lan.enabled = true;

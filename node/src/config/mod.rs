@@ -41,8 +41,8 @@ pub struct Config {
     pub network: String,
     /// `ring` (default) or `xor`. The same for every daemon of a network.
     pub metric: AnyMetric,
-    /// Addresses to listen on. Empty: any ports of loopback, or of all interfaces (IPv4) where `lan.enabled` or an address of another
-    /// machine in `bootstrap` says so; TCP and QUIC.
+    /// Addresses to listen on. Empty: any ports of loopback, or of all interfaces (IPv4) where `lan.enabled` says so or peers on other
+    /// machines are known (`bootstrap`, an invite, the last run); TCP and QUIC.
     /// Port 0 lets the system choose once, and later starts reuse what it chose.
     pub listen: Vec<Multiaddr>,
     /// Addresses to announce instead of those listened on (behind a forwarded port, say).
@@ -184,26 +184,15 @@ impl Config {
             .map_err(|error| ConfigError::Parse { path: path.to_owned(), message: error.to_string() })
     }
 
-    /// The addresses to listen on, also where none are given.
-    pub fn listens_on(&self) -> Vec<Multiaddr> {
+    /// The addresses to listen on, also where none are given. `elsewhere`: whether there are others on other machines.
+    pub fn listens_on(&self, elsewhere: bool) -> Vec<Multiaddr> {
         if !self.listen.is_empty() {
             return self.listen.clone();
         }
-        let outside = self.lan.enabled || self.joins_elsewhere();
+        let outside = self.lan.enabled || elsewhere;
         let ip = if outside { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
         let at = Multiaddr::from(ip);
         vec![at.clone().with(Protocol::Tcp(0)), at.with(Protocol::Udp(0)).with(Protocol::QuicV1)]
-    }
-
-    /// Whether it joins through another machine.
-    pub(crate) fn joins_elsewhere(&self) -> bool {
-        let is_here = |addr: &Multiaddr| match addr.iter().next() {
-            Some(Protocol::Ip4(ip)) => ip.is_loopback(),
-            Some(Protocol::Ip6(ip)) => ip.is_loopback(),
-            Some(Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name)) => name == "localhost",
-            _ => false,
-        };
-        !self.bootstrap.iter().all(is_here)
     }
 
     /// Checks what types cannot.
@@ -229,7 +218,7 @@ impl Config {
             }
         }
         if self.overlay.role != Role::Client {
-            self.lan.check(&self.listens_on())?;
+            self.lan.check(&self.listens_on(false))?;
         }
         if self.overlay.role == Role::Client && !self.announce.is_empty() {
             return value(
@@ -290,19 +279,11 @@ mod tests {
     }
 
     #[test]
-    fn who_joins_through_another_machine_listens_outside_of_its_own() {
-        for (bootstrap, outside) in [
-            ("/ip4/127.0.0.1/tcp/1", false),
-            ("/ip6/::1/tcp/1", false),
-            ("/dns4/localhost/tcp/1", false),
-            ("/ip4/192.0.2.7/tcp/1", true),
-            ("/dns4/home.example/tcp/1", true),
-        ] {
-            let config = Config { bootstrap: vec![bootstrap.parse().expect("valid")], ..Config::default() };
-            let everywhere = config.listens_on().iter().all(|addr| addr.to_string().contains("/0.0.0.0/"));
-            assert_eq!(everywhere, outside, "{bootstrap}");
+    fn who_knows_others_on_other_machines_listens_outside_of_its_own() {
+        for elsewhere in [false, true] {
+            let listens = Config::default().listens_on(elsewhere);
+            assert!(listens.iter().all(|addr| addr.to_string().contains("/0.0.0.0/") == elsewhere));
         }
-        assert!(!Config::default().joins_elsewhere());
     }
 
     #[test]

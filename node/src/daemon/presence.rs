@@ -13,7 +13,7 @@ use crate::datadir::DataDir;
 use crate::driver::Signer;
 use crate::identity::Identity;
 use crate::listen::{LISTEN_FILE, listen, remember};
-use crate::reachability::{Start, start};
+use crate::reachability::{Others, Start, start};
 use crate::record::Versions;
 use crate::wire::{NetworkSwarm, Protocols, RelaySettings, build, listening};
 
@@ -30,12 +30,12 @@ pub(super) struct Presence {
 }
 
 impl Presence {
-    /// Listens, unless it is a client, and makes the record. `knows_others`: whether there is anybody to join through.
+    /// Listens, unless it is a client, and makes the record.
     pub(super) async fn begin(
         dir: &Arc<DataDir>,
         identity: Identity,
         ground: &Ground,
-        knows_others: bool,
+        others: &Others,
     ) -> Result<Self, StartError> {
         let config = &ground.config;
         let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
@@ -51,11 +51,12 @@ impl Presence {
         let mut bound = Vec::new();
         if config.overlay.role != Role::Client {
             let last = dir.read(LISTEN_FILE)?.unwrap_or_default();
-            bound = listen(&mut swarm, &config.listens_on(), &String::from_utf8_lossy(&last)).await?;
+            bound = listen(&mut swarm, &config.listens_on(others.elsewhere), &String::from_utf8_lossy(&last))
+                .await?;
             remember(dir, bound.iter())?;
         }
         let listened = listening(&swarm);
-        let start = start(config, listened.clone(), knows_others, dir, ground.access.is_some())?;
+        let start = start(config, listened.clone(), others, dir, ground.access.is_some())?;
         // A record without addresses is what makes a client.
         let addrs = start.first.addresses(&listened);
         let (version, versions) = Versions::begin(dir.clone(), wall_time())?;

@@ -20,6 +20,8 @@ pub(crate) struct Connections {
     pub(crate) taken: Taken,
     /// How many there may be.
     pub(crate) max: usize,
+    /// Peers that are connected through relays only.
+    pub(crate) relayed: usize,
     /// Peers that are being dialled.
     pub(crate) dialling: usize,
 }
@@ -73,6 +75,7 @@ impl Driver {
             peers,
             taken: behaviour.admission.taken(),
             max: behaviour.admission.max(),
+            relayed: behaviour.streams.relayed(),
             dialling: behaviour.streams.dialling(),
         }
     }

@@ -194,6 +194,7 @@ impl Driver {
 
     /// Runs until told to leave or until every handle is gone.
     pub(crate) async fn run(mut self) {
+        self.relay_for_others();
         self.join();
         let mut remember_after = REMEMBER_FIRST;
         let mut remember_at = Instant::now() + remember_after;

@@ -1,11 +1,11 @@
 //! The driver's part in relaying: reservations of this daemon at others, and being a relay for them.
 
-use chordage_dht::{NodeId, Peer};
+use chordage_dht::Peer;
 use libp2p::{Multiaddr, PeerId};
 use tokio::time::Instant;
 
 use super::{Announced, Driver};
-use crate::address::{dial_order, is_relayed, peer_id, public_key};
+use crate::address::{dial_order, is_relayed, peer_id};
 use crate::wire::{Reservations, keep_reservations, listening};
 
 /// What is wanted of relays.
@@ -43,14 +43,7 @@ impl Driver {
 
     /// Asks for what is missing, and ends what is not needed.
     pub(super) fn keep_reservations(&mut self) {
-        let closed =
-            keep_reservations(&mut self.swarm, &mut self.peers.relaying.reservations, Instant::now());
-        for peer in closed {
-            // Ended by us: that the stream breaks says nothing about the peer.
-            if let Some(key) = public_key(&peer) {
-                self.peers.links.end(&NodeId::from_public_key(&key));
-            }
-        }
+        keep_reservations(&mut self.swarm, &mut self.peers.relaying.reservations, Instant::now());
     }
 
     /// Whoever is reached directly relays to others, where the settings have it so.

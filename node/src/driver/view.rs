@@ -62,6 +62,7 @@ impl View {
             connections_warm: taken.kept as u64,
             connections_cold: taken.others as u64,
             connections_strangers: taken.strangers as u64,
+            connections_relayed: self.connections.relayed as u64,
             connections_max: self.connections.max as u64,
             dialling: self.connections.dialling as u64,
         }

@@ -35,7 +35,7 @@ use tokio::time::Instant;
 use self::candidates::Between;
 use self::policy::Policy;
 use self::serve::Server;
-pub(crate) use self::start::{Start, start};
+pub(crate) use self::start::{Others, Start, start};
 pub(crate) use self::visits::Visits;
 use crate::datadir::DataDir;
 use crate::driver::DriverHandle;
@@ -80,6 +80,8 @@ struct State {
     last: Option<Tally>,
     /// Where others reach it through relays, as it announces that.
     relayed: Vec<Multiaddr>,
+    /// Since when none of these holds any more.
+    relays_lost: Option<Instant>,
     /// Where others have seen it.
     seen: Vec<Multiaddr>,
     /// When the role last changed, by the clock on the wall.
@@ -118,6 +120,7 @@ impl Reachability {
                     between: None,
                     last: None,
                     relayed: Vec::new(),
+                    relays_lost: None,
                     seen: Vec::new(),
                     since: SystemTime::now(),
                 }),

@@ -1,8 +1,11 @@
 //! Members who relay to a daemon that others do not reach directly. In a private network that makes a member of it: its friends
 //! reach it through a relay first, and then by a hole that both dig, where their routers let them.
 
+use std::time::Duration;
+
 use chordage_api::types::DaemonRole;
 use libp2p::Multiaddr;
+use tokio::time::Instant;
 
 use super::candidates::Own;
 use super::choice::members_of;
@@ -12,6 +15,9 @@ use super::{Follow, Reachability};
 use crate::address::ip;
 use crate::driver::{Acquaintances, Announced, Relays, View};
 
+/// How long a daemon that was reached through relays only goes on announcing that after all are gone: they may be back, and with
+/// those to whom it has dug holes it speaks directly.
+const GRACE: Duration = Duration::from_secs(300);
 /// Members that may be asked. Two are kept; the others are for when these are gone or full.
 const ASKED_MAX: usize = 8;
 
@@ -34,15 +40,32 @@ impl Reachability {
             relays.holes = holes(own, seen);
         }
         self.inner.driver.use_relays(relays).await;
-        let relayed = if is_unreached { met.relayed.clone() } else { Vec::new() };
+        let relayed = match is_unreached {
+            true if met.relayed.is_empty() && self.is_in_grace(&before) => before.clone(),
+            true => {
+                self.state().relays_lost = None;
+                met.relayed.clone()
+            }
+            false => Vec::new(),
+        };
         if relayed != before {
-            self.state().relayed = relayed;
+            {
+                let mut state = self.state();
+                (state.relayed, state.relays_lost) = (relayed, None);
+            }
             // Who is reached otherwise has announced that.
             if is_unreached {
                 let (announced, role) = self.through_relays();
                 self.become_(role, announced).await;
             }
         }
+    }
+
+    /// Whether it goes on as it was though all relays are gone.
+    fn is_in_grace(&self, before: &[Multiaddr]) -> bool {
+        let mut state = self.state();
+        let lost = *state.relays_lost.get_or_insert_with(Instant::now);
+        !before.is_empty() && lost.elapsed() < GRACE
     }
 
     /// What it announces, and is, as long as nobody reaches it directly.

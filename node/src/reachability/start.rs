@@ -2,6 +2,7 @@
 
 use chordage_api::types::DaemonRole;
 use libp2p::Multiaddr;
+use libp2p::multiaddr::Protocol;
 use tokio::sync::watch;
 
 use super::Follow;
@@ -35,12 +36,41 @@ impl Start {
     }
 }
 
-/// What the daemon with these settings begins as. `listened`: where it listens; `knows_others`: whether there is anybody to join
-/// through, who can tell how it is reached. Who founds a network is a member until others say something else.
+/// Whom a daemon knows before it starts, who can tell how it is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Others {
+    /// Whether there is anybody.
+    pub(crate) known: bool,
+    /// Whether one of them is on another machine.
+    pub(crate) elsewhere: bool,
+}
+
+impl Others {
+    /// Those of the settings, and `met`, of the last run or an invite: one address per line.
+    pub(crate) fn of(config: &Config, met: &[u8]) -> Self {
+        let met = String::from_utf8_lossy(met);
+        let met = met.lines().filter_map(|line| line.parse::<Multiaddr>().ok());
+        let all: Vec<Multiaddr> = met.chain(config.bootstrap.iter().cloned()).collect();
+        Others { known: !all.is_empty(), elsewhere: all.iter().any(|addr| !is_here(addr)) }
+    }
+}
+
+/// Whether an address is one of this machine.
+fn is_here(addr: &Multiaddr) -> bool {
+    match addr.iter().next() {
+        Some(Protocol::Ip4(ip)) => ip.is_loopback(),
+        Some(Protocol::Ip6(ip)) => ip.is_loopback(),
+        Some(Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name)) => name == "localhost",
+        _ => false,
+    }
+}
+
+/// What the daemon with these settings begins as. `listened`: where it listens. Who founds a network is a member until others say
+/// something else.
 pub(crate) fn start(
     config: &Config,
     listened: Vec<Multiaddr>,
-    knows_others: bool,
+    others: &Others,
     dir: &DataDir,
     is_private: bool,
 ) -> Result<Start, DataDirError> {
@@ -50,12 +80,10 @@ pub(crate) fn start(
     let (standing, follow) = match config.overlay.role {
         Role::Client => (Standing::Unreached(None), Follow::Nothing),
         // Those whom it joins could not reach it.
-        Role::Auto if own.is_local() && config.joins_elsewhere() => {
-            (Standing::Unreached(None), Follow::Nothing)
-        }
+        Role::Auto if own.is_local() && others.elsewhere => (Standing::Unreached(None), Follow::Nothing),
         Role::Auto | Role::Member if own.is_local() => (as_member(), Follow::Nothing),
         Role::Member => (as_member(), Follow::Settings),
-        Role::Auto if was_member || !knows_others => (as_member(), Follow::Found),
+        Role::Auto if was_member || !others.known => (as_member(), Follow::Found),
         Role::Auto => (Standing::Unknown, Follow::Found),
     };
     let (first, role) = match &standing {
@@ -82,11 +110,10 @@ mod tests {
     fn started(role: Role, listened: &str, knows_others: bool, dir: &DataDir) -> (Announced, Follow) {
         let mut config = Config::default();
         config.overlay.role = role;
-        if knows_others && !listened.contains("127.0.0.1") {
-            config.bootstrap.push("/ip4/192.168.7.3/tcp/4700".parse().expect("valid"));
-        }
+        let listened_here = listened.contains("127.0.0.1");
         let listened = vec![listened.parse().expect("valid")];
-        let start = start(&config, listened, knows_others, dir, false).expect("readable");
+        let others = Others { known: knows_others, elsewhere: knows_others && !listened_here };
+        let start = start(&config, listened, &others, dir, false).expect("readable");
         (start.first, start.follow)
     }
 
@@ -101,8 +128,10 @@ mod tests {
         assert_eq!(started(Role::Client, OUTSIDE, true, &dir), (Announced::Nowhere, Follow::Nothing));
         assert_eq!(started(Role::Member, OUTSIDE, true, &dir), (Announced::Listened, Follow::Settings));
         let config = Config { bootstrap: vec![OUTSIDE.parse().expect("valid")], ..Config::default() };
+        let others = Others::of(&config, b"");
+        assert_eq!(others, Others { known: true, elsewhere: true });
         let inside = vec!["/ip4/127.0.0.1/tcp/1".parse().expect("valid")];
-        let start = start(&config, inside, true, &dir, false).expect("readable");
+        let start = start(&config, inside, &others, &dir, false).expect("readable");
         assert_eq!((start.first, start.follow), (Announced::Nowhere, Follow::Nothing), "nobody can reach it");
         remember(&dir, DaemonRole::Member).expect("writable");
         assert_eq!(auto(OUTSIDE, true), (Announced::Listened, Follow::Found));
@@ -111,12 +140,33 @@ mod tests {
     }
 
     #[test]
+    fn others_are_here_or_elsewhere() {
+        let of = |met: &str| Others::of(&Config::default(), met.as_bytes());
+        assert_eq!(of(""), Others { known: false, elsewhere: false });
+        for (met, elsewhere) in [
+            ("/ip4/127.0.0.1/tcp/1", false),
+            ("/ip6/::1/tcp/1", false),
+            ("/dns4/localhost/tcp/1", false),
+            ("/ip4/127.0.0.1/tcp/1\n/ip4/192.0.2.7/tcp/1\n", true),
+            ("/dns4/home.example/tcp/1", true),
+        ] {
+            assert_eq!(of(met), Others { known: true, elsewhere }, "{met}");
+        }
+    }
+
+    #[test]
     fn what_the_settings_announce_is_announced() {
         let place = tempfile::tempdir().expect("a directory");
         let dir = DataDir::open(place.path()).expect("new");
         let announce: Vec<Multiaddr> = vec!["/ip4/203.0.113.5/tcp/80".parse().expect("valid")];
         let config = Config { announce: announce.clone(), ..Config::default() };
-        let start = start(&config, vec!["/ip4/0.0.0.0/tcp/80".parse().expect("valid")], false, &dir, false);
+        let start = start(
+            &config,
+            vec!["/ip4/0.0.0.0/tcp/80".parse().expect("valid")],
+            &Others { known: false, elsewhere: false },
+            &dir,
+            false,
+        );
         assert_eq!(start.expect("readable").first, Announced::These(announce));
     }
 }

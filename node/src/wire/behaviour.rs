@@ -226,6 +226,14 @@ impl Behaviour {
         matches!(connections, [.., (_, before), (_, newest)] if before != newest && newest.is_direct())
     }
 
+    /// Peers that are connected through relays only.
+    pub(crate) fn relayed(&self) -> usize {
+        let relayed = |connections: &&Vec<(ConnectionId, Transport)>| {
+            connections.iter().all(|(_, transport)| !transport.is_direct())
+        };
+        self.connected.values().filter(relayed).count()
+    }
+
     /// Peers that are being dialled.
     pub(crate) fn dialling(&self) -> usize {
         self.races.len()

@@ -115,6 +115,9 @@ pub struct OverlayStatus {
     pub connections_cold: u64,
     /// Of the cold ones, peers in none of our tables that dialled us.
     pub connections_strangers: u64,
+    /// Of all these, peers with which it speaks through relays only.
+    #[serde(default)]
+    pub connections_relayed: u64,
     /// Most peers that may be connected.
     pub connections_max: u64,
     /// Peers that are being dialled.

@@ -139,6 +139,7 @@ fn status() -> Status {
             connections_cold: 151,
             connections_strangers: 152,
             connections_max: 153,
+            connections_relayed: 7,
             dialling: 154,
         },
         store: StoreStatus { shards: 155, stored_bytes: 156, disk_bytes: 157, quota_bytes: 158 },
