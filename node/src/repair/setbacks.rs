@@ -117,7 +117,9 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded_and_what_waits_longest_stays() {
         let mut setbacks = Setbacks::default();
-        (0..4).for_each(|_| drop(setbacks.note(CHUNK, Unrepaired::NoPlace, Moment(5))));
+        for _ in 0..4 {
+            setbacks.note(CHUNK, Unrepaired::NoPlace, Moment(5));
+        }
         for number in 0..=MAX as u64 {
             let mut id = [0; 32];
             id[..8].copy_from_slice(&number.to_le_bytes());

@@ -75,8 +75,9 @@ async fn moving_onto_something_replaces_it_or_leaves_both() {
 #[tokio::test]
 async fn a_file_keeps_the_time_that_its_client_gives_it() {
     let scene = Scene::new().await;
-    let put =
-        async |time: &str, content: &str| scene.send("PUT", "/x", &[("x-oc-mtime", time)], content).await;
+    let put = async |time: &'static str, content: &'static str| {
+        scene.send("PUT", "/x", &[("x-oc-mtime", time)], content).await
+    };
     let time = async |path: &str| scene.get(path).await.header("last-modified").to_owned();
     let answer = put("1000000000", "old").await;
     assert_eq!((answer.status.as_u16(), answer.header("x-oc-mtime")), (201, "accepted"));
