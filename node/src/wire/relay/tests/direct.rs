@@ -66,11 +66,11 @@ async fn a_circuit_that_nobody_uses_ends_also_when_it_cannot_become_direct() {
     let stream = guest.open(hidden.peer, &[circuit]).await.expect("reached");
     let inbound = hidden.accepted().await;
     guest
-        .until(|event| match event {
+        .until(|event| match *event {
             SwarmEvent::Behaviour(WireEvent::Punching(punched)) => {
                 Ok(punched.result.expect_err("no candidates"))
             }
-            other => Err(other),
+            other => Err(Box::new(other)),
         })
         .await;
     drop((stream, inbound));
