@@ -68,7 +68,7 @@ impl Daemon {
     /// Starts a daemon on the data directory at `path`. It serves its API when this returns and goes on joining
     /// its network in the background.
     pub async fn start(path: &Path, config: Config) -> Result<Daemon, StartError> {
-        Daemon::start_serving(path, config, |server| server).await
+        Box::pin(Daemon::start_serving(path, config, |server| server)).await
     }
 
     /// Like [`start`](Self::start), but others are served by what `serving` makes of the server.

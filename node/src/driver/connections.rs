@@ -60,9 +60,22 @@ impl Driver {
     /// A peer that connects by another transport than before does so because the former fails it. What we say goes by the
     /// new connection from now on, or our answers would wait until we notice, too.
     pub(super) fn connected_by_peer(&mut self, peer: PeerId) {
-        if self.swarm.behaviour().streams.has_moved(&peer)
-            && let Some(key) = public_key(&peer)
-        {
+        if self.swarm.behaviour().streams.has_moved(&peer) {
+            self.say_anew(peer);
+        }
+        self.leave_circuit(peer);
+    }
+
+    /// Whoever is connected directly is not spoken to through a relay any more.
+    pub(super) fn leave_circuit(&mut self, peer: PeerId) {
+        if self.swarm.behaviour().streams.left_circuit(&peer) {
+            self.say_anew(peer);
+        }
+    }
+
+    /// What is said to a peer goes by its best connection from now on.
+    pub(super) fn say_anew(&mut self, peer: PeerId) {
+        if let Some(key) = public_key(&peer) {
             self.peers.links.end(&NodeId::from_public_key(&key));
         }
     }

@@ -432,6 +432,7 @@ impl Driver {
                 ..
             } => {
                 self.dial_answered(connection_id);
+                self.leave_circuit(peer_id);
                 let address = split(address).0;
                 if self.joining.bootstrap.anonymous().contains(&address)
                     && self.joining.bootstrap.add(peer_id, &[address])

@@ -43,7 +43,9 @@ impl Driver {
 
     /// Asks for what is missing, and ends what is not needed.
     pub(super) fn keep_reservations(&mut self) {
-        keep_reservations(&mut self.swarm, &mut self.peers.relaying.reservations, Instant::now());
+        for peer in keep_reservations(&mut self.swarm, &mut self.peers.relaying.reservations, Instant::now()) {
+            self.say_anew(peer);
+        }
     }
 
     /// Whoever is reached directly relays to others, where the settings have it so.

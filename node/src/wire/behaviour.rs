@@ -234,6 +234,13 @@ impl Behaviour {
         self.connected.values().filter(relayed).count()
     }
 
+    /// Whether the peer's newest connection is direct and there is still a circuit, on which nothing is to be said any more.
+    pub(crate) fn left_circuit(&self, peer: &PeerId) -> bool {
+        let connections = self.connected.get(peer).map(Vec::as_slice).unwrap_or_default();
+        let direct = connections.last().is_some_and(|(_, transport)| transport.is_direct());
+        direct && connections.iter().any(|(_, transport)| !transport.is_direct())
+    }
+
     /// Peers that are being dialled.
     pub(crate) fn dialling(&self) -> usize {
         self.races.len()

@@ -44,12 +44,17 @@ async fn a_circuit_becomes_a_direct_connection_which_carries_all_that_begins_lat
     assert_ne!(heard.connection, through);
     talk(&mut back, &mut heard.stream.stream, b"in both directions").await;
 
+    for (party, other) in [(&guest, hidden.peer), (&hidden, guest.peer)] {
+        assert!(party.call(move |swarm| swarm.behaviour().streams.left_circuit(&other)).await);
+    }
     // What is under way on the circuit goes on for a while. Then the circuit ends, streams or not.
     talk(&mut early, &mut inbound.stream.stream, b"through the relay").await;
     let began = Instant::now();
     hidden.closed(relayed).await;
     assert!(began.elapsed() <= LINGER + Duration::from_secs(2));
     talk(&mut there, &mut later.stream.stream, b"still without the relay").await;
+    let other = guest.peer;
+    assert!(!hidden.call(move |swarm| swarm.behaviour().streams.left_circuit(&other)).await);
 }
 
 #[tokio::test]
@@ -61,11 +66,11 @@ async fn a_circuit_that_nobody_uses_ends_also_when_it_cannot_become_direct() {
     let stream = guest.open(hidden.peer, &[circuit]).await.expect("reached");
     let inbound = hidden.accepted().await;
     guest
-        .until(|event| match event {
+        .until(|event| match *event {
             SwarmEvent::Behaviour(WireEvent::Punching(punched)) => {
                 Ok(punched.result.expect_err("no candidates"))
             }
-            other => Err(other),
+            other => Err(Box::new(other)),
         })
         .await;
     drop((stream, inbound));

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, interval, timeout};
 
 use super::party::{Party, unpunched};
+use crate::address::split;
 use crate::config::ConnectionConfig;
 use crate::wire::{Gate, Protocols, Reservations, build, keep_reservations};
 
@@ -21,6 +22,8 @@ struct Kept {
     peer: PeerId,
     /// The addresses that hold.
     addresses: watch::Receiver<Vec<Multiaddr>>,
+    /// Whether it needs any.
+    wanted: watch::Sender<bool>,
 }
 
 impl Kept {
@@ -28,6 +31,7 @@ impl Kept {
         let key = Keypair::generate_ed25519();
         let peer = key.public().to_peer_id();
         let mut reservations = Reservations::new(peer);
+        let (wanted, mut wanted_out) = watch::channel(true);
         reservations.wanted(true);
         reservations.candidates(relays.iter().map(|relay| (relay.peer, relay.addrs.clone())).collect());
         let protocols = Protocols::new("n", "ring");
@@ -44,8 +48,9 @@ impl Kept {
                         streams.push(event);
                     }
                     _ = review.tick() => {}
+                    Ok(()) = wanted_out.changed() => reservations.wanted(*wanted_out.borrow()),
                 }
-                keep_reservations(&mut swarm, &mut reservations, Instant::now());
+                let _ = keep_reservations(&mut swarm, &mut reservations, Instant::now());
                 addresses_in.send_if_modified(|known| {
                     let now = reservations.addresses();
                     let changed = *known != now;
@@ -54,7 +59,13 @@ impl Kept {
                 });
             }
         }));
-        Kept { peer, addresses }
+        Kept { peer, addresses, wanted }
+    }
+
+    /// An address through this relay.
+    fn address(&self, relay: &Party) -> Multiaddr {
+        let through = |addr: &&Multiaddr| addr.to_string().contains(&relay.peer.to_string());
+        self.addresses.borrow().iter().find(through).cloned().expect("it holds")
     }
 
     /// Waits until it is reached through exactly these.
@@ -92,24 +103,29 @@ async fn a_relay_that_dies_is_replaced_and_used_again_when_it_is_back_and_needed
     kept.is_reached_through(&[&second, &third]).await;
     // The new one does what an address promises.
     let guest = Party::hidden(Gate::default(), &unpunched()).await;
-    let through_third = kept
-        .addresses
-        .borrow()
-        .iter()
-        .find(|addr| addr.to_string().contains(&third.peer.to_string()))
-        .cloned();
-    guest.open(kept.peer, &[through_third.expect("it holds")]).await.expect("reached");
+    guest.open(kept.peer, &[kept.address(&third)]).await.expect("reached");
 
-    let on: Vec<Multiaddr> = addrs.iter().map(|addr| crate::address::split(addr.clone()).0).collect();
+    let on: Vec<Multiaddr> = addrs.iter().map(|addr| split(addr.clone()).0).collect();
     let mut first = Party::with(key, Gate::default(), &unpunched(), &on).await;
     first.serve().await;
     drop(third);
     kept.is_reached_through(&[&first, &second]).await;
-    let through_first = kept
-        .addresses
-        .borrow()
-        .iter()
-        .find(|addr| addr.to_string().contains(&first.peer.to_string()))
-        .cloned();
-    guest.open(kept.peer, &[through_first.expect("it holds")]).await.expect("reached");
+    let guest = Party::hidden(Gate::default(), &unpunched()).await;
+    guest.open(kept.peer, &[kept.address(&first)]).await.expect("reached");
+}
+
+#[tokio::test]
+async fn who_needs_no_relay_any_more_gives_its_place_back() {
+    let mut relay = Party::relay(Gate::default(), &unpunched()).await;
+    let mut kept = Kept::by(&[&relay]);
+    kept.is_reached_through(&[&relay]).await;
+    let address = kept.address(&relay);
+    let (connection, _) = relay.connected(kept.peer, false).await;
+    kept.wanted.send(false).expect("it runs");
+    kept.is_reached_through(&[]).await;
+    relay.closed(connection).await;
+    let guest = Party::hidden(Gate::default(), &unpunched()).await;
+    guest.open(kept.peer, &[address]).await.expect_err("not reached");
+    kept.wanted.send(true).expect("it runs");
+    kept.is_reached_through(&[&relay]).await;
 }

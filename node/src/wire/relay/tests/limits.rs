@@ -27,12 +27,12 @@ async fn dial(party: &mut Party, circuit: &Multiaddr) -> Result<(), Option<Relay
     let circuit = circuit.clone();
     party.call(move |swarm| swarm.dial(circuit).expect("it can be dialled")).await;
     party
-        .until(|event| match event {
+        .until(|event| match *event {
             SwarmEvent::ConnectionEstablished { ref endpoint, .. } if endpoint.is_relayed() => Ok(Ok(())),
             SwarmEvent::OutgoingConnectionError { error: DialError::Transport(failed), .. } => {
                 Ok(Err(failed.iter().find_map(|(_, error)| why_refused(error))))
             }
-            other => Err(other),
+            other => Err(Box::new(other)),
         })
         .await
 }

@@ -23,7 +23,10 @@ use crate::wire::{
 /// How long anything may take.
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
-pub(super) type Event = SwarmEvent<WireEvent>;
+/// Events that nobody has asked for yet, and calls. No test has as many; the swarm would wait.
+const QUEUED_MAX: usize = 4096;
+
+type Event = SwarmEvent<WireEvent>;
 type Call = Box<dyn FnOnce(&mut NetworkSwarm) + Send>;
 
 /// See the module's description.
@@ -32,10 +35,10 @@ pub(super) struct Party {
     /// Where it listens, with its id: by TCP, and by QUIC.
     pub(super) addrs: Vec<Multiaddr>,
     pub(super) key: Keypair,
-    calls: mpsc::UnboundedSender<Call>,
-    events: mpsc::UnboundedReceiver<Event>,
+    calls: mpsc::Sender<Call>,
+    events: mpsc::Receiver<Box<Event>>,
     /// Events that were passed over by whoever waited for others.
-    passed: VecDeque<Event>,
+    passed: VecDeque<Box<Event>>,
     task: JoinHandle<()>,
 }
 
@@ -88,12 +91,12 @@ impl Party {
                 sleep(Duration::from_millis(50)).await;
             }
         }
-        let (calls, mut called) = mpsc::unbounded_channel::<Call>();
-        let (events_in, events) = mpsc::unbounded_channel();
+        let (calls, mut called) = mpsc::channel::<Call>(QUEUED_MAX);
+        let (events_in, events) = mpsc::channel(QUEUED_MAX);
         let task = tokio::spawn(async move {
             loop {
                 tokio::select! {
-                    event = swarm.select_next_some() => drop(events_in.send(event)),
+                    event = swarm.select_next_some() => drop(events_in.send(Box::new(event)).await),
                     Some(call) = called.recv() => call(&mut swarm),
                 }
             }
@@ -102,9 +105,9 @@ impl Party {
         let mut party = Party { peer, addrs, key, calls, events, passed, task };
         while party.addrs.len() < on.len() {
             let addr = party
-                .until(|event| match event {
+                .until(|event| match *event {
                     SwarmEvent::NewListenAddr { address, .. } => Ok(address),
-                    other => Err(other),
+                    other => Err(Box::new(other)),
                 })
                 .await;
             party.addrs.push(addr.with(Protocol::P2p(peer)));
@@ -130,12 +133,12 @@ impl Party {
     ) -> T {
         let (done_in, done) = oneshot::channel();
         let call: Call = Box::new(move |swarm| drop(done_in.send(call(swarm))));
-        assert!(self.calls.send(call).is_ok(), "it runs");
+        assert!(self.calls.send(call).await.is_ok(), "it runs");
         done.await.expect("it runs")
     }
 
     /// The first event that `pick` takes, of those that have happened or will. Others are kept for later.
-    pub(super) async fn until<T>(&mut self, mut pick: impl FnMut(Event) -> Result<T, Event>) -> T {
+    pub(super) async fn until<T>(&mut self, mut pick: impl FnMut(Box<Event>) -> Result<T, Box<Event>>) -> T {
         let deadline = Instant::now() + DEADLINE;
         for _ in 0..self.passed.len() {
             match self.passed.pop_front().map(&mut pick) {
@@ -167,31 +170,31 @@ impl Party {
 
     /// The next stream that somebody opens here.
     pub(super) async fn accepted(&mut self) -> Inbound {
-        self.until(|event| match event {
+        self.until(|event| match *event {
             SwarmEvent::Behaviour(WireEvent::Streams(inbound)) => Ok(inbound),
-            other => Err(other),
+            other => Err(Box::new(other)),
         })
         .await
     }
 
     /// The next connection with `peer` of one kind.
     pub(super) async fn connected(&mut self, peer: PeerId, relayed: bool) -> (ConnectionId, ConnectedPoint) {
-        self.until(|event| match event {
+        self.until(|event| match *event {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. }
                 if peer_id == peer && endpoint.is_relayed() == relayed =>
             {
                 Ok((connection_id, endpoint))
             }
-            other => Err(other),
+            other => Err(Box::new(other)),
         })
         .await
     }
 
     /// The end of a connection.
     pub(super) async fn closed(&mut self, connection: ConnectionId) {
-        self.until(|event| match event {
+        self.until(|event| match *event {
             SwarmEvent::ConnectionClosed { connection_id, .. } if connection_id == connection => Ok(()),
-            other => Err(other),
+            other => Err(Box::new(other)),
         })
         .await;
     }
@@ -200,14 +203,14 @@ impl Party {
     pub(super) async fn reserve(&mut self, relay: &Party) -> Result<Multiaddr, Option<RelayRefusal>> {
         let at = relay.addrs[0].clone().with(Protocol::P2pCircuit);
         let listener = self.call(|swarm| swarm.listen_on(at).expect("it can be asked for")).await;
-        self.until(|event| match event {
+        self.until(|event| match *event {
             SwarmEvent::NewListenAddr { listener_id, address } if listener_id == listener => Ok(Ok(address)),
             SwarmEvent::ListenerClosed { listener_id, reason, .. } if listener_id == listener => {
                 // If there is no connection to the relay, that is all that is said.
                 let refusal = reason.err().and_then(|error| why_refused(&error));
                 Ok(Err(refusal))
             }
-            other => Err(other),
+            other => Err(Box::new(other)),
         })
         .await
     }
