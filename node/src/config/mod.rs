@@ -5,6 +5,7 @@ mod dns;
 mod lan;
 mod leases;
 mod overlay;
+mod reachability;
 mod repair;
 mod restic;
 mod scrub;
@@ -23,6 +24,7 @@ pub use self::dns::DnsConfig;
 pub use self::lan::LanConfig;
 pub use self::leases::LeaseConfig;
 pub use self::overlay::{OverlayConfig, ParseRoleError, Role};
+pub use self::reachability::ReachabilityConfig;
 pub use self::repair::RepairConfig;
 pub use self::restic::ResticConfig;
 pub use self::scrub::ScrubConfig;
@@ -80,6 +82,8 @@ pub struct Config {
     pub lan: LanConfig,
     /// What is known of the network beyond the tables.
     pub overlay: OverlayConfig,
+    /// How it is found out whether others reach this daemon, and what helps.
+    pub reachability: ReachabilityConfig,
     /// How lost shards are found and made again.
     pub repair: RepairConfig,
     /// How often everything held is read again.
@@ -157,6 +161,7 @@ impl Default for Config {
             debug_panic_task: None,
             lan: LanConfig::default(),
             overlay: OverlayConfig::default(),
+            reachability: ReachabilityConfig::default(),
             repair: RepairConfig::default(),
             scrub: ScrubConfig::default(),
             leases: LeaseConfig::default(),

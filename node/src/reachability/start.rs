@@ -22,6 +22,8 @@ pub(crate) struct Start {
     pub(super) follow: Follow,
     pub(super) announced: Vec<Multiaddr>,
     pub(super) part: watch::Sender<DaemonRole>,
+    /// Whether a router is asked to forward ports.
+    pub(super) maps: bool,
     /// Where others are told to dial it at first.
     pub(crate) first: Announced,
 }
@@ -61,7 +63,9 @@ pub(crate) fn start(
         Standing::Unreached(_) => (Announced::Nowhere, DaemonRole::Client),
         Standing::Unknown => (Announced::Unknown, DaemonRole::Client),
     };
-    Ok(Start { standing, follow, announced: own.announced, part: watch::Sender::new(role), first })
+    // What the settings announce is all that counts.
+    let maps = config.reachability.upnp && follow == Follow::Found && config.announce.is_empty();
+    Ok(Start { standing, follow, announced: own.announced, part: watch::Sender::new(role), maps, first })
 }
 
 /// Writes down what it is now.
