@@ -111,6 +111,27 @@ mod tests {
     }
 
     #[test]
+    fn a_router_is_asked_only_where_what_it_says_would_count() {
+        let place = tempfile::tempdir().expect("a directory");
+        let dir = DataDir::open(place.path()).expect("new");
+        let maps = |config: &Config, listened: &str| {
+            let listened = vec![listened.parse().expect("valid")];
+            start(config, listened, true, &dir).expect("readable").maps
+        };
+        let with = |change: &dyn Fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            maps(&config, OUTSIDE)
+        };
+        assert!(with(&|_| {}));
+        assert!(!with(&|config| config.reachability.upnp = false));
+        assert!(!with(&|config| config.overlay.role = Role::Member));
+        assert!(!with(&|config| config.overlay.role = Role::Client));
+        assert!(!with(&|config| config.announce = vec!["/ip4/203.0.113.5/tcp/80".parse().expect("valid")]));
+        assert!(!maps(&Config::default(), "/ip4/127.0.0.1/tcp/1"));
+    }
+
+    #[test]
     fn what_the_settings_announce_is_announced() {
         let place = tempfile::tempdir().expect("a directory");
         let dir = DataDir::open(place.path()).expect("new");
