@@ -39,6 +39,7 @@ mod network;
 mod place;
 mod placement;
 mod pool;
+mod portmap;
 mod process;
 mod put;
 mod reachability;
@@ -61,7 +62,7 @@ pub use address::AddressError;
 pub use chordage_storage::private;
 pub use config::{
     Config, ConfigError, ConnectionConfig, DnsConfig, LanConfig, LeaseConfig, OverlayConfig, ParseRoleError,
-    RelayConfig, RepairConfig, ResticConfig, Role, ScrubConfig, WebdavConfig,
+    ReachabilityConfig, RelayConfig, RepairConfig, ResticConfig, Role, ScrubConfig, WebdavConfig,
 };
 pub use daemon::{Daemon, StartError};
 pub use datadir::{DataDir, DataDirError};

@@ -59,8 +59,20 @@ impl Namespace {
         command
     }
 
+    /// Has a program run for as long as what is returned lives.
+    pub(crate) fn keep(&self, program: &str, args: &[&str]) -> Result<Owned, String> {
+        let mut command = self.command(program);
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().map(Owned).map_err(|error| format!("nsenter cannot be run: {error}"))
+    }
+
     /// Runs a command of plain words.
     pub(crate) fn run(&self, line: &str) -> Result<(), String> {
+        self.said_by(line).map(drop)
+    }
+
+    /// The same; returns what it says.
+    pub(crate) fn said_by(&self, line: &str) -> Result<String, String> {
         let mut words = line.split_whitespace();
         let output = self
             .command(words.next().unwrap_or_default())
@@ -68,7 +80,7 @@ impl Namespace {
             .output()
             .map_err(|error| format!("nsenter cannot be run: {error}"))?;
         if output.status.success() {
-            return Ok(());
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         Err(format!("`{line}`: {}", String::from_utf8_lossy(&output.stderr).trim()))
     }

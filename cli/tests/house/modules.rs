@@ -18,6 +18,7 @@ const FLOORS: [&[&str]; 14] = [
         "lines",
         "network",
         "pool",
+        "portmap",
         "process",
         "resolver",
     ],

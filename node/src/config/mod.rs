@@ -5,6 +5,7 @@ mod dns;
 mod lan;
 mod leases;
 mod overlay;
+mod reachability;
 mod relay;
 mod repair;
 mod restic;
@@ -24,6 +25,7 @@ pub use self::dns::DnsConfig;
 pub use self::lan::LanConfig;
 pub use self::leases::LeaseConfig;
 pub use self::overlay::{OverlayConfig, ParseRoleError, Role};
+pub use self::reachability::ReachabilityConfig;
 pub use self::relay::RelayConfig;
 pub use self::repair::RepairConfig;
 pub use self::restic::ResticConfig;
@@ -82,6 +84,8 @@ pub struct Config {
     pub lan: LanConfig,
     /// What is known of the network beyond the tables.
     pub overlay: OverlayConfig,
+    /// How it is found out whether others reach this daemon, and what helps.
+    pub reachability: ReachabilityConfig,
     /// What this daemon carries between others that cannot reach each other.
     pub relay: RelayConfig,
     /// How lost shards are found and made again.
@@ -161,6 +165,7 @@ impl Default for Config {
             debug_panic_task: None,
             lan: LanConfig::default(),
             overlay: OverlayConfig::default(),
+            reachability: ReachabilityConfig::default(),
             relay: RelayConfig::default(),
             repair: RepairConfig::default(),
             scrub: ScrubConfig::default(),

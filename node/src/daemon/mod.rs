@@ -175,6 +175,7 @@ impl Daemon {
         self.driver.leave().await;
         // The driver stops after its goodbyes; a panic in it is told below.
         let _ = self.running.await;
+        self.handle.inner.reachability.leave().await;
         if let Some(lan) = self.lan {
             lan.left().await;
         }

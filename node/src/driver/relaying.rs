@@ -43,7 +43,8 @@ impl Driver {
 
     /// Asks for what is missing, and ends what is not needed.
     pub(super) fn keep_reservations(&mut self) {
-        for peer in keep_reservations(&mut self.swarm, &mut self.peers.relaying.reservations, Instant::now()) {
+        for peer in keep_reservations(&mut self.swarm, &mut self.peers.relaying.reservations, Instant::now())
+        {
             self.say_anew(peer);
         }
     }

@@ -13,6 +13,7 @@ mod ask;
 mod candidates;
 mod choice;
 mod frames;
+mod mapping;
 mod policy;
 mod relays;
 mod rounds;
@@ -33,12 +34,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::candidates::Between;
+use self::mapping::Mappings;
 use self::policy::Policy;
+use self::scope::Scope;
 use self::serve::Server;
 pub(crate) use self::start::{Others, Start, start};
 pub(crate) use self::visits::Visits;
 use crate::datadir::DataDir;
 use crate::driver::DriverHandle;
+use crate::portmap::EVERYBODY;
 use crate::tasks::Tasks;
 
 /// See the module's description. Cheap to clone.
@@ -58,6 +62,8 @@ struct Inner {
     relays: bool,
     /// What it is; others in the daemon watch it.
     part: watch::Sender<DaemonRole>,
+    /// What a router forwards; nothing, where it is not to be asked.
+    mappings: Mappings,
     state: Mutex<State>,
 }
 
@@ -105,7 +111,7 @@ impl Reachability {
         visits: Visits,
         tasks: &Tasks,
     ) -> Self {
-        let Start { standing, follow, announced, part, relays, .. } = begun;
+        let Start { standing, follow, announced, part, relays, maps, .. } = begun;
         let reachability = Reachability {
             inner: Arc::new(Inner {
                 driver: driver.clone(),
@@ -115,6 +121,7 @@ impl Reachability {
                 follow,
                 relays,
                 part,
+                mappings: Mappings::new(EVERYBODY, Scope::Site),
                 state: Mutex::new(State {
                     policy: Policy::new(standing, Instant::now()),
                     between: None,
@@ -130,9 +137,21 @@ impl Reachability {
         tasks.background("reachability of others", move || visits.clone().serve(server.clone()));
         if follow != Follow::Nothing {
             let asking = reachability.clone();
-            tasks.background("reachability", move || asking.clone().keep_true());
+            tasks.background("reachability", move || asking.clone().keep_true(maps));
+        }
+        if maps {
+            let mapping = reachability.clone();
+            tasks.background("port mapping", move || {
+                let mapping = mapping.clone();
+                async move { mapping.inner.mappings.keep().await }
+            });
         }
         reachability
+    }
+
+    /// Has the router forward nothing any more, within a bounded time.
+    pub(crate) async fn leave(&self) {
+        self.inner.mappings.delete().await;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

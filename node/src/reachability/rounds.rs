@@ -24,13 +24,20 @@ use crate::driver::{Acquaintances, Announced, Membership, View};
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How long a newcomer asks those whom it may join through before it joins as a client.
 const FIRST_PATIENCE: Duration = Duration::from_secs(8);
+/// How long a newcomer waits for its router to forward ports before it asks others whether they get through.
+const ROUTER_PATIENCE: Duration = Duration::from_millis(1500);
 /// How long they may take to have it tested: as long as those take whom they ask.
 const TEST_PATIENCE: Duration = Duration::from_secs(8);
 
 impl Reachability {
-    /// Runs for as long as the daemon does.
-    pub(super) async fn keep_true(self) {
+    /// Runs for as long as the daemon does. `maps`: whether a router is asked to forward ports.
+    pub(super) async fn keep_true(self, maps: bool) {
         let mut own = Own::default();
+        if maps && *self.state().policy.standing() == Standing::Unknown {
+            let Some(view) = self.inner.driver.view().await else { return };
+            self.own(&view);
+            self.inner.mappings.attempted(ROUTER_PATIENCE).await;
+        }
         // A newcomer does not join before it knows what it is.
         let mut joins_at = match self.state().policy.standing() {
             Standing::Unknown => Some(Instant::now() + FIRST_PATIENCE),
@@ -73,10 +80,12 @@ impl Reachability {
         }
     }
 
+    /// Its own addresses. Whoever has the router forward ports is told of them.
     fn own(&self, view: &View) -> Own {
         let direct = view.listen.iter().filter(|addr| !is_relayed(addr));
-        let listened = direct.map(|addr| split(addr.clone()).0).collect();
-        Own { announced: self.inner.announced.clone(), listened, mapped: Vec::new() }
+        let listened: Vec<Multiaddr> = direct.map(|addr| split(addr.clone()).0).collect();
+        self.inner.mappings.listens_at(&listened);
+        Own { announced: self.inner.announced.clone(), listened, mapped: self.inner.mappings.addresses() }
     }
 
     async fn find_out(&self, others: Vec<Peer>, own: &Own, met: &Acquaintances, scale: Scale) -> Findings {

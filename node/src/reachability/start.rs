@@ -25,6 +25,8 @@ pub(crate) struct Start {
     /// Whether others may relay to it: in private networks.
     pub(super) relays: bool,
     pub(super) part: watch::Sender<DaemonRole>,
+    /// Whether a router is asked to forward ports.
+    pub(super) maps: bool,
     /// Where others are told to dial it at first.
     pub(crate) first: Announced,
 }
@@ -92,8 +94,10 @@ pub(crate) fn start(
         Standing::Unreached(_) => (Announced::Nowhere, DaemonRole::Client),
         Standing::Unknown => (Announced::Unknown, DaemonRole::Client),
     };
+    // What the settings announce is all that counts.
+    let maps = config.reachability.upnp && follow == Follow::Found && config.announce.is_empty();
     let (announced, part) = (own.announced, watch::Sender::new(role));
-    Ok(Start { standing, follow, announced, relays: is_private, part, first })
+    Ok(Start { standing, follow, announced, relays: is_private, part, maps, first })
 }
 
 /// Writes down what it is now.
@@ -152,6 +156,29 @@ mod tests {
         ] {
             assert_eq!(of(met), Others { known: true, elsewhere }, "{met}");
         }
+    }
+
+    #[test]
+    fn a_router_is_asked_only_where_what_it_says_would_count() {
+        let place = tempfile::tempdir().expect("a directory");
+        let dir = DataDir::open(place.path()).expect("new");
+        let maps = |config: &Config, listened: &str| {
+            let listened = vec![listened.parse().expect("valid")];
+            start(config, listened, &Others { known: true, elsewhere: true }, &dir, false)
+                .expect("readable")
+                .maps
+        };
+        let with = |change: &dyn Fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            maps(&config, OUTSIDE)
+        };
+        assert!(with(&|_| {}));
+        assert!(!with(&|config| config.reachability.upnp = false));
+        assert!(!with(&|config| config.overlay.role = Role::Member));
+        assert!(!with(&|config| config.overlay.role = Role::Client));
+        assert!(!with(&|config| config.announce = vec!["/ip4/203.0.113.5/tcp/80".parse().expect("valid")]));
+        assert!(!maps(&Config::default(), "/ip4/127.0.0.1/tcp/1"));
     }
 
     #[test]
