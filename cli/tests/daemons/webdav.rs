@@ -179,7 +179,10 @@ async fn enter_files(net: &Net, dav: &Dav, directory: &str, count: usize) {
     let numbers: Vec<usize> = (0..count).collect();
     for some in numbers.chunks(1000) {
         let change = |number: &usize| VolumeChange {
-            key: format!("files/{directory}/{}/{number:06}", if number % 2 == 0 { "" } else { "deep/" }),
+            key: format!(
+                "files/{directory}/{}/{number:06}",
+                if number.is_multiple_of(2) { "" } else { "deep/" }
+            ),
             value: Some(found.values[0].value.clone()),
             expect: VolumeExpectation::Absent,
         };

@@ -71,7 +71,7 @@ impl Driver {
                 self.peers.contacts.connected(*connection_id, endpoint, now);
             }
             SwarmEvent::ConnectionClosed { connection_id, .. } => {
-                self.peers.contacts.closed(*connection_id, now)
+                self.peers.contacts.closed(*connection_id, now);
             }
             SwarmEvent::OutgoingConnectionError { error, .. } => self.peers.contacts.failed(error, now),
             _ => {}

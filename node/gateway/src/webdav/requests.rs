@@ -187,9 +187,8 @@ async fn prepare<S: Store>(
                     // The volume moves and copies what is below, however much it is.
                     ("MOVE", [_, _]) if place == 0 => {}
                     ("COPY", [from, to]) if place == 0 && !from.is_within(to) && !to.is_within(from) => {
-                        if is_directory && !is_copied_alone {
-                            request.tree().want_copied(from.clone(), to.clone());
-                        }
+                        let whole = is_directory && !is_copied_alone;
+                        request.tree().want_copied(whole.then(|| (from.clone(), to.clone())));
                     }
                     // Also of what is not there: then it is known what is below.
                     _ if is_directory || found.is_none() || place > 0 => request.learn_below(path).await?,

@@ -92,9 +92,9 @@ impl Tree {
         self.moves.push((from, to));
     }
 
-    /// All that lies below one directory shall lie below another too, which has nothing then.
-    pub(crate) fn want_copied(&mut self, from: Path, to: Path) {
-        self.copied = Some((from, to));
+    /// All that lies below the first directory shall lie below the second too, which has nothing then; if there are two.
+    pub(crate) fn want_copied(&mut self, copied: Option<(Path, Path)>) {
+        self.copied = copied;
     }
 
     /// Whether all that lies below is copied as a whole.

@@ -124,7 +124,7 @@ proptest! {
         let count = expected.keys().filter(|key| key.starts_with(&moving.from)).count();
         prop_assert_eq!(view.move_all(&moving, usize::MAX, usize::MAX).unwrap(), count);
         let expected = moved(&expected, &moving);
-        let all: Vec<_> = expected.clone().into_iter().collect();
+        let all: Vec<_> = expected.into_iter().collect();
         prop_assert_eq!(view.list(b"", None, usize::MAX).unwrap(), all);
     }
 
