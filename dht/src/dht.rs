@@ -213,9 +213,13 @@ impl<M: Metric> Dht<M> {
     }
 
     /// Bounds how many entries of the table may come from one subnet or provider, as found by `grouping`: 2 and 4 of a
-    /// row, 10 per subnet in all. The leaf set is not bounded; it has to be exact. Without this there is no bound.
+    /// row, 10 per subnet in all. The leaf set is not bounded; it has to be exact. Of those listed as super-peers one may come from
+    /// a subnet and 16 from a provider. Without this there is no bound.
     pub fn set_grouping(&mut self, grouping: Grouping) {
         self.table.set_grouping(grouping);
+        if let Some(members) = &mut self.members {
+            members.lists.seats.set_grouping(grouping);
+        }
     }
 
     /// Takes in one thing that happened and appends what is to be done about it to `out`.

@@ -4,8 +4,8 @@
 //! - An [`Announcement`] is a member's record with its owner's signature, so that anybody can pass it on.
 //! - [`News`] say that somebody has become a member or is gone. They spread along a tree of links ([`tree`]).
 //! - A list ([`view`]) merges them in any order. What was missed is found by comparing lists ([`comparison`]).
-//! - In a network too large for that only super-peers list everybody. Who is one is drawn ([`lottery`]); the others list the
-//!   super-peers ([`lists`]), tell them what they have to tell ([`reports`]), and ask the fastest first ([`homes`]).
+//! - In a network too large for that only super-peers list everybody. Who is one is drawn ([`lottery`]), but few of one network are
+//!   ([`seats`]); the others list the super-peers ([`lists`]), tell them what they have to tell ([`reports`]), and ask the fastest first ([`homes`]).
 //!
 //! A list is a cache and never an authority: lookups contact whom it names, and find their way by fingers if that
 //! does not help. What makes it right is the leaf sets: every node answers for the stretch of the ring up to its
@@ -19,6 +19,7 @@ pub(crate) mod lists;
 pub(crate) mod lottery;
 mod news;
 mod reports;
+pub(crate) mod seats;
 pub(crate) mod tree;
 pub(crate) mod view;
 

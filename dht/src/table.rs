@@ -129,9 +129,9 @@ impl Table {
         self.grouping.map_or(0, |grouping| grouping(peer).subnet)
     }
 
-    /// Whether peers have subnets here.
-    pub(crate) fn has_grouping(&self) -> bool {
-        self.grouping.is_some()
+    /// How peers' subnets are found, if they have any here.
+    pub(crate) fn grouping(&self) -> Option<Grouping> {
+        self.grouping
     }
 
     pub(crate) fn set_grouping(&mut self, grouping: Grouping) {

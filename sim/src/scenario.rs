@@ -39,6 +39,7 @@ use crate::{
         idle::{self, Idle},
         lookups, membership,
         partition::{self, Partition},
+        seats,
     },
     faults::{Faults, FaultsError},
     latency::{self, RttTableError},
@@ -50,7 +51,7 @@ mod check;
 mod plans;
 
 pub use plans::{
-    AdversariesPlan, ChurnPlan, EclipsePlan, IdlePlan, LookupsPlan, MembershipPlan, PartitionPlan,
+    AdversariesPlan, ChurnPlan, EclipsePlan, IdlePlan, LookupsPlan, MembershipPlan, PartitionPlan, SeatsPlan,
 };
 
 /// A scenario as it is written.
@@ -108,6 +109,8 @@ pub enum Experiment {
     Adversaries(AdversariesPlan),
     /// Many identities from one network.
     Eclipse(EclipsePlan),
+    /// Many identities in few subnets claim seats of super-peers, and say of others that they are gone.
+    Seats(SeatsPlan),
 }
 
 /// Why a scenario cannot be run. Nothing has been done then.
@@ -245,6 +248,7 @@ impl Scenario {
                 };
                 Report::new(&self.name, &eclipse::run(&plan))
             }
+            Experiment::Seats(plan) => Report::new(&self.name, &seats::run(&plan.plan(setup, self.nodes))),
         };
         Ok(report.expecting(&self.expect))
     }

@@ -17,7 +17,8 @@ use crate::width;
 
 /// Draw the ring as the daemon sees it
 ///
-/// The daemon is at the top of the circle of ids, its leaf set outside, its fingers inside. The table has a line for every scale
+/// The daemon is at the top of the circle of ids, its leaf set outside, its fingers inside, those of
+/// them that are super-peers marked. The table has a line for every scale
 /// of distance: one mark for each finger, up to three rows on either side, and the median of their round trips.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -49,7 +50,8 @@ pub(crate) async fn run(
         .hint("give --svg a file"));
     }
     let client = connect::client(global)?;
-    let view = RingView::new(client.status().await?, &client.peers().await?);
+    let (status, peers) = (client.status().await?, client.peers().await?);
+    let view = RingView::new(status, &peers, &client.super_peers().await?);
     match &args.svg {
         Some(_) if to_stdout => printer.raw(svg(&view).as_bytes())?,
         Some(path) => {

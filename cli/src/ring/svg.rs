@@ -29,6 +29,8 @@ const FINGER: &str = "#d55e00";
 /// Around a leaf that is a finger too.
 const AROUND_LEAF: &str = "stroke='#d55e00' stroke-width='2' class='both'";
 const OWN: &str = "#111111";
+/// Around a super-peer.
+const AROUND_SUPER_PEER: &str = "stroke='#cc79a7' stroke-width='2' class='super-peer'";
 /// Arcs of rows in turn, so that neighbours differ.
 const ROWS: [&str; 2] = ["#56b4e9", "#009e73"];
 
@@ -51,7 +53,7 @@ pub(crate) fn svg(view: &RingView) -> String {
     for peer in &view.leaf_set {
         picture.peer(on_circle(peer.turn(), RADIUS), peer, LEAF);
     }
-    picture.legend();
+    picture.legend(view.super_peers > 0);
     picture.strip(view);
     picture.text.push_str("</svg>\n");
     picture.text
@@ -91,8 +93,19 @@ impl Picture {
         self.add(format_args!("<circle cx='{x:.1}' cy='{y:.1}' r='{radius}' {attributes}/>"));
     }
 
+    /// What a super-peer stands in: a square, which is seen without colours as well.
+    fn square(&mut self, (x, y): (f64, f64)) {
+        let (left, top) = (x - 10.0, y - 10.0);
+        self.add(format_args!(
+            "<rect x='{left:.1}' y='{top:.1}' width='20' height='20' fill='none' {AROUND_SUPER_PEER}/>"
+        ));
+    }
+
     /// A peer with what is known of it as a tooltip. Filled: connected.
     fn peer(&mut self, (x, y): (f64, f64), peer: &Seat, colour: &str) {
+        if peer.super_peer {
+            self.square((x, y));
+        }
         let fill = if peer.connected { colour } else { "white" };
         let title = escaped(&described(peer));
         self.add(format_args!(
@@ -102,6 +115,9 @@ impl Picture {
     }
 
     fn own(&mut self, (x, y): (f64, f64), view: &RingView) {
+        if view.super_peer {
+            self.square((x, y));
+        }
         let title = view.id;
         self.add(format_args!(
             "<circle cx='{x:.1}' cy='{y:.1}' r='9' fill='{OWN}' stroke='white' stroke-width='2'>\
@@ -123,6 +139,10 @@ impl Picture {
             format!("{} peers, {connected} connected", view.peers().count()),
             median_rtt(view.peers())
                 .map_or(String::new(), |ms| format!("median round trip {}", milliseconds(ms))),
+            match view.super_peers {
+                0 => String::new(),
+                count => human::count(count as u64, "super-peer known", "super-peers known"),
+            },
         ];
         self.words((24.0, 34.0), "font-size='18' font-weight='bold'", "The ring as one daemon sees it");
         self.words((24.0, 58.0), "font-family='monospace' fill='#555'", &human::short(view.id));
@@ -172,7 +192,7 @@ impl Picture {
         }
     }
 
-    fn legend(&mut self) {
+    fn legend(&mut self, super_peers: bool) {
         let column = 752.0;
         let entries: [(&str, &str, &str); 4] = [
             (OWN, OWN, "this daemon, at the top"),
@@ -191,6 +211,10 @@ impl Picture {
         self.words((both.0 + 14.0, 55.0), "", "leaf and finger");
         self.words((column - 6.0, 115.0), "font-size='12' fill='#555'", "dark line: short round trip");
         self.words((column - 6.0, 132.0), "font-size='12' fill='#555'", "arc: a row, and its fingers");
+        if super_peers {
+            self.square((column + 4.0, 152.0));
+            self.words((column + 22.0, 157.0), "", "super-peer");
+        }
     }
 
     /// The leaf set on a line, as large as fits: in a large network all of it is one point of the circle.
@@ -220,7 +244,9 @@ impl Picture {
 
 fn described(peer: &Seat) -> String {
     let rtt = peer.rtt_ms.map_or_else(|| "not measured".to_owned(), milliseconds);
-    format!("{}\nround trip {rtt}, {}", peer.id, if peer.connected { "connected" } else { "not connected" })
+    let connected = if peer.connected { "connected" } else { "not connected" };
+    let kind = if peer.super_peer { ", super-peer" } else { "" };
+    format!("{}\nround trip {rtt}, {connected}{kind}", peer.id)
 }
 
 fn told(row: &Row) -> String {
@@ -258,7 +284,7 @@ fn escaped(words: &str) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::view::tests::view;
+    use super::super::view::tests::{view, with_super_peers};
     use super::*;
 
     #[test]
@@ -293,6 +319,26 @@ mod tests {
         let own = picture.find(&format!("<title>{}<", view.id)).unwrap();
         let neighbours = view.leaf_set.iter().map(|leaf| picture.find(&leaf.id.to_string()).unwrap());
         assert!(neighbours.into_iter().all(|place| place > own), "the daemon is drawn over a neighbour");
+    }
+
+    #[test]
+    fn super_peers_stand_in_squares() {
+        let plain = view(5_000, 200, "ring");
+        assert_eq!(svg(&plain).matches("super-peer").count(), 0);
+        let marked = with_super_peers(plain);
+        let picture = svg(&marked);
+        // A leaf and the daemon on the circle and in the strip, a finger, and the legend.
+        assert_eq!(picture.matches("class='super-peer'").count(), 6, "{picture}");
+        assert_eq!(picture.matches("connected, super-peer</title>").count(), 3, "{picture}");
+        assert!(picture.contains(">4 super-peers known<"), "{picture}");
+        assert_eq!(
+            picture.matches("<rect").count(),
+            picture.matches("/>").count()
+                - picture.matches("<circle").count()
+                - picture.matches("<path").count()
+                + picture.matches("</circle>").count()
+                + picture.matches("</path>").count()
+        );
     }
 
     #[test]

@@ -40,8 +40,14 @@ impl Marks {
         Marks { connected: charset.pick('X', '\u{25c6}'), cold: charset.pick('x', '\u{25c7}') }
     }
 
-    fn of(self, peer: &Seat) -> char {
-        if peer.connected { self.connected } else { self.cold }
+    fn super_peer(charset: Charset) -> Self {
+        Marks { connected: charset.pick('S', '\u{2605}'), cold: charset.pick('s', '\u{2606}') }
+    }
+
+    /// A super-peer's mark is its own, wherever it stands.
+    fn of(self, peer: &Seat, charset: Charset) -> char {
+        let marks = if peer.super_peer { Marks::super_peer(charset) } else { self };
+        if peer.connected { marks.connected } else { marks.cold }
     }
 }
 
@@ -85,8 +91,8 @@ fn circles(view: &RingView, charset: Charset, columns: usize) -> Vec<String> {
         let (row, column) = rim.cell(tick);
         canvas.write(row, column, [charset.pick('+', '\u{253c}')]);
     }
-    scatter(&mut canvas, &fingers, view.fingers(), Marks::finger(charset));
-    scatter(&mut canvas, &leaves, view.leaf_set.iter(), Marks::leaf(charset));
+    scatter(&mut canvas, &fingers, view.fingers(), |peer| Marks::finger(charset).of(peer, charset));
+    scatter(&mut canvas, &leaves, view.leaf_set.iter(), |peer| Marks::leaf(charset).of(peer, charset));
     let (row, column) = rim.cell(0.0);
     canvas.write(row, column, [own_mark(charset)]);
 
@@ -111,10 +117,15 @@ fn fits_inside(view: &RingView, columns: usize) -> bool {
 }
 
 /// Draws peers where they are; several in one cell as their number.
-fn scatter<'a>(canvas: &mut Canvas, circle: &Circle, peers: impl Iterator<Item = &'a Seat>, marks: Marks) {
+fn scatter<'a>(
+    canvas: &mut Canvas,
+    circle: &Circle,
+    peers: impl Iterator<Item = &'a Seat>,
+    mark: impl Fn(&Seat) -> char,
+) {
     let mut cells: BTreeMap<(usize, usize), (usize, char)> = BTreeMap::new();
     for peer in peers {
-        cells.entry(circle.cell(peer.turn())).or_insert((0, marks.of(peer))).0 += 1;
+        cells.entry(circle.cell(peer.turn())).or_insert((0, mark(peer))).0 += 1;
     }
     for ((row, column), (count, mark)) in cells {
         let letter = match count {
@@ -140,7 +151,11 @@ fn facts(view: &RingView, charset: Charset) -> Vec<String> {
             "{} {}{}",
             own_mark(charset),
             human::short(view.id),
-            if view.role == DaemonRole::Client { " client" } else { "" }
+            match view.role {
+                DaemonRole::Client => " client",
+                _ if view.super_peer => " super-peer",
+                _ => "",
+            }
         ),
         String::new(),
     ];
@@ -165,6 +180,10 @@ fn facts(view: &RingView, charset: Charset) -> Vec<String> {
     if !view.rows.is_empty() {
         lines.push(format!("              in {}", human::count(view.rows.len() as u64, "row", "rows")));
     }
+    if view.super_peers > 0 {
+        let shown = view.peers().filter(|peer| peer.super_peer).count();
+        lines.push(format!("super-peers   {} known, {shown} drawn", view.super_peers));
+    }
     let times = || view.peers().filter_map(|peer| peer.rtt_ms);
     if let Some(median) = median_rtt(view.peers()) {
         let (low, high) = (times().fold(f64::INFINITY, f64::min), times().fold(0.0, f64::max));
@@ -187,6 +206,12 @@ fn facts(view: &RingView, charset: Charset) -> Vec<String> {
         format!("{} this daemon, at the top", own_mark(charset)),
         format!("{} leaf     {} not connected", leaf.connected, leaf.cold),
         format!("{} finger   {} not connected", finger.connected, finger.cold),
+    ]);
+    if view.super_peers > 0 {
+        let super_peer = Marks::super_peer(charset);
+        lines.push(format!("{} super-p. {} not connected", super_peer.connected, super_peer.cold));
+    }
+    lines.extend([
         "2-9 so many in one place, # more".to_owned(),
         format!("{} where a row begins", charset.pick('+', '\u{253c}')),
     ]);
@@ -244,10 +269,10 @@ fn table_of(view: &RingView, sides: &[Side], charset: Charset, columns: usize) -
 /// A mark for every finger of a row, in as many characters for every row.
 fn marks(row: Option<&Row>, charset: Charset, count: usize) -> String {
     let kind = Marks::finger(charset);
-    let mut fingers: Vec<char> =
-        row.map_or(&[][..], |row| &row.fingers).iter().map(|peer| kind.of(peer)).collect();
+    let mut peers: Vec<&Seat> = row.map_or(&[][..], |row| &row.fingers).iter().collect();
     // Connected ones first, so that rows compare at a glance.
-    fingers.sort_by_key(|mark| *mark != kind.connected);
+    peers.sort_by_key(|peer| !peer.connected);
+    let mut fingers: Vec<char> = peers.into_iter().map(|peer| kind.of(peer, charset)).collect();
     if fingers.len() > count {
         fingers.truncate(count - 1);
         fingers.push('#');
@@ -280,7 +305,7 @@ fn percent(share: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::view::tests::view;
+    use super::super::view::tests::{view, with_super_peers};
     use super::*;
 
     #[test]
@@ -318,6 +343,39 @@ mod tests {
         let table = lines.iter().skip_while(|line| !line.starts_with("from")).skip(1);
         let marks = table.flat_map(|line| line.chars()).filter(|mark| matches!(mark, 'x' | 'X')).count();
         assert_eq!(marks, 200, "{}", lines.join("\n"));
+    }
+
+    #[test]
+    fn super_peers_have_a_mark_of_their_own() {
+        let plain = view(5_000, 200, "ring");
+        assert!(!text(&plain, Charset::Ascii, 80).join("\n").contains("super-p"));
+        let mut marked = with_super_peers(plain);
+        for (charset, connected, cold) in
+            [(Charset::Ascii, 'S', 's'), (Charset::Unicode, '\u{2605}', '\u{2606}')]
+        {
+            let lines = text(&marked, charset, 80);
+            assert!(lines.iter().all(|line| line.chars().count() <= 80) && lines.len() <= 48);
+            let drawn = lines.join("\n");
+            assert!(drawn.contains("super-peers   4 known, 2 drawn"), "{drawn}");
+            assert!(drawn.contains(" super-peer\n"), "{drawn}");
+            assert!(drawn.contains(&format!("{connected} super-p. {cold} not connected")), "{drawn}");
+            let table = lines.iter().skip_while(|line| !line.starts_with("from")).skip(1);
+            assert_eq!(
+                table.flat_map(|line| line.chars()).filter(|mark| *mark == connected).count(),
+                1,
+                "{drawn}"
+            );
+        }
+        // Alone in its cell.
+        marked.rows.clear();
+        marked.leaf_set.truncate(1);
+        let circle = |view: &RingView, mark: char| {
+            let lines = text(view, Charset::Unicode, 80);
+            lines.iter().flat_map(|line| line.chars().take(COLUMNS)).filter(|letter| *letter == mark).count()
+        };
+        assert_eq!((circle(&marked, '\u{2605}'), circle(&marked, '\u{2606}')), (1, 0));
+        marked.leaf_set[0].connected = false;
+        assert_eq!((circle(&marked, '\u{2605}'), circle(&marked, '\u{2606}')), (0, 1));
     }
 
     #[test]

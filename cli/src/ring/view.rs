@@ -1,9 +1,9 @@
 //! What a daemon knows of its ring, put in order. Also the JSON of `chordage ring`.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use chordage_api::types::{DaemonRole, NodeId, PeerStatus, RowStatus, Side, Status};
+use chordage_api::types::{DaemonRole, NodeId, PeerStatus, RowStatus, Side, Status, SuperPeerStatus};
 use serde::Serialize;
 
 /// A daemon's view of the ring.
@@ -13,6 +13,10 @@ pub(crate) struct RingView {
     pub(crate) id: NodeId,
     /// `member`, or `client`: then it has no place in the ring, and this is where it would be.
     pub(crate) role: DaemonRole,
+    /// Whether it has a seat as a super-peer.
+    pub(crate) super_peer: bool,
+    /// Super-peers that it knows, itself included, whether they are in its tables or not.
+    pub(crate) super_peers: usize,
     /// The metric of the network.
     pub(crate) metric: String,
     /// How many nodes it believes the network to have, itself included unless it is a client.
@@ -39,6 +43,8 @@ pub(crate) struct Seat {
     pub(crate) connected: bool,
     /// Whether it is in the leaf set.
     pub(crate) leaf: bool,
+    /// Whether it is listed as a super-peer.
+    pub(crate) super_peer: bool,
 }
 
 /// A row of the finger table.
@@ -59,18 +65,19 @@ pub(crate) struct Row {
 }
 
 impl RingView {
-    /// Puts in order what a daemon says of itself and its peers.
-    pub(crate) fn new(status: Status, peers: &[PeerStatus]) -> Self {
+    /// Puts in order what a daemon says of itself, its peers and the super-peers it knows.
+    pub(crate) fn new(status: Status, peers: &[PeerStatus], super_peers: &[SuperPeerStatus]) -> Self {
         let me = status.identity.id.first_half();
+        let seats: BTreeSet<NodeId> = super_peers.iter().map(|known| known.id).collect();
+        let seat = |peer: &PeerStatus| seat(me, peer, seats.contains(&peer.id));
         let by_offset = |a: &Seat, b: &Seat| a.offset.partial_cmp(&b.offset).unwrap_or(Ordering::Equal);
-        let mut leaf_set: Vec<Seat> =
-            peers.iter().filter(|peer| peer.leaf).map(|peer| seat(me, peer)).collect();
+        let mut leaf_set: Vec<Seat> = peers.iter().filter(|peer| peer.leaf).map(seat).collect();
         leaf_set.sort_by(by_offset);
 
         let mut by_row: BTreeMap<&RowStatus, Vec<Seat>> = BTreeMap::new();
         for peer in peers {
             if let Some(row) = &peer.row {
-                by_row.entry(row).or_default().push(seat(me, peer));
+                by_row.entry(row).or_default().push(seat(peer));
             }
         }
         let mut rows: Vec<Row> = by_row
@@ -94,6 +101,8 @@ impl RingView {
         RingView {
             id: status.identity.id,
             role: status.membership.role,
+            super_peer: super_peers.iter().any(|known| known.is_self),
+            super_peers: super_peers.len(),
             metric: status.membership.metric,
             network_nodes: status.overlay.network_nodes,
             network_nodes_exact: status.overlay.network_nodes_exact,
@@ -142,11 +151,12 @@ pub(crate) fn milliseconds(ms: f64) -> String {
     }
 }
 
-fn seat(me: u128, peer: &PeerStatus) -> Seat {
+fn seat(me: u128, peer: &PeerStatus, super_peer: bool) -> Seat {
     let clockwise = peer.id.first_half().wrapping_sub(me);
     // The shorter way round.
     let offset = if clockwise >> 127 == 0 { share(clockwise) } else { -share(clockwise.wrapping_neg()) };
-    Seat { id: peer.id, offset, rtt_ms: peer.rtt_ms, connected: peer.connected, leaf: peer.leaf }
+    let PeerStatus { id, rtt_ms, connected, leaf, .. } = *peer;
+    Seat { id, offset, rtt_ms, connected, leaf, super_peer }
 }
 
 /// A stretch as a share of the circle.
@@ -211,7 +221,57 @@ pub(super) mod tests {
                 Some(row),
             ));
         }
-        RingView::new(status(at(me), metric, nodes), &peers)
+        RingView::new(status(at(me), metric, nodes), &peers, &[])
+    }
+
+    /// The same view where the first leaf, the first finger, the daemon itself and one that is in no table are super-peers,
+    /// and connected.
+    pub(in crate::ring) fn with_super_peers(view: RingView) -> RingView {
+        let is_drawn = [view.leaf_set[0].id, view.rows[0].fingers[0].id];
+        let mark = |seat: Seat| match is_drawn.contains(&seat.id) {
+            true => Seat { super_peer: true, connected: true, ..seat },
+            false => seat,
+        };
+        let rows = view.rows.into_iter();
+        let rows = rows.map(|row| Row { fingers: row.fingers.into_iter().map(mark).collect(), ..row });
+        RingView {
+            super_peer: true,
+            super_peers: 4,
+            leaf_set: view.leaf_set.into_iter().map(mark).collect(),
+            rows: rows.collect(),
+            ..view
+        }
+    }
+
+    #[test]
+    fn super_peers_are_those_that_the_daemon_lists() {
+        let plain = view(1_000, 0, "ring");
+        let listed = |id: NodeId, is_self: bool| -> SuperPeerStatus {
+            serde_json::from_value(serde_json::json!({
+                "id": id, "peer_id": "", "state": "alive", "age_seconds": 1.0, "seat_ends_seconds": 60, "is_self": is_self,
+            }))
+            .unwrap()
+        };
+        let peer = |seat: &Seat| PeerStatus {
+            id: seat.id,
+            peer_id: String::new(),
+            addrs: Vec::new(),
+            connected: true,
+            warm: true,
+            leaf: true,
+            finger: false,
+            row: None,
+            rtt_ms: None,
+            distance_bits: 0,
+        };
+        let peers: Vec<PeerStatus> = plain.leaf_set.iter().map(peer).collect();
+        let known = [listed(plain.leaf_set[7].id, false), listed(at(42), false)];
+        let view = RingView::new(status(plain.id, "ring", 1_000), &peers, &known);
+        let marked: Vec<usize> = (0..40).filter(|leaf| view.leaf_set[*leaf].super_peer).collect();
+        assert_eq!((marked, view.super_peers, view.super_peer), (vec![7], 2, false));
+        let view = RingView::new(status(plain.id, "ring", 1_000), &peers, &[listed(plain.id, true)]);
+        assert!(view.super_peer);
+        assert_eq!(serde_json::to_value(&view).unwrap()["leaf_set"][7]["super_peer"], false);
     }
 
     fn status(id: NodeId, metric: &str, nodes: u64) -> Status {

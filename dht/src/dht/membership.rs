@@ -33,7 +33,7 @@ impl<M: Metric> Dht<M> {
             self.members = None;
             return;
         }
-        let lottery = self.lottery;
+        let (lottery, grouping) = (self.lottery, self.table.grouping());
         let members = self.members.get_or_insert_with(|| {
             let wait = if size > QUARANTINE_FROM { self.config.quarantine } else { TICK / 5 };
             let scope = if size <= most { Scope::Everybody } else { Scope::SuperPeers };
@@ -43,7 +43,9 @@ impl<M: Metric> Dht<M> {
             } else {
                 MEMBERS_MAX as usize
             };
-            Box::new(Members::new(capacity, scope, lottery, turn.now, turn.now + wait))
+            let mut members = Members::new(capacity, scope, lottery, turn.now, turn.now + wait);
+            grouping.into_iter().for_each(|grouping| members.lists.seats.set_grouping(grouping));
+            Box::new(members)
         });
         members.large = size > most;
         self.review_seat(turn, size);

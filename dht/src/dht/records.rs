@@ -49,7 +49,7 @@ impl<M: Metric> Dht<M> {
     /// For which subnet a record counts that a peer brings; 0 if there is no limit for it.
     fn brought_from(&self, peer: &Peer) -> u32 {
         match peer.is_reachable() {
-            false if self.table.has_grouping() => CLIENTS,
+            false if self.table.grouping().is_some() => CLIENTS,
             _ => self.table.subnet_of(peer),
         }
     }

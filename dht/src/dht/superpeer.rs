@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::{Dht, Turn};
 use crate::{
-    Time, Willingness,
+    NodeId, Time, Willingness,
     io::SuperPeer,
     members::{Scope, lottery::Lottery},
     metric::Metric,
@@ -22,6 +22,9 @@ impl<M: Metric> Dht<M> {
     pub fn set_unix_time(&mut self, at_zero: u64) {
         self.slept |= at_zero.abs_diff(self.lottery.unix_at_zero) > SLEPT.as_secs();
         self.lottery = Lottery { unix_at_zero: at_zero };
+        if let Some(members) = &mut self.members {
+            members.lists.seats.set_lottery(self.lottery);
+        }
     }
 
     /// Takes a seat, or gives it up. Nobody decides it for a node: others only check that it has been drawn.
@@ -32,10 +35,12 @@ impl<M: Metric> Dht<M> {
         let Some(members) = &mut self.members else { return };
         // Who doubts its own health (it misses answers that others get) is no help to others.
         let fit = willing && members.is_announced() && !self.health.is_poor();
+        // Nobody else would list it if another of its network has drawn better.
+        let drawn = lottery.draws(&id, turn.now) && members.lists.seats.has_seat_for(&self.local, turn.now);
         let seat = match members.seat {
-            false => fit && size > most && lottery.draws(&id, turn.now),
+            false => fit && size > most && drawn,
             // Held until the end of its epoch, and while an estimate may be wrong.
-            true => willing && size > most * 0.7 && lottery.draws(&id, turn.now),
+            true => willing && size > most * 0.7 && drawn,
         };
         if seat != members.seat {
             members.seat = seat;
@@ -75,6 +80,12 @@ impl<M: Metric> Dht<M> {
             }
         };
         members.lists.of(Scope::SuperPeers).entries().iter().map(known).collect()
+    }
+
+    /// Whether the lottery gives a node with this id a seat, by a clock that may be a little wrong. It has one only if none of
+    /// its network has drawn better.
+    pub fn draws_seat(&self, id: &NodeId, now: Time) -> bool {
+        self.lottery.holds_seat(id, now)
     }
 
     /// Whether this node has a seat as a super-peer.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Announcement, IdPrefix, News,
     lottery::Lottery,
+    seats::SeatList,
     view::{Entry, Taken, View},
 };
 use crate::{NodeId, Time, peer::Peer};
@@ -23,17 +24,13 @@ pub enum Scope {
     SuperPeers,
 }
 
-/// Most super-peers listed. Design: those of a network of half a million.
-const SUPER_PEERS_MAX: usize = 16_384;
-
 #[derive(Debug, Clone)]
 pub(crate) struct Lists {
     all: View,
-    super_peers: View,
+    pub(crate) seats: SeatList,
     /// The widest list that is kept.
     scope: Scope,
     capacity: usize,
-    pub(crate) lottery: Lottery,
     /// Members that were listed until just now.
     buried: Vec<(Peer, u64)>,
 }
@@ -41,14 +38,7 @@ pub(crate) struct Lists {
 impl Lists {
     /// Empty lists, the one of all members with room for so many.
     pub(crate) fn new(capacity: usize, scope: Scope, lottery: Lottery) -> Self {
-        Self {
-            all: View::new(capacity),
-            super_peers: View::new(SUPER_PEERS_MAX),
-            scope,
-            capacity,
-            lottery,
-            buried: Vec::new(),
-        }
+        Self { all: View::new(capacity), seats: SeatList::new(lottery), scope, capacity, buried: Vec::new() }
     }
 
     pub(crate) fn scope(&self) -> Scope {
@@ -66,7 +56,7 @@ impl Lists {
     pub(crate) fn of(&self, scope: Scope) -> &View {
         match scope {
             Scope::Everybody => &self.all,
-            Scope::SuperPeers => &self.super_peers,
+            Scope::SuperPeers => self.seats.view(),
         }
     }
 
@@ -76,18 +66,18 @@ impl Lists {
     }
 
     pub(crate) fn get(&self, prefix: &IdPrefix) -> Option<&Entry> {
-        self.widest().get(prefix).or_else(|| self.super_peers.get(prefix))
+        self.widest().get(prefix).or_else(|| self.seats.view().get(prefix))
     }
 
     /// The latest record of a member that is known, whether it is listed or gone.
     pub(crate) fn latest(&self, prefix: &IdPrefix) -> Option<&Arc<Announcement>> {
-        let known = [self.all.latest(prefix), self.super_peers.latest(prefix)];
+        let known = [self.all.latest(prefix), self.seats.view().latest(prefix)];
         known.into_iter().flatten().max_by_key(|known| known.record().seq())
     }
 
     /// Takes in a piece of news. What became of it is said of the widest list.
     pub(crate) fn take(&mut self, news: &News, now: Time, hurried: bool) -> Taken {
-        let seat = self.take_seat(news, now, hurried);
+        let seat = self.seats.take(news, now, hurried);
         if self.scope == Scope::SuperPeers {
             return seat;
         }
@@ -102,17 +92,6 @@ impl Lists {
         taken
     }
 
-    fn take_seat(&mut self, news: &News, now: Time, hurried: bool) -> Taken {
-        if let News::Member(announcement) = news {
-            let record = announcement.record();
-            if !announcement.seat() || !self.lottery.holds_seat(record.id_ref(), now) {
-                self.super_peers.replaced(&record.id_ref().into(), record.seq(), now);
-                return Taken::Old;
-            }
-        }
-        self.super_peers.take(news, now, hurried)
-    }
-
     /// Those who were said to be gone since the last call, each with the version of its record.
     pub(crate) fn buried(&mut self) -> Vec<(Peer, u64)> {
         core::mem::take(&mut self.buried)
@@ -120,30 +99,28 @@ impl Lists {
 
     pub(crate) fn answered(&mut self, id: &NodeId) {
         self.all.answered(id);
-        self.super_peers.answered(id);
+        self.seats.view_mut().answered(id);
     }
 
     pub(crate) fn unanswered(&mut self, peer: &Peer) {
         self.all.unanswered(peer);
-        self.super_peers.unanswered(peer);
+        self.seats.view_mut().unanswered(peer);
     }
 
     pub(crate) fn forgive(&mut self) {
         self.all.forgive();
-        self.super_peers.forgive();
+        self.seats.view_mut().forgive();
     }
 
     /// Forgets those who have been gone for long, and super-peers whose seats are over.
     pub(crate) fn tidy(&mut self, now: Time) {
         self.all.forget_gone(now.seconds());
-        self.super_peers.forget_gone(now.seconds());
-        let lottery = self.lottery;
-        self.super_peers.keep(|entry| lottery.holds_seat(entry.peer().id_ref(), now));
+        self.seats.tidy(now);
     }
 
     /// The super-peers next to an id in either direction that have answered when they were asked.
     pub(crate) fn super_peers_around(&self, id: &NodeId) -> Vec<Peer> {
-        let list = self.super_peers.entries();
+        let list = self.seats.view().entries();
         let start = list.partition_point(|entry| entry.peer().id_ref() < id);
         let fit = |entry: &&Entry| entry.missed == 0 && entry.peer().id_ref() != id;
         let up = list[start..].iter().chain(&list[..start]).find(fit);
@@ -154,6 +131,6 @@ impl Lists {
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.all.memory_bytes() + self.super_peers.memory_bytes()
+        self.all.memory_bytes() + self.seats.memory_bytes()
     }
 }

@@ -29,14 +29,19 @@ impl Lottery {
 
     /// Whether the node has a seat now, by a clock that may be a little wrong.
     pub(crate) fn holds_seat(&self, id: &NodeId, now: Time) -> bool {
+        self.ticket(id, now).is_some()
+    }
+
+    /// With what the node has drawn its seat, by a clock that may be a little wrong: the lower, the better. Nothing if it has none.
+    pub(crate) fn ticket(&self, id: &NodeId, now: Time) -> Option<u64> {
         let unix = self.unix(now);
-        let epochs = [unix.saturating_sub(SKEW), unix + SKEW].map(|at| epoch(id, at));
-        wins(id, epochs[0]) || epochs[1] != epochs[0] && wins(id, epochs[1])
+        let [early, late] = [unix.saturating_sub(SKEW), unix + SKEW].map(|at| epoch(id, at));
+        [early, late].into_iter().map(|epoch| drawn(id, epoch)).filter(|ticket| wins(*ticket)).min()
     }
 
     /// Whether the node has a seat by this clock: its own view.
     pub(crate) fn draws(&self, id: &NodeId, now: Time) -> bool {
-        wins(id, epoch(id, self.unix(now)))
+        wins(drawn(id, epoch(id, self.unix(now))))
     }
 
     /// Seconds until the node's next epoch begins.
@@ -56,13 +61,17 @@ fn epoch(id: &NodeId, unix: u64) -> u64 {
     unix.saturating_add(shift(id)) / EPOCH
 }
 
-fn wins(id: &NodeId, epoch: u64) -> bool {
+fn wins(ticket: u64) -> bool {
+    ticket < u64::MAX / NODES_PER_SEAT
+}
+
+fn drawn(id: &NodeId, epoch: u64) -> u64 {
     let mut hasher = blake3::Hasher::new_derive_key("chordage 2026 super-peer lottery");
     hasher.update(id.as_bytes());
     hasher.update(&epoch.to_be_bytes());
-    let mut drawn = [0; 8];
-    drawn.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-    u64::from_be_bytes(drawn) < u64::MAX / NODES_PER_SEAT
+    let mut first = [0; 8];
+    first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    u64::from_be_bytes(first)
 }
 
 #[cfg(test)]

@@ -221,6 +221,13 @@ impl View {
         }
     }
 
+    /// Takes one out that does not belong here any more, whoever names it.
+    pub(crate) fn take_out(&mut self, prefix: &IdPrefix) {
+        if let Ok(index) = self.search(prefix) {
+            self.remove(index);
+        }
+    }
+
     fn remove(&mut self, index: usize) -> Entry {
         let entry = self.entries.remove(index);
         let id = entry.peer().id_ref();

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use chordage_dht::{
-    AnyMetric, Config, Confirm, Gossip, Input, LookupOptions, Message, News, NodeId, Notice, Willingness,
+    AnyMetric, Config, Confirm, Gossip, Input, LookupOptions, Message, NetGroup, News, NodeId, Notice,
+    PeerInfo, Willingness,
 };
 
 use crate::world::World;
@@ -155,4 +156,37 @@ fn who_is_not_drawn_is_no_super_peer_and_who_is_need_not_be_one() {
     let believed = world.nodes[reader].dht.super_peers(world.now).len();
     // Those of the neighbouring epochs among them: clocks may differ.
     assert!(believed <= drawn + 4, "{believed} where {drawn} are drawn");
+}
+
+fn one_of_two_subnets(peer: &PeerInfo) -> NetGroup {
+    NetGroup { subnet: 1 + u32::from(peer.addrs()[0].as_bytes()[3] % 2), site: 1 }
+}
+
+/// Whoever is drawn and knows of a better ticket in its subnet does not take its seat: nobody would list it.
+#[test]
+fn of_those_drawn_in_one_subnet_one_takes_its_seat_and_it_is_the_same_for_everybody() {
+    let mut world = World::new(85, AnyMetric::Ring, config());
+    world.grouping = Some(one_of_two_subnets);
+    for node in 0..NODES {
+        world.add();
+        world.join(node, &[0]);
+        world.run_until(Duration::from_secs(10), |world| world.is_joined(node));
+    }
+    let drawn = |world: &World| {
+        let is_drawn = |node: &&usize| world.nodes[**node].dht.draws_seat(&world.id(**node), world.now);
+        world.live().iter().filter(is_drawn).count()
+    };
+    world.run_until(Duration::from_secs(900), |world| {
+        super_peers(world).len() == 2 && wrong_lists(world) == 0 && ignorant(world) <= NODES / 20
+    });
+    let subnets = super_peers(&world).into_iter().map(|node| node % 2).collect::<Vec<_>>();
+    assert!(subnets.contains(&0) && subnets.contains(&1), "{subnets:?}");
+    assert!(drawn(&world) > 2, "the bound had nothing to do");
+    // The next has the seat when its holder is gone.
+    for node in super_peers(&world) {
+        world.kill(node);
+    }
+    if drawn(&world) > 0 {
+        world.run_until(Duration::from_secs(900), |world| !super_peers(world).is_empty());
+    }
 }

@@ -80,6 +80,14 @@ impl Experiment {
                 within("around_a_key", plan.around_a_key, 0, plan.attackers, "at most `attackers`")?;
                 seconds("duration_s", plan.duration_s)
             }
+            Self::Seats(plan) => {
+                within("attackers", plan.attackers, 1, 1_000_000, "from 1 to a million")?;
+                within("subnets", plan.subnets, 1, 256, "from 1 to 256")?;
+                share("ground", plan.ground)?;
+                share("forged", plan.forged)?;
+                within("lookups", plan.lookups, 1, 100_000_000, "from 1 to 100 million")?;
+                seconds("duration_s", plan.duration_s)
+            }
         }
     }
 }

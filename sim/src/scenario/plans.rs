@@ -9,6 +9,7 @@ use crate::{
         churn::Churn,
         lookups::{BuiltBy, Lookups},
         membership::Membership,
+        seats::Seats,
     },
     sessions::{Sessions, Shape},
     world::Setup,
@@ -215,6 +216,32 @@ pub struct EclipsePlan {
     pub around_a_key: usize,
     /// How long the attack lasts, seconds.
     pub duration_s: f64,
+}
+
+/// Settings of [`Experiment::Seats`](super::Experiment::Seats).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeatsPlan {
+    /// Identities of the attacker.
+    pub attackers: usize,
+    /// In how many subnets they are.
+    pub subnets: usize,
+    /// Share of them whose keys were tried until they were drawn.
+    pub ground: f64,
+    /// How long each of the three parts lasts, seconds.
+    pub duration_s: f64,
+    /// Share of the honest nodes that are said to be gone.
+    pub forged: f64,
+    /// Lookups before that, and as many while it goes on.
+    pub lookups: usize,
+}
+
+impl SeatsPlan {
+    pub(super) fn plan(&self, setup: Setup, nodes: usize) -> Seats {
+        let Self { attackers, subnets, ground, forged, lookups, .. } = *self;
+        let duration = Duration::from_secs_f64(self.duration_s);
+        Seats { setup, nodes, attackers, subnets, ground, duration, forged, lookups }
+    }
 }
 
 impl LookupsPlan {

@@ -17,7 +17,7 @@ const REFUSAL: Duration = Duration::from_millis(120);
 
 impl World {
     /// Takes a message from a node and decides what becomes of it.
-    pub(super) fn send(&mut self, sender: NodeIndex, to: &Peer, message: Message) {
+    pub(crate) fn send(&mut self, sender: NodeIndex, to: &Peer, message: Message) {
         if self.withholds(sender, &message) {
             return;
         }
