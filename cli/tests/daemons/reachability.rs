@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::harness::{PROGRAM, chordage, finish, random_bytes, shown};
 use crate::namespaces::{Namespace, Running, skipped};
-use crate::routers::{Internet, MAPPED, Nat, PORT, has_upnp, router_ip};
+use crate::routers::{Internet, MAPPED, Nat, PORT, has_upnp, member_ip, router_ip};
 
 const MEMBERS: usize = 6;
 const BYTES: usize = 1_000_000;
@@ -109,26 +110,7 @@ async fn friends_behind_routers_hold_shards_for_each_other_and_dig_holes_through
     for (one, other, digs) in FRIENDS {
         let Some(internet) = built(&[one, other]) else { return };
         let dir = tempfile::tempdir().unwrap();
-        let at = |name: &str| dir.path().join(name);
-        let (tcp, quic) = ("/ip4/198.51.100.10/tcp/4700", "/ip4/198.51.100.10/udp/4700/quic-v1");
-        network_at(&at("founder"), &["network", "create", "friends"]).await;
-        let founder = Running::start(&internet.public, at("founder"), &["--listen", tcp, "--listen", quic]);
-        founder.joined(1).await;
-        let invite = founder.run(&["invite", "--uses", "2"]).await;
-        let invite = String::from_utf8(invite.stdout).unwrap();
-        let mut friends = Vec::new();
-        for (number, home) in internet.homes.iter().enumerate() {
-            let place = at(&format!("friend-{number}"));
-            home.run(&format!("{PROGRAM} join {} --data-dir {}", invite.trim(), place.display())).unwrap();
-            friends.push(Running::start(home, place, &[]));
-        }
-        for friend in &friends {
-            let status = friend
-                .status(|status| status["reachability"]["state"] == "relayed" && status["network_nodes"] == 3)
-                .await;
-            assert_eq!(status["role"], "member", "{status}");
-            assert_eq!(status["reachability"]["relays"].as_array().unwrap().len(), 1, "{status}");
-        }
+        let (founder, friends) = friends(&internet, dir.path()).await;
         if digs {
             for friend in &friends {
                 friend
@@ -148,11 +130,93 @@ async fn friends_behind_routers_hold_shards_for_each_other_and_dig_holes_through
     }
 }
 
+/// The founder of a private network whom everybody reaches, and its friends at home, who are members through it.
+async fn friends(internet: &Internet, dir: &Path) -> (Running, Vec<Running>) {
+    let ip = member_ip(0);
+    let (tcp, quic) = (format!("/ip4/{ip}/tcp/{PORT}"), format!("/ip4/{ip}/udp/{PORT}/quic-v1"));
+    network_at(&dir.join("founder"), &["network", "create", "friends"]).await;
+    let founder =
+        Running::start(&internet.public, dir.join("founder"), &["--listen", &tcp, "--listen", &quic]);
+    founder.joined(1).await;
+    let invite = founder.run(&["invite", "--uses", "2"]).await;
+    let invite = String::from_utf8(invite.stdout).unwrap();
+    let mut friends = Vec::new();
+    for (number, home) in internet.homes.iter().enumerate() {
+        let place = dir.join(format!("friend-{number}"));
+        home.run(&format!("{PROGRAM} join {} --data-dir {}", invite.trim(), place.display())).unwrap();
+        friends.push(Running::start(home, place, &[]));
+    }
+    for friend in &friends {
+        let status = friend
+            .status(|status| status["reachability"]["state"] == "relayed" && status["network_nodes"] == 3)
+            .await;
+        assert_eq!(status["role"], "member", "{status}");
+        assert_eq!(status["reachability"]["relays"].as_array().unwrap().len(), 1, "{status}");
+    }
+    (founder, friends)
+}
+
 async fn network_at(dir: &Path, args: &[&str]) {
     let mut command = chordage(args.iter().copied());
     command.arg("--data-dir").arg(dir);
     let output = finish(command).await;
     assert!(output.status.success(), "{}", shown(&output));
+}
+
+/// How long nothing may change where nothing changes.
+const STEADY: Duration = Duration::from_secs(600);
+
+#[tokio::test]
+#[ignore = "takes eleven minutes"]
+async fn where_nothing_changes_the_role_does_not_either() {
+    let kinds = [
+        Nat::FullCone,
+        Nat::AddressRestricted,
+        Nat::PortRestricted,
+        Nat::Symmetric,
+        Nat::UdpBlocked,
+        Nat::Forwarded,
+        Nat::Double,
+        Nat::Firewall,
+    ];
+    let Some(internet) = built(&kinds) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (_members, bootstrap) = internet.start_members(MEMBERS, "reach", dir.path()).await;
+    let mut found = Vec::new();
+    for (home, kind) in internet.homes.iter().zip(kinds) {
+        let begun = Instant::now();
+        let daemon = at_home(home, dir.path().join(format!("{kind:?}")), &bootstrap);
+        let status = daemon.status(is_found_out).await;
+        println!("{kind:?}: {} after {:.1} s", status["role"], begun.elapsed().as_secs_f64());
+        assert!(begun.elapsed() < Duration::from_secs(30), "{kind:?}");
+        found.push((kind, daemon, status["role"].clone(), status["reachability"]["since"].clone()));
+    }
+    let begun = Instant::now();
+    while begun.elapsed() < STEADY {
+        for (kind, daemon, role, since) in &found {
+            let status = daemon.status(|_| true).await;
+            assert_eq!((&status["role"], &status["reachability"]["since"]), (role, since), "{kind:?}");
+        }
+        // Not for a condition: how often it is looked.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// How often friends have to get through to each other.
+const TIMES: usize = 20;
+
+#[tokio::test]
+#[ignore = "takes some minutes"]
+async fn two_behind_routers_that_let_in_answers_only_get_a_direct_connection_each_time() {
+    for time in 1..=TIMES {
+        let Some(internet) = built(&[Nat::PortRestricted, Nat::PortRestricted]) else { return };
+        let dir = tempfile::tempdir().unwrap();
+        let (_founder, friends) = friends(&internet, dir.path()).await;
+        for friend in &friends {
+            friend.status(|status| status["connections_relayed"] == 0 && status["connections"] == 2).await;
+        }
+        println!("{time} of {TIMES}");
+    }
 }
 
 #[tokio::test]
