@@ -88,7 +88,8 @@ async fn behind_every_kind_of_router_the_role_fits_and_the_reason_says_why() {
             Nat::Upnp => {
                 let (ip, port) = (router_ip(number), PORT);
                 let both = [format!("/ip4/{ip}/tcp/{port}"), format!("/ip4/{ip}/udp/{port}/quic-v1")];
-                assert_eq!(reached["addresses"], serde_json::json!(both));
+                let addrs = reached["addresses"].as_array().unwrap();
+                assert!(addrs.len() == 2 && both.iter().all(|addr| addrs.contains(&addr.as_str().into())));
                 assert!(internet.forwarded(number).contains("dnat"), "{}", internet.forwarded(number));
             }
             _ => assert_eq!(reached["addresses"], Value::Array(Vec::new())),
