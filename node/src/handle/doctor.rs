@@ -42,8 +42,11 @@ impl NodeHandle {
         let Some(ahead) = self.inner.reachability.clock_ahead().await else {
             return check(CheckName::Clock, CheckState::Unknown, "nobody was there to compare it with");
         };
-        let direction = if ahead < 0.0 { "behind" } else { "ahead of" };
-        let found = format!("{:.1} s {direction} those of others", ahead.abs());
+        let found = match ahead {
+            _ if ahead.abs() < 1.0 => "it differs by less than a second from those of others".to_owned(),
+            _ if ahead < 0.0 => format!("it is {:.0} s behind those of others", -ahead),
+            _ => format!("it is {ahead:.0} s ahead of those of others"),
+        };
         let state = match ahead.abs() {
             off if off > CLOCK_FAIL => CheckState::Fail,
             off if off > CLOCK_WARN => CheckState::Warn,
@@ -152,8 +155,11 @@ fn network(status: &Status) -> Check {
         (DaemonState::Leaving, None) => check(NAME, CheckState::Warn, "it is leaving"),
         _ => {
             let about = if status.overlay.network_nodes_exact { "" } else { "about " };
-            let nodes = status.overlay.network_nodes;
-            check(NAME, CheckState::Ok, format!("it is part of a network of {about}{nodes} daemons"))
+            let found = match status.overlay.network_nodes {
+                0 | 1 => "it is alone in its network".to_owned(),
+                nodes => format!("it is part of a network of {about}{nodes} daemons"),
+            };
+            check(NAME, CheckState::Ok, found)
         }
     }
 }
