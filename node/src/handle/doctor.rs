@@ -156,7 +156,10 @@ fn network(status: &Status) -> Check {
         _ => {
             let about = if status.overlay.network_nodes_exact { "" } else { "about " };
             let found = match status.overlay.network_nodes {
-                0 | 1 => "it is alone in its network".to_owned(),
+                nodes if nodes <= u64::from(membership.role == DaemonRole::Member) => {
+                    "it is alone in its network".to_owned()
+                }
+                1 => "it is part of a network of one daemon".to_owned(),
                 nodes => format!("it is part of a network of {about}{nodes} daemons"),
             };
             check(NAME, CheckState::Ok, found)
