@@ -88,7 +88,7 @@ pub struct SeatsReport {
 }
 
 /// Between two rounds of claims and of words about others.
-const EVERY: Duration = Duration::from_secs(5);
+const EVERY: Duration = Duration::from_secs(10);
 /// Claims in a message, and names in one: they fit.
 const CLAIMS: usize = 64;
 const NAMES: usize = 256;
