@@ -111,7 +111,8 @@ impl Reachability {
         let tests = join_all(servers.iter().map(|server| self.test(server, &candidates, &met, by))).await;
         let (seen_now, tests): (Vec<Multiaddr>, Vec<Vec<Test>>) = tests.into_iter().flatten().unzip();
         let between = own.between(if seen.is_empty() { &seen_now } else { &seen });
-        let tests: Vec<Test> = tests.into_iter().flatten().collect();
+        // Where nothing was dialled nothing was found out.
+        let tests: Vec<Test> = tests.into_iter().flatten().filter(|test| !test.outcomes.is_empty()).collect();
         Findings { candidates, between, askable: servers.len().max(tests.len()), tests }
     }
 

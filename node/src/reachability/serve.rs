@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::ask::ask;
 use super::choice::{Shuffle, members_of};
 use super::frames::{FRAME_MAX, Outcome, Reply, Request, Witnessed};
-use super::scope::may_ask_for;
+use super::scope::{Scope, may_ask_for};
 use crate::address::{Use, check_address, dial_order, ip, peer_id};
 use crate::clock::wall_clock;
 use crate::driver::{DriverHandle, Visit};
@@ -112,7 +112,9 @@ impl Server {
         avoid: &[IpAddr],
         by: usize,
     ) -> Option<Vec<Witnessed>> {
-        let own: Vec<bool> = at.iter().map(|addr| ip(addr) == Some(asker)).collect();
+        // Somebody on this machine is at every address of it.
+        let is_here = Scope::of(asker) == Scope::Machine;
+        let own: Vec<bool> = at.iter().map(|addr| is_here || ip(addr) == Some(asker)).collect();
         let wanted: Vec<Multiaddr> =
             at.iter().zip(&own).filter(|(_, own)| **own).map(|(addr, _)| addr.clone()).collect();
         let view = self.driver.view().await?;

@@ -85,7 +85,10 @@ pub(crate) fn start(
         Role::Auto if own.is_local() && others.elsewhere => (Standing::Unreached(None), Follow::Nothing),
         Role::Auto | Role::Member if own.is_local() => (as_member(), Follow::Nothing),
         Role::Member => (as_member(), Follow::Settings),
-        Role::Auto if was_member || !others.known => (as_member(), Follow::Found),
+        // What the settings announce counts until others have tried it.
+        Role::Auto if was_member || !others.known || !config.announce.is_empty() => {
+            (as_member(), Follow::Found)
+        }
         Role::Auto => (Standing::Unknown, Follow::Found),
     };
     let (first, role) = match &standing {
