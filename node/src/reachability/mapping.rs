@@ -55,6 +55,9 @@ pub(super) struct Mappings {
 struct Held {
     gateway: Gateway,
     forwarded: Vec<(Port, Mapping)>,
+    /// All that it was asked to forward.
+    asked: Vec<Port>,
+    /// When it was asked to for the first time, or to renew it.
     since: Instant,
 }
 
@@ -106,8 +109,7 @@ impl Mappings {
             let wanted = ports_of(&listened.borrow_and_update(), self.behind);
             if wanted != ports {
                 (ports, failures) = (wanted, 0);
-                self.delete().await;
-                due = (!ports.is_empty()).then(Instant::now);
+                due = Some(Instant::now());
             }
             if ports.is_empty() && !listened.borrow().is_empty() {
                 self.tell();
@@ -139,19 +141,25 @@ impl Mappings {
         }
     }
 
-    /// Looks after the mappings that there are, or asks for new ones.
+    /// Looks after the mappings that there are, and asks for those that are missing.
     async fn refresh(&self, ports: &[Port]) -> Result<(), PortmapError> {
+        self.give_back_all_but(ports).await;
+        if ports.is_empty() {
+            return Ok(());
+        }
         if let Some(held) = self.current()
             && held.gateway.is_same().await
         {
-            if held.since.elapsed() < RENEW_AFTER {
-                return Ok(());
-            }
-            if self.map_all(held.gateway.clone(), ports).await.is_ok() {
+            let is_young = held.since.elapsed() < RENEW_AFTER;
+            let since = if is_young { held.since } else { Instant::now() };
+            // What works is left alone as long as it lasts.
+            let is_due = |port: &&Port| !(is_young && held.asked.contains(port));
+            let due: Vec<Port> = ports.iter().filter(is_due).cloned().collect();
+            if self.map(held.gateway, &due, since).await.is_ok() {
                 return Ok(());
             }
         }
-        self.map_all(self.find(ports).await?, ports).await
+        self.map(self.find(ports).await?, ports, Instant::now()).await
     }
 
     /// The first router that answers, whichever way it is reached.
@@ -174,12 +182,12 @@ impl Mappings {
         Err(last)
     }
 
-    /// Has the router forward all ports at which it reaches this machine, or as many as it gives.
-    async fn map_all(&self, gateway: Gateway, ports: &[Port]) -> Result<(), PortmapError> {
-        let before = self.current().map(|held| held.forwarded).unwrap_or_default();
-        let local = gateway.local();
-        let held = Held { gateway: gateway.clone(), forwarded: before.clone(), since: Instant::now() };
-        *self.held() = Some(held);
+    /// Has the router forward those of the ports at which it reaches this machine, or as many as it gives.
+    async fn map(&self, gateway: Gateway, ports: &[Port], since: Instant) -> Result<(), PortmapError> {
+        let (before, asked) = self.current().map(|held| (held.forwarded, held.asked)).unwrap_or_default();
+        let asked = asked.into_iter().filter(|port| !ports.contains(port)).chain(ports.to_vec()).collect();
+        let (local, forwarded) = (gateway.local(), before.clone());
+        *self.held() = Some(Held { gateway: gateway.clone(), forwarded, asked, since });
         let mut last = None;
         for port in ports.iter().filter(|port| port.local == local) {
             let kept = before.iter().find(|(other, _)| other == port).map(|(_, mapping)| mapping.external);
@@ -224,9 +232,26 @@ impl Mappings {
 
     /// Has the router forward nothing any more; what does not answer in time forgets by itself.
     pub(super) async fn delete(&self) {
-        let Some(Held { gateway, forwarded, .. }) = self.held().take() else { return };
+        self.give_back_all_but(&[]).await;
+    }
+
+    /// Has it forward these alone.
+    async fn give_back_all_but(&self, ports: &[Port]) {
+        let (gateway, given_back): (Gateway, Vec<Mapping>) = {
+            let mut held = self.held();
+            let Some(now) = held.as_mut() else { return };
+            let is_gone = |(port, _): &mut (Port, Mapping)| !ports.contains(port);
+            let gone = now.forwarded.extract_if(.., is_gone).map(|(_, mapping)| mapping).collect();
+            now.asked.retain(|port| ports.contains(port));
+            let gateway = now.gateway.clone();
+            held.take_if(|held| held.asked.is_empty());
+            (gateway, gone)
+        };
+        if given_back.is_empty() {
+            return;
+        }
         self.tell();
-        let deleted = join_all(forwarded.iter().map(|(_, mapping)| gateway.unmap(*mapping)));
+        let deleted = join_all(given_back.iter().map(|mapping| gateway.unmap(*mapping)));
         match timeout(LEAVE_WITHIN, deleted).await {
             Ok(deleted) => {
                 for error in deleted.into_iter().filter_map(Result::err) {
@@ -340,15 +365,19 @@ mod tests {
         mappings.attempted(Duration::from_secs(20)).await;
         let expected = ["/ip4/198.51.100.7/tcp/4700", "/ip4/198.51.100.7/udp/4701/quic-v1"];
         assert_eq!(mappings.addresses(), addrs(&expected));
-        // The daemon listens somewhere else: what there was is given back.
-        mappings.listens_at(&addrs(&["/ip4/127.0.0.1/tcp/4800"]));
+        // The daemon listens somewhere else: what there was is given back, and what still is is left alone.
+        mappings.listens_at(&addrs(&[QUIC, "/ip4/127.0.0.1/tcp/4800"]));
         let mut mapped = mappings.mapped.subscribe();
-        let expected = Some(addrs(&["/ip4/198.51.100.7/tcp/4800"]));
+        let expected = Some(addrs(&["/ip4/198.51.100.7/udp/4701/quic-v1", "/ip4/198.51.100.7/tcp/4800"]));
         timeout(Duration::from_secs(20), mapped.wait_for(|mapped| *mapped == expected))
             .await
             .unwrap()
             .unwrap();
-        assert_eq!(router.forwarded(), [("TCP".to_owned(), 4800)]);
+        let named = |ports: &[(&str, u16)]| -> Vec<(String, u16)> {
+            ports.iter().map(|(transport, port)| ((*transport).to_owned(), *port)).collect()
+        };
+        assert_eq!(router.forwarded(), named(&[("TCP", 4800), ("UDP", 4701)]));
+        assert_eq!(router.state().added, named(&[("TCP", 4700), ("UDP", 4701), ("TCP", 4800)]));
         mappings.delete().await;
         assert_eq!((router.forwarded(), mappings.addresses()), (Vec::new(), Vec::new()));
     }
@@ -397,6 +426,12 @@ mod tests {
         router.state().conflicts = 1 + OTHERS;
         mappings.refresh(&ports).await.unwrap();
         assert_eq!(router.forwarded(), [("UDP".to_owned(), 4701)]);
+        mappings.refresh(&ports).await.unwrap();
+        assert_eq!(
+            router.forwarded().len(),
+            1,
+            "what was refused is asked for again when the rest is renewed"
+        );
         mappings.delete().await;
         router.state().conflicts = 2 * (1 + OTHERS);
         mappings.refresh(&ports).await.unwrap_err();

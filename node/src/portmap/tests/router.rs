@@ -40,6 +40,8 @@ pub(crate) struct State {
     pub(crate) location_host: String,
     /// Where its description says that the service is asked.
     pub(crate) control: String,
+    /// What it was asked to forward, and has.
+    pub(crate) added: Vec<(String, u16)>,
     /// Requests by HTTP.
     pub(crate) requests: usize,
 }
@@ -74,6 +76,7 @@ impl Router {
             permanent_only: false,
             location_host: ip.to_string(),
             control: "/ctl".to_owned(),
+            added: Vec::new(),
             requests: 0,
         }));
         let (asked, served) = (state.clone(), state.clone());
@@ -202,6 +205,7 @@ fn answer(request: &str, state: &mut State) -> (&'static str, String) {
             return fault(725);
         }
         let to = (argument("NewInternalClient"), argument("NewInternalPort").parse().unwrap(), lease);
+        state.added.push(key.clone());
         state.mappings.insert(key, to);
         return done("AddPortMapping", String::new());
     }
