@@ -74,6 +74,7 @@ fn claiming(diverse: bool, forged: f64) -> seats::SeatsReport {
         attackers: 48,
         subnets: 8,
         ground: 0.5,
+        settle: duration,
         duration,
         forged,
         lookups: 300,

@@ -40,7 +40,9 @@ pub struct Seats {
     pub subnets: usize,
     /// Share of them whose keys were tried until they were drawn. All of them claim a seat.
     pub ground: f64,
-    /// How long they claim seats before anything is looked at, and once more while others are said to be gone.
+    /// How long they claim seats before lookups begin.
+    pub settle: Duration,
+    /// How long they do so then, and once more while others are said to be gone.
     pub duration: Duration,
     /// Share of the honest nodes that are said to be gone.
     pub forged: f64,
@@ -133,7 +135,7 @@ pub fn run(plan: &Seats) -> SeatsReport {
     let most = Most::default();
     let mut run = Run { plan, world, attackers, attacking_ids, victims, round: 0, forging: false, most };
 
-    run.go(plan.duration, 0);
+    run.go(plan.settle, 0);
     let attackers_drawn =
         run.attackers.iter().filter(|node| run.is_drawn(&run.world.peer(**node).id())).count();
     let success_before = run.go(plan.duration, plan.lookups);
@@ -232,7 +234,7 @@ impl Run<'_> {
         right as f64 / lookups.max(1) as f64
     }
 
-    /// Every attacker says that it has a seat, and one of them tells every honest node.
+    /// Every attacker says that it has a seat; every honest node is told some of these claims.
     fn claim(&mut self) {
         self.round += 1;
         let claim = |node: &NodeIndex| {
@@ -242,8 +244,11 @@ impl Run<'_> {
             News::Member(Announcement::new(record, true, Signature([0; 64])))
         };
         let claims: Vec<News> = self.attackers.iter().map(claim).collect();
-        for batch in claims.chunks(CLAIMS) {
-            self.tell_all(&Gossip::Missed(batch.to_vec()));
+        let batches: Vec<Gossip> =
+            claims.chunks(CLAIMS).map(|batch| Gossip::Missed(batch.to_vec())).collect();
+        for node in self.honest() {
+            let batch = self.world.random(batches.len());
+            self.tell(node, &batches[batch]);
         }
     }
 
@@ -274,10 +279,14 @@ impl Run<'_> {
 
     fn tell_all(&mut self, gossip: &Gossip) {
         for node in self.honest() {
-            let liar = self.attackers[self.world.random(self.attackers.len())];
-            let to = self.world.peer(node).clone();
-            self.world.send(liar, &to, Message::Notice(Notice::Gossip(gossip.clone())));
+            self.tell(node, gossip);
         }
+    }
+
+    fn tell(&mut self, node: NodeIndex, gossip: &Gossip) {
+        let liar = self.attackers[self.world.random(self.attackers.len())];
+        let to = self.world.peer(node).clone();
+        self.world.send(liar, &to, Message::Notice(Notice::Gossip(gossip.clone())));
     }
 
     /// What honest nodes list now.
