@@ -63,19 +63,18 @@ fn one_subnet_gets_two_seats_of_a_row_however_many_ids_it_has() {
 }
 
 /// Three of ten ids are in eight subnets, and half of these were ground until they were drawn.
-fn claiming(diverse: bool, forged: f64) -> seats::SeatsReport {
+fn claiming(diverse: bool, forged: f64, [settle, duration]: [u64; 2]) -> seats::SeatsReport {
     let mut setup = Setup { diverse, ..Setup::new(12, AnyMetric::Ring) };
     setup.config.members = 60;
     setup.config.quarantine = Duration::from_secs(5);
-    let duration = Duration::from_secs(30);
     let report = seats::run(&Seats {
         setup,
         nodes: 112,
         attackers: 48,
         subnets: 8,
         ground: 0.5,
-        settle: duration,
-        duration,
+        settle: Duration::from_secs(settle),
+        duration: Duration::from_secs(duration),
         forged,
         lookups: 300,
     });
@@ -85,7 +84,7 @@ fn claiming(diverse: bool, forged: f64) -> seats::SeatsReport {
 
 #[test]
 fn eight_subnets_get_eight_seats_however_many_ids_claim_one() {
-    let report = claiming(true, 0.1);
+    let report = claiming(true, 0.1, [80, 30]);
     assert!(report.attackers_drawn >= 20, "the attack was none: {report:?}");
     assert!((1..=8).contains(&report.seats_of_attackers_max), "{report:?}");
     assert_eq!((report.seats_of_a_subnet_max, report.seats_not_drawn_max), (1, 0), "{report:?}");
@@ -97,6 +96,6 @@ fn eight_subnets_get_eight_seats_however_many_ids_claim_one() {
     assert!(report.success_before >= 0.99 && report.success_lost < 0.01, "{report:?}");
 
     // The bound is what does it.
-    let open = claiming(false, 0.0);
+    let open = claiming(false, 0.0, [30, 5]);
     assert!(open.seats_of_attackers_max >= 20, "{open:?}");
 }

@@ -69,9 +69,9 @@ pub struct SeatsReport {
     pub seats_of_a_subnet_max: usize,
     /// Most super-peers that the lottery gives no seat and one honest node listed at any time.
     pub seats_not_drawn_max: usize,
-    /// Honest nodes that have a seat, at the end.
+    /// Honest nodes that have a seat, before anybody is said to be gone.
     pub honest_seats: usize,
-    /// Mean share of these that an honest node lists, at the end.
+    /// Mean share of these that an honest node lists then.
     pub honest_seats_listed: f64,
     /// Honest nodes that were said to be gone.
     pub said_to_be_gone: usize,
@@ -139,9 +139,9 @@ pub fn run(plan: &Seats) -> SeatsReport {
     let attackers_drawn =
         run.attackers.iter().filter(|node| run.is_drawn(&run.world.peer(**node).id())).count();
     let success_before = run.go(plan.duration, plan.lookups);
+    let (honest_seats, honest_seats_listed) = run.honest_seats();
     run.forging = true;
     let success_under_attack = run.go(plan.duration, plan.lookups);
-    let (honest_seats, honest_seats_listed) = run.honest_seats();
     SeatsReport {
         nodes: plan.nodes,
         metric: plan.setup.metric.to_string(),
