@@ -11,6 +11,7 @@ use std::{
 
 use chordage_dht::{
     Announcement, Gossip, LookupId, LookupOptions, Message, News, NodeId, Notice, Peer, PeerInfo, Signature,
+    Time,
 };
 use rand_chacha::rand_core::Rng;
 use serde::Serialize;
@@ -91,6 +92,8 @@ pub struct SeatsReport {
 
 /// Between two rounds of claims and of words about others.
 const EVERY: Duration = Duration::from_secs(5);
+/// Within so long a list is rid of those whose seats are over: twice as long as from one look after it to the next.
+const TIDIED: Duration = Duration::from_secs(10);
 /// Claims in a message, and names in one: they fit.
 const CLAIMS: usize = 64;
 const NAMES: usize = 256;
@@ -189,6 +192,13 @@ fn recruit(world: &mut World, plan: &Seats) -> Vec<NodeIndex> {
 impl Run<'_> {
     fn is_drawn(&self, id: &NodeId) -> bool {
         self.world.dht(0).draws_seat(id, self.world.now())
+    }
+
+    /// The same of a list, from which those whose seats are over are taken every few seconds.
+    fn was_drawn_just_now(&self, id: &NodeId) -> bool {
+        let before =
+            Time::from_micros(self.world.now().as_micros().saturating_sub(TIDIED.as_micros() as u64));
+        self.is_drawn(id) || self.world.dht(0).draws_seat(id, before)
     }
 
     fn honest(&self) -> impl Iterator<Item = NodeIndex> + use<> {
@@ -297,7 +307,7 @@ impl Run<'_> {
             let (mut of_attackers, mut not_drawn) = (0, 0);
             for known in &listed {
                 of_attackers += usize::from(self.attacking_ids.contains(&known.peer.id()));
-                not_drawn += usize::from(!self.is_drawn(&known.peer.id()));
+                not_drawn += usize::from(!self.was_drawn_just_now(&known.peer.id()));
                 *subnets.entry(group_of(&known.peer).subnet).or_default() += 1;
             }
             let most = &mut self.most;
