@@ -63,37 +63,39 @@ fn one_subnet_gets_two_seats_of_a_row_however_many_ids_it_has() {
 }
 
 /// Three of ten ids are in eight subnets, and half of these were ground until they were drawn.
-fn claiming(diverse: bool, forged: f64) -> seats::SeatsReport {
+fn claiming(diverse: bool, forged: f64, [settle, duration]: [u64; 2]) -> seats::SeatsReport {
     let mut setup = Setup { diverse, ..Setup::new(12, AnyMetric::Ring) };
     setup.config.members = 60;
     setup.config.quarantine = Duration::from_secs(5);
-    let duration = Duration::from_secs(60);
-    seats::run(&Seats {
+    let report = seats::run(&Seats {
         setup,
-        nodes: 140,
-        attackers: 60,
+        nodes: 112,
+        attackers: 48,
         subnets: 8,
         ground: 0.5,
-        duration,
+        settle: Duration::from_secs(settle),
+        duration: Duration::from_secs(duration),
         forged,
         lookups: 300,
-    })
+    });
+    eprintln!("{report:?}");
+    report
 }
 
 #[test]
 fn eight_subnets_get_eight_seats_however_many_ids_claim_one() {
-    let report = claiming(true, 0.1);
-    assert!(report.attackers_drawn >= 25, "the attack was none: {report:?}");
+    let report = claiming(true, 0.1, [80, 30]);
+    assert!(report.attackers_drawn >= 20, "the attack was none: {report:?}");
     assert!((1..=8).contains(&report.seats_of_attackers_max), "{report:?}");
     assert_eq!((report.seats_of_a_subnet_max, report.seats_not_drawn_max), (1, 0), "{report:?}");
     assert!(report.honest_seats > 0 && report.honest_seats_listed >= 0.9, "{report:?}");
 
     // Forged words about the living: some believe them for a while, and lookups find their way.
-    assert_eq!(report.said_to_be_gone, 14);
+    assert_eq!(report.said_to_be_gone, 12);
     assert!(report.believed_gone_max > 0, "the attack was none: {report:?}");
     assert!(report.success_before >= 0.99 && report.success_lost < 0.01, "{report:?}");
 
     // The bound is what does it.
-    let open = claiming(false, 0.0);
-    assert!(open.seats_of_attackers_max > 20, "{open:?}");
+    let open = claiming(false, 0.0, [30, 5]);
+    assert!(open.seats_of_attackers_max >= 20, "{open:?}");
 }

@@ -11,6 +11,7 @@ use std::{
 
 use chordage_dht::{
     Announcement, Gossip, LookupId, LookupOptions, Message, News, NodeId, Notice, Peer, PeerInfo, Signature,
+    Time,
 };
 use rand_chacha::rand_core::Rng;
 use serde::Serialize;
@@ -40,7 +41,9 @@ pub struct Seats {
     pub subnets: usize,
     /// Share of them whose keys were tried until they were drawn. All of them claim a seat.
     pub ground: f64,
-    /// How long they claim seats before anything is looked at, and once more while others are said to be gone.
+    /// How long they claim seats before lookups begin.
+    pub settle: Duration,
+    /// How long they do so then, and once more while others are said to be gone.
     pub duration: Duration,
     /// Share of the honest nodes that are said to be gone.
     pub forged: f64,
@@ -67,9 +70,9 @@ pub struct SeatsReport {
     pub seats_of_a_subnet_max: usize,
     /// Most super-peers that the lottery gives no seat and one honest node listed at any time.
     pub seats_not_drawn_max: usize,
-    /// Honest nodes that have a seat, at the end.
+    /// Honest nodes that have a seat, before anybody is said to be gone.
     pub honest_seats: usize,
-    /// Mean share of these that an honest node lists, at the end.
+    /// Mean share of these that an honest node lists then.
     pub honest_seats_listed: f64,
     /// Honest nodes that were said to be gone.
     pub said_to_be_gone: usize,
@@ -88,7 +91,9 @@ pub struct SeatsReport {
 }
 
 /// Between two rounds of claims and of words about others.
-const EVERY: Duration = Duration::from_secs(10);
+const EVERY: Duration = Duration::from_secs(5);
+/// Within so long a list is rid of those whose seats are over: twice as long as from one look after it to the next.
+const TIDIED: Duration = Duration::from_secs(10);
 /// Claims in a message, and names in one: they fit.
 const CLAIMS: usize = 64;
 const NAMES: usize = 256;
@@ -133,13 +138,13 @@ pub fn run(plan: &Seats) -> SeatsReport {
     let most = Most::default();
     let mut run = Run { plan, world, attackers, attacking_ids, victims, round: 0, forging: false, most };
 
-    run.go(plan.duration, 0);
+    run.go(plan.settle, 0);
     let attackers_drawn =
         run.attackers.iter().filter(|node| run.is_drawn(&run.world.peer(**node).id())).count();
     let success_before = run.go(plan.duration, plan.lookups);
+    let (honest_seats, honest_seats_listed) = run.honest_seats();
     run.forging = true;
     let success_under_attack = run.go(plan.duration, plan.lookups);
-    let (honest_seats, honest_seats_listed) = run.honest_seats();
     SeatsReport {
         nodes: plan.nodes,
         metric: plan.setup.metric.to_string(),
@@ -189,6 +194,13 @@ impl Run<'_> {
         self.world.dht(0).draws_seat(id, self.world.now())
     }
 
+    /// The same of a list, from which those whose seats are over are taken every few seconds.
+    fn was_drawn_just_now(&self, id: &NodeId) -> bool {
+        let before =
+            Time::from_micros(self.world.now().as_micros().saturating_sub(TIDIED.as_micros() as u64));
+        self.is_drawn(id) || self.world.dht(0).draws_seat(id, before)
+    }
+
     fn honest(&self) -> impl Iterator<Item = NodeIndex> + use<> {
         0..self.plan.nodes as NodeIndex
     }
@@ -232,7 +244,7 @@ impl Run<'_> {
         right as f64 / lookups.max(1) as f64
     }
 
-    /// Every attacker says that it has a seat, and one of them tells every honest node.
+    /// Every attacker says that it has a seat; every honest node is told some of these claims.
     fn claim(&mut self) {
         self.round += 1;
         let claim = |node: &NodeIndex| {
@@ -242,8 +254,11 @@ impl Run<'_> {
             News::Member(Announcement::new(record, true, Signature([0; 64])))
         };
         let claims: Vec<News> = self.attackers.iter().map(claim).collect();
-        for batch in claims.chunks(CLAIMS) {
-            self.tell_all(&Gossip::Missed(batch.to_vec()));
+        let batches: Vec<Gossip> =
+            claims.chunks(CLAIMS).map(|batch| Gossip::Missed(batch.to_vec())).collect();
+        for node in self.honest() {
+            let batch = self.world.random(batches.len());
+            self.tell(node, &batches[batch]);
         }
     }
 
@@ -274,10 +289,14 @@ impl Run<'_> {
 
     fn tell_all(&mut self, gossip: &Gossip) {
         for node in self.honest() {
-            let liar = self.attackers[self.world.random(self.attackers.len())];
-            let to = self.world.peer(node).clone();
-            self.world.send(liar, &to, Message::Notice(Notice::Gossip(gossip.clone())));
+            self.tell(node, gossip);
         }
+    }
+
+    fn tell(&mut self, node: NodeIndex, gossip: &Gossip) {
+        let liar = self.attackers[self.world.random(self.attackers.len())];
+        let to = self.world.peer(node).clone();
+        self.world.send(liar, &to, Message::Notice(Notice::Gossip(gossip.clone())));
     }
 
     /// What honest nodes list now.
@@ -288,7 +307,7 @@ impl Run<'_> {
             let (mut of_attackers, mut not_drawn) = (0, 0);
             for known in &listed {
                 of_attackers += usize::from(self.attacking_ids.contains(&known.peer.id()));
-                not_drawn += usize::from(!self.is_drawn(&known.peer.id()));
+                not_drawn += usize::from(!self.was_drawn_just_now(&known.peer.id()));
                 *subnets.entry(group_of(&known.peer).subnet).or_default() += 1;
             }
             let most = &mut self.most;

@@ -86,6 +86,7 @@ impl Experiment {
                 share("ground", plan.ground)?;
                 share("forged", plan.forged)?;
                 within("lookups", plan.lookups, 1, 100_000_000, "from 1 to 100 million")?;
+                seconds("settle_s", plan.settle_s)?;
                 seconds("duration_s", plan.duration_s)
             }
         }

@@ -228,7 +228,9 @@ pub struct SeatsPlan {
     pub subnets: usize,
     /// Share of them whose keys were tried until they were drawn.
     pub ground: f64,
-    /// How long each of the three parts lasts, seconds.
+    /// How long they claim seats before lookups begin, seconds.
+    pub settle_s: f64,
+    /// How long they do so then, and once more while others are said to be gone, seconds.
     pub duration_s: f64,
     /// Share of the honest nodes that are said to be gone.
     pub forged: f64,
@@ -239,8 +241,8 @@ pub struct SeatsPlan {
 impl SeatsPlan {
     pub(super) fn plan(&self, setup: Setup, nodes: usize) -> Seats {
         let Self { attackers, subnets, ground, forged, lookups, .. } = *self;
-        let duration = Duration::from_secs_f64(self.duration_s);
-        Seats { setup, nodes, attackers, subnets, ground, duration, forged, lookups }
+        let [settle, duration] = [self.settle_s, self.duration_s].map(Duration::from_secs_f64);
+        Seats { setup, nodes, attackers, subnets, ground, settle, duration, forged, lookups }
     }
 }
 
