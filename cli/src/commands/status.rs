@@ -1,8 +1,9 @@
 //! `chordage status`.
 
 use chordage_api::types::{
-    DaemonRole, DnsStatus, HeldBackReason, HeldBackRepairs, LanStatus, LeaseStatus, ReachState,
-    ReachabilityStatus, RepairStatus, ResticStatus, Status, WebdavStatus,
+    DaemonRole, DnsStatus, HeldBackReason, HeldBackRepairs, HolesStatus, LanStatus, LeaseStatus,
+    MembershipStatus, ReachState, ReachabilityStatus, RelayingStatus, RepairStatus, ResticStatus, Status,
+    WebdavStatus,
 };
 use clap::Args;
 
@@ -85,8 +86,7 @@ fn describe(status: &Status) -> String {
     if let Some(problem) = &status.damage.disk_problem {
         lines.insert(1, format!("problem    {problem}"));
     }
-    lines.push(format!("reached    {}", describe_reachability(&status.membership.reachability)));
-    lines.extend(status.membership.lan.iter().map(describe_lan));
+    lines.extend(describe_ways(&status.membership));
     lines.extend(damaged(status));
     lines.extend(
         status.duties.drain.iter().map(|drain| format!("draining   {}", super::drain::describe(drain))),
@@ -117,6 +117,41 @@ fn describe(status: &Status) -> String {
     lines.extend(status.gateways.webdav.iter().map(describe_webdav));
     lines.extend(status.membership.listen.iter().map(|address| format!("listens    {address}")));
     lines.join("\n")
+}
+
+/// How others reach it, and how it helps them to reach each other.
+fn describe_ways(membership: &MembershipStatus) -> Vec<String> {
+    let mut lines = vec![format!("reached    {}", describe_reachability(&membership.reachability))];
+    lines.extend(membership.relaying.iter().map(describe_relaying));
+    lines.extend(describe_holes(&membership.holes));
+    lines.extend(membership.lan.iter().map(describe_lan));
+    lines
+}
+
+fn describe_relaying(relaying: &RelayingStatus) -> String {
+    format!(
+        "relays     for {} of at most {}; {} of at most {} connections of others go through here, {} since the start, {} refused; \
+         each ends after {} or {}",
+        human::count(relaying.reservations, "daemon", "daemons"),
+        relaying.reservations_max,
+        relaying.circuits,
+        relaying.circuits_max,
+        relaying.circuits_opened,
+        relaying.refused,
+        human::bytes(relaying.circuit_bytes_max),
+        human::seconds(relaying.circuit_seconds_max as f64)
+    )
+}
+
+/// How often a direct connection came of one through a relay, if there was one.
+fn describe_holes(holes: &HolesStatus) -> Option<String> {
+    (holes.tried > 0).then(|| {
+        format!(
+            "holes      {} of {} through relays became direct (hole punching)",
+            holes.dug,
+            human::count(holes.tried, "connection", "connections")
+        )
+    })
 }
 
 fn describe_reachability(reachability: &ReachabilityStatus) -> String {

@@ -122,6 +122,11 @@ async fn friends_behind_routers_hold_shards_for_each_other_and_dig_holes_through
                     .status(|status| status["connections_relayed"] == 0 && status["connections"] == 2)
                     .await;
             }
+            let mut dug = 0;
+            for friend in &friends {
+                dug += friend.status(|_| true).await["holes"]["dug"].as_u64().unwrap();
+            }
+            assert!(dug > 0, "{one:?} and {other:?}: nobody counts the hole");
         }
         let file = dir.path().join("file");
         fs::write(&file, random_bytes(BYTES, 11)).unwrap();
@@ -158,6 +163,8 @@ async fn friends(internet: &Internet, dir: &Path) -> (Running, Vec<Running>) {
         assert_eq!(status["role"], "member", "{status}");
         assert_eq!(status["reachability"]["relays"].as_array().unwrap().len(), 1, "{status}");
     }
+    let relaying = founder.status(|status| status["relaying"]["reservations"] == 2).await["relaying"].clone();
+    assert_eq!(relaying["reservations_max"], 64, "{relaying}");
     (founder, friends)
 }
 

@@ -46,7 +46,7 @@ pub use object::{EntryInfo, Health, HolderCount, ObjectStat};
 pub use overlay::{PeerStatus, RowStatus, TraceHop, TraceReport};
 pub use problem::{Problem, ProblemCode};
 pub use put::{PutQuery, PutReport};
-pub use reachability::ReachabilityStatus;
+pub use reachability::{HolesStatus, ReachabilityStatus, RelayingStatus};
 pub use repair::{DrainStatus, HeldBackRepairs, RepairStatus, ScrubStatus};
 pub use services::{
     ChangeKind, OwnService, ServiceChange, ServiceInfo, ServiceReport, ServiceRequest, ServiceState,

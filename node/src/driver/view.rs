@@ -1,6 +1,6 @@
 //! What the driver sees, for those who look from outside.
 
-use chordage_api::types::{IdentityStatus, LanStatus, OverlayStatus};
+use chordage_api::types::{HolesStatus, IdentityStatus, LanStatus, OverlayStatus, RelayingStatus};
 use chordage_dht::{Finger, FingerRow, Member, Peer, Status, SuperPeer};
 use libp2p::Multiaddr;
 use tokio::time::Instant;
@@ -31,6 +31,8 @@ pub(crate) struct View {
     pub(crate) join_problem: Option<String>,
     /// None of a daemon that does not look there.
     pub(crate) lan: Option<LanStatus>,
+    pub(crate) relaying: Option<RelayingStatus>,
+    pub(crate) holes: HolesStatus,
 }
 
 impl View {
@@ -95,6 +97,8 @@ impl Driver {
                 other_networks: seen.others as u64,
                 problem: seen.problem,
             }),
+            relaying: self.swarm.behaviour().relaying(),
+            holes: self.swarm.behaviour().holes(),
         }
     }
 }

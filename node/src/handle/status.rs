@@ -49,6 +49,8 @@ impl NodeHandle {
             state,
             role: if view.status.client { DaemonRole::Client } else { DaemonRole::Member },
             reachability: self.inner.reachability.status(),
+            relaying: view.relaying,
+            holes: view.holes,
             zone: view.local.zone().map(ToString::to_string),
             join_problem: view.join_problem.clone().or_else(|| self.not_let_in()),
             twin: driver.twin().map(|twin| twin.status()),

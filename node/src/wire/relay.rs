@@ -10,16 +10,19 @@
 mod keeping;
 mod punching;
 mod refusal;
+mod serving;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-use libp2p::{Multiaddr, PeerId, relay};
+use chordage_api::types::{HolesStatus, RelayingStatus};
+use libp2p::{Multiaddr, relay};
 
 pub(crate) use self::keeping::keep_reservations;
 pub(super) use self::punching::Punching;
 pub(super) use self::refusal::{RelayRefusal, why_refused};
+pub(super) use self::serving::Serving;
 use super::transport::Wire;
 use crate::config::RelayConfig;
 
@@ -75,9 +78,9 @@ impl RelayLimits {
     }
 }
 
-/// A relay that serves nobody yet.
-pub(super) fn server(local: PeerId, limits: &RelayLimits) -> relay::Behaviour {
-    let config = relay::Config {
+/// The limits in libp2p's words.
+fn config(limits: &RelayLimits) -> relay::Config {
+    relay::Config {
         max_reservations: limits.reservations_max,
         // These two refuse only what is beyond one more.
         max_reservations_per_peer: RESERVATIONS_PER_PEER - 1,
@@ -88,10 +91,7 @@ pub(super) fn server(local: PeerId, limits: &RelayLimits) -> relay::Behaviour {
         reservation_duration: RESERVED,
         // How many in which time: libp2p's own, by peer and by address.
         ..relay::Config::default()
-    };
-    let mut server = relay::Behaviour::new(local, config);
-    server.set_status(Some(relay::Status::Disable));
-    server
+    }
 }
 
 impl Wire {
@@ -99,8 +99,18 @@ impl Wire {
     /// while there is none. Circuits that exist go on. Nothing happens if the settings exclude it.
     pub(crate) fn serve_as_relay(&mut self, serve: bool) {
         if let Some(server) = self.relay_server.as_mut() {
-            server.set_status(Some(if serve { relay::Status::Enable } else { relay::Status::Disable }));
+            server.turn(serve);
         }
+    }
+
+    /// What this daemon does as a relay; `None`: it is none.
+    pub(crate) fn relaying(&self) -> Option<RelayingStatus> {
+        self.relay_server.as_ref().and_then(Serving::status)
+    }
+
+    /// What came of making direct connections out of circuits.
+    pub(crate) fn holes(&self) -> HolesStatus {
+        self.punching.as_ref().map(Punching::status).unwrap_or_default()
     }
 
     /// Addresses at which this daemon may be reachable once it dials out from there, the best last: its own ports as others

@@ -19,7 +19,7 @@ use super::behaviour::{Behaviour, DIALS_PER_PEER};
 use super::gate::Gate;
 use super::handler::Protocols;
 use super::names::Named;
-use super::relay::{Punching, RelaySettings, server};
+use super::relay::{Punching, RelaySettings, Serving};
 use super::seats::SeatLimits;
 use super::socket;
 use crate::address::{in_dial_order, is_relayed};
@@ -40,7 +40,7 @@ pub(crate) struct Wire {
     limits: connection_limits::Behaviour,
     pub(crate) admission: Admission,
     pub(crate) streams: Behaviour,
-    pub(super) relay_server: Toggle<relay::Behaviour>,
+    pub(super) relay_server: Toggle<Serving>,
     relay_client: Toggle<relay::client::Behaviour>,
     pub(super) punching: Toggle<Punching>,
 }
@@ -102,7 +102,7 @@ pub(crate) fn build(
             per_ip_max: connections.per_ip_max as usize,
         }),
         streams: Behaviour::new(protocols, connections.dialling_max as usize),
-        relay_server: relays.serves.map(|limits| server(local, &limits)).into(),
+        relay_server: relays.serves.map(|limits| Serving::new(local, limits)).into(),
         relay_client: relays.uses.then_some(relay_client).into(),
         punching: relays.punches.then(|| Punching::new(local)).into(),
     };

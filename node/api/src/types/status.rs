@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 use super::ids::NodeId;
 use super::words::{DaemonRole, DaemonState};
 use super::{
-    DrainStatus, FoundAtStart, GatewayStatus, LanStatus, LeaseStatus, ReachabilityStatus, RepairStatus,
-    RestartedTask, ScrubStatus, TwinStatus, WaitedFor,
+    DrainStatus, FoundAtStart, GatewayStatus, HolesStatus, LanStatus, LeaseStatus, ReachabilityStatus,
+    RelayingStatus, RepairStatus, RestartedTask, ScrubStatus, TwinStatus, WaitedFor,
 };
 
 /// What the daemon says of itself. Answer of `GET /v1/status`: one flat object, whose fields are those of all parts but
@@ -73,6 +73,12 @@ pub struct MembershipStatus {
     /// How others reach it, from which the role follows unless the settings say something else.
     #[serde(default)]
     pub reachability: ReachabilityStatus,
+    /// What it relays between others, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relaying: Option<RelayingStatus>,
+    /// How often connections through relays became direct ones.
+    #[serde(default)]
+    pub holes: HolesStatus,
     /// The failure domain that its settings name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,

@@ -2,10 +2,10 @@
 
 use chordage_api::types::{
     DaemonRole, DaemonState, DamageStatus, DnsStatus, DrainStatus, DutyStatus, FoundAtStart, GatewayStatus,
-    HeldBackReason, HeldBackRepairs, IdentityStatus, LanStatus, LeaseStatus, MembershipStatus, MishapStatus,
-    NatKind, OverlayStatus, ProcessStatus, PutStatus, ReachState, ReachabilityStatus, ReadTotals,
-    RepairStatus, RestartedTask, ResticStatus, ScrubStatus, StartState, StartedWith, Status, StoreStatus,
-    Traffic, TransferStatus, TwinStatus, WaitedFor, WebdavStatus,
+    HeldBackReason, HeldBackRepairs, HolesStatus, IdentityStatus, LanStatus, LeaseStatus, MembershipStatus,
+    MishapStatus, NatKind, OverlayStatus, ProcessStatus, PutStatus, ReachState, ReachabilityStatus,
+    ReadTotals, RelayingStatus, RepairStatus, RestartedTask, ResticStatus, ScrubStatus, StartState,
+    StartedWith, Status, StoreStatus, Traffic, TransferStatus, TwinStatus, WaitedFor, WebdavStatus,
 };
 
 use super::{Comparison, assert_reads_with_more, assert_reads_without, id};
@@ -120,6 +120,17 @@ fn status() -> Status {
                 addresses: vec!["/ip4/203.0.113.5/tcp/4700".to_owned()],
                 relays: vec!["12D3KooWRelay".to_owned()],
             },
+            relaying: Some(RelayingStatus {
+                reservations: 154,
+                reservations_max: 155,
+                circuits: 156,
+                circuits_max: 157,
+                circuits_opened: 158,
+                refused: 159,
+                circuit_bytes_max: 160,
+                circuit_seconds_max: 161,
+            }),
+            holes: HolesStatus { tried: 163, dug: 162 },
             zone: Some("rack-1".to_owned()),
             join_problem: Some("nobody answers at the addresses of --bootstrap".to_owned()),
             twin: Some(twin()),
@@ -220,7 +231,14 @@ fn status() -> Status {
 fn bare_status() -> Status {
     let Status { membership, damage, puts, duties, .. } = status();
     Status {
-        membership: MembershipStatus { zone: None, join_problem: None, twin: None, lan: None, ..membership },
+        membership: MembershipStatus {
+            relaying: None,
+            zone: None,
+            join_problem: None,
+            twin: None,
+            lan: None,
+            ..membership
+        },
         damage: DamageStatus { disk_problem: None, ..damage },
         mishaps: MishapStatus { found_at_start: Vec::new(), lost_log_lines: 0, restarted_tasks: Vec::new() },
         puts: PutStatus { puts_wait_for: Vec::new(), ..puts },
@@ -240,6 +258,7 @@ fn answers_of_older_and_newer_daemons_are_read() {
     let since = [
         "role",
         "reachability",
+        "holes",
         "members_listed",
         "disk_bytes",
         "unmended_shards",

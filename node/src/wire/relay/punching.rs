@@ -6,6 +6,7 @@
 
 use std::task::{Context, Poll};
 
+use chordage_api::types::HolesStatus;
 use libp2p::core::Endpoint;
 use libp2p::core::transport::PortUse;
 use libp2p::swarm::behaviour::NewExternalAddrCandidate;
@@ -17,19 +18,27 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId, dcutr};
 
 /// See the module's description.
-pub(crate) struct Punching(dcutr::Behaviour);
+pub(crate) struct Punching {
+    inner: dcutr::Behaviour,
+    count: HolesStatus,
+}
 
 impl Punching {
     pub(crate) fn new(local: PeerId) -> Self {
-        Punching(dcutr::Behaviour::new(local))
+        Punching { inner: dcutr::Behaviour::new(local), count: HolesStatus::default() }
     }
 
     /// Addresses to try from now on, the best last; the latest twenty count. Told here rather than by the swarm, which keeps
     /// to itself what it takes to be reachable anyway.
     pub(crate) fn add_candidates(&mut self, addrs: &[Multiaddr]) {
         for addr in addrs {
-            self.0.on_swarm_event(FromSwarm::NewExternalAddrCandidate(NewExternalAddrCandidate { addr }));
+            self.inner.on_swarm_event(FromSwarm::NewExternalAddrCandidate(NewExternalAddrCandidate { addr }));
         }
+    }
+
+    /// What came of it since the start.
+    pub(super) fn status(&self) -> HolesStatus {
+        self.count
     }
 }
 
@@ -44,7 +53,7 @@ impl NetworkBehaviour for Punching {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.0.handle_established_inbound_connection(connection, peer, local, remote).map(Unheld)
+        self.inner.handle_established_inbound_connection(connection, peer, local, remote).map(Unheld)
     }
 
     fn handle_established_outbound_connection(
@@ -55,11 +64,11 @@ impl NetworkBehaviour for Punching {
         role: Endpoint,
         port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.0.handle_established_outbound_connection(connection, peer, addr, role, port).map(Unheld)
+        self.inner.handle_established_outbound_connection(connection, peer, addr, role, port).map(Unheld)
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
-        self.0.on_swarm_event(event);
+        self.inner.on_swarm_event(event);
     }
 
     fn on_connection_handler_event(
@@ -68,11 +77,16 @@ impl NetworkBehaviour for Punching {
         connection: ConnectionId,
         event: THandlerOutEvent<Self>,
     ) {
-        self.0.on_connection_handler_event(peer, connection, event);
+        self.inner.on_connection_handler_event(peer, connection, event);
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        self.0.poll(cx)
+        let told = self.inner.poll(cx);
+        if let Poll::Ready(ToSwarm::GenerateEvent(dcutr::Event { result, .. })) = &told {
+            self.count.tried += 1;
+            self.count.dug += u64::from(result.is_ok());
+        }
+        told
     }
 }
 

@@ -34,6 +34,13 @@ async fn a_circuit_becomes_a_direct_connection_which_carries_all_that_begins_lat
 
     hidden.connected(guest.peer, false).await;
     guest.connected(hidden.peer, false).await;
+    let mut dug = 0;
+    for party in [&guest, &hidden] {
+        let holes = party.call(|swarm| swarm.behaviour().holes()).await;
+        assert_eq!(holes.tried, holes.dug, "none in vain");
+        dug += holes.dug;
+    }
+    assert!(dug > 0, "nobody counts it");
     let mut there = guest.open(hidden.peer, &[circuit]).await.expect("connected");
     let mut later = hidden.accepted().await;
     assert_ne!(later.connection, relayed, "not by the circuit");

@@ -156,3 +156,31 @@ async fn a_circuit_that_lasts_too_long_is_cut() {
     one.closed(connection).await;
     let _again = guest.open(one.peer, &[circuit]).await.expect("there is room for the next");
 }
+
+#[tokio::test]
+async fn what_a_relay_does_and_refuses_is_counted() {
+    let config = RelayConfig { reservations_max: 1, circuits_max: 1, ..RelayConfig::default() };
+    let relay = relay(config).await;
+    let counted = async || relay.call(|swarm| swarm.behaviour().relaying()).await.expect("it is a relay");
+    let (mut first, mut second, mut guest) = (hidden().await, hidden().await, hidden().await);
+    assert_eq!(hidden().await.call(|swarm| swarm.behaviour().relaying()).await, None);
+    let circuit = first.reserve(&relay).await.expect("there is room");
+    second.reserve(&relay).await.expect_err("for one");
+    dial(&mut guest, &circuit).await.expect("the first");
+    dial(&mut second, &circuit).await.expect_err("one in all");
+    let now = counted().await;
+    assert_eq!((now.reservations, now.circuits, now.circuits_opened, now.refused), (1, 1, 1, 2), "{now:?}");
+    assert_eq!((now.reservations_max, now.circuits_max), (1, 1), "{now:?}");
+    // A connection that ends without a reservation on it takes none away.
+    drop((guest, second));
+    let deadline = Instant::now() + DEADLINE;
+    while counted().await.circuits > 0 {
+        assert!(Instant::now() < deadline, "the circuit is counted for ever");
+    }
+    assert_eq!(counted().await.reservations, 1);
+    drop(first);
+    while counted().await.reservations > 0 {
+        assert!(Instant::now() < deadline, "the reservation is counted for ever");
+    }
+    assert_eq!(counted().await.circuits_opened, 1);
+}
