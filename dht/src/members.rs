@@ -43,7 +43,7 @@ use self::{
     tree::{Allowance, LINKS_MAX, Outgoing, Tree, batches},
     view::{Entry, Taken},
 };
-use crate::{NodeId, Time, peer::Peer};
+use crate::{NodeId, Time, params::CLIENT_PATIENCE, peer::Peer};
 
 /// Between two looks after links, neighbours and comparisons. Design.
 pub(crate) const TICK: Duration = Duration::from_secs(5);
@@ -77,6 +77,8 @@ pub(crate) struct Members {
     heeded: Allowance,
     /// Whether the network is too large for everybody to list it.
     pub(crate) large: bool,
+    /// Whether this node only listens, as a client does: others are told nothing, since nobody would believe it.
+    pub(crate) listens: bool,
     /// Whether this node takes a seat as a super-peer.
     pub(crate) seat: bool,
     /// This node's own record, signed.
@@ -117,6 +119,7 @@ impl Members {
             reports: Reports::default(),
             heeded: Allowance::new(now),
             large: false,
+            listens: false,
             seat: false,
             own: None,
             asked: None,
@@ -133,6 +136,11 @@ impl Members {
             ticks: 0,
             home_ticks: 0,
         }
+    }
+
+    /// Those of a client in a large network: it lists the super-peers, to ask them, and is itself announced to nobody.
+    pub(crate) fn of_listener(capacity: usize, lottery: Lottery, now: Time) -> Self {
+        Self { listens: true, large: true, ..Self::new(capacity, Scope::SuperPeers, lottery, now, NEVER) }
     }
 
     /// Whether everybody is listed: there has been a comparison with another such list.
@@ -181,6 +189,9 @@ impl Members {
 
     /// Announces this node if it is time. Returns whether its record has to be signed first.
     pub(crate) fn announce(&mut self, local: &Peer, now: Time) -> bool {
+        if self.listens {
+            self.announce_at = NEVER;
+        }
         if self.announce_at > now {
             return false;
         }
@@ -228,7 +239,7 @@ impl Members {
     fn tell(&mut self, news: News, now: Time) {
         if self.lists_everybody() {
             self.tree.spread(news, None, now);
-        } else {
+        } else if !self.listens {
             self.reports.push(news, now);
         }
     }
@@ -311,7 +322,9 @@ impl Members {
                 contradictions.push(News::Gone { peer, seq });
             }
         }
-        batches(contradictions.iter(), |batch| out.push((from.clone(), Gossip::Missed(batch))));
+        if !self.listens {
+            batches(contradictions.iter(), |batch| out.push((from.clone(), Gossip::Missed(batch))));
+        }
         self.tell_the_buried(local, out);
         accused
     }
@@ -437,7 +450,9 @@ impl Members {
 
     fn compare_after(&self) -> Duration {
         let last = if self.large { COMPARE_AFTER.len() - 2 } else { COMPARE_AFTER.len() - 1 };
-        COMPARE_AFTER[usize::from(self.compared).min(last)]
+        let after = COMPARE_AFTER[usize::from(self.compared).min(last)];
+        // So that half of the network may be clients.
+        if self.listens && usize::from(self.compared) >= last { after * CLIENT_PATIENCE } else { after }
     }
 
     /// A peer has spoken to this node.

@@ -97,3 +97,7 @@ pub const FORMER_ALONE: Duration = Duration::from_secs(10);
 pub const CUT_OFF_WITHIN: Duration = Duration::from_secs(600);
 /// How long they are remembered. Design.
 pub const FORMER_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How many times as long a client waits between two exchanges of leaf sets, two probes or two comparisons as a member does: nobody rests on
+/// its knowledge, and half of the peers of a network may be clients. Design.
+pub(crate) const CLIENT_PATIENCE: u32 = 4;

@@ -2,7 +2,8 @@
 //!
 //! A client is a node whose record has no addresses. It finds the network, keeps a table and looks things up as everybody
 //! does, but it is in nobody's table, is named to nobody, and nobody notices when it goes. So that its own tables cost
-//! others little, it looks after them less often; lookups never rest on its leaf set alone.
+//! others little, it looks after them less often; lookups never rest on its leaf set alone. In a network too large for everybody to
+//! list it, it lists the super-peers as others do, and asks them first.
 
 use alloc::{sync::Arc, vec::Vec};
 
@@ -11,12 +12,9 @@ use crate::{
     io::DownReason,
     message::Notice,
     metric::Metric,
+    params::CLIENT_PATIENCE,
     peer::{Address, Peer},
 };
-
-/// How many times as long a client waits between two exchanges of leaf sets or two probes as a member does: nobody rests on
-/// its knowledge, and half of the peers of a network may be clients. Design.
-const CLIENT_PATIENCE: u32 = 4;
 
 impl<M: Metric> Dht<M> {
     /// Whether this node is a client.

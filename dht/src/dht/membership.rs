@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::time::Duration;
 
-use super::{Dht, Turn};
+use super::{Dht, Phase, Turn};
 use crate::{
     NodeId, Time, Willingness,
     calls::Purpose,
@@ -29,6 +29,12 @@ impl<M: Metric> Dht<M> {
     pub(super) fn review_membership(&mut self, turn: &mut Turn<'_>) {
         let most = f64::from(self.config.members);
         let size = self.network_size().nodes;
+        if self.members.as_ref().is_some_and(|members| members.listens != self.is_client()) {
+            self.members = None;
+        }
+        if self.is_client() {
+            return self.review_listening(turn, size);
+        }
         if !self.is_member() || self.config.members == 0 {
             self.members = None;
             return;
@@ -61,6 +67,20 @@ impl<M: Metric> Dht<M> {
             let mut out = Outgoing::new();
             members.set_scope(scope, &mut out);
             send_all(turn, out);
+        }
+    }
+
+    /// Begins or ends listing the super-peers, as a client in a large network does.
+    fn review_listening(&mut self, turn: &Turn<'_>, size: f64) {
+        // Less in the end than at first, so that an estimate that is wrong changes nothing.
+        let least = f64::from(self.config.members) * if self.members.is_some() { 0.7 } else { 1.0 };
+        if self.phase != Phase::Joined || self.config.members == 0 || size <= least {
+            self.members = None;
+        } else if self.members.is_none() {
+            let mut members = Members::of_listener(MEMBERS_MAX as usize, self.lottery, turn.now);
+            let grouping = self.table.grouping();
+            grouping.into_iter().for_each(|grouping| members.lists.seats.set_grouping(grouping));
+            self.members = Some(Box::new(members));
         }
     }
 
@@ -286,7 +306,10 @@ impl<M: Metric> Dht<M> {
             members.comparison_ended(false, turn.now, turn.rng);
             return;
         }
-        let lacking = comparison.differences(members.lists.of(comparison.scope), arcs, more);
+        let mut lacking = comparison.differences(members.lists.of(comparison.scope), arcs, more);
+        if members.listens {
+            lacking.clear();
+        }
         // What the other says is compared before what it lacks is said.
         batches(lacking.iter(), |batch| {
             turn.send(from, Message::Notice(Notice::Gossip(Gossip::Missed(batch))));

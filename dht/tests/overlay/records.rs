@@ -11,6 +11,7 @@ use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use crate::world::World;
 
+mod large;
 mod readiness;
 mod subnets;
 mod upkeep;

@@ -191,3 +191,64 @@ fn of_those_drawn_in_one_subnet_one_takes_its_seat_and_it_is_the_same_for_everyb
     }
     world.run_until(Duration::from_secs(900), |world| !super_peers(world).is_empty());
 }
+
+/// Who only asks, asks super-peers first like everybody. It tells nobody anything, and nobody tells it anything unasked.
+#[test]
+fn clients_ask_super_peers_and_are_known_to_none() {
+    for metric in METRICS {
+        let mut world = settled(87, metric);
+        let clients: Vec<usize> = (0..4).map(|_| world.add_client()).collect();
+        for client in &clients {
+            world.join(*client, &[7]);
+        }
+        let knows_some = |world: &World, client: &usize| {
+            let known = world.nodes[*client].dht.super_peers(world.now);
+            known.iter().filter(|known| known.rtt.is_some()).count() >= 2
+        };
+        let took = world.run_until(Duration::from_secs(120), |world| {
+            clients.iter().all(|client| world.is_joined(*client) && knows_some(world, client))
+        });
+        eprintln!("{metric}: clients know super-peers after {took:?}");
+        let mut hops = 0;
+        for round in 0..100 {
+            let key = world.random_key();
+            let found = world.lookup(clients[round % clients.len()], key, one()).unwrap();
+            assert_eq!(found.closest[0].id(), world.truth(&key, 1)[0], "{metric}");
+            hops += found.hops;
+        }
+        assert!(hops <= 2 * 100, "{metric}: {hops} hops in 100 lookups");
+        world.run(Duration::from_secs(300));
+        assert_eq!(world.sent_to_clients, 0, "clients are only answered");
+        for client in &clients {
+            assert!(!world.nodes[*client].dht.is_super_peer());
+            assert_eq!(world.nodes[*client].dht.members().len(), 0, "it lists no members");
+            let id = world.id(*client);
+            let lists_it = |node: &usize| {
+                let dht = &world.nodes[*node].dht;
+                let members = dht.members().into_iter().map(|member| member.peer.id());
+                members
+                    .chain(dht.super_peers(world.now).iter().map(|known| known.peer.id()))
+                    .any(|known| known == id)
+            };
+            assert_eq!(world.live().iter().find(|node| lists_it(node)), None, "somebody lists a client");
+        }
+    }
+}
+
+/// Who becomes a client gives up its seat and its list, and who becomes a member again is announced again.
+#[test]
+fn a_member_that_becomes_a_client_and_one_again_lists_what_it_is_to_list() {
+    let mut world = settled(88, AnyMetric::Ring);
+    let seat = super_peers(&world)[0];
+    let addresses = world.peer(seat).addrs().to_vec();
+    world.input(seat, Input::SetAddresses(Vec::new()));
+    world.run(Duration::from_secs(60));
+    assert!(world.is_client(seat) && !world.nodes[seat].dht.is_super_peer());
+    assert_eq!(world.nodes[seat].dht.members().len(), 0);
+    assert!(!world.nodes[seat].dht.super_peers(world.now).is_empty(), "it asks the others");
+    world.input(seat, Input::SetAddresses(addresses));
+    let took = world.run_until(Duration::from_secs(900), |world| {
+        world.nodes[seat].dht.is_super_peer() && wrong_lists(world) == 0
+    });
+    eprintln!("it has its seat again after {took:?}");
+}
