@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::human;
 
 /// Settings that have a flag, by their names in the file.
-const FLAGS: [(&str, &str); 17] = [
+const FLAGS: [(&str, &str); 19] = [
     ("listen", "--listen"),
     ("announce", "--announce"),
     ("bootstrap", "--bootstrap"),
@@ -26,6 +26,8 @@ const FLAGS: [(&str, &str); 17] = [
     ("webdav.listen", "--webdav"),
     ("webdav.users", "--webdav-users"),
     ("webdav.volume", "--webdav-volume"),
+    ("gateway.listen", "--gateway"),
+    ("gateway.users", "--gateway-users"),
 ];
 /// What a setting is where its default does not say so.
 const MEANT: [(&str, &str); 1] = [("listen", "loopback; all of IPv4 with --lan")];

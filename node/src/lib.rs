@@ -61,8 +61,9 @@ mod wire;
 pub use address::AddressError;
 pub use chordage_storage::private;
 pub use config::{
-    Config, ConfigError, ConnectionConfig, DnsConfig, LanConfig, LeaseConfig, OverlayConfig, ParseRoleError,
-    ReachabilityConfig, RelayConfig, RepairConfig, ResticConfig, Role, ScrubConfig, WebdavConfig,
+    Config, ConfigError, ConnectionConfig, DnsConfig, GatewayConfig, LanConfig, LeaseConfig, OverlayConfig,
+    ParseRoleError, ReachabilityConfig, RelayConfig, RepairConfig, ResticConfig, Role, ScrubConfig,
+    WebdavConfig,
 };
 pub use daemon::{Daemon, StartError};
 pub use datadir::{DataDir, DataDirError};

@@ -52,6 +52,7 @@ Examples:
   chordage daemon --role client --bootstrap ADDRESS    stores and fetches, holds nothing, whether others reach it or not
   chordage daemon --dns 127.0.0.1:5354                 dig @127.0.0.1 -p 5354 notes.team.chord.alt TXT
   chordage daemon --restic 127.0.0.1:8017              restic -r rest:http://127.0.0.1:8017/ init
+  chordage daemon --gateway 127.0.0.1:8020             http://127.0.0.1:8020/LINK in a browser
   chordage daemon --webdav 127.0.0.1:8019              rclone copy DIR :webdav: --webdav-url http://127.0.0.1:8019/
   chordage daemon --zone attic                         fails together with all others in the zone `attic`
   chordage daemon --data-dir /tmp/second --bootstrap ADDRESS_FROM_STATUS
@@ -116,6 +117,14 @@ pub(crate) struct DaemonArgs {
     /// Let restic delete nothing but locks: whoever takes over a machine cannot delete its backups
     #[arg(long)]
     restic_append_only: bool,
+    /// Serve links and names to browsers at this address, such as 127.0.0.1:8020 (port 0: the system chooses, `chordage status` shows it):
+    /// http://127.0.0.1:8020/LINK/path
+    #[arg(long, value_name = "ADDR")]
+    gateway: Option<SocketAddr>,
+    /// Ask who uses the gateway: FILE has a line for each user, which `chordage restic-user NAME` prints. Needed for an address that other
+    /// machines reach
+    #[arg(long, value_name = "FILE")]
+    gateway_users: Option<PathBuf>,
     /// Serve files by WebDAV at this address, such as 127.0.0.1:8019 (port 0: the system chooses, `chordage status` shows it), to read and
     /// to write: rclone, davfs2, Finder and Explorer know how
     #[arg(long, value_name = "ADDR")]
@@ -264,6 +273,9 @@ fn ready(status: &Status, dir: &Path, bootstrap: &str) -> String {
     if let Some(webdav) = &status.gateways.webdav {
         serves.push_str(&format!("; WebDAV at http://{}/", webdav.listen));
     }
+    if let Some(web) = &status.gateways.web {
+        serves.push_str(&format!("; links in a browser at http://{}/", web.listen));
+    }
     format!("ready: {id} {does}{serves}; {standing}; next: {next}")
 }
 
@@ -343,6 +355,12 @@ fn settings(args: DaemonArgs, dir: &Path) -> Result<Config, CliError> {
     }
     if args.webdav_users.is_some() {
         config.webdav.users = args.webdav_users;
+    }
+    if args.gateway.is_some() {
+        config.gateway.listen = args.gateway;
+    }
+    if args.gateway_users.is_some() {
+        config.gateway.users = args.gateway_users;
     }
     Ok(config)
 }

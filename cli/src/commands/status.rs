@@ -3,7 +3,7 @@
 use chordage_api::types::{
     DaemonRole, DnsStatus, HeldBackReason, HeldBackRepairs, HolesStatus, LanStatus, LeaseStatus,
     MembershipStatus, ReachState, ReachabilityStatus, RelayingStatus, RepairStatus, ResticStatus, Status,
-    WebdavStatus,
+    WebStatus, WebdavStatus,
 };
 use clap::Args;
 
@@ -115,6 +115,7 @@ fn describe(status: &Status) -> String {
     lines.extend(status.gateways.dns.iter().map(describe_dns));
     lines.extend(status.gateways.restic.iter().map(describe_restic));
     lines.extend(status.gateways.webdav.iter().map(describe_webdav));
+    lines.extend(status.gateways.web.iter().map(describe_web));
     lines.extend(status.membership.listen.iter().map(|address| format!("listens    {address}")));
     lines.join("\n")
 }
@@ -233,6 +234,32 @@ fn describe_webdav(webdav: &WebdavStatus) -> String {
         line.push_str(&format!(", {count} {what}"));
     }
     if let Some(problem) = &webdav.last_problem {
+        line.push_str(&format!("; the last problem: {problem}"));
+    }
+    line
+}
+
+fn describe_web(web: &WebStatus) -> String {
+    let whom = match web.users {
+        None => "everybody on this machine".to_owned(),
+        Some(count) => human::count(count, "user", "users"),
+    };
+    let mut line = format!(
+        "gateway    shows {whom} links and names at http://{}/, {} until now, {} taken in, {} given out",
+        web.listen,
+        human::count(web.requests, "request", "requests"),
+        human::bytes(web.uploaded_bytes),
+        human::bytes(web.downloaded_bytes)
+    );
+    let counts = [
+        (web.failed, "failed"),
+        (web.refused, "refused"),
+        (web.turned_away, "connections too many at a time"),
+    ];
+    for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
+        line.push_str(&format!(", {count} {what}"));
+    }
+    if let Some(problem) = &web.last_problem {
         line.push_str(&format!("; the last problem: {problem}"));
     }
     line

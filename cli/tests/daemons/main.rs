@@ -36,6 +36,7 @@ mod testnet_command;
 mod tours;
 mod unfinished;
 mod walked;
+mod web;
 mod webdav;
 mod writer;
 mod year;

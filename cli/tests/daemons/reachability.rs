@@ -4,7 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use chordage_testnet::ProcessId;
+use rustix::process::Signal;
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::harness::{PROGRAM, chordage, finish, random_bytes, shown};
 use crate::namespaces::{Namespace, Running, skipped};
@@ -229,6 +232,77 @@ async fn two_behind_routers_that_let_in_answers_only_get_a_direct_connection_eac
         }
         println!("{time} of {TIMES}");
     }
+}
+
+/// How long a machine sleeps: longer than others wait for it, and than routers remember it.
+const SLEEP: Duration = Duration::from_secs(300);
+
+/// Two behind routers, with a direct connection between them, and a file of which neither has enough.
+struct Pair {
+    founder: Running,
+    friends: Vec<Running>,
+    link: String,
+    dir: TempDir,
+}
+
+fn is_direct(status: &Value) -> bool {
+    status["connections_relayed"] == 0 && status["connections"] == 2 && status["network_nodes"] == 3
+}
+
+impl Pair {
+    async fn of(internet: &Internet) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (founder, friends) = friends(internet, dir.path()).await;
+        for friend in &friends {
+            friend.status(is_direct).await;
+        }
+        let file = dir.path().join("file");
+        fs::write(&file, random_bytes(BYTES, 13)).unwrap();
+        let link = friends[0].put("2/3", &file).await;
+        Pair { founder, friends, link, dir }
+    }
+
+    async fn read_by(&self, friend: usize, what: &str) {
+        let there = self.friends[friend].get(&self.link, &self.dir.path().join(what)).await;
+        assert!(there == random_bytes(BYTES, 13), "{what}");
+    }
+
+    async fn is_as_before(&self, what: &str) {
+        let begun = Instant::now();
+        for friend in &self.friends {
+            let status = friend.status(is_direct).await;
+            assert_eq!((&status["role"], &status["state"]), (&"member".into(), &"joined".into()), "{status}");
+        }
+        let holds = |status: &Value| status["relaying"]["reservations"] == 2 && status["network_nodes"] == 3;
+        self.founder.status(holds).await;
+        println!("{what}: everything is as before after {:.1} s", begun.elapsed().as_secs_f64());
+        self.read_by(0, what).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "takes six minutes"]
+async fn after_a_long_sleep_friends_find_each_other_again() {
+    let Some(internet) = built(&[Nat::PortRestricted, Nat::PortRestricted]) else { return };
+    let pair = Pair::of(&internet).await;
+    let sleeper = ProcessId::of(pair.friends[0].process()).unwrap();
+    sleeper.signal(Signal::STOP).unwrap();
+    // Not for a condition: it is the sleep that is tried.
+    tokio::time::sleep(SLEEP).await;
+    pair.founder.status(|status| status["network_nodes"] == 2).await;
+    pair.read_by(1, "meanwhile").await;
+    sleeper.signal(Signal::CONT).unwrap();
+    pair.is_as_before("after a sleep").await;
+}
+
+#[tokio::test]
+async fn at_another_address_friends_find_each_other_again() {
+    let Some(internet) = built(&[Nat::PortRestricted, Nat::PortRestricted]) else { return };
+    let pair = Pair::of(&internet).await;
+    internet.move_home(0).unwrap();
+    // As soon as it is noticed that nothing comes any more.
+    pair.friends[1].status(|status| !is_direct(status)).await;
+    pair.is_as_before("at another address").await;
 }
 
 #[tokio::test]

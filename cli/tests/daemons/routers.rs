@@ -133,6 +133,13 @@ impl Internet {
         translate(router, kind)
     }
 
+    /// Gives the router of a home another address, as providers do at night. What went through it is cut off.
+    pub(crate) fn move_home(&self, home: usize) -> Result<(), String> {
+        let router = &self.routers[home];
+        router.run(&format!("ip address del {}/24 dev wan", router_ip(home)))?;
+        router.run(&format!("ip address add {}/24 dev wan", router_ip(home + 100)))
+    }
+
     /// Starts so many members, and returns them with the addresses of one to join through: by TCP and by QUIC.
     pub(crate) async fn start_members(
         &self,

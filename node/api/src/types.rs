@@ -28,7 +28,7 @@ mod words;
 
 pub use doctor::{Check, Diagnosis};
 pub use explain::{ChunkExplained, Explanation, ShardExplained};
-pub use gateways::{DnsStatus, GatewayStatus, ResticStatus, WebdavStatus};
+pub use gateways::{DnsStatus, GatewayStatus, ResticStatus, WebStatus, WebdavStatus};
 pub use home::{HomeChecked, HomeCreated, HomePhrase, HomeRecovered, HomeStatus};
 pub use ids::{ChunkAddress, HolderId, IdError, NodeId, RingKey};
 pub use lan::LanStatus;

@@ -2,6 +2,7 @@
 
 mod connections;
 mod dns;
+mod gateway;
 mod lan;
 mod leases;
 mod overlay;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::connections::ConnectionConfig;
 pub use self::dns::DnsConfig;
+pub use self::gateway::GatewayConfig;
 pub use self::lan::LanConfig;
 pub use self::leases::LeaseConfig;
 pub use self::overlay::{OverlayConfig, ParseRoleError, Role};
@@ -100,6 +102,8 @@ pub struct Config {
     pub restic: ResticConfig,
     /// Where files are served by WebDAV, which and to whom.
     pub webdav: WebdavConfig,
+    /// Where links and names are served to browsers.
+    pub gateway: GatewayConfig,
 }
 
 /// Why settings were refused. Nothing was started or changed.
@@ -173,6 +177,7 @@ impl Default for Config {
             dns: DnsConfig::default(),
             restic: ResticConfig::default(),
             webdav: WebdavConfig::default(),
+            gateway: GatewayConfig::default(),
         }
     }
 }
@@ -256,6 +261,7 @@ impl Config {
         self.dns.check()?;
         self.restic.check()?;
         self.webdav.check()?;
+        self.gateway.check()?;
         if let Some(addr) = self.api_listen
             && !addr.ip().is_loopback()
         {

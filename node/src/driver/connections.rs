@@ -88,7 +88,7 @@ impl Driver {
             peers,
             taken: behaviour.admission.taken(),
             max: behaviour.admission.max(),
-            relayed: behaviour.streams.relayed(),
+            relayed: behaviour.streams.through_relays().len(),
             dialling: behaviour.streams.dialling(),
         }
     }

@@ -40,6 +40,8 @@ pub(crate) struct Acquaintances {
     pub(crate) ways_in: Vec<Peer>,
     /// Where others reach it through relays.
     pub(crate) relayed: Vec<Multiaddr>,
+    /// How many times a relay has begun to.
+    pub(crate) reservations: u64,
 }
 
 impl Contacts {
@@ -78,7 +80,13 @@ impl Contacts {
         let mut known: Vec<IpAddr> = open.chain(past).collect();
         known.sort_unstable();
         known.dedup();
-        Acquaintances { known, visited: self.visited, ways_in: Vec::new(), relayed: Vec::new() }
+        Acquaintances {
+            known,
+            visited: self.visited,
+            ways_in: Vec::new(),
+            relayed: Vec::new(),
+            reservations: 0,
+        }
     }
 
     fn knows(&self, wanted: IpAddr, now: Instant) -> bool {

@@ -392,8 +392,9 @@ impl Driver {
             Command::Acquaintances(reply) => {
                 let ways_in = self.joining.bootstrap.seeds();
                 let relayed = self.peers.relaying.reservations.addresses();
+                let reservations = self.peers.relaying.reservations.made();
                 let known = self.peers.contacts.now(Instant::now());
-                let _ = reply.send(Acquaintances { ways_in, relayed, ..known });
+                let _ = reply.send(Acquaintances { ways_in, relayed, reservations, ..known });
             }
             Command::ShutOut { ended, revoked } => self.shut_out(&ended, &revoked),
             Command::Operate(wanted) => self.operate(wanted),

@@ -1,12 +1,16 @@
 //! The driver's part in relaying: reservations of this daemon at others, and being a relay for them.
 
 use chordage_dht::Peer;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::{Multiaddr, PeerId};
 use tokio::time::Instant;
 
 use super::{Announced, Driver};
 use crate::address::{dial_order, is_relayed, peer_id};
 use crate::wire::{Reservations, keep_reservations, listening};
+
+/// Peers that are dialled anew when this daemon is seen elsewhere, at most.
+const DUG_MAX: usize = 16;
 
 /// What is wanted of relays.
 #[derive(Clone, Debug, Default)]
@@ -22,11 +26,13 @@ pub(super) struct Relaying {
     pub(super) reservations: Reservations,
     /// What others are told when they reserve here.
     serves_at: Vec<Multiaddr>,
+    /// Where others might get through, as it was said last.
+    holes: Vec<Multiaddr>,
 }
 
 impl Relaying {
     pub(super) fn new(local: PeerId) -> Self {
-        Relaying { reservations: Reservations::new(local), serves_at: Vec::new() }
+        Relaying { reservations: Reservations::new(local), serves_at: Vec::new(), holes: Vec::new() }
     }
 }
 
@@ -38,7 +44,28 @@ impl Driver {
         let direct = |peer: &Peer| Some((peer_id(peer.public_key())?, dial_order(peer)));
         reservations.candidates(through.iter().filter_map(direct).collect());
         self.swarm.behaviour_mut().add_candidates(&holes);
+        let before = std::mem::replace(&mut self.peers.relaying.holes, holes);
+        if self.peers.relaying.holes.iter().any(|addr| !before.contains(addr)) {
+            self.dig_anew();
+        }
         self.keep_reservations();
+    }
+
+    /// Dials those anew who are spoken to through relays only: a hole is dug when a circuit begins, with the addresses that are known
+    /// then, and not later.
+    fn dig_anew(&mut self) {
+        let through_relays = self.swarm.behaviour().streams.through_relays();
+        let known: Vec<Peer> = self.overlay.dht.leaf_set().cloned().collect();
+        let dials = known.iter().filter_map(|peer| {
+            let id = peer_id(peer.public_key()).filter(|id| through_relays.contains(id))?;
+            let circuits: Vec<Multiaddr> = dial_order(peer).into_iter().filter(is_relayed).collect();
+            (!circuits.is_empty())
+                .then(|| DialOpts::peer_id(id).condition(PeerCondition::Always).addresses(circuits).build())
+        });
+        for dial in dials.take(DUG_MAX) {
+            // If it cannot be dialled now, all stays as it is.
+            let _ = self.swarm.dial(dial);
+        }
     }
 
     /// Asks for what is missing, and ends what is not needed.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use chordage_api::types::{
     DrainStatus, Explanation, FoundAtStart, MemberStatus, ObjectStat, PeerStatus, PutReport, ResticStatus,
-    ScrubStatus, SuperPeerStatus, TraceHop, TraceReport, WebdavStatus,
+    ScrubStatus, SuperPeerStatus, TraceHop, TraceReport, WebStatus, WebdavStatus,
 };
 use chordage_dht::{Confirm, Key, Lookup, LookupOptions};
 use chordage_storage::{ConvergenceSecret, Fingerprint, Link};
@@ -47,6 +47,9 @@ pub struct NodeHandle {
 /// Tells what was served by WebDAV.
 type WebdavStatusOf = Box<dyn Fn() -> WebdavStatus + Send + Sync>;
 
+/// Tells what browsers were served.
+type WebStatusOf = Box<dyn Fn() -> WebStatus + Send + Sync>;
+
 /// Tells what repositories for restic have done.
 type ResticStatusOf = Box<dyn Fn() -> ResticStatus + Send + Sync>;
 
@@ -57,6 +60,8 @@ pub(crate) struct Gateways {
     restic: OnceLock<ResticStatusOf>,
     /// Set when somebody serves WebDAV beside the daemon.
     webdav: OnceLock<WebdavStatusOf>,
+    /// Set when somebody serves browsers beside the daemon.
+    web: OnceLock<WebStatusOf>,
 }
 
 /// It has many fields because each room that requests go to is one.
@@ -121,6 +126,12 @@ impl NodeHandle {
     pub fn tell_of_webdav(&self, status: impl Fn() -> WebdavStatus + Send + Sync + 'static) {
         // Whoever comes second is not told of.
         let _ = self.inner.gateways.webdav.set(Box::new(status));
+    }
+
+    /// Has the status tell of browsers, which are served in this process as clients of the daemon. Once.
+    pub fn tell_of_web(&self, status: impl Fn() -> WebStatus + Send + Sync + 'static) {
+        // Whoever comes second is not told of.
+        let _ = self.inner.gateways.web.set(Box::new(status));
     }
 
     /// Stores what `body` gives, which is read on a thread of its own. Dropping the future ends the put.

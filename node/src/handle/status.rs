@@ -32,6 +32,7 @@ impl NodeHandle {
                 dns: self.inner.dns.as_ref().map(DnsServer::status),
                 restic: self.inner.gateways.restic.get().map(|status| status()),
                 webdav: self.inner.gateways.webdav.get().map(|status| status()),
+                web: self.inner.gateways.web.get().map(|status| status()),
             },
         })
     }

@@ -88,6 +88,8 @@ struct State {
     relayed: Vec<Multiaddr>,
     /// Since when none of these holds any more.
     relays_lost: Option<Instant>,
+    /// Reservations at relays that were made until it was looked last.
+    reservations: u64,
     /// Where others have seen it.
     seen: Vec<Multiaddr>,
     /// When the role last changed, by the clock on the wall.
@@ -128,6 +130,7 @@ impl Reachability {
                     last: None,
                     relayed: Vec::new(),
                     relays_lost: None,
+                    reservations: 0,
                     seen: Vec::new(),
                     since: SystemTime::now(),
                 }),

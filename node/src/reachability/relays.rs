@@ -40,6 +40,7 @@ impl Reachability {
             relays.holes = holes(own, seen);
         }
         self.inner.driver.use_relays(relays).await;
+        self.look_again_after_a_loss(met);
         let relayed = match is_unreached {
             true if met.relayed.is_empty() && self.is_in_grace(&before) => before.clone(),
             true => {
@@ -58,6 +59,15 @@ impl Reachability {
                 let (announced, role) = self.through_relays();
                 self.become_(role, announced).await;
             }
+        }
+    }
+
+    /// Whoever had to reserve again may be at another address: others are asked where they see it now.
+    fn look_again_after_a_loss(&self, met: &Acquaintances) {
+        let mut state = self.state();
+        let before = std::mem::replace(&mut state.reservations, met.reservations);
+        if before > 0 && met.reservations > before {
+            state.policy.changed(Instant::now());
         }
     }
 

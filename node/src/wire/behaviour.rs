@@ -227,11 +227,11 @@ impl Behaviour {
     }
 
     /// Peers that are connected through relays only.
-    pub(crate) fn relayed(&self) -> usize {
-        let relayed = |connections: &&Vec<(ConnectionId, Transport)>| {
-            connections.iter().all(|(_, transport)| !transport.is_direct())
-        };
-        self.connected.values().filter(relayed).count()
+    pub(crate) fn through_relays(&self) -> Vec<PeerId> {
+        let connected = self.connected.iter();
+        let relayed = connected
+            .filter(|(_, connections)| connections.iter().all(|(_, transport)| !transport.is_direct()));
+        relayed.map(|(peer, _)| *peer).collect()
     }
 
     /// Whether the peer's newest connection is direct and there is still a circuit, on which nothing is to be said any more.

@@ -82,12 +82,13 @@ pub(crate) struct Reservations {
     candidates: Vec<(PeerId, Vec<Multiaddr>)>,
     asked: BTreeMap<PeerId, Asked>,
     failed: BTreeMap<PeerId, Failed>,
+    made: u64,
 }
 
 impl Reservations {
     pub(crate) fn new(me: PeerId) -> Self {
         let (candidates, asked, failed) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        Reservations { me, wanted: false, candidates, asked, failed }
+        Reservations { me, wanted: false, candidates, asked, failed, made: 0 }
     }
 
     /// Whether reservations are needed from now on.
@@ -119,8 +120,9 @@ impl Reservations {
     pub(crate) fn event<T>(&mut self, event: &SwarmEvent<T>) {
         match event {
             SwarmEvent::NewListenAddr { listener_id, .. } => {
-                if let Some(asked) = self.by(*listener_id) {
+                if let Some(asked) = self.by(*listener_id).filter(|asked| !asked.stands) {
                     asked.stands = true;
+                    self.made += 1;
                 }
             }
             SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
@@ -165,6 +167,11 @@ impl Reservations {
             addresses.extend(known.map(|addr| through(addr, *relay).with(Protocol::P2p(self.me))));
         }
         addresses
+    }
+
+    /// Reservations that have come to stand since the start.
+    pub(crate) fn made(&self) -> u64 {
+        self.made
     }
 
     fn by(&mut self, listener: ListenerId) -> Option<&mut Asked> {

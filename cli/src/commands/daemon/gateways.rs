@@ -5,6 +5,7 @@ use std::time::Duration;
 use chordage_api::client::Client;
 use chordage_gateway::front::ListenError;
 use chordage_gateway::restic::{ResticListener, ResticServer, ResticSettings};
+use chordage_gateway::web::{WebListener, WebServer, WebSettings};
 use chordage_gateway::webdav::{WebdavListener, WebdavServer, WebdavSettings};
 use chordage_node::{Config, Daemon, descriptors};
 
@@ -18,17 +19,19 @@ const DRAIN: Duration = Duration::from_secs(10);
 pub(super) struct Bound {
     restic: Option<ResticListener>,
     webdav: Option<WebdavListener>,
+    web: Option<WebListener>,
 }
 
 /// What is served.
 pub(super) struct Gateways {
     restic: Option<ResticServer>,
     webdav: Option<WebdavServer>,
+    web: Option<WebServer>,
 }
 
 /// Takes the addresses that the settings name.
 pub(super) async fn bind(config: &Config) -> Result<Bound, CliError> {
-    let mut bound = Bound { restic: None, webdav: None };
+    let mut bound = Bound { restic: None, webdav: None, web: None };
     if let Some(listen) = config.restic.listen {
         let settings = ResticSettings {
             listen,
@@ -51,12 +54,22 @@ pub(super) async fn bind(config: &Config) -> Result<Bound, CliError> {
         let taken = WebdavListener::bind(settings).await;
         bound.webdav = Some(taken.map_err(|error| refused(&error, "webdav", 8019))?);
     }
+    if let Some(listen) = config.gateway.listen {
+        let settings = WebSettings {
+            listen,
+            hosts: config.gateway.hosts.clone(),
+            users: config.gateway.users.clone(),
+            connections_max: descriptors::gateway_connections(),
+        };
+        bound.web =
+            Some(WebListener::bind(settings).await.map_err(|error| refused(&error, "gateway", 8020))?);
+    }
     Ok(bound)
 }
 
 /// Serves them as clients of the daemon, whose status tells of them from then on.
 pub(super) fn serve(bound: Bound, daemon: &Daemon) -> Result<Gateways, CliError> {
-    let mut gateways = Gateways { restic: None, webdav: None };
+    let mut gateways = Gateways { restic: None, webdav: None, web: None };
     if let Some(bound) = bound.restic {
         let server = bound.serve(Client::find(&daemon.api_address())?);
         let status = server.status();
@@ -68,6 +81,12 @@ pub(super) fn serve(bound: Bound, daemon: &Daemon) -> Result<Gateways, CliError>
         let status = server.status();
         daemon.handle().tell_of_webdav(move || status());
         gateways.webdav = Some(server);
+    }
+    if let Some(bound) = bound.web {
+        let server = bound.serve(Client::find(&daemon.api_address())?);
+        let status = server.status();
+        daemon.handle().tell_of_web(move || status());
+        gateways.web = Some(server);
     }
     Ok(gateways)
 }
@@ -85,7 +104,12 @@ impl Gateways {
                 server.drain(DRAIN).await;
             }
         };
-        tokio::join!(restic, webdav);
+        let web = async {
+            if let Some(server) = self.web {
+                server.drain(DRAIN).await;
+            }
+        };
+        tokio::join!(restic, webdav, web);
     }
 }
 

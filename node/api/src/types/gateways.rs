@@ -15,6 +15,34 @@ pub struct GatewayStatus {
     /// Files by WebDAV.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webdav: Option<WebdavStatus>,
+    /// Links and names in a browser.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub web: Option<WebStatus>,
+}
+
+/// Links and names in a browser. Part of `GET /v1/status`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WebStatus {
+    /// Address and port at which it serves.
+    pub listen: String,
+    /// Users that can say who they are; absent where nobody has to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<u64>,
+    /// Requests since the daemon started.
+    pub requests: u64,
+    /// Of these, failed for a reason that is not the client's.
+    pub failed: u64,
+    /// Of these, refused: a wrong password, a foreign page, or a name that is not this machine's.
+    pub refused: u64,
+    /// Connections that got no place because there were too many at a time.
+    pub turned_away: u64,
+    /// Bytes of files taken in.
+    pub uploaded_bytes: u64,
+    /// Bytes of files given out.
+    pub downloaded_bytes: u64,
+    /// Why a request failed last, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_problem: Option<String>,
 }
 
 /// Files by WebDAV. Part of `GET /v1/status`.

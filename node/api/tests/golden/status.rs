@@ -5,7 +5,8 @@ use chordage_api::types::{
     HeldBackReason, HeldBackRepairs, HolesStatus, IdentityStatus, LanStatus, LeaseStatus, MembershipStatus,
     MishapStatus, NatKind, OverlayStatus, ProcessStatus, PutStatus, ReachState, ReachabilityStatus,
     ReadTotals, RelayingStatus, RepairStatus, RestartedTask, ResticStatus, ScrubStatus, StartState,
-    StartedWith, Status, StoreStatus, Traffic, TransferStatus, TwinStatus, WaitedFor, WebdavStatus,
+    StartedWith, Status, StoreStatus, Traffic, TransferStatus, TwinStatus, WaitedFor, WebStatus,
+    WebdavStatus,
 };
 
 use super::{Comparison, assert_reads_with_more, assert_reads_without, id};
@@ -224,6 +225,17 @@ fn status() -> Status {
                 downloaded_bytes: 192,
                 last_problem: Some("three of nine answered".to_owned()),
             }),
+            web: Some(WebStatus {
+                listen: "127.0.0.1:8020".to_owned(),
+                users: Some(170),
+                requests: 171,
+                failed: 172,
+                refused: 173,
+                turned_away: 174,
+                uploaded_bytes: 175,
+                downloaded_bytes: 176,
+                last_problem: Some("the daemon has been silent for 60 seconds".to_owned()),
+            }),
         },
     }
 }
@@ -248,7 +260,7 @@ fn bare_status() -> Status {
             scrub: ScrubStatus { last_end_seconds_ago: None, ..scrub() },
             ..duties
         },
-        gateways: GatewayStatus { dns: None, restic: None, webdav: None },
+        gateways: GatewayStatus { dns: None, restic: None, webdav: None, web: None },
         ..status()
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{ALLOW, CONNECTION, CONTENT_RANGE, WWW_AUTHENTICATE};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 
@@ -90,10 +90,17 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Adds what the status alone does not say.
+    pub(crate) fn say_more(self, headers: &mut HeaderMap) {
+        headers.extend(self.header);
+    }
+}
+
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let mut response = (self.status, format!("{}\n", self.message)).into_response();
-        response.headers_mut().extend(self.header);
+        self.say_more(response.headers_mut());
         response
     }
 }

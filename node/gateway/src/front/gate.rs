@@ -63,12 +63,25 @@ impl Gate {
                 )))
             };
         };
-        let (user, password) = credentials(headers).ok_or_else(|| Failure::unauthorized(realm))?;
-        match users.check(&user, &password).await {
-            Verdict::Wrong => Err(Failure::unauthorized(realm)),
-            Verdict::Busy => Err(Failure::busy("too many passwords are being checked")),
-            Verdict::Right => Ok(Some(user)),
+        check(users, realm, headers).await.map(Some)
+    }
+
+    /// Lets in whoever says who it is; everybody, where there are no users.
+    pub(crate) async fn identify(&self, headers: &HeaderMap) -> Result<(), Failure> {
+        match &self.users {
+            Some(users) => check(users, self.behind.realm, headers).await.map(drop),
+            None => Ok(()),
         }
+    }
+}
+
+/// Which user a request is from.
+async fn check(users: &Users, realm: &str, headers: &HeaderMap) -> Result<String, Failure> {
+    let (user, password) = credentials(headers).ok_or_else(|| Failure::unauthorized(realm))?;
+    match users.check(&user, &password).await {
+        Verdict::Wrong => Err(Failure::unauthorized(realm)),
+        Verdict::Busy => Err(Failure::busy("too many passwords are being checked")),
+        Verdict::Right => Ok(user),
     }
 }
 
@@ -86,12 +99,21 @@ fn credentials(headers: &HeaderMap) -> Option<(String, String)> {
 
 /// Whether the host that a request names is this machine by a name that nobody else can point here.
 fn is_for_this_machine(uri: &Uri, headers: &HeaderMap) -> bool {
+    host_of(uri, headers).is_some_and(is_this_machine)
+}
+
+/// The host that a request names, and the port if it does.
+pub(crate) fn host_of<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     let mut named = headers.get_all(HOST).iter();
-    let host = match (uri.host(), named.next(), named.next()) {
-        (Some(host), _, None) => host,
-        (None, Some(host), None) => host.to_str().unwrap_or_default(),
-        _ => return false,
-    };
+    match (uri.host(), named.next(), named.next()) {
+        (Some(host), _, None) => Some(host),
+        (None, Some(host), None) => host.to_str().ok(),
+        _ => None,
+    }
+}
+
+/// Whether a host is this machine by a name that nobody else can point here.
+pub(crate) fn is_this_machine(host: &str) -> bool {
     if let Ok(address) = host.parse::<SocketAddr>() {
         return address.ip().is_loopback();
     }

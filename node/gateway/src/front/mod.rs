@@ -12,11 +12,12 @@ mod users;
 
 pub(crate) use self::answer::{Failure, close, discard};
 pub(crate) use self::counters::Counters;
-pub(crate) use self::gate::{Behind, Gate};
+pub(crate) use self::gate::{Behind, Gate, host_of, is_this_machine};
 pub(crate) use self::limits::{Limits, Turns};
 pub use self::listener::{ListenError, Server, StatusOf};
 pub(crate) use self::listener::{Listener, Running};
 pub(crate) use self::user_name::can_be_user;
+pub(crate) use self::users::Users;
 #[cfg(test)]
 pub(crate) use self::users::tests;
 pub use self::users::{LineError, UsersError, user_line};
