@@ -8,6 +8,7 @@ mod bootstrap;
 mod command;
 mod connections;
 mod contacts;
+mod digging;
 mod joining;
 mod links;
 mod lookups;
@@ -234,6 +235,7 @@ impl Driver {
                 _ = review.tick() => {
                     self.review_connections();
                     self.keep_reservations();
+                    self.dig_anew();
                     self.tell_size();
                     self.cancel_abandoned();
                     self.look_for_twin();

@@ -5,11 +5,12 @@ use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::{Multiaddr, PeerId};
 use tokio::time::Instant;
 
+use super::digging::Digging;
 use super::{Announced, Driver};
 use crate::address::{dial_order, is_relayed, peer_id};
 use crate::wire::{Reservations, keep_reservations, listening};
 
-/// Peers that are dialled anew when this daemon is seen elsewhere, at most.
+/// Peers that are dialled anew at a time, at most.
 const DUG_MAX: usize = 16;
 
 /// What is wanted of relays.
@@ -28,11 +29,17 @@ pub(super) struct Relaying {
     serves_at: Vec<Multiaddr>,
     /// Where others might get through, as it was said last.
     holes: Vec<Multiaddr>,
+    digging: Digging,
 }
 
 impl Relaying {
     pub(super) fn new(local: PeerId) -> Self {
-        Relaying { reservations: Reservations::new(local), serves_at: Vec::new(), holes: Vec::new() }
+        Relaying {
+            reservations: Reservations::new(local),
+            serves_at: Vec::new(),
+            holes: Vec::new(),
+            digging: Digging::default(),
+        }
     }
 }
 
@@ -46,15 +53,17 @@ impl Driver {
         self.swarm.behaviour_mut().add_candidates(&holes);
         let before = std::mem::replace(&mut self.peers.relaying.holes, holes);
         if self.peers.relaying.holes.iter().any(|addr| !before.contains(addr)) {
-            self.dig_anew();
+            self.peers.relaying.digging.moved(Instant::now());
         }
         self.keep_reservations();
     }
 
-    /// Dials those anew who are spoken to through relays only: a hole is dug when a circuit begins, with the addresses that are known
-    /// then, and not later.
-    fn dig_anew(&mut self) {
+    /// Dials those anew who are spoken to through relays only, if it is time.
+    pub(super) fn dig_anew(&mut self) {
         let through_relays = self.swarm.behaviour().streams.through_relays();
+        if !self.peers.relaying.digging.is_due(!through_relays.is_empty(), Instant::now()) {
+            return;
+        }
         let known: Vec<Peer> = self.overlay.dht.leaf_set().cloned().collect();
         let dials = known.iter().filter_map(|peer| {
             let id = peer_id(peer.public_key()).filter(|id| through_relays.contains(id))?;

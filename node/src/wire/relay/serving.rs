@@ -53,7 +53,7 @@ impl Serving {
     /// What it does, and within which limits; `None`: it serves nobody.
     pub(super) fn status(&self) -> Option<RelayingStatus> {
         let limits = &self.limits;
-        (self.is_on || self.circuits > 0).then(|| RelayingStatus {
+        (self.is_on || self.circuits > 0).then_some(RelayingStatus {
             reservations: self.reserved.len() as u64,
             reservations_max: limits.reservations_max as u64,
             circuits: self.circuits as u64,
