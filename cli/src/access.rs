@@ -1,4 +1,4 @@
-//! Private networks where no daemon runs yet: which data directory is meant, and why it has not been let in.
+//! Networks where no daemon runs yet: which data directory is meant, and why it has not been let in.
 
 use std::path::{Path, PathBuf};
 
@@ -63,6 +63,15 @@ pub(crate) fn refused(error: &AccessError, dir: &Path) -> CliError {
             "no network was founded, nothing was changed",
             "take a name of 1 to 32 of the characters a-z 0-9 -",
         ),
+        AccessError::BadBits(_) => (
+            ExitStatus::Usage,
+            "bad_id_bits",
+            "no network was founded, nothing was changed",
+            "take fewer bits",
+        ),
+        AccessError::Stopped => {
+            return CliError::interrupted("no network was founded or joined, nothing was changed");
+        }
         AccessError::Belongs { .. } => return belongs(error, dir),
         AccessError::Open { .. } => (
             ExitStatus::Usage,
@@ -135,6 +144,7 @@ mod tests {
         let cases = [
             (AccessError::BadInvite("no invite".to_owned()), 5),
             (AccessError::BadName("A B".to_owned()), 2),
+            (AccessError::BadBits("too many".to_owned()), 2),
             (AccessError::Belongs { path: path.clone(), network }, 2),
             (AccessError::Open { path: path.clone() }, 2),
             (AccessError::PapersLost(path.clone()), 7),

@@ -36,6 +36,7 @@ mod staging;
 mod target;
 mod threads;
 mod tree;
+mod trying;
 mod unfinished;
 mod width;
 

@@ -277,7 +277,9 @@ impl Message {
         }
     }
 
-    fn peers(&self) -> &[Peer] {
+    /// The peers that an answer names to the asker. Whoever receives it checks beforehand whether such peers can exist, where that is
+    /// not a matter of course.
+    pub fn peers(&self) -> &[Peer] {
         match self {
             Self::Response(_, Response::Closest { peers, .. } | Response::Leaves { peers, .. }) => peers,
             Self::Response(_, Response::Record(response)) => response.region(),

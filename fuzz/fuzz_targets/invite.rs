@@ -4,16 +4,18 @@
 
 use libfuzzer_sys::fuzz_target;
 
-use crate::network::invite::{ADDRESSES_MAX, Invite, InviteError, Proof};
+use crate::network::invite::{Invite, Proof};
 use crate::network::invites::{INVITES_MAX, Invites, RedeemError};
 use crate::network::is_name;
-use crate::network::papers::Papers;
+use crate::network::kept::Kept;
+use crate::network::open_invite::OpenInvite;
+use crate::network::text::{ADDRESSES_MAX, InviteError, WayIn};
 
 #[path = "../../node/src/network/mod.rs"]
 mod network;
 
-// A pasted invite prints as the same text, but for case and surrounding white space, can be shown, and gives its secret away in no other
-// way. What a daemon keeps on disk of invites and papers is sound, or is refused.
+// A pasted invite, of either kind, prints as the same text, but for case and surrounding white space, can be shown, and gives its secret
+// away in no other way. What a daemon keeps on disk of invites and of its network is sound, or is refused.
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(text) = core::str::from_utf8(bytes) {
         read(text);
@@ -29,8 +31,8 @@ fuzz_target!(|bytes: &[u8]| {
             assert_eq!(found, Err(RedeemError::WrongProof));
         }
     }
-    if let Ok(papers) = Papers::decode(bytes) {
-        assert_eq!(papers.encode(), bytes);
+    if let Ok(kept) = Kept::decode(bytes) {
+        assert_eq!(kept.encode(), bytes);
     }
 });
 
@@ -43,18 +45,24 @@ fn invite_of(payload: &[u8]) -> String {
 
 fn read(text: &str) {
     let text_begins_so = text.trim().to_ascii_lowercase().starts_with("chordage-invite:");
-    match text.parse::<Invite>() {
-        Ok(invite) => {
-            assert_eq!(invite.to_string(), text.trim().to_ascii_lowercase());
+    let (shown, name, addresses) = match text.parse() {
+        Ok(WayIn::Private(invite)) => {
             let invitation = invite.invitation();
-            assert!(is_name(&invitation.name));
-            assert!((1..=ADDRESSES_MAX).contains(&invitation.addresses.len()));
-            let mut shown = invitation.addresses.iter().map(ToString::to_string);
-            assert!(shown.all(|address| !address.is_empty() && !address.chars().any(char::is_control)));
-            let same = format!("{invite:?}");
             let other = Invite::new([0; 16], invitation.clone()).expect("as sound as the first");
-            assert_eq!(format!("{other:?}"), same, "what is shown does not depend on the secret");
+            assert_eq!(format!("{other:?}"), format!("{invite:?}"), "what is shown does not depend on the secret");
+            (invite.to_string(), invitation.name.clone(), invitation.addresses.clone())
         }
-        Err(error) => assert_eq!(error == InviteError::NotAnInvite, !text_begins_so),
-    }
+        Ok(WayIn::Open(invite)) => {
+            let (genesis, addresses) = (invite.genesis(), invite.addresses().to_vec());
+            assert!(genesis.work().is_shown_by(invite.daemon()));
+            assert!(OpenInvite::new(genesis.clone(), *invite.daemon(), addresses.clone()).is_some());
+            (invite.to_string(), genesis.founding().name.clone(), addresses)
+        }
+        Err(error) => return assert_eq!(error == InviteError::NotAnInvite, !text_begins_so),
+    };
+    assert_eq!(shown, text.trim().to_ascii_lowercase());
+    assert!(is_name(&name));
+    assert!((1..=ADDRESSES_MAX).contains(&addresses.len()));
+    let mut shown = addresses.iter().map(ToString::to_string);
+    assert!(shown.all(|address| !address.is_empty() && !address.chars().any(char::is_control)));
 }

@@ -1,6 +1,7 @@
 //! Papers of a private network, invites to it, and what its daemons say of both.
 
 use chordage_storage::Redundancy;
+use libp2p::Multiaddr;
 use libp2p::identity::ed25519;
 
 use crate::network::certificate::{Chain, Issuer, Rights, Role};
@@ -8,6 +9,8 @@ use crate::network::frames::{Answer, Hello, Reply, Request};
 use crate::network::genesis::{Founding, Genesis, Kind};
 use crate::network::invite::{Invitation, Invite};
 use crate::network::invites::{Invites, Offer};
+use crate::network::kept::Kept;
+use crate::network::open_invite::OpenInvite;
 use crate::network::papers::Papers;
 use crate::network::revocations::Revocations;
 use crate::network::succession::Succession;
@@ -22,6 +25,27 @@ fn key(seed: u8) -> [u8; 32] {
     pair(seed).public().to_bytes()
 }
 
+fn addresses() -> Vec<Multiaddr> {
+    ["/ip4/192.0.2.7/tcp/4700", "/dns4/home.example/udp/4700/quic-v1"]
+        .map(|address| address.parse().expect("an address"))
+        .into()
+}
+
+/// The line of an invite, and what it is made of.
+fn of_line(kind: &str, text: &str) {
+    put("invite", &format!("{kind}text"), text.as_bytes());
+    let base32 = text.split_once(':').expect("a prefix").1.to_ascii_uppercase();
+    let payload = data_encoding::BASE32_NOPAD.decode(base32.as_bytes()).expect("base32");
+    put("invite", &format!("{kind}payload"), &payload[..payload.len() - 4]);
+}
+
+/// The same of an open network, which asks for no work.
+fn of_open(genesis: &Genesis) {
+    put("invite", "open_kept", &Kept::Open(genesis.clone()).encode());
+    let invite = OpenInvite::new(genesis.clone(), key(2), addresses()).expect("sound");
+    of_line("open_", &invite.to_string());
+}
+
 /// Papers of a private network, and invites to it.
 pub(crate) fn all() {
     let (now, a_while) = (1_800_000_000, 1_000_000);
@@ -31,6 +55,7 @@ pub(crate) fn all() {
         Genesis::sign(&pair(1), founding).expect("sound")
     };
     put("genesis", "open", &found(Kind::Open { id_bits: 9 }, Redundancy::new(4, 10).ok()).encode());
+    of_open(&found(Kind::Open { id_bits: 0 }, None));
     let genesis = found(Kind::Private, None);
     put("genesis", "private", &genesis.encode());
     let network = genesis.fingerprint();
@@ -60,17 +85,11 @@ pub(crate) fn all() {
         network_key: key(1),
         name: "ours".to_owned(),
         issuer: key(2),
-        addresses: ["/ip4/192.0.2.7/tcp/4700", "/dns4/home.example/udp/4700/quic-v1"]
-            .map(|address| address.parse().expect("an address"))
-            .into(),
+        addresses: addresses(),
         expires: now,
     };
     let invite = Invite::new([5; 16], invitation).expect("sound");
-    let text = invite.to_string();
-    put("invite", "text", text.as_bytes());
-    let base32 = text.split_once(':').expect("a prefix").1.to_ascii_uppercase();
-    let payload = data_encoding::BASE32_NOPAD.decode(base32.as_bytes()).expect("base32");
-    put("invite", "payload", &payload[..payload.len() - 4]);
+    of_line("", &invite.to_string());
     let mut book = Invites::default();
     let offer = Offer { expires: now, uses: 2, rights: rights(Role::Member, false) };
     book.issue(&[5; 16], offer, now - 60).expect("within the limits");

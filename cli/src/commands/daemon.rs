@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use chordage_api::OpenError;
 use chordage_api::types::{DaemonRole, DaemonState, ReachState, Status};
+use chordage_node::access::AccessError;
 use chordage_node::descriptors;
 use chordage_node::lines::{Lines, Stream};
 use chordage_node::server::ServeError;
@@ -419,6 +420,12 @@ fn cannot_start(error: &StartError, dir: &Path) -> CliError {
             ExitStatus::Usage,
             "usage",
             "give --api-listen 127.0.0.1:0; to reach it from elsewhere, tunnel through SSH",
+        ),
+        StartError::Access(AccessError::LacksWork { .. } | AccessError::KeyLost(_)) => failed(
+            ExitStatus::LocalFile,
+            "lacks_work",
+            "bring `key` back from a copy, or join with a line of `chordage invite` in an empty --data-dir: that makes a key that \
+             has the work",
         ),
         StartError::Access(_) => failed(
             ExitStatus::LocalFile,

@@ -20,14 +20,17 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Most who can join with one invite.
 const USES_MAX: i64 = 1000;
 
-/// Print an invite into the private network of the daemon: who has it can join
+/// Print an invite into the network of the daemon: who has it can join
 ///
-/// The invite is one line of text, alone on standard output; on a terminal it is shown as a QR code too. It has the addresses of this
+/// In a private network the invite is one line of text, alone on standard output; on a terminal it is shown as a QR code too. It has the addresses of this
 /// daemon, the key of the network, and a secret: send it the way you would send a password. Whoever has it can join until it
 /// ends or is used up, and nobody can take it back before; who joined can be revoked (chordage network revoke). The
 /// daemon that made it has to run, and to be reachable, when somebody joins with it.
 ///
 /// Invites are made by the daemon that founded the network, and by those that were let in with --delegate.
+///
+/// In an open network (chordage network create --open) the line has no secret: it says what the network is and where this daemon is, it is good
+/// for everybody and for ever, and every daemon prints one. There --uses, --expires, --role and --delegate are refused.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -39,15 +42,15 @@ Examples:
   chordage invite --quiet | ssh laptop chordage join -
   chordage network show                        which invites are still good")]
 pub(crate) struct InviteArgs {
-    /// How many may join with it, at most 1000
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=USES_MAX))]
-    uses: u16,
-    /// For how long it is good, at most 24h
-    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = expiry)]
-    expires: Duration,
-    /// What those who join may be: members hold what others store, clients only store and fetch
-    #[arg(long, value_name = "ROLE", default_value = "member", value_parser = roles())]
-    role: MayBe,
+    /// How many may join with it, at most 1000 [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=USES_MAX))]
+    uses: Option<u16>,
+    /// For how long it is good, at most 24h [default: 24h]
+    #[arg(long, value_name = "TIME", value_parser = expiry)]
+    expires: Option<Duration>,
+    /// What those who join may be: members hold what others store, clients only store and fetch [default: member]
+    #[arg(long, value_name = "ROLE", value_parser = roles())]
+    role: Option<MayBe>,
     /// Those who join may let others in, and revoke them. Only the daemon that founded the network makes such invites
     #[arg(long)]
     delegate: bool,
@@ -61,16 +64,17 @@ pub(crate) async fn run(
 ) -> Result<ExitStatus, CliError> {
     let wanted = InviteWanted {
         uses: args.uses,
-        seconds: args.expires.as_secs(),
+        seconds: args.expires.map(|time| time.as_secs()),
         role: args.role,
         delegate: args.delegate,
     };
     let made = connect::client(global)?.invite(&wanted).await?;
-    // Nobody has the invite if it cannot be printed.
-    let lost = |error: CliError| {
-        error
+    // Nobody has an invite with a secret if it cannot be printed.
+    let lost = |error: CliError| match made.info {
+        Some(_) => error
             .state("an invite was made that nobody has: nobody can join with it, and it ends by itself")
-            .hint("make another, and look where it prints to")
+            .hint("make another, and look where it prints to"),
+        None => error,
     };
     match printer.is_json() {
         true => printer.json(&made).map_err(lost)?,
@@ -81,20 +85,23 @@ pub(crate) async fn run(
     {
         printer.tell(code);
     }
-    printer.warn(warning(&wanted));
+    match made.info {
+        Some(_) => printer.warn(warning(&wanted)),
+        None => printer.tell("this line is no secret: it is good for everybody, and for ever"),
+    }
     printer.tell("next: `chordage join INVITE` on the other machine, then `chordage daemon` there");
     Ok(ExitStatus::Success)
 }
 
 /// What whoever has the invite can do with it.
 fn warning(wanted: &InviteWanted) -> String {
-    let who = match wanted.uses {
+    let who = match wanted.uses.unwrap_or(1) {
         1 => "whoever has this line first can join the network with it".to_owned(),
         uses => format!("whoever has this line can join the network with it, the first {uses} of them"),
     };
     let rights = if wanted.delegate { ", let others in, and revoke them" } else { "" };
-    let role = word(wanted.role);
-    let time = human::seconds(wanted.seconds as f64);
+    let role = word(wanted.role.unwrap_or(MayBe::Member));
+    let time = human::seconds(wanted.seconds.unwrap_or(LONGEST.as_secs()) as f64);
     format!("{who}, as a {role}{rights}. It ends in {time}: until then treat it like a password")
 }
 
@@ -135,10 +142,16 @@ mod tests {
     #[test]
     fn an_invite_is_for_one_member_and_one_day_unless_told_otherwise() {
         let args = parsed(&[]).unwrap();
-        assert_eq!((args.uses, args.expires, args.role, args.delegate), (1, LONGEST, MayBe::Member, false));
+        assert_eq!((args.uses, args.expires, args.role, args.delegate), (None, None, None, false));
+        let text = warning(&InviteWanted::default());
+        assert!(
+            text.contains("first can join") && text.contains("as a member. It ends in 1 d 0 h"),
+            "{text}"
+        );
         let args = parsed(&["--uses", "1000", "--expires", "90s", "--role", "client", "--delegate"]).unwrap();
-        let expires = Duration::from_secs(90);
-        assert_eq!((args.uses, args.expires, args.role, args.delegate), (1000, expires, MayBe::Client, true));
+        let expires = Some(Duration::from_secs(90));
+        assert_eq!((args.uses, args.expires), (Some(1000), expires));
+        assert_eq!((args.role, args.delegate), (Some(MayBe::Client), true));
     }
 
     #[test]
@@ -160,10 +173,10 @@ mod tests {
 
     #[test]
     fn the_warning_says_who_may_do_what() {
-        let wanted = InviteWanted { uses: 1, seconds: 86_400, role: MayBe::Member, delegate: false };
+        let seconds = Some(3600);
+        let wanted = InviteWanted { uses: Some(3), seconds, role: Some(MayBe::Client), delegate: true };
         let text = warning(&wanted);
-        assert!(text.contains("as a member. It ends in 1 d 0 h"), "{text}");
-        let text = warning(&InviteWanted { uses: 3, role: MayBe::Client, delegate: true, ..wanted });
         assert!(text.contains("the first 3") && text.contains("as a client, let others in"), "{text}");
+        assert!(text.contains("It ends in 1 h 0 min"), "{text}");
     }
 }

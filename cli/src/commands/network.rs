@@ -1,16 +1,17 @@
 //! `chordage network`.
 
+mod create;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chordage_api::types::{
-    CertificateInfo, InviteInfo, MayBe, NetworkInfo, RevocationInfo, RevocationWanted,
+    CertificateInfo, InviteInfo, NetworkInfo, NetworkKind, RevocationInfo, RevocationWanted,
 };
-use chordage_node::access;
 use clap::{Args, Subcommand};
-use serde_json::json;
 
+use self::create::CreateArgs;
 use super::members::{self, MembersArgs};
-use crate::access::{dir, next, refused, word};
+use crate::access::word;
 use crate::connect;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
@@ -26,13 +27,14 @@ const DIGITS: usize = 64;
 /// Longest reason, bytes.
 const REASON_MAX: usize = 120;
 
-/// A private network of people: who belongs to it, and who does not any more
+/// Found a network, see what it is and who is in it; in a private one, say who does not belong to it any more
 ///
 /// In a private network only those who were invited are talked to. Whoever founds it has its key, and signs a certificate for each daemon that
 /// joins with an invite. Certificates end after three months, and daemons renew them by themselves. Whoever should not
 /// belong to it any more is revoked, and everybody hangs up on that daemon.
 ///
-/// Without this a daemon belongs to an open network: whoever knows its name and an address can join.
+/// In an open network (create --open) anybody may take part whose daemon has a key that took some work to find. Without either a daemon
+/// belongs to a network that is nothing but a name: whoever knows that and an address can join.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -43,7 +45,8 @@ Examples:
   chordage daemon
   chordage network show                        which network this is
   chordage network members                     everybody in it
-  chordage network revoke 5f0c9a1e --reason \"laptop stolen\"")]
+  chordage network revoke 5f0c9a1e --reason \"laptop stolen\"
+  chordage network create square --open        one that anybody may join")]
 pub(crate) struct NetworkArgs {
     #[command(subcommand)]
     action: Action,
@@ -76,24 +79,6 @@ Examples:
     Renew,
 }
 
-/// Found a private network in the data directory
-///
-/// Makes the key of the network, and the first certificate, for the daemon that will run here. No daemon may run on the directory yet, and
-/// none may have run: it has to be new or empty, but for config.toml. The key that signs for the network lies in this
-/// directory and nowhere else.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  chordage network create family
-  chordage network create family --data-dir /srv/chordage
-  chordage daemon                              then: start it, and
-  chordage invite                              let others in")]
-struct CreateArgs {
-    /// What the network is called: 1 to 32 of the characters a-z 0-9 -
-    #[arg(value_name = "NAME")]
-    name: String,
-}
-
 /// Take back what a daemon was given: it does not belong to the network any more
 ///
 /// Everybody who is reached by this hangs up on that daemon within seconds, talks to it no more, and treats its shards as lost after a
@@ -120,35 +105,12 @@ pub(crate) async fn run(
     printer: &Printer,
 ) -> Result<ExitStatus, CliError> {
     match args.action {
-        Action::Create(args) => create(&args, global, printer),
+        Action::Create(args) => create::run(args, global, printer).await,
         Action::Show => show(global, printer).await,
         Action::Members(args) => members::run(args, global, printer).await,
         Action::Revoke(args) => revoke(args, global, printer).await,
         Action::Renew => renew(global, printer).await,
     }
-}
-
-fn create(args: &CreateArgs, global: &GlobalArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
-    let dir = dir(global)?;
-    let founded = access::found(&dir, &args.name).map_err(|error| refused(&error, &dir))?;
-    if printer.is_json() {
-        printer.json(&json!({
-            "network": founded.network,
-            "key": founded.key,
-            "fingerprint": founded.fingerprint,
-            "dir": founded.dir.to_string_lossy(),
-        }))?;
-    } else {
-        printer.fact(format!("network    {}, fingerprint {}", founded.network, founded.fingerprint))?;
-        printer.fact(format!("key        {}", founded.key))?;
-    }
-    printer.tell(format!(
-        "what signs with this key lies in {} and nowhere else: keep that directory safe",
-        founded.dir.display()
-    ));
-    printer.tell(format!("next: {}", next(global, MayBe::Member)));
-    printer.tell("then: `chordage invite` prints a line with which another daemon can join");
-    Ok(ExitStatus::Success)
 }
 
 async fn show(global: &GlobalArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
@@ -161,10 +123,11 @@ async fn show(global: &GlobalArgs, printer: &Printer) -> Result<ExitStatus, CliE
         printer.fact(line)?;
     }
     let invites = info.founder || info.certificate.as_ref().is_some_and(|certificate| certificate.delegate);
-    match (info.private, invites) {
-        (true, true) => printer.tell("next: `chordage invite` lets another daemon in"),
-        (true, false) => {}
-        (false, _) => printer.tell(
+    match info.kind {
+        NetworkKind::Private if invites => printer.tell("next: `chordage invite` lets another daemon in"),
+        NetworkKind::Private => {}
+        NetworkKind::Open => printer.tell("next: `chordage invite` prints the line with which anybody can join"),
+        NetworkKind::Named => printer.tell(
             "a private one needs a data directory of its own: chordage network create NAME --data-dir OTHER_DIR",
         ),
     }
@@ -200,18 +163,22 @@ async fn renew(global: &GlobalArgs, printer: &Printer) -> Result<ExitStatus, Cli
 }
 
 fn described(info: &NetworkInfo, now: i64) -> Vec<String> {
-    let about = match info.private {
-        true => "private: only those with a certificate belong to it",
-        false => "open: whoever knows its name and an address can join",
+    let about = match (info.kind, info.id_bits.unwrap_or(0)) {
+        (NetworkKind::Private, _) => "private: only those with a certificate belong to it".to_owned(),
+        (NetworkKind::Open, 0) => "open: anybody can join, and ids cost no work".to_owned(),
+        (NetworkKind::Open, bits) => format!("open: anybody can join whose key has {bits} bits of work"),
+        (NetworkKind::Named, _) => "open: whoever knows its name and an address can join".to_owned(),
     };
     let mut lines = vec![
         format!("network    {}, {about}", shown(info.network.as_bytes())),
         format!("known as   {}: no other network has this fingerprint", info.fingerprint),
     ];
     if let Some(key) = &info.key {
-        let whose = match info.founder {
-            true => "this daemon founded the network, and signs with it",
-            false => "its founder signs with it",
+        let whose = match (info.founder, info.kind) {
+            (true, NetworkKind::Private) => "this daemon founded the network, and signs with it",
+            (true, _) => "this daemon founded the network, and has signed with it what that is",
+            (false, NetworkKind::Private) => "its founder signs with it",
+            (false, _) => "its founder has signed with it what the network is",
         };
         lines.push(format!("key        {key}: {whose}"));
     }
@@ -297,6 +264,8 @@ mod tests {
         NetworkInfo {
             network: "home".to_owned(),
             private: true,
+            kind: NetworkKind::Private,
+            id_bits: None,
             fingerprint: "ab".repeat(16),
             key: Some("cd".repeat(32)),
             founder: false,
@@ -365,9 +334,16 @@ mod tests {
     }
 
     #[test]
-    fn an_open_network_has_no_certificates() {
-        let open = NetworkInfo { private: false, key: None, certificate: None, ..info() };
-        let text = described(&open, 120).join("\n");
+    fn an_open_network_has_no_certificates_and_says_what_it_asks_for() {
+        let named =
+            NetworkInfo { private: false, kind: NetworkKind::Named, key: None, certificate: None, ..info() };
+        let text = described(&named, 120).join("\n");
         assert!(text.contains("open: whoever knows its name") && !text.contains("problem"), "{text}");
+        let open = NetworkInfo { kind: NetworkKind::Open, id_bits: Some(18), key: info().key, ..named };
+        let text = described(&open, 120).join("\n");
+        assert!(text.contains("whose key has 18 bits of work") && !text.contains("problem"), "{text}");
+        assert!(text.contains("its founder has signed with it what the network is"), "{text}");
+        let text = described(&NetworkInfo { id_bits: Some(0), founder: true, ..open }, 120).join("\n");
+        assert!(text.contains("ids cost no work") && text.contains("this daemon founded"), "{text}");
     }
 }

@@ -1,8 +1,11 @@
 //! `chordage network`, `invite` and `join`: what people get wrong before a daemon runs, and what they are told.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 
-use crate::harness::{Run, Scene};
+use rustix::process::Signal;
+
+use crate::harness::{Run, Scene, end_of, signal, was_interrupted};
 
 const INVITE: &str = "chordage-invite:";
 
@@ -79,9 +82,48 @@ fn a_request_that_no_daemon_would_take_is_refused_before_one_is_asked() {
         (&["network", "revoke", "5f0c9a1e"], "--reason"),
         (&["network", "revoke", "5f0c9a1e", "--reason", " "], "not empty"),
         (&["network"], "create"),
+        (&["network", "create", "square", "--id-bits", "8"], "--open"),
+        (&["network", "create", "square", "--open", "--id-bits", "33"], "0..=32"),
     ] {
         Run::new(args).fails(2, &[words]);
     }
+}
+
+#[test]
+fn whoever_founds_an_open_network_is_told_what_that_risks() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = at(&dir, &["network", "create", "square", "--open", "--id-bits", "4"]).output();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    for words in [
+        "anybody may join",
+        "hold shards",
+        "see who is in it",
+        "watch",
+        "many identities dear",
+        "chordage invite",
+    ] {
+        assert!(said.contains(words), "{words} in {said}");
+    }
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(shown.contains("whose key has 4 bits of work"), "{shown}");
+    at(&dir, &["network", "create", "square", "--open"]).fails(2, &["belongs to the network square"]);
+}
+
+#[test]
+fn work_that_is_interrupted_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let new = dir.path().join("new");
+    let args = ["network", "create", "square", "--open", "--id-bits", "32", "--data-dir"];
+    let mut child = Run::new(args).arg(&new).start();
+    let mut begun = String::new();
+    BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut begun).unwrap();
+    assert!(begun.contains("trying keys"), "{begun}");
+    signal(&child, Signal::INT);
+    let output = end_of(child, "work without an end");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(was_interrupted(&output) && said.contains("nothing was changed"), "{}: {said}", output.status);
+    assert!(output.stdout.is_empty() && !new.exists());
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod membership;
 mod mount;
 mod namespaces;
 mod nat;
+mod open;
 mod private;
 mod reachability;
 mod reading;

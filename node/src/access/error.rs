@@ -1,4 +1,4 @@
-//! Why somebody does not become, or is not, part of a private network.
+//! Why somebody does not become, or is not, part of a network.
 
 use std::path::PathBuf;
 
@@ -14,8 +14,11 @@ pub enum AccessError {
     /// A network cannot be called so.
     #[error("{0}")]
     BadName(String),
-    /// The data directory belongs to a private network already.
-    #[error("{path} belongs to the private network {network}")]
+    /// No network may ask for so much work.
+    #[error("{0}")]
+    BadBits(String),
+    /// The data directory belongs to a network already.
+    #[error("{path} belongs to the network {network}")]
     Belongs {
         /// The directory.
         path: PathBuf,
@@ -28,11 +31,31 @@ pub enum AccessError {
         /// The directory.
         path: PathBuf,
     },
-    /// The papers of the private network were there, and are gone.
+    /// What said to which network it belongs was there, and is gone.
     #[error(
-        "{0} is gone: by it this daemon belongs to its private network, and without it it would be part of an open one"
+        "{0} is gone: by it this daemon belongs to its network, a private network or an open one that asks for work, \
+         and without it it would be part of one that is nothing but a name"
     )]
     PapersLost(PathBuf),
+    /// The key of a daemon in an open network is gone, and another would lack the work.
+    #[error("{0} is gone: a new key would lack the work that its open network asks for")]
+    KeyLost(PathBuf),
+    /// The key of a daemon in an open network is not the one for which work was done.
+    #[error(
+        "the key in {path} lacks the work that the open network {network} asks for, {bits} bits: nobody there would talk \
+         to this daemon"
+    )]
+    LacksWork {
+        /// The file.
+        path: PathBuf,
+        /// The name of the network.
+        network: String,
+        /// How many bits it asks for.
+        bits: u8,
+    },
+    /// Trying keys was ended before one was found that has the work.
+    #[error("no key was found that has the work, because that was stopped")]
+    Stopped,
     /// The invite has ended.
     #[error("the invite has ended")]
     Expired,

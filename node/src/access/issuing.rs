@@ -6,9 +6,10 @@ use libp2p::Multiaddr;
 use super::{Access, INVITES_FILE, Inner, PAPERS_FILE, State, now, serial};
 use crate::datadir::DataDirError;
 use crate::network::certificate::{Certificate, Chain, Issuer, Rights};
-use crate::network::invite::{ADDRESSES_MAX, Invitation, Invite};
+use crate::network::invite::{Invitation, Invite};
 use crate::network::invites::{Offer, OfferError, Shown};
 use crate::network::revocation::{Revocation, RevocationError};
+use crate::network::text::ADDRESSES_MAX;
 
 /// Why no invite was made. Nothing has changed.
 #[derive(Debug, thiserror::Error)]

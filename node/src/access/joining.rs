@@ -1,4 +1,4 @@
-//! Becoming a member with an invite, before a daemon runs on the data directory.
+//! Becoming part of a network with an invite, before a daemon runs on the data directory.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,10 +8,11 @@ use chordage_api::types::MayBe;
 use futures::StreamExt;
 use libp2p::swarm::SwarmEvent;
 use libp2p::{Multiaddr, PeerId};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::founding::{check_free, hex};
-use super::{AccessError, PAPERS_FILE, now, own_key};
+use super::founding::{check_free, hex, worked};
+use super::{AccessError, PAPERS_FILE, Trying, now, own_key};
 use crate::address::peer_id;
 use crate::config::ConnectionConfig;
 use crate::datadir::DataDir;
@@ -19,7 +20,10 @@ use crate::driver::{PEERS_FILE, why_not_dialled};
 use crate::network::certificate::Role;
 use crate::network::frames::{Answer, Hello};
 use crate::network::invite::Invite;
+use crate::network::kept::Kept;
+use crate::network::open_invite::OpenInvite;
 use crate::network::papers::Papers;
+use crate::network::text::WayIn;
 use crate::wire::{Doorkeeper, Gate, NetworkSwarm, Protocols, Refusal, RelaySettings, Verdict, build};
 
 /// How long one address may take.
@@ -32,14 +36,29 @@ pub struct Joined {
     pub network: String,
     /// Names it among all of the same name, 32 hexadecimal digits.
     pub fingerprint: String,
-    /// What the daemon of this data directory may be.
-    pub role: MayBe,
-    /// Whether it may let others in.
-    pub delegate: bool,
-    /// When its certificate ends, seconds since 1970. It is renewed by itself.
-    pub not_after: i64,
-    /// The directory belonged to the network already, and has a new certificate now.
+    /// Why the daemon of this data directory belongs to it.
+    pub by: JoinedAs,
+    /// The directory belonged to the network already.
     pub renewed: bool,
+}
+
+/// Why a daemon belongs to a network that was joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JoinedAs {
+    /// To a private one, by a certificate, which is a new one.
+    Certified {
+        /// What it may be.
+        role: MayBe,
+        /// Whether it may let others in.
+        delegate: bool,
+        /// When the certificate ends, seconds since 1970. It is renewed by itself.
+        not_after: i64,
+    },
+    /// To an open one, because its key has the work.
+    Worked {
+        /// How many bits of work the network asks for.
+        id_bits: u8,
+    },
 }
 
 /// Shows that it has an invite, and keeps what it is given.
@@ -65,10 +84,57 @@ impl Doorkeeper for Joiner {
     }
 }
 
-/// Joins the network of an invite with the daemon of the data directory `dir`, which does not run. Takes as many times 12
-/// seconds as the invite has addresses, at most. Needs a tokio runtime around it.
-pub async fn join(dir: &Path, invite: &str) -> Result<Joined, AccessError> {
-    let invite: Invite = invite.parse().map_err(|error| AccessError::BadInvite(format!("{error}")))?;
+/// Joins the network of an invite with the daemon of the data directory `dir`, which does not run. Into a private network this takes
+/// as many times 12 seconds as the invite has addresses, at most; into an open one nobody is asked, and keys are tried on
+/// all cores until one has the work. Needs a tokio runtime around it.
+pub async fn join(dir: &Path, invite: &str, trying: &Arc<Trying>) -> Result<Joined, AccessError> {
+    match invite.parse().map_err(|error| AccessError::BadInvite(format!("{error}")))? {
+        WayIn::Private(invite) => tokio::select! {
+            joined = join_private(dir, invite) => joined,
+            () = trying.until_stopped() => Err(AccessError::Stopped),
+        },
+        WayIn::Open(invite) => {
+            let (dir, trying) = (dir.to_owned(), trying.clone());
+            let joined = spawn_blocking(move || join_open(&dir, &invite, &trying));
+            joined.await.map_err(|error| AccessError::System(error.to_string()))?
+        }
+    }
+}
+
+/// What of this belongs to the network already is left as it is, but for the addresses.
+fn join_open(path: &Path, invite: &OpenInvite, trying: &Trying) -> Result<Joined, AccessError> {
+    let genesis = invite.genesis();
+    let joined = |renewed| Joined {
+        network: genesis.founding().name.clone(),
+        fingerprint: hex(&genesis.fingerprint().0),
+        by: JoinedAs::Worked { id_bits: genesis.work().bits() },
+        renewed,
+    };
+    let daemon = peer_id(invite.daemon()).ok_or(AccessError::Foreign)?;
+    if path.exists() {
+        let dir = DataDir::open(path)?;
+        let before = dir.read(PAPERS_FILE)?.and_then(|bytes| Kept::decode(&bytes).ok());
+        if before.is_some_and(|kept| kept.genesis().id() == genesis.id()) {
+            let known = dir.read(PEERS_FILE)?.unwrap_or_default();
+            let known = format!("{}{}", lines(invite.addresses(), daemon), String::from_utf8_lossy(&known));
+            dir.write(PEERS_FILE, known.as_bytes())?;
+            return Ok(joined(true));
+        }
+    }
+    let (dir, own) = worked(path, genesis.work(), trying)?;
+    dir.set_secret("key", &own)?;
+    // If that is cut off in between, joining again finds that it belongs to the network, and adds the addresses.
+    dir.write(PAPERS_FILE, &Kept::Open(genesis.clone()).encode())?;
+    dir.write(PEERS_FILE, lines(invite.addresses(), daemon).as_bytes())?;
+    Ok(joined(false))
+}
+
+/// What is remembered of a daemon for the first start.
+fn lines(addresses: &[Multiaddr], peer: PeerId) -> String {
+    addresses.iter().map(|addr| format!("{addr}/p2p/{peer}\n")).collect()
+}
+
+async fn join_private(dir: &Path, invite: Invite) -> Result<Joined, AccessError> {
     let invitation = invite.invitation().clone();
     // By its own clock it would be told the same by the daemon that made it; with a clock that is wrong it had better ask.
     let has_ended = invitation.expires.saturating_add(24 * 3600) < now();
@@ -115,14 +181,15 @@ pub async fn join(dir: &Path, invite: &str) -> Result<Joined, AccessError> {
         papers.learn(before.revocations().iter().cloned());
     }
     dir.write(PAPERS_FILE, &papers.encode())?;
-    let known: String = invitation.addresses.iter().map(|addr| format!("{addr}/p2p/{issuer}\n")).collect();
-    dir.write(PEERS_FILE, known.as_bytes())?;
+    dir.write(PEERS_FILE, lines(&invitation.addresses, issuer).as_bytes())?;
     Ok(Joined {
         network: invitation.name,
         fingerprint: hex(&invitation.network.0),
-        role: may_be(admitted.rights.role),
-        delegate: admitted.rights.delegate,
-        not_after: i64::try_from(admitted.until).unwrap_or(i64::MAX),
+        by: JoinedAs::Certified {
+            role: may_be(admitted.rights.role),
+            delegate: admitted.rights.delegate,
+            not_after: i64::try_from(admitted.until).unwrap_or(i64::MAX),
+        },
         renewed: belongs,
     })
 }

@@ -1,44 +1,52 @@
-//! Who may enter a private network, as one of its daemons sees it: the papers on its disk, the gate at which they are shown, and what
-//! keeps them true (renewing what ends, passing on what is revoked).
+//! To which network a daemon belongs, and who may enter it. Of a private network: the papers on its disk, the gate at which they are
+//! shown, and what keeps them true (renewing what ends, passing on what is revoked). Of an open one: its genesis, and the work
+//! that it asks of keys.
 //!
-//! The formats are in `network`, the gate itself in `wire`. A daemon whose data directory has no papers
-//! belongs to a network that is open to everybody who knows its name; then there is none of this.
+//! The formats are in `network`, the gate itself in `wire`. A daemon whose data directory has neither belongs to a network that is
+//! nothing but a name, open to everybody who knows it; then there is none of this.
 
+mod belongs;
 mod doorkeeper;
 mod error;
 mod exchange;
 mod founding;
 mod issuing;
 mod joining;
+mod open;
 mod rounds;
 #[cfg(test)]
 mod tests;
+mod trying;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use libp2p::identity::ed25519;
 use tokio::sync::Notify;
 
 pub use self::error::AccessError;
-pub use self::founding::{Founded, found};
-pub use self::joining::{Joined, join};
+pub use self::founding::{Founded, ID_BITS_DEFAULT, ID_BITS_MAX, found, found_open};
+pub use self::joining::{Joined, JoinedAs, join};
+pub use self::trying::Trying;
 use crate::clock::wall_clock;
 use crate::config::{Config, Role as ConfiguredRole};
 use crate::datadir::{DataDir, DataDirError};
 use crate::identity::Identity;
 use crate::network::NetworkFingerprint;
 use crate::network::certificate::{Admitted, Certificate, Chain, Role};
+use crate::network::genesis::Founding;
 use crate::network::invites::{Invites, Shown};
 use crate::network::papers::Papers;
 use crate::network::revocation::Revocation;
 use crate::wire::Gate;
 
+pub(crate) use self::belongs::Belongs;
 pub(crate) use self::founding::hex;
 pub(crate) use self::issuing::{IssuingError, RevokingError};
 pub(crate) use self::joining::may_be;
 
-/// The papers, in the data directory.
+/// The papers of a private network or the genesis of an open one, in the data directory.
 const PAPERS_FILE: &str = "network";
 /// The network's own key, at its founder's.
 const KEY_FILE: &str = "network.key";
@@ -104,17 +112,8 @@ fn now() -> u64 {
 }
 
 impl Access {
-    /// That of a daemon in a private network; none if the data directory belongs to no such network.
-    pub(crate) fn load(dir: &Arc<DataDir>, config: &Config) -> Result<Option<Access>, AccessError> {
-        let Some(bytes) = dir.read(PAPERS_FILE)? else {
-            if dir.lost().contains(PAPERS_FILE) {
-                return Err(AccessError::PapersLost(dir.join(PAPERS_FILE)));
-            }
-            return Ok(None);
-        };
-        let damaged = |name: &str, problem| DataDirError::Damaged { path: dir.join(name), problem };
-        let papers = Papers::decode(&bytes)
-            .map_err(|_| damaged(PAPERS_FILE, "the papers of its private network cannot be read"))?;
+    /// That of a daemon with these papers.
+    fn of(dir: &Arc<DataDir>, config: &Config, papers: Papers) -> Result<Access, AccessError> {
         let invites = match dir.read(INVITES_FILE)? {
             None => Invites::default(),
             // Without the book nobody can join with an invite of before, and nothing else is lost.
@@ -138,22 +137,13 @@ impl Access {
         });
         let validity = config.debug_certificate_seconds.map_or(u64::MAX, std::num::NonZeroU64::get);
         let inner = Inner { dir: dir.clone(), pair, founder, state, changed: Notify::new(), validity };
-        Ok(Some(Access { inner: Arc::new(inner) }))
+        Ok(Access { inner: Arc::new(inner) })
     }
 
     /// The settings as the papers of the network have them, or why these contradict.
-    pub(crate) fn adapt(&self, mut config: Config) -> Result<Config, AccessError> {
+    pub(crate) fn adapt(&self, config: Config) -> Result<Config, AccessError> {
         let state = self.state();
-        let founding = state.papers.genesis().founding();
-        let defaults = Config::default();
-        if config.network != defaults.network && config.network != founding.name {
-            return Err(AccessError::Belongs {
-                path: self.inner.dir.path().to_owned(),
-                network: founding.name.clone(),
-            });
-        }
-        config.network.clone_from(&founding.name);
-        config.metric = founding.metric;
+        let mut config = adapted(config, state.papers.genesis().founding(), self.inner.dir.path())?;
         if state.papers.own().certificate().rights().role == Role::Client {
             config.overlay.role = ConfiguredRole::Client;
         }
@@ -225,6 +215,16 @@ impl State {
         }
         self.peers.insert(admitted.subject, Known { chain, admitted, digest });
     }
+}
+
+/// The settings as the founder of a network has them, or why these contradict.
+fn adapted(mut config: Config, founding: &Founding, dir: &Path) -> Result<Config, AccessError> {
+    if config.network != Config::default().network && config.network != founding.name {
+        return Err(AccessError::Belongs { path: dir.to_owned(), network: founding.name.clone() });
+    }
+    config.network.clone_from(&founding.name);
+    config.metric = founding.metric;
+    Ok(config)
 }
 
 /// A key pair whose secret half is in a file of the data directory, made if it is not there.

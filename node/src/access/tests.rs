@@ -35,7 +35,10 @@ impl Machine {
     }
 
     fn access(&self) -> Access {
-        Access::load(&self.data, &Config::default()).expect("readable").expect("it belongs to one")
+        match Belongs::load(&self.data, &Config::default()).expect("readable") {
+            Belongs::Private(access) => access,
+            Belongs::Named | Belongs::Open(_) => panic!("it belongs to no private network"),
+        }
     }
 
     fn peer(&self) -> PeerId {
@@ -212,7 +215,7 @@ fn a_directory_belongs_to_one_network_and_papers_that_are_gone_are_missed() {
     founder.data.remember_opened();
     founder.data.remove(PAPERS_FILE);
     let lost =
-        Access::load(&founder.data, &Config::default()).err().expect("it would be part of an open network");
+        Belongs::load(&founder.data, &Config::default()).err().expect("it would be part of an open network");
     assert!(matches!(lost, AccessError::PapersLost(_)), "{lost}");
 }
 

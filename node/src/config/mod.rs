@@ -78,6 +78,8 @@ pub struct Config {
     /// For experiments: certificates that this daemon signs for others in a private network are valid for so many seconds. As long
     /// as they may be otherwise.
     pub debug_certificate_seconds: Option<std::num::NonZeroU64>,
+    /// For tests only: the daemon starts although its key lacks the work that its open network asks for.
+    pub debug_id_without_work: bool,
     /// For tests only: the task of this name panics whenever it is started.
     pub debug_panic_task: Option<String>,
     /// Connections to other daemons: how many there may be, and which are kept.
@@ -166,6 +168,7 @@ impl Default for Config {
             debug_clock_seconds: 0,
             debug_lease_seconds: 0,
             debug_certificate_seconds: None,
+            debug_id_without_work: false,
             debug_panic_task: None,
             lan: LanConfig::default(),
             overlay: OverlayConfig::default(),

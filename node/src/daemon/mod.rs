@@ -137,7 +137,7 @@ impl Daemon {
                 network: NetworkOf {
                     name: config.network.clone(),
                     fingerprint: network,
-                    access: ground.access,
+                    belongs: ground.belongs,
                 },
                 gateways: Gateways::default(),
                 found_at_start: books.found.into_all(),
@@ -296,7 +296,7 @@ fn look_around(
 fn drive(
     Presence { swarm, signer, local, versions, start, .. }: Presence,
     dir: &Arc<DataDir>,
-    &Ground { ref config, network, ref access }: &Ground,
+    &Ground { ref config, network, ref belongs }: &Ground,
     (server, reach): (ShardServer, Acceptor),
     records: RecordBook,
     lan: Option<&Lan>,
@@ -325,7 +325,7 @@ fn drive(
             shards: Box::new(move |Visit { key, stream, .. }| {
                 drop(tokio::spawn(server.clone().serve(NodeId::from_public_key(&key), stream)));
             }),
-            papers: access.clone().map(|access| {
+            papers: belongs.access().cloned().map(|access| {
                 let accept = move |Visit { key, stream, .. }| {
                     drop(tokio::spawn(access.clone().serve(key, stream)));
                 };
@@ -333,7 +333,7 @@ fn drive(
             }),
             reach,
         },
-        records: RecordParts { network, kept, disk: record_disk },
+        records: RecordParts { network, work: belongs.work(), kept, disk: record_disk },
     });
     Ok((driver, handle, start))
 }

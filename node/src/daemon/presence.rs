@@ -39,15 +39,16 @@ impl Presence {
     ) -> Result<Self, StartError> {
         let config = &ground.config;
         let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
-        let protocols = Protocols::new(&config.network, &config.metric.to_string());
+        let protocols = Protocols::new(&ground.belongs.spoken(config), &config.metric.to_string());
         let signer = Signer::new(identity.keypair.clone());
         // In an open network nobody would dial a client through a relay.
-        let relays = match &ground.access {
+        let relays = match ground.belongs.access() {
             Some(_) => RelaySettings::of(&config.relay, true),
             None => RelaySettings::default(),
         };
-        let mut swarm = build(identity.keypair, protocols, ground.gate(), &config.connections, &relays)
-            .map_err(|error| system(&error))?;
+        let mut swarm =
+            build(identity.keypair, protocols, ground.belongs.gate(), &config.connections, &relays)
+                .map_err(|error| system(&error))?;
         let mut bound = Vec::new();
         if config.overlay.role != Role::Client {
             let last = dir.read(LISTEN_FILE)?.unwrap_or_default();
@@ -56,7 +57,7 @@ impl Presence {
             remember(dir, bound.iter())?;
         }
         let listened = listening(&swarm);
-        let start = start(config, listened.clone(), others, dir, ground.access.is_some())?;
+        let start = start(config, listened.clone(), others, dir, ground.belongs.access().is_some())?;
         // A record without addresses is what makes a client.
         let addrs = start.first.addresses(&listened);
         let (version, versions) = Versions::begin(dir.clone(), wall_time())?;

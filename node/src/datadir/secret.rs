@@ -46,6 +46,11 @@ impl DataDir {
         }
         Ok(Secret { bytes: *bytes, is_new: false })
     }
+
+    /// Replaces a secret, or makes it this one.
+    pub(crate) fn set_secret(&self, name: &str, bytes: &[u8; SECRET_LEN]) -> Result<(), DataDirError> {
+        self.write(name, &encode(name, bytes))
+    }
 }
 
 const LENGTH: &str = "it has neither 32 bytes nor 40";
@@ -83,6 +88,16 @@ mod tests {
         let again = data.secret("secret").expect("read");
         assert_eq!(again.bytes, first.bytes);
         assert_eq!((first.is_new, again.is_new), (true, false));
+    }
+
+    #[test]
+    fn a_secret_that_was_set_is_the_one_that_is_read() {
+        let (_dir, data) = data();
+        for bytes in [[3; SECRET_LEN], [4; SECRET_LEN]] {
+            data.set_secret("key", &bytes).expect("writable");
+            let read = data.secret("key").expect("read");
+            assert_eq!((read.bytes, read.is_new), (bytes, false));
+        }
     }
 
     #[test]

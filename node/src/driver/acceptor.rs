@@ -44,7 +44,7 @@ impl Driver {
                     (peer, connection),
                     pace,
                     visit.stream,
-                    self.operations.network,
+                    self.operations.credence,
                     self.inbox.links_in.clone(),
                 );
                 drop(tokio::spawn(link));

@@ -14,9 +14,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::pace::Pace;
-use super::signature::{is_genuine, is_listed, is_published, is_signed};
+use super::signature::Credence;
 use crate::address::public_key;
-use crate::network::NetworkFingerprint;
 use crate::wire::frame::{DhtFrame, read_dht, write_dht};
 use crate::wire::{CLOSING, GuardedStream, OpenError, OpenReply};
 
@@ -283,7 +282,7 @@ pub(super) async fn read_link(
     (peer, connection): (PeerId, ConnectionId),
     pace: Pace,
     stream: GuardedStream,
-    network: NetworkFingerprint,
+    credence: Credence,
     events: mpsc::Sender<LinkNews>,
 ) {
     let Some(key) = public_key(&peer) else { return };
@@ -302,11 +301,7 @@ pub(super) async fn read_link(
             (DhtFrame::Message(bytes), Some(from)) => {
                 let Ok(message) = Message::decode(&bytes) else { return };
                 // Here, so that many signatures keep nobody waiting but the peer that sent them.
-                let genuine = message.announcements().all(is_genuine)
-                    && message.records().all(|record| is_signed(record, network))
-                    && message.listings().all(|listing| is_listed(listing, network))
-                    && message.topic_messages().all(|message| is_published(message, network));
-                if !genuine {
+                if !credence.believes(&message) {
                     return;
                 }
                 // Waiting here is the back-pressure: a flooding peer waits for the driver, not the other way.

@@ -69,8 +69,8 @@ pub(crate) use self::records::{Decision, RecordParts};
 pub(crate) use self::relaying::Relays;
 pub(crate) use self::rendezvous::{Listed, ListedWatch};
 pub(crate) use self::roster::Departed;
-use self::signature::OwnRecord;
 pub(crate) use self::signature::Signer;
+use self::signature::{Credence, OwnRecord};
 pub(crate) use self::size::NetworkSize;
 use self::size::UsualSize;
 use self::time::unix_time;
@@ -177,7 +177,10 @@ impl Driver {
             overlay: Overlay::new(dht, ChaCha12Rng::from_seed(parts.seed)),
             inbox: Inbox { commands, links: link_events, links_in: link_events_in },
             lookups: Lookups::default(),
-            operations: Operations::new(parts.records.network, parts.records.disk),
+            operations: Operations::new(
+                Credence { network: parts.records.network, work: parts.records.work },
+                parts.records.disk,
+            ),
             joining: Joining::new(
                 Bootstrap::new(&parts.ways_in.bootstrap, neighbours.text()),
                 Nearby::new(parts.ways_in.lan),

@@ -9,7 +9,9 @@ use tokio::sync::{oneshot, watch};
 
 use super::Driver;
 use super::rendezvous::Places;
+use super::signature::Credence;
 use crate::network::NetworkFingerprint;
+use crate::network::work::IdWork;
 use crate::recordbook::{RecordChange, RecordDisk};
 
 /// Says what follows what is held; called once per operation, by the driver: it must be quick.
@@ -33,6 +35,8 @@ type Reply = oneshot::Sender<Result<Outcome, OperationError>>;
 pub(crate) struct RecordParts {
     /// Which network they have to be signed for.
     pub(crate) network: NetworkFingerprint,
+    /// What the network asks of the keys of daemons.
+    pub(crate) work: IdWork,
     /// Those that are kept here already, each with the subnet that brought it.
     pub(crate) kept: Vec<(Held, u32)>,
     /// Where they are written.
@@ -46,15 +50,15 @@ pub(super) struct Operations {
     /// Those on services and topics.
     pub(super) places: Places,
     next: u64,
-    /// Which network records have to be signed for.
-    pub(super) network: NetworkFingerprint,
+    /// What is believed of what others tell.
+    pub(super) credence: Credence,
     pub(super) disk: RecordDisk,
 }
 
 impl Operations {
-    pub(super) fn new(network: NetworkFingerprint, disk: RecordDisk) -> Self {
+    pub(super) fn new(credence: Credence, disk: RecordDisk) -> Self {
         let (waiting, watches) = (BTreeMap::new(), BTreeMap::new());
-        Self { waiting, watches, places: Places::default(), next: 0, network, disk }
+        Self { waiting, watches, places: Places::default(), next: 0, credence, disk }
     }
 
     /// A name for another operation of any kind.

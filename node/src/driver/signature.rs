@@ -1,9 +1,11 @@
-//! Signatures: those of this daemon are made here, and those of others are checked before the overlay sees them.
+//! Signatures: those of this daemon are made here, and those of others are checked before the overlay sees them. So is the
+//! work of the keys that they tell of.
 
-use chordage_dht::{Announcement, Input, Listing, PeerInfo, Record, Signature, TopicMessage};
+use chordage_dht::{Announcement, Input, Listing, Message, PeerInfo, Record, Signature, TopicMessage};
 use libp2p::identity::{Keypair, ed25519};
 
 use crate::network::NetworkFingerprint;
+use crate::network::work::IdWork;
 use crate::record::Versions;
 
 /// Signs what this daemon says with the key that makes it itself.
@@ -48,8 +50,38 @@ impl OwnRecord {
     }
 }
 
+/// What is believed of what others tell.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Credence {
+    /// Which network it has to be signed for.
+    pub(super) network: NetworkFingerprint,
+    /// What the keys of daemons have to show.
+    pub(super) work: IdWork,
+}
+
+impl Credence {
+    /// Whether everything in a message may be believed: whoever is to have said it has signed it, and each daemon that it tells of
+    /// has done the work that the network asks for. Who tells of one that has not is not honest, because honest daemons
+    /// do not believe in it themselves. Owners of records are no daemons.
+    pub(super) fn believes(self, message: &Message) -> bool {
+        let Credence { network, work } = self;
+        // First what costs one hash.
+        message.peers().iter().all(|peer| work.is_shown_by(peer.public_key()))
+            && message
+                .announcements()
+                .all(|told| work.is_shown_by(told.record().public_key()) && is_genuine(told))
+            && message.records().all(|record| is_signed(record, network))
+            && message.listings().all(|listing| {
+                work.is_shown_by(&listing.statement().id.provider) && is_listed(listing, network)
+            })
+            && message.topic_messages().all(|message| {
+                work.is_shown_by(&message.statement().publisher) && is_published(message, network)
+            })
+    }
+}
+
 /// Whether the owner of the record has signed it.
-pub(super) fn is_genuine(announcement: &Announcement) -> bool {
+fn is_genuine(announcement: &Announcement) -> bool {
     let record = announcement.record();
     ed25519::PublicKey::try_from_bytes(record.public_key()).is_ok_and(|key| {
         let signed = Announcement::signed_bytes(record, announcement.seat());
@@ -58,19 +90,19 @@ pub(super) fn is_genuine(announcement: &Announcement) -> bool {
 }
 
 /// Whether the owner of a record has signed it for this network.
-pub(super) fn is_signed(record: &Record, network: NetworkFingerprint) -> bool {
+fn is_signed(record: &Record, network: NetworkFingerprint) -> bool {
     let statement = record.statement();
     has_signed(statement.name.owner(), &statement.signed_bytes(&network.0), record.signature())
 }
 
 /// Whether the provider of a listing has signed it for this network.
-pub(super) fn is_listed(listing: &Listing, network: NetworkFingerprint) -> bool {
+fn is_listed(listing: &Listing, network: NetworkFingerprint) -> bool {
     let statement = listing.statement();
     has_signed(&statement.id.provider, &statement.signed_bytes(&network.0), listing.signature())
 }
 
 /// Whether the publisher of a message has signed it for this network.
-pub(super) fn is_published(message: &TopicMessage, network: NetworkFingerprint) -> bool {
+fn is_published(message: &TopicMessage, network: NetworkFingerprint) -> bool {
     let statement = message.statement();
     has_signed(&statement.publisher, &statement.signed_bytes(&network.0), message.signature())
 }
@@ -81,8 +113,12 @@ fn has_signed(key: &[u8; 32], bytes: &[u8], signature: &Signature) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use chordage_dht::{AnyMetric, Key, ListingId, ListingStatement, PeerInfo, TopicStatement};
     use std::sync::Arc;
+
+    use chordage_dht::{
+        AnyMetric, CallId, Gossip, Item, Key, ListingId, ListingStatement, News, Notice, PeerInfo, Reach,
+        RendezvousNotice, RendezvousResponse, Response, TopicStatement,
+    };
 
     use super::*;
 
@@ -126,5 +162,54 @@ mod tests {
         };
         assert!(is_published(&message(own), here) && !is_published(&message(own), there));
         assert!(!is_published(&message([7; 32]), here));
+    }
+
+    /// A pair whose key has this much work, or lacks it.
+    fn pair(work: IdWork, sound: bool) -> ed25519::Keypair {
+        let pairs =
+            (0..=255_u8).map(|seed| ed25519::SecretKey::try_from_bytes([seed; 32]).expect("32 bytes").into());
+        let mut pairs =
+            pairs.filter(|pair: &ed25519::Keypair| work.is_shown_by(&pair.public().to_bytes()) == sound);
+        pairs.next().expect("among so many")
+    }
+
+    /// Everything in which a daemon can be told of, each of this one and in order.
+    fn told_of(pair: &ed25519::Keypair, network: NetworkFingerprint) -> Vec<(&'static str, Message)> {
+        let (key, signer) = (pair.public().to_bytes(), Signer::new(pair.clone().into()));
+        let info = Arc::new(PeerInfo::new(key, Vec::new(), 7).expect("no addresses"));
+        let announcement = Announcement::new(info.clone(), false, signer.sign(&info, false));
+        let place = Key::from_bytes([1; 32]);
+        let id = ListingId { provider: key, number: 0 };
+        let listing = ListingStatement { place, id, seq: 1, valid_until: 2, body: vec![3] };
+        let signature = signer.sign_bytes(&listing.signed_bytes(&network.0));
+        let listing = Item::Listing(Arc::new(listing.signed(signature).expect("short")));
+        let message = TopicStatement { place, publisher: key, seq: 1, body: vec![3] };
+        let signature = signer.sign_bytes(&message.signed_bytes(&network.0));
+        let message = Arc::new(message.signed(signature).expect("short"));
+        let respond = |response| Message::Response(CallId(1), response);
+        let items = |item| respond(Response::Rendezvous(RendezvousResponse::Items(vec![item])));
+        let (digest, reach, shared) = (1, [Reach(0); 2], 0);
+        vec![
+            ("closest", respond(Response::Closest { peers: vec![info.clone()], covered: true })),
+            ("leaves", respond(Response::Leaves { digest, reach, shared, peers: vec![info.clone()] })),
+            ("region", respond(Response::Rendezvous(RendezvousResponse::Kept { region: vec![info] }))),
+            ("records", respond(Response::Records { records: vec![announcement.clone()] })),
+            ("gossip", Message::Notice(Notice::Gossip(Gossip::News(vec![News::Member(announcement)])))),
+            ("listing", items(listing)),
+            ("message", Message::Notice(Notice::Rendezvous(RendezvousNotice::Message(message)))),
+        ]
+    }
+
+    #[test]
+    fn nobody_believes_in_a_daemon_whose_key_lacks_the_work() {
+        let network = NetworkFingerprint::of("here", AnyMetric::Ring);
+        let asks = |bits| Credence { network, work: IdWork::of(bits) };
+        for (what, message) in told_of(&pair(IdWork::of(3), true), network) {
+            assert!(asks(3).believes(&message), "{what}");
+        }
+        for (what, message) in told_of(&pair(IdWork::of(3), false), network) {
+            assert!(!asks(3).believes(&message), "{what}");
+            assert!(asks(0).believes(&message), "{what} where nothing is asked for");
+        }
     }
 }

@@ -70,7 +70,12 @@ async fn start_looking(
         connections: ConnectionConfig::default(),
         overlay: crate::config::OverlayConfig::default(),
         acceptors: Acceptors { shards: Box::new(|_| ()), papers: None, reach: Box::new(|_| ()) },
-        records: RecordParts { network: fingerprint, kept: Vec::new(), disk: record_disk },
+        records: RecordParts {
+            network: fingerprint,
+            work: crate::network::work::IdWork::default(),
+            kept: Vec::new(),
+            disk: record_disk,
+        },
     });
     Running { handle, task: tokio::spawn(driver.run()), addr, _dir: temporary }
 }

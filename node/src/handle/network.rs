@@ -1,35 +1,50 @@
 //! The network of the daemon, and what is done to it from here.
 
 use chordage_api::types::{
-    CertificateInfo, InviteInfo, InviteMade, InviteWanted, MayBe, NetworkInfo, RevocationInfo,
+    CertificateInfo, InviteInfo, InviteMade, InviteWanted, MayBe, NetworkInfo, NetworkKind, RevocationInfo,
     RevocationWanted,
 };
 use chordage_dht::NodeId;
+use libp2p::Multiaddr;
 use tokio::task::spawn_blocking;
 
 use super::NodeHandle;
-use crate::access::{Access, IssuingError, Membership, RevokingError, hex, may_be};
+use crate::access::{Access, Belongs, IssuingError, Membership, RevokingError, hex, may_be};
 use crate::address::dial_order;
 use crate::network::NetworkFingerprint;
 use crate::network::certificate::{Rights, Role};
 use crate::network::invites::Shown;
 
+/// For how many an invite into a private network is, and for how many seconds, unless somebody wants it otherwise.
+const USES: u16 = 1;
+const SECONDS: u64 = 24 * 3600;
+
 /// Which network it is.
 pub(crate) struct NetworkOf {
     pub(crate) name: String,
     pub(crate) fingerprint: NetworkFingerprint,
-    /// In a private one.
-    pub(crate) access: Option<Access>,
+    pub(crate) belongs: Belongs,
 }
 
 /// Why nothing was done to the network. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NetworkError {
-    /// Whoever knows an address may join it anyway, and nobody can be kept out.
+    /// There are no certificates.
     #[error(
-        "this daemon belongs to no private network: nobody is invited to an open one, and nobody is kept out of it"
+        "this daemon belongs to no private network: in an open one there are no certificates, and nobody can be kept out"
     )]
-    Open,
+    NotPrivate,
+    /// There is nothing that a line could say.
+    #[error(
+        "the network of this daemon is nothing but a name: whoever knows that and an address is in it, and there are no \
+         invites"
+    )]
+    NoGenesis,
+    /// Nothing can be said of who may come into an open network, for how long and as what.
+    #[error(
+        "in an open network an invite is good for everybody and for ever: it has no uses, no end, no role and no delegates"
+    )]
+    Terms,
     #[error(transparent)]
     Issuing(#[from] IssuingError),
     #[error(transparent)]
@@ -48,7 +63,13 @@ impl NodeHandle {
         let members = self.inner.reader.placement.driver.nodes().await.unwrap_or_default();
         let mut info = NetworkInfo {
             network: of.name.clone(),
-            private: of.access.is_some(),
+            private: of.belongs.access().is_some(),
+            kind: match of.belongs {
+                Belongs::Named => NetworkKind::Named,
+                Belongs::Open(_) => NetworkKind::Open,
+                Belongs::Private(_) => NetworkKind::Private,
+            },
+            id_bits: of.belongs.open().map(|open| open.work().bits()),
             fingerprint: hex(&of.fingerprint.0),
             key: None,
             founder: false,
@@ -58,8 +79,12 @@ impl NodeHandle {
             seq: 0,
             invites: Vec::new(),
         };
+        if let Some(open) = of.belongs.open() {
+            info.key = Some(hex(open.key()));
+            info.founder = open.is_founder();
+        }
         let Some(Membership { key, founder, certificate, revocations, invites }) =
-            of.access.as_ref().map(Access::membership)
+            of.belongs.access().map(Access::membership)
         else {
             return info;
         };
@@ -88,19 +113,25 @@ impl NodeHandle {
         info
     }
 
-    /// Makes an invite that is redeemed by this daemon.
+    /// Makes an invite that is redeemed by this daemon; or says the way into an open network, which is no secret and needs nobody's leave.
     pub(crate) async fn invite(&self, wanted: InviteWanted) -> Result<InviteMade, NetworkError> {
-        let access = self.access()?;
+        match &self.inner.network.belongs {
+            Belongs::Named => Err(NetworkError::NoGenesis),
+            Belongs::Open(_) if wanted != InviteWanted::default() => Err(NetworkError::Terms),
+            Belongs::Open(open) => {
+                let invite = open.invite(self.addresses().await?).ok_or(IssuingError::NoAddress)?;
+                Ok(InviteMade { invite: invite.to_string(), info: None })
+            }
+            Belongs::Private(access) => {
+                invite_to_private(access.clone(), wanted, self.addresses().await?).await
+            }
+        }
+    }
+
+    /// Where others reach this daemon, best first.
+    async fn addresses(&self) -> Result<Vec<Multiaddr>, NetworkError> {
         let view = self.inner.reader.placement.driver.view().await.ok_or(NetworkError::Stopped)?;
-        let addresses = dial_order(&view.local);
-        let role = match wanted.role {
-            MayBe::Member => Role::Member,
-            MayBe::Client => Role::Client,
-        };
-        let rights = Rights { role, delegate: wanted.delegate };
-        let made = spawn_blocking(move || access.invite((wanted.uses, wanted.seconds), rights, addresses));
-        let (invite, info) = made.await.map_err(|_| NetworkError::Stopped)??;
-        Ok(InviteMade { invite: invite.to_string(), info: shown(&info) })
+        Ok(dial_order(&view.local))
     }
 
     /// Revokes a daemon; everybody who is connected hears of it at once.
@@ -124,13 +155,29 @@ impl NodeHandle {
 
     /// Why others of its private network do not let this daemon in, if they do not.
     pub(super) fn not_let_in(&self) -> Option<String> {
-        let why = self.inner.network.access.as_ref()?.refused()?;
+        let why = self.inner.network.belongs.refused()?;
         Some(format!("others of the network do not let this daemon in: {why}"))
     }
 
     fn access(&self) -> Result<Access, NetworkError> {
-        self.inner.network.access.clone().ok_or(NetworkError::Open)
+        self.inner.network.belongs.access().cloned().ok_or(NetworkError::NotPrivate)
     }
+}
+
+async fn invite_to_private(
+    access: Access,
+    wanted: InviteWanted,
+    addresses: Vec<Multiaddr>,
+) -> Result<InviteMade, NetworkError> {
+    let role = match wanted.role.unwrap_or(MayBe::Member) {
+        MayBe::Member => Role::Member,
+        MayBe::Client => Role::Client,
+    };
+    let rights = Rights { role, delegate: wanted.delegate };
+    let terms = (wanted.uses.unwrap_or(USES), wanted.seconds.unwrap_or(SECONDS));
+    let made = spawn_blocking(move || access.invite(terms, rights, addresses));
+    let (invite, info) = made.await.map_err(|_| NetworkError::Stopped)??;
+    Ok(InviteMade { invite: invite.to_string(), info: Some(shown(&info)) })
 }
 
 fn shown(Shown { id, offer, used }: &Shown) -> InviteInfo {

@@ -12,6 +12,7 @@ use chordage_storage::Redundancy;
 use libp2p::identity::ed25519;
 
 use super::bytes::{Malformed, Reader, has_signed, put_short, sign};
+use super::work::IdWork;
 use super::{NetworkFingerprint, is_name};
 
 const VERSION: u8 = 1;
@@ -19,7 +20,7 @@ const VERSION: u8 = 1;
 const SIGNED_CONTEXT: &str = "chordage 2026 genesis";
 /// Domain of the hash (BLAKE3 `derive_key`).
 const ID_CONTEXT: &str = "chordage 2026 network id";
-/// Most bits of work that a network may ask of an id. Design: a core tries some ten thousand keys a second, so that this
+/// Most bits of work that a network may ask of an id. Measured: a core tries some 39,000 keys a second, so that this
 /// takes it a day.
 pub(crate) const ID_BITS_MAX: u8 = 32;
 
@@ -89,6 +90,14 @@ impl Genesis {
     /// What its founder has decided.
     pub(crate) fn founding(&self) -> &Founding {
         &self.founding
+    }
+
+    /// What it asks of the keys of those who take part. Nothing in a private network, where certificates say who may.
+    pub(crate) fn work(&self) -> IdWork {
+        match self.founding.kind {
+            Kind::Private => IdWork::default(),
+            Kind::Open { id_bits } => IdWork::of(id_bits),
+        }
     }
 
     /// Names the network. The signature is no part of it: a founder can make several.

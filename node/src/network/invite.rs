@@ -1,38 +1,28 @@
 //! What somebody is given who is to join a private network: one line of text with a secret, and where to go with it.
 //!
 //! ```text
-//!  chordage-invite:<base32 of  payload │ checksum, 4>
 //!  payload  version 1 │ secret, 16 │ network, 16 │ network key, 32 │ name length │ name │ issuer, 32 │ expires u64
 //!           │ number of addresses: 1 to 8 │ for each: length │ multiaddr, at most 128
 //! ```
-//! Lower-case RFC 4648 base32 without padding, as in links; upper case is read too, which makes for smaller QR codes. The checksum is
-//! a hash of the payload.
+//! How the line is made of it is said in `text`.
 //!
 //! The secret never travels: who joins proves to know it, to the issuer alone and for its own key alone. Whoever listens, or is
 //! dialled instead of the issuer, cannot use what it hears.
 
 use std::fmt;
-use std::str::FromStr;
 
-use data_encoding::BASE32_NOPAD;
 use libp2p::Multiaddr;
 use serde::{Deserialize, Serialize};
 
 use super::bytes::{Malformed, Reader, put_short};
+use super::text::{InviteError, are_addresses, put_addresses, read_addresses, write};
 use super::{NetworkFingerprint, is_name};
 
-const PREFIX: &str = "chordage-invite:";
-const VERSION: u8 = 1;
-const CHECKSUM_LEN: usize = 4;
+/// What a payload of this kind begins with.
+pub(super) const VERSION: u8 = 1;
 /// Domains of the hashes (BLAKE3 `derive_key`).
-const CHECKSUM_CONTEXT: &str = "chordage 2026 invite checksum";
 const ID_CONTEXT: &str = "chordage 2026 invite id";
 const PROOF_CONTEXT: &str = "chordage 2026 invite proof key";
-/// Addresses of the issuer at most, and bytes of one: as many as the overlay tells.
-pub(crate) const ADDRESSES_MAX: usize = 8;
-pub(crate) const ADDRESS_BYTES_MAX: usize = 128;
-/// Longest text that is read, characters: more than all of the above make.
-pub(crate) const TEXT_MAX: usize = 2048;
 
 /// Names an invite without giving away its secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -103,25 +93,10 @@ pub(crate) struct Invite {
     invitation: Invitation,
 }
 
-/// Why a text is no invite.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum InviteError {
-    #[error("this is not an invite: invites begin with {PREFIX}")]
-    NotAnInvite,
-    #[error("this invite is mistyped, or a part of it is missing: its checksum does not match")]
-    Checksum,
-    #[error("this invite needs a newer version of chordage")]
-    NewerVersion,
-    #[error("this invite cannot be read: {0}")]
-    Malformed(#[from] Malformed),
-}
-
 impl Invite {
     /// `secret`: random, and never used before. None if the name, or number or length of addresses are out of their limits.
     pub(crate) fn new(secret: [u8; 16], invitation: Invitation) -> Option<Self> {
-        let is_sound = is_name(&invitation.name)
-            && (1..=ADDRESSES_MAX).contains(&invitation.addresses.len())
-            && invitation.addresses.iter().all(is_address);
+        let is_sound = is_name(&invitation.name) && are_addresses(&invitation.addresses);
         is_sound.then_some(Self { secret, invitation })
     }
 
@@ -150,17 +125,11 @@ impl Invite {
         put_short(&mut bytes, name.as_bytes());
         bytes.extend(issuer);
         bytes.extend(expires.to_be_bytes());
-        bytes.push(addresses.len() as u8);
-        for address in addresses {
-            put_short(&mut bytes, address.as_ref());
-        }
+        put_addresses(&mut bytes, addresses);
         bytes
     }
 
-    fn read(payload: &[u8]) -> Result<Self, InviteError> {
-        if payload.first().is_some_and(|version| *version > VERSION) {
-            return Err(InviteError::NewerVersion);
-        }
+    pub(super) fn read(payload: &[u8]) -> Result<Self, InviteError> {
         let mut reader = Reader::new(payload);
         reader.version(VERSION)?;
         let secret = reader.array()?;
@@ -169,34 +138,16 @@ impl Invite {
         let name = reader.text()?;
         let issuer = reader.array()?;
         let expires = reader.number()?;
-        let mut addresses = Vec::new();
-        // `new` allows no more than 8; a byte says at most 255.
-        for _ in 0..reader.byte()? {
-            let address = Multiaddr::try_from(reader.short()?.to_vec());
-            addresses.push(address.map_err(|_| Malformed)?);
-        }
+        let addresses = read_addresses(&mut reader)?;
         reader.end()?;
         let invitation = Invitation { network, network_key, name, issuer, addresses, expires };
         Ok(Self::new(secret, invitation).ok_or(Malformed)?)
     }
 }
 
-/// Whether it is short enough, and can be shown.
-fn is_address(address: &Multiaddr) -> bool {
-    let is_short = (1..=ADDRESS_BYTES_MAX).contains(&address.len());
-    is_short && !address.to_string().chars().any(char::is_control)
-}
-
-fn checksum(payload: &[u8]) -> [u8; CHECKSUM_LEN] {
-    let [a, b, c, d, ..] = blake3::derive_key(CHECKSUM_CONTEXT, payload);
-    [a, b, c, d]
-}
-
 impl fmt::Display for Invite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut bytes = self.payload();
-        bytes.extend(checksum(&bytes));
-        write!(f, "{PREFIX}{}", BASE32_NOPAD.encode(&bytes).to_ascii_lowercase())
+        write(f, self.payload())
     }
 }
 
@@ -207,34 +158,12 @@ impl fmt::Debug for Invite {
     }
 }
 
-impl FromStr for Invite {
-    type Err = InviteError;
-
-    /// Reads it in either case, with or without white space around it.
-    fn from_str(text: &str) -> Result<Self, InviteError> {
-        let text = text.trim();
-        let begins_so = text.get(..PREFIX.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(PREFIX));
-        if !begins_so {
-            return Err(InviteError::NotAnInvite);
-        }
-        if text.len() > TEXT_MAX {
-            return Err(InviteError::Checksum);
-        }
-        let base32 = text[PREFIX.len()..].to_ascii_uppercase();
-        let bytes = BASE32_NOPAD.decode(base32.as_bytes()).map_err(|_| InviteError::Checksum)?;
-        let (payload, told) = bytes.split_last_chunk().ok_or(InviteError::Checksum)?;
-        if *told != checksum(payload) {
-            return Err(InviteError::Checksum);
-        }
-        Self::read(payload)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::super::samples::{NOW, genesis, key};
+    use super::super::text::{ADDRESS_BYTES_MAX, ADDRESSES_MAX, PREFIX, TEXT_MAX, WayIn, text_of};
     use super::*;
 
     const SECRET: [u8; 16] = [0x5e; 16];
@@ -266,7 +195,7 @@ mod tests {
             PREFIX.len() + ((1 + 16 + 16 + 32 + 5 + 32 + 8 + 1 + 9 + 21 + 4) * 8_usize).div_ceil(5)
         );
         for same in [text.clone(), text.to_uppercase(), format!(" {text}\n")] {
-            assert_eq!(same.parse(), Ok(invite()));
+            assert_eq!(same.parse(), Ok(WayIn::Private(invite())));
         }
         for foreign in [
             "",
@@ -275,34 +204,27 @@ mod tests {
             "https://example.org",
             "\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}",
         ] {
-            assert_eq!(foreign.parse::<Invite>(), Err(InviteError::NotAnInvite), "{foreign}");
+            assert_eq!(foreign.parse::<WayIn>(), Err(InviteError::NotAnInvite), "{foreign}");
         }
         let long = format!("{text}{}", "a".repeat(TEXT_MAX));
         for mistyped in [PREFIX, &text[..text.len() - 1], &format!("{text}a"), &format!("{text}="), &long] {
-            assert_eq!(mistyped.parse::<Invite>(), Err(InviteError::Checksum), "{mistyped}");
+            assert_eq!(mistyped.parse::<WayIn>(), Err(InviteError::Checksum), "{mistyped}");
         }
         for at in PREFIX.len()..text.len() {
             let mut changed = text.clone();
             changed.replace_range(at..=at, if &text[at..=at] == "a" { "b" } else { "a" });
-            assert_eq!(changed.parse::<Invite>(), Err(InviteError::Checksum), "{changed}");
+            assert_eq!(changed.parse::<WayIn>(), Err(InviteError::Checksum), "{changed}");
         }
-    }
-
-    /// The text of a payload, whatever that is.
-    fn text_of(payload: &[u8]) -> String {
-        format!(
-            "{PREFIX}{}",
-            BASE32_NOPAD.encode(&[payload, &checksum(payload)].concat()).to_ascii_lowercase()
-        )
     }
 
     #[test]
     fn what_this_version_does_not_understand_is_refused() {
-        let parse = |payload: &[u8]| text_of(payload).parse::<Invite>().map(|_| ());
+        let parse = |payload: &[u8]| text_of(payload).parse::<WayIn>().map(|_| ());
         let payload = invite().payload();
         assert_eq!(parse(&payload), Ok(()));
         let malformed = Err(InviteError::Malformed(Malformed));
-        assert_eq!(parse(&[&[2], &payload[1..]].concat()), Err(InviteError::NewerVersion));
+        assert_eq!(parse(&[&[2], &payload[1..]].concat()), malformed, "it is no line of an open network");
+        assert_eq!(parse(&[&[3], &payload[1..]].concat()), Err(InviteError::NewerVersion));
         assert_eq!(parse(&[&[0], &payload[1..]].concat()), malformed);
         assert_eq!(parse(&[&payload[..], &[0]].concat()), malformed);
         assert_eq!(parse(&payload[..payload.len() - 1]), malformed);
@@ -339,7 +261,7 @@ mod tests {
         };
         assert_eq!(longest.addresses[0].len(), ADDRESS_BYTES_MAX);
         let longest = Invite::new(SECRET, longest).expect("within the limits");
-        assert_eq!(longest.to_string().parse(), Ok(longest));
+        assert_eq!(longest.to_string().parse(), Ok(WayIn::Private(longest)));
     }
 
     #[test]
@@ -373,19 +295,12 @@ mod tests {
             let addresses = addresses.collect();
             let invite = Invite::new(secret, Invitation { name, addresses, expires, ..invitation() }).expect("sound");
             let text = invite.to_string();
-            prop_assert_eq!(text.parse(), Ok(invite));
+            prop_assert_eq!(text.parse(), Ok(WayIn::Private(invite)));
             let at = PREFIX.len() + at.index(text.len() - PREFIX.len());
-            prop_assert!(text[..at].parse::<Invite>().is_err());
+            prop_assert!(text[..at].parse::<WayIn>().is_err());
             let mut changed = text.clone();
             changed.replace_range(at..=at, &other);
-            prop_assert!(changed == text || changed.parse::<Invite>().is_err());
-        }
-
-        #[test]
-        fn whatever_is_pasted_is_read_or_refused(text in ".*", payload in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = text.parse::<Invite>();
-            let _ = format!("{PREFIX}{text}").parse::<Invite>();
-            let _ = text_of(&payload).parse::<Invite>();
+            prop_assert!(changed == text || changed.parse::<WayIn>().is_err());
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Which network a daemon belongs to, in few bytes; and the papers by which the daemons of a private network know each other.
+//! Which network a daemon belongs to, in few bytes; the papers by which the daemons of a private network know each other; and
+//! the work by which those of an open one do.
 //!
 //! ```text
 //!  genesis ──names──▶ network key ──signs──▶ certificate of a member
@@ -6,6 +7,9 @@
 //!                        └──signs──▶ succession ──names──▶ the next network key
 //!  revocation: a network key or a delegate takes back what a key was given
 //!  invite: a secret by which a daemon without a certificate gets one
+//!
+//!  genesis ──asks for──▶ work on the key of whoever takes part in an open network
+//!  open invite: the genesis, and where somebody of the network is
 //! ```
 //! All of it is pure: bytes, times (seconds since 1970), keys and random numbers are arguments.
 
@@ -15,12 +19,16 @@ pub(crate) mod frames;
 pub(crate) mod genesis;
 pub(crate) mod invite;
 pub(crate) mod invites;
+pub(crate) mod kept;
+pub(crate) mod open_invite;
 pub(crate) mod papers;
 pub(crate) mod revocation;
 pub(crate) mod revocations;
 #[cfg(test)]
 mod samples;
 pub(crate) mod succession;
+pub(crate) mod text;
+pub(crate) mod work;
 
 use chordage_dht::AnyMetric;
 

@@ -25,13 +25,17 @@ pub(super) fn key(seed: u8) -> [u8; 32] {
 
 /// A private network that the pair of this seed has founded.
 pub(super) fn genesis(seed: u8) -> Genesis {
-    let founding = Founding {
-        name: "ours".to_owned(),
-        metric: AnyMetric::Ring,
-        kind: Kind::Private,
-        redundancy: None,
-        created: NOW,
-    };
+    founded(seed, Kind::Private)
+}
+
+/// An open one that asks for this much work.
+pub(super) fn open_genesis(seed: u8, id_bits: u8) -> Genesis {
+    founded(seed, Kind::Open { id_bits })
+}
+
+fn founded(seed: u8, kind: Kind) -> Genesis {
+    let metric = AnyMetric::Ring;
+    let founding = Founding { name: "ours".to_owned(), metric, kind, redundancy: None, created: NOW };
     Genesis::sign(&pair(seed), founding).expect("sound")
 }
 

@@ -39,18 +39,19 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Json<NetworkInfo>
     Json(shared.handle.network().await)
 }
 
-/// Makes an invite to the private network of this daemon
+/// Makes an invite to the network of this daemon
 ///
-/// Only this answer has it. It is redeemed at this daemon, which has to run and to be reachable when somebody joins.
+/// Into a private network: only this answer has it, and it is redeemed at this daemon, which has to run and to be reachable when
+/// somebody joins. Into an open one it says what the network is and where this daemon is, to everybody and for ever.
 #[utoipa::path(
     post,
     path = "/v1/network/invites",
     request_body = InviteWanted,
     responses(
         (status = 201, body = InviteMade, description = "The invite, and what the daemon keeps of it"),
-        (status = 400, body = Problem, description = "It is to be good for too many, or for too long"),
+        (status = 400, body = Problem, description = "It is to be good for too many, or for too long; or for some only, in an open network"),
         (status = 403, body = Problem, description = "This daemon may not let others in"),
-        (status = 409, body = Problem, description = "This daemon belongs to no private network")
+        (status = 409, body = Problem, description = "The network of this daemon is nothing but a name, or the daemon has no address")
     )
 )]
 pub(super) async fn invite(

@@ -13,6 +13,18 @@ pub enum MayBe {
     Client,
 }
 
+/// Who may be in a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkKind {
+    /// Who has a certificate.
+    Private,
+    /// Who has a key that has the work for which the network asks.
+    Open,
+    /// Who knows its name and an address.
+    Named,
+}
+
 /// The network that a daemon belongs to. Answer of `GET /v1/network`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NetworkInfo {
@@ -20,9 +32,14 @@ pub struct NetworkInfo {
     pub network: String,
     /// Whether only those with a certificate belong to it.
     pub private: bool,
+    /// Who may be in it.
+    pub kind: NetworkKind,
+    /// How many bits of work an open network asks of the keys of daemons.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_bits: Option<u8>,
     /// Names the network among all of the same name, 32 hexadecimal digits.
     pub fingerprint: String,
-    /// The key that signs for a private network, 64 hexadecimal digits.
+    /// The key that signs for a private network, or has signed what an open one is; 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// Whether this daemon has that key.
@@ -85,16 +102,20 @@ pub struct InviteInfo {
     pub delegate: bool,
 }
 
-/// What an invite is to be good for. Body of `POST /v1/network/invites`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+/// What an invite into a private network is to be good for. Into an open one it is good for everybody and for ever, and has nothing
+/// of this. Body of `POST /v1/network/invites`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct InviteWanted {
-    /// How many may join with it, 1 to 1,000.
-    pub uses: u16,
-    /// For how long, at most a day.
-    pub seconds: u64,
-    /// What they may be.
-    pub role: MayBe,
+    /// How many may join with it, 1 to 1,000; one unless told otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u16>,
+    /// For how long, at most a day, which it is unless told otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+    /// What they may be: members unless told otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<MayBe>,
     /// Whether they may let others in. Only the founder's daemon makes such invites.
     pub delegate: bool,
 }
@@ -102,10 +123,11 @@ pub struct InviteWanted {
 /// A new invite. Answer of `POST /v1/network/invites`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InviteMade {
-    /// What to give away, one line: whoever has it can join. It is said only now.
+    /// What to give away, one line: whoever has it can join. That of a private network is said only now.
     pub invite: String,
-    /// What the daemon keeps of it.
-    pub info: InviteInfo,
+    /// What the daemon keeps of it; nothing in an open network, whose invites have no secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub info: Option<InviteInfo>,
 }
 
 /// Who is to belong to the network no more. Body of `POST /v1/network/revocations`.

@@ -10,9 +10,18 @@ use crate::network::invites::OfferError;
 impl From<&NetworkError> for Problem {
     fn from(error: &NetworkError) -> Self {
         let (code, hint) = match error {
-            NetworkError::Open => (
+            NetworkError::NotPrivate => (
                 ProblemCode::Conflict,
                 "`chordage network create NAME --data-dir DIR` founds a private one in an empty directory",
+            ),
+            NetworkError::NoGenesis => (
+                ProblemCode::Conflict,
+                "others start with `chordage daemon --network NAME --bootstrap ADDRESS`; `chordage network create NAME \
+                 --data-dir DIR`, with --open or without, founds a network that has invites in an empty directory",
+            ),
+            NetworkError::Terms => (
+                ProblemCode::BadRequest,
+                "run `chordage invite` without --uses, --expires, --role and --delegate",
             ),
             NetworkError::Issuing(error) => issuing(error),
             NetworkError::Revoking(error) => revoking(error),
