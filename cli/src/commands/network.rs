@@ -258,6 +258,8 @@ fn reason(text: &str) -> Result<String, String> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use chordage_api::types::MayBe;
+
     use super::*;
 
     fn info() -> NetworkInfo {
