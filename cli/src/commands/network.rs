@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::members::{self, MembersArgs};
-use crate::access::{dir, next, refused, word};
+use crate::access::{dir, id, next, refused, word};
 use crate::connect;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
@@ -19,8 +19,6 @@ use crate::human;
 use crate::name::shown;
 use crate::printer::Printer;
 
-/// Fewest digits of an id by which somebody is revoked: fewer could be somebody else's too.
-const DIGITS_MIN: usize = 8;
 /// Digits of a whole id.
 const DIGITS: usize = 64;
 /// Longest reason, bytes.
@@ -57,7 +55,7 @@ enum Action {
 Examples:
   chordage network show
   chordage network show --json | jq -r .certificate.not_after    seconds since 1970
-  chordage network show --json | jq '.invites[] | select(.used < .uses)'")]
+  chordage network show --json | jq -r '.invites[].id'           what `invite --withdraw` takes")]
     Show,
     /// List who is in the network: the same as `chordage members`
     #[command(after_help = "\
@@ -185,7 +183,10 @@ async fn revoke(args: RevokeArgs, global: &GlobalArgs, printer: &Printer) -> Res
     printer.tell(
         "everybody in the network is told, and hangs up on that daemon: see `chordage network members`",
     );
-    printer.tell("invites that are still good let others in, also whoever has that daemon: see `chordage network show`");
+    printer.tell(
+        "invites that are still good let others in, also whoever has that daemon: `chordage network show` lists them, \
+         `chordage invite --withdraw ID` withdraws one",
+    );
     Ok(ExitStatus::Success)
 }
 
@@ -267,15 +268,9 @@ fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64
 }
 
-/// An id, or its beginning, as clap reads it.
+/// An id of a daemon, or its beginning, as clap reads it.
 fn subject(text: &str) -> Result<String, String> {
-    let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    match text.len() {
-        DIGITS_MIN..=DIGITS if is_hex => Ok(text.to_ascii_lowercase()),
-        _ => Err(format!(
-            "an id is {DIGITS} hexadecimal digits, or at least the first {DIGITS_MIN} of them: see `chordage network members`"
-        )),
-    }
+    id(text, DIGITS, "chordage network members")
 }
 
 /// Why somebody is revoked, as clap reads it.
@@ -323,15 +318,6 @@ mod tests {
                 role: MayBe::Client,
                 delegate: false,
             }],
-        }
-    }
-
-    #[test]
-    fn ids_and_their_beginnings_are_hexadecimal() {
-        assert_eq!(subject("5F0C9A1E").unwrap(), "5f0c9a1e");
-        assert_eq!(subject(&"a".repeat(64)).unwrap().len(), 64);
-        for wrong in ["", "5f0c9a1", "5f0c9a1g", "0x5f0c9a1e", &"a".repeat(65), "\u{e4}\u{e4}\u{e4}\u{e4}"] {
-            assert!(subject(wrong).is_err(), "{wrong}");
         }
     }
 

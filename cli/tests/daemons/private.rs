@@ -140,6 +140,48 @@ async fn only_the_invited_belong_to_a_private_network_until_they_are_revoked() {
     assert!(c.get(&link, &at("at-c")).await == random_bytes(BYTES, 61));
 }
 
+#[tokio::test]
+async fn an_invite_that_was_withdrawn_lets_nobody_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    json_of(&on(&at("a"), &["network", "create", "family"]).await);
+    let a = Running::here(at("a"), &[]);
+    a.joined(1).await;
+    let made = json(&a, &["invite", "--uses", "3"]).await;
+    let (line, id) = (made["invite"].as_str().unwrap(), made["info"]["id"].as_str().unwrap());
+    json_of(&join(&at("b"), line).await);
+
+    let withdrawn = json(&a, &["invite", "--withdraw", &id[..16]]).await;
+    assert_eq!((&withdrawn["id"], &withdrawn["used"]), (&id.into(), &1.into()), "{withdrawn}");
+    assert_eq!(json(&a, &["network", "show"]).await["invites"], Value::Array(Vec::new()));
+    let refused = join(&at("c"), line).await;
+    assert_eq!(refused.status.code(), Some(4), "{}", shown(&refused));
+    let error: Value = serde_json::from_slice(&refused.stderr).unwrap();
+    assert_eq!(error["code"], "not_let_in", "{error}");
+    assert!(error["message"].as_str().unwrap().contains("it was withdrawn"), "{error}");
+
+    // What cannot be withdrawn: one that is withdrawn or was never there, and one that is used up.
+    let fails = async |id: &str, code: &str, status: i32| {
+        let output = a.run(&["invite", "--withdraw", id, "--json"]).await;
+        assert_eq!(output.status.code(), Some(status), "{}", shown(&output));
+        let error: Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(
+            (&error["code"], &error["state"]),
+            (&code.into(), &"nothing was changed".into()),
+            "{error}"
+        );
+    };
+    fails(id, "no_such_invite", 4).await;
+    let for_one = json(&a, &["invite"]).await;
+    json_of(&join(&at("c"), for_one["invite"].as_str().unwrap()).await);
+    fails(for_one["info"]["id"].as_str().unwrap(), "conflict", 2).await;
+    // Whoever joined before has stayed.
+    let b = Running::here(at("b"), &[]);
+    b.joined(2).await;
+    let human = a.run(&["invite", "--withdraw", id]).await;
+    assert!(String::from_utf8_lossy(&human.stderr).contains("chordage network show"), "{}", shown(&human));
+}
+
 /// Somebody knows the name of the network and the address of a daemon, and has no certificate.
 async fn nobody_gets_in_without_an_invite(member: &Running, dir: &Path) {
     let before = others(member).await;

@@ -35,7 +35,7 @@ use crate::network::revocation::Revocation;
 use crate::wire::Gate;
 
 pub(crate) use self::founding::hex;
-pub(crate) use self::issuing::{IssuingError, RevokingError};
+pub(crate) use self::issuing::{IssuingError, RevokingError, WithdrawingError};
 pub(crate) use self::joining::may_be;
 
 /// The papers, in the data directory.

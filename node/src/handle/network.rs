@@ -8,7 +8,7 @@ use chordage_dht::NodeId;
 use tokio::task::spawn_blocking;
 
 use super::NodeHandle;
-use crate::access::{Access, IssuingError, Membership, RevokingError, hex, may_be};
+use crate::access::{Access, IssuingError, Membership, RevokingError, WithdrawingError, hex, may_be};
 use crate::address::dial_order;
 use crate::network::NetworkFingerprint;
 use crate::network::certificate::{Rights, Role};
@@ -32,6 +32,8 @@ pub(crate) enum NetworkError {
     Open,
     #[error(transparent)]
     Issuing(#[from] IssuingError),
+    #[error(transparent)]
+    Withdrawing(#[from] WithdrawingError),
     #[error(transparent)]
     Revoking(#[from] RevokingError),
     /// Nobody who may sign certificates is connected, or none of them does.
@@ -103,6 +105,13 @@ impl NodeHandle {
         Ok(InviteMade { invite: invite.to_string(), info: shown(&info) })
     }
 
+    /// Takes back an invite that this daemon has made, by its id or the beginning of it.
+    pub(crate) async fn withdraw_invite(&self, id: String) -> Result<InviteInfo, NetworkError> {
+        let access = self.access()?;
+        let withdrawn = spawn_blocking(move || access.withdraw(&id));
+        Ok(shown(&withdrawn.await.map_err(|_| NetworkError::Stopped)??))
+    }
+
     /// Revokes a daemon; everybody who is connected hears of it at once.
     pub(crate) async fn revoke(&self, wanted: RevocationWanted) -> Result<NetworkInfo, NetworkError> {
         let access = self.access()?;
@@ -135,7 +144,7 @@ impl NodeHandle {
 
 fn shown(Shown { id, offer, used }: &Shown) -> InviteInfo {
     InviteInfo {
-        id: hex(&id.0),
+        id: id.to_string(),
         expires: seconds(offer.expires),
         uses: offer.uses,
         used: u16::try_from(*used).unwrap_or(u16::MAX),

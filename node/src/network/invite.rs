@@ -14,7 +14,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use data_encoding::BASE32_NOPAD;
+use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use libp2p::Multiaddr;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,12 @@ pub(crate) const TEXT_MAX: usize = 2048;
 /// Names an invite without giving away its secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct InviteId(pub(crate) [u8; 16]);
+
+impl fmt::Display for InviteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&HEXLOWER.encode(&self.0))
+    }
+}
 
 /// What of the secret is needed to prove and to check. As secret as that.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

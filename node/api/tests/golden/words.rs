@@ -149,6 +149,7 @@ fn problem_codes() -> Vec<ProblemCode> {
         ProblemCode::BadPhrase,
         ProblemCode::NoSuchHome,
         ProblemCode::NoSuchSnapshot,
+        ProblemCode::NoSuchInvite,
         ProblemCode::NotReadable,
         ProblemCode::RangeNotSatisfiable,
         ProblemCode::TooFewNodes,
