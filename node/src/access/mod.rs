@@ -17,8 +17,9 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chordage_dht::{EXCLUDED_MAX, NodeId};
 use libp2p::identity::ed25519;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 pub use self::error::AccessError;
 pub use self::founding::{Founded, found};
@@ -64,6 +65,8 @@ struct Inner {
     state: Mutex<State>,
     /// Something has changed that others are to know.
     changed: Notify,
+    /// Who may only be a client, of all who were let in since the start, whether they are connected or not.
+    clients: watch::Sender<BTreeSet<NodeId>>,
     /// For how many seconds what is signed here is valid at most.
     validity: u64,
 }
@@ -137,7 +140,8 @@ impl Access {
             refused: None,
         });
         let validity = config.debug_certificate_seconds.map_or(u64::MAX, std::num::NonZeroU64::get);
-        let inner = Inner { dir: dir.clone(), pair, founder, state, changed: Notify::new(), validity };
+        let (changed, clients) = (Notify::new(), watch::Sender::default());
+        let inner = Inner { dir: dir.clone(), pair, founder, state, changed, clients, validity };
         Ok(Some(Access { inner: Arc::new(inner) }))
     }
 
@@ -195,6 +199,15 @@ impl Access {
     fn state(&self) -> MutexGuard<'_, State> {
         // What is done under the lock does not panic half-way.
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody has shown what it may be.
+    fn has_role(&self, Admitted { subject, rights, .. }: &Admitted) {
+        let id = NodeId::from_public_key(subject);
+        self.inner.clients.send_if_modified(|clients| match rights.role {
+            Role::Client => clients.len() < EXCLUDED_MAX && clients.insert(id),
+            Role::Member => clients.remove(&id),
+        });
     }
 
     /// Takes in what others know of revocations. Waits for the disk.

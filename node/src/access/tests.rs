@@ -1,4 +1,5 @@
-use chordage_dht::NodeId;
+mod roles;
+
 use libp2p::PeerId;
 use tempfile::TempDir;
 
