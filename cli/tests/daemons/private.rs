@@ -127,9 +127,15 @@ async fn only_the_invited_belong_to_a_private_network_until_they_are_revoked() {
     sees(&a, "a", &[&b_id, &c_id]).await;
     let revoke = ["network", "revoke", &b_id[..16], "--reason", "laptop stolen"];
     let revoked = json(&a, &revoke).await["revoked"].clone();
-    assert_eq!((&revoked[0]["subject"], &revoked[0]["reason"]), (&b_id.into(), &"laptop stolen".into()));
+    assert_eq!(
+        (&revoked[0]["subject"], &revoked[0]["reason"]),
+        (&b_id.as_str().into(), &"laptop stolen".into())
+    );
     sees(&a, "a", &[&c_id]).await;
     sees(&c, "c", &[&a_id]).await;
+    let members = json(&a, &["network", "members"]).await;
+    let revoked_one = members.as_array().unwrap().iter().find(|member| member["id"] == b_id.as_str());
+    assert_eq!(revoked_one.map(|member| &member["state"]), Some(&"revoked".into()), "{members}");
     let told =
         |status: &Value| status["join_problem"].as_str().is_some_and(|problem| problem.contains("revoked"));
     soon(&b, told).await;
@@ -180,6 +186,53 @@ async fn an_invite_that_was_withdrawn_lets_nobody_in() {
     b.joined(2).await;
     let human = a.run(&["invite", "--withdraw", id]).await;
     assert!(String::from_utf8_lossy(&human.stderr).contains("chordage network show"), "{}", shown(&human));
+}
+
+#[tokio::test]
+async fn with_a_delegate_everything_is_void_that_it_has_signed_and_that_is_said_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    json_of(&on(&at("a"), &["network", "create", "family"]).await);
+    let a = Running::here(at("a"), &[]);
+    a.joined(1).await;
+    json_of(&join(&at("b"), &invite(&a, &["--delegate"]).await).await);
+    let b = Running::here(at("b"), &[]);
+    b.joined(2).await;
+    json_of(&join(&at("c"), &invite(&b, &[]).await).await);
+    let c = Running::here(at("c"), &[]);
+    for daemon in [&a, &b, &c] {
+        daemon.joined(3).await;
+    }
+    let (a_id, b_id, c_id) = (id(&a).await, id(&b).await, id(&c).await);
+    let known = async || match json(&a, &["network", "show"]).await["delegates"].clone() {
+        delegates if delegates[0]["id"] == b_id.as_str() && delegates[0]["signed"] == 1 => Ok(()),
+        delegates => Err(delegates.to_string()),
+    };
+    wait_until("the founder has met whom the delegate let in", SOON, known).await.unwrap();
+
+    let revoke = ["network", "revoke", &b_id[..16], "--reason", "moved away"];
+    let refused = a.run(&[&revoke[..], &["--json"]].concat()).await;
+    assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
+    let error: Value = serde_json::from_slice(&refused.stderr).unwrap();
+    assert_eq!(error["code"], "not_confirmed", "{error}");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("has signed is void") && message.contains("1 is known here"), "{error}");
+    sees(&a, "a", &[&b_id, &c_id]).await;
+
+    let revoked = json(&a, &[&revoke[..], &["--yes"]].concat()).await;
+    assert_eq!(
+        (&revoked["revoked"][0]["subject"], &revoked["delegates"]),
+        (&b_id.into(), &Value::Array(Vec::new()))
+    );
+    sees(&a, "a", &[]).await;
+    // Its guest comes back as itself.
+    c.leave().await;
+    let again = json_of(&join(&at("c"), &invite(&a, &[]).await).await);
+    assert_eq!(again["renewed"], true, "{again}");
+    let c = Running::here(at("c"), &[]);
+    c.joined(2).await;
+    assert_eq!(id(&c).await, c_id);
+    sees(&c, "c", &[&a_id]).await;
 }
 
 /// Somebody knows the name of the network and the address of a daemon, and has no certificate.

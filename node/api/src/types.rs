@@ -39,7 +39,7 @@ pub use names::{
     SealRequest, SealedKey, TargetKind, USUAL_TTL_SECONDS, USUAL_VALID_SECONDS, Voucher,
 };
 pub use network::{
-    CertificateInfo, InviteInfo, InviteMade, InviteWanted, MayBe, NetworkInfo, RevocationInfo,
+    CertificateInfo, DelegateInfo, InviteInfo, InviteMade, InviteWanted, MayBe, NetworkInfo, RevocationInfo,
     RevocationWanted,
 };
 pub use object::{EntryInfo, Health, HolderCount, ObjectStat};

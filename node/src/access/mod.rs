@@ -99,6 +99,8 @@ pub(crate) struct Membership {
     pub(crate) certificate: Certificate,
     pub(crate) revocations: Vec<Revocation>,
     pub(crate) invites: Vec<Shown>,
+    /// Others who may sign, and how many certificates by each are known here.
+    pub(crate) delegates: Vec<([u8; 32], usize)>,
 }
 
 /// Seconds since 1970.
@@ -189,6 +191,7 @@ impl Access {
             certificate: papers.own().certificate().clone(),
             revocations: papers.revocations().iter().cloned().collect(),
             invites: state.invites.open(now()).collect(),
+            delegates: state.delegates().collect(),
         }
     }
 
@@ -224,6 +227,17 @@ impl Access {
 }
 
 impl State {
+    /// Others who may sign, as far as they have been met and are not revoked, and how many certificates by each are known.
+    fn delegates(&self) -> impl Iterator<Item = ([u8; 32], usize)> {
+        let (revocations, trusted) = (self.papers.revocations(), self.papers.trusted());
+        let stands = |key: &&[u8; 32]| !revocations.is_revoked(key, true, trusted);
+        let signed = |key: &[u8; 32]| {
+            let chains = self.peers.values().map(|known| &known.chain).chain([self.papers.own()]);
+            chains.filter(|chain| chain.certificate().issuer() == key).count()
+        };
+        self.delegates.iter().filter(stands).map(move |key| (*key, signed(key)))
+    }
+
     /// Somebody was let in.
     fn admitted(&mut self, chain: Chain, admitted: Admitted, digest: [u8; 32]) {
         if self.peers.len() >= PEERS_MAX

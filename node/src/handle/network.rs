@@ -1,7 +1,7 @@
 //! The network of the daemon, and what is done to it from here.
 
 use chordage_api::types::{
-    CertificateInfo, InviteInfo, InviteMade, InviteWanted, MayBe, NetworkInfo, RevocationInfo,
+    CertificateInfo, DelegateInfo, InviteInfo, InviteMade, InviteWanted, MayBe, NetworkInfo, RevocationInfo,
     RevocationWanted,
 };
 use chordage_dht::NodeId;
@@ -57,10 +57,11 @@ impl NodeHandle {
             certificate: None,
             members,
             revoked: Vec::new(),
+            delegates: Vec::new(),
             seq: 0,
             invites: Vec::new(),
         };
-        let Some(Membership { key, founder, certificate, revocations, invites }) =
+        let Some(Membership { key, founder, certificate, revocations, invites, delegates }) =
             of.access.as_ref().map(Access::membership)
         else {
             return info;
@@ -86,6 +87,11 @@ impl NodeHandle {
                 at: seconds(revocation.at()),
             })
             .collect();
+        let delegate = |(key, signed): &([u8; 32], usize)| DelegateInfo {
+            id: NodeId::from_public_key(key).to_string(),
+            signed: *signed as u64,
+        };
+        info.delegates = delegates.iter().map(delegate).collect();
         info.invites = invites.iter().map(shown).collect();
         info
     }
