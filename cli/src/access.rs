@@ -13,6 +13,8 @@ use crate::exit::ExitStatus;
 use crate::global::GlobalArgs;
 use crate::name::shown;
 
+/// Fewest digits of an id that are taken for it: fewer could be those of another too.
+const DIGITS_MIN: usize = 8;
 /// What is true after every error here.
 const NOTHING: &str = "nothing was changed";
 
@@ -37,6 +39,17 @@ pub(crate) fn next(global: &GlobalArgs, role: MayBe) -> String {
         command.push_str(&format!(" --data-dir {}", shell_word(dir)));
     }
     command
+}
+
+/// An id of so many digits, or its beginning, as clap reads it. `listed` names the command that shows such ids.
+pub(crate) fn id(text: &str, digits: usize, listed: &str) -> Result<String, String> {
+    let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match text.len() {
+        length if (DIGITS_MIN..=digits).contains(&length) && is_hex => Ok(text.to_ascii_lowercase()),
+        _ => Err(format!(
+            "an id is {digits} hexadecimal digits, or at least the first {DIGITS_MIN} of them: see `{listed}`"
+        )),
+    }
 }
 
 /// A role as it is typed.
@@ -159,6 +172,17 @@ mod tests {
             let refused = refused(&error, &path);
             assert_eq!(refused.exit_code, code, "{refused:?}");
             assert!(!refused.state.is_empty() && !refused.hint.is_empty(), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn ids_and_their_beginnings_are_hexadecimal() {
+        let id = |text| id(text, 64, "chordage members");
+        assert_eq!(id("5F0C9A1E").unwrap(), "5f0c9a1e");
+        let whole = "a".repeat(64);
+        assert_eq!(id(&whole).unwrap().len(), 64);
+        for wrong in ["", "5f0c9a1", "5f0c9a1g", "0x5f0c9a1e", &"a".repeat(65), "\u{e4}\u{e4}\u{e4}\u{e4}"] {
+            assert!(id(wrong).is_err(), "{wrong}");
         }
     }
 

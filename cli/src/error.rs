@@ -135,6 +135,7 @@ impl From<Problem> for CliError {
             | ProblemCode::NoSuchHome
             | ProblemCode::NoSuchVolume
             | ProblemCode::NoSuchSnapshot
+            | ProblemCode::NoSuchInvite
             | ProblemCode::RolledBack => ExitStatus::Unavailable,
             ProblemCode::NoMajority
             | ProblemCode::TooFewNodes

@@ -65,7 +65,7 @@ Exit codes:
     2  wrong usage or a request that makes no sense (a name of others, or changed by others first)
     3  no daemon to talk to, or it is busy, joining or leaving (of `backup create`: the snapshot is made, but without
        what could not be read; of `join`: nobody of the network answers where the invite says)
-    4  the data is not in the network now, no such path in the object, no such name, or an invite that has ended
+    4  the data is not in the network now, no such path in the object, no such name or invite, or an invite has ended
     5  bad link, name or invite (truncated, mistyped, of another version, or it cannot read)
     6  too few nodes, or too few of them stored the data or the name durably
     7  local file problem, also on the daemon's disk (missing, exists, unreadable, disk full)

@@ -250,6 +250,7 @@ impl<M: Metric> Dht<M> {
             Input::SetAddresses(addrs) => self.set_addresses(turn, addrs),
             Input::Signed { seq, signature } => self.signed(turn, seq, signature),
             Input::Exclude(ids) => self.exclude(turn, &ids),
+            Input::ClientsOnly(ids) => self.hold_to_clients(turn, ids),
             Input::Outlive { above } => self.outlive(turn, above),
             Input::StartOperation { id, address, goal, deadline } => {
                 self.start_operation(turn, id, address, goal, deadline);
@@ -315,6 +316,7 @@ impl<M: Metric> Dht<M> {
         if self.phase == Phase::Left || is_ignored {
             return;
         }
+        let from = &self.as_it_may_be(from);
         self.overtake_former_life(turn, &message);
         match message {
             Message::Request(call, request) => {
@@ -339,7 +341,8 @@ impl<M: Metric> Dht<M> {
             Notice::Record(record) => {
                 // Nobody speaks for another.
                 if record.id_ref() == from.id_ref() {
-                    self.heard(turn, &Arc::new(record), None);
+                    let record = self.as_it_may_be(&Arc::new(record));
+                    self.heard(turn, &record, None);
                 } else if record.id_ref() == self.local.id_ref() {
                     self.heard(turn, from, None);
                     self.told_of_twin(turn, record);

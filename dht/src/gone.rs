@@ -1,6 +1,9 @@
 //! Peers that have recently left or died, so that others who still name them do not bring them back.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 use core::time::Duration;
 
 use crate::{NodeId, Time, peer::PeerInfo};
@@ -27,6 +30,8 @@ pub(crate) struct Gone {
     absences: BTreeMap<NodeId, Absence>,
     /// Never listened to again, and never named.
     excluded: BTreeSet<NodeId>,
+    /// Listened to as clients, and never named.
+    clients_only: BTreeSet<NodeId>,
 }
 
 impl Gone {
@@ -54,7 +59,7 @@ impl Gone {
     /// Whether a name heard from others should be ignored. A newer record is a new life.
     pub(crate) fn ignores_name(&self, peer: &PeerInfo, now: Time) -> bool {
         let is_absent = |absence: &Absence| absence.ignored_until > now && peer.seq() <= absence.seq;
-        self.excludes(peer.id_ref())
+        self.bars(peer.id_ref())
             || !self.absences.is_empty() && self.absences.get(peer.id_ref()).is_some_and(is_absent)
     }
 
@@ -75,9 +80,29 @@ impl Gone {
         !self.excluded.is_empty() && self.excluded.contains(id)
     }
 
-    /// Whether anybody is ignored for ever.
-    pub(crate) fn excludes_any(&self) -> bool {
-        !self.excluded.is_empty()
+    /// From now on these may only be clients, and no others are held to it. Returns who was not among them before.
+    pub(crate) fn hold_to_clients(&mut self, mut ids: BTreeSet<NodeId>) -> Vec<NodeId> {
+        while ids.len() > EXCLUDED_MAX {
+            ids.pop_last();
+        }
+        let new = ids.difference(&self.clients_only).copied().collect();
+        self.clients_only = ids;
+        new
+    }
+
+    /// Whether it may only be a client.
+    pub(crate) fn only_client(&self, id: &NodeId) -> bool {
+        !self.clients_only.is_empty() && self.clients_only.contains(id)
+    }
+
+    /// Whether it is in no table, whatever it or others say.
+    pub(crate) fn bars(&self, id: &NodeId) -> bool {
+        self.excludes(id) || self.only_client(id)
+    }
+
+    /// Whether that is so of anybody.
+    pub(crate) fn bars_any(&self) -> bool {
+        !self.excluded.is_empty() || !self.clients_only.is_empty()
     }
 
     /// Others may name it again: it was probably never dead.
@@ -98,8 +123,6 @@ impl Gone {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-
-    use alloc::vec::Vec;
 
     use super::*;
 
@@ -174,6 +197,31 @@ mod tests {
         assert_eq!(gone.absences.len(), GONE_MAX);
         let ignored = [0, 1, GONE_MAX as u8].map(|number| gone.ignores_name(&peer(number, 1), at(200)));
         assert_eq!(ignored, [false, true, true]);
+    }
+
+    #[test]
+    fn whoever_may_only_be_a_client_is_listened_to_and_never_named_until_it_may_be_more() {
+        let mut gone = Gone::default();
+        let [one, other] = [1, 2].map(|number| peer(number, 0).id());
+        assert_eq!(gone.hold_to_clients([one].into()), [one]);
+        assert_eq!(gone.hold_to_clients([one, other].into()), [other], "one was held to it before");
+        gone.back(&one);
+        gone.believe_names_of(&one);
+        for (number, held) in [(1, true), (2, true), (3, false)] {
+            let peer = peer(number, u64::MAX);
+            assert_eq!(gone.ignores_name(&peer, at(0)), held);
+            assert_eq!((gone.bars(peer.id_ref()), gone.only_client(peer.id_ref())), (held, held));
+            assert!(!gone.ignores_words(&peer, at(0)) && !gone.excludes(peer.id_ref()));
+        }
+        assert!(gone.hold_to_clients(BTreeSet::from([other])).is_empty());
+        assert!(!gone.ignores_name(&peer(1, 0), at(0)) && gone.ignores_name(&peer(2, 0), at(0)));
+        let many = (0..=EXCLUDED_MAX as u64).map(|number| {
+            let mut key = [0; 32];
+            key[..8].copy_from_slice(&number.to_be_bytes());
+            NodeId::from_public_key(&key)
+        });
+        gone.hold_to_clients(many.collect());
+        assert_eq!(gone.clients_only.len(), EXCLUDED_MAX);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What goes into the state machine and what comes out.
 
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, sync::Arc, vec::Vec};
 use core::time::Duration;
 
 use crate::{
@@ -75,6 +75,10 @@ pub enum Input {
     /// These nodes are no part of the network any more, whatever they or others say: they leave all tables, are named to nobody and not
     /// listened to, for as long as this node runs. At most [`EXCLUDED_MAX`](crate::EXCLUDED_MAX) are.
     Exclude(Vec<NodeId>),
+    /// These nodes may only be clients, whatever they or others say, and from now on no others are held to it: none of them is in a table
+    /// or named to anybody, and all are answered as clients are. Of more than [`EXCLUDED_MAX`](crate::EXCLUDED_MAX) the rest is passed
+    /// over.
+    ClientsOnly(BTreeSet<NodeId>),
     /// Read or change a record. Exactly one [`Output::OperationFinished`] follows, unless it is cancelled.
     StartOperation {
         /// Chosen by the caller, unique among its operations in progress.

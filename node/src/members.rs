@@ -54,7 +54,8 @@ pub(crate) fn members(view: &View, uptime_seconds: f64) -> Vec<MemberStatus> {
     let gone = gone.values().map(|gone| {
         let state = match gone.why {
             DownReason::Left | DownReason::Client => MemberState::Left,
-            DownReason::Failed | DownReason::Displaced | DownReason::Excluded => MemberState::Dead,
+            DownReason::Failed | DownReason::Displaced => MemberState::Dead,
+            DownReason::Excluded => MemberState::Revoked,
         };
         MemberStatus {
             age_seconds: gone.at.duration_since(gone.since).as_secs_f64(),

@@ -7,7 +7,7 @@ use chordage_api::types::{InviteWanted, MayBe};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::access::word;
+use crate::access::{id, word};
 use crate::charset::Charset;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
@@ -19,13 +19,15 @@ use crate::{connect, human, qr, width};
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Most who can join with one invite.
 const USES_MAX: i64 = 1000;
+/// Digits of the id of an invite.
+const DIGITS: usize = 32;
 
 /// Print an invite into the network of the daemon: who has it can join
 ///
 /// In a private network the invite is one line of text, alone on standard output; on a terminal it is shown as a QR code too. It has the addresses of this
 /// daemon, the key of the network, and a secret: send it the way you would send a password. Whoever has it can join until it
-/// ends or is used up, and nobody can take it back before; who joined can be revoked (chordage network revoke). The
-/// daemon that made it has to run, and to be reachable, when somebody joins with it.
+/// ends, is used up, or is withdrawn (--withdraw); who joined can be revoked (chordage network revoke). The daemon that
+/// made it has to run, and to be reachable, when somebody joins with it.
 ///
 /// Invites are made by the daemon that founded the network, and by those that were let in with --delegate.
 ///
@@ -40,7 +42,8 @@ Examples:
   chordage invite --role client                for a laptop behind NAT
   chordage invite --delegate                   for somebody who may invite too
   chordage invite --quiet | ssh laptop chordage join -
-  chordage network show                        which invites are still good")]
+  chordage network show                        which invites are still good, and their ids
+  chordage invite --withdraw 5f0c9a1e          take one back: it went to the wrong person")]
 pub(crate) struct InviteArgs {
     /// How many may join with it, at most 1000 [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=USES_MAX))]
@@ -54,6 +57,9 @@ pub(crate) struct InviteArgs {
     /// Those who join may let others in, and revoke them. Only the daemon that founded the network makes such invites
     #[arg(long)]
     delegate: bool,
+    /// Make no invite, but withdraw the one with this id, or at least these first 8 digits of it: nobody joins with it any more
+    #[arg(long, value_name = "ID", value_parser = invite_id, conflicts_with_all = ["uses", "expires", "role", "delegate"])]
+    withdraw: Option<String>,
 }
 
 /// Runs the command.
@@ -62,6 +68,9 @@ pub(crate) async fn run(
     global: &GlobalArgs,
     printer: &Printer,
 ) -> Result<ExitStatus, CliError> {
+    if let Some(id) = &args.withdraw {
+        return withdraw(id, global, printer).await;
+    }
     let wanted = InviteWanted {
         uses: args.uses,
         seconds: args.expires.map(|time| time.as_secs()),
@@ -93,6 +102,22 @@ pub(crate) async fn run(
     Ok(ExitStatus::Success)
 }
 
+async fn withdraw(id: &str, global: &GlobalArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
+    let withdrawn = connect::client(global)?.withdraw_invite(id).await?;
+    match printer.is_json() {
+        true => printer.json(&withdrawn)?,
+        false => printer.line(format!("withdrawn {}", withdrawn.id))?,
+    }
+    printer.tell("nobody can join with this invite any more");
+    if withdrawn.used > 0 {
+        let joined = human::count(u64::from(withdrawn.used), "daemon has", "daemons have");
+        printer.tell(format!(
+            "{joined} joined with it before, and can be revoked: see `chordage network members`"
+        ));
+    }
+    Ok(ExitStatus::Success)
+}
+
 /// What whoever has the invite can do with it.
 fn warning(wanted: &InviteWanted) -> String {
     let who = match wanted.uses.unwrap_or(1) {
@@ -109,6 +134,11 @@ fn warning(wanted: &InviteWanted) -> String {
 fn roles() -> impl TypedValueParser<Value = MayBe> {
     PossibleValuesParser::new(["member", "client"])
         .map(|word| if word == "client" { MayBe::Client } else { MayBe::Member })
+}
+
+/// An id of an invite, or its beginning, as clap reads it.
+fn invite_id(text: &str) -> Result<String, String> {
+    id(text, DIGITS, "chordage network show")
 }
 
 fn expiry(text: &str) -> Result<Duration, String> {
@@ -168,6 +198,16 @@ mod tests {
             ["--role", "founder"],
         ] {
             assert!(parsed(&wrong).is_none(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn to_withdraw_is_not_to_make() {
+        let args = parsed(&["--withdraw", "5F0C9A1E"]).unwrap();
+        assert_eq!(args.withdraw.as_deref(), Some("5f0c9a1e"));
+        assert!(parsed(&["--withdraw", &"a".repeat(33)]).is_none());
+        for with in [&["--uses", "2"][..], &["--expires", "1h"], &["--role", "client"], &["--delegate"]] {
+            assert!(parsed(&[&["--withdraw", "5f0c9a1e"], with].concat()).is_none(), "{with:?}");
         }
     }
 

@@ -40,8 +40,12 @@ pub(crate) async fn run(
         printer.line(row(member))?;
     }
     let here = |state: MemberState| members.iter().filter(|member| member.state == state).count() as u64;
+    let revoked = match here(MemberState::Revoked) {
+        0 => String::new(),
+        revoked => format!(", {revoked} revoked (`chordage network show` says who else was, and why)"),
+    };
     printer.tell(format!(
-        "{} alive, {} suspect, {} dead, {} left; as far as this daemon knows",
+        "{} alive, {} suspect, {} dead, {} left{revoked}; as far as this daemon knows",
         here(MemberState::Alive),
         here(MemberState::Suspect),
         here(MemberState::Dead),

@@ -5,13 +5,13 @@ mod create;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chordage_api::types::{
-    CertificateInfo, InviteInfo, NetworkInfo, NetworkKind, RevocationInfo, RevocationWanted,
+    CertificateInfo, DelegateInfo, InviteInfo, NetworkInfo, NetworkKind, RevocationInfo, RevocationWanted,
 };
 use clap::{Args, Subcommand};
 
 use self::create::CreateArgs;
 use super::members::{self, MembersArgs};
-use crate::access::word;
+use crate::access::{id, word};
 use crate::connect;
 use crate::error::CliError;
 use crate::exit::ExitStatus;
@@ -20,8 +20,6 @@ use crate::human;
 use crate::name::shown;
 use crate::printer::Printer;
 
-/// Fewest digits of an id by which somebody is revoked: fewer could be somebody else's too.
-const DIGITS_MIN: usize = 8;
 /// Digits of a whole id.
 const DIGITS: usize = 64;
 /// Longest reason, bytes.
@@ -60,7 +58,7 @@ enum Action {
 Examples:
   chordage network show
   chordage network show --json | jq -r .certificate.not_after    seconds since 1970
-  chordage network show --json | jq '.invites[] | select(.used < .uses)'")]
+  chordage network show --json | jq -r '.invites[].id'           what `invite --withdraw` takes")]
     Show,
     /// List who is in the network: the same as `chordage members`
     #[command(after_help = "\
@@ -84,6 +82,9 @@ Examples:
 /// Everybody who is reached by this hangs up on that daemon within seconds, talks to it no more, and treats its shards as lost after a
 /// while. Whoever is away learns it on coming back. There is no way back for that daemon, also with a new invite: its key is
 /// revoked for good. The founder's daemon and delegates can do this.
+///
+/// With a delegate everything that it has signed is void: whoever it has let in, or whose certificate it has renewed last, is hung up on too,
+/// and joins again with a new invite. So it takes --yes; without it the command says how many that are, and does nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -96,6 +97,9 @@ struct RevokeArgs {
     /// Why, in at most 120 bytes: everybody in the network can read it
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: String,
+    /// Also if it is a delegate, with which everything is void that it has signed
+    #[arg(long)]
+    yes: bool,
 }
 
 /// Runs the command.
@@ -136,7 +140,13 @@ async fn show(global: &GlobalArgs, printer: &Printer) -> Result<ExitStatus, CliE
 
 async fn revoke(args: RevokeArgs, global: &GlobalArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
     let wanted = RevocationWanted { subject: args.id, reason: args.reason };
-    let info = connect::client(global)?.revoke(&wanted).await?;
+    let client = connect::client(global)?;
+    let delegates = client.network().await?.delegates;
+    let delegate = delegates.into_iter().find(|delegate| delegate.id.starts_with(&wanted.subject));
+    if let Some(delegate) = delegate.as_ref().filter(|_| !args.yes) {
+        return Err(unconfirmed(delegate));
+    }
+    let info = client.revoke(&wanted).await?;
     if printer.is_json() {
         printer.json(&info)?;
         return Ok(ExitStatus::Success);
@@ -148,8 +158,34 @@ async fn revoke(args: RevokeArgs, global: &GlobalArgs, printer: &Printer) -> Res
     printer.tell(
         "everybody in the network is told, and hangs up on that daemon: see `chordage network members`",
     );
-    printer.tell("invites that are still good let others in, also whoever has that daemon: see `chordage network show`");
+    if delegate.is_some() {
+        printer.tell(
+            "whoever it has let in can join again with a new invite, as the same daemon: chordage invite",
+        );
+    }
+    printer.tell(
+        "invites that are still good let others in, also whoever has that daemon: `chordage network show` lists them, \
+         `chordage invite --withdraw ID` withdraws one",
+    );
     Ok(ExitStatus::Success)
+}
+
+/// What is lost with a delegate.
+fn unconfirmed(DelegateInfo { id, signed }: &DelegateInfo) -> CliError {
+    let id = human::short(id);
+    let known = match signed {
+        0 => "none of them is known here".to_owned(),
+        signed => format!("{} known here", human::count(*signed, "is", "are")),
+    };
+    let message = format!(
+        "{id} may let others in: every certificate that it has signed is void with its own, and {known}"
+    );
+    CliError::new(ExitStatus::Usage, "not_confirmed", message).state("nobody was revoked, nothing was changed").hint(
+        format!(
+            "daemons whose certificates it has signed join again with a new invite; to revoke it: chordage network \
+             revoke {id} --yes --reason TEXT"
+        ),
+    )
 }
 
 async fn renew(global: &GlobalArgs, printer: &Printer) -> Result<ExitStatus, CliError> {
@@ -195,6 +231,7 @@ fn described(info: &NetworkInfo, now: i64) -> Vec<String> {
         "members    about {}",
         human::count(info.members, "daemon holds what is stored", "daemons hold what is stored")
     ));
+    lines.extend(info.delegates.iter().map(delegated));
     lines.extend(info.invites.iter().map(|invite| open_invite(invite, now)));
     lines.extend(info.revoked.iter().map(|revocation| revoked(revocation, now)));
     lines
@@ -208,6 +245,11 @@ fn held(certificate: &CertificateInfo, now: i64) -> String {
         left => format!("ended {} ago", human::seconds(left.unsigned_abs() as f64)),
     };
     format!("as         {}{rights}. Certificate {} {holds}", word(certificate.role), certificate.serial)
+}
+
+fn delegated(DelegateInfo { id, signed }: &DelegateInfo) -> String {
+    let signed = human::count(*signed, "certificate that is", "certificates that are");
+    format!("delegate   {}  may let others in, and has signed {signed} known here", human::short(id))
 }
 
 fn open_invite(invite: &InviteInfo, now: i64) -> String {
@@ -234,15 +276,9 @@ fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64
 }
 
-/// An id, or its beginning, as clap reads it.
+/// An id of a daemon, or its beginning, as clap reads it.
 fn subject(text: &str) -> Result<String, String> {
-    let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    match text.len() {
-        DIGITS_MIN..=DIGITS if is_hex => Ok(text.to_ascii_lowercase()),
-        _ => Err(format!(
-            "an id is {DIGITS} hexadecimal digits, or at least the first {DIGITS_MIN} of them: see `chordage network members`"
-        )),
-    }
+    id(text, DIGITS, "chordage network members")
 }
 
 /// Why somebody is revoked, as clap reads it.
@@ -285,6 +321,7 @@ mod tests {
                 reason: "stolen\x1b[2J".to_owned(),
                 at: 60,
             }],
+            delegates: vec![DelegateInfo { id: "56".repeat(32), signed: 2 }],
             seq: 1,
             invites: vec![InviteInfo {
                 id: "34".repeat(16),
@@ -294,15 +331,6 @@ mod tests {
                 role: MayBe::Client,
                 delegate: false,
             }],
-        }
-    }
-
-    #[test]
-    fn ids_and_their_beginnings_are_hexadecimal() {
-        assert_eq!(subject("5F0C9A1E").unwrap(), "5f0c9a1e");
-        assert_eq!(subject(&"a".repeat(64)).unwrap().len(), 64);
-        for wrong in ["", "5f0c9a1", "5f0c9a1g", "0x5f0c9a1e", &"a".repeat(65), "\u{e4}\u{e4}\u{e4}\u{e4}"] {
-            assert!(subject(wrong).is_err(), "{wrong}");
         }
     }
 
@@ -323,6 +351,7 @@ mod tests {
             "its founder signs with it",
             "as         member; it may let others in, and revoke them. Certificate 1212121212121212 holds for",
             "members    about 1 daemon holds what is stored",
+            "delegate   5656565656565656  may let others in, and has signed 2 certificates that are known here",
             "invite     3434343434343434  1 of 3 used, client, ends in 1 h 0 min",
             r"revoked    0101010101010101  1 min 0 s ago: stolen\u{1b}[2J",
         ] {
@@ -333,6 +362,18 @@ mod tests {
         let text = described(&NetworkInfo { founder: true, certificate: None, ..info() }, 120).join("\n");
         assert!(text.contains("this daemon founded the network"), "{text}");
         assert!(text.contains("problem    this daemon has no certificate"), "{text}");
+    }
+
+    #[test]
+    fn what_is_void_with_a_delegate_is_said_before_it_is() {
+        for (signed, words) in [(0, "none of them is known"), (1, "1 is known here"), (4, "4 are known here")]
+        {
+            let error = unconfirmed(&DelegateInfo { id: "56".repeat(32), signed });
+            assert_eq!((error.exit_code, error.code.as_str()), (2, "not_confirmed"));
+            assert!(error.message.contains("5656565656565656 may let others in"), "{}", error.message);
+            assert!(error.message.contains("void with its own") && error.message.contains(words));
+            assert!(error.state.contains("nobody was revoked") && error.hint.contains("--yes"));
+        }
     }
 
     #[test]

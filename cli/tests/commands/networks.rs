@@ -77,6 +77,8 @@ fn a_request_that_no_daemon_would_take_is_refused_before_one_is_asked() {
         (&["invite", "--expires", "24"], "a number and a unit"),
         (&["invite", "--uses", "0"], "1..=1000"),
         (&["invite", "--role", "founder"], "member, client"),
+        (&["invite", "--withdraw", "5f0c9a1"], "first 8"),
+        (&["invite", "--withdraw", "5f0c9a1e", "--uses", "2"], "cannot be used with"),
         (&["network", "revoke", "5f0c9a1", "--reason", "lost"], "first 8"),
         (&["network", "revoke", "somebody", "--reason", "lost"], "hexadecimal"),
         (&["network", "revoke", "5f0c9a1e"], "--reason"),
@@ -135,6 +137,7 @@ fn what_needs_a_daemon_says_so() {
         &["network", "renew"],
         &["network", "revoke", "5f0c9a1e", "--reason", "lost"],
         &["invite"],
+        &["invite", "--withdraw", "5f0c9a1e"],
     ] {
         at(&dir, args).fails(3, &["no daemon is running", "chordage daemon"]);
     }

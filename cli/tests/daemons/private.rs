@@ -127,9 +127,15 @@ async fn only_the_invited_belong_to_a_private_network_until_they_are_revoked() {
     sees(&a, "a", &[&b_id, &c_id]).await;
     let revoke = ["network", "revoke", &b_id[..16], "--reason", "laptop stolen"];
     let revoked = json(&a, &revoke).await["revoked"].clone();
-    assert_eq!((&revoked[0]["subject"], &revoked[0]["reason"]), (&b_id.into(), &"laptop stolen".into()));
+    assert_eq!(
+        (&revoked[0]["subject"], &revoked[0]["reason"]),
+        (&b_id.as_str().into(), &"laptop stolen".into())
+    );
     sees(&a, "a", &[&c_id]).await;
     sees(&c, "c", &[&a_id]).await;
+    let members = json(&a, &["network", "members"]).await;
+    let revoked_one = members.as_array().unwrap().iter().find(|member| member["id"] == b_id.as_str());
+    assert_eq!(revoked_one.map(|member| &member["state"]), Some(&"revoked".into()), "{members}");
     let told =
         |status: &Value| status["join_problem"].as_str().is_some_and(|problem| problem.contains("revoked"));
     soon(&b, told).await;
@@ -138,6 +144,95 @@ async fn only_the_invited_belong_to_a_private_network_until_they_are_revoked() {
     assert_eq!(json(&c, &["network", "show"]).await["revoked"], revoked);
     // What it held is not all that there was.
     assert!(c.get(&link, &at("at-c")).await == random_bytes(BYTES, 61));
+}
+
+#[tokio::test]
+async fn an_invite_that_was_withdrawn_lets_nobody_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    json_of(&on(&at("a"), &["network", "create", "family"]).await);
+    let a = Running::here(at("a"), &[]);
+    a.joined(1).await;
+    let made = json(&a, &["invite", "--uses", "3"]).await;
+    let (line, id) = (made["invite"].as_str().unwrap(), made["info"]["id"].as_str().unwrap());
+    json_of(&join(&at("b"), line).await);
+
+    let withdrawn = json(&a, &["invite", "--withdraw", &id[..16]]).await;
+    assert_eq!((&withdrawn["id"], &withdrawn["used"]), (&id.into(), &1.into()), "{withdrawn}");
+    assert_eq!(json(&a, &["network", "show"]).await["invites"], Value::Array(Vec::new()));
+    let refused = join(&at("c"), line).await;
+    assert_eq!(refused.status.code(), Some(4), "{}", shown(&refused));
+    let error: Value = serde_json::from_slice(&refused.stderr).unwrap();
+    assert_eq!(error["code"], "not_let_in", "{error}");
+    assert!(error["message"].as_str().unwrap().contains("it was withdrawn"), "{error}");
+
+    // What cannot be withdrawn: one that is withdrawn or was never there, and one that is used up.
+    let fails = async |id: &str, code: &str, status: i32| {
+        let output = a.run(&["invite", "--withdraw", id, "--json"]).await;
+        assert_eq!(output.status.code(), Some(status), "{}", shown(&output));
+        let error: Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(
+            (&error["code"], &error["state"]),
+            (&code.into(), &"nothing was changed".into()),
+            "{error}"
+        );
+    };
+    fails(id, "no_such_invite", 4).await;
+    let for_one = json(&a, &["invite"]).await;
+    json_of(&join(&at("c"), for_one["invite"].as_str().unwrap()).await);
+    fails(for_one["info"]["id"].as_str().unwrap(), "conflict", 2).await;
+    // Whoever joined before has stayed.
+    let b = Running::here(at("b"), &[]);
+    b.joined(2).await;
+    let human = a.run(&["invite", "--withdraw", id]).await;
+    assert!(String::from_utf8_lossy(&human.stderr).contains("chordage network show"), "{}", shown(&human));
+}
+
+#[tokio::test]
+async fn with_a_delegate_everything_is_void_that_it_has_signed_and_that_is_said_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    json_of(&on(&at("a"), &["network", "create", "family"]).await);
+    let a = Running::here(at("a"), &[]);
+    a.joined(1).await;
+    json_of(&join(&at("b"), &invite(&a, &["--delegate"]).await).await);
+    let b = Running::here(at("b"), &[]);
+    b.joined(2).await;
+    json_of(&join(&at("c"), &invite(&b, &[]).await).await);
+    let c = Running::here(at("c"), &[]);
+    for daemon in [&a, &b, &c] {
+        daemon.joined(3).await;
+    }
+    let (a_id, b_id, c_id) = (id(&a).await, id(&b).await, id(&c).await);
+    let known = async || match json(&a, &["network", "show"]).await["delegates"].clone() {
+        delegates if delegates[0]["id"] == b_id.as_str() && delegates[0]["signed"] == 1 => Ok(()),
+        delegates => Err(delegates.to_string()),
+    };
+    wait_until("the founder has met whom the delegate let in", SOON, known).await.unwrap();
+
+    let revoke = ["network", "revoke", &b_id[..16], "--reason", "moved away"];
+    let refused = a.run(&[&revoke[..], &["--json"]].concat()).await;
+    assert_eq!(refused.status.code(), Some(2), "{}", shown(&refused));
+    let error: Value = serde_json::from_slice(&refused.stderr).unwrap();
+    assert_eq!(error["code"], "not_confirmed", "{error}");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("has signed is void") && message.contains("1 is known here"), "{error}");
+    sees(&a, "a", &[&b_id, &c_id]).await;
+
+    let revoked = json(&a, &[&revoke[..], &["--yes"]].concat()).await;
+    assert_eq!(
+        (&revoked["revoked"][0]["subject"], &revoked["delegates"]),
+        (&b_id.into(), &Value::Array(Vec::new()))
+    );
+    sees(&a, "a", &[]).await;
+    // Its guest comes back as itself.
+    c.leave().await;
+    let again = json_of(&join(&at("c"), &invite(&a, &[]).await).await);
+    assert_eq!(again["renewed"], true, "{again}");
+    let c = Running::here(at("c"), &[]);
+    c.joined(2).await;
+    assert_eq!(id(&c).await, c_id);
+    sees(&c, "c", &[&a_id]).await;
 }
 
 /// Somebody knows the name of the network and the address of a daemon, and has no certificate.

@@ -3,8 +3,11 @@
 //! Who is excluded, and for how long, is decided outside (by a list of revocations, say): here it is only kept to. An excluded
 //! node leaves all tables at once, nobody is told its name by this node, and what it says is not listened to. Its neighbours on
 //! the ring say that it is gone, as if it had died, so that nodes that have not heard of the exclusion drop it too.
+//!
+//! Others may only be clients: they are kept out of tables and lists in the same way, and listened to as if they said no more of
+//! themselves than a client does.
 
-use alloc::vec::Vec;
+use alloc::{collections::BTreeSet, sync::Arc, vec::Vec};
 
 use super::{Dht, Turn};
 use crate::{
@@ -12,6 +15,7 @@ use crate::{
     io::DownReason,
     members::{Gossip, News},
     metric::Metric,
+    peer::Peer,
 };
 
 impl<M: Metric> Dht<M> {
@@ -22,23 +26,47 @@ impl<M: Metric> Dht<M> {
             if id == self.own_id() || !self.gone.exclude(*id) {
                 continue;
             }
-            let listed = self.members.as_ref().and_then(|members| members.lists.get(&id.into()));
-            let peer = listed.map(|entry| entry.peer().clone()).or_else(|| self.known(id));
-            self.drop_peer(turn, id, DownReason::Excluded);
-            if let (Some(peer), Some(members)) = (peer, &mut self.members) {
-                members.lost(&peer, turn.now);
-            }
+            self.strike_out(turn, id, DownReason::Excluded);
         }
     }
 
-    /// What is left of gossip when nothing is said of excluded nodes but that they are gone.
-    pub(super) fn without_excluded(&self, gossip: Gossip) -> Gossip {
-        if !self.gone.excludes_any() {
+    /// From now on these nodes may only be clients, and no others are held to it.
+    pub(super) fn hold_to_clients(&mut self, turn: &mut Turn<'_>, mut ids: BTreeSet<NodeId>) {
+        ids.remove(self.own_id());
+        for id in self.gone.hold_to_clients(ids) {
+            self.strike_out(turn, &id, DownReason::Client);
+        }
+    }
+
+    /// Takes a node out of all tables and lists.
+    fn strike_out(&mut self, turn: &mut Turn<'_>, id: &NodeId, why: DownReason) {
+        let listed = self.members.as_ref().and_then(|members| members.lists.get(&id.into()));
+        let peer = listed.map(|entry| entry.peer().clone()).or_else(|| self.known(id));
+        self.drop_peer(turn, id, why);
+        if let (Some(peer), Some(members)) = (peer, &mut self.members) {
+            members.lost(&peer, turn.now);
+        }
+    }
+
+    /// A peer as it speaks of itself, or what there is of that if it may only be a client.
+    pub(super) fn as_it_may_be(&self, peer: &Peer) -> Peer {
+        if peer.is_reachable()
+            && self.gone.only_client(peer.id_ref())
+            && let Ok(client) = peer.with_addresses(Vec::new(), peer.seq())
+        {
+            return Arc::new(client);
+        }
+        peer.clone()
+    }
+
+    /// What is left of gossip when nothing is said of nodes that are in no table but that they are gone.
+    pub(super) fn without_barred(&self, gossip: Gossip) -> Gossip {
+        if !self.gone.bars_any() {
             return gossip;
         }
         let without = |news: Vec<News>| {
             let stays = |news: &News| match news {
-                News::Member(announcement) => !self.gone.excludes(announcement.record().id_ref()),
+                News::Member(announcement) => !self.gone.bars(announcement.record().id_ref()),
                 News::Gone { .. } => true,
             };
             news.into_iter().filter(stays).collect()

@@ -194,7 +194,7 @@ impl<M: Metric> Dht<M> {
     }
 
     pub(super) fn gossip(&mut self, turn: &mut Turn<'_>, from: &Peer, gossip: Gossip) {
-        let gossip = self.without_excluded(gossip);
+        let gossip = self.without_barred(gossip);
         self.show_later_record(turn, from, &gossip);
         let Some(members) = &mut self.members else {
             // It does not know that nobody listens here.
@@ -324,7 +324,10 @@ impl<M: Metric> Dht<M> {
         records: &[Arc<Announcement>],
     ) {
         let Some(members) = &mut self.members else { return };
-        let changed = members.take_records(records, turn.now);
+        let gone = &self.gone;
+        let named = |record: &&Arc<Announcement>| !gone.bars(record.record().id_ref());
+        let records: Vec<Arc<Announcement>> = records.iter().filter(named).cloned().collect();
+        let changed = members.take_records(&records, turn.now);
         if let Some(comparison) = &mut members.comparison {
             comparison.received(changed);
             self.compare_on(turn, from);

@@ -310,7 +310,10 @@ impl World {
         let delay = self.delay(from, target);
         let lost = (self.rng.next_u64() % 1000) < u64::from(self.weather.lost_per_mille);
         let apart = self.sides.as_ref().is_some_and(|sides| sides[from] != sides[target]);
-        let reachable = self.nodes[target].alive && to.addrs() == self.peer(target).addrs() && !apart;
+        // An answer comes on the connection of the question, wherever else the asker may be reached.
+        let is_there = to.addrs() == self.peer(target).addrs()
+            || !to.is_reachable() && matches!(message, Message::Response(..));
+        let reachable = self.nodes[target].alive && is_there && !apart;
         if reachable {
             if !lost {
                 let from = self.peer(from);

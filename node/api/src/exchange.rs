@@ -111,6 +111,11 @@ impl Exchange {
         json(self.checked(answer).await?, self.timeouts.stall).await
     }
 
+    pub(crate) async fn delete_json<T: DeserializeOwned>(&self, uri: &str) -> Result<T, ClientError> {
+        let answer = self.send(self.request(Method::DELETE, uri), Empty::<Bytes>::new(), None).await?;
+        json(self.checked(answer).await?, self.timeouts.stall).await
+    }
+
     /// Sends a request and waits for the head of the answer.
     pub(crate) async fn send<B>(
         &self,

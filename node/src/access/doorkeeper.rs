@@ -83,6 +83,7 @@ impl Access {
     ) -> Result<(), CertificateError> {
         let mut state = self.state();
         let admitted = state.papers.admit(&chain, key, now())?;
+        self.has_role(&admitted);
         let differs = digest != state.papers.revocations().digest();
         state.admitted(chain, admitted, digest);
         if differs {

@@ -119,6 +119,7 @@ impl Access {
         let known = peers.get_mut(key).ok_or("its certificate has not been shown at the gate")?;
         let admitted = papers.admit(&chain, key, now()).map_err(|error| error.to_string())?;
         if admitted.until > known.admitted.until {
+            self.has_role(&admitted);
             (known.chain, known.admitted) = (chain, admitted);
         }
         Ok(())

@@ -7,7 +7,7 @@ use super::{Access, INVITES_FILE, Inner, PAPERS_FILE, State, now, serial};
 use crate::datadir::DataDirError;
 use crate::network::certificate::{Certificate, Chain, Issuer, Rights};
 use crate::network::invite::{Invitation, Invite};
-use crate::network::invites::{Offer, OfferError, Shown};
+use crate::network::invites::{Offer, OfferError, Shown, WithdrawError};
 use crate::network::revocation::{Revocation, RevocationError};
 use crate::network::text::ADDRESSES_MAX;
 
@@ -28,6 +28,15 @@ pub(crate) enum IssuingError {
     Dir(#[from] DataDirError),
     #[error("the system has no random numbers: {0}")]
     NoRandomness(#[from] getrandom::Error),
+}
+
+/// Why no invite was withdrawn. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WithdrawingError {
+    #[error(transparent)]
+    Book(#[from] WithdrawError),
+    #[error(transparent)]
+    Dir(#[from] DataDirError),
 }
 
 /// Why nobody was revoked. Nothing has changed.
@@ -90,6 +99,16 @@ impl Access {
         self.inner.dir.write(INVITES_FILE, &invites.encode())?;
         state.invites = invites;
         Ok((invite, Shown { id, offer, used: 0 }))
+    }
+
+    /// Takes back the invite whose id begins with these digits: nobody joins with it any more. Waits for the disk.
+    pub(crate) fn withdraw(&self, digits: &str) -> Result<Shown, WithdrawingError> {
+        let mut state = self.state();
+        let mut invites = state.invites.clone();
+        let withdrawn = invites.withdraw(&digits.to_ascii_lowercase(), now())?;
+        self.inner.dir.write(INVITES_FILE, &invites.encode())?;
+        state.invites = invites;
+        Ok(withdrawn)
     }
 
     /// Revokes the daemon whose id begins with these digits, among those that are known by certificate or by list (`listed`).

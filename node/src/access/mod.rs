@@ -22,8 +22,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chordage_dht::{EXCLUDED_MAX, NodeId};
 use libp2p::identity::ed25519;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 pub use self::error::AccessError;
 pub use self::founding::{Founded, ID_BITS_DEFAULT, ID_BITS_MAX, found, found_open};
@@ -43,7 +44,7 @@ use crate::wire::Gate;
 
 pub(crate) use self::belongs::Belongs;
 pub(crate) use self::founding::hex;
-pub(crate) use self::issuing::{IssuingError, RevokingError};
+pub(crate) use self::issuing::{IssuingError, RevokingError, WithdrawingError};
 pub(crate) use self::joining::may_be;
 
 /// The papers of a private network or the genesis of an open one, in the data directory.
@@ -72,6 +73,8 @@ struct Inner {
     state: Mutex<State>,
     /// Something has changed that others are to know.
     changed: Notify,
+    /// Who may only be a client, of all who were let in since the start, whether they are connected or not.
+    clients: watch::Sender<BTreeSet<NodeId>>,
     /// For how many seconds what is signed here is valid at most.
     validity: u64,
 }
@@ -104,6 +107,8 @@ pub(crate) struct Membership {
     pub(crate) certificate: Certificate,
     pub(crate) revocations: Vec<Revocation>,
     pub(crate) invites: Vec<Shown>,
+    /// Others who may sign, and how many certificates by each are known here.
+    pub(crate) delegates: Vec<([u8; 32], usize)>,
 }
 
 /// Seconds since 1970.
@@ -136,7 +141,8 @@ impl Access {
             refused: None,
         });
         let validity = config.debug_certificate_seconds.map_or(u64::MAX, std::num::NonZeroU64::get);
-        let inner = Inner { dir: dir.clone(), pair, founder, state, changed: Notify::new(), validity };
+        let (changed, clients) = (Notify::new(), watch::Sender::default());
+        let inner = Inner { dir: dir.clone(), pair, founder, state, changed, clients, validity };
         Ok(Access { inner: Arc::new(inner) })
     }
 
@@ -175,6 +181,7 @@ impl Access {
             certificate: papers.own().certificate().clone(),
             revocations: papers.revocations().iter().cloned().collect(),
             invites: state.invites.open(now()).collect(),
+            delegates: state.delegates().collect(),
         }
     }
 
@@ -185,6 +192,15 @@ impl Access {
     fn state(&self) -> MutexGuard<'_, State> {
         // What is done under the lock does not panic half-way.
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody has shown what it may be.
+    fn has_role(&self, Admitted { subject, rights, .. }: &Admitted) {
+        let id = NodeId::from_public_key(subject);
+        self.inner.clients.send_if_modified(|clients| match rights.role {
+            Role::Client => clients.len() < EXCLUDED_MAX && clients.insert(id),
+            Role::Member => clients.remove(&id),
+        });
     }
 
     /// Takes in what others know of revocations. Waits for the disk.
@@ -201,6 +217,17 @@ impl Access {
 }
 
 impl State {
+    /// Others who may sign, as far as they have been met and are not revoked, and how many certificates by each are known.
+    fn delegates(&self) -> impl Iterator<Item = ([u8; 32], usize)> {
+        let (revocations, trusted) = (self.papers.revocations(), self.papers.trusted());
+        let stands = |key: &&[u8; 32]| !revocations.is_revoked(key, true, trusted);
+        let signed = |key: &[u8; 32]| {
+            let chains = self.peers.values().map(|known| &known.chain).chain([self.papers.own()]);
+            chains.filter(|chain| chain.certificate().issuer() == key).count()
+        };
+        self.delegates.iter().filter(stands).map(move |key| (*key, signed(key)))
+    }
+
     /// Somebody was let in.
     fn admitted(&mut self, chain: Chain, admitted: Admitted, digest: [u8; 32]) {
         if self.peers.len() >= PEERS_MAX

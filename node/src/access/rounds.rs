@@ -29,13 +29,29 @@ const WARN_BELOW: u64 = 4;
 impl Access {
     /// Runs for as long as the daemon does.
     pub(crate) async fn keep_true(self, driver: DriverHandle) {
+        // Beside the rounds, which wait for others.
+        tokio::join!(self.keep_rounds(&driver), self.hold_to_roles(&driver));
+    }
+
+    /// The overlay is told at once of whoever has shown that it may only be a client.
+    async fn hold_to_roles(&self, driver: &DriverHandle) {
+        let mut clients = self.inner.clients.subscribe();
+        clients.mark_changed();
+        // It ends with the daemon, which has the other end.
+        while clients.changed().await.is_ok() {
+            let ids = clients.borrow_and_update().clone();
+            driver.hold_to_clients(ids).await;
+        }
+    }
+
+    async fn keep_rounds(&self, driver: &DriverHandle) {
         let mut renew_at = Instant::now();
         let mut excluded = BTreeSet::new();
         loop {
-            self.shut_out(&driver, &mut excluded).await;
-            self.pass_on(&driver).await;
+            self.shut_out(driver, &mut excluded).await;
+            self.pass_on(driver).await;
             if Instant::now() >= renew_at && self.is_to_be_renewed() {
-                let renewed = self.renew(&driver).await;
+                let renewed = self.renew(driver).await;
                 let pause = if renewed { ROUND } else { self.renew_pause() };
                 renew_at = Instant::now() + pause;
             }
@@ -174,7 +190,7 @@ impl Access {
     }
 
     /// Takes a new certificate, if it is better than the one there is, and shows it to everybody who is connected.
-    async fn take(&self, driver: &DriverHandle, chain: Chain) -> bool {
+    pub(super) async fn take(&self, driver: &DriverHandle, chain: Chain) -> bool {
         let access = self.clone();
         let taken = spawn_blocking(move || {
             let mut state = access.state();

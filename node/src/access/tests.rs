@@ -1,4 +1,5 @@
-use chordage_dht::NodeId;
+mod roles;
+
 use libp2p::PeerId;
 use tempfile::TempDir;
 
@@ -125,6 +126,29 @@ fn an_invite_for_one_lets_one_in_however_often_it_asks_and_whoever_restarts() {
     let access = founder.access();
     assert!(matches!(other.knock(&access, &invite), Answer::Refused(_)), "the book is on disk");
     assert!(matches!(one.knock(&access, &invite), Answer::Granted(_)));
+}
+
+#[test]
+fn an_invite_that_was_withdrawn_lets_nobody_in_also_after_a_restart() {
+    let founder = Machine::founder();
+    let access = founder.access();
+    let (invite, shown) = invited(&access, 5, MEMBER);
+    let (other, _) = invited(&access, 1, MEMBER);
+    let [one, late] = [0; 2].map(|_| Machine::new());
+    assert!(matches!(one.knock(&access, &invite), Answer::Granted(_)));
+    let withdrawn = access.withdraw(&shown.id.to_string()[..16].to_uppercase()).expect("four are left");
+    assert_eq!((withdrawn.id, withdrawn.used), (shown.id, 1));
+    let refused = |access: &Access| {
+        for machine in [&one, &late] {
+            let answer = machine.knock(access, &invite);
+            assert!(matches!(&answer, Answer::Refused(why) if why.contains("withdrawn")), "{answer:?}");
+        }
+    };
+    refused(&access);
+    drop(access);
+    let access = founder.access();
+    refused(&access);
+    assert!(matches!(late.knock(&access, &other), Answer::Granted(_)), "the others are as they were");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What the rest of the daemon may ask of the driver.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub(super) enum Command {
         ended: Vec<[u8; 32]>,
         revoked: Vec<[u8; 32]>,
     },
+    /// These may only be clients, whatever they say of themselves, and no others are held to it.
+    ClientsOnly(BTreeSet<NodeId>),
     /// Others are told to dial it there from now on.
     Announce(Announced),
     /// Ask these to relay.
@@ -215,6 +218,12 @@ impl DriverHandle {
     pub(crate) async fn shut_out(&self, ended: Vec<[u8; 32]>, revoked: Vec<[u8; 32]>) {
         // A driver that has stopped is connected to nobody.
         let _ = self.send(Command::ShutOut { ended, revoked }).await;
+    }
+
+    /// Has the overlay take these for no more than clients, and no others. Does not wait for it.
+    pub(crate) async fn hold_to_clients(&self, ids: BTreeSet<NodeId>) {
+        // A driver that has stopped has nobody in a table.
+        let _ = self.send(Command::ClientsOnly(ids)).await;
     }
 
     /// Others are told to dial this daemon there from now on: nowhere makes it a client, anywhere else a member. Does not wait for

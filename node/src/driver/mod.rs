@@ -401,6 +401,7 @@ impl Driver {
                 let known = self.peers.contacts.now(Instant::now());
                 let _ = reply.send(Acquaintances { ways_in, relayed, reservations, ..known });
             }
+            Command::ClientsOnly(ids) => self.input(Input::ClientsOnly(ids)),
             Command::ShutOut { ended, revoked } => self.shut_out(&ended, &revoked),
             Command::Operate(wanted) => self.operate(wanted),
             Command::Watch(address, told) => self.watch(address, told),

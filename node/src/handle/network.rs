@@ -1,15 +1,17 @@
 //! The network of the daemon, and what is done to it from here.
 
 use chordage_api::types::{
-    CertificateInfo, InviteInfo, InviteMade, InviteWanted, MayBe, NetworkInfo, NetworkKind, RevocationInfo,
-    RevocationWanted,
+    CertificateInfo, DelegateInfo, InviteInfo, InviteMade, InviteWanted, MayBe, NetworkInfo, NetworkKind,
+    RevocationInfo, RevocationWanted,
 };
 use chordage_dht::NodeId;
 use libp2p::Multiaddr;
 use tokio::task::spawn_blocking;
 
 use super::NodeHandle;
-use crate::access::{Access, Belongs, IssuingError, Membership, RevokingError, hex, may_be};
+use crate::access::{
+    Access, Belongs, IssuingError, Membership, RevokingError, WithdrawingError, hex, may_be,
+};
 use crate::address::dial_order;
 use crate::network::NetworkFingerprint;
 use crate::network::certificate::{Rights, Role};
@@ -48,6 +50,8 @@ pub(crate) enum NetworkError {
     #[error(transparent)]
     Issuing(#[from] IssuingError),
     #[error(transparent)]
+    Withdrawing(#[from] WithdrawingError),
+    #[error(transparent)]
     Revoking(#[from] RevokingError),
     /// Nobody who may sign certificates is connected, or none of them does.
     #[error("nobody who may signs a new certificate now")]
@@ -76,6 +80,7 @@ impl NodeHandle {
             certificate: None,
             members,
             revoked: Vec::new(),
+            delegates: Vec::new(),
             seq: 0,
             invites: Vec::new(),
         };
@@ -83,7 +88,7 @@ impl NodeHandle {
             info.key = Some(hex(open.key()));
             info.founder = open.is_founder();
         }
-        let Some(Membership { key, founder, certificate, revocations, invites }) =
+        let Some(Membership { key, founder, certificate, revocations, invites, delegates }) =
             of.belongs.access().map(Access::membership)
         else {
             return info;
@@ -109,6 +114,11 @@ impl NodeHandle {
                 at: seconds(revocation.at()),
             })
             .collect();
+        let delegate = |(key, signed): &([u8; 32], usize)| DelegateInfo {
+            id: NodeId::from_public_key(key).to_string(),
+            signed: *signed as u64,
+        };
+        info.delegates = delegates.iter().map(delegate).collect();
         info.invites = invites.iter().map(shown).collect();
         info
     }
@@ -132,6 +142,13 @@ impl NodeHandle {
     async fn addresses(&self) -> Result<Vec<Multiaddr>, NetworkError> {
         let view = self.inner.reader.placement.driver.view().await.ok_or(NetworkError::Stopped)?;
         Ok(dial_order(&view.local))
+    }
+
+    /// Takes back an invite that this daemon has made, by its id or the beginning of it.
+    pub(crate) async fn withdraw_invite(&self, id: String) -> Result<InviteInfo, NetworkError> {
+        let access = self.access()?;
+        let withdrawn = spawn_blocking(move || access.withdraw(&id));
+        Ok(shown(&withdrawn.await.map_err(|_| NetworkError::Stopped)??))
     }
 
     /// Revokes a daemon; everybody who is connected hears of it at once.
@@ -182,7 +199,7 @@ async fn invite_to_private(
 
 fn shown(Shown { id, offer, used }: &Shown) -> InviteInfo {
     InviteInfo {
-        id: hex(&id.0),
+        id: id.to_string(),
         expires: seconds(offer.expires),
         uses: offer.uses,
         used: u16::try_from(*used).unwrap_or(u16::MAX),

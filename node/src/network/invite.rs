@@ -11,6 +11,7 @@
 
 use std::fmt;
 
+use data_encoding::HEXLOWER;
 use libp2p::Multiaddr;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,12 @@ const PROOF_CONTEXT: &str = "chordage 2026 invite proof key";
 /// Names an invite without giving away its secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct InviteId(pub(crate) [u8; 16]);
+
+impl fmt::Display for InviteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&HEXLOWER.encode(&self.0))
+    }
+}
 
 /// What of the secret is needed to prove and to check. As secret as that.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

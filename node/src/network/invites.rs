@@ -15,6 +15,8 @@ pub(crate) const LIFETIME_MAX: u64 = 24 * 3600;
 pub(crate) const USES_MAX: u16 = 1000;
 /// Invites that are open at a time.
 pub(crate) const INVITES_MAX: usize = 256;
+/// Fewest digits of an id by which an invite is withdrawn.
+const DIGITS_MIN: usize = 8;
 /// How long one that has expired is remembered, so that latecomers hear why they are refused, seconds.
 const REMEMBERED: u64 = 24 * 3600;
 
@@ -60,6 +62,12 @@ pub(crate) struct Shown {
     pub(crate) used: usize,
 }
 
+impl Shown {
+    fn is_used_up(&self) -> bool {
+        self.used >= usize::from(self.offer.uses)
+    }
+}
+
 /// Why no invite was issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OfferError {
@@ -84,6 +92,19 @@ pub(crate) enum RedeemError {
     Expired,
     #[error("as many have joined with the invite as may")]
     UsedUp,
+}
+
+/// Why no invite was withdrawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum WithdrawError {
+    #[error("this daemon has no invite whose id begins so")]
+    Unknown,
+    #[error("several invites have ids that begin so: give more of it")]
+    Several,
+    #[error("as many have joined with the invite as may: nobody else can")]
+    UsedUp,
+    #[error("the invite has ended: nobody can join with it")]
+    Expired,
 }
 
 impl Invites {
@@ -113,22 +134,37 @@ impl Invites {
         Ok(id)
     }
 
-    /// Takes an invite back. Whoever has joined with it stays. Whether it was there.
-    #[cfg_attr(not(test), allow(dead_code, reason = "no command takes an invite back yet"))]
-    pub(crate) fn withdraw(&mut self, id: InviteId) -> bool {
-        self.issued.remove(&id).is_some()
+    /// Takes back the invite whose id begins with these digits, and returns what it was. Whoever has joined with it stays. One
+    /// with which nobody can join is left alone: the book says for some time why latecomers are refused.
+    pub(crate) fn withdraw(&mut self, digits: &str, now: u64) -> Result<Shown, WithdrawError> {
+        let begins = |shown: &Shown| digits.len() >= DIGITS_MIN && shown.id.to_string().starts_with(digits);
+        let mut found = self.shown().filter(begins);
+        let withdrawn = found.next().ok_or(WithdrawError::Unknown)?;
+        if found.next().is_some() {
+            return Err(WithdrawError::Several);
+        }
+        drop(found);
+        if now >= withdrawn.offer.expires {
+            return Err(WithdrawError::Expired);
+        }
+        if withdrawn.is_used_up() {
+            return Err(WithdrawError::UsedUp);
+        }
+        self.issued.remove(&withdrawn.id);
+        Ok(withdrawn)
     }
 
     /// Those that somebody can still join with.
     pub(crate) fn open(&self, now: u64) -> impl Iterator<Item = Shown> {
-        let shown = |(id, issued): (&InviteId, &Issued)| Shown {
+        self.shown().filter(move |shown| now < shown.offer.expires && !shown.is_used_up())
+    }
+
+    fn shown(&self) -> impl Iterator<Item = Shown> {
+        self.issued.iter().map(|(id, issued)| Shown {
             id: *id,
             offer: issued.offer,
             used: issued.joined.len(),
-        };
-        let is_open =
-            move |shown: &Shown| now < shown.offer.expires && shown.used < usize::from(shown.offer.uses);
-        self.issued.iter().map(shown).filter(is_open)
+        })
     }
 
     /// Lets in whoever has proved to have the key `joiner`, if it has the invite too. `issuer`: this daemon's own key. The book
@@ -239,8 +275,37 @@ mod tests {
         let mut read = Invites::decode(&book.encode()).expect("our own encoding");
         assert_eq!(read, book);
         assert_eq!(redeem(&mut read, id, 5, NOW), Err(RedeemError::UsedUp));
-        assert!(read.withdraw(id) && !read.withdraw(id));
-        assert_eq!(redeem(&mut read, id, 3, NOW), Err(RedeemError::Unknown));
+    }
+
+    #[test]
+    fn an_invite_is_withdrawn_by_the_beginning_of_its_id_for_as_long_as_somebody_can_join() {
+        let (mut book, id) = book(2);
+        let digits = id.to_string();
+        assert_eq!(redeem(&mut book, id, 3, NOW), Ok(Grant { rights: CLIENT, is_new: true }));
+        let before = book.clone();
+        assert_eq!(book.withdraw(&digits[..7], NOW), Err(WithdrawError::Unknown), "too short to be sure");
+        assert_eq!(book.withdraw("", NOW), Err(WithdrawError::Unknown));
+        assert_eq!(book.withdraw(&format!("{digits}0"), NOW), Err(WithdrawError::Unknown));
+        assert_eq!(book.withdraw(&digits, NOW + HOUR), Err(WithdrawError::Expired));
+        let mut similar = id;
+        similar.0[15] ^= 1;
+        book.issued.insert(similar, before.issued[&id].clone());
+        assert_eq!(book.withdraw(&digits[..31], NOW), Err(WithdrawError::Several));
+        book.issued.remove(&similar);
+        assert_eq!(book, before, "whatever is refused changes nothing");
+
+        let mut used_up = book.clone();
+        assert!(redeem(&mut used_up, id, 4, NOW).is_ok());
+        assert_eq!(used_up.withdraw(&digits, NOW), Err(WithdrawError::UsedUp));
+        assert!(redeem(&mut used_up, id, 4, NOW).is_ok(), "its answer may have been lost");
+
+        let withdrawn = book.withdraw(&digits[..8], NOW).expect("it is open");
+        assert_eq!((withdrawn.id, withdrawn.used, withdrawn.offer), (id, 1, offer(2)));
+        assert_eq!(book.open(NOW).count(), 0);
+        assert_eq!(book.withdraw(&digits, NOW), Err(WithdrawError::Unknown));
+        for joiner in [3, 4] {
+            assert_eq!(redeem(&mut book, id, joiner, NOW), Err(RedeemError::Unknown));
+        }
     }
 
     #[test]

@@ -38,7 +38,7 @@ use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use chordage_api::endpoint::{ENDPOINT_FILE, Endpoint, TOKEN_FILE};
 use chordage_api::types::{Problem, ProblemCode};
 use tokio::task::JoinSet;
@@ -199,6 +199,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/volumes/content", get(snapshots::content))
         .route("/v1/network", get(network::show))
         .route("/v1/network/invites", post(network::invite))
+        .route("/v1/network/invites/{id}", delete(network::withdraw))
         .route("/v1/network/revocations", post(network::revoke))
         .route("/v1/network/renew", post(network::renew))
         .route("/v1/home", get(home::status))

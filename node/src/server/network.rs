@@ -6,11 +6,11 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
-use chordage_api::types::{InviteMade, InviteWanted, NetworkInfo, Problem, RevocationWanted};
+use chordage_api::types::{InviteInfo, InviteMade, InviteWanted, NetworkInfo, Problem, RevocationWanted};
 use serde::de::DeserializeOwned;
 
 use super::problem;
-use super::reply::Failure;
+use super::reply::{Failure, Path};
 use super::state::Shared;
 
 /// Largest body, bytes.
@@ -61,6 +61,27 @@ pub(super) async fn invite(
     let wanted: InviteWanted = body(&bytes)?;
     let made = shared.handle.invite(wanted).await.map_err(|error| Problem::from(&error))?;
     Ok((StatusCode::CREATED, Json(made)))
+}
+
+/// Withdraws an invite that this daemon has made
+///
+/// Nobody joins with it from then on. Whoever has joined with it stays.
+#[utoipa::path(
+    delete,
+    path = "/v1/network/invites/{id}",
+    params(("id" = String, Path, description = "The id of the invite, or its beginning, at least 8 digits of it")),
+    responses(
+        (status = 200, body = InviteInfo, description = "What it was good for, and how many have used it"),
+        (status = 404, body = Problem, description = "No invite of this daemon's has an id that begins so"),
+        (status = 409, body = Problem, description = "Several have, or it has ended or is used up, or this daemon belongs to no private network")
+    )
+)]
+pub(super) async fn withdraw(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path,
+) -> Result<Json<InviteInfo>, Failure> {
+    let withdrawn = shared.handle.withdraw_invite(id).await.map_err(|error| Problem::from(&error))?;
+    Ok(Json(withdrawn))
 }
 
 /// Revokes the certificate of a daemon

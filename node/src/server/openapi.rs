@@ -85,6 +85,7 @@ use super::{
         home::check,
         network::show,
         network::invite,
+        network::withdraw,
         network::revoke,
         network::renew,
         operations::operation,

@@ -72,6 +72,7 @@ pub(super) fn status(code: ProblemCode) -> StatusCode {
         | ProblemCode::NoSuchHome
         | ProblemCode::NoSuchVolume
         | ProblemCode::NoSuchSnapshot
+        | ProblemCode::NoSuchInvite
         | ProblemCode::NotKept
         | ProblemCode::NotFound => StatusCode::NOT_FOUND,
         ProblemCode::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,

@@ -1,7 +1,8 @@
 //! Requests about the network of the daemon.
 
 use super::{Client, ClientError};
-use crate::types::{InviteMade, InviteWanted, NetworkInfo, RevocationWanted};
+use crate::types::{InviteInfo, InviteMade, InviteWanted, NetworkInfo, RevocationWanted};
+use crate::uri::encode;
 
 impl Client {
     /// The network of the daemon, and who does not belong to it any more.
@@ -12,6 +13,11 @@ impl Client {
     /// Has the daemon make an invite. Only this answer has it.
     pub async fn invite(&self, wanted: &InviteWanted) -> Result<InviteMade, ClientError> {
         self.post_body("/v1/network/invites", wanted).await
+    }
+
+    /// Has the daemon take back an invite that it has made: its id, or at least the first 8 digits of it.
+    pub async fn withdraw_invite(&self, id: &str) -> Result<InviteInfo, ClientError> {
+        self.exchange.delete_json(&format!("/v1/network/invites/{}", encode(id.as_bytes()))).await
     }
 
     /// Has the daemon revoke somebody's certificate, and tell everybody.

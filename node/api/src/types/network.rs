@@ -51,6 +51,9 @@ pub struct NetworkInfo {
     pub members: u64,
     /// Who does not belong to it any more.
     pub revoked: Vec<RevocationInfo>,
+    /// Others who may let daemons in, of those that this daemon has met since it started.
+    #[serde(default)]
+    pub delegates: Vec<DelegateInfo>,
     /// How many revocations this daemon knows: two that know the same show the same.
     pub seq: u64,
     /// Invites that somebody can still join with, of those that this daemon has made.
@@ -72,6 +75,16 @@ pub struct CertificateInfo {
     pub not_after: i64,
     /// Names it, 16 hexadecimal digits.
     pub serial: String,
+}
+
+/// Somebody who may let others in, and revoke them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DelegateInfo {
+    /// The id of the daemon.
+    pub id: String,
+    /// How many certificates that it has signed this daemon has seen of those it knows. All of its certificates are void
+    /// once it is revoked, also those that nobody here has seen.
+    pub signed: u64,
 }
 
 /// Somebody who does not belong to the network any more.

@@ -66,7 +66,7 @@ pub enum ProblemCode {
     BadName,
     /// The name does not exist, or its record has ended or leads nowhere.
     NoSuchName,
-    /// DNS names several keys for a domain.
+    /// DNS names several keys for a domain, or several invites have ids that begin so.
     Ambiguous,
     /// The key of the name is not one of this daemon's.
     NotOwned,
@@ -78,6 +78,8 @@ pub enum ProblemCode {
     NoSuchHome,
     /// The volume has no such snapshot, or several whose ids begin so.
     NoSuchSnapshot,
+    /// This daemon has made no such invite.
+    NoSuchInvite,
     /// Another version is held than the one that was expected, or there is such a thing already.
     Conflict,
     /// Only an older version can be had than was seen before.

@@ -153,6 +153,8 @@ words! {
         Dead = "dead",
         /// It said goodbye.
         Left = "left",
+        /// It does not belong to the private network any more.
+        Revoked = "revoked",
     }
 }
 

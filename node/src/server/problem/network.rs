@@ -3,9 +3,9 @@
 use chordage_api::types::{Problem, ProblemCode};
 
 use super::NOTHING_CHANGED;
-use crate::access::{IssuingError, RevokingError};
+use crate::access::{IssuingError, RevokingError, WithdrawingError};
 use crate::handle::NetworkError;
-use crate::network::invites::OfferError;
+use crate::network::invites::{OfferError, WithdrawError};
 
 impl From<&NetworkError> for Problem {
     fn from(error: &NetworkError) -> Self {
@@ -24,6 +24,7 @@ impl From<&NetworkError> for Problem {
                 "run `chordage invite` without --uses, --expires, --role and --delegate",
             ),
             NetworkError::Issuing(error) => issuing(error),
+            NetworkError::Withdrawing(error) => withdrawing(error),
             NetworkError::Revoking(error) => revoking(error),
             NetworkError::NotRenewed => (
                 ProblemCode::Busy,
@@ -44,10 +45,25 @@ fn issuing(error: &IssuingError) -> (ProblemCode, &'static str) {
         IssuingError::NoAddress => {
             (ProblemCode::Conflict, "give it one with `chordage daemon --listen`, or `--announce`")
         }
-        IssuingError::Offer(OfferError::Full) => (ProblemCode::Busy, "wait until one ends"),
+        IssuingError::Offer(OfferError::Full) => {
+            (ProblemCode::Busy, "withdraw one with `chordage invite --withdraw ID`, or wait until one ends")
+        }
         IssuingError::Offer(_) => (ProblemCode::BadRequest, "ask for less"),
         IssuingError::Dir(_) => (ProblemCode::DiskFailed, "see that its disk is there and has room"),
         IssuingError::NoRandomness(_) => (ProblemCode::Internal, "try again"),
+    }
+}
+
+fn withdrawing(error: &WithdrawingError) -> (ProblemCode, &'static str) {
+    let show = "`chordage network show` lists the invites that are still good, with their ids";
+    let revoke = "whoever joined with it can be revoked: see with `chordage network members` who is there";
+    match error {
+        WithdrawingError::Book(WithdrawError::Unknown) => (ProblemCode::NoSuchInvite, show),
+        WithdrawingError::Book(WithdrawError::Several) => (ProblemCode::Ambiguous, show),
+        WithdrawingError::Book(WithdrawError::UsedUp | WithdrawError::Expired) => {
+            (ProblemCode::Conflict, revoke)
+        }
+        WithdrawingError::Dir(_) => (ProblemCode::DiskFailed, "see that its disk is there and has room"),
     }
 }
 
