@@ -46,7 +46,7 @@ pub fn found(dir: &Path, name: &str) -> Result<Founded, AccessError> {
     let chain = issuer
         .issue(&own, rights, (genesis.founding().created, DELEGATE_VALIDITY_MAX), serial()?)
         .map_err(|error| AccessError::System(error.to_string()))?;
-    keep(&dir, Kept::Private(Papers::new(genesis, chain)))
+    keep(&dir, &Kept::Private(Papers::new(genesis, chain)))
 }
 
 /// Founds an open network that asks for `id_bits` bits of work: makes its key, and finds one for the daemon of the data directory
@@ -59,7 +59,7 @@ pub fn found_open(dir: &Path, name: &str, id_bits: u8, trying: &Trying) -> Resul
     let (dir, own) = worked(dir, IdWork::of(id_bits), trying)?;
     let genesis = sign(&secret_pair(&dir, KEY_FILE)?, name, Kind::Open { id_bits })?;
     dir.set_secret("key", &own)?;
-    keep(&dir, Kept::Open(genesis))
+    keep(&dir, &Kept::Open(genesis))
 }
 
 /// A data directory that is part of no network yet, and the secret half of a key for its daemon that shows the work. One that is
@@ -95,7 +95,7 @@ fn sign(founder: &ed25519::Keypair, name: &str, kind: Kind) -> Result<Genesis, A
 }
 
 /// From now on the data directory belongs to the network.
-fn keep(dir: &DataDir, kept: Kept) -> Result<Founded, AccessError> {
+fn keep(dir: &DataDir, kept: &Kept) -> Result<Founded, AccessError> {
     let genesis = kept.genesis();
     let founded = Founded {
         network: genesis.founding().name.clone(),

@@ -76,7 +76,7 @@ fn a_founder_has_a_key_with_the_work_and_the_directory_decides() {
     let machine = Machine::founder(BITS);
     let open = machine.open();
     assert!(open.is_founder() && open.work() == IdWork::of(BITS) && open.inner.keeper.is_sound);
-    let belongs = Belongs::Open(open.clone());
+    let belongs = Belongs::Open(open);
     let adapted = |network: &str| {
         let config = Config { network: network.to_owned(), ..Config::default() };
         belongs.adapt(config, machine.dir.path())
@@ -214,7 +214,7 @@ fn swarm(pair: ed25519::Keypair, gate: Gate) -> NetworkSwarm {
 }
 
 /// Somebody who listens, and tells who has come in.
-async fn listener(pair: ed25519::Keypair, gate: Gate) -> (Multiaddr, mpsc::UnboundedReceiver<PeerId>) {
+async fn listener(pair: ed25519::Keypair, gate: Gate) -> (Multiaddr, mpsc::Receiver<PeerId>) {
     let mut swarm = swarm(pair, gate);
     swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().expect("valid")).expect("loopback");
     let addr = loop {
@@ -222,11 +222,11 @@ async fn listener(pair: ed25519::Keypair, gate: Gate) -> (Multiaddr, mpsc::Unbou
             break address.with(Protocol::P2p(*swarm.local_peer_id()));
         }
     };
-    let (came_in, came) = mpsc::unbounded_channel();
+    let (came_in, came) = mpsc::channel(16);
     drop(tokio::spawn(async move {
         loop {
             if let SwarmEvent::ConnectionEstablished { peer_id, .. } = swarm.select_next_some().await {
-                let _ = came_in.send(peer_id);
+                let _ = came_in.try_send(peer_id);
             }
         }
     }));
