@@ -179,6 +179,8 @@ async fn pages_of_links_are_nobody_and_foreign_pages_change_nothing() {
             "{policy}"
         );
         assert!(answer.header("content-type").starts_with("text/html"), "{page}");
+        // Elsewhere nobody is told the address; here forms have to say where they come from (Fetch, 4.6 "Origin").
+        assert_eq!(answer.header("referrer-policy"), "same-origin");
     }
     // Any page can have browsers ask here, by a name of its own as well.
     for host in ["evil.example", "127.0.0.1.evil.example"] {

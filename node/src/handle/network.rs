@@ -33,7 +33,7 @@ pub(crate) struct NetworkOf {
 pub(crate) enum NetworkError {
     /// There are no certificates.
     #[error(
-        "this daemon belongs to no private network: in an open one there are no certificates, and nobody can be kept out"
+        "this daemon belongs to no private network: in an open one there are no certificates, and nobody can be put out"
     )]
     NotPrivate,
     /// There is nothing that a line could say.

@@ -25,18 +25,18 @@ const STRANGERS: HeaderValue = HeaderValue::from_static(
      connect-src 'none'; form-action 'none'; base-uri 'self'",
 );
 
-/// What holds of every answer: the address may be a secret, so it is told to nobody and guessed from nothing.
-fn guarded(mut response: Response, policy: HeaderValue) -> Response {
+/// What holds of every answer: the address may be a secret, so it is told to nobody else, and what it is is guessed from nothing.
+fn guarded(mut response: Response, policy: HeaderValue, referrer: &'static str) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, policy);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static(referrer));
     response
 }
 
 /// Content that strangers have made.
 pub(super) fn of_strangers(response: Response) -> Response {
-    guarded(response, STRANGERS)
+    guarded(response, STRANGERS, "no-referrer")
 }
 
 /// Something of our own, of this kind.
@@ -47,7 +47,8 @@ pub(super) fn ours(status: StatusCode, kind: &'static str, body: impl Into<Body>
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    guarded(response, OURS)
+    // With `no-referrer` browsers would not say of our own forms where they come from.
+    guarded(response, OURS, "same-origin")
 }
 
 /// A page of our own.
