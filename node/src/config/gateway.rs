@@ -18,7 +18,7 @@ const HOST_BYTES_MAX: usize = 260;
 pub struct GatewayConfig {
     /// Serve them at this address; with port 0 the system chooses one. Nowhere unless told otherwise.
     pub listen: Option<SocketAddr>,
-    /// By which names browsers call it, beside 127.0.0.1, [::1] and localhost: for whoever has it behind a proxy. With the port, where
+    /// By which names browsers call it, beside 127.0.0.1, `[::1]` and localhost: for whoever has it behind a proxy. With the port, where
     /// browsers show one. At most 16.
     pub hosts: Vec<String>,
     /// The file with the users and their passwords, a line for each. Without it everybody on this machine may store files.
