@@ -52,7 +52,8 @@ impl Friend {
     async fn start(&mut self) {
         let mut command = Command::new(PROGRAM);
         command.arg("daemon").arg("--data-dir").arg(&self.dir).kill_on_drop(true);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.child = Some(command.spawn().unwrap());
         let joined = async || match self.tries(&["status"]).await {
             Some(status) if status["state"] == "joined" => Ok(()),
@@ -68,6 +69,11 @@ impl Friend {
 
     async fn serial(&self) -> String {
         self.ask(&["network", "show"]).await["certificate"]["serial"].as_str().unwrap().to_owned()
+    }
+
+    /// Beside its data directory.
+    fn log(&self) -> PathBuf {
+        self.dir.with_extension("log")
     }
 
     fn client(&self) -> Client {
@@ -239,7 +245,14 @@ async fn a_thousand_operations_do_not_notice_that_certificates_are_renewed() {
         _ = counting => unreachable!("it counts for as long as it is asked to"),
         () = founder_renews => unreachable!("it renews for as long as it is asked to"),
     };
-    assert_eq!(done.into_iter().collect::<Result<Vec<_>, _>>().map(drop), Ok(()));
+    if let Some(error) = done.into_iter().find_map(Result::err) {
+        let logs = friends.iter().map(|friend| fs::read_to_string(friend.log()).unwrap());
+        panic!(
+            "{error}, after {:.1} s\n{}",
+            start.elapsed().as_secs_f64(),
+            logs.collect::<Vec<_>>().join("\n")
+        );
+    }
     let counts: Vec<usize> = renewals.iter().map(|count| count.load(Ordering::Relaxed)).collect();
     println!(
         "{} files put and read in {:.1} s; meanwhile the daemons had {counts:?} new certificates",
