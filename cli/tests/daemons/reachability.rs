@@ -295,9 +295,7 @@ async fn after_a_long_sleep_friends_find_each_other_again() {
     pair.is_as_before("after a sleep").await;
 }
 
-// They always do through a relay; the hole is not always dug anew within two minutes, and it is not known yet why.
 #[tokio::test]
-#[ignore = "does not always succeed"]
 async fn at_another_address_friends_find_each_other_again() {
     let Some(internet) = built(&[Nat::PortRestricted, Nat::PortRestricted]) else { return };
     let pair = Pair::of(&internet).await;

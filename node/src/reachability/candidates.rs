@@ -66,8 +66,7 @@ impl Own {
 
     /// What is between this daemon and others who see it there.
     pub(super) fn between(&self, seen: &[Multiaddr]) -> Option<Between> {
-        let foreign: Vec<&Multiaddr> =
-            seen.iter().filter(|addr| ip(addr).is_some_and(|ip| !self.has(ip))).collect();
+        let foreign: Vec<&Multiaddr> = self.foreign(seen).collect();
         if seen.is_empty() {
             return None;
         }
@@ -96,20 +95,32 @@ impl Own {
         }
         self.listened.iter().for_each(|addr| add(addr, Kind::Listened));
         self.mapped.iter().for_each(|addr| add(addr, Kind::Mapped));
-        let foreign = seen.iter().filter(|addr| ip(addr).is_some_and(|ip| !self.has(ip)));
-        for seen in foreign.clone() {
-            for own in &self.listened {
-                if let Some(forwarded) = with_ip_of(own, seen) {
-                    add(&forwarded, Kind::Forwarded);
-                }
-            }
-        }
+        self.forwarded(seen).for_each(|addr| add(&addr, Kind::Forwarded));
         if self.between(seen) != Some(Between::SymmetricNat) {
-            foreign.for_each(|addr| add(addr, Kind::Seen));
+            self.foreign(seen).for_each(|addr| add(addr, Kind::Seen));
         }
         // What others see of several routers at once is too much for one request: the rest waits until these are gone.
         all.truncate(TESTED_MAX);
         all
+    }
+
+    /// Where others may get through once this daemon dials them, the best last: what it has in its own network, for those who are
+    /// there too; where it would be seen if its router kept the ports, also of the protocol by which nobody sees it now; and where
+    /// others see it.
+    pub(super) fn holes(&self, seen: &[Multiaddr]) -> Vec<Multiaddr> {
+        let near = self.listened.iter().filter(|addr| ip(addr).is_some_and(|ip| Scope::of(ip) > Scope::Link));
+        let seen_at = seen.iter().filter(|addr| ip(addr).is_some());
+        near.cloned().chain(self.forwarded(seen)).chain(seen_at.cloned()).collect()
+    }
+
+    /// Those of the addresses at which others see it that are not its own.
+    fn foreign<'a>(&self, seen: &'a [Multiaddr]) -> impl Iterator<Item = &'a Multiaddr> {
+        seen.iter().filter(|addr| ip(addr).is_some_and(|ip| !self.has(ip)))
+    }
+
+    /// What it listens on, at the hosts at which others see it.
+    fn forwarded(&self, seen: &[Multiaddr]) -> impl Iterator<Item = Multiaddr> {
+        self.foreign(seen).flat_map(|seen| self.listened.iter().filter_map(move |own| with_ip_of(own, seen)))
     }
 }
 
@@ -179,6 +190,20 @@ mod tests {
         // TCP uses another port towards each peer where the one on which it listens cannot be had twice.
         let seen = ["/ip4/203.0.113.5/tcp/61000", "/ip4/203.0.113.5/tcp/61001"];
         assert_eq!(own.between(&addrs(&seen)), Some(Between::Nat));
+    }
+
+    #[test]
+    fn holes_are_dug_by_all_protocols_wherever_it_is_seen() {
+        let own = own(&HOME[1..]);
+        let expected = addrs(&[
+            "/ip4/192.168.7.2/tcp/4700",
+            "/ip4/192.168.7.2/udp/4701/quic-v1",
+            "/ip4/203.0.113.5/tcp/4700",
+            "/ip4/203.0.113.5/udp/4701/quic-v1",
+            "/ip4/203.0.113.5/tcp/61000",
+        ]);
+        assert_eq!(own.holes(&addrs(&["/ip4/203.0.113.5/tcp/61000"])), expected);
+        assert_eq!(own.holes(&[]), expected[..2]);
     }
 
     #[test]

@@ -10,9 +10,7 @@ use tokio::time::Instant;
 use super::candidates::Own;
 use super::choice::members_of;
 use super::policy::Standing;
-use super::scope::Scope;
 use super::{Follow, Reachability};
-use crate::address::ip;
 use crate::driver::{Acquaintances, Announced, Relays, View};
 
 /// How long a daemon that was reached through relays only goes on announcing that after all are gone: they may be back, and with
@@ -37,7 +35,7 @@ impl Reachability {
             relays.through =
                 members_of(view, |peer| peer.id() != self.inner.local).by_rank(&self.inner.local);
             relays.through.truncate(ASKED_MAX);
-            relays.holes = holes(own, seen);
+            relays.holes = own.holes(&seen);
         }
         self.inner.driver.use_relays(relays).await;
         self.look_again_after_a_loss(met);
@@ -87,13 +85,4 @@ impl Reachability {
             (Announced::These(relayed), DaemonRole::Member)
         }
     }
-}
-
-/// Where others may get through once this daemon dials them, the best last: what it has in its own network, for those who are
-/// there too, and where others see it.
-fn holes(own: &Own, seen: Vec<Multiaddr>) -> Vec<Multiaddr> {
-    let near = own.listened.iter().filter(|addr| ip(addr).is_some_and(|ip| Scope::of(ip) > Scope::Link));
-    let mut holes: Vec<Multiaddr> = near.cloned().collect();
-    holes.extend(seen.into_iter().filter(|addr| ip(addr).is_some()));
-    holes
 }
