@@ -11,7 +11,7 @@ use crate::namespaces::Running;
 const AHEAD: i32 = 400;
 
 fn found<'a>(diagnosis: &'a Value, name: &str) -> &'a Value {
-    diagnosis["checks"].as_array().unwrap().iter().find(|check| check["name"] == name).unwrap_or(&Value::Null)
+    diagnosis.as_array().unwrap().iter().find(|check| check["check"] == name).unwrap_or(&Value::Null)
 }
 
 #[tokio::test]
@@ -24,7 +24,7 @@ async fn it_says_what_is_wrong_and_what_to_do() {
     let well = json_of(&output);
     for (name, state) in [
         // Nobody on another machine can join.
-        ("ports", "warn"),
+        ("ports", "warning"),
         ("network", "ok"),
         ("reachability", "ok"),
         ("clock", "ok"),
@@ -33,7 +33,7 @@ async fn it_says_what_is_wrong_and_what_to_do() {
     ] {
         assert_eq!(found(&well, name)["state"], state, "{name}: {well}");
     }
-    assert!(found(&well, "ports")["hint"].as_str().unwrap().contains("--listen"), "{well}");
+    assert!(found(&well, "ports")["remedy"].as_str().unwrap().contains("--listen"), "{well}");
     assert!(found(&well, "certificate").is_null(), "the network is open: {well}");
     assert!(found(&well, "clock")["seconds"].as_f64().unwrap().abs() < 10.0, "{well}");
 
@@ -57,11 +57,11 @@ async fn it_says_what_is_wrong_and_what_to_do() {
     assert_eq!(output.status.code(), Some(10), "something fails");
     let diagnosis: Value = serde_json::from_slice(&output.stdout).unwrap();
     let clock = found(&diagnosis, "clock");
-    assert_eq!(clock["state"], "fail", "{diagnosis}");
+    assert_eq!(clock["state"], "fault", "{diagnosis}");
     assert!((clock["seconds"].as_f64().unwrap() - f64::from(AHEAD)).abs() < 10.0, "{diagnosis}");
-    assert!(clock["hint"].as_str().unwrap().contains("set the clock"), "{diagnosis}");
+    assert!(clock["remedy"].as_str().unwrap().contains("set the clock"), "{diagnosis}");
 
     let output = wrong.run(&["doctor"]).await;
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("fail     clock") && text.contains("to do: set the clock"), "{text}");
+    assert!(text.contains("fault    clock") && text.contains("to do: set the clock"), "{text}");
 }

@@ -37,6 +37,9 @@ use super::{FILES_MAX, hex};
 /// Most ranges of files that [`Client::archive_of_files`] may be given.
 pub const FILE_RANGES_MAX: usize = 1000;
 
+/// Longest text with what a daemon counts.
+const METRICS_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// What the body of a put is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyFormat {
@@ -93,6 +96,17 @@ impl Client {
     /// What the daemon says of itself.
     pub async fn status(&self) -> Result<Status, ClientError> {
         self.exchange.get_json("/v1/status").await
+    }
+
+    /// What the daemon counts, in the format that fits what is accepted: its media type and the text.
+    pub async fn metrics(&self, accept: Option<&str>) -> Result<(String, Bytes), ClientError> {
+        let request = self.exchange.request(Method::GET, "/v1/metrics");
+        let request = accept.into_iter().fold(request, |request, accept| request.header(ACCEPT, accept));
+        let answer =
+            self.exchange.checked(self.exchange.send(request, Empty::<Bytes>::new(), None).await?).await?;
+        let kind = answer.response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let kind = kind.unwrap_or("text/plain").to_owned();
+        Ok((kind, whole(answer, METRICS_BYTES_MAX, self.exchange.timeouts.stall).await?))
     }
 
     /// The super-peers that the daemon knows.

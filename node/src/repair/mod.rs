@@ -178,6 +178,7 @@ impl Repairer {
             chunks: stats.last_round.chunks,
             degraded: stats.last_round.degraded,
             unreadable: stats.last_round.unreadable,
+            at_risk: stats.last_round.at_risk,
             not_known_yet: stats.last_round.not_known_yet,
             homeless: stats.last_round.homeless,
             rounds: stats.rounds,

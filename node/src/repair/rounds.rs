@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chordage_api::types::DaemonRole;
 use chordage_dht::Peer;
-use chordage_storage::repair::{Answer, ChunkRecord, Holder, Job, Moment, Need, assess};
+use chordage_storage::repair::{Answer, ChunkRecord, Holder, Job, Moment, Need, assess, is_at_risk};
 use chordage_storage::{ChunkId, ShardKey};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -147,7 +147,7 @@ async fn batch(
         if rank == 0 || doubts || round % SELDOM == rank % SELDOM {
             due.insert(chunk, Watched { record, window, has_place: false });
         } else {
-            count(inner, chunk, tally, &assess(&record, now(), &inner.patience));
+            count(inner, chunk, tally, &record, &assess(&record, now(), &inner.patience));
         }
     }
     survey(inner, &mut due, &gone).await;
@@ -226,7 +226,7 @@ fn consider(inner: &Inner, chunk: ChunkId, watched: &Watched, tally: &mut Tally)
     let Watched { record, window, has_place } = watched;
     let now = now();
     let need = assess(record, now, &inner.patience);
-    count(inner, chunk, tally, &need);
+    count(inner, chunk, tally, record, &need);
     let Need::Repair { lane, wanted } = need else {
         // What was to be repaired came back, or another holder has repaired it.
         inner.settle(&chunk, need == Need::Nothing);
@@ -252,7 +252,8 @@ fn consider(inner: &Inner, chunk: ChunkId, watched: &Watched, tally: &mut Tally)
 
 /// Notes what is known of a chunk. Repair begins when it is time for it; that something is lost is only said when it is
 /// sure.
-fn count(inner: &Inner, chunk: ChunkId, tally: &mut Tally, need: &Need) {
+fn count(inner: &Inner, chunk: ChunkId, tally: &mut Tally, record: &ChunkRecord, need: &Need) {
+    tally.at_risk += u64::from(is_at_risk(record, now(), &inner.patience));
     let sure = inner.state().looks.agree(&chunk);
     match need {
         Need::Nothing => {}

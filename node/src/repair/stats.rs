@@ -40,6 +40,8 @@ pub(super) struct Tally {
     pub(super) degraded: u64,
     /// Those known to have fewer than k.
     pub(super) unreadable: u64,
+    /// Those of which more than half of the shards that they can spare are not on live holders, sure or not.
+    pub(super) at_risk: u64,
     /// Those whose holders have not been asked yet, or not all answered, or were found to miss shards only once.
     pub(super) not_known_yet: u64,
     /// Those that should be repaired, but no node is free to take a shard.

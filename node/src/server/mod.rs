@@ -11,6 +11,7 @@ mod home;
 mod keeps;
 mod listen;
 mod listing;
+mod metrics;
 mod names;
 mod network;
 mod objects;
@@ -156,6 +157,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/objects/{link}/content", get(content::content))
         .route("/v1/objects/{link}/archive", get(content::archive))
         .route("/v1/status", get(overlay::status))
+        .route("/v1/metrics", get(metrics::metrics))
         .route("/v1/peers", get(overlay::peers))
         .route("/v1/drain", post(overlay::drain))
         .route("/v1/members", get(overlay::members))

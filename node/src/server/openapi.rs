@@ -12,8 +12,8 @@ use chordage_api::types::{
 use utoipa::OpenApi;
 
 use super::{
-    content, home, keeps, listing, names, network, objects, operations, overlay, services, snapshots, topics,
-    volumes,
+    content, home, keeps, listing, metrics, names, network, objects, operations, overlay, services,
+    snapshots, topics, volumes,
 };
 
 #[derive(OpenApi)]
@@ -37,6 +37,7 @@ use super::{
         content::content,
         content::archive,
         overlay::status,
+        metrics::metrics,
         overlay::peers,
         overlay::drain,
         overlay::members,

@@ -8,6 +8,7 @@ use chordage_api::types::Problem;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::metrics::{Histogram, durations};
 use super::problem;
 
 /// How long a body may stand still.
@@ -32,6 +33,7 @@ pub(super) struct Slots {
     max: usize,
     patience: Patience,
     taken: Arc<Mutex<Taken>>,
+    held: Histogram,
 }
 
 #[derive(Default)]
@@ -52,6 +54,8 @@ pub(super) struct Slot {
     patience: Patience,
     lost: CancellationToken,
     taken: Arc<Mutex<Taken>>,
+    since: Instant,
+    held: Histogram,
 }
 
 /// The other side stood still for too long.
@@ -61,7 +65,12 @@ pub(super) struct StoodStill;
 
 impl Slots {
     pub(super) fn new(what: &'static str, max: usize, patience: Patience) -> Self {
-        Slots { what, max, patience, taken: Arc::default() }
+        Slots { what, max, patience, taken: Arc::default(), held: durations() }
+    }
+
+    /// For how long places were held, each counted when it was given back.
+    pub(super) fn held(&self) -> &Histogram {
+        &self.held
     }
 
     /// A place that nobody has.
@@ -86,7 +95,8 @@ impl Slots {
         let (number, lost) = (taken.next, CancellationToken::new());
         taken.next += 1;
         taken.slots.insert(number, Standing { still_since: None, lost: lost.clone() });
-        Slot { number, patience: self.patience, lost, taken: self.taken.clone() }
+        let (since, held) = (Instant::now(), self.held.clone());
+        Slot { number, patience: self.patience, lost, taken: self.taken.clone(), since, held }
     }
 }
 
@@ -123,6 +133,7 @@ impl Drop for Moves<'_> {
 impl Drop for Slot {
     fn drop(&mut self) {
         lock(&self.taken).slots.remove(&self.number);
+        self.held.observe(self.since.elapsed().as_secs_f64());
     }
 }
 

@@ -3,6 +3,7 @@
 use chordage_api::types::Problem;
 use tokio_util::sync::CancellationToken;
 
+use super::metrics::Histogram;
 use super::operations::Operations;
 use super::slots::{Patience, Slot, Slots};
 use crate::handle::NodeHandle;
@@ -50,6 +51,17 @@ impl Shared {
             watches: Slots::new("watches and subscriptions", WATCHES_MAX, Patience::USUAL),
             stopping: CancellationToken::new(),
         }
+    }
+
+    /// How long requests took, by what they were for.
+    pub(super) fn held(&self) -> Vec<(&'static str, Histogram)> {
+        let kinds = [
+            ("put", &self.puts),
+            ("read", &self.reads),
+            ("small_read", &self.small_reads),
+            ("name", &self.names),
+        ];
+        kinds.into_iter().map(|(kind, slots)| (kind, slots.held().clone())).collect()
     }
 
     /// The right to run a put, until it is dropped.

@@ -30,7 +30,7 @@ pub use brake::Brake;
 pub use bucket::TokenBucket;
 pub use ledger::{Ledger, LedgerError};
 pub use moment::Moment;
-pub use need::{Lane, Need, Patience, assess};
+pub use need::{Lane, Need, Patience, assess, is_at_risk};
 pub use queue::{Job, Queue};
 pub use record::{Answer, Census, ChunkRecord, Holder, ShardState, Sight};
 pub use risk::{Churn, RISK_FLOOR, yearly_loss};

@@ -91,6 +91,13 @@ pub fn assess(record: &ChunkRecord, now: Moment, patience: &Patience) -> Need {
     Need::Wait(next_change(record, now, patience))
 }
 
+/// Whether more than half of the shards that the chunk of `record` can spare are not on live holders, whatever is done about it; what
+/// cannot be read is. False for what was never surveyed.
+pub fn is_at_risk(record: &ChunkRecord, now: Moment, patience: &Patience) -> bool {
+    let present = record.census(now, patience).present;
+    record.surveyed() != Moment(0) && present < record.redundancy().repair_threshold()
+}
+
 /// The first moment after `now` at which a missing shard enters another state or is due to be restored.
 fn next_change(record: &ChunkRecord, now: Moment, patience: &Patience) -> Moment {
     use super::record::Sight;
@@ -161,6 +168,16 @@ mod tests {
         assert_eq!(lane(8, 20, 14, 200), Some(Lane::Normal));
         assert_eq!(lane(8, 20, 15, 200), None);
         assert_eq!(lane(8, 20, 15, 1200), Some(Lane::Restore));
+    }
+
+    #[test]
+    fn more_than_half_of_what_can_be_spared_is_a_risk() {
+        let is = |k, n, live| is_at_risk(&left(k, n, live), Moment(5), &PATIENCE);
+        assert!(!is(8, 20, 14) && is(8, 20, 13) && is(8, 20, 7));
+        assert!(!is(3, 6, 5) && is(3, 6, 4), "an odd number");
+        assert!(!is(1, 1, 1) && is(1, 1, 0), "nothing can be spared");
+        let unknown = ChunkRecord::new(Redundancy::new(8, 20).unwrap(), 100, Moment(5));
+        assert!(!is_at_risk(&unknown, Moment(5000), &PATIENCE));
     }
 
     #[test]

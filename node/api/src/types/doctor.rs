@@ -16,14 +16,14 @@ pub struct Diagnosis {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Check {
     /// What.
-    pub name: CheckName,
+    pub check: CheckName,
     /// How it is.
     pub state: CheckState,
     /// What was found, for people.
     pub found: String,
     /// What to do about it, if there is anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
+    pub remedy: Option<String>,
     /// What was measured, if it is a number: seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
@@ -33,7 +33,7 @@ impl Diagnosis {
     /// The worst of all.
     pub fn state(&self) -> CheckState {
         let is = |state| self.checks.iter().any(|check| check.state == state);
-        let worst_first = [CheckState::Fail, CheckState::Warn, CheckState::Unknown];
+        let worst_first = [CheckState::Fault, CheckState::Warning, CheckState::Unknown];
         worst_first.into_iter().find(|state| is(*state)).unwrap_or(CheckState::Ok)
     }
 }

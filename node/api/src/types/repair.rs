@@ -64,6 +64,10 @@ pub struct RepairStatus {
     pub degraded: u64,
     /// Those known, in the same way, to have fewer shards than are needed to read them.
     pub unreadable: u64,
+    /// Those of which more than half of the shards that they can spare are not on live daemons, as seen by the last survey: also what is
+    /// waited for, and what cannot be read.
+    #[serde(default)]
+    pub at_risk: u64,
     /// Those of which it is not known yet whether shards are missing: the holders have not been asked yet, not all have
     /// answered, or only one survey has missed something.
     #[serde(default)]

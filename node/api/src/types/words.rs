@@ -58,9 +58,9 @@ words! {
         /// As it should be.
         Ok = "ok",
         /// It works, and not as well as it could.
-        Warn = "warn",
+        Warning = "warning",
         /// It does not work.
-        Fail = "fail",
+        Fault = "fault",
         /// It could not be found out.
         Unknown = "unknown",
     }
@@ -85,6 +85,28 @@ words! {
         FirstHolder = "first_holder",
         /// Whether its disk can be relied on.
         Disk = "disk",
+        /// Whether a daemon answers at all; asked by the client.
+        Daemon = "daemon",
+        /// Whether a second daemon has its key.
+        Twin = "twin",
+        /// Whether shards are spread over places that do not fail together.
+        Zones = "zones",
+        /// How many files and connections it may open.
+        Descriptors = "descriptors",
+        /// Whether it has room for more shards.
+        Room = "room",
+        /// Whether its files are as it had left them.
+        Data = "data",
+        /// Whether everything in the background runs.
+        Tasks = "tasks",
+        /// Whether the chunks that it looks after are safe.
+        Shards = "shards",
+        /// Whether repair gets on.
+        Repair = "repair",
+        /// Whether it is up to what it has to do again and again.
+        Duties = "duties",
+        /// Whether something can be stored, fetched and forgotten; tried by the client.
+        Trial = "trial",
     }
 }
 

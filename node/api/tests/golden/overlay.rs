@@ -24,14 +24,14 @@ pub(super) fn check(comparison: &mut Comparison) {
 
 fn diagnosis() -> Diagnosis {
     let clock = Check {
-        name: CheckName::Clock,
-        state: CheckState::Fail,
+        check: CheckName::Clock,
+        state: CheckState::Fault,
         found: "400.0 s ahead of those of others".to_owned(),
-        hint: Some("set the clock".to_owned()),
+        remedy: Some("set the clock".to_owned()),
         seconds: Some(400.0),
     };
     let disk =
-        Check { name: CheckName::Disk, state: CheckState::Ok, hint: None, seconds: None, ..clock.clone() };
+        Check { check: CheckName::Disk, state: CheckState::Ok, remedy: None, seconds: None, ..clock.clone() };
     Diagnosis { checks: vec![clock, disk] }
 }
 

@@ -48,6 +48,7 @@ fn repair() -> RepairStatus {
         chunks: 101,
         degraded: 102,
         unreadable: 103,
+        at_risk: 3,
         not_known_yet: 104,
         homeless: 105,
         rounds: 106,
@@ -285,6 +286,6 @@ fn answers_of_older_and_newer_daemons_are_read() {
         "gateways",
     ];
     assert_reads_without::<Status>(&status(), &since);
-    assert_reads_without::<RepairStatus>(&repair(), &["not_known_yet", "held_back"]);
+    assert_reads_without::<RepairStatus>(&repair(), &["at_risk", "not_known_yet", "held_back"]);
     assert_reads_with_more::<Status>(&status());
 }

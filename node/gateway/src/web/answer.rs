@@ -40,11 +40,11 @@ pub(super) fn of_strangers(response: Response) -> Response {
 }
 
 /// Something of our own, of this kind.
-pub(super) fn ours(status: StatusCode, kind: &'static str, body: impl Into<Body>) -> Response {
+pub(super) fn ours(status: StatusCode, kind: &str, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.extend(HeaderValue::from_str(kind).ok().map(|kind| (CONTENT_TYPE, kind)));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     // With `no-referrer` browsers would not say of our own forms where they come from.

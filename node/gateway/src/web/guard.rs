@@ -40,10 +40,19 @@ impl Guard {
                 host.escape_debug()
             )));
         }
-        if !matches!(*method, Method::GET | Method::HEAD) && !is_of_our_page(host, headers) {
-            return Err(Failure::forbidden("only the page of this gateway itself may do that"));
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            self.only_our_page(uri, headers)?;
         }
         self.gate.identify(headers).await
+    }
+
+    /// Lets in whoever asks from our own page, or is no page at all.
+    pub(super) fn only_our_page(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Failure> {
+        let host = host_of(uri, headers).unwrap_or_default();
+        match is_of_our_page(host, headers) {
+            true => Ok(()),
+            false => Err(Failure::forbidden("only the page of this gateway itself may do that")),
+        }
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod answer;
 mod content;
+mod dashboard;
 mod guard;
 mod listing;
 mod media;

@@ -43,7 +43,7 @@ fn whole(title: &str, script: Option<&str>, body: &str) -> String {
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{}</title>\n\
          <link rel=\"icon\" href=\"data:,\">\n<link rel=\"stylesheet\" href=\"/-/style.css\">\n{script}</head>\n<body>\n\
-         <header><a href=\"/\">Chordage</a></header>\n<main>\n{body}</main>\n</body>\n</html>\n",
+         <header><a href=\"/\">Chordage</a> <a href=\"/-/dashboard\">What the daemon does</a></header>\n<main>\n{body}</main>\n</body>\n</html>\n",
         escape(title)
     )
 }
@@ -66,6 +66,11 @@ pub(super) fn front() -> String {
          <p><label for=\"which\">Link or name</label></p>\n\
          <p><input id=\"which\" name=\"which\" autocomplete=\"off\" spellcheck=\"false\" required> <button>Open</button></p>\n</form>\n",
     )
+}
+
+/// The page that shows what the daemon does. A script fills it.
+pub(super) fn dashboard() -> String {
+    whole("What the daemon does", Some("dashboard.js"), include_str!("assets/dashboard.html"))
 }
 
 /// What is wrong.
@@ -91,7 +96,7 @@ pub(super) fn directory(of: &Content, listing: &Listing, order: Order) -> String
         let _ =
             writeln!(body, "<p class=\"hint\">There are more than {ENTRIES_MAX}: only these are shown.</p>");
     }
-    body.push_str("<table>\n<thead><tr>");
+    body.push_str("<table class=\"listing\">\n<thead><tr>");
     for (by, text) in [(By::Name, "Name"), (By::Size, "Size"), (By::Time, "Changed (UTC)")] {
         let is_this = order.by == by;
         let next = Order { by, reversed: is_this && !order.reversed };

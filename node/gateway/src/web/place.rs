@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!  /                      the page that takes files in
+//!  /metrics               what the daemon counts, for Prometheus
+//!  /-/dashboard           what the daemon does
 //!  /-/style.css           what our pages are made of
 //!  /-/upload              takes files in
 //!  /LINK/path/to/file     what lies there in what the link stands for; with a / at the end, a page about the directory
@@ -27,6 +29,7 @@ pub(super) enum Place {
     Front,
     Asset(String),
     Upload,
+    Metrics,
     Content(Content),
 }
 
@@ -68,6 +71,7 @@ impl Place {
         match path {
             "" => return Ok(Place::Front),
             "-/upload" => return Ok(Place::Upload),
+            "metrics" => return Ok(Place::Metrics),
             _ => {}
         }
         if let Some(asset) = path.strip_prefix("-/") {
@@ -169,6 +173,8 @@ mod tests {
         for (text, place) in [
             ("/", Ok(Place::Front)),
             ("/-/upload", Ok(Place::Upload)),
+            ("/metrics", Ok(Place::Metrics)),
+            ("/metrics/", content(Base::Name("metrics".to_owned()), b"", true)),
             ("/-/style.css", Ok(Place::Asset("style.css".to_owned()))),
             ("/chord1rabcdef", content(link(), b"", false)),
             ("/CHORD1RABCDEF/", content(link(), b"", true)),

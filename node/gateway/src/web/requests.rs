@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
+use axum::http::header::ACCEPT;
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
@@ -11,11 +12,12 @@ use axum::response::Response;
 use super::content::Asked;
 use super::place::{Place, PlaceError};
 use super::state::Shared;
-use super::{answer, page, upload};
+use super::{answer, dashboard, page, upload};
 use crate::front::{Failure, close, discard};
 
 const STYLE: &str = include_str!("assets/style.css");
 const UPLOAD: &str = include_str!("assets/upload.js");
+const DASHBOARD: &str = include_str!("assets/dashboard.js");
 
 /// Answers a request. Addresses are secrets: none stands in a log.
 pub(super) async fn answer(State(shared): State<Arc<Shared>>, request: axum::extract::Request) -> Response {
@@ -51,11 +53,21 @@ async fn respond(shared: &Arc<Shared>, parts: &Parts, body: &mut Body) -> Result
         (Place::Upload, _) => Err(Failure::method("POST")),
         (Place::Asset(name), &Method::POST) if name == "open" => upload::open(shared, body).await,
         (_, method) if !matches!(*method, Method::GET | Method::HEAD) => Err(Failure::method("GET, HEAD")),
+        (Place::Metrics, _) => {
+            let accept = parts.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+            let (kind, text) = shared.client.metrics(accept).await.map_err(answer::of_daemon)?;
+            Ok(answer::ours(StatusCode::OK, &kind, text))
+        }
         (Place::Front, _) => Ok(answer::page(StatusCode::OK, page::front())),
         (Place::Asset(name), _) => match &*name {
             "style.css" => Ok(answer::ours(StatusCode::OK, "text/css; charset=utf-8", STYLE)),
             "upload.js" => Ok(answer::ours(StatusCode::OK, "text/javascript; charset=utf-8", UPLOAD)),
-            _ => Err(Failure::not_found("there is no such page")),
+            "dashboard.js" => Ok(answer::ours(StatusCode::OK, "text/javascript; charset=utf-8", DASHBOARD)),
+            "dashboard" => Ok(answer::page(StatusCode::OK, page::dashboard())),
+            what => {
+                shared.guard.only_our_page(&parts.uri, &parts.headers)?;
+                dashboard::answer(shared, what, query).await
+            }
         },
         (Place::Content(content), method) => {
             Asked { shared, content, method, query, headers: &parts.headers }.answer().await

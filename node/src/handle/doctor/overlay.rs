@@ -1,13 +1,14 @@
-//! What the daemon finds out about itself when it is asked how it is. Every finding that is not as it should be says what to do.
+//! How a daemon is connected: where it listens, whether it is part of its network, whether others reach it, and how fast they answer.
 
 use std::time::{Duration, Instant};
 
 use chordage_api::types::{
-    Check, CheckName, CheckState, DaemonRole, DaemonState, Diagnosis, NatKind, ReachState, Status,
+    Check, CheckName, CheckState, DaemonRole, DaemonState, NatKind, ReachState, Status,
 };
 use chordage_dht::{Confirm, Key, LookupOptions};
 
-use super::NodeHandle;
+use super::super::NodeHandle;
+use super::{check, to_do};
 use crate::clock::wall_clock;
 
 /// A clock that is off by more than this many seconds is spoken of. Names and certificates are valid from and until a time.
@@ -19,26 +20,8 @@ const HOLDER_WARN: f64 = 1.0;
 /// A certificate with less time left than this was not renewed when it should have been.
 const CERTIFICATE_WARN: Duration = Duration::from_secs(20 * 24 * 3600);
 
-fn check(name: CheckName, state: CheckState, found: impl Into<String>) -> Check {
-    Check { name, state, found: found.into(), hint: None, seconds: None }
-}
-
-fn hinting(check: Check, hint: &str) -> Check {
-    Check { hint: Some(hint.to_owned()), ..check }
-}
-
 impl NodeHandle {
-    /// Looks at everything; takes a few seconds. `None` once the daemon has stopped.
-    pub(crate) async fn diagnosis(&self) -> Option<Diagnosis> {
-        let status = self.status().await?;
-        let (clock, holder) = tokio::join!(self.clock(), self.first_holder(&status));
-        let mut checks = vec![ports(&status), network(&status), reachability(&status), nat(&status), clock];
-        checks.extend(self.certificate().await);
-        checks.extend([holder, disk(&status)]);
-        Some(Diagnosis { checks })
-    }
-
-    async fn clock(&self) -> Check {
+    pub(super) async fn clock(&self) -> Check {
         let Some(ahead) = self.inner.reachability.clock_ahead().await else {
             return check(CheckName::Clock, CheckState::Unknown, "nobody was there to compare it with");
         };
@@ -48,18 +31,18 @@ impl NodeHandle {
             _ => format!("it is {ahead:.0} s ahead of those of others"),
         };
         let state = match ahead.abs() {
-            off if off > CLOCK_FAIL => CheckState::Fail,
-            off if off > CLOCK_WARN => CheckState::Warn,
+            off if off > CLOCK_FAIL => CheckState::Fault,
+            off if off > CLOCK_WARN => CheckState::Warning,
             _ => CheckState::Ok,
         };
         let check = Check { seconds: Some(ahead), ..check(CheckName::Clock, state, found) };
         match state {
             CheckState::Ok => check,
-            _ => hinting(check, "set the clock, and have it kept right (`timedatectl set-ntp true`)"),
+            _ => to_do(check, "set the clock, and have it kept right (`timedatectl set-ntp true`)"),
         }
     }
 
-    async fn certificate(&self) -> Option<Check> {
+    pub(super) async fn certificate(&self) -> Option<Check> {
         let certificate = self.network().await.certificate?;
         let now = i64::try_from(wall_clock().0 / 1000).unwrap_or(i64::MAX);
         let left = u64::try_from(certificate.not_after.saturating_sub(now)).unwrap_or(0);
@@ -68,16 +51,16 @@ impl NodeHandle {
         // Half of the time is when it is renewed.
         let warn_below = CERTIFICATE_WARN.as_secs().min(total / 4);
         let (state, found) = match left {
-            0 => (CheckState::Fail, "it has ended: others do not let this daemon in".to_owned()),
+            0 => (CheckState::Fault, "it has ended: others do not let this daemon in".to_owned()),
             left if left < warn_below => {
-                (CheckState::Warn, format!("{days} days left, and nobody has renewed it"))
+                (CheckState::Warning, format!("{days} days left, and nobody has renewed it"))
             }
             _ => (CheckState::Ok, format!("{days} days left; it is renewed by itself")),
         };
         let check = Check { seconds: Some(left as f64), ..check(CheckName::Certificate, state, found) };
         Some(match state {
             CheckState::Ok => check,
-            _ => hinting(
+            _ => to_do(
                 check,
                 "have the founder or a delegate run its daemon, then `chordage network renew`; once it has ended, join with a new \
                  invite",
@@ -86,10 +69,10 @@ impl NodeHandle {
     }
 
     /// How long it takes to hear from somebody who would hold what has a key of chance.
-    async fn first_holder(&self, status: &Status) -> Check {
+    pub(super) async fn first_holder(&self, status: &Status) -> Check {
         const NAME: CheckName = CheckName::FirstHolder;
         if status.overlay.network_nodes <= u64::from(status.membership.role == DaemonRole::Member) {
-            return hinting(
+            return to_do(
                 check(NAME, CheckState::Unknown, "there is nobody else in the network"),
                 "start a daemon on another machine that joins through this one (`chordage daemon --bootstrap ADDRESS`)",
             );
@@ -106,12 +89,12 @@ impl NodeHandle {
             Ok(_) if seconds < HOLDER_WARN => {
                 check(NAME, CheckState::Ok, format!("answered after {:.0} ms", seconds * 1e3))
             }
-            Ok(_) => hinting(
-                check(NAME, CheckState::Warn, format!("answered after {seconds:.1} s only")),
+            Ok(_) => to_do(
+                check(NAME, CheckState::Warning, format!("answered after {seconds:.1} s only")),
                 "see with `chordage peers` who answers slowly",
             ),
-            Err(error) => hinting(
-                check(NAME, CheckState::Fail, format!("nobody answered: {error}")),
+            Err(error) => to_do(
+                check(NAME, CheckState::Fault, format!("nobody answered: {error}")),
                 "see with `chordage status` whether it is part of its network, and with `chordage peers` who answers",
             ),
         };
@@ -119,15 +102,15 @@ impl NodeHandle {
     }
 }
 
-fn ports(status: &Status) -> Check {
+pub(super) fn ports(status: &Status) -> Check {
     const NAME: CheckName = CheckName::Ports;
     let listen = &status.membership.listen;
     let here = |addr: &&String| addr.starts_with("/ip4/127.") || addr.starts_with("/ip6/::1/");
     let outside = listen.iter().filter(|addr| !here(addr)).count();
     match (listen.len(), outside) {
         (0, _) => check(NAME, CheckState::Ok, "it listens nowhere, as a client by its settings"),
-        (_, 0) => hinting(
-            check(NAME, CheckState::Warn, "it listens on this machine only"),
+        (_, 0) => to_do(
+            check(NAME, CheckState::Warning, "it listens on this machine only"),
             "for daemons on other machines start it with `--listen /ip4/0.0.0.0/tcp/4700 --listen /ip4/0.0.0.0/udp/4700/quic-v1`",
         ),
         (_, outside) => {
@@ -143,16 +126,16 @@ fn ports(status: &Status) -> Check {
     }
 }
 
-fn network(status: &Status) -> Check {
+pub(super) fn network(status: &Status) -> Check {
     const NAME: CheckName = CheckName::Network;
     let membership = &status.membership;
     match (membership.state, &membership.join_problem) {
-        (_, Some(problem)) => hinting(
-            check(NAME, CheckState::Fail, problem.clone()),
+        (_, Some(problem)) => to_do(
+            check(NAME, CheckState::Fault, problem.clone()),
             "take an address from `chordage status` of a daemon that runs, and start this one with `--bootstrap ADDRESS`",
         ),
-        (DaemonState::Joining, None) => check(NAME, CheckState::Warn, "it is still joining"),
-        (DaemonState::Leaving, None) => check(NAME, CheckState::Warn, "it is leaving"),
+        (DaemonState::Joining, None) => check(NAME, CheckState::Warning, "it is still joining"),
+        (DaemonState::Leaving, None) => check(NAME, CheckState::Warning, "it is leaving"),
         _ => {
             let about = if status.overlay.network_nodes_exact { "" } else { "about " };
             let found = match status.overlay.network_nodes {
@@ -167,18 +150,18 @@ fn network(status: &Status) -> Check {
     }
 }
 
-fn reachability(status: &Status) -> Check {
+pub(super) fn reachability(status: &Status) -> Check {
     let reached = &status.membership.reachability;
     let state = match reached.state {
         ReachState::Direct | ReachState::Mapped | ReachState::Relayed => CheckState::Ok,
-        ReachState::None => CheckState::Warn,
+        ReachState::None => CheckState::Warning,
         ReachState::Unknown | ReachState::Other => CheckState::Unknown,
     };
     let role = format!("as a {}", status.membership.role);
     check(CheckName::Reachability, state, format!("{}, {role}: {}", reached.state, reached.reason))
 }
 
-fn nat(status: &Status) -> Check {
+pub(super) fn nat(status: &Status) -> Check {
     const NAME: CheckName = CheckName::Nat;
     match status.membership.reachability.nat {
         NatKind::None => check(NAME, CheckState::Ok, "nothing changes its addresses on the way"),
@@ -187,10 +170,10 @@ fn nat(status: &Status) -> Check {
             CheckState::Ok,
             "a router translates its addresses, to the same port towards everybody",
         ),
-        NatKind::Symmetric => hinting(
+        NatKind::Symmetric => to_do(
             check(
                 NAME,
-                CheckState::Warn,
+                CheckState::Warning,
                 "a router translates its addresses, to another port towards everybody",
             ),
             "only a forwarded port makes it a member",
@@ -198,15 +181,5 @@ fn nat(status: &Status) -> Check {
         NatKind::Unknown | NatKind::Other => {
             check(NAME, CheckState::Unknown, "nobody has said yet where it is seen")
         }
-    }
-}
-
-fn disk(status: &Status) -> Check {
-    match &status.damage.disk_problem {
-        Some(problem) => hinting(
-            check(CheckName::Disk, CheckState::Fail, problem.clone()),
-            "nothing that it acknowledges is at stake; free or replace the disk, then restart the daemon",
-        ),
-        None => check(CheckName::Disk, CheckState::Ok, "it takes what is written"),
     }
 }
