@@ -21,6 +21,26 @@ const VARIABLES: [&str; 8] = [
 ];
 
 #[tokio::test]
+async fn the_tour_of_sharing_runs_as_it_stands() {
+    runs_as_it_stands("sharing").await;
+}
+
+#[tokio::test]
+async fn the_tour_of_names_runs_as_it_stands() {
+    runs_as_it_stands("names").await;
+}
+
+#[tokio::test]
+async fn the_tour_of_services_runs_as_it_stands() {
+    runs_as_it_stands("services").await;
+}
+
+#[tokio::test]
+async fn the_tour_of_repair_runs_as_it_stands() {
+    runs_as_it_stands("repair").await;
+}
+
+#[tokio::test]
 async fn the_tour_of_backups_runs_as_it_stands() {
     runs_as_it_stands("backup").await;
 }
