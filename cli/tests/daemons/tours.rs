@@ -7,6 +7,7 @@ use std::process::{Output, Stdio};
 use tokio::process::Command;
 
 use crate::harness::{PROGRAM, finish, shown};
+use crate::namespaces::skipped;
 
 /// What the caller's environment must not say to the commands.
 const VARIABLES: [&str; 8] = [
@@ -22,6 +23,9 @@ const VARIABLES: [&str; 8] = [
 
 #[tokio::test]
 async fn the_tour_of_sharing_runs_as_it_stands() {
+    if std::process::Command::new("curl").arg("--version").output().is_err() {
+        return skipped("there is no curl");
+    }
     runs_as_it_stands("sharing").await;
 }
 

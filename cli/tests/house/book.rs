@@ -41,3 +41,17 @@ fn pages_link_to_what_is_in_the_book() {
     }
     no_complaints("pages of the book link to pages and pictures of the book", &complaints);
 }
+
+#[test]
+fn every_tour_is_run_by_a_test() {
+    let tests = files_below(&root().join("cli/tests/daemons"), "rs");
+    let tests: String = tests.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let mut complaints = Vec::new();
+    for path in files_below(&root().join("docs/tours"), "md") {
+        let name = path.file_stem().unwrap().to_string_lossy();
+        if !tests.contains(&format!("(\"{name}\")")) && !tests.contains(&format!("docs/tours/{name}.md")) {
+            complaints.push(shown(&path));
+        }
+    }
+    no_complaints("a test in cli/tests/daemons runs each tour", &complaints);
+}
