@@ -7,6 +7,7 @@ use std::process::{Output, Stdio};
 use tokio::process::Command;
 
 use crate::harness::{PROGRAM, finish, shown};
+use crate::namespaces::skipped;
 
 /// What the caller's environment must not say to the commands.
 const VARIABLES: [&str; 8] = [
@@ -19,6 +20,29 @@ const VARIABLES: [&str; 8] = [
     "RESTIC_REPOSITORY",
     "XDG_DATA_HOME",
 ];
+
+#[tokio::test]
+async fn the_tour_of_sharing_runs_as_it_stands() {
+    if std::process::Command::new("curl").arg("--version").output().is_err() {
+        return skipped("there is no curl");
+    }
+    runs_as_it_stands("sharing").await;
+}
+
+#[tokio::test]
+async fn the_tour_of_names_runs_as_it_stands() {
+    runs_as_it_stands("names").await;
+}
+
+#[tokio::test]
+async fn the_tour_of_services_runs_as_it_stands() {
+    runs_as_it_stands("services").await;
+}
+
+#[tokio::test]
+async fn the_tour_of_repair_runs_as_it_stands() {
+    runs_as_it_stands("repair").await;
+}
 
 #[tokio::test]
 async fn the_tour_of_backups_runs_as_it_stands() {

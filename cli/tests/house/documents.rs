@@ -51,7 +51,7 @@ fn ci_runs_the_commands_of_the_readme() {
 }
 
 /// Targets of inline links, outside of code.
-fn links(text: &str) -> Vec<&str> {
+pub(super) fn links(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut fenced = false;
     for line in text.lines() {

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod book;
 mod crates;
 mod documents;
 mod files;
