@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chordage_api::client::Client;
+use chordage_api::client::{Client, Timeouts};
 use chordage_api::types::{Check, CheckName, CheckState, Diagnosis};
 use clap::Args;
 
@@ -14,6 +14,8 @@ use crate::printer::Printer;
 
 /// Bytes that are stored to see whether it works.
 const TRIAL_BYTES: usize = 1 << 20;
+/// A daemon that is silent for longer has stopped: what it looks at takes a few seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Longer than this to store and fetch them is spoken of.
 const TRIAL_WARN: Duration = Duration::from_secs(10);
 
@@ -44,7 +46,8 @@ pub(crate) async fn run(
     printer: &Printer,
 ) -> Result<ExitStatus, CliError> {
     let asked = async {
-        let client = connect::client(global)?;
+        let client =
+            connect::client(global)?.with_timeouts(Timeouts { answer: PATIENCE, ..Timeouts::default() });
         let diagnosis = client.diagnosis().await?;
         Ok::<_, CliError>((client, diagnosis))
     };

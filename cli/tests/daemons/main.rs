@@ -4,6 +4,7 @@
 
 mod again;
 mod backup;
+mod breakages;
 mod chaos;
 mod clients;
 mod crash;
@@ -17,6 +18,7 @@ mod harness;
 mod lan;
 mod lookups;
 mod membership;
+mod metrics;
 mod mount;
 mod namespaces;
 mod nat;

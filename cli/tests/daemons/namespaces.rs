@@ -107,7 +107,7 @@ impl Running {
         Running::by(Command::new(PROGRAM), dir, args)
     }
 
-    fn by(mut command: Command, dir: PathBuf, args: &[&str]) -> Self {
+    pub(crate) fn by(mut command: Command, dir: PathBuf, args: &[&str]) -> Self {
         let log = || fs::File::options().create(true).append(true).open(dir.with_extension("log")).unwrap();
         command.args(["daemon", "--exit-on-stdin-close", "--data-dir"]).arg(&dir).args(args);
         for variable in ["CHORDAGE_API", "CHORDAGE_API_TOKEN", "CHORDAGE_DATA_DIR", "SSLKEYLOGFILE"] {
