@@ -76,6 +76,8 @@ pub(crate) enum Command {
     Stat(commands::stat::StatArgs),
     Status(commands::status::StatusArgs),
     Doctor(commands::doctor::DoctorArgs),
+    Config(commands::config::ConfigArgs),
+    Debug(commands::debug::DebugArgs),
     Peers(commands::peers::PeersArgs),
     Members(commands::members::MembersArgs),
     Superpeers(commands::superpeers::SuperpeersArgs),

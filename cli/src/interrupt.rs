@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM, and SIGHUP: the terminal went away.
+//! Ctrl-C, SIGTERM, and SIGHUP: the terminal went away, or a daemon without one is to read its settings again.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -17,13 +17,22 @@ pub(crate) struct Interrupt {
 impl Interrupt {
     /// Starts listening.
     pub(crate) fn listen() -> Result<Self, CliError> {
-        let hook = |kind| {
-            signal(kind).map_err(|error| {
-                CliError::new(ExitStatus::Internal, "internal", format!("cannot listen for signals: {error}"))
-            })
-        };
         let hup = if survives_its_terminal() { None } else { Some(hook(SignalKind::hangup())?) };
         Ok(Interrupt { int: hook(SignalKind::interrupt())?, term: hook(SignalKind::terminate())?, hup })
+    }
+
+    /// The same for a daemon. If SIGHUP does not mean that its terminal went, because it has none or is to survive it, it means that the
+    /// settings are to be read again.
+    pub(crate) fn listen_of_daemon() -> Result<(Self, Reload), CliError> {
+        let mut interrupt = Interrupt::listen()?;
+        if has_terminal() && interrupt.hup.is_some() {
+            return Ok((interrupt, Reload { hup: None }));
+        }
+        let hup = match interrupt.hup.take() {
+            Some(hup) => hup,
+            None => hook(SignalKind::hangup())?,
+        };
+        Ok((interrupt, Reload { hup: Some(hup) }))
     }
 
     /// Waits for the next of them.
@@ -37,6 +46,30 @@ impl Interrupt {
             }
         }
     }
+}
+
+/// Told when the settings are to be read again.
+#[derive(Debug)]
+pub(crate) struct Reload {
+    hup: Option<Signal>,
+}
+
+impl Reload {
+    /// Waits for the next time; for ever if nobody can say so.
+    pub(crate) async fn wait(&mut self) {
+        hung_up(self.hup.as_mut()).await;
+    }
+}
+
+fn hook(kind: SignalKind) -> Result<Signal, CliError> {
+    signal(kind).map_err(|error| {
+        CliError::new(ExitStatus::Internal, "internal", format!("cannot listen for signals: {error}"))
+    })
+}
+
+/// Whether the process belongs to a terminal, whose end it is told by SIGHUP.
+fn has_terminal() -> bool {
+    std::fs::File::open("/dev/tty").is_ok()
 }
 
 async fn hung_up(hup: Option<&mut Signal>) {

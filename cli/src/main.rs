@@ -3,6 +3,7 @@
 mod access;
 mod args;
 mod backup;
+mod bundle;
 mod charset;
 mod commands;
 mod connect;
@@ -94,6 +95,8 @@ async fn run(command: Command, global: &GlobalArgs, printer: &Printer) -> Result
         Command::Stat(args) => commands::stat::run(args, global, printer).await,
         Command::Status(args) => commands::status::run(args, global, printer).await,
         Command::Doctor(args) => commands::doctor::run(args, global, printer).await,
+        Command::Config(args) => commands::config::run(args, global, printer).await,
+        Command::Debug(args) => commands::debug::run(args, global, printer).await,
         Command::Members(args) => commands::members::run(args, global, printer).await,
         Command::Superpeers(args) => commands::superpeers::run(args, global, printer).await,
         Command::Network(args) => commands::network::run(args, global, printer).await,

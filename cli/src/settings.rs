@@ -1,8 +1,11 @@
 //! What can stand in a daemon's settings file, for `daemon --help`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use chordage_node::Config;
+use clap::ArgMatches;
+use clap::parser::ValueSource;
 use serde_json::Value;
 
 use crate::human;
@@ -30,7 +33,8 @@ const FLAGS: [(&str, &str); 19] = [
     ("gateway.users", "--gateway-users"),
 ];
 /// What a setting is where its default does not say so.
-const MEANT: [(&str, &str); 1] = [("listen", "loopback; all of IPv4 with --lan")];
+const MEANT: [(&str, &str); 2] =
+    [("listen", "loopback; all of IPv4 with --lan"), ("log", "a filter such as info; CHORDAGE_LOG wins")];
 
 /// Every setting with its default, as it stands in the file. Made from the defaults themselves, so that none is missing; those
 /// for tests and experiments are left out.
@@ -39,21 +43,76 @@ pub(crate) fn listed() -> String {
         "Settings file: config.toml in the data directory (see --data-dir), or what --config names. Flags win over it.\n\
          All that can stand there, with defaults. Units are in the names; what a row begins with # is not set:\n",
     );
-    let Ok(Value::Object(settings)) = serde_json::to_value(Config::default()) else { return text };
-    let (tables, plain): (Vec<_>, Vec<_>) = settings.iter().partition(|(_, value)| value.is_object());
-    for (key, value) in plain.into_iter().filter(|(key, _)| !key.starts_with("debug_")) {
-        row(&mut text, key, key, value);
-    }
-    for (table, settings) in tables {
-        let _ = write!(text, "\n  [{table}]");
-        for (key, value) in settings.as_object().into_iter().flatten() {
-            row(&mut text, &format!("{table}.{key}"), key, value);
-        }
-    }
+    let defaults = serde_json::to_value(Config::default()).unwrap_or_default();
+    rows(&mut text, &defaults, "  ", |name| {
+        let flag = || flag(name).map(str::to_owned);
+        (!name.starts_with("debug_"))
+            .then(|| meant(name).map(str::to_owned).into_iter().chain(flag()).collect())
+    });
     text
 }
 
-fn row(text: &mut String, full: &str, key: &str, value: &Value) {
+/// Every setting by its full name, such as `repair.enabled`.
+pub(crate) fn by_name(settings: &Value) -> BTreeMap<String, &Value> {
+    let mut all = BTreeMap::new();
+    for (key, value) in settings.as_object().into_iter().flatten() {
+        match value.as_object() {
+            Some(inside) => {
+                all.extend(inside.iter().map(|(inner, value)| (format!("{key}.{inner}"), value)));
+            }
+            None => drop(all.insert(key.clone(), value)),
+        }
+    }
+    all
+}
+
+/// The flag for a setting, if there is one.
+pub(crate) fn flag(name: &str) -> Option<&'static str> {
+    FLAGS.iter().find(|(setting, _)| *setting == name).map(|(_, flag)| *flag)
+}
+
+/// The settings for which there is a flag on this command line of `daemon`.
+pub(crate) fn given_by_flags(daemon: &ArgMatches) -> Vec<&'static str> {
+    let is_given = |flag: &str| {
+        let id = flag.trim_start_matches('-').replace('-', "_");
+        daemon.value_source(&id) == Some(ValueSource::CommandLine)
+    };
+    FLAGS.iter().filter(|(_, flag)| is_given(flag)).map(|(setting, _)| *setting).collect()
+}
+
+fn meant(name: &str) -> Option<&'static str> {
+    MEANT.iter().find(|(setting, _)| *setting == name).map(|(_, meant)| *meant)
+}
+
+/// Appends settings as they stand in the file. `notes` says by its full name what is said of a setting, or that it is left out.
+pub(crate) fn rows(
+    text: &mut String,
+    settings: &Value,
+    indent: &str,
+    notes: impl Fn(&str) -> Option<Vec<String>>,
+) {
+    let all: Vec<_> = settings.as_object().into_iter().flatten().collect();
+    let (tables, plain): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, value)| value.is_object());
+    for (key, value) in plain {
+        row(text, indent, key, value, key, &notes);
+    }
+    for (table, settings) in tables {
+        let _ = write!(text, "\n{indent}[{table}]");
+        for (key, value) in settings.as_object().into_iter().flatten() {
+            row(text, indent, key, value, &format!("{table}.{key}"), &notes);
+        }
+    }
+}
+
+fn row(
+    text: &mut String,
+    indent: &str,
+    key: &str,
+    value: &Value,
+    full: &str,
+    notes: &impl Fn(&str) -> Option<Vec<String>>,
+) {
+    let Some(notes) = notes(full) else { return };
     let setting = if value.is_null() { format!("# {key} =") } else { format!("{key} = {value}") };
     let number = value.as_u64().filter(|number| *number > 0);
     let readable = match number {
@@ -62,12 +121,10 @@ fn row(text: &mut String, full: &str, key: &str, value: &Value) {
         Some(count) if full.ends_with("_seconds") && count >= 60 => Some(human::seconds(count as f64)),
         _ => None,
     };
-    let flag = FLAGS.iter().find(|(name, _)| *name == full).map(|(_, flag)| (*flag).to_owned());
-    let meant = MEANT.iter().find(|(name, _)| *name == full).map(|(_, meant)| (*meant).to_owned());
-    let notes: Vec<String> = readable.into_iter().chain(meant).chain(flag).collect();
+    let notes: Vec<String> = readable.into_iter().chain(notes).collect();
     let _ = match notes.as_slice() {
-        [] => write!(text, "\n  {setting}"),
-        notes => write!(text, "\n  {setting:<40} # {}", notes.join(", ")),
+        [] => write!(text, "\n{indent}{setting}"),
+        notes => write!(text, "\n{indent}{setting:<40} # {}", notes.join(", ")),
     };
 }
 

@@ -5,6 +5,8 @@ use std::os::fd::AsFd;
 
 /// Where nothing says how wide.
 const DEFAULT: usize = 80;
+/// How many rows a terminal has that was never told.
+const DEFAULT_ROWS: usize = 24;
 /// A smaller COLUMNS is a mistake, and nothing can be drawn on a narrower terminal.
 const LEAST: usize = 20;
 
@@ -18,6 +20,12 @@ pub(crate) fn columns(stream: impl AsFd + IsTerminal) -> usize {
 pub(crate) fn known(stream: impl AsFd + IsTerminal) -> Option<usize> {
     let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.trim().parse().ok());
     said.filter(|columns| *columns >= LEAST).or_else(|| of_terminal(stream))
+}
+
+/// How many rows a terminal has.
+pub(crate) fn rows(terminal: impl AsFd) -> usize {
+    let rows = rustix::termios::tcgetwinsize(terminal).map_or(0, |size| usize::from(size.ws_row));
+    if rows > 0 { rows } else { DEFAULT_ROWS }
 }
 
 fn of_terminal(stream: impl AsFd + IsTerminal) -> Option<usize> {

@@ -63,7 +63,7 @@ pub use chordage_storage::private;
 pub use config::{
     Config, ConfigError, ConnectionConfig, DnsConfig, GatewayConfig, LanConfig, LeaseConfig, OverlayConfig,
     ParseRoleError, ReachabilityConfig, RelayConfig, RepairConfig, ResticConfig, Role, ScrubConfig,
-    WebdavConfig,
+    SettingProblem, WebdavConfig,
 };
 pub use daemon::{Daemon, StartError};
 pub use datadir::{DataDir, DataDirError};

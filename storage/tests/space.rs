@@ -122,6 +122,22 @@ fn the_quota_counts_the_shard_itself() {
 }
 
 #[test]
+fn a_quota_changes_while_the_store_is_open_and_what_is_held_stays() {
+    let config = StoreConfig::with_quota(3 << 20);
+    let store = ShardStore::open_files(Box::new(Disk::new(1)), config).unwrap();
+    let puts = puts(4, 1 << 20);
+    let put = |store: &ShardStore, at: usize| store.put_batch(&puts[at..=at])[0].clone();
+    put(&store, 0).unwrap();
+    store.set_quota(1 << 19);
+    assert!(matches!(put(&store, 1), Err(PutError::Quota { quota, .. }) if quota == 1 << 19));
+    assert_eq!((store.usage().quota_bytes, store.usage().shards), (1 << 19, 1));
+    store.set_quota(64 << 20);
+    put(&store, 1).unwrap();
+    put(&store, 2).unwrap();
+    put(&store, 3).unwrap();
+}
+
+#[test]
 fn a_shard_that_the_disk_has_no_room_for_is_refused_before_it_is_written() {
     let disk = Disk::new(1);
     let store = open(&disk);

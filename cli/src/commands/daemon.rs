@@ -1,26 +1,27 @@
 //! `chordage daemon`.
 
+mod flags;
 mod gateways;
+pub(crate) mod log;
+mod reload;
 
-use std::backtrace::{Backtrace, BacktraceStatus};
-use std::fmt::Display;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use chordage_api::OpenError;
 use chordage_api::types::{DaemonRole, DaemonState, ReachState, Status};
 use chordage_node::access::AccessError;
 use chordage_node::descriptors;
-use chordage_node::lines::{Lines, Stream};
+use chordage_node::lines::Lines;
 use chordage_node::server::ServeError;
-use chordage_node::{Config, ConfigError, Daemon, DnsError, Fault, ListenError, Role, StartError};
+use chordage_node::{Config, Daemon, DnsError, Fault, ListenError, Role, StartError};
 use clap::Args;
 use tokio::sync::oneshot;
-use tracing_subscriber::EnvFilter;
 
+use self::log::Log;
+use self::reload::Settings;
 use crate::connect::data_dir;
 use crate::error::{CliError, shell_word};
 use crate::exit::ExitStatus;
@@ -30,10 +31,6 @@ use crate::interrupt::Interrupt;
 use crate::printer::Printer;
 use crate::{datadir, settings, threads};
 
-/// Variable with the filter for the log.
-const LOG_VARIABLE: &str = "CHORDAGE_LOG";
-/// What is logged without it: our own decisions, and warnings of everybody else.
-const LOG_DEFAULT: &str = "warn,chordage_node=info";
 /// How long the end waits for whoever reads what is said.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
@@ -43,7 +40,7 @@ const READY_PATIENCE: Duration = Duration::from_secs(1);
 /// Stands below the flags.
 const ENDING_AND_EXAMPLES: &str = "\
 Ctrl-C, SIGTERM, or the end of its terminal (SIGHUP; not under nohup) makes it leave the network in good order; a second one ends it at once. Killing it loses nothing that it \
-acknowledged.
+acknowledged. Without a terminal, or under nohup, SIGHUP has it read its settings again: it takes over quota_bytes and log, and says what needs a restart.
 
 Examples:
   chordage daemon                                      the first of a network, on this machine
@@ -63,7 +60,7 @@ Examples:
 ///
 /// Holds shards for the network, and serves the commands of this machine's user through a Unix socket in its data directory.
 /// Everything here can stand in config.toml in the data directory too, with more that --help lists; flags win.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(
     after_help = ENDING_AND_EXAMPLES,
     after_long_help = format!("{ENDING_AND_EXAMPLES}\n\n{}", settings::listed())
@@ -175,11 +172,12 @@ fn run_saying(
 ) -> Result<ExitStatus, CliError> {
     let dir = data_dir(global.data_dir.as_deref())?;
     let exit_on_stdin_close = args.exit_on_stdin_close;
-    let config = settings(args, &dir)?;
-    start_log(lines);
+    let config = flags::settings(args.clone(), &dir)?;
+    let log = Log::start(lines, config.log.as_deref());
     descriptors::raise();
     let runtime = threads::runtime(config.runtime_threads).map_err(|error| threads::refused(&error))?;
-    let outcome = runtime.block_on(serve(&dir, config, exit_on_stdin_close, printer));
+    let settings = Settings::new(args, dir.clone(), config.clone(), log);
+    let outcome = runtime.block_on(serve(&dir, config, settings, exit_on_stdin_close, printer));
     runtime.shutdown_background();
     outcome
 }
@@ -187,12 +185,13 @@ fn run_saying(
 async fn serve(
     dir: &Path,
     config: Config,
+    mut settings: Settings,
     exit_on_stdin_close: bool,
     printer: &Printer,
 ) -> Result<ExitStatus, CliError> {
     // Before anything is opened: from here on a signal means an orderly end.
-    let mut interrupt = Interrupt::listen()?;
-    let stdin =
+    let (mut interrupt, mut reload) = Interrupt::listen_of_daemon()?;
+    let mut stdin =
         exit_on_stdin_close.then(watch_stdin).transpose().map_err(|error| threads::refused(&error))?;
     let bootstrap = config.bootstrap.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     // Before the daemon: nobody is to believe that it serves what it cannot.
@@ -208,10 +207,13 @@ async fn serve(
             let _ = printer.line(ready(&status, dir, &bootstrap));
         }
     }
-    tokio::select! {
-        () = interrupt.wait() => {}
-        () = ended_input(stdin) => {}
-        fault = daemon.failed() => return Err(ended(&fault)),
+    loop {
+        tokio::select! {
+            () = interrupt.wait() => break,
+            () = ended_input(stdin.as_mut()) => break,
+            () = reload.wait() => settings.reload(&daemon, printer),
+            fault = daemon.failed() => return Err(ended(&fault)),
+        }
     }
     printer.tell("leaving the network; once more to stop at once");
     let leaving = async {
@@ -281,7 +283,7 @@ fn ready(status: &Status, dir: &Path, bootstrap: &str) -> String {
 }
 
 /// Waits for the end of standard input, if anybody asked for that.
-async fn ended_input(stdin: Option<oneshot::Receiver<()>>) {
+async fn ended_input(stdin: Option<&mut oneshot::Receiver<()>>) {
     match stdin {
         Some(closed) => drop(closed.await),
         None => std::future::pending().await,
@@ -301,103 +303,13 @@ fn watch_stdin() -> io::Result<oneshot::Receiver<()>> {
     Ok(closed)
 }
 
-fn settings(args: DaemonArgs, dir: &Path) -> Result<Config, CliError> {
-    let path = args.config.clone().unwrap_or_else(|| dir.join("config.toml"));
-    if let Some(given) = &args.config
-        && let Err(error) = std::fs::metadata(given)
-    {
-        // The default file may be missing; one that was named may not.
-        return Err(CliError::file("read", given, &error).state("no daemon was started"));
-    }
-    let mut config = Config::load(&path).map_err(|error| bad_config(&error))?;
-    if !args.listen.is_empty() {
-        config.listen = parse_all("--listen", &args.listen)?;
-    }
-    if !args.announce.is_empty() {
-        config.announce = parse_all("--announce", &args.announce)?;
-    }
-    if !args.bootstrap.is_empty() {
-        config.bootstrap = parse_all("--bootstrap", &args.bootstrap)?;
-    }
-    config.lan.enabled |= args.lan;
-    if let Some(role) = args.role {
-        config.overlay.role = role;
-    }
-    if let Some(zone) = args.zone {
-        config.zone = Some(parse("--zone", &zone)?);
-    }
-    if let Some(network) = args.network {
-        config.network = network;
-    }
-    if let Some(metric) = args.metric {
-        config.metric = parse("--metric", &metric)?;
-    }
-    if let Some(quota) = args.quota {
-        config.quota_bytes = quota;
-    }
-    if args.api_listen.is_some() {
-        config.api_listen = args.api_listen;
-    }
-    if args.dns.is_some() {
-        config.dns.listen = args.dns;
-    }
-    if args.restic.is_some() {
-        config.restic.listen = args.restic;
-    }
-    if args.restic_users.is_some() {
-        config.restic.users = args.restic_users;
-    }
-    config.restic.append_only |= args.restic_append_only;
-    if args.webdav.is_some() {
-        config.webdav.listen = args.webdav;
-    }
-    if let Some(volume) = args.webdav_volume {
-        config.webdav.volume = volume;
-    }
-    if args.webdav_users.is_some() {
-        config.webdav.users = args.webdav_users;
-    }
-    if args.gateway.is_some() {
-        config.gateway.listen = args.gateway;
-    }
-    if args.gateway_users.is_some() {
-        config.gateway.users = args.gateway_users;
-    }
-    Ok(config)
-}
-
-fn parse_all<T: FromStr<Err: Display>>(flag: &str, texts: &[String]) -> Result<Vec<T>, CliError> {
-    texts.iter().map(|text| parse(flag, text)).collect()
-}
-
-fn parse<T: FromStr<Err: Display>>(flag: &str, text: &str) -> Result<T, CliError> {
-    text.parse().map_err(|error| {
-        CliError::new(ExitStatus::Usage, "usage", format!("{flag} {text}: {error}"))
-            .state("no daemon was started")
-            .hint(match flag {
-                "--metric" | "--zone" => "chordage daemon --help says what can be given",
-                _ => "addresses look like /ip4/192.0.2.7/tcp/4700 or /ip4/192.0.2.7/udp/4700/quic-v1",
-            })
-    })
-}
-
-fn bad_config(error: &ConfigError) -> CliError {
-    let status = match error {
-        ConfigError::Read { .. } => ExitStatus::LocalFile,
-        ConfigError::Parse { .. } | ConfigError::Value { .. } | ConfigError::Address { .. } => {
-            ExitStatus::Usage
-        }
-    };
-    CliError::new(status, "config", error).state("no daemon was started").hint("see `chordage daemon --help`")
-}
-
 fn cannot_start(error: &StartError, dir: &Path) -> CliError {
     let failed = |status, code, hint: &str| {
         CliError::new(status, code, error).state("no daemon was started").hint(hint)
     };
     let port = "choose another port, or port 0 to let the system choose";
     match error {
-        StartError::Config(error) => bad_config(error),
+        StartError::Config(error) => flags::bad_config(error, None),
         StartError::DataDir(error) => datadir::refused(error, dir, "no daemon was started"),
         StartError::Store { source: OpenError::Locked, .. } => {
             failed(ExitStatus::InUse, "locked", &datadir::locked_hint(dir))
@@ -441,33 +353,4 @@ fn cannot_start(error: &StartError, dir: &Path) -> CliError {
         ),
         StartError::System(_) => failed(ExitStatus::Internal, "internal", "see the message"),
     }
-}
-
-/// Logs into the queue, panics included.
-fn start_log(lines: &Lines) {
-    let said = lines.clone();
-    std::panic::set_hook(Box::new(move |panic| {
-        let thread = std::thread::current();
-        let name = thread.name().unwrap_or("unnamed");
-        // With RUST_BACKTRACE alone it says more than that it is disabled.
-        let trace = match Backtrace::capture() {
-            trace if trace.status() == BacktraceStatus::Captured => format!("{trace}\n"),
-            _ => String::new(),
-        };
-        said.say(Stream::Err, format!("thread {name} panicked: {panic}\n{trace}").as_bytes());
-    }));
-    let filter = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| LOG_DEFAULT.to_owned());
-    // A filter that cannot be read must not keep a daemon from starting.
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(LOG_DEFAULT));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer({
-            let lines = lines.clone();
-            move || lines.clone()
-        })
-        // It says so on standard error, and panics where it cannot.
-        .log_internal_errors(false)
-        .with_ansi(io::stderr().is_terminal());
-    // Only the first in a process counts, and this is it.
-    let _ = log.try_init();
 }

@@ -1,5 +1,9 @@
 //! `chordage status`.
 
+mod watch;
+
+use std::time::Duration;
+
 use chordage_api::types::{
     DaemonRole, DnsStatus, HeldBackReason, HeldBackRepairs, HolesStatus, LanStatus, LeaseStatus,
     MembershipStatus, ReachState, ReachabilityStatus, RelayingStatus, RepairStatus, ResticStatus, Status,
@@ -19,15 +23,30 @@ use crate::printer::Printer;
 #[command(after_help = "\
 Examples:
   chordage status
+  chordage status --watch                        until Ctrl-C
   chordage status --json | jq -r '.listen[]'     what others give to --bootstrap")]
-pub(crate) struct StatusArgs {}
+pub(crate) struct StatusArgs {
+    /// Show it again every SECONDS, in its place on a terminal and block after block elsewhere, with --json as one object per line, until it
+    /// is interrupted. A daemon that ends meanwhile is waited for [default: 2]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        default_missing_value = "2",
+        value_parser = clap::value_parser!(u32).range(1..=86_400)
+    )]
+    watch: Option<u32>,
+}
 
 /// Runs the command.
 pub(crate) async fn run(
-    _args: StatusArgs,
+    args: StatusArgs,
     global: &GlobalArgs,
     printer: &Printer,
 ) -> Result<ExitStatus, CliError> {
+    if let Some(seconds) = args.watch {
+        return Err(watch::run(Duration::from_secs(seconds.into()), global, printer).await);
+    }
     let status = connect::client(global)?.status().await?;
     if printer.is_json() {
         printer.json(&status)?;

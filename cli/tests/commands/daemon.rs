@@ -1,14 +1,15 @@
 //! `chordage daemon`: how it starts, refuses to start, and ends.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::harness::{PROGRAM, Run, Scene, end_of, eventually, signal};
+use crate::harness::{PATIENCE, PROGRAM, Run, Scene, end_of, eventually, signal};
 
 #[test]
 fn it_says_what_is_in_its_way() {
@@ -75,9 +76,13 @@ fn it_leaves_when_its_terminal_goes_unless_it_is_to_survive_that() {
             .collect()
     };
     let dir = scene.path("leaves");
-    let child = Run::new(arguments(&dir)).start();
+    // On a terminal of its own.
+    let on_terminal = format!("{PROGRAM} {}", arguments(&dir).join(" "));
+    let child = Run::program("script", ["-qec", &on_terminal, "/dev/null"]).start();
     eventually("the daemon is ready", || dir.join("api").exists());
-    let id = status_of(&dir).unwrap()["id"].as_str().unwrap().to_owned();
+    let status = status_of(&dir).unwrap();
+    let id = status["id"].as_str().unwrap().to_owned();
+    let pid = Pid::from_raw(status["pid"].as_i64().unwrap().try_into().unwrap()).unwrap();
     let seen_as = || {
         let members = scene.run(["members", "--json"]).succeeds();
         let members: Value = serde_json::from_str(&members).unwrap();
@@ -89,9 +94,9 @@ fn it_leaves_when_its_terminal_goes_unless_it_is_to_survive_that() {
             .map(|member| member["state"].clone())
     };
     eventually("the other one sees it", || seen_as().is_some_and(|state| state == "alive"));
-    signal(&child, Signal::HUP);
+    kill_process(pid, Signal::HUP).unwrap();
     // A shell and the kernel may both say so.
-    signal(&child, Signal::HUP);
+    kill_process(pid, Signal::HUP).unwrap();
     let output = end_of(child, "a daemon whose terminal went");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(!dir.join("api").exists() && !dir.join("api.sock").exists());
@@ -105,6 +110,47 @@ fn it_leaves_when_its_terminal_goes_unless_it_is_to_survive_that() {
     signal(&child, Signal::HUP);
     Run::new(["status"]).api(&dir).succeeds();
     signal(&child, Signal::TERM);
+    assert!(end_of(child, "a daemon told to leave").status.success());
+}
+
+/// Without a terminal SIGHUP is what says so.
+#[test]
+fn it_reads_its_settings_again_and_takes_over_what_it_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.toml");
+    fs::write(&file, "quota_bytes = 1073741824\n").unwrap();
+    // Of a session of its own, which has no terminal.
+    let mut child =
+        Run::program("setsid", ["--wait", PROGRAM, "daemon", "--data-dir"]).arg(dir.path()).start();
+    eventually("the daemon is ready", || dir.path().join("api").exists());
+    let status = || status_of(dir.path()).unwrap();
+    let pid = Pid::from_raw(status()["pid"].as_i64().unwrap().try_into().unwrap()).unwrap();
+    let (said, heard) = std::sync::mpsc::channel();
+    let stderr = child.stderr.take().unwrap();
+    std::thread::spawn(move || {
+        BufReader::new(stderr).lines().map_while(Result::ok).try_for_each(|line| said.send(line))
+    });
+    let reload = |text: &str, told: &str| {
+        fs::write(&file, text).unwrap();
+        kill_process(pid, Signal::HUP).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let mut lines = Vec::new();
+        while lines.last().is_none_or(|line: &String| !line.contains(told)) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            lines.push(heard.recv_timeout(left).unwrap_or_else(|_| panic!("{told:?} is not in {lines:#?}")));
+        }
+        lines
+    };
+    reload("quota_bytes = 2147483648\n", "quota_bytes = 2147483648 from now on");
+    assert_eq!(status()["quota_bytes"], 2_147_483_648_u64);
+    reload("quota_bytes = 5\nquota = 6\n", "nothing was changed");
+    assert_eq!(status()["quota_bytes"], 2_147_483_648_u64);
+    let rest = "quota_bytes = 2147483648\nzone = \"attic\"\nlog = \"chordage_node=trace\"\n";
+    let lines = reload(rest, "log = chordage_node=trace from now on");
+    assert!(lines.iter().any(|line| line.contains("restart the daemon for zone")), "{lines:#?}");
+    assert!(status()["zone"].is_null());
+    reload("quota_bytes = 2147483648\nlog = \"warn=loud\"\n", "log cannot be warn=loud");
+    kill_process(pid, Signal::TERM).unwrap();
     assert!(end_of(child, "a daemon told to leave").status.success());
 }
 

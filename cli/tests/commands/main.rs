@@ -16,6 +16,7 @@ mod left_out;
 mod locale;
 mod names;
 mod networks;
+mod operating;
 mod outputs;
 mod published;
 mod restic;

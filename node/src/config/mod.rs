@@ -6,6 +6,7 @@ mod gateway;
 mod lan;
 mod leases;
 mod overlay;
+mod problems;
 mod reachability;
 mod relay;
 mod repair;
@@ -27,6 +28,7 @@ pub use self::gateway::GatewayConfig;
 pub use self::lan::LanConfig;
 pub use self::leases::LeaseConfig;
 pub use self::overlay::{OverlayConfig, ParseRoleError, Role};
+pub use self::problems::SettingProblem;
 pub use self::reachability::ReachabilityConfig;
 pub use self::relay::RelayConfig;
 pub use self::repair::RepairConfig;
@@ -58,6 +60,9 @@ pub struct Config {
     pub zone: Option<Zone>,
     /// Most bytes of shards to hold for the network.
     pub quota_bytes: u64,
+    /// What is logged: a filter such as `info,chordage_node=debug`. CHORDAGE_LOG wins over it. Unless told otherwise what the daemon
+    /// decides, and warnings of everybody.
+    pub log: Option<String>,
     /// Serve the API on this loopback address too, with a bearer token; the Unix socket is always there.
     pub api_listen: Option<SocketAddr>,
     /// Connections of clients to the API at a time, 1 to 4096; more are answered 503. A command has one while it runs.
@@ -120,12 +125,12 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is not valid.
-    #[error("{path}: {message}")]
-    Parse {
+    #[error("{path}: {}", problems::in_a_row(problems))]
+    Invalid {
         /// The file.
         path: PathBuf,
-        /// Where and what.
-        message: String,
+        /// All that is wrong with it.
+        problems: Vec<SettingProblem>,
     },
     /// An address that leads nowhere.
     #[error("{field} = {addr}: {source}")]
@@ -149,6 +154,16 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// The setting that a rule refuses, if it is one.
+    pub fn setting(&self) -> Option<&'static str> {
+        match self {
+            ConfigError::Address { field, .. } | ConfigError::Value { field, .. } => Some(field),
+            ConfigError::Read { .. } | ConfigError::Invalid { .. } => None,
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -159,6 +174,7 @@ impl Default for Config {
             bootstrap: Vec::new(),
             zone: None,
             quota_bytes: 100 << 30,
+            log: None,
             api_listen: None,
             api_connections_max: 128,
             connections: ConnectionConfig::default(),
@@ -193,8 +209,18 @@ impl Config {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Config::default()),
             Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),
         };
-        toml::from_str(&text)
-            .map_err(|error| ConfigError::Parse { path: path.to_owned(), message: error.to_string() })
+        toml::from_str(&text).map_err(|error| {
+            let mut problems = Config::problems(&text);
+            if problems.is_empty() {
+                problems.push(SettingProblem::syntax(&text, &error));
+            }
+            ConfigError::Invalid { path: path.to_owned(), problems }
+        })
+    }
+
+    /// All that is wrong with the text of a settings file, from its first line to its last. Nothing, if a daemon starts with it.
+    pub fn problems(text: &str) -> Vec<SettingProblem> {
+        problems::of(text)
     }
 
     /// The addresses to listen on, also where none are given. `elsewhere`: whether there are others on other machines.

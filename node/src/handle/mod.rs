@@ -116,6 +116,11 @@ impl NodeHandle {
         &self.inner.home
     }
 
+    /// Changes how much the daemon holds for its network at most. What it holds already it keeps.
+    pub fn set_quota(&self, bytes: u64) {
+        self.inner.reader.holders.store.shards().set_quota(bytes);
+    }
+
     /// Has the status tell of repositories for restic, which are served in this process as a client of the daemon. Once.
     pub fn tell_of_restic(&self, status: impl Fn() -> ResticStatus + Send + Sync + 'static) {
         // Whoever comes second is not told of.

@@ -54,7 +54,7 @@ impl ShardStore {
     fn most_wasteful(&self, writer: &Writer) -> io::Result<Option<u32>> {
         let active = writer.active.as_ref().map(|active| active.segment);
         let taken = self.with_index(super::Index::disk_bytes)?.saturating_add(writer.segment_bytes());
-        let room = self.config.quota_bytes.saturating_sub(taken).min(self.room()?);
+        let room = self.quota().saturating_sub(taken).min(self.room()?);
         let waste = writer.segments.iter().map(|(segment, stats)| {
             // What lives in the active one moves into a new one, which has a header and whole blocks, too.
             let needed = if Some(*segment) == active { stats.alone() } else { stats.live };

@@ -32,7 +32,7 @@ mod unmended;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 pub use crate::files::{Files, OsFiles, Removed, Reserve, StoreFile, is_removed};
@@ -57,6 +57,8 @@ const MAX_UNCHECKPOINTED_RECORDS: u64 = 4096;
 pub struct ShardStore {
     files: Box<dyn Files>,
     config: StoreConfig,
+    /// What the configuration said at first.
+    quota_bytes: AtomicU64,
     /// `None` only when reopening it failed.
     index: RwLock<Option<Index>>,
     writer: Mutex<Writer>,
@@ -142,6 +144,7 @@ impl ShardStore {
         let store = Self {
             files,
             config,
+            quota_bytes: AtomicU64::new(config.quota_bytes),
             index: RwLock::new(Some(index)),
             writer: Mutex::new(writer),
             open_segments: Mutex::default(),
@@ -162,9 +165,18 @@ impl ShardStore {
     /// What is held and what it takes.
     pub fn usage(&self) -> Usage {
         let usage = *locked(&self.usage);
-        let quota_bytes =
-            usage.quota_bytes.min(usage.disk_bytes.saturating_add(self.room().unwrap_or(u64::MAX)));
+        let quota_bytes = self.quota().min(usage.disk_bytes.saturating_add(self.room().unwrap_or(u64::MAX)));
         Usage { syncs: self.files.syncs(), quota_bytes, ..usage }
+    }
+
+    /// The most space that it takes: what exceeds it is refused.
+    fn quota(&self) -> u64 {
+        self.quota_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Changes the quota. What is held stays, also where that is more than the new one.
+    pub fn set_quota(&self, quota_bytes: u64) {
+        self.quota_bytes.store(quota_bytes, Ordering::Relaxed);
     }
 
     /// Bytes that the disk has room for, whatever the quota is: see [`Files::room`].
@@ -288,7 +300,7 @@ impl ShardStore {
             shards: writer.shards,
             payload_bytes: writer.payload_bytes,
             disk_bytes: writer.segment_bytes().saturating_add(index_bytes),
-            quota_bytes: self.config.quota_bytes,
+            quota_bytes: self.quota(),
             syncs: 0, // counted below the store: see `usage`
         };
         Ok(())

@@ -110,7 +110,7 @@ impl ShardStore {
         self.mend(writer)?;
         let chunks: Vec<_> = puts.iter().map(|put| put.chunk).collect();
         let held = self.with_index(|index| index.locations(&chunks))?;
-        let quota = self.config.quota_bytes;
+        let quota = self.quota();
         let index_bytes = self.with_index(super::Index::disk_bytes)?;
         let reserve = (quota / 16).min(MAX_RESERVE);
         // What the index will take at the next checkpoint, if that comes after so many more shards.
