@@ -17,6 +17,7 @@ mod human;
 mod input;
 mod interrupt;
 mod link;
+mod manager;
 #[cfg(target_os = "linux")]
 mod mount;
 mod name;
