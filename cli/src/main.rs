@@ -18,6 +18,7 @@ mod human;
 mod input;
 mod interrupt;
 mod link;
+mod manager;
 #[cfg(target_os = "linux")]
 mod mount;
 mod name;

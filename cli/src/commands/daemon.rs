@@ -3,6 +3,7 @@
 mod flags;
 mod gateways;
 pub(crate) mod log;
+mod ready;
 mod reload;
 
 use std::io::{self, Read};
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chordage_api::OpenError;
-use chordage_api::types::{DaemonRole, DaemonState, ReachState, Status};
+use chordage_api::types::Status;
 use chordage_node::access::AccessError;
 use chordage_node::descriptors;
 use chordage_node::lines::Lines;
@@ -19,15 +20,18 @@ use chordage_node::server::ServeError;
 use chordage_node::{Config, Daemon, DnsError, Fault, ListenError, Role, StartError};
 use clap::Args;
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use self::log::Log;
+use self::ready::{ready, standing};
 use self::reload::Settings;
 use crate::connect::data_dir;
-use crate::error::{CliError, shell_word};
+use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::global::GlobalArgs;
 use crate::human::parse_bytes;
 use crate::interrupt::Interrupt;
+use crate::manager::Manager;
 use crate::printer::Printer;
 use crate::{datadir, settings, threads};
 
@@ -196,10 +200,17 @@ async fn serve(
     let bootstrap = config.bootstrap.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     // Before the daemon: nobody is to believe that it serves what it cannot.
     let bound = gateways::bind(&config).await?;
+    let manager = Manager::of_this_process(printer).map_err(|error| threads::refused(&error))?;
+    manager.starting();
     let daemon = Box::pin(Daemon::start(dir, config)).await.map_err(|error| cannot_start(&error, dir))?;
     let gateways = gateways::serve(bound, &daemon)?;
     daemon.handle().joined_within(READY_PATIENCE).await;
+    let mut telling = JoinSet::new();
     if let Some(status) = daemon.handle().status().await {
+        let (data_dir, ways_in) = (dir.to_owned(), bootstrap.clone());
+        let standing = move |status: &Status| standing(status, &data_dir, &ways_in);
+        manager.ready(standing(&status));
+        telling = manager.keep_told(daemon.handle(), status.membership.state, standing);
         if printer.is_json() {
             printer.json(&status)?;
         } else if printer.tells() {
@@ -215,6 +226,8 @@ async fn serve(
             fault = daemon.failed() => return Err(ended(&fault)),
         }
     }
+    telling.abort_all();
+    manager.leaving();
     printer.tell("leaving the network; once more to stop at once");
     let leaving = async {
         // First, because it needs the daemon for what it finishes.
@@ -233,53 +246,6 @@ fn ended(fault: &Fault) -> CliError {
     CliError::new(ExitStatus::Internal, "internal", fault)
         .state("the daemon has stopped; what it had acknowledged is on its disk")
         .hint("start it again; if that happens again, report it with what its log says before this")
-}
-
-/// One line: who it is, how far it is with its network, and what to do next. `bootstrap`: whom it was told to join through.
-fn ready(status: &Status, dir: &Path, bootstrap: &str) -> String {
-    let data_dir = shell_word(dir);
-    let id = &status.identity.id;
-    let is_client = status.membership.role == DaemonRole::Client;
-    let does = if status.membership.reachability.state == ReachState::Unknown {
-        "finds out whether others reach it, and is a client until then".to_owned()
-    } else if is_client {
-        "is a client and holds nothing".to_owned()
-    } else {
-        format!("listens on {}", status.membership.listen.join(" "))
-    };
-    let alone = !is_client && status.overlay.network_nodes <= 1;
-    let (standing, next) = match (status.membership.state, status.membership.listen.first()) {
-        (DaemonState::Joined, _) if alone && status.membership.lan.is_some() => (
-            "alone in its network until the LAN shows others".to_owned(),
-            "chordage daemon --lan (on another machine there)".to_owned(),
-        ),
-        (DaemonState::Joined, Some(address)) if alone => (
-            "alone in its network".to_owned(),
-            format!("chordage daemon --data-dir OTHER_DIR --bootstrap {address}"),
-        ),
-        (DaemonState::Joined, _) => {
-            ("joined its network".to_owned(), format!("chordage put FILE --data-dir {data_dir}"))
-        }
-        _ => {
-            let standing = match &status.membership.join_problem {
-                Some(problem) => format!("not joined yet: {problem}"),
-                None if bootstrap.is_empty() => "still looking for the peers of its last run".to_owned(),
-                None => format!("still joining through {bootstrap}"),
-            };
-            (standing, format!("chordage status --data-dir {data_dir}"))
-        }
-    };
-    let mut serves = String::new();
-    if let Some(restic) = &status.gateways.restic {
-        serves.push_str(&format!("; restic at rest:http://{}/", restic.listen));
-    }
-    if let Some(webdav) = &status.gateways.webdav {
-        serves.push_str(&format!("; WebDAV at http://{}/", webdav.listen));
-    }
-    if let Some(web) = &status.gateways.web {
-        serves.push_str(&format!("; links in a browser at http://{}/", web.listen));
-    }
-    format!("ready: {id} {does}{serves}; {standing}; next: {next}")
 }
 
 /// Waits for the end of standard input, if anybody asked for that.

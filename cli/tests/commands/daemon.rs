@@ -6,7 +6,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use chordage_testnet::ProcessId;
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::harness::{PATIENCE, PROGRAM, Run, Scene, end_of, eventually, signal};
@@ -82,7 +83,7 @@ fn it_leaves_when_its_terminal_goes_unless_it_is_to_survive_that() {
     eventually("the daemon is ready", || dir.join("api").exists());
     let status = status_of(&dir).unwrap();
     let id = status["id"].as_str().unwrap().to_owned();
-    let pid = Pid::from_raw(status["pid"].as_i64().unwrap().try_into().unwrap()).unwrap();
+    let process = ProcessId::of(status["pid"].as_u64().unwrap().try_into().unwrap()).unwrap();
     let seen_as = || {
         let members = scene.run(["members", "--json"]).succeeds();
         let members: Value = serde_json::from_str(&members).unwrap();
@@ -94,9 +95,9 @@ fn it_leaves_when_its_terminal_goes_unless_it_is_to_survive_that() {
             .map(|member| member["state"].clone())
     };
     eventually("the other one sees it", || seen_as().is_some_and(|state| state == "alive"));
-    kill_process(pid, Signal::HUP).unwrap();
+    process.signal(Signal::HUP).unwrap();
     // A shell and the kernel may both say so.
-    kill_process(pid, Signal::HUP).unwrap();
+    process.signal(Signal::HUP).unwrap();
     let output = end_of(child, "a daemon whose terminal went");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(!dir.join("api").exists() && !dir.join("api.sock").exists());
@@ -124,7 +125,7 @@ fn it_reads_its_settings_again_and_takes_over_what_it_can() {
         Run::program("setsid", ["--wait", PROGRAM, "daemon", "--data-dir"]).arg(dir.path()).start();
     eventually("the daemon is ready", || dir.path().join("api").exists());
     let status = || status_of(dir.path()).unwrap();
-    let pid = Pid::from_raw(status()["pid"].as_i64().unwrap().try_into().unwrap()).unwrap();
+    let process = ProcessId::of(status()["pid"].as_u64().unwrap().try_into().unwrap()).unwrap();
     let (said, heard) = std::sync::mpsc::channel();
     let stderr = child.stderr.take().unwrap();
     std::thread::spawn(move || {
@@ -132,7 +133,7 @@ fn it_reads_its_settings_again_and_takes_over_what_it_can() {
     });
     let reload = |text: &str, told: &str| {
         fs::write(&file, text).unwrap();
-        kill_process(pid, Signal::HUP).unwrap();
+        process.signal(Signal::HUP).unwrap();
         let deadline = Instant::now() + PATIENCE;
         let mut lines = Vec::new();
         while lines.last().is_none_or(|line: &String| !line.contains(told)) {
@@ -150,7 +151,7 @@ fn it_reads_its_settings_again_and_takes_over_what_it_can() {
     assert!(lines.iter().any(|line| line.contains("restart the daemon for zone")), "{lines:#?}");
     assert!(status()["zone"].is_null());
     reload("quota_bytes = 2147483648\nlog = \"warn=loud\"\n", "log cannot be warn=loud");
-    kill_process(pid, Signal::TERM).unwrap();
+    process.signal(Signal::TERM).unwrap();
     assert!(end_of(child, "a daemon told to leave").status.success());
 }
 

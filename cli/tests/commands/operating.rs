@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::{PROGRAM, Run, Scene, end_of, eventually, noise, signal, was_interrupted};
+use crate::harness::{PROGRAM, Run, Scene, end_of, noise, signal, was_interrupted};
 
 fn config(args: &[&str], dir: &Path) -> Run {
     Run::new(["config"]).args(args).arg("--data-dir").arg(dir)

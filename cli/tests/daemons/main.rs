@@ -33,6 +33,7 @@ mod restart;
 mod restic;
 mod revoked;
 mod routers;
+mod service;
 mod strangers;
 mod stuck;
 mod testnet_command;

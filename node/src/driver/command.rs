@@ -90,6 +90,7 @@ pub(crate) struct DriverHandle {
     twin: watch::Receiver<Option<Twin>>,
     size: watch::Receiver<NetworkSize>,
     news: broadcast::Sender<Event>,
+    beats: watch::Receiver<()>,
 }
 
 impl DriverHandle {
@@ -101,12 +102,20 @@ impl DriverHandle {
             twin: told.twin.subscribe(),
             size: told.size.subscribe(),
             news: told.news.clone(),
+            beats: told.beats.subscribe(),
         }
     }
 
     /// What happens to the neighbourhood from now on.
     pub(crate) fn news(&self) -> broadcast::Receiver<Event> {
         self.news.subscribe()
+    }
+
+    /// Changes every second for as long as the driver's loop goes round; the sender is gone when the driver is.
+    pub(crate) fn beats(&self) -> watch::Receiver<()> {
+        let mut beats = self.beats.clone();
+        beats.mark_unchanged();
+        beats
     }
 
     /// Finds the nodes nearest `key`. Ends by the options' deadline at the latest.

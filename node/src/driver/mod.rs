@@ -91,7 +91,7 @@ const REMEMBER_FIRST: Duration = Duration::from_millis(500);
 const REMEMBER_EVERY: Duration = Duration::from_secs(15);
 /// How often addresses without a peer id are dialled again while nobody is known by name.
 const REDIAL_EVERY: Duration = Duration::from_secs(3);
-/// How often connections are reviewed.
+/// How often connections are reviewed, and how often the loop shows that it goes round.
 const REVIEW_EVERY: Duration = Duration::from_secs(1);
 /// A first node (nobody configured to join through) that finds none of its old peers is a network of one.
 const ALONE_AFTER_ATTEMPTS: u32 = 2;
@@ -236,6 +236,7 @@ impl Driver {
                 }
                 _ = redial.tick() => self.redial(),
                 _ = review.tick() => {
+                    self.told.beats.send_replace(());
                     self.review_connections();
                     self.keep_reservations();
                     self.dig_anew();

@@ -131,6 +131,20 @@ async fn a_node_that_leaves_is_gone_at_once_and_one_that_dies_soon() {
 }
 
 #[tokio::test]
+async fn a_loop_that_goes_round_shows_it_again_and_again() {
+    let node = start("test", vec![]).await;
+    let mut beats = node.handle.beats();
+    for beat in 1..=3 {
+        let beaten = tokio::time::timeout(Duration::from_secs(30), beats.changed()).await;
+        assert!(matches!(beaten, Ok(Ok(()))), "beat {beat}: {beaten:?}");
+    }
+    node.handle.leave().await;
+    let ended =
+        tokio::time::timeout(Duration::from_secs(30), async { while beats.changed().await.is_ok() {} });
+    assert!(ended.await.is_ok(), "a loop that has ended shows nothing");
+}
+
+#[tokio::test]
 async fn an_address_without_a_peer_id_is_enough_to_join() {
     let first = start("test", vec![]).await;
     let bare = split(first.addr.clone()).0;

@@ -21,6 +21,8 @@ pub(super) struct Told {
     pub(super) size: watch::Sender<NetworkSize>,
     /// What happens to the neighbourhood.
     pub(super) news: broadcast::Sender<Event>,
+    /// Changes with every round of the loop that reviews connections.
+    pub(super) beats: watch::Sender<()>,
 }
 
 impl Told {
@@ -32,6 +34,7 @@ impl Told {
             join_problem: watch::Sender::new(None),
             size: watch::Sender::new(NetworkSize::default()),
             news: broadcast::Sender::new(NEWS_MAX),
+            beats: watch::Sender::new(()),
         }
     }
 

@@ -15,6 +15,7 @@ use chordage_api::types::{
 };
 use chordage_dht::{Confirm, Key, Lookup, LookupOptions};
 use chordage_storage::{ConvergenceSecret, Fingerprint, Link};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::keeping::KeepObjectError;
@@ -252,6 +253,12 @@ impl NodeHandle {
     /// Waits up to `patience` for the daemon to be part of its network, or for it to know why it is not; whether it is.
     pub async fn joined_within(&self, patience: Duration) -> bool {
         self.inner.reader.placement.driver.joined_unless_problem(patience).await
+    }
+
+    /// Changes every second for as long as the loop goes round on which everything here depends; the sender is gone when the
+    /// daemon has stopped. Whoever restarts daemons that hang watches this.
+    pub fn beats(&self) -> watch::Receiver<()> {
+        self.inner.reader.placement.driver.beats()
     }
 
     /// Who is in the network, as far as this daemon knows; `None` once it has stopped.

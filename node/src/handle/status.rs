@@ -37,17 +37,21 @@ impl NodeHandle {
         })
     }
 
-    fn membership(&self, view: &View) -> MembershipStatus {
-        let driver = &self.inner.reader.placement.driver;
-        let state = match driver.membership() {
+    /// How far the daemon is with its network, without asking the driver.
+    pub fn state(&self) -> DaemonState {
+        match self.inner.reader.placement.driver.membership() {
             _ if self.inner.leaving.is_cancelled() => DaemonState::Leaving,
             Membership::Joining => DaemonState::Joining,
             Membership::Joined if self.inner.repairer.drain_status().is_some() => DaemonState::Draining,
             Membership::Joined => DaemonState::Joined,
             Membership::Leaving => DaemonState::Leaving,
-        };
+        }
+    }
+
+    fn membership(&self, view: &View) -> MembershipStatus {
+        let driver = &self.inner.reader.placement.driver;
         MembershipStatus {
-            state,
+            state: self.state(),
             role: if view.status.client { DaemonRole::Client } else { DaemonRole::Member },
             reachability: self.inner.reachability.status(),
             relaying: view.relaying,
