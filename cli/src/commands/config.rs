@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 
 use chordage_api::types::Status;
 use chordage_node::{Config, ConfigError, SettingProblem};
-use clap::{Args, CommandFactory, FromArgMatches, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::daemon::{DaemonArgs, log};
-use crate::args::{Cli, Command};
 use crate::connect::{self, data_dir};
 use crate::error::CliError;
 use crate::exit::ExitStatus;
@@ -298,9 +297,24 @@ impl Effective {
     }
 }
 
+/// The command line of a daemon.
+#[derive(Debug, Parser)]
+struct Line {
+    #[command(flatten)]
+    _global: GlobalArgs,
+    #[command(subcommand)]
+    command: Started,
+}
+
+/// What of this program runs.
+#[derive(Debug, Subcommand)]
+enum Started {
+    Daemon(Box<DaemonArgs>),
+}
+
 /// How a process that is a daemon was started.
 struct Begun {
-    args: DaemonArgs,
+    args: Box<DaemonArgs>,
     /// The settings for which there was a flag.
     given: Vec<&'static str>,
     working_dir: PathBuf,
@@ -312,10 +326,10 @@ impl Begun {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let words = line.strip_suffix(b"\0")?.split(|byte| *byte == 0);
         let words: Vec<OsString> = words.map(|word| OsString::from_vec(word.to_vec())).collect();
-        let matches = Cli::command().try_get_matches_from(words).ok()?;
+        let matches = Line::command().try_get_matches_from(words).ok()?;
         let (_, daemon) = matches.subcommand().filter(|(name, _)| *name == "daemon")?;
         let given = settings::given_by_flags(daemon);
-        let Command::Daemon(args) = Cli::from_arg_matches(&matches).ok()?.command else { return None };
+        let Started::Daemon(args) = Line::from_arg_matches(&matches).ok()?.command;
         let working_dir = std::fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
         Some(Begun { args, given, working_dir })
     }

@@ -60,7 +60,10 @@ pub(super) fn in_a_row(problems: &[SettingProblem]) -> String {
 pub(super) fn of(text: &str) -> Vec<SettingProblem> {
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        return errors.iter().map(|error| SettingProblem::syntax(text, error)).collect();
+        let mut problems: Vec<SettingProblem> =
+            errors.iter().map(|error| SettingProblem::syntax(text, error)).collect();
+        problems.sort_by_key(|problem| problem.line);
+        return problems;
     }
     let Ok(Value::Object(known)) = serde_json::to_value(Config::default()) else { return Vec::new() };
     let mut reader = Reader { text, known: &known, given: Vec::new(), problems: Vec::new() };
