@@ -58,7 +58,6 @@ fn older(text: &str) -> String {
                 let end = if kind == "counter" { "_total" } else { "" };
                 let about =
                     described.take().and_then(|line| line.split_once(name)).map_or("", |(_, about)| about);
-                let kind = if kind == "info" { "gauge" } else { kind };
                 lines.push(format!("# HELP {name}{end}{about}\n# TYPE {name}{end} {kind}\n"));
             }
             _ => lines.push(format!("{line}\n")),
