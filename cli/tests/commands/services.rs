@@ -133,15 +133,19 @@ fn a_watch_tells_everything_that_happens_to_a_service() {
     assert!(end_of(child, "service watch").status.success());
 
     // A daemon that leaves does not wait for those who watch.
-    let (child, lines) = lines_of(scene.run(["service", "watch", "web"]));
-    assert!(lines.recv_timeout(PATIENCE).unwrap().starts_with("up       10.0.0.1:80"));
-    let began = std::time::Instant::now();
-    scene.restart(&[0]);
-    let took = began.elapsed();
-    let output = end_of(child, "service watch");
-    assert_eq!(output.status.code(), Some(3), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("shutting down"), "{output:?}");
-    assert!(took < std::time::Duration::from_secs(9), "it took {took:?}");
+    // If it did, each of its restarts would take that long; on a loaded machine some may.
+    let is_soon = (0..3).any(|_| {
+        let (child, lines) = lines_of(scene.run(["service", "watch", "web"]));
+        assert!(lines.recv_timeout(PATIENCE).unwrap().starts_with("up       10.0.0.1:80"));
+        let began = std::time::Instant::now();
+        scene.restart(&[0]);
+        let took = began.elapsed();
+        let output = end_of(child, "service watch");
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("shutting down"), "{output:?}");
+        took < std::time::Duration::from_secs(9)
+    });
+    assert!(is_soon);
 }
 
 /// What a daemon registers it registers again, and what it has withdrawn it does not.

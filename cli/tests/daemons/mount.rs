@@ -254,7 +254,7 @@ async fn a_mounted_snapshot_is_what_was_backed_up_and_a_broken_network_fails_in_
     let began = Instant::now();
     let error = aside(move || fs::read(file).unwrap_err()).await;
     assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::IO.raw_os_error()), "{error}");
-    assert!(began.elapsed() < Duration::from_secs(DEADLINE + 20), "it took {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(DEADLINE + 60), "it took {:?}", began.elapsed());
 
     // It is taken away although a file is open in it.
     let at = mount.at.join("snapshots");

@@ -1,5 +1,3 @@
-use std::time::Instant;
-
 use hickory_proto::op::{MessageType, OpCode};
 use hickory_proto::rr::Record;
 use hickory_proto::rr::rdata::{CNAME, TXT};
@@ -85,9 +83,8 @@ async fn what_a_resolver_says_is_told_from_its_silence() {
     assert!(matches!(asked, Err(ResolverError::Failed(_, ResponseCode::ServFail))), "{asked:?}");
     let asked = says(ResponseCode::NoError).await.texts(&"a".repeat(64)).await;
     assert!(matches!(asked, Err(ResolverError::Name(_))), "{asked:?}");
-    let begun = Instant::now();
     let asked = resolver(|_| Vec::new()).await.texts("a").await;
-    assert!(matches!(asked, Err(ResolverError::Timeout)) && begun.elapsed() < WITHIN * 2, "{asked:?}");
+    assert!(matches!(asked, Err(ResolverError::Timeout)), "{asked:?}");
 }
 
 proptest! {

@@ -13,7 +13,7 @@ use super::paths::Transport;
 
 /// How long what is under way on a circuit may take to finish, once there is a direct connection. Design: longer than a request
 /// for a shard takes that is answered at all.
-pub(super) const LINGER: Duration = Duration::from_secs(10);
+const LINGER: Duration = Duration::from_secs(10);
 
 /// See the module's description.
 #[derive(Default)]

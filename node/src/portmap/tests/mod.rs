@@ -64,7 +64,7 @@ async fn answers_without_end_are_not_waited_for() {
             };
             assert!(is_expected, "{manner:?}: {error:?}");
         }
-        assert!(begun.elapsed() < SEARCH + 3 * PATIENCE, "{manner:?}");
+        assert!(begun.elapsed() < 10 * (SEARCH + PATIENCE), "{manner:?}");
         assert_eq!(router.forwarded(), []);
     }
 }
@@ -118,10 +118,15 @@ async fn who_answers_first_and_says_nothing_keeps_no_router_out() {
         answers.push(answer_to_search(&format!("{ip}:{}", router.port)));
     }
     let (at, _task) = crowd(sockets, answers).await;
-    let begun = Instant::now();
-    let gateway = Gateway::find(LOCAL, at, |_| true).await.unwrap();
-    assert!(begun.elapsed() < PATIENCE, "it was waited for the silent one");
-    assert_eq!(*gateway.service.control.host.ip(), other);
+    // A loaded machine may take that long as well, but not each time.
+    let mut is_soon = false;
+    for _ in 0..5 {
+        let begun = Instant::now();
+        let gateway = Gateway::find(LOCAL, at, |_| true).await.unwrap();
+        assert_eq!(*gateway.service.control.host.ip(), other);
+        is_soon |= begun.elapsed() < PATIENCE;
+    }
+    assert!(is_soon, "it was waited for the silent one each time");
 }
 
 #[cfg(target_os = "linux")]

@@ -1,15 +1,11 @@
 //! Circuits that become direct connections.
 
-use std::time::Duration;
-
 use libp2p::core::{ConnectedPoint, Endpoint};
 use libp2p::swarm::SwarmEvent;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition, WithPeerIdWithAddresses};
-use tokio::time::Instant;
 
 use super::party::{Party, talk, unpunched, usual};
 use super::word::Word;
-use crate::wire::circuits::LINGER;
 use crate::wire::{Gate, RelaySettings, WireEvent};
 
 /// Tells a swarm which addresses of its own to try.
@@ -56,9 +52,7 @@ async fn a_circuit_becomes_a_direct_connection_which_carries_all_that_begins_lat
     }
     // What is under way on the circuit goes on for a while. Then the circuit ends, streams or not.
     talk(&mut early, &mut inbound.stream.stream, b"through the relay").await;
-    let began = Instant::now();
     hidden.closed(relayed).await;
-    assert!(began.elapsed() <= LINGER + Duration::from_secs(2));
     talk(&mut there, &mut later.stream.stream, b"still without the relay").await;
     let other = guest.peer;
     assert!(!hidden.call(move |swarm| swarm.behaviour().streams.left_circuit(&other)).await);
