@@ -33,8 +33,11 @@ const FLAGS: [(&str, &str); 19] = [
     ("gateway.users", "--gateway-users"),
 ];
 /// What a setting is where its default does not say so.
-const MEANT: [(&str, &str); 2] =
-    [("listen", "loopback; all of IPv4 with --lan"), ("log", "a filter such as info; CHORDAGE_LOG wins")];
+const MEANT: [(&str, &str); 3] = [
+    ("listen", "loopback; all of IPv4 with --lan"),
+    ("log", "a filter such as info; CHORDAGE_LOG wins"),
+    ("log_format", "text, or json for programs"),
+];
 
 /// Every setting with its default, as it stands in the file. Made from the defaults themselves, so that none is missing; those
 /// for tests and experiments are left out.

@@ -22,6 +22,7 @@ pub mod descriptors;
 mod disk;
 mod dns;
 mod driver;
+mod following;
 mod found;
 mod get;
 mod handle;
@@ -61,9 +62,9 @@ mod wire;
 pub use address::AddressError;
 pub use chordage_storage::private;
 pub use config::{
-    Config, ConfigError, ConnectionConfig, DnsConfig, GatewayConfig, LanConfig, LeaseConfig, OverlayConfig,
-    ParseRoleError, ReachabilityConfig, RelayConfig, RepairConfig, ResticConfig, Role, ScrubConfig,
-    SettingProblem, WebdavConfig,
+    Config, ConfigError, ConnectionConfig, DnsConfig, GatewayConfig, LanConfig, LeaseConfig, LogFormat,
+    OverlayConfig, ParseRoleError, ReachabilityConfig, RelayConfig, RepairConfig, ResticConfig, Role,
+    ScrubConfig, SettingProblem, WebdavConfig,
 };
 pub use daemon::{Daemon, StartError};
 pub use datadir::{DataDir, DataDirError};

@@ -177,7 +177,7 @@ fn run_saying(
     let dir = data_dir(global.data_dir.as_deref())?;
     let exit_on_stdin_close = args.exit_on_stdin_close;
     let config = flags::settings(args.clone(), &dir)?;
-    let log = Log::start(lines, config.log.as_deref());
+    let log = Log::start(lines, config.log.as_deref(), config.log_format);
     descriptors::raise();
     let runtime = threads::runtime(config.runtime_threads).map_err(|error| threads::refused(&error))?;
     let settings = Settings::new(args, dir.clone(), config.clone(), log);

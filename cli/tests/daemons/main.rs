@@ -12,6 +12,7 @@ mod damage;
 mod demo;
 mod doctor;
 mod follow;
+mod following;
 mod full;
 #[allow(dead_code, reason = "shared with the faults, and each uses a part")]
 mod harness;
@@ -32,6 +33,7 @@ mod repair;
 mod restart;
 mod restic;
 mod revoked;
+mod rolling;
 mod routers;
 mod service;
 mod strangers;

@@ -15,6 +15,7 @@ const FLOORS: [&[&str]; 14] = [
         "clock",
         "datadir",
         "descriptors",
+        "following",
         "lines",
         "network",
         "pool",

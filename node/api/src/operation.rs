@@ -7,13 +7,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::{hex, unhex};
 
 /// Header that carries the id, in the request and in the answer.
 pub const OPERATION_HEADER: &str = "chordage-operation";
 
-/// Random name of one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Random name of one request. Daemons name it to each other as its 16 bytes, and in their logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct OperationId([u8; 16]);
 
 /// The text is not 32 hexadecimal digits.

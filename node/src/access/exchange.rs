@@ -62,7 +62,7 @@ pub(super) async fn ask(
 async fn ask_peer(driver: &DriverHandle, peer: Peer, request: Vec<u8>) -> Result<Reply, ExchangeError> {
     let asked = async {
         let stream = driver.open_stream(peer, Class::Papers).await;
-        let mut stream = stream.map_err(|_| ExchangeError::NotConnected)?;
+        let mut stream = stream.map_err(|_| ExchangeError::NotConnected)?.stream;
         write_once(&mut stream, &request).await?;
         let reply = read_once(&mut stream, FRAME_MAX).await?;
         Reply::decode(&reply).map_err(|_| ExchangeError::Malformed)

@@ -5,6 +5,7 @@ mod dns;
 mod gateway;
 mod lan;
 mod leases;
+mod log;
 mod overlay;
 mod problems;
 mod reachability;
@@ -27,6 +28,7 @@ pub use self::dns::DnsConfig;
 pub use self::gateway::GatewayConfig;
 pub use self::lan::LanConfig;
 pub use self::leases::LeaseConfig;
+pub use self::log::LogFormat;
 pub use self::overlay::{OverlayConfig, ParseRoleError, Role};
 pub use self::problems::SettingProblem;
 pub use self::reachability::ReachabilityConfig;
@@ -63,6 +65,8 @@ pub struct Config {
     /// What is logged: a filter such as `info,chordage_node=debug`. CHORDAGE_LOG wins over it. Unless told otherwise what the daemon
     /// decides, and warnings of everybody.
     pub log: Option<String>,
+    /// How it is logged: `text` for people, or `json`, an object in each line, for programs.
+    pub log_format: LogFormat,
     /// Serve the API on this loopback address too, with a bearer token; the Unix socket is always there.
     pub api_listen: Option<SocketAddr>,
     /// Connections of clients to the API at a time, 1 to 4096; more are answered 503. A command has one while it runs.
@@ -85,6 +89,8 @@ pub struct Config {
     pub debug_certificate_seconds: Option<std::num::NonZeroU64>,
     /// For tests only: the daemon starts although its key lacks the work that its open network asks for.
     pub debug_id_without_work: bool,
+    /// For tests only: the daemon speaks with others as the version before this one does.
+    pub debug_old_wire: bool,
     /// For tests only: the task of this name panics whenever it is started.
     pub debug_panic_task: Option<String>,
     /// Connections to other daemons: how many there may be, and which are kept.
@@ -175,6 +181,7 @@ impl Default for Config {
             zone: None,
             quota_bytes: 100 << 30,
             log: None,
+            log_format: LogFormat::default(),
             api_listen: None,
             api_connections_max: 128,
             connections: ConnectionConfig::default(),
@@ -185,6 +192,7 @@ impl Default for Config {
             debug_lease_seconds: 0,
             debug_certificate_seconds: None,
             debug_id_without_work: false,
+            debug_old_wire: false,
             debug_panic_task: None,
             lan: LanConfig::default(),
             overlay: OverlayConfig::default(),

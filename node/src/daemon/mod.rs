@@ -29,16 +29,16 @@ use crate::dns::{DnsError, DnsServer};
 use crate::driver::{
     Acceptor, Acceptors, Driver, DriverHandle, DriverParts, PEERS_FILE, RecordParts, Signer, Visit, WaysIn,
 };
-use crate::get::{Reader, RecentManifests, Totals};
+use crate::get::Reader;
 use crate::handle::{Gateways, Inner, NetworkOf, NodeHandle};
 use crate::holders::Holders;
 use crate::home::Home;
 use crate::lan::Lan;
-use crate::leases::{Keeping, Leases, RecentAnswers, start as start_leases};
+use crate::leases::{Keeping, Leases, start as start_leases};
 use crate::names::{Keyring, Names};
 use crate::network::NetworkFingerprint;
 use crate::placement::Placement;
-use crate::put::{Planned, Putter, Usual, Waits};
+use crate::put::{Putter, Usual};
 use crate::reachability::{Others, Reachability, Start, Visits};
 use crate::recordbook::{RECORDS_FILE, RecordBook};
 use crate::repair::Repairer;
@@ -114,35 +114,33 @@ impl Daemon {
         let services = start_services(&driver_handle, &signer, network, books.services, (&tasks, &leaving));
         let (volumes, home) = start_volumes(&reader, &putter, books.volumes, &names, network, &tasks);
         let dns = start_dns(&config, limit, &names, &services, &tasks).await?;
-        let handle = NodeHandle {
-            inner: Arc::new(Inner {
-                reader,
-                leases,
-                putter,
-                traffic,
-                repairer,
-                reachability,
-                scrubber,
-                secret: books.secret,
-                metric: config.metric,
-                started: Instant::now(),
-                leaving,
-                tasks: tasks.clone(),
-                names,
-                services,
-                topics,
-                volumes,
-                home,
-                dns,
-                network: NetworkOf {
-                    name: config.network.clone(),
-                    fingerprint: network,
-                    belongs: ground.belongs,
-                },
-                gateways: Gateways::default(),
-                found_at_start: books.found.into_all(),
-            }),
-        };
+        let handle = NodeHandle::new(Inner {
+            reader,
+            leases,
+            putter,
+            traffic,
+            repairer,
+            reachability,
+            scrubber,
+            secret: books.secret,
+            metric: config.metric,
+            started: Instant::now(),
+            leaving,
+            tasks: tasks.clone(),
+            names,
+            services,
+            topics,
+            volumes,
+            home,
+            dns,
+            network: NetworkOf {
+                name: config.network.clone(),
+                fingerprint: network,
+                belongs: ground.belongs,
+            },
+            gateways: Gateways::default(),
+            found_at_start: books.found.into_all(),
+        });
         let places = descriptors::api_share(limit, config.api_connections_max as usize);
         let api = ApiServer::start(handle.clone(), &dir, config.api_listen, places).await?;
         dir.remember_opened();
@@ -363,11 +361,11 @@ impl Pipelines {
             coders: coders.clone(),
             budget: budget.clone(),
             keeping: keeping.clone(),
-            totals: Totals::default(),
-            recent: RecentManifests::default(),
+            totals: Arc::default(),
+            recent: Arc::default(),
         });
-        let leases = Arc::new(Leases { placement, holders, keeping, recent: RecentAnswers::default() });
-        let (planned, waits) = (Planned::default(), Waits::default());
+        let leases = Arc::new(Leases { placement, holders, keeping, recent: Arc::default() });
+        let (planned, waits) = (Arc::default(), Arc::default());
         let putter = Putter { leases: leases.clone(), coders, budget, catalog, planned, waits, usual };
         Ok(Pipelines { reader, leases, putter: Arc::new(putter) })
     }

@@ -39,7 +39,10 @@ impl Presence {
     ) -> Result<Self, StartError> {
         let config = &ground.config;
         let system = |error: &dyn std::fmt::Display| StartError::System(error.to_string());
-        let protocols = Protocols::new(&ground.belongs.spoken(config), &config.metric.to_string());
+        let mut protocols = Protocols::new(&ground.belongs.spoken(config), &config.metric.to_string());
+        if config.debug_old_wire {
+            protocols = protocols.without_newest();
+        }
         let signer = Signer::new(identity.keypair.clone());
         // In an open network nobody would dial a client through a relay.
         let relays = match ground.belongs.access() {

@@ -8,7 +8,6 @@ use chordage_dht::{
     Event, Goal, Held, KeptBy, Key, Listing, Lookup, LookupError, LookupOptions, NodeId, OperationError,
     Outcome, Peer, RendezvousError, Seen, Status, TopicMessage,
 };
-use libp2p::Stream;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::addresses::Announced;
@@ -20,7 +19,7 @@ use super::size::NetworkSize;
 use super::told::Told;
 use super::view::{View, nodes};
 use crate::twin::Twin;
-use crate::wire::{Class, OpenError, OpenReply};
+use crate::wire::{Class, OpenError, OpenReply, Spoken};
 
 /// Commands that may wait for the driver.
 pub(super) const COMMANDS_MAX: usize = 256;
@@ -219,7 +218,7 @@ impl DriverHandle {
     }
 
     /// Opens a shard stream to `peer`, dialling where needed.
-    pub(crate) async fn open_shard_stream(&self, peer: Peer) -> Result<Stream, OpenError> {
+    pub(crate) async fn open_shard_stream(&self, peer: Peer) -> Result<Spoken, OpenError> {
         self.open_stream(peer, Class::Shard).await
     }
 
@@ -258,7 +257,7 @@ impl DriverHandle {
     }
 
     /// Opens a stream to `peer`, dialling where needed; one without addresses is not dialled.
-    pub(crate) async fn open_stream(&self, peer: Peer, class: Class) -> Result<Stream, OpenError> {
+    pub(crate) async fn open_stream(&self, peer: Peer, class: Class) -> Result<Spoken, OpenError> {
         let (reply, answer) = oneshot::channel();
         self.send(Command::OpenStream { peer, class, reply }).await.map_err(|_| OpenError::Closed)?;
         answer.await.unwrap_or(Err(OpenError::Closed))

@@ -17,7 +17,7 @@ use super::pace::Pace;
 use super::signature::Credence;
 use crate::address::public_key;
 use crate::wire::frame::{DhtFrame, read_dht, write_dht};
-use crate::wire::{CLOSING, GuardedStream, OpenError, OpenReply};
+use crate::wire::{CLOSING, GuardedStream, OpenError, OpenReply, Spoken};
 
 /// Messages that may wait for one peer's stream; beyond that they are dropped, and time out at the sender.
 const QUEUE_MAX: usize = 64;
@@ -126,11 +126,11 @@ impl Links {
     }
 
     /// Says one thing on a stream of its own, which is being opened.
-    pub(super) fn say(&self, message: &Message, opening: oneshot::Receiver<Result<Stream, OpenError>>) {
+    pub(super) fn say(&self, message: &Message, opening: oneshot::Receiver<Result<Spoken, OpenError>>) {
         let (mut body, record) = (Vec::new(), self.record.to_vec());
         message.encode(&mut body);
         drop(tokio::spawn(async move {
-            let Ok(Ok(Ok(mut stream))) = timeout(OPEN_TIMEOUT, opening).await else { return };
+            let Ok(Ok(Ok(Spoken { mut stream, .. }))) = timeout(OPEN_TIMEOUT, opening).await else { return };
             for frame in [DhtFrame::Record(record), DhtFrame::Message(body)] {
                 if !written(&mut stream, &frame).await {
                     return;
@@ -194,14 +194,14 @@ fn record(local: &PeerInfo) -> Vec<u8> {
 
 async fn write_link(
     (peer, link): (NodeId, u64),
-    opening: oneshot::Receiver<Result<Stream, OpenError>>,
+    opening: oneshot::Receiver<Result<Spoken, OpenError>>,
     record: Arc<Vec<u8>>,
     mut queue: mpsc::Receiver<Due>,
     events: mpsc::Sender<LinkNews>,
 ) {
     let mut other_network = false;
     let alive = match timeout(OPEN_TIMEOUT, opening).await {
-        Ok(Ok(Ok(stream))) => {
+        Ok(Ok(Ok(Spoken { stream, .. }))) => {
             let alive = write_stream(stream, record, &mut queue).await;
             if !alive {
                 // The overlay asks again at once, which has to go by another connection.

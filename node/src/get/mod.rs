@@ -16,6 +16,7 @@ mod totals;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chordage_api::operation::OperationId;
 use chordage_storage::{ChunkId, DecodeError, ManifestError};
 
 pub use self::object::OpenObject;
@@ -37,6 +38,7 @@ use crate::leases::Keeping;
 use crate::placement::Placement;
 
 /// What reads objects.
+#[derive(Clone)]
 pub(crate) struct Reader {
     pub(crate) placement: Placement,
     pub(crate) holders: Arc<Holders>,
@@ -44,8 +46,15 @@ pub(crate) struct Reader {
     pub(crate) budget: Budget,
     /// Says which objects are kept from here, and which were forgotten.
     pub(crate) keeping: Keeping,
-    pub(crate) totals: Totals,
-    pub(crate) recent: RecentManifests,
+    pub(crate) totals: Arc<Totals>,
+    pub(crate) recent: Arc<RecentManifests>,
+}
+
+impl Reader {
+    /// The same, which names this operation to those it asks.
+    pub(crate) fn of(&self, operation: OperationId) -> Arc<Self> {
+        Arc::new(Reader { holders: self.holders.of(operation), ..self.clone() })
+    }
 }
 
 /// How long a get waits for a daemon that has just started to be part of its network.

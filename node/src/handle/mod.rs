@@ -9,6 +9,7 @@ use std::io::Read;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use chordage_api::operation::OperationId;
 use chordage_api::types::{
     DrainStatus, Explanation, FoundAtStart, MemberStatus, ObjectStat, PeerStatus, PutReport, ResticStatus,
     ScrubStatus, SuperPeerStatus, TraceHop, TraceReport, WebStatus, WebdavStatus,
@@ -43,6 +44,8 @@ use crate::volumes::Volumes;
 #[derive(Clone)]
 pub struct NodeHandle {
     pub(crate) inner: Arc<Inner>,
+    /// What it is used for.
+    pub(crate) operation: Option<OperationId>,
 }
 
 /// Tells what was served by WebDAV.
@@ -92,6 +95,25 @@ pub(crate) struct Inner {
 }
 
 impl NodeHandle {
+    pub(crate) fn new(inner: Inner) -> Self {
+        NodeHandle { inner: Arc::new(inner), operation: None }
+    }
+
+    /// The same, used for one operation of a client: whoever is asked for its sake writes its name into the log.
+    pub(crate) fn of(&self, operation: OperationId) -> Self {
+        NodeHandle { inner: self.inner.clone(), operation: Some(operation) }
+    }
+
+    fn reader(&self) -> Arc<Reader> {
+        let reader = &self.inner.reader;
+        self.operation.map_or_else(|| reader.clone(), |operation| reader.of(operation))
+    }
+
+    fn putter(&self) -> Arc<Putter> {
+        let putter = &self.inner.putter;
+        self.operation.map_or_else(|| putter.clone(), |operation| putter.of(operation))
+    }
+
     /// What reads and publishes names.
     pub(crate) fn names(&self) -> &Names {
         &self.inner.names
@@ -147,7 +169,7 @@ impl NodeHandle {
         format: ObjectFormat,
         request: PutRequest,
     ) -> Result<PutReport, PutError> {
-        let put = put::put(self.inner.putter.clone(), self.inner.secret.clone(), body, format, request);
+        let put = put::put(self.putter(), self.inner.secret.clone(), body, format, request);
         // Leaving waits a while for transfers, then cuts them off: see the daemon's shutdown.
         put.await.map_err(|error| error.beside(self.inner.reader.placement.driver.twin().as_ref()))
     }
@@ -164,7 +186,7 @@ impl NodeHandle {
 
     /// Fetches the manifest of `link`.
     pub async fn open(&self, link: &Link) -> Result<OpenObject, GetError> {
-        let opened = get::open(self.inner.reader.clone(), link).await;
+        let opened = get::open(self.reader(), link).await;
         opened.map_err(|error| match (error, self.inner.reader.placement.driver.cut_off_by()) {
             (error @ (GetError::NotReadable | GetError::Manifest(_)), _) | (error, None) => error,
             (_, Some(twin)) => GetError::Twin(twin.message()),

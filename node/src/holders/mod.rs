@@ -5,8 +5,10 @@ mod handing;
 pub(crate) mod limits;
 mod scores;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use chordage_api::operation::OperationId;
 use chordage_dht::{NodeId, Peer};
 use chordage_storage::lease::{Claim, Dropped};
 use chordage_storage::{ChunkId, Writer};
@@ -19,6 +21,7 @@ use crate::shards::{CallError, Fetched, ReceivedShard, Refusal, ShardClient};
 use crate::store::{CHUNKS_MAX, Mine, Parcel, ShardSet, Store, StoreError};
 
 /// All holders that there are.
+#[derive(Clone)]
 pub(crate) struct Holders {
     local: NodeId,
     /// What is held here.
@@ -26,13 +29,18 @@ pub(crate) struct Holders {
     /// For what only others are asked.
     pub(crate) client: ShardClient,
     /// What reading has taught about them.
-    pub(crate) scores: Scores,
+    pub(crate) scores: Arc<Scores>,
 }
 
 impl Holders {
     /// Those behind `client`, and `store`, which is that of `local`.
     pub(crate) fn new(local: NodeId, store: Store, client: ShardClient) -> Self {
-        Holders { local, store, client, scores: Scores::default() }
+        Holders { local, store, client, scores: Arc::default() }
+    }
+
+    /// The same, to whom this operation is named.
+    pub(crate) fn of(&self, operation: OperationId) -> Arc<Self> {
+        Arc::new(Holders { client: self.client.of(operation), ..self.clone() })
     }
 
     /// Which shards of `chunks` a holder has, in their order; shorter if it stops answering. `within`: how long it may take for

@@ -29,6 +29,8 @@ mod status;
 
 use std::sync::Arc;
 
+use chordage_api::operation::OperationId;
+
 pub(crate) use self::ask::{Question, Window, Windows, ask_holders};
 pub(crate) use self::background::start;
 pub(crate) use self::keeping::{CHUNKS_LISTED, ForgetError, Keeping};
@@ -38,10 +40,18 @@ use crate::holders::Holders;
 use crate::placement::Placement;
 
 /// What is kept from here, and whom to ask for it.
+#[derive(Clone)]
 pub(crate) struct Leases {
     pub(crate) placement: Placement,
     pub(crate) holders: Arc<Holders>,
     pub(crate) keeping: Keeping,
     /// What holders said lately about chunks from before.
-    pub(crate) recent: RecentAnswers,
+    pub(crate) recent: Arc<RecentAnswers>,
+}
+
+impl Leases {
+    /// The same, which name this operation to those they ask.
+    pub(crate) fn of(&self, operation: OperationId) -> Arc<Self> {
+        Arc::new(Leases { holders: self.holders.of(operation), ..self.clone() })
+    }
 }

@@ -15,6 +15,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chordage_api::operation::OperationId;
 use chordage_api::types::{PutReport, PutStatus};
 use chordage_storage::catalog::Catalog;
 use chordage_storage::{ChunkId, ConvergenceSecret, EncodeParams, Fingerprint, Redundancy, Written};
@@ -157,6 +158,7 @@ fn why(refusal: &Option<Refusal>) -> String {
 }
 
 /// What stores objects.
+#[derive(Clone)]
 pub(crate) struct Putter {
     pub(crate) leases: Arc<Leases>,
     pub(crate) coders: Coders,
@@ -164,14 +166,19 @@ pub(crate) struct Putter {
     /// What was put from here before; `None` if it cannot be opened, and then nothing is known.
     pub(crate) catalog: Option<Arc<Catalog>>,
     /// Files that a put will say are unchanged.
-    pub(crate) planned: Planned,
+    pub(crate) planned: Arc<Planned>,
     /// For whom puts wait.
-    pub(crate) waits: Waits,
+    pub(crate) waits: Arc<Waits>,
     /// The redundancy that puts got by default.
     pub(crate) usual: Arc<Usual>,
 }
 
 impl Putter {
+    /// The same, which names this operation to those it asks.
+    pub(crate) fn of(&self, operation: OperationId) -> Arc<Self> {
+        Arc::new(Putter { leases: self.leases.of(operation), ..self.clone() })
+    }
+
     /// What a put gets by default in a network of so many `nodes`, and for whom puts wait.
     pub(crate) fn status(&self, nodes: u64) -> PutStatus {
         let default = Redundancy::for_network(usize::try_from(nodes).unwrap_or(usize::MAX));

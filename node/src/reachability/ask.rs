@@ -31,7 +31,7 @@ pub(super) async fn ask(
     patience: Duration,
 ) -> Result<Reply, AskError> {
     let asked = async {
-        let mut stream = driver.open_stream(peer, Class::Reach).await?;
+        let mut stream = driver.open_stream(peer, Class::Reach).await?.stream;
         write_once(&mut stream, &request.encode()).await?;
         Ok(Reply::decode(&read_once(&mut stream, FRAME_MAX).await?)?)
     };

@@ -26,6 +26,7 @@ use super::problem;
 use super::reply::{Failure, Path, Query};
 use super::state::{ReadSlot, Shared};
 use crate::archive;
+use crate::following;
 use crate::get;
 
 /// Where in a tree.
@@ -135,16 +136,20 @@ pub(super) async fn content(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let operation = operation_of(&headers)?;
+    let followed = following::begins(operation, "get");
     let slot = shared.read_slot()?;
     let link = parse(&link)?;
     let path = query.bytes()?;
-    let object = open(&shared, &link).await?;
+    let object = open(&shared, operation, &link).await?;
     let file = object.file(path.as_deref()).map_err(|error| Problem::from(&error))?;
     let asked = Asked { operation, slot, method, headers };
     let etag = etag(&link, path.as_deref());
     ranged(shared, asked, etag, file.size(), |bytes| {
         let data = object.read(path.as_deref(), bytes).map_err(|error| Problem::from(&error))?;
-        Ok(data.map(|item| item.map_err(|error| Problem::from(&error))))
+        Ok(data.map(move |item| {
+            let _until_all_is_sent = &followed;
+            item.map_err(|error| Problem::from(&error))
+        }))
     })
     .await
 }
@@ -239,14 +244,18 @@ pub(super) async fn archive(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let operation = operation_of(&headers)?;
+    let followed = following::begins(operation, "archive");
     let slot = shared.read_slot()?;
     let link = parse(&link)?;
     let wanted = query.wanted()?;
     let path = path_bytes(query.path, query.path_hex)?;
-    let object = open(&shared, &link).await?;
-    let data = get::emit(&object, path.as_deref(), wanted)
-        .map_err(|error| Problem::from(&error))?
-        .map(|item| item.map_err(|error| Problem::from(&error)));
+    let object = open(&shared, operation, &link).await?;
+    let data = get::emit(&object, path.as_deref(), wanted).map_err(|error| Problem::from(&error))?.map(
+        move |item| {
+            let _until_all_is_sent = &followed;
+            item.map_err(|error| Problem::from(&error))
+        },
+    );
     let mut response = stream_answer(shared, operation, slot, data).await?;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(BodyFormat::Tar.media_type()));
     Ok(response)

@@ -68,7 +68,7 @@ pub(super) async fn entries(
     let slot = shared.read_slot()?;
     let link = parse(&link)?;
     let base = path_bytes(query.path, query.path_hex)?.unwrap_or_default();
-    let object = open(&shared, &link).await?;
+    let object = open(&shared, operation, &link).await?;
     let lines =
         headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"application/x-ndjson"));
 

@@ -22,6 +22,7 @@ use super::operations::operation_of;
 use super::problem;
 use super::reply::{Failure, Path, Query};
 use super::state::Shared;
+use crate::following;
 use crate::get::OpenObject;
 use crate::put::{ObjectFormat, PutRequest};
 
@@ -58,10 +59,11 @@ pub(super) async fn put(
     body: Body,
 ) -> Result<Response, Failure> {
     let operation = operation_of(&headers)?;
+    let _followed = following::begins(operation, "put");
     let report = receive(&shared, operation, body, |reader| async {
         let format = format_of(&headers)?;
         let request = request_of(&query)?;
-        shared.handle.put(reader, format, request).await.map_err(|error| Failure::from(&error))
+        shared.handle.of(operation).put(reader, format, request).await.map_err(|error| Failure::from(&error))
     });
     Ok(([(OPERATION_HEADER, operation.to_string())], Json(report.await?)).into_response())
 }
@@ -293,10 +295,19 @@ pub(super) fn parse(link: &str) -> Result<Link, Problem> {
     })
 }
 
-/// Opens what a link stands for, unless the daemon is told to stop first.
-pub(super) async fn open(shared: &Shared, link: &Link) -> Result<OpenObject, Problem> {
+/// Opens what a link stands for, for this operation, unless the daemon is told to stop first.
+pub(super) async fn open(
+    shared: &Shared,
+    operation: OperationId,
+    link: &Link,
+) -> Result<OpenObject, Problem> {
+    let handle = shared.handle.of(operation);
     tokio::select! {
-        opened = shared.handle.open(link) => opened.map_err(|error| Problem::from(&error)),
+        opened = handle.open(link) => opened.map_err(|error| {
+            let problem = Problem::from(&error);
+            following::failed(operation, problem.code);
+            problem
+        }),
         () = shared.stopping().cancelled() => Err(problem::shutting_down()),
     }
 }

@@ -12,6 +12,7 @@ use chordage_api::types::{Problem, ProblemCode};
 use super::problem;
 use super::reply::{Failure, Path};
 use super::state::Shared;
+use crate::following;
 
 /// Failures that are remembered. A client asks at once, so this only has to outlast a burst.
 const REMEMBERED_MAX: usize = 64;
@@ -24,6 +25,7 @@ pub(super) struct Operations {
 
 impl Operations {
     pub(super) fn remember(&self, id: OperationId, problem: Problem) {
+        following::failed(id, problem.code);
         // Whoever panicked while holding it left whole entries behind.
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() == REMEMBERED_MAX {

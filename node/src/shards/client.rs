@@ -1,10 +1,12 @@
 //! Asking other daemons for shards, and giving them shards to keep.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use chordage_api::operation::OperationId;
 use chordage_dht::{NodeId, Peer};
 use chordage_storage::lease::{Claim, Dropped, MAX_WRITERS};
 use chordage_storage::repair::Moment;
@@ -17,8 +19,9 @@ use super::protocol::{RECORDS_MAX, Refusal, Reply, Request, split_payload, split
 use super::traffic::TrafficCounters;
 use crate::awake;
 use crate::driver::DriverHandle;
+use crate::following;
 use crate::store::{Asked, CHUNKS_MAX, Mine, Parcel, ShardSet};
-use crate::wire::{CLOSING, OpenError};
+use crate::wire::{CLOSING, OpenError, Spoken};
 
 /// Calls of a kind in flight to one peer; further ones wait for a place until their deadline.
 const IN_FLIGHT_MAX: usize = 32;
@@ -69,6 +72,8 @@ pub(crate) struct ShardClient {
     driver: DriverHandle,
     links: Arc<Mutex<BTreeMap<(NodeId, Lane), PeerLink>>>,
     traffic: Arc<TrafficCounters>,
+    /// What it calls for.
+    operation: Option<OperationId>,
 }
 
 /// Shards have a stream of their own, so that a small request does not stand behind one that the peer has no room for yet.
@@ -95,7 +100,12 @@ struct PeerLink {
 
 impl ShardClient {
     pub(crate) fn new(driver: DriverHandle, traffic: Arc<TrafficCounters>) -> Self {
-        ShardClient { driver, links: Arc::default(), traffic }
+        ShardClient { driver, links: Arc::default(), traffic, operation: None }
+    }
+
+    /// The same, which names this operation to those it calls.
+    pub(crate) fn of(&self, operation: OperationId) -> Self {
+        ShardClient { operation: Some(operation), ..self.clone() }
     }
 
     /// Gives `peer` a shard to keep, for those who want it. `Ok(Ok(already))` means it is durable there.
@@ -265,10 +275,10 @@ impl ShardClient {
     ) -> Result<(Reply, Bytes), CallError> {
         let lane = Lane::of(&request);
         let link = self.link(peer, lane, OPEN_TIMEOUT);
-        match exchange(&link, request.clone(), payload.clone(), deadline).await {
+        match self.exchange(peer, &link, request.clone(), payload.clone(), deadline).await {
             Err(CallError::Broken) => {
                 self.forget(peer, lane, &link);
-                exchange(&self.link(peer, lane, REOPEN_TIMEOUT), request, payload, deadline).await
+                self.exchange(peer, &self.link(peer, lane, REOPEN_TIMEOUT), request, payload, deadline).await
             }
             outcome => outcome,
         }
@@ -282,7 +292,25 @@ impl ShardClient {
         deadline: Instant,
     ) -> Result<(Reply, Bytes), CallError> {
         let link = self.link(peer, Lane::of(&request), OPEN_TIMEOUT);
-        exchange(&link, request, payload, deadline).await
+        self.exchange(peer, &link, request, payload, deadline).await
+    }
+
+    async fn exchange(
+        &self,
+        peer: &Peer,
+        link: &PeerLink,
+        request: Request,
+        payload: Vec<Bytes>,
+        deadline: Instant,
+    ) -> Result<(Reply, Bytes), CallError> {
+        let Some(operation) = self.operation else {
+            return exchange(link, None, request, payload, deadline).await;
+        };
+        let (began, word, chunk) = (Instant::now(), request.word(), request.chunk());
+        let outcome = exchange(link, Some(operation), request, payload, deadline).await;
+        let answer = outcome.as_ref().map(|(reply, _)| reply.word()).map_err(|error| error as &dyn Display);
+        following::asked(operation, peer.id(), word, chunk, answer, began.elapsed());
+        outcome
     }
 
     /// The link to `peer` for requests of this kind, opened in the background if there is none.
@@ -310,8 +338,8 @@ impl ShardClient {
                 }
             };
             // Dropping the queue on failure tells every waiting call at once.
-            if let Ok(Ok(stream)) = awake::timeout(open_within, open).await {
-                link::run(stream, queue, traffic, link::WRITE_TIMEOUT).await;
+            if let Ok(Ok(Spoken { stream, version })) = awake::timeout(open_within, open).await {
+                link::run(stream, version, queue, traffic, link::WRITE_TIMEOUT).await;
             }
         });
         link
@@ -329,6 +357,7 @@ impl ShardClient {
 
 async fn exchange(
     link: &PeerLink,
+    operation: Option<OperationId>,
     request: Request,
     payload: Vec<Bytes>,
     deadline: Instant,
@@ -336,7 +365,7 @@ async fn exchange(
     let exchange = async {
         let _place = link.places.acquire().await.map_err(|_| CallError::Broken)?;
         let (reply, answer) = oneshot::channel();
-        let outgoing = Outgoing { request, payload, reply };
+        let outgoing = Outgoing { operation, request, payload, reply };
         link.calls.send(outgoing).await.map_err(|_| CallError::Unreachable)?;
         answer.await.map_err(|_| CallError::Broken)
     };

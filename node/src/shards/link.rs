@@ -1,15 +1,17 @@
 //! One held-open shard stream to one peer: many calls in flight, answers in any order.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use chordage_api::operation::OperationId;
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::protocol::{Answer, Call, Reply, Request};
+use super::protocol::{Answer, Call, Reply, Request, UNNAMED, UnnamedCall};
 use super::traffic::TrafficCounters;
 use crate::wire::frame::{ShardFrame, read_shard, write_shard};
 
@@ -24,15 +26,17 @@ type Waiters = Arc<Mutex<BTreeMap<u32, oneshot::Sender<(Reply, Bytes)>>>>;
 
 /// A call on its way to the writer.
 pub(super) struct Outgoing {
+    pub(super) operation: Option<OperationId>,
     pub(super) request: Request,
     pub(super) payload: Vec<Bytes>,
     pub(super) reply: oneshot::Sender<(Reply, Bytes)>,
 }
 
-/// Serves calls over `stream` until it breaks, idles, or has taken nothing for `patience`. Calls that were waiting then see
-/// their channel close.
+/// Serves calls over `stream`, in this version of the protocol, until it breaks, idles, or has taken nothing for `patience`. Calls
+/// that were waiting then see their channel close.
 pub(super) async fn run<S: AsyncRead + AsyncWrite>(
     stream: S,
+    version: u8,
     mut calls: mpsc::Receiver<Outgoing>,
     traffic: Arc<TrafficCounters>,
     patience: Duration,
@@ -61,13 +65,13 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite>(
                 Err(_) => continue,
             };
             let mut next = Some(outgoing);
-            while let Some(Outgoing { request, payload, reply }) = next {
+            while let Some(Outgoing { operation, request, payload, reply }) = next {
                 if !reply.is_closed() {
                     next_id = next_id.wrapping_add(1);
                     lock(&waiters).insert(next_id, reply);
                     traffic.sent(&payload);
-                    let frame = ShardFrame { head: Call { id: next_id, request }, payload };
-                    let writing = write_shard(&mut writer, &frame);
+                    let call = Call { id: next_id, operation, request };
+                    let writing = write_call(&mut writer, version, call, payload);
                     if !matches!(timeout(patience, writing).await, Ok(Ok(()))) {
                         return;
                     }
@@ -89,6 +93,20 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite>(
     }
 }
 
+/// Writes one call as this version has it.
+pub(super) async fn write_call<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    version: u8,
+    call: Call,
+    payload: Vec<Bytes>,
+) -> io::Result<()> {
+    if version <= UNNAMED {
+        write_shard(writer, &ShardFrame { head: UnnamedCall::from(call), payload }).await
+    } else {
+        write_shard(writer, &ShardFrame { head: call, payload }).await
+    }
+}
+
 fn lock(waiters: &Waiters) -> std::sync::MutexGuard<'_, BTreeMap<u32, oneshot::Sender<(Reply, Bytes)>>> {
     // No code panics while holding the lock, and a map of waiters is valid at every point.
     waiters.lock().unwrap_or_else(PoisonError::into_inner)
@@ -96,11 +114,11 @@ fn lock(waiters: &Waiters) -> std::sync::MutexGuard<'_, BTreeMap<u32, oneshot::S
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::pin::Pin;
     use std::task::{Context, Poll};
 
     use super::*;
+    use crate::wire::SHARD_VERSIONS;
 
     /// A peer that stands still.
     struct Still;
@@ -132,10 +150,10 @@ mod tests {
         for _ in 0..2 {
             let (reply, answer) = oneshot::channel();
             let request = Request::Has { chunks: Vec::new() };
-            calls.try_send(Outgoing { request, payload: Vec::new(), reply }).expect("room");
+            calls.try_send(Outgoing { operation: None, request, payload: Vec::new(), reply }).expect("room");
             answers.push(answer);
         }
-        run(Still, queue, Arc::default(), Duration::from_millis(20)).await;
+        run(Still, SHARD_VERSIONS[0], queue, Arc::default(), Duration::from_millis(20)).await;
         assert!(calls.is_closed());
         for answer in answers {
             assert!(answer.await.is_err());

@@ -1,6 +1,7 @@
 //! What daemons say to each other about shards.
 
 use bytes::Bytes;
+use chordage_api::operation::OperationId;
 use chordage_storage::ChunkId;
 use chordage_storage::lease::{Claim, Rejected};
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,31 @@ pub(crate) const RECORDS_MAX: usize = 128;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Call {
     pub(crate) id: u32,
+    /// For what a client asked of its daemon this is done: logs name it. Nothing else depends on it.
+    pub(crate) operation: Option<OperationId>,
     pub(crate) request: Request,
+}
+
+/// The same up to version [`UNNAMED`] of the protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UnnamedCall {
+    pub(crate) id: u32,
+    pub(crate) request: Request,
+}
+
+/// The newest version of the protocol in which calls name no operation.
+pub(crate) const UNNAMED: u8 = 2;
+
+impl From<UnnamedCall> for Call {
+    fn from(UnnamedCall { id, request }: UnnamedCall) -> Self {
+        Call { id, operation: None, request }
+    }
+}
+
+impl From<Call> for UnnamedCall {
+    fn from(Call { id, request, .. }: Call) -> Self {
+        UnnamedCall { id, request }
+    }
 }
 
 /// A request.
@@ -39,6 +64,38 @@ pub(crate) enum Request {
     Claims { chunk: ChunkId },
     /// What is kept for the sender, behind this chunk?
     Mine { after: Option<ChunkId> },
+}
+
+impl Request {
+    /// What it is, in a word for logs.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Request::Put { .. } => "put",
+            Request::Fetch { .. } => "fetch",
+            Request::Has { .. } => "has",
+            Request::Records { .. } => "records",
+            Request::Prove { .. } => "prove",
+            Request::Claim { .. } => "claim",
+            Request::Drop { .. } => "drop",
+            Request::Claims { .. } => "claims",
+            Request::Mine { .. } => "mine",
+        }
+    }
+
+    /// The first chunk that it is about.
+    pub(crate) fn chunk(&self) -> Option<ChunkId> {
+        match self {
+            Request::Put { chunk, .. }
+            | Request::Fetch { chunk, .. }
+            | Request::Prove { chunk, .. }
+            | Request::Claims { chunk } => Some(*chunk),
+            Request::Has { chunks }
+            | Request::Records { chunks }
+            | Request::Claim { chunks, .. }
+            | Request::Drop { chunks, .. } => chunks.first().copied(),
+            Request::Mine { after } => *after,
+        }
+    }
 }
 
 /// An answer.
@@ -76,6 +133,26 @@ pub(crate) enum Reply {
     Claims(Vec<Claim>),
     /// At most [`CHUNKS_MAX`](crate::store::CHUNKS_MAX) chunks that are kept for who asked, in order, and where to go on if there are more.
     Mine { kept: Vec<Mine>, next: Option<ChunkId> },
+}
+
+impl Reply {
+    /// What it is, in a word for logs.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Reply::Stored { .. } => "stored",
+            Reply::Refused(_) => "refused",
+            Reply::Shard { .. } => "shard",
+            Reply::NotHeld => "not held",
+            Reply::Damaged => "damaged",
+            Reply::Held(_) => "held",
+            Reply::Failed => "failed",
+            Reply::Records { .. } => "records",
+            Reply::Proof => "proof",
+            Reply::Dropped { .. } => "dropped",
+            Reply::Claims(_) => "claims",
+            Reply::Mine { .. } => "mine",
+        }
+    }
 }
 
 /// Why a holder did not keep a shard. A closed list, so that a writer knows whether to ask again.
@@ -123,6 +200,21 @@ pub(crate) fn split_records(mut payload: Bytes, lengths: &[u32]) -> Option<Vec<B
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn calls_that_name_no_operation_are_what_they_were() {
+        let request = Request::Fetch { chunk: ChunkId([7; 32]), skip: [1u8].into_iter().collect() };
+        let named = Call { id: 300, operation: Some(OperationId::random()), request: request.clone() };
+        let old = postcard::to_allocvec(&UnnamedCall::from(named.clone())).expect("small");
+        // Version 2: the number of the call, that of the request, and what is asked.
+        assert_eq!(old[..3], [0xac, 0x02, 1]);
+        assert_eq!(old[3..35], [7; 32]);
+        let read: UnnamedCall = postcard::from_bytes(&old).expect("valid");
+        assert_eq!(Call::from(read), Call { id: 300, operation: None, request });
+        let new = postcard::to_allocvec(&named).expect("small");
+        assert_eq!(new.len(), old.len() + 17);
+        assert_eq!(postcard::from_bytes::<Call>(&new), Ok(named));
+    }
 
     #[test]
     fn sets_hold_what_was_put_in_and_ignore_impossible_indices() {

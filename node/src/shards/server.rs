@@ -16,9 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::intake::{Held, Intake, PeerIntake};
 use super::link::WRITE_TIMEOUT;
-use super::protocol::{Answer, Call, RECORDS_MAX, Refusal, Reply, Request, split_payload};
+use super::protocol::{
+    Answer, Call, RECORDS_MAX, Refusal, Reply, Request, UNNAMED, UnnamedCall, split_payload,
+};
 use super::traffic::TrafficCounters;
 use crate::clock::wall_clock;
+use crate::following;
 use crate::store::{Asked, CHUNKS_MAX, Parcel, ShardSet, Store, StoreError};
 use crate::wire::GuardedStream;
 use crate::wire::frame::{ShardFrame, read_shard_head, read_shard_lengths, read_shard_payload, write_shard};
@@ -84,11 +87,12 @@ impl ShardServer {
     /// Serves one stream until the peer closes it or misbehaves. `peer` is who has proven its key on this connection:
     /// in its own name it may claim and drop.
     pub(crate) async fn serve(self, peer: NodeId, stream: GuardedStream) {
+        let version = stream.version;
         let (stream, _place) = stream.into_parts();
-        self.serve_on(peer, stream).await;
+        self.serve_on(peer, stream, version).await;
     }
 
-    async fn serve_on<S: AsyncRead + AsyncWrite>(self, peer: NodeId, stream: S) {
+    async fn serve_on<S: AsyncRead + AsyncWrite>(self, peer: NodeId, stream: S, version: u8) {
         let by = Writer(*peer.as_bytes());
         let intake = Arc::new(self.intake.of(peer));
         let (mut reader, mut writer) = stream.split();
@@ -97,9 +101,10 @@ impl ShardServer {
         let traffic = self.traffic.clone();
         let reading = async move {
             while let Ok(place) = places.clone().acquire_owned().await {
-                let Some((Call { id, request }, payload, held)) = received(&mut reader, &intake).await else {
+                let Some((call, payload, held)) = received(&mut reader, version, &intake).await else {
                     break;
                 };
+                let Call { id, operation, request } = call;
                 self.traffic.received(payload.len());
                 let (server, answers, intake) = (self.clone(), answers.clone(), intake.clone());
                 tokio::spawn(async move {
@@ -116,7 +121,11 @@ impl ShardServer {
                         }
                         _ => held,
                     };
+                    let (word, chunk) = (request.word(), request.chunk());
                     let (reply, payload) = server.answer(by, request, payload).await;
+                    if let Some(operation) = operation {
+                        following::answered(operation, peer, word, chunk, reply.word());
+                    }
                     if with_shard {
                         held.shrink_to(SHORT_ANSWER + payload.iter().map(Bytes::len).sum::<usize>());
                     }
@@ -255,11 +264,21 @@ impl ShardServer {
 
 /// The next request, with its payload and the memory that it takes. `None` once there are no more, or the peer breaks
 /// the rules: only a put has a payload.
-async fn received<R: AsyncRead + Unpin>(reader: &mut R, intake: &PeerIntake) -> Option<(Call, Bytes, Held)> {
+async fn received<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    version: u8,
+    intake: &PeerIntake,
+) -> Option<(Call, Bytes, Held)> {
     let lengths = read_shard_lengths(reader).await.ok()??;
     let small = intake.head(lengths.head()).await;
-    let head = timeout(READ_TIMEOUT, read_shard_head(reader, lengths)).await;
-    let call: Call = head.ok()?.ok()?;
+    let head = async {
+        if version <= UNNAMED {
+            read_shard_head::<_, UnnamedCall>(reader, lengths).await.map(Call::from)
+        } else {
+            read_shard_head(reader, lengths).await
+        }
+    };
+    let call = timeout(READ_TIMEOUT, head).await.ok()?.ok()?;
     match &call.request {
         Request::Put { .. } => {
             // What waits for the memory of shards takes none of what others need.

@@ -11,14 +11,14 @@ use libp2p::swarm::behaviour::{ConnectionClosed, ConnectionEstablished, DialFail
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{
     CloseConnection, ConnectionDenied, ConnectionId, DialError, FromSwarm, NetworkBehaviour, NotifyHandler,
-    Stream, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+    THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
 };
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::circuits::Circuits;
-use super::handler::{Class, GuardedStream, Handler, Open, Protocols};
+use super::handler::{Class, GuardedStream, Handler, Open, Protocols, Spoken};
 use super::paths::{Transport, is_refused, is_stalled};
 use super::race::{Failed, Races};
 
@@ -28,7 +28,7 @@ const WAITING_PER_PEER_MAX: usize = 16;
 pub(super) const DIALS_PER_PEER: usize = 2;
 
 /// Where an opened stream, or the reason why there is none, goes.
-pub(crate) type OpenReply = oneshot::Sender<Result<Stream, OpenError>>;
+pub(crate) type OpenReply = oneshot::Sender<Result<Spoken, OpenError>>;
 
 /// Why a stream could not be opened. Nothing was sent in any of these cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

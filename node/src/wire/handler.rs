@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use libp2p::StreamProtocol;
-use libp2p::core::upgrade::{InboundUpgrade, ReadyUpgrade, UpgradeInfo};
+use libp2p::core::upgrade::{InboundUpgrade, OutboundUpgrade, UpgradeInfo};
 use libp2p::swarm::Stream;
 use libp2p::swarm::handler::{
     ConnectionEvent, ConnectionHandler, ConnectionHandlerEvent, DialUpgradeError, FullyNegotiatedInbound,
@@ -33,13 +33,15 @@ pub(crate) enum Class {
     Reach,
 }
 
+/// The versions in which shards are asked for, the newest first: the newest that both sides speak is spoken on a stream. The one
+/// before the newest stays for as long as daemons are in use that know no other.
+pub(crate) const SHARD_VERSIONS: [u8; 2] = [3, 2];
+
 /// The protocol names of one network. Networks with other names or metrics never understand each other.
 #[derive(Clone, Debug)]
 pub(crate) struct Protocols {
-    dht: StreamProtocol,
-    shard: StreamProtocol,
-    papers: StreamProtocol,
-    reach: StreamProtocol,
+    /// In the order in which they are proposed.
+    names: Vec<(Class, u8, StreamProtocol)>,
 }
 
 impl Protocols {
@@ -49,26 +51,32 @@ impl Protocols {
             StreamProtocol::try_from_owned(format!("/chordage/{network}/{metric}/{class}/{version}"))
                 .expect("the name begins with a slash")
         };
-        Protocols {
-            dht: name("dht", 1),
-            shard: name("shard", 2),
-            papers: name("papers", 1),
-            reach: name("reach", 1),
-        }
+        let mut names = vec![
+            (Class::Dht, 1, name("dht", 1)),
+            (Class::Papers, 1, name("papers", 1)),
+            (Class::Reach, 1, name("reach", 1)),
+        ];
+        names.extend(SHARD_VERSIONS.map(|version| (Class::Shard, version, name("shard", version))));
+        Protocols { names }
     }
 
-    fn name(&self, class: Class) -> StreamProtocol {
-        match class {
-            Class::Dht => self.dht.clone(),
-            Class::Shard => self.shard.clone(),
-            Class::Papers => self.papers.clone(),
-            Class::Reach => self.reach.clone(),
-        }
+    /// The same without the newest version, as a daemon is that does not know it yet.
+    pub(crate) fn without_newest(mut self) -> Self {
+        let [newest, ..] = SHARD_VERSIONS;
+        self.names.retain(|(class, version, _)| *class != Class::Shard || *version != newest);
+        self
     }
 
-    fn class(&self, name: &StreamProtocol) -> Class {
-        let classes = [Class::Dht, Class::Shard, Class::Papers, Class::Reach];
-        classes.into_iter().find(|class| self.name(*class) == *name).unwrap_or(Class::Shard)
+    fn of(&self, class: Class) -> Vec<StreamProtocol> {
+        let of_class =
+            |(known, _, name): &(Class, u8, StreamProtocol)| (*known == class).then(|| name.clone());
+        self.names.iter().filter_map(of_class).collect()
+    }
+
+    /// What is spoken under a name that was agreed on.
+    fn spoken(&self, name: &StreamProtocol) -> (Class, u8) {
+        let known = self.names.iter().find(|(.., known)| known == name);
+        known.map_or((Class::Shard, 0), |(class, version, _)| (*class, *version))
     }
 }
 
@@ -78,20 +86,52 @@ pub(crate) struct Accept(Arc<Protocols>);
 
 impl UpgradeInfo for Accept {
     type Info = StreamProtocol;
-    type InfoIter = [StreamProtocol; 4];
+    type InfoIter = Vec<StreamProtocol>;
 
     fn protocol_info(&self) -> Self::InfoIter {
-        [self.0.dht.clone(), self.0.shard.clone(), self.0.papers.clone(), self.0.reach.clone()]
+        self.0.names.iter().map(|(.., name)| name.clone()).collect()
     }
 }
 
 impl InboundUpgrade<Stream> for Accept {
-    type Output = (Class, Stream);
+    type Output = (Class, Spoken);
     type Error = Infallible;
     type Future = Ready<Result<Self::Output, Self::Error>>;
 
     fn upgrade_inbound(self, stream: Stream, name: StreamProtocol) -> Self::Future {
-        ready(Ok((self.0.class(&name), stream)))
+        let (class, version) = self.0.spoken(&name);
+        ready(Ok((class, Spoken { stream, version })))
+    }
+}
+
+/// A stream, and the version that is spoken on it.
+#[derive(Debug)]
+pub(crate) struct Spoken {
+    pub(crate) stream: Stream,
+    pub(crate) version: u8,
+}
+
+/// Proposes a stream of one class, in any version.
+#[derive(Clone, Debug)]
+pub(crate) struct Propose(Arc<Protocols>, Class);
+
+impl UpgradeInfo for Propose {
+    type Info = StreamProtocol;
+    type InfoIter = Vec<StreamProtocol>;
+
+    fn protocol_info(&self) -> Self::InfoIter {
+        self.0.of(self.1)
+    }
+}
+
+impl OutboundUpgrade<Stream> for Propose {
+    type Output = Spoken;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Output, Self::Error>>;
+
+    fn upgrade_outbound(self, stream: Stream, name: StreamProtocol) -> Self::Future {
+        let (_, version) = self.0.spoken(&name);
+        ready(Ok(Spoken { stream, version }))
     }
 }
 
@@ -99,6 +139,8 @@ impl InboundUpgrade<Stream> for Accept {
 #[derive(Debug)]
 pub(crate) struct GuardedStream {
     pub(crate) stream: Stream,
+    /// What is spoken on it.
+    pub(crate) version: u8,
     place: Place,
 }
 
@@ -157,7 +199,7 @@ impl ConnectionHandler for Handler {
     type FromBehaviour = Open;
     type ToBehaviour = (Class, GuardedStream);
     type InboundProtocol = Accept;
-    type OutboundProtocol = ReadyUpgrade<StreamProtocol>;
+    type OutboundProtocol = Propose;
     type InboundOpenInfo = ();
     type OutboundOpenInfo = OpenReply;
 
@@ -176,7 +218,7 @@ impl ConnectionHandler for Handler {
         }
         if let Some(Open { class, reply }) = self.to_open.pop_front() {
             return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest {
-                protocol: SubstreamProtocol::new(ReadyUpgrade::new(self.protocols.name(class)), reply),
+                protocol: SubstreamProtocol::new(Propose(self.protocols.clone(), class), reply),
             });
         }
         self.waker = Some(cx.waker().clone());
@@ -194,7 +236,7 @@ impl ConnectionHandler for Handler {
     ) {
         match event {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
-                protocol: (class, stream),
+                protocol: (class, Spoken { stream, version }),
                 ..
             }) => {
                 if self.inbound.fetch_add(1, Ordering::Relaxed) >= INBOUND_STREAMS_MAX {
@@ -202,7 +244,7 @@ impl ConnectionHandler for Handler {
                     return;
                 }
                 let place = Place(self.inbound.clone());
-                self.accepted.push_back((class, GuardedStream { stream, place }));
+                self.accepted.push_back((class, GuardedStream { stream, version, place }));
                 self.wake();
             }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol, info }) => {

@@ -25,7 +25,9 @@ mod transport;
 pub(crate) use admission::MakesWay;
 pub(crate) use behaviour::{Behaviour, Inbound, OpenError, OpenReply};
 pub(crate) use gate::{Doorkeeper, Gate, Refusal, Verdict};
-pub(crate) use handler::{Class, GuardedStream, Protocols};
+#[cfg(test)]
+pub(crate) use handler::SHARD_VERSIONS;
+pub(crate) use handler::{Class, GuardedStream, Protocols, Spoken};
 pub(crate) use once::{read_once, write_once};
 use paths::causes;
 pub(crate) use probe::reaches;

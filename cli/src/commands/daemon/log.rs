@@ -3,6 +3,7 @@
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal};
 
+use chordage_node::LogFormat;
 use chordage_node::lines::{Lines, Stream};
 use tracing_subscriber::EnvFilter;
 
@@ -18,8 +19,8 @@ pub(super) struct Log {
 
 impl Log {
     /// Logs into the queue, panics included. `setting`: the filter that the settings have.
-    pub(super) fn start(lines: &Lines, setting: Option<&str>) -> Self {
-        say_panics(lines);
+    pub(super) fn start(lines: &Lines, setting: Option<&str>, format: LogFormat) -> Self {
+        say_panics(lines, format);
         let log = tracing_subscriber::fmt()
             .with_writer({
                 let lines = lines.clone();
@@ -27,14 +28,24 @@ impl Log {
             })
             // It says so on standard error, and panics where it cannot.
             .log_internal_errors(false)
-            .with_ansi(io::stderr().is_terminal())
-            .with_env_filter(filter(setting))
-            .with_filter_reloading();
-        let handle = log.reload_handle();
-        // Only the first in a process counts, and this is it.
-        let _ = log.try_init();
-        // The log of this process lives as long as this does.
-        Log { change: Box::new(move |filter| drop(handle.reload(filter))) }
+            .with_ansi(io::stderr().is_terminal());
+        // Only the first log in a process counts, and this is it; it lives as long as the process does.
+        let change: Box<dyn Fn(EnvFilter)> = match format {
+            LogFormat::Text => {
+                let log = log.with_env_filter(filter(setting)).with_filter_reloading();
+                let handle = log.reload_handle();
+                let _ = log.try_init();
+                Box::new(move |filter| drop(handle.reload(filter)))
+            }
+            LogFormat::Json => {
+                let log = log.json().flatten_event(true).with_current_span(false).with_span_list(false);
+                let log = log.with_env_filter(filter(setting)).with_filter_reloading();
+                let handle = log.reload_handle();
+                let _ = log.try_init();
+                Box::new(move |filter| drop(handle.reload(filter)))
+            }
+        };
+        Log { change }
     }
 
     /// Logs by another filter from now on.
@@ -60,7 +71,7 @@ fn filter(setting: Option<&str>) -> EnvFilter {
         .unwrap_or_else(|_| EnvFilter::new(LOG_DEFAULT))
 }
 
-fn say_panics(lines: &Lines) {
+fn say_panics(lines: &Lines, format: LogFormat) {
     let said = lines.clone();
     std::panic::set_hook(Box::new(move |panic| {
         let thread = std::thread::current();
@@ -70,6 +81,11 @@ fn say_panics(lines: &Lines) {
             trace if trace.status() == BacktraceStatus::Captured => format!("{trace}\n"),
             _ => String::new(),
         };
-        said.say(Stream::Err, format!("thread {name} panicked: {panic}\n{trace}").as_bytes());
+        let message = format!("thread {name} panicked: {panic}\n{trace}");
+        let line = match format {
+            LogFormat::Text => message,
+            LogFormat::Json => format!("{}\n", serde_json::json!({ "level": "ERROR", "message": message })),
+        };
+        said.say(Stream::Err, line.as_bytes());
     }));
 }

@@ -1,5 +1,6 @@
 //! A server and peers on streams in memory, many of which stand still.
 
+use chordage_api::operation::OperationId;
 use chordage_storage::{
     Coder, ConvergenceSecret, EncodeParams, Pack, Redundancy, ShardStore, StoreConfig, encode_chunk,
 };
@@ -12,8 +13,10 @@ use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
 use super::*;
 use crate::config::LeaseConfig;
+use crate::shards::link::write_call;
 use crate::store::HeldLeases;
 use crate::tasks::Tasks;
+use crate::wire::SHARD_VERSIONS;
 use crate::wire::frame::{PAYLOAD_MAX, read_shard};
 
 /// What lies between two ends of a stream: far less than a shard.
@@ -46,9 +49,15 @@ impl Serving {
 
     /// A stream of the peer with this number.
     fn connect(&self, number: u8) -> Caller {
+        self.connect_in(number, SHARD_VERSIONS[0])
+    }
+
+    /// The same in this version of the protocol.
+    fn connect_in(&self, number: u8, version: u8) -> Caller {
         let (ours, theirs) = tokio::io::duplex(WINDOW);
-        tokio::spawn(self.server.clone().serve_on(NodeId::from_bytes([number; 32]), theirs.compat()));
-        Caller { stream: ours.compat() }
+        let server = self.server.clone();
+        tokio::spawn(server.serve_on(NodeId::from_bytes([number; 32]), theirs.compat(), version));
+        Caller { stream: ours.compat(), version }
     }
 
     /// Waits until so little of the memory of shards is free that one of this size has to wait.
@@ -63,14 +72,15 @@ impl Serving {
 
 struct Caller {
     stream: Compat<DuplexStream>,
+    version: u8,
 }
 
 impl Caller {
     /// Sends a question and does not read what comes.
     async fn say(&mut self, request: Request, payload: Vec<Bytes>) {
-        let frame = ShardFrame { head: Call { id: 7, request }, payload };
+        let call = Call { id: 7, operation: Some(OperationId::random()), request };
         let saying = async {
-            write_shard(&mut self.stream, &frame).await?;
+            write_call(&mut self.stream, self.version, call, payload).await?;
             self.stream.flush().await
         };
         timeout(SOON, saying).await.expect("taken in time").expect("open");
@@ -89,9 +99,9 @@ impl Caller {
 
     /// Announces a shard of so many bytes and sends none of it.
     async fn announce(&mut self, bytes: usize) {
-        let frame = ShardFrame { head: Call { id: 1, request: put(&shard(1, 0)).0 }, payload: Vec::new() };
+        let call = Call { id: 1, operation: None, request: put(&shard(1, 0)).0 };
         let mut written = Vec::new();
-        write_shard(&mut written, &frame).await.expect("within limits");
+        write_call(&mut written, self.version, call, Vec::new()).await.expect("within limits");
         let total = u32::try_from(written.len() - 6 + bytes).expect("short");
         written[..4].copy_from_slice(&total.to_be_bytes());
         let saying = self.stream.write_all(&written);
@@ -113,6 +123,22 @@ fn put((chunk, payload): &(ChunkId, Vec<Bytes>)) -> (Request, Vec<Bytes>) {
     let descriptor_len = u32::try_from(payload[0].len()).expect("short");
     let request = Request::Put { chunk: *chunk, index: 0, descriptor_len, said: 1, claims: Vec::new() };
     (request, payload.clone())
+}
+
+#[tokio::test]
+async fn every_version_is_answered() {
+    let serving = Serving::new();
+    for (number, version) in SHARD_VERSIONS.into_iter().enumerate() {
+        let mut caller = serving.connect_in(number as u8, version);
+        let shard = shard(1000, number as u64);
+        let (request, payload) = put(&shard);
+        let stored = caller.ask(request, payload).await;
+        assert_eq!(stored, (Reply::Stored { already: false }, Bytes::new()), "version {version}");
+        let fetch = Request::Fetch { chunk: shard.0, skip: ShardSet::default() };
+        let (reply, payload) = caller.ask(fetch, Vec::new()).await;
+        assert!(matches!(reply, Reply::Shard { index: 0, .. }), "version {version}: {reply:?}");
+        assert_eq!(payload, shard.1.concat(), "version {version}");
+    }
 }
 
 /// One of every kind without a shard.

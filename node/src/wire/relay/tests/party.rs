@@ -166,6 +166,7 @@ impl Party {
             .await
             .expect("in time")
             .unwrap_or(Err(OpenError::Closed))
+            .map(|spoken| spoken.stream)
     }
 
     /// The next stream that somebody opens here.
