@@ -56,12 +56,48 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
+    /// The command line with all its help: a command of a group that has no examples of its own shows those of the group that are
+    /// about it.
+    pub(crate) fn described() -> clap::Command {
+        let mut command = Self::command();
+        let names: Vec<String> = command.get_subcommands().map(|one| one.get_name().to_owned()).collect();
+        for name in names {
+            command = command.mut_subcommand(name, with_examples);
+        }
+        command
+    }
+
     /// What the user typed, or the help that was asked for, or what is wrong with it.
     pub(crate) fn read() -> Result<Self, clap::Error> {
-        let mut command = Self::command().term_width(width::columns(io::stdout()).min(HELP_COLUMNS));
+        let mut command = Self::described().term_width(width::columns(io::stdout()).min(HELP_COLUMNS));
         let matches = command.try_get_matches_from_mut(std::env::args_os())?;
         Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
+}
+
+/// A group of commands, each with examples.
+fn with_examples(mut group: clap::Command) -> clap::Command {
+    let Some(of_group) = group.get_after_help().map(ToString::to_string) else { return group };
+    let actions: Vec<String> = group.get_subcommands().map(|one| one.get_name().to_owned()).collect();
+    for action in actions {
+        let words = format!("chordage {} {action}", group.get_name());
+        let own: Vec<&str> = of_group.lines().filter(|line| is_about(line, &words)).collect();
+        if own.is_empty() {
+            continue;
+        }
+        let examples = format!("Examples:\n{}", own.join("\n"));
+        group = group.mut_subcommand(action, |action| match action.get_after_help() {
+            Some(_) => action,
+            None => action.after_help(examples),
+        });
+    }
+    group
+}
+
+/// Whether an example has these words.
+fn is_about(line: &str, words: &str) -> bool {
+    line.match_indices(words)
+        .any(|(at, _)| line[at + words.len()..].chars().next().is_none_or(char::is_whitespace))
 }
 
 /// What to do. Each command's help is on its arguments, in its own file.
@@ -114,6 +150,37 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        Cli::described().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        let mut without = Vec::new();
+        let mut look_at = |command: &clap::Command, name: String| {
+            let text = command.get_after_help().or(command.get_after_long_help()).map(ToString::to_string);
+            if !text.is_some_and(|text| text.contains("Examples:\n") && text.contains(&name)) {
+                without.push(name);
+            }
+        };
+        for command in Cli::described().get_subcommands() {
+            let name = format!("chordage {}", command.get_name());
+            look_at(command, name.clone());
+            for action in command.get_subcommands() {
+                look_at(action, format!("{name} {}", action.get_name()));
+            }
+        }
+        assert!(without.is_empty(), "no examples: {without:?}");
+    }
+
+    #[test]
+    fn examples_of_a_group_go_to_the_command_that_they_are_about() {
+        assert!(is_about("  chordage name create team", "chordage name create"));
+        assert!(is_about("  make | chordage topic publish", "chordage topic publish"));
+        assert!(!is_about("  chordage names created", "chordage name create"));
+        let help = Cli::described()
+            .find_subcommand("topic")
+            .and_then(|topic| Some(topic.find_subcommand("publish")?.get_after_help()?.to_string()));
+        let help = help.expect("an example");
+        assert!(help.contains("make 2>&1") && !help.contains("subscribe"), "{help}");
     }
 }

@@ -44,7 +44,6 @@ mod width;
 
 use std::process::ExitCode;
 
-use clap::CommandFactory;
 use clap::error::ErrorKind;
 
 use crate::args::{Cli, Command};
@@ -124,8 +123,8 @@ async fn run(command: Command, global: &GlobalArgs, printer: &Printer) -> Result
         Command::Testnet(args) => commands::testnet::run(args, printer).await,
         Command::Demo(args) => commands::demo::run(args, printer).await,
         Command::Sim(args) => commands::sim::run(args, printer),
-        Command::Completions(args) => commands::completions::run(&args, Cli::command(), printer),
-        Command::Man(args) => commands::man::run(&args, Cli::command(), printer),
+        Command::Completions(args) => commands::completions::run(&args, Cli::described(), printer),
+        Command::Man(args) => commands::man::run(&args, Cli::described(), printer),
     }
 }
 

@@ -134,7 +134,6 @@ fn row(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use clap::CommandFactory;
 
     use super::*;
     use crate::args::Cli;
@@ -158,7 +157,7 @@ mod tests {
 
     #[test]
     fn flags_stand_beside_their_settings() {
-        let command = Cli::command();
+        let command = Cli::described();
         let daemon = command.find_subcommand("daemon").unwrap();
         for (name, flag) in FLAGS {
             assert!(daemon.get_arguments().any(|arg| arg.get_long() == flag.strip_prefix("--")), "{flag}");

@@ -28,6 +28,7 @@ const SEALED_BYTES_MAX: u64 = 4096;
 #[command(after_help = "\
 Examples:
   chordage name create team
+  chordage name list
   chordage name publish team/notes chord1r...
   chordage name resolve team/notes
   chordage name resolve @fak3.../notes --consistency quorum --json
@@ -35,8 +36,11 @@ Examples:
   chordage name delegate team/web @q7x2...
   chordage name publish team/notes chord1r... --expect-seq 4
   chordage name watch @fak3.../notes
+  chordage name history team/notes
+  chordage name unpublish team/notes
   chordage name export team > team.key
-  chordage name import team < team.key")]
+  chordage name import team < team.key
+  chordage name delete team --yes")]
 pub(crate) struct NameArgs {
     #[command(subcommand)]
     action: Action,

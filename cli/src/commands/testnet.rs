@@ -21,7 +21,10 @@ const SETTLE_WAIT: Duration = Duration::from_secs(60);
 Examples:
   chordage testnet up --nodes 12 --dir /tmp/net
   chordage put ~/notes --api /tmp/net/nodes/00
+  chordage testnet status --dir /tmp/net
   chordage testnet kill 3 7 --dir /tmp/net
+  chordage testnet freeze 5 --dir /tmp/net
+  chordage testnet thaw 5 --dir /tmp/net
   chordage testnet restart all --dir /tmp/net
   chordage testnet down --dir /tmp/net --remove")]
 pub(crate) struct TestnetArgs {

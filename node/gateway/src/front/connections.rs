@@ -21,6 +21,8 @@ use super::patient::Patient;
 const HEAD_WITHIN: Duration = Duration::from_secs(120);
 /// How long a client may take nothing of an answer.
 const TAKES_WITHIN: Duration = Duration::from_secs(120);
+/// Whoever has said nothing for so long after it came leaves when others need its place. Until then its request may be on its way.
+const GREETS_WITHIN: Duration = Duration::from_secs(1);
 /// How long a client waits for a place.
 const PLACE_WITHIN: Duration = Duration::from_secs(10);
 /// Before a socket that failed is asked again.
@@ -30,6 +32,7 @@ const TURNED_AWAY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// Who may be served at a time.
+#[derive(Clone)]
 struct Places {
     seats: Arc<Semaphore>,
     /// Told when somebody waits: whoever idles leaves then, and whoever does not, after the next answer.
@@ -43,6 +46,13 @@ impl Places {
         }
         self.crowded.notify_waiters();
         tokio::time::timeout(PLACE_WITHIN, Arc::clone(&self.seats).acquire_owned()).await.ok()?.ok()
+    }
+
+    /// Ready when there are no places for others.
+    async fn are_taken(&self) {
+        while self.seats.available_permits() > 0 {
+            self.crowded.notified().await;
+        }
     }
 }
 
@@ -68,10 +78,11 @@ pub(crate) async fn serve(
         };
         match places.take().await {
             Some(seat) => {
-                let (router, closing) = (router.clone(), closing.clone());
-                let crowded = Arc::clone(&places.crowded);
+                let (router, closing, places) = (router.clone(), closing.clone(), places.clone());
                 connections.spawn(async move {
-                    converse(stream, router, &closing, &crowded).await;
+                    if says_something(&stream, &closing, &places).await {
+                        converse(stream, router, &closing, &places.crowded).await;
+                    }
                     drop(seat);
                 });
             }
@@ -90,6 +101,23 @@ pub(crate) async fn serve(
     }
 }
 
+/// Whether a client that has come says something before it has to leave.
+async fn says_something(stream: &TcpStream, closing: &CancellationToken, places: &Places) -> bool {
+    let is_in_the_way = async {
+        tokio::time::sleep(GREETS_WITHIN).await;
+        places.are_taken().await;
+    };
+    // Looked at, not only waited for: a socket may be ready and have nothing.
+    let mut first = [0];
+    tokio::select! {
+        biased;
+        said = stream.peek(&mut first) => said.is_ok_and(|bytes| bytes > 0),
+        () = closing.cancelled() => false,
+        () = is_in_the_way => false,
+        () = tokio::time::sleep(HEAD_WITHIN) => false,
+    }
+}
+
 async fn converse(stream: TcpStream, router: Router, closing: &CancellationToken, crowded: &Notify) {
     // Answers are written whole: nothing is gained by waiting for more of them.
     let _ = stream.set_nodelay(true);
@@ -99,6 +127,8 @@ async fn converse(stream: TcpStream, router: Router, closing: &CancellationToken
         .serve_connection(TokioIo::new(Patient::new(stream, TAKES_WITHIN)), TowerToHyperService::new(router));
     let mut connection = pin!(connection);
     tokio::select! {
+        // First, so that what was said when others came is read before they are heard of.
+        biased;
         // What ends a connection is the client's doing or has been answered: there is nobody else to tell.
         _ = connection.as_mut() => return,
         () = closing.cancelled() => {}

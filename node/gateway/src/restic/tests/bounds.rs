@@ -79,6 +79,45 @@ async fn those_who_idle_make_room_for_those_who_want_something() {
 }
 
 #[tokio::test]
+async fn whoever_comes_among_many_is_answered() {
+    let scene = Scene::with(ResticSettings { connections_max: 2, ..settings() }).await;
+    let address = scene.address;
+    let clients: Vec<_> = (0..32)
+        .map(|_| {
+            tokio::spawn(async move {
+                for _ in 0..5 {
+                    let mut stream = TcpStream::connect(address).await.unwrap();
+                    // Not in the same moment: what is said is not there when the place is taken.
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                    let request =
+                        format!("GET /x/config HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+                    stream.write_all(request.as_bytes()).await.unwrap();
+                    let mut answer = Vec::new();
+                    let read =
+                        timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("it is answered");
+                    assert!(answer.starts_with(b"HTTP/1.1 404 "), "{read:?}: {answer:?}");
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    assert_eq!(scene.status().turned_away, 0);
+}
+
+#[tokio::test]
+async fn those_who_say_nothing_make_room() {
+    let scene = Scene::with(ResticSettings { connections_max: 2, ..settings() }).await;
+    let mut silent = Vec::new();
+    for _ in 0..2 {
+        silent.push(TcpStream::connect(scene.address).await.unwrap());
+    }
+    assert_eq!(scene.get("/x/config").await.status, 404);
+    assert_eq!(scene.status().turned_away, 0);
+}
+
+#[tokio::test]
 async fn there_are_so_many_connections_and_no_more() {
     let scene = Scene::with(ResticSettings { connections_max: 2, ..settings() }).await;
     let mut busy = Vec::new();
