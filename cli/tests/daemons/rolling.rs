@@ -1,11 +1,13 @@
 //! Daemons that are replaced one by one by those of the next version, while clients go on.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::process::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use chordage_testnet::{Plan, Testnet, wait_until};
+use tokio::process::Command;
 
 use crate::harness::{Net, PATIENCE, PROGRAM, chordage, finish, json_of, random_bytes, shown};
 
@@ -24,16 +26,27 @@ struct Shared {
     dir: PathBuf,
     /// The daemon that is being replaced: nobody begins anything there.
     away: AtomicUsize,
+    /// How many are at work at each daemon.
+    busy: [AtomicUsize; DAEMONS],
     done: AtomicU64,
     is_over: AtomicBool,
 }
 
 impl Shared {
-    /// Data directory of a daemon that is there.
-    fn daemon(&self, number: usize) -> &Path {
-        let daemon = number % DAEMONS;
-        let away = self.away.load(Ordering::SeqCst);
-        &self.daemons[if daemon == away { (daemon + 1) % DAEMONS } else { daemon }]
+    /// Runs a command against a daemon that is there, and stays until it has ended.
+    async fn run(&self, number: usize, mut command: Command) -> Output {
+        let mut daemon = number % DAEMONS;
+        self.busy[daemon].fetch_add(1, Ordering::SeqCst);
+        if self.away.load(Ordering::SeqCst) == daemon {
+            self.busy[daemon].fetch_sub(1, Ordering::SeqCst);
+            // Two in a row are not replaced so quickly.
+            daemon = (daemon + DAEMONS / 2) % DAEMONS;
+            self.busy[daemon].fetch_add(1, Ordering::SeqCst);
+        }
+        command.arg("--api").arg(&self.daemons[daemon]);
+        let output = finish(command).await;
+        self.busy[daemon].fetch_sub(1, Ordering::SeqCst);
+        output
     }
 
     /// Puts something through one daemon and gets it through another, again and again.
@@ -44,13 +57,11 @@ impl Shared {
             let file = self.dir.join(format!("file-{round}"));
             fs::write(&file, &content).unwrap();
             let mut put = chordage(["put", "--json", "--redundancy", "3/8"]);
-            put.arg(&file).arg("--api").arg(self.daemon(round));
-            let output = finish(put).await;
+            put.arg(&file);
+            let output = self.run(round, put).await;
             assert!(output.status.success(), "put {round}: {}", shown(&output));
             let link = json_of(&output)["link"].as_str().unwrap().to_owned();
-            let mut cat = chordage(["cat", &link]);
-            cat.arg("--api").arg(self.daemon(round * 5 + 3));
-            let output = finish(cat).await;
+            let output = self.run(round * 5 + 3, chordage(["cat", &link])).await;
             assert!(output.status.success(), "cat {round}: {}", shown(&output));
             assert!(output.stdout == content, "cat {round} gives other bytes");
             self.done.fetch_add(2, Ordering::SeqCst);
@@ -85,6 +96,7 @@ async fn daemons_are_replaced_one_by_one_by_the_next_version_and_no_client_notic
         daemons: (0..DAEMONS).map(|daemon| net.net.data_dir(daemon)).collect(),
         dir: net.path(""),
         away: AtomicUsize::new(NONE),
+        busy: Default::default(),
         done: AtomicU64::new(0),
         is_over: AtomicBool::new(false),
     });
@@ -111,6 +123,12 @@ async fn daemons_are_replaced_one_by_one_by_the_next_version_and_no_client_notic
     std::os::unix::fs::symlink(PROGRAM, &program).unwrap();
     for daemon in 0..DAEMONS {
         shared.away.store(daemon, Ordering::SeqCst);
+        // As whoever replaces it would: first those go who use it.
+        let unused = async || match shared.busy[daemon].load(Ordering::SeqCst) {
+            0 => Ok(()),
+            users => Err(format!("{users} use it")),
+        };
+        wait_until("nobody uses it", PATIENCE, unused).await.unwrap();
         net.net.restart(&[daemon]).await.unwrap();
         shared.away.store(NONE, Ordering::SeqCst);
         // Old and new ones work together for a while.

@@ -242,3 +242,32 @@ async fn what_is_dropped_on_the_page_opens_by_its_link() {
     let status = web.daemon.status(|_| true).await;
     assert_eq!(status["gateways"]["web"]["uploaded_bytes"], 2_000_000, "{status}");
 }
+
+/// More than the clients that a gateway serves with downloads at a time.
+const SLOW: usize = 30;
+
+#[tokio::test]
+async fn short_ranges_do_not_wait_for_those_who_take_nothing() {
+    let web = Web::start().await;
+    let film = random_bytes(24_000_000, 6);
+    let link = web.tree(&film).await;
+    let path = format!("/{link}/sub%20dir/film.mp4");
+    let mut slow = Vec::new();
+    for _ in 0..SLOW {
+        let mut stream = TcpStream::connect(&web.address).await.unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", web.address);
+        stream.write_all(head.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    let are_served = |status: &Value| {
+        let sent = status["gateways"]["web"]["downloaded_bytes"].as_u64();
+        sent.is_some_and(|bytes| bytes >= 24 * 200_000)
+    };
+    web.daemon.status(are_served).await;
+    for start in [0, 5_000_000, 20_000_000] {
+        let range = format!("bytes={start}-{}", start + 99_999);
+        let answer = web.send("GET", &path, &[("range", &range)], b"").await;
+        assert_eq!(answer.status, 206, "{}", answer.text());
+        assert!(answer.body == film[start..start + 100_000], "{start}");
+    }
+}

@@ -26,6 +26,17 @@ pub enum ByteRange {
     },
 }
 
+impl ByteRange {
+    /// How many bytes these are at most; `None`: as many as there are.
+    pub fn at_most(self) -> Option<u64> {
+        match self {
+            ByteRange::From { .. } => None,
+            ByteRange::Between { start, last } => Some(last.saturating_sub(start).saturating_add(1)),
+            ByteRange::Last { count } => Some(count),
+        }
+    }
+}
+
 /// Why a text is not a range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RangeSyntaxError {

@@ -11,6 +11,10 @@ use super::answer::Failure;
 const UPLOADS_MAX: usize = 6;
 /// Objects that are read at a time: fewer than the reads that a daemon takes.
 const DOWNLOADS_MAX: usize = 24;
+/// Short answers beside these that are read at a time. None waits for its client.
+const SHORTS_MAX: usize = 6;
+/// The longest short answer, bytes: that of the daemon's API.
+pub(crate) const SHORT_BYTES_MAX: u64 = 256 << 10;
 
 /// What is waited for, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -40,12 +44,13 @@ impl Default for Limits {
 pub(crate) struct Turns {
     uploads: Arc<Semaphore>,
     downloads: Arc<Semaphore>,
+    shorts: Arc<Semaphore>,
 }
 
 impl Default for Turns {
     fn default() -> Self {
         let of = |places| Arc::new(Semaphore::new(places));
-        Turns { uploads: of(UPLOADS_MAX), downloads: of(DOWNLOADS_MAX) }
+        Turns { uploads: of(UPLOADS_MAX), downloads: of(DOWNLOADS_MAX), shorts: of(SHORTS_MAX) }
     }
 }
 
@@ -58,6 +63,12 @@ impl Turns {
     /// The right to read an object.
     pub(crate) async fn download(&self, limits: &Limits) -> Result<OwnedSemaphorePermit, Failure> {
         turn(&self.downloads, limits, "downloads").await
+    }
+
+    /// The right to read at most [`SHORT_BYTES_MAX`] bytes of an object, all at once: clients that take their downloads slowly are not in
+    /// its way.
+    pub(crate) async fn short(&self, limits: &Limits) -> Result<OwnedSemaphorePermit, Failure> {
+        turn(&self.shorts, limits, "short downloads").await
     }
 }
 

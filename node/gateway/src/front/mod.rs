@@ -13,7 +13,7 @@ mod users;
 pub(crate) use self::answer::{Failure, close, discard};
 pub(crate) use self::counters::Counters;
 pub(crate) use self::gate::{Behind, Gate, host_of, is_this_machine};
-pub(crate) use self::limits::{Limits, Turns};
+pub(crate) use self::limits::{Limits, SHORT_BYTES_MAX, Turns};
 pub use self::listener::{ListenError, Server, StatusOf};
 pub(crate) use self::listener::{Listener, Running};
 pub(crate) use self::user_name::can_be_user;

@@ -22,7 +22,7 @@ use super::listing::{Listing, Order};
 use super::place::{Base, Content};
 use super::state::Shared;
 use super::{answer, media, page};
-use crate::front::Failure;
+use crate::front::{Failure, SHORT_BYTES_MAX};
 
 /// The page of a directory that somebody has made.
 const INDEX: &[u8] = b"index.html";
@@ -154,8 +154,13 @@ impl Asked<'_> {
             self.describe(&mut response, path, &tag);
             return Ok(answer::of_strangers(response));
         }
-        let turn = self.shared.turns.download(&self.shared.limits).await?;
         let wanted = self.range(&tag);
+        let is_short = wanted.and_then(ByteRange::at_most).is_some_and(|bytes| bytes <= SHORT_BYTES_MAX);
+        let turns = &self.shared.turns;
+        let turn = match is_short {
+            true => turns.short(&self.shared.limits).await?,
+            false => turns.download(&self.shared.limits).await?,
+        };
         let at = Some(path).filter(|path| !path.is_empty());
         let download = match self.shared.client.content(link, at, wanted).await {
             Ok(download) => download,
@@ -167,7 +172,11 @@ impl Asked<'_> {
             (Some(range), Some(total)) => range.resolve(total).ok(),
             _ => None,
         };
-        let mut response = Response::new(self.body(download, turn));
+        let body = match is_short {
+            true => self.whole(download, turn).await?,
+            false => self.body(download, turn),
+        };
+        let mut response = Response::new(body);
         self.describe(&mut response, path, &tag);
         let headers = response.headers_mut();
         headers.extend(length.map(|length| (CONTENT_LENGTH, length.into())));
@@ -186,6 +195,20 @@ impl Asked<'_> {
             return Failure::unsatisfiable(error.to_string(), whole.total().unwrap_or_default());
         }
         answer::of_daemon(error)
+    }
+
+    /// A short body, read before it is sent, so that nobody waits for who takes it.
+    async fn whole(&self, mut download: Download, turn: OwnedSemaphorePermit) -> Result<Body, Failure> {
+        if self.method == Method::HEAD {
+            return Ok(Body::empty());
+        }
+        let mut bytes = Vec::new();
+        while let Some(chunk) = download.chunk().await.map_err(answer::of_daemon)? {
+            bytes.extend_from_slice(&chunk);
+        }
+        drop(turn);
+        self.shared.counters.downloaded(bytes.len() as u64);
+        Ok(Body::from(bytes))
     }
 
     fn body(&self, download: Download, turn: OwnedSemaphorePermit) -> Body {
