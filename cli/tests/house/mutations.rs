@@ -45,19 +45,21 @@ impl Mutation {
         lists.flat_map(|list| list.mutation).collect()
     }
 
+    /// Such as `node` or `node/gateway`.
     fn crate_dir(&self) -> &str {
-        self.file.split('/').next().unwrap()
+        self.file.split("/src/").next().unwrap()
     }
 
     /// The arguments with which cargo runs each set of tests of which one has to fail.
     fn runs(&self) -> Vec<Vec<String>> {
         let words = |words: &str| words.split(' ').map(str::to_owned).collect();
-        let package = format!("-p chordage-{}", self.crate_dir());
+        let package = format!("-p chordage-{}", self.crate_dir().rsplit('/').next().unwrap());
+        let beside = if self.crate_dir() == "cli" { "--bins" } else { "--lib" };
         match &self.test {
             // Most are noticed beside the code.
-            None => vec![words(&format!("{package} --lib")), words(&format!("{package} --tests"))],
+            None => vec![words(&format!("{package} {beside}")), words(&format!("{package} --tests"))],
             Some(test) => match Home::of(self.crate_dir(), test) {
-                Some(Home::Crate) | None => vec![words(&format!("{package} --lib -- {test}"))],
+                Some(Home::Crate) | None => vec![words(&format!("{package} {beside} -- {test}"))],
                 Some(Home::Stories(stories)) => {
                     vec![words(&format!("--workspace --test {stories} -- {test}"))]
                 }
