@@ -134,7 +134,6 @@ fn row(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-
     use super::*;
     use crate::args::Cli;
 

@@ -440,14 +440,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_router_that_is_silent_keeps_nobody_from_leaving() {
-        let router = Router::start().await;
-        let mappings = mappings(router.searched_at);
-        mappings.refresh(&ports(&[TCP, QUIC])).await.unwrap();
-        router.state().manner = Manner::Silent;
-        let begun = Instant::now();
-        mappings.delete().await;
-        // The silent router would be waited for twice as long, for each of two ports.
-        assert!(begun.elapsed() < LEAVE_WITHIN * 5);
+        // A loaded machine may take as long as the router would be waited for, but not each time.
+        let mut is_soon = false;
+        for _ in 0..3 {
+            let router = Router::start().await;
+            let mappings = mappings(router.searched_at);
+            mappings.refresh(&ports(&[TCP, QUIC])).await.unwrap();
+            router.state().manner = Manner::Silent;
+            let begun = Instant::now();
+            mappings.delete().await;
+            is_soon |= begun.elapsed() < LEAVE_WITHIN + Duration::from_millis(900);
+        }
+        assert!(is_soon);
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -35,8 +35,8 @@ const TURNED_AWAY: &[u8] =
 #[derive(Clone)]
 struct Places {
     seats: Arc<Semaphore>,
-    /// Told when somebody waits: whoever idles leaves then, and whoever does not, after the next answer.
-    crowded: Arc<Notify>,
+    /// Whether somebody waits: whoever idles leaves then, and whoever does not, after the next answer.
+    wanted: Arc<watch::Sender<bool>>,
 }
 
 impl Places {
@@ -44,15 +44,16 @@ impl Places {
         if let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned() {
             return Some(seat);
         }
-        self.crowded.notify_waiters();
-        tokio::time::timeout(PLACE_WITHIN, Arc::clone(&self.seats).acquire_owned()).await.ok()?.ok()
+        self.wanted.send_replace(true);
+        let seat = tokio::time::timeout(PLACE_WITHIN, Arc::clone(&self.seats).acquire_owned()).await;
+        self.wanted.send_replace(false);
+        seat.ok()?.ok()
     }
 
-    /// Ready when there are no places for others.
-    async fn are_taken(&self) {
-        while self.seats.available_permits() > 0 {
-            self.crowded.notified().await;
-        }
+    /// Ready when somebody waits for a place, also if that began before.
+    async fn are_wanted(&self) {
+        // Whoever could wait lives as long as this does.
+        let _ = self.wanted.subscribe().wait_for(|wanted| *wanted).await;
     }
 }
 
@@ -65,8 +66,10 @@ pub(crate) async fn serve(
     connections: TaskTracker,
     closing: CancellationToken,
 ) {
-    let places =
-        Places { seats: Arc::new(Semaphore::new(connections_max)), crowded: Arc::new(Notify::new()) };
+    let places = Places {
+        seats: Arc::new(Semaphore::new(connections_max)),
+        wanted: Arc::new(watch::Sender::new(false)),
+    };
     let next = async || {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -81,7 +84,7 @@ pub(crate) async fn serve(
                 let (router, closing, places) = (router.clone(), closing.clone(), places.clone());
                 connections.spawn(async move {
                     if says_something(&stream, &closing, &places).await {
-                        converse(stream, router, &closing, &places.crowded).await;
+                        converse(stream, router, &closing, &places).await;
                     }
                     drop(seat);
                 });
@@ -105,7 +108,7 @@ pub(crate) async fn serve(
 async fn says_something(stream: &TcpStream, closing: &CancellationToken, places: &Places) -> bool {
     let is_in_the_way = async {
         tokio::time::sleep(GREETS_WITHIN).await;
-        places.are_taken().await;
+        places.are_wanted().await;
     };
     // Looked at, not only waited for: a socket may be ready and have nothing.
     let mut first = [0];
@@ -118,7 +121,7 @@ async fn says_something(stream: &TcpStream, closing: &CancellationToken, places:
     }
 }
 
-async fn converse(stream: TcpStream, router: Router, closing: &CancellationToken, crowded: &Notify) {
+async fn converse(stream: TcpStream, router: Router, closing: &CancellationToken, places: &Places) {
     // Answers are written whole: nothing is gained by waiting for more of them.
     let _ = stream.set_nodelay(true);
     let connection = http1::Builder::new()
@@ -132,7 +135,7 @@ async fn converse(stream: TcpStream, router: Router, closing: &CancellationToken
         // What ends a connection is the client's doing or has been answered: there is nobody else to tell.
         _ = connection.as_mut() => return,
         () = closing.cancelled() => {}
-        () = crowded.notified() => {}
+        () = places.are_wanted() => {}
     }
     connection.as_mut().graceful_shutdown();
     let _ = connection.await;
