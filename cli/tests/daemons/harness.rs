@@ -1,5 +1,6 @@
 //! A network of daemons in a directory of its own, and the program run against it.
 
+use std::cmp::Reverse;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -226,6 +227,22 @@ impl Net {
             }
         };
         wait_until("every shard is there", PATIENCE, whole).await.unwrap();
+    }
+
+    /// The daemons that hold shards of an object, which is all there is in the network and is whole: those with most of them
+    /// first. The first daemon is not among them. Which daemons get a chunk's shards is chance where there are more daemons
+    /// than shards.
+    pub(crate) async fn holders(&self, link: &str) -> Vec<usize> {
+        self.wait_whole(0, link).await;
+        let mut held = Vec::new();
+        for node in self.net.living() {
+            let shards = self.net.status(node).await.unwrap().store.shards;
+            if node != 0 && shards > 0 {
+                held.push((Reverse(shards), node));
+            }
+        }
+        held.sort_unstable();
+        held.into_iter().map(|(_, node)| node).collect()
     }
 
     pub(crate) async fn forget(&self, node: usize, link: &str) -> Value {

@@ -84,6 +84,9 @@ async fn an_outage_that_is_longer_than_a_lease_ends_nothing() {
         let file = net.random_file(&format!("kept {seed}"), MB, seed);
         links.push(net.put(seed as usize, "2/4", &file).await);
     }
+    for link in &links {
+        net.wait_whole(0, link).await;
+    }
     let before = net.stored().await;
     let most = [0, 1, 2, 3];
     net.net.kill(&most).unwrap();
