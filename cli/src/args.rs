@@ -7,6 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::commands;
 use crate::exit::EXIT_CODES;
 use crate::global::GlobalArgs;
+use crate::overview::{FLAGS_AND_EXAMPLES, OVERVIEW};
 use crate::width;
 
 /// Help is no wider than this: longer lines are hard to read.
@@ -42,7 +43,6 @@ Examples:
     about = ABOUT,
     long_about = LONG_ABOUT,
     after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"),
-    after_help = format!("{EXAMPLES}\n\n`chordage --help` lists the exit codes; `chordage COMMAND --help` has more examples."),
     subcommand_required = true,
     arg_required_else_help = true
 )]
@@ -67,9 +67,20 @@ impl Cli {
         command
     }
 
+    /// The same for a terminal of this width, with the overview for its short help: a list of all commands and an example are
+    /// more than a screen.
+    pub(crate) fn with_overview(columns: usize) -> clap::Command {
+        let mut command = Self::described().term_width(columns);
+        let (usage, long) = (command.render_usage(), command.render_long_help());
+        command
+            .help_template("{before-help}")
+            .before_help(format!("{ABOUT}\n\n{usage}\n\n{OVERVIEW}\n\n{FLAGS_AND_EXAMPLES}"))
+            .before_long_help(long)
+    }
+
     /// What the user typed, or the help that was asked for, or what is wrong with it.
     pub(crate) fn read() -> Result<Self, clap::Error> {
-        let mut command = Self::described().term_width(width::columns(io::stdout()).min(HELP_COLUMNS));
+        let mut command = Self::with_overview(width::columns(io::stdout()).min(HELP_COLUMNS));
         let matches = command.try_get_matches_from_mut(std::env::args_os())?;
         Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }

@@ -22,6 +22,7 @@ mod manager;
 #[cfg(target_os = "linux")]
 mod mount;
 mod name;
+mod overview;
 mod passphrase;
 mod phrase;
 mod picture;

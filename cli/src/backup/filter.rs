@@ -42,13 +42,15 @@ pub(crate) fn tags(text: &str) -> Result<Tags, String> {
 /// Flags that say which snapshots a command is about.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct FilterArgs {
-    /// Only snapshots of this host; may be given again
+    /// Only those of this host; may be given again
     #[arg(long, value_name = "HOST")]
     pub(crate) host: Vec<String>,
-    /// Only snapshots with this tag (TAG,TAG: with all of them; '': without tags); may be given again
+    /// Only those with this tag; may be given again
+    ///
+    /// TAG,TAG: with all of them; '': without tags.
     #[arg(long, value_name = "TAG[,TAG]", value_parser = tags)]
     pub(crate) tag: Vec<Tags>,
-    /// Only snapshots of this path; if it is given again, of all of them
+    /// Only those of this path; again: of all of them
     #[arg(long, value_name = "PATH")]
     pub(crate) path: Vec<PathBuf>,
 }

@@ -41,6 +41,16 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 /// How long the line that says the daemon is ready waits for it to join, so that it can say so.
 const READY_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Stands below the flags in short.
+const EXAMPLES: &str = "\
+Examples:
+  chordage daemon                               the first of a network
+  chordage daemon --listen /ip4/0.0.0.0/tcp/4700         reachable for others
+  chordage daemon --bootstrap /ip4/192.0.2.7/tcp/4700    join through another
+  chordage daemon --lan                         find others on the LAN
+
+`chordage daemon --help` has more flags, all settings and more examples.";
+
 /// Stands below the flags.
 const ENDING_AND_EXAMPLES: &str = "\
 Ctrl-C, SIGTERM, or the end of its terminal (SIGHUP; not under nohup) makes it leave the network in good order; a second one ends it at once. Killing it loses nothing that it \
@@ -66,77 +76,111 @@ Examples:
 /// Everything here can stand in config.toml in the data directory too, with more that --help lists; flags win.
 #[derive(Clone, Debug, Args)]
 #[command(
-    after_help = ENDING_AND_EXAMPLES,
+    after_help = EXAMPLES,
     after_long_help = format!("{ENDING_AND_EXAMPLES}\n\n{}", settings::listed())
 )]
 pub(crate) struct DaemonArgs {
-    /// Address to listen on; may be given several times [default: loopback, or with --lan all interfaces; TCP and QUIC, ports kept
-    /// over restarts]
+    /// Address to listen on; may be given again
+    ///
+    /// By default loopback, or with --lan all interfaces; TCP and QUIC, ports kept over restarts.
     #[arg(long, value_name = "MULTIADDR")]
     listen: Vec<String>,
-    /// Address to announce instead of those listened on, behind a forwarded port for example
-    #[arg(long, value_name = "MULTIADDR")]
+    /// Address to announce instead of those listened on
+    ///
+    /// For a daemon behind a forwarded port, for example.
+    #[arg(long, value_name = "MULTIADDR", hide_short_help = true)]
     announce: Vec<String>,
-    /// Daemon to join through, by address or name (/dns4/home.example/tcp/4700), with or without /p2p/ID; may be given several
-    /// times
+    /// Daemon to join through; may be given again
+    ///
+    /// An address such as /ip4/192.0.2.7/tcp/4700 or a name such as /dns4/home.example/tcp/4700, with or without
+    /// /p2p/ID.
     #[arg(long, value_name = "MULTIADDR")]
     bootstrap: Vec<String>,
-    /// Find daemons of the same network on the LAN without an address, by multicast DNS, join them whenever there are some, and be found
-    /// in the same way. Everybody on the LAN then sees this daemon's peer id and ports, and without --listen it listens on all interfaces
+    /// Find daemons on the LAN, and be found
+    ///
+    /// Without an address, by multicast DNS: it joins those of the same network whenever there are some. Everybody on
+    /// the LAN then sees this daemon's peer id and ports, and without --listen it listens on all interfaces.
     #[arg(long)]
     lan: bool,
-    /// What it is to others: member, client for one that they cannot reach (behind NAT) and that stores and fetches but holds nothing, or
-    /// auto for whichever of these fits, after others were asked whether they get through [default: auto]
+    /// member, client or auto [default: auto]
+    ///
+    /// What it is to others: client for one that they cannot reach (behind NAT) and that stores and fetches but holds
+    /// nothing, auto for whichever of these fits, after others were asked whether they get through.
     #[arg(long, value_name = "ROLE")]
     role: Option<Role>,
-    /// What this daemon fails together with, such as a house, a rack or a provider: a short name, the same for all daemons there. The
-    /// shards of a chunk are spread over zones [default: none]
+    /// What it fails together with, such as a house
+    ///
+    /// A short name of a house, a rack or a provider, the same for all daemons there. The shards of a chunk are spread
+    /// over zones. By default it names none.
     #[arg(long, value_name = "NAME")]
     zone: Option<String>,
-    /// Name of the network; daemons of other networks are not understood [default: main]
+    /// Name of the network [default: main]
+    ///
+    /// Daemons of other networks are not understood.
     #[arg(long, value_name = "NAME")]
     network: Option<String>,
-    /// Metric of the network, the same for all its daemons: ring or xor [default: ring]
-    #[arg(long, value_name = "METRIC")]
+    /// Metric of the network, ring or xor [default: ring]
+    ///
+    /// The same for all its daemons.
+    #[arg(long, value_name = "METRIC", hide_short_help = true)]
     metric: Option<String>,
     /// Most bytes to hold for the network, such as 500M or 2T [default: 100G]
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     quota: Option<u64>,
-    /// Serve the API on this loopback address too, with a bearer token, such as 127.0.0.1:0
-    #[arg(long, value_name = "ADDR")]
+    /// Serve the API on this loopback address too
+    ///
+    /// With a bearer token, such as 127.0.0.1:0.
+    #[arg(long, value_name = "ADDR", hide_short_help = true)]
     api_listen: Option<SocketAddr>,
-    /// Answer DNS for names below chord.alt at this loopback address, such as 127.0.0.1:5354
+    /// Answer DNS for names below chord.alt here
+    ///
+    /// A loopback address, such as 127.0.0.1:5354.
     #[arg(long, value_name = "ADDR")]
     dns: Option<SocketAddr>,
-    /// Serve repositories to restic and rustic at this address, such as 127.0.0.1:8017 (port 0: the system chooses, `chordage status` shows
-    /// it). A repository is at /, /NAME/ or /USER/NAME/: restic -r rest:http://127.0.0.1:8017/laptop/ init
+    /// Serve repositories to restic and rustic here
+    ///
+    /// Such as 127.0.0.1:8017 (port 0: the system chooses, `chordage status` shows it). A repository is at /, /NAME/ or
+    /// /USER/NAME/: restic -r rest:http://127.0.0.1:8017/laptop/ init
     #[arg(long, value_name = "ADDR")]
     restic: Option<SocketAddr>,
-    /// Ask who uses restic here: FILE has a line for each user, which `chordage restic-user NAME` prints. Each sees what is below /USER/ alone.
-    /// Without it the address has to be a loopback one [default: everybody on this machine may do everything]
-    #[arg(long, value_name = "FILE")]
+    /// Ask who uses restic here
+    ///
+    /// FILE has a line for each user, which `chordage restic-user NAME` prints. Each sees what is below /USER/ alone.
+    /// Without it the address has to be a loopback one, and everybody on this machine may do everything.
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     restic_users: Option<PathBuf>,
-    /// Let restic delete nothing but locks: whoever takes over a machine cannot delete its backups
-    #[arg(long)]
+    /// Let restic delete nothing but locks
+    ///
+    /// Whoever takes over a machine cannot delete its backups then.
+    #[arg(long, hide_short_help = true)]
     restic_append_only: bool,
-    /// Serve links and names to browsers at this address, such as 127.0.0.1:8020 (port 0: the system chooses, `chordage status` shows it):
-    /// http://127.0.0.1:8020/LINK/path
+    /// Serve links and names to browsers here
+    ///
+    /// Such as 127.0.0.1:8020 (port 0: the system chooses, `chordage status` shows it): http://127.0.0.1:8020/LINK/path
     #[arg(long, value_name = "ADDR")]
     gateway: Option<SocketAddr>,
-    /// Ask who uses the gateway: FILE has a line for each user, which `chordage restic-user NAME` prints. Needed for an address that other
-    /// machines reach
-    #[arg(long, value_name = "FILE")]
+    /// Ask who uses the gateway
+    ///
+    /// FILE has a line for each user, which `chordage restic-user NAME` prints. Needed for an address that other
+    /// machines reach.
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     gateway_users: Option<PathBuf>,
-    /// Serve files by WebDAV at this address, such as 127.0.0.1:8019 (port 0: the system chooses, `chordage status` shows it), to read and
-    /// to write: rclone, davfs2, Finder and Explorer know how
+    /// Serve files of a volume by WebDAV here
+    ///
+    /// Such as 127.0.0.1:8019 (port 0: the system chooses, `chordage status` shows it), to read and to write: rclone,
+    /// davfs2, Finder and Explorer know how.
     #[arg(long, value_name = "ADDR")]
     webdav: Option<SocketAddr>,
-    /// The volume whose files WebDAV shows, by its petname; it is made when it is used first, unless there is one [default: webdav]
-    #[arg(long, value_name = "NAME")]
+    /// The volume that WebDAV shows [default: webdav]
+    ///
+    /// By its petname. It is made when it is used first, unless there is one.
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
     webdav_volume: Option<String>,
-    /// Ask who uses WebDAV here: FILE has a line for each user, which `chordage restic-user NAME` prints. All of them may do everything.
-    /// Without it the address has to be a loopback one [default: everybody on this machine may do everything]
-    #[arg(long, value_name = "FILE")]
+    /// Ask who uses WebDAV here
+    ///
+    /// FILE has a line for each user, which `chordage restic-user NAME` prints. All of them may do everything. Without
+    /// it the address has to be a loopback one, and everybody on this machine may do everything.
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     webdav_users: Option<PathBuf>,
     /// Settings file [default: config.toml in the data directory]
     #[arg(long, value_name = "FILE")]

@@ -34,7 +34,15 @@ const WORDS: Words = Words { verb: "storing", not_stored: NOT_STORED, source: so
 /// The link alone goes to standard output, everything else to standard error. Whoever has the link can read the object: treat
 /// it like a password. It is printed when enough daemons have the data on disk, and not before.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    after_help = "\
+Examples:
+  chordage put ~/notes
+  chordage put ~ --exclude .cache/ --exclude '*.iso' --skip-unreadable
+  chordage put --stdin-from-command pg_dump -Fc shop
+  link=$(chordage put --quiet file)
+  chordage put --redundancy 4/10 file     any 4 of 10 daemons can give it back",
+    after_long_help = "\
 A directory is stored with names, modes, times, symlinks (as symlinks), empty files and empty directories. Sockets, pipes, \
 devices and data directories of daemons are left out with a warning.
 
@@ -46,46 +54,51 @@ Examples:
   chordage put --stdin-from-command pg_dump -Fc shop
   link=$(chordage put --quiet file)
   chordage put --redundancy 4/10 file     any 4 of 10 daemons can give it back
-  chordage put --json file | jq -r .link")]
+  chordage put --json file | jq -r .link"
+)]
 pub(crate) struct PutArgs {
     /// File or directory to store, or - for standard input
     #[arg(value_name = "PATH", required_unless_present = "stdin_from_command")]
     path: Option<PathBuf>,
-    /// Run a command and store what it writes to standard output, if it succeeds; it takes all arguments that follow
+    /// Store what this command writes, if it succeeds
     ///
-    /// A shell's pipe (`CMD | chordage put -`) does not tell that CMD failed, and the part that it wrote would be stored.
+    /// It takes all arguments that follow. A shell's pipe (`CMD | chordage put -`) does not tell that CMD failed, and the part that it wrote would be stored.
     #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true, conflicts_with = "path")]
     stdin_from_command: Vec<OsString>,
-    /// Leave out of a directory what this pattern names, as in a .gitignore: *.o, /build, cache/, !keep.o
+    /// Leave out what this names, as in a .gitignore
     ///
-    /// May be given again. A pattern with a slash before its end is seen from PATH.
+    /// Such as *.o, /build, cache/, !keep.o. May be given again. A pattern with a slash before its end is seen from PATH.
     #[arg(long, value_name = "PATTERN", conflicts_with = "stdin_from_command")]
     exclude: Vec<String>,
-    /// Leave out of a directory what the patterns in this file name, one to a line; # begins a comment
+    /// Leave out what the patterns in this file name
+    ///
+    /// One to a line; # begins a comment.
     #[arg(long, value_name = "FILE", conflicts_with = "stdin_from_command")]
     exclude_from: Vec<PathBuf>,
-    /// Leave out of a directory what cannot be read, name it, and end with exit code 10
+    /// Leave out what cannot be read, and exit with 10
     ///
-    /// Without this, one such entry ends the put, and nothing is stored.
+    /// It is named. Without this, one such entry ends the put, and nothing is stored.
     #[arg(long, conflicts_with = "stdin_from_command")]
     skip_unreadable: bool,
-    /// Make N shards of each chunk, of which any K are enough
+    /// Make N shards of each chunk; any K are enough
     ///
     /// By default what the size of the network calls for; `chordage status` shows it.
     #[arg(long, value_name = "K/N", value_parser = redundancy)]
     redundancy: Option<Redundancy>,
-    /// Store a file with its name, mode and time, as a directory that holds only this file
+    /// Store a file with its name, mode and time
     ///
-    /// A file alone is its content: the same link whoever puts it and whatever it is called.
+    /// As a directory that holds only this file. A file alone is its content: the same link whoever puts it and whatever it is called.
     #[arg(long, conflicts_with = "stdin_from_command")]
     as_tree: bool,
-    /// When there are fewer live daemons than shards, store with what there is
+    /// Store also with fewer live daemons than shards
     #[arg(long)]
     allow_degraded: bool,
-    /// Name under which `chordage keeps` lists it [default: that of the file, or stdin]
+    /// Name under which `chordage keeps` lists it
+    ///
+    /// By default that of the file, or stdin.
     #[arg(long, value_name = "NAME", value_parser = listed_name)]
     name: Option<String>,
-    /// Read every file and pack all of it, whatever was stored before
+    /// Read and pack all, whatever was stored before
     ///
     /// Without this, files that have not changed since they were put from here (by device, inode, size and times) are not read
     /// again, and parts of files that are known are not sent again, as long as enough daemons still have them. Use it for files

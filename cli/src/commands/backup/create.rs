@@ -38,7 +38,13 @@ const WORDS: Words = Words { verb: "backing up", not_stored: NOT_MADE, source: s
 /// sent again. The snapshot is there when enough daemons have all of it on disk, and not before. What cannot be read is
 /// left out and named.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    after_help = "\
+Examples:
+  chordage backup create ~ /etc --exclude .cache/ --exclude '*.iso'
+  chordage backup create ~/photos --lock 30d    nobody can forget it for 30 days
+  id=$(chordage backup create --quiet ~)",
+    after_long_help = "\
 Patterns are those of a .gitignore, seen from /: *.o and cache/ anywhere, /home/me/tmp there, !keep.o after all. What \
 is named as PATH is backed up whatever they say. Symbolic links are stored as they are, sockets and data directories \
 of daemons are left out.
@@ -53,7 +59,8 @@ Examples:
   chordage backup create ~/photos --lock 30d          nobody can forget it for 30 days, not even this machine
   chordage backup create ~ --dry-run                  what would be read
   id=$(chordage backup create --quiet ~)
-  chordage backup create --json ~ | jq '.new_bytes'")]
+  chordage backup create --json ~ | jq '.new_bytes'"
+)]
 pub(super) struct CreateArgs {
     /// Files and directories to back up
     #[arg(value_name = "PATH", required = true)]
@@ -61,40 +68,53 @@ pub(super) struct CreateArgs {
     /// Leave out what this pattern names; may be given again
     #[arg(short, long, value_name = "PATTERN")]
     exclude: Vec<String>,
-    /// The same, with large and small letters for the same
+    /// The same, in large or small letters
     #[arg(long, value_name = "PATTERN")]
     iexclude: Vec<String>,
-    /// Leave out what the patterns in this file name, one to a line; # begins a comment
+    /// Leave out what the patterns in this file name
+    ///
+    /// One to a line; # begins a comment.
     #[arg(long, value_name = "FILE")]
     exclude_file: Vec<PathBuf>,
-    /// Leave out what lies in other file systems than its directory (the directory that one is mounted on is stored,
-    /// empty)
+    /// Leave out what lies in other file systems
+    ///
+    /// In others than PATH itself. The directory that one is mounted on is stored, empty.
     #[arg(short = 'x', long)]
     one_file_system: bool,
-    /// A word to find the snapshot by (TAG,TAG: several); may be given again
+    /// A word to find the snapshot by
+    ///
+    /// TAG,TAG: several. May be given again.
     #[arg(long, value_name = "TAG[,TAG]", value_parser = tags)]
     tag: Vec<Tags>,
-    /// What to call this machine [default: its host name]
+    /// Name of this machine [default: its host name]
     #[arg(short = 'H', long, value_name = "HOST")]
     host: Option<String>,
-    /// What to say when it was made, as 2026-11-30 07:05:09 [default: now]
+    /// When it was made [default: now]
+    ///
+    /// As 2026-11-30 07:05:09.
     #[arg(long, value_name = "TIME", value_parser = |text: &str| Calendar::local().parse(text))]
     time: Option<i64>,
-    /// Store nothing; read what would be stored, and say how much that is
+    /// Store nothing, only say how much it would be
+    ///
+    /// What would be stored is read.
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Keep the snapshot for so long whatever happens: neither this machine nor whoever stole it can forget it before
+    /// Let nobody forget the snapshot for so long
+    ///
+    /// Neither this machine nor whoever stole it can.
     #[arg(long, value_name = "TIME", value_parser = human::parse_duration)]
     lock: Option<Duration>,
-    /// Make N shards of each chunk, of which any K are enough
+    /// Make N shards of each chunk; any K are enough
     ///
     /// By default what the size of the network calls for; `chordage status` shows it.
     #[arg(long, value_name = "K/N", value_parser = redundancy)]
     redundancy: Option<Redundancy>,
-    /// When there are fewer live daemons than shards, store with what there is
+    /// Store also with fewer live daemons than shards
     #[arg(long)]
     allow_degraded: bool,
-    /// Read every file, also those that have not changed by their size and times
+    /// Read also files that seem unchanged
+    ///
+    /// That is by their size and times.
     #[arg(short = 'f', long, visible_alias = "force")]
     reread: bool,
 }

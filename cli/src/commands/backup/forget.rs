@@ -28,21 +28,28 @@ const GONE: &str = "no_such_snapshot";
 /// Snapshots that one request may name.
 const SNAPSHOTS_MAX: usize = 1000;
 
-/// Forget snapshots: those that are named, or those that a policy has no reason to keep
+/// Forget snapshots that are named, or that a policy does not keep
 ///
 /// They are gone from lists at once, and can be taken back with `undelete` until `prune` removes them for good. A
 /// policy is applied to each host and set of paths by itself, from the newest snapshot to the oldest; what any of its
 /// rules keeps is kept. Hours, days, weeks (from Monday), months and years are those of the local calendar, and those
 /// without a snapshot do not count.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    after_help = "\
+Examples:
+  chordage backup forget --keep-daily 7 --keep-weekly 5 --keep-monthly 12 -n
+  chordage backup forget --keep-within 14d --keep-tag important --prune
+  chordage backup forget 5f3a01 9c7702",
+    after_long_help = "\
 Snapshots that are locked (`create --lock`) are kept, whatever a policy says.
 
 Examples:
   chordage backup forget --keep-daily 7 --keep-weekly 5 --keep-monthly 12 --keep-yearly unlimited --dry-run
   chordage backup forget --keep-within 14d --keep-tag important --prune
   chordage backup forget --keep-last 3 --host old-laptop
-  chordage backup forget 5f3a01 9c7702")]
+  chordage backup forget 5f3a01 9c7702"
+)]
 pub(super) struct ForgetArgs {
     /// Beginnings of ids of snapshots, or latest
     #[arg(value_name = "SNAPSHOT")]
@@ -51,20 +58,24 @@ pub(super) struct ForgetArgs {
     policy: PolicyArgs,
     #[command(flatten)]
     filter: FilterArgs,
-    /// What snapshots of one group have in common: some of host, paths and tags, with commas; '': all are one group
+    /// How to group snapshots
+    ///
+    /// What those of one group have in common: some of host, paths and tags, with commas; '': all are one group.
     #[arg(short, long, value_name = "WHAT", default_value = "host,paths", conflicts_with = "snapshots")]
     group_by: GroupBy,
-    /// Forget nothing, only show what would be forgotten
+    /// Only show what would be forgotten
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Then free what only forgotten snapshots need, as `chordage backup prune` does
+    /// Then prune, as `chordage backup prune` does
+    ///
+    /// It frees what only forgotten snapshots need.
     #[arg(long)]
     prune: bool,
     #[command(flatten)]
     grace: GraceArgs,
-    /// Forget all snapshots of a group if no rule keeps one of them
+    /// Forget also all snapshots of a group
     ///
-    /// Without any rule it has to be said which snapshots are meant: with --host, --tag or --path.
+    /// If no rule keeps one of them. Without any rule it has to be said which snapshots are meant: with --host, --tag or --path.
     #[arg(long, conflicts_with = "snapshots")]
     unsafe_allow_remove_all: bool,
 }

@@ -38,7 +38,9 @@ pub(super) struct PruneArgs {
 /// For how long there is a way back.
 #[derive(Debug, Args)]
 pub(super) struct GraceArgs {
-    /// Remove for good only what was forgotten so long ago: 0s, 12h, 30d
+    /// Only what was so long forgotten
+    ///
+    /// Remove for good only what was forgotten so long ago: 0s, 12h, 30d.
     #[arg(long, value_name = "TIME", default_value = GRACE, value_parser = grace)]
     grace: Duration,
 }

@@ -16,10 +16,12 @@ struct Count(Option<Bound>);
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Policy")]
 pub(super) struct PolicyArgs {
-    /// Keep the newest N snapshots; `unlimited` for all, here and below
+    /// Keep the newest N snapshots, or `unlimited`
     #[arg(short = 'l', long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
     keep_last: Option<Count>,
-    /// Keep the newest snapshot of each of the last N hours that have one
+    /// Keep one of each of the last N hours
+    ///
+    /// The newest of each. Hours without a snapshot do not count. `unlimited` for all, here and below.
     #[arg(short = 'H', long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
     keep_hourly: Option<Count>,
     /// The same for days
@@ -34,7 +36,9 @@ pub(super) struct PolicyArgs {
     /// The same for years
     #[arg(short = 'y', long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
     keep_yearly: Option<Count>,
-    /// Keep all that are at most so much older than the newest: 14d, 1y6m, 2d12h (y, m for months, d, h)
+    /// Keep all of the last PERIOD: 14d, 1y6m
+    ///
+    /// It ends with the newest snapshot. Written with y, m for months, d and h: 2d12h.
     #[arg(long, value_name = "PERIOD")]
     keep_within: Option<Period>,
     /// Keep the newest of each hour among these
@@ -52,7 +56,9 @@ pub(super) struct PolicyArgs {
     /// The same for years
     #[arg(long, value_name = "PERIOD", hide_short_help = true)]
     keep_within_yearly: Option<Period>,
-    /// Keep those with this tag (TAG,TAG: with all of them); may be given again
+    /// Keep those with this tag; may be given again
+    ///
+    /// TAG,TAG: with all of them.
     #[arg(long, value_name = "TAG[,TAG]", value_parser = tags)]
     keep_tag: Vec<Tags>,
 }
