@@ -5,12 +5,12 @@
 use libfuzzer_sys::fuzz_target;
 
 use crate::network::certificate::Chain;
-use crate::network::frames::{Answer, Hello, Reply, Request};
+use crate::network::frames::{Answer, Hello, Reply, Request, Standing};
 use crate::network::genesis::Genesis;
-use crate::network::papers::Papers;
+use crate::network::papers::{Papers, SUCCESSIONS_MAX};
 use crate::network::revocation::Revocation;
 use crate::network::revocations::{REVOCATIONS_MAX, Revocations};
-use crate::network::succession::Trusted;
+use crate::network::succession::{Succession, Trusted};
 
 #[path = "../../node/src/network/mod.rs"]
 mod network;
@@ -25,14 +25,14 @@ const WHY_MAX: usize = 300;
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(hello) = Hello::decode(bytes) {
         assert_eq!(hello.encode(), bytes);
-        if let Hello::Member { chain, .. } = &hello {
-            check_chain(chain);
+        if let Hello::Member(standing) = &hello {
+            check_standing(standing);
         }
     }
     if let Ok(answer) = Answer::decode(bytes) {
         assert_eq!(answer.encode(), bytes);
         match &answer {
-            Answer::Welcome { chain, .. } => check_chain(chain),
+            Answer::Welcome(standing) => check_standing(standing),
             Answer::Refused(why) => check_why(why),
             Answer::Granted(papers) => {
                 if let Ok(granted) = Papers::decode(papers) {
@@ -48,6 +48,10 @@ fuzz_target!(|bytes: &[u8]| {
         Ok(Request::Present(chain)) => {
             assert_eq!(Request::present(&chain), bytes);
             check_chain(&chain);
+        }
+        Ok(Request::Succeed(successions)) => {
+            assert_eq!(Request::succeed(&successions).as_deref(), Some(bytes));
+            check_successions(&successions);
         }
         Err(_) => {}
     }
@@ -80,6 +84,24 @@ fuzz_target!(|bytes: &[u8]| {
 /// A reason can be shown.
 fn check_why(why: &str) {
     assert!(why.len() <= WHY_MAX && !why.chars().any(char::is_control));
+}
+
+fn check_standing(standing: &Standing) {
+    check_chain(&standing.chain);
+    check_successions(&standing.successions);
+}
+
+/// They are within their limit, and the newest network key is one that the one before it has named.
+fn check_successions(successions: &[Succession]) {
+    assert!(successions.len() <= SUCCESSIONS_MAX);
+    let mut trusted = Trusted::of(&Genesis::decode(GENESIS).expect("our own"));
+    for succession in successions {
+        let before = trusted.clone();
+        match trusted.succeed(succession) {
+            Ok(true) => assert_eq!(trusted.older().map(|(key, _)| key), before.newest()),
+            Ok(false) | Err(_) => assert_eq!(trusted, before),
+        }
+    }
 }
 
 /// A chain admits its subject alone, and only under a network key.

@@ -5,7 +5,7 @@ use libp2p::Multiaddr;
 use libp2p::identity::ed25519;
 
 use crate::network::certificate::{Chain, Issuer, Rights, Role};
-use crate::network::frames::{Answer, Hello, Reply, Request};
+use crate::network::frames::{Answer, Hello, Reply, Request, Standing};
 use crate::network::genesis::{Founding, Genesis, Kind};
 use crate::network::invite::{Invitation, Invite};
 use crate::network::invites::{Invites, Offer};
@@ -100,16 +100,20 @@ pub(crate) fn all() {
 /// What is said at the gate, and of papers.
 fn of_gate(invite: &Invite, papers: &Papers, chain: &Chain) {
     let revocations = papers.revocations();
-    let digest = revocations.digest();
+    let standing =
+        |successions| Standing { chain: chain.clone(), digest: papers.digest(), successions };
     let frames = [
-        ("hello_member", Hello::Member { chain: chain.clone(), digest }.encode()),
+        ("hello_member", Hello::Member(standing(Vec::new())).encode()),
+        ("hello_member_of_new_key", Hello::Member(standing(papers.successions().to_vec())).encode()),
         ("hello_invited", Hello::Invited { id: invite.id(), proof: invite.prove(&key(7)) }.encode()),
-        ("answer_welcome", Answer::Welcome { chain: chain.clone(), digest }.encode()),
+        ("answer_welcome", Answer::Welcome(standing(Vec::new())).encode()),
+        ("answer_welcome_of_new_key", Answer::Welcome(standing(papers.successions().to_vec())).encode()),
         ("answer_refused", Answer::Refused("the certificate has ended".to_owned()).encode()),
         ("answer_granted", Answer::Granted(papers.encode()).encode()),
         ("request_compare", Request::compare(revocations)),
         ("request_renew", Request::renew()),
         ("request_present", Request::present(chain)),
+        ("request_succeed", Request::succeed(papers.successions()).expect("there is a new key")),
         ("reply_compared", Reply::compared(revocations)),
         ("reply_compared_none", Reply::compared(&Revocations::default())),
         ("reply_renewed", Reply::renewed(chain)),

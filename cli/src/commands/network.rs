@@ -1,6 +1,7 @@
 //! `chordage network`.
 
 mod create;
+mod new_key;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,6 +11,7 @@ use chordage_api::types::{
 use clap::{Args, Subcommand};
 
 use self::create::CreateArgs;
+use self::new_key::NewKeyArgs;
 use super::members::{self, MembersArgs};
 use crate::access::{id, word};
 use crate::connect;
@@ -75,6 +77,7 @@ Examples:
 Examples:
   chordage network renew                       before a journey of some months")]
     Renew,
+    NewKey(NewKeyArgs),
 }
 
 /// Take back what a daemon was given: it does not belong to the network any more
@@ -114,6 +117,7 @@ pub(crate) async fn run(
         Action::Members(args) => members::run(args, global, printer).await,
         Action::Revoke(args) => revoke(args, global, printer).await,
         Action::Renew => renew(global, printer).await,
+        Action::NewKey(args) => new_key::run(args, global, printer).await,
     }
 }
 
@@ -218,6 +222,13 @@ fn described(info: &NetworkInfo, now: i64) -> Vec<String> {
         };
         lines.push(format!("key        {key}: {whose}"));
     }
+    if let Some(before) = &info.key_before {
+        let counts = match before.until.saturating_sub(now) {
+            left if left > 0 => format!("counts for {} more", human::seconds(left as f64)),
+            left => format!("ended {} ago", human::seconds(left.unsigned_abs() as f64)),
+        };
+        lines.push(format!("before     {}: the key before that {counts}", before.key));
+    }
     match &info.certificate {
         Some(certificate) => lines.push(held(certificate, now)),
         None if info.private => {
@@ -294,7 +305,7 @@ fn reason(text: &str) -> Result<String, String> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use chordage_api::types::MayBe;
+    use chordage_api::types::{MayBe, NetworkKeyBefore};
 
     use super::*;
 
@@ -306,6 +317,7 @@ mod tests {
             id_bits: None,
             fingerprint: "ab".repeat(16),
             key: Some("cd".repeat(32)),
+            key_before: Some(NetworkKeyBefore { key: "78".repeat(32), until: 7_320 }),
             founder: false,
             certificate: Some(CertificateInfo {
                 subject: "ef".repeat(32),
@@ -349,6 +361,7 @@ mod tests {
         for words in [
             "network    home, private: only those with a certificate",
             "its founder signs with it",
+            ": the key before that counts for 2 h 0 min more",
             "as         member; it may let others in, and revoke them. Certificate 1212121212121212 holds for",
             "members    about 1 daemon holds what is stored",
             "delegate   5656565656565656  may let others in, and has signed 2 certificates that are known here",
@@ -378,8 +391,14 @@ mod tests {
 
     #[test]
     fn an_open_network_has_no_certificates_and_says_what_it_asks_for() {
-        let named =
-            NetworkInfo { private: false, kind: NetworkKind::Named, key: None, certificate: None, ..info() };
+        let named = NetworkInfo {
+            private: false,
+            kind: NetworkKind::Named,
+            key: None,
+            key_before: None,
+            certificate: None,
+            ..info()
+        };
         let text = described(&named, 120).join("\n");
         assert!(text.contains("open: whoever knows its name") && !text.contains("problem"), "{text}");
         let open = NetworkInfo { kind: NetworkKind::Open, id_bits: Some(18), key: info().key, ..named };

@@ -23,6 +23,7 @@ mod metrics;
 mod mount;
 mod namespaces;
 mod nat;
+mod new_key;
 mod open;
 mod private;
 mod reachability;

@@ -39,8 +39,8 @@ pub use names::{
     SealRequest, SealedKey, TargetKind, USUAL_TTL_SECONDS, USUAL_VALID_SECONDS, Voucher,
 };
 pub use network::{
-    CertificateInfo, DelegateInfo, InviteInfo, InviteMade, InviteWanted, MayBe, NetworkInfo, NetworkKind,
-    RevocationInfo, RevocationWanted,
+    CertificateInfo, DelegateInfo, InviteInfo, InviteMade, InviteWanted, MayBe, NetworkInfo,
+    NetworkKeyBefore, NetworkKind, NewKeyWanted, RevocationInfo, RevocationWanted,
 };
 pub use object::{EntryInfo, Health, HolderCount, ObjectStat};
 pub use overlay::{PeerStatus, RowStatus, TraceHop, TraceReport};

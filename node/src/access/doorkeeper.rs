@@ -5,8 +5,8 @@ use libp2p::PeerId;
 use super::issuing::issuer;
 use super::{Access, INVITES_FILE, State, now, serial};
 use crate::address::public_key;
-use crate::network::certificate::{CertificateError, Chain};
-use crate::network::frames::{Answer, Hello};
+use crate::network::certificate::CertificateError;
+use crate::network::frames::{Answer, Hello, Standing};
 use crate::network::invite::{InviteId, Proof};
 use crate::network::papers::Papers;
 use crate::wire::{Doorkeeper, Refusal, Verdict};
@@ -16,27 +16,25 @@ const STRANGER: &str = "it belongs to a private network: ask somebody in it for 
 
 impl Doorkeeper for Access {
     fn papers(&self, _: &PeerId) -> Vec<u8> {
-        let state = self.state();
-        let (chain, digest) = (state.papers.own().clone(), state.papers.revocations().digest());
-        Hello::Member { chain, digest }.encode()
+        Hello::Member(self.state().standing()).encode()
     }
 
     fn judge(&self, from: &PeerId, papers: &[u8]) -> Verdict {
         let answer = match (public_key(from), Hello::decode(papers)) {
-            (Some(key), Ok(Hello::Member { chain, digest })) => self.greet(&key, chain, digest),
+            (Some(key), Ok(Hello::Member(standing))) => self.greet(&key, standing),
             (Some(key), Ok(Hello::Invited { id, proof })) => self.redeem(&key, id, &proof),
             _ => Answer::Refused(STRANGER.to_owned()),
         };
-        Verdict { enters: matches!(answer, Answer::Welcome { .. }), answer: answer.encode() }
+        Verdict { enters: matches!(answer, Answer::Welcome(_)), answer: answer.encode() }
     }
 
     fn judge_answer(&self, from: &PeerId, answer: &[u8]) -> Result<(), Refusal> {
         let key = public_key(from)
             .ok_or_else(|| Refusal("its key is of a kind that is not used here".to_owned()))?;
         match Answer::decode(answer) {
-            Ok(Answer::Welcome { chain, digest }) => {
+            Ok(Answer::Welcome(standing)) => {
                 self.state().refused = None;
-                self.admit(&key, chain, digest).map_err(|error| Refusal(error.to_string()))
+                self.admit(&key, standing).map_err(|error| Refusal(error.to_string()))
             }
             Ok(Answer::Refused(why)) => {
                 self.state().refused = Some(why.clone());
@@ -47,14 +45,24 @@ impl Doorkeeper for Access {
     }
 }
 
+impl State {
+    /// What this daemon shows others.
+    fn standing(&self) -> Standing {
+        Standing {
+            chain: self.papers.own().clone(),
+            digest: self.papers.digest(),
+            successions: self.papers.successions().to_vec(),
+        }
+    }
+}
+
 impl Access {
     /// Lets in whoever has a certificate, and shows it that of this daemon.
-    fn greet(&self, key: &[u8; 32], chain: Chain, digest: [u8; 32]) -> Answer {
-        if let Err(error) = self.admit(key, chain, digest) {
-            return Answer::Refused(self.why_not(key, error));
+    fn greet(&self, key: &[u8; 32], standing: Standing) -> Answer {
+        match self.admit(key, standing) {
+            Ok(()) => Answer::Welcome(self.state().standing()),
+            Err(error) => Answer::Refused(self.why_not(key, error)),
         }
-        let state = self.state();
-        Answer::Welcome { chain: state.papers.own().clone(), digest: state.papers.revocations().digest() }
     }
 
     /// Whoever is of another network learns no more than a stranger, and whoever was revoked hears why.
@@ -74,17 +82,17 @@ impl Access {
         }
     }
 
-    /// Notes who is there, if its certificate is good.
-    pub(super) fn admit(
-        &self,
-        key: &[u8; 32],
-        chain: Chain,
-        digest: [u8; 32],
-    ) -> Result<(), CertificateError> {
+    /// Notes who is there, if its certificate is good: also under a network key that this daemon hears of by it.
+    pub(super) fn admit(&self, key: &[u8; 32], standing: Standing) -> Result<(), CertificateError> {
+        let Standing { chain, digest, successions } = standing;
+        if let Err(error) = self.succeed(&successions) {
+            // The certificate is judged by what is believed here.
+            tracing::debug!(%error, "what somebody says of network keys is not believed");
+        }
         let mut state = self.state();
         let admitted = state.papers.admit(&chain, key, now())?;
         self.has_role(&admitted);
-        let differs = digest != state.papers.revocations().digest();
+        let differs = digest != state.papers.digest();
         state.admitted(chain, admitted, digest);
         if differs {
             self.inner.changed.notify_one();

@@ -95,7 +95,7 @@ impl Access {
                 self.learn_off_loop(theirs).await;
                 let mut state = self.state();
                 // What it is told now is what it knows.
-                let digest = state.papers.revocations().digest();
+                let digest = state.papers.digest();
                 if let Some(known) = state.peers.get_mut(&key) {
                     known.digest = digest;
                 }
@@ -105,6 +105,14 @@ impl Access {
                 Ok(chain) => Reply::renewed(&chain),
                 Err(why) => Reply::refused(&why),
             },
+            Request::Succeed(successions) => {
+                let access = self.clone();
+                match spawn_blocking(move || access.succeed(&successions)).await {
+                    Ok(Ok(())) => Reply::seen(),
+                    Ok(Err(error)) => Reply::refused(&error.to_string()),
+                    Err(_) => Reply::refused("it is ending"),
+                }
+            }
             Request::Present(chain) => match self.present(&key, chain) {
                 Ok(()) => Reply::seen(),
                 Err(why) => Reply::refused(&why),
@@ -117,8 +125,11 @@ impl Access {
         let mut state = self.state();
         let State { papers, peers, .. } = &mut *state;
         let known = peers.get_mut(key).ok_or("its certificate has not been shown at the gate")?;
-        let admitted = papers.admit(&chain, key, now()).map_err(|error| error.to_string())?;
-        if admitted.until > known.admitted.until {
+        let now = now();
+        let admitted = papers.admit(&chain, key, now).map_err(|error| error.to_string())?;
+        // The network key under the old one may have come to an end since it was shown.
+        let until = papers.admit(&known.chain, key, now).map_or(0, |known| known.until);
+        if admitted.until > until {
             self.has_role(&admitted);
             (known.chain, known.admitted) = (chain, admitted);
         }

@@ -61,7 +61,7 @@ pub(crate) enum RevokingError {
 /// Who signs at this daemon: the network's key, or its own if it is a delegate's.
 pub(super) fn issuer<'a>(inner: &'a Inner, state: &'a State) -> Option<Issuer<'a>> {
     let network = state.papers.network();
-    if let Some(founder) = &inner.founder {
+    if let Some(founder) = &state.founder {
         return Some(Issuer { network, pair: founder, proof: None });
     }
     let own: &Certificate = state.papers.own().certificate();

@@ -174,7 +174,7 @@ async fn join_private(dir: &Path, invite: Invite) -> Result<Joined, AccessError>
     let mut papers = Papers::decode(&papers).map_err(|_| AccessError::Foreign)?;
     let admitted =
         papers.check_own(&own.public_key, now()).map_err(|error| AccessError::Refused(error.to_string()))?;
-    if papers.network() != invitation.network || papers.trusted().newest() != Some(&invitation.network_key) {
+    if papers.network() != invitation.network || !papers.trusted().is_network_key(&invitation.network_key) {
         return Err(AccessError::Foreign);
     }
     if let Some(before) = &before {

@@ -14,6 +14,7 @@ mod issuing;
 mod joining;
 mod open;
 mod rounds;
+mod succeeding;
 #[cfg(test)]
 mod tests;
 mod trying;
@@ -29,6 +30,7 @@ use tokio::sync::{Notify, watch};
 pub use self::error::AccessError;
 pub use self::founding::{Founded, ID_BITS_DEFAULT, ID_BITS_MAX, found, found_open};
 pub use self::joining::{Joined, JoinedAs, join};
+use self::succeeding::newest_key;
 pub use self::trying::Trying;
 use crate::clock::wall_clock;
 use crate::config::{Config, Role as ConfiguredRole};
@@ -46,6 +48,7 @@ pub(crate) use self::belongs::Belongs;
 pub(crate) use self::founding::hex;
 pub(crate) use self::issuing::{IssuingError, RevokingError, WithdrawingError};
 pub(crate) use self::joining::may_be;
+pub(crate) use self::succeeding::NewKeyError;
 
 /// The papers of a private network or the genesis of an open one, in the data directory.
 const PAPERS_FILE: &str = "network";
@@ -68,8 +71,6 @@ struct Inner {
     dir: Arc<DataDir>,
     /// The daemon's key.
     pair: ed25519::Keypair,
-    /// The network's, at its founder's.
-    founder: Option<ed25519::Keypair>,
     state: Mutex<State>,
     /// Something has changed that others are to know.
     changed: Notify,
@@ -81,11 +82,15 @@ struct Inner {
 
 struct State {
     papers: Papers,
+    /// The newest network key, at its founder's.
+    founder: Option<ed25519::Keypair>,
     invites: Invites,
     /// Who was let in since the start, by key.
     peers: BTreeMap<[u8; 32], Known>,
     /// Of these, all who may sign certificates, whether they are connected or not.
     delegates: BTreeSet<[u8; 32]>,
+    /// A delegate was let in since it was last tried to renew the own certificate.
+    delegate_came: bool,
     /// What was last answered to this daemon's papers, if it was not let in.
     refused: Option<String>,
 }
@@ -102,7 +107,9 @@ struct Known {
 pub(crate) struct Membership {
     /// The newest network key.
     pub(crate) key: [u8; 32],
-    /// Whether this daemon has it.
+    /// The one before, if there was one, and until when it counts.
+    pub(crate) key_before: Option<([u8; 32], u64)>,
+    /// Whether this daemon has the newest.
     pub(crate) founder: bool,
     pub(crate) certificate: Certificate,
     pub(crate) revocations: Vec<Revocation>,
@@ -127,22 +134,20 @@ impl Access {
                 Invites::default()
             }),
         };
-        let founder = match dir.read(KEY_FILE)? {
-            None => None,
-            Some(_) => Some(secret_pair(dir, KEY_FILE)?),
-        };
-        let founder = founder.filter(|pair| papers.trusted().is_network_key(&pair.public().to_bytes()));
+        let founder = newest_key(dir, &papers)?;
         let pair = secret_pair(dir, "key")?;
         let state = Mutex::new(State {
             papers,
+            founder,
             invites,
             peers: BTreeMap::new(),
             delegates: BTreeSet::new(),
+            delegate_came: false,
             refused: None,
         });
         let validity = config.debug_certificate_seconds.map_or(u64::MAX, std::num::NonZeroU64::get);
         let (changed, clients) = (Notify::new(), watch::Sender::default());
-        let inner = Inner { dir: dir.clone(), pair, founder, state, changed, clients, validity };
+        let inner = Inner { dir: dir.clone(), pair, state, changed, clients, validity };
         Ok(Access { inner: Arc::new(inner) })
     }
 
@@ -177,7 +182,8 @@ impl Access {
         let papers = &state.papers;
         Membership {
             key: *papers.trusted().newest().unwrap_or(papers.genesis().key()),
-            founder: self.inner.founder.is_some(),
+            key_before: papers.trusted().older().map(|(key, until)| (*key, until)),
+            founder: state.founder.is_some(),
             certificate: papers.own().certificate().clone(),
             revocations: papers.revocations().iter().cloned().collect(),
             invites: state.invites.open(now()).collect(),
@@ -237,8 +243,11 @@ impl State {
             let first = *first.0;
             self.peers.remove(&first);
         }
-        if admitted.rights.delegate && self.delegates.len() < DELEGATES_MAX {
-            self.delegates.insert(admitted.subject);
+        if admitted.rights.delegate {
+            self.delegate_came = true;
+            if self.delegates.len() < DELEGATES_MAX {
+                self.delegates.insert(admitted.subject);
+            }
         }
         self.peers.insert(admitted.subject, Known { chain, admitted, digest });
     }

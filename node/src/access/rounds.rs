@@ -50,9 +50,12 @@ impl Access {
         loop {
             self.shut_out(driver, &mut excluded).await;
             self.pass_on(driver).await;
-            if Instant::now() >= renew_at && self.is_to_be_renewed() {
+            // Whoever may sign need not stay for long.
+            let came = std::mem::take(&mut self.state().delegate_came);
+            if (came || Instant::now() >= renew_at) && self.is_to_be_renewed() {
                 let renewed = self.renew(driver).await;
-                let pause = if renewed { ROUND } else { self.renew_pause() };
+                // A delegate that has not heard of a new network key yet signs under the old one.
+                let pause = if renewed && !self.is_to_be_renewed() { ROUND } else { self.renew_pause() };
                 renew_at = Instant::now() + pause;
             }
             tokio::select! {
@@ -99,18 +102,27 @@ impl Access {
         }
     }
 
-    /// Tells everybody who is connected what it does not know of revocations.
+    /// Tells everybody who is connected what it does not know of revocations and network keys.
     async fn pass_on(&self, driver: &DriverHandle) {
-        let (untold, all) = {
+        let (untold, all, keys) = {
             let state = self.state();
-            let own = state.papers.revocations().digest();
+            let own = state.papers.digest();
             let untold: Vec<[u8; 32]> =
                 state.peers.iter().filter(|(_, known)| known.digest != own).map(|(key, _)| *key).collect();
-            (untold, Request::compare(state.papers.revocations()))
+            let keys = Request::succeed(state.papers.successions());
+            (untold, Request::compare(state.papers.revocations()), keys)
         };
         let compared = iter(untold).map(|key| {
-            let all = all.clone();
-            async move { (key, ask(driver, key, all).await) }
+            let (all, keys) = (all.clone(), keys.clone());
+            async move {
+                // First the keys: what is revoked under the newest one would not count yet.
+                if let Some(keys) = keys
+                    && let Err(error) = ask(driver, key, keys).await
+                {
+                    return (key, Err(error));
+                }
+                (key, ask(driver, key, all).await)
+            }
         });
         let mut compared = compared.buffer_unordered(ASKED_AT_A_TIME);
         while let Some((key, reply)) = compared.next().await {
@@ -118,7 +130,7 @@ impl Access {
                 Ok(Reply::Compared(theirs)) => {
                     self.learn_off_loop(theirs).await;
                     let mut state = self.state();
-                    let own = state.papers.revocations().digest();
+                    let own = state.papers.digest();
                     if let Some(known) = state.peers.get_mut(&key) {
                         known.digest = own;
                     }
@@ -133,9 +145,10 @@ impl Access {
         }
     }
 
-    /// Whether half of the certificate's time is over.
-    fn is_to_be_renewed(&self) -> bool {
-        now() >= self.state().papers.own().certificate().half_life()
+    /// Whether half of the certificate's time is over, or the network key that it is under has a successor.
+    pub(super) fn is_to_be_renewed(&self) -> bool {
+        let papers = &self.state().papers;
+        papers.is_under_older_key() || now() >= papers.own().certificate().half_life()
     }
 
     /// How long to wait before it is tried again: not so long that a short certificate ends meanwhile.
@@ -181,9 +194,9 @@ impl Access {
     }
 
     /// A founder signs its own.
-    fn signed_here(&self) -> Option<Chain> {
+    pub(super) fn signed_here(&self) -> Option<Chain> {
         let state = self.state();
-        self.inner.founder.as_ref()?;
+        state.founder.as_ref()?;
         let issuer = issuer(&self.inner, &state)?;
         let rights = state.papers.own().certificate().rights();
         issuer.issue(&self.own_key(), rights, (now(), DELEGATE_VALIDITY_MAX), serial().ok()?).ok()

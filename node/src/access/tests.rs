@@ -1,4 +1,5 @@
 mod roles;
+mod succeeding;
 
 use libp2p::PeerId;
 use tempfile::TempDir;

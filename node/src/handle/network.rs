@@ -1,8 +1,8 @@
 //! The network of the daemon, and what is done to it from here.
 
 use chordage_api::types::{
-    CertificateInfo, DelegateInfo, InviteInfo, InviteMade, InviteWanted, MayBe, NetworkInfo, NetworkKind,
-    RevocationInfo, RevocationWanted,
+    CertificateInfo, DelegateInfo, InviteInfo, InviteMade, InviteWanted, MayBe, NetworkInfo,
+    NetworkKeyBefore, NetworkKind, RevocationInfo, RevocationWanted,
 };
 use chordage_dht::NodeId;
 use libp2p::Multiaddr;
@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 
 use super::NodeHandle;
 use crate::access::{
-    Access, Belongs, IssuingError, Membership, RevokingError, WithdrawingError, hex, may_be,
+    Access, Belongs, IssuingError, Membership, NewKeyError, RevokingError, WithdrawingError, hex, may_be,
 };
 use crate::address::dial_order;
 use crate::network::NetworkFingerprint;
@@ -53,6 +53,8 @@ pub(crate) enum NetworkError {
     Withdrawing(#[from] WithdrawingError),
     #[error(transparent)]
     Revoking(#[from] RevokingError),
+    #[error(transparent)]
+    NewKey(#[from] NewKeyError),
     /// Nobody who may sign certificates is connected, or none of them does.
     #[error("nobody who may signs a new certificate now")]
     NotRenewed,
@@ -76,6 +78,7 @@ impl NodeHandle {
             id_bits: of.belongs.open().map(|open| open.work().bits()),
             fingerprint: hex(&of.fingerprint.0),
             key: None,
+            key_before: None,
             founder: false,
             certificate: None,
             members,
@@ -88,12 +91,16 @@ impl NodeHandle {
             info.key = Some(hex(open.key()));
             info.founder = open.is_founder();
         }
-        let Some(Membership { key, founder, certificate, revocations, invites, delegates }) =
+        let Some(Membership { key, key_before, founder, certificate, revocations, invites, delegates }) =
             of.belongs.access().map(Access::membership)
         else {
             return info;
         };
         info.key = Some(hex(&key));
+        info.key_before = key_before.map(|(key, until)| NetworkKeyBefore {
+            key: hex(&key),
+            until: i64::try_from(until).unwrap_or(i64::MAX),
+        });
         info.founder = founder;
         let (not_before, not_after) = certificate.validity();
         let Rights { role, delegate } = certificate.rights();
@@ -158,6 +165,14 @@ impl NodeHandle {
         let listed: Vec<[u8; 32]> = view.listed.iter().map(|member| *member.peer.public_key()).collect();
         let revoked = spawn_blocking(move || access.revoke(&wanted.subject, &wanted.reason, &listed));
         revoked.await.map_err(|_| NetworkError::Stopped)??;
+        Ok(self.network().await)
+    }
+
+    /// Makes a new network key, beside which the old one counts for so many seconds.
+    pub(crate) async fn new_network_key(&self, overlap: u64) -> Result<NetworkInfo, NetworkError> {
+        let access = self.access()?;
+        let made = spawn_blocking(move || access.new_key(overlap));
+        made.await.map_err(|_| NetworkError::Stopped)??;
         Ok(self.network().await)
     }
 

@@ -291,6 +291,11 @@ impl Chain {
         self.proof.as_ref()
     }
 
+    /// The network key under which it is, if it is sound.
+    pub(crate) fn network_key(&self) -> &[u8; 32] {
+        self.proof.as_ref().map_or(&self.certificate.issuer, |proof| &proof.issuer)
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(343);
         self.certificate.write(&mut bytes);

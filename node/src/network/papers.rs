@@ -13,6 +13,8 @@ use super::revocations::{Merged, Revocations};
 use super::succession::{Succession, SuccessionError, Trusted};
 
 const VERSION: u8 = 1;
+/// Domain of the hash over all that others are to know (BLAKE3 `derive_key`).
+const DIGEST_CONTEXT: &str = "chordage 2026 papers digest";
 /// Successions of a network at most. Design: one a year is enough for longer than anybody plans.
 pub(crate) const SUCCESSIONS_MAX: usize = 64;
 
@@ -62,6 +64,25 @@ impl Papers {
     /// Who does not belong to the network any more.
     pub(crate) fn revocations(&self) -> &Revocations {
         &self.revocations
+    }
+
+    /// Names what is known here of successions and revocations: daemons that know the same have the same.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        let revocations = self.revocations.digest();
+        if self.successions.is_empty() {
+            return revocations;
+        }
+        let mut hasher = blake3::Hasher::new_derive_key(DIGEST_CONTEXT);
+        hasher.update(&revocations);
+        for succession in &self.successions {
+            hasher.update(&succession.encode());
+        }
+        hasher.finalize().into()
+    }
+
+    /// Whether the own certificate is under a network key that another has followed: it ends with that key.
+    pub(crate) fn is_under_older_key(&self) -> bool {
+        self.trusted.newest().is_some_and(|newest| self.own.network_key() != newest)
     }
 
     /// Whether a chain admits whoever has proved to have this key.
@@ -216,6 +237,24 @@ mod tests {
             *last ^= 1;
         }
         assert_eq!(Papers::decode(&wrong), Err(Malformed), "a signature does not hold");
+    }
+
+    #[test]
+    fn a_new_network_key_makes_another_digest_and_calls_for_another_certificate() {
+        let mut papers = papers();
+        let before = papers.digest();
+        assert_eq!(before, papers.revocations().digest(), "as daemons say it that know of no succession");
+        assert!(!papers.is_under_older_key());
+        assert_eq!(papers.succeed(&succession(1, 2, NOW + DAY)), Ok(true));
+        assert!(papers.digest() != before && papers.is_under_older_key());
+        let (genesis, new) = (genesis(1), pair(2));
+        let chain = founder(&genesis, &new).issue(&key(OWN), MEMBER, (NOW + DAY, 90 * DAY), 2);
+        assert_eq!(papers.renew(chain.expect("a network key"), &key(OWN), NOW + DAY), Ok(true));
+        assert!(!papers.is_under_older_key());
+        let mut other = Papers::decode(&papers.encode()).expect("what was written");
+        assert_eq!(other.digest(), papers.digest());
+        other.learn([revocation(5)]);
+        assert_ne!(other.digest(), papers.digest());
     }
 
     #[test]

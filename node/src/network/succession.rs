@@ -52,7 +52,6 @@ pub(crate) enum SuccessionError {
 
 impl Succession {
     /// Says that `new` counts from `from` on, and the key of `old` until `until`; none if that is before, or more than a year later.
-    #[cfg_attr(not(test), allow(dead_code, reason = "no command makes a new network key yet"))]
     pub(crate) fn sign(
         network: NetworkFingerprint,
         old: &ed25519::Keypair,
@@ -139,6 +138,14 @@ impl Trusted {
     /// The one that signs what is new.
     pub(crate) fn newest(&self) -> Option<&[u8; 32]> {
         self.keys.last().map(|newest| &newest.key)
+    }
+
+    /// The key before the newest, and until when it counts.
+    pub(crate) fn older(&self) -> Option<(&[u8; 32], u64)> {
+        match &self.keys[..] {
+            [.., NetworkKey { key, until: Some(until), .. }, _] => Some((key, *until)),
+            _ => None,
+        }
     }
 
     /// Whether it is one of the two, whatever the time. What an old key has revoked stays revoked.

@@ -203,6 +203,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/network/invites", post(network::invite))
         .route("/v1/network/invites/{id}", delete(network::withdraw))
         .route("/v1/network/revocations", post(network::revoke))
+        .route("/v1/network/key", post(network::new_key))
         .route("/v1/network/renew", post(network::renew))
         .route("/v1/home", get(home::status))
         .route("/v1/home/create", post(home::create))

@@ -6,7 +6,9 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Json;
-use chordage_api::types::{InviteInfo, InviteMade, InviteWanted, NetworkInfo, Problem, RevocationWanted};
+use chordage_api::types::{
+    InviteInfo, InviteMade, InviteWanted, NetworkInfo, NewKeyWanted, Problem, RevocationWanted,
+};
 use serde::de::DeserializeOwned;
 
 use super::problem;
@@ -106,6 +108,30 @@ pub(super) async fn revoke(
     let wanted: RevocationWanted = body(&bytes)?;
     let revoked = shared.handle.revoke(wanted).await.map_err(|error| Problem::from(&error))?;
     Ok(Json(revoked))
+}
+
+/// Makes a new key for the private network
+///
+/// The old key says that it follows, and everybody hears of it, also who is away now. Certificates under the old one count for as long
+/// as is said, and daemons renew theirs under the new one by themselves.
+#[utoipa::path(
+    post,
+    path = "/v1/network/key",
+    request_body = NewKeyWanted,
+    responses(
+        (status = 200, body = NetworkInfo, description = "The network with its new key"),
+        (status = 400, body = Problem, description = "The old key would count for too short or for too long"),
+        (status = 403, body = Problem, description = "This daemon does not have the network's key"),
+        (status = 409, body = Problem, description = "The key before still counts, or this daemon belongs to no private network")
+    )
+)]
+pub(super) async fn new_key(
+    State(shared): State<Arc<Shared>>,
+    bytes: Bytes,
+) -> Result<Json<NetworkInfo>, Failure> {
+    let NewKeyWanted { overlap_seconds } = body(&bytes)?;
+    let made = shared.handle.new_network_key(overlap_seconds).await.map_err(|error| Problem::from(&error))?;
+    Ok(Json(made))
 }
 
 /// Asks for a new certificate now

@@ -88,6 +88,7 @@ use super::{
         network::invite,
         network::withdraw,
         network::revoke,
+        network::new_key,
         network::renew,
         operations::operation,
         openapi

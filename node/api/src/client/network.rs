@@ -1,7 +1,7 @@
 //! Requests about the network of the daemon.
 
 use super::{Client, ClientError};
-use crate::types::{InviteInfo, InviteMade, InviteWanted, NetworkInfo, RevocationWanted};
+use crate::types::{InviteInfo, InviteMade, InviteWanted, NetworkInfo, NewKeyWanted, RevocationWanted};
 use crate::uri::encode;
 
 impl Client {
@@ -23,6 +23,11 @@ impl Client {
     /// Has the daemon revoke somebody's certificate, and tell everybody.
     pub async fn revoke(&self, wanted: &RevocationWanted) -> Result<NetworkInfo, ClientError> {
         self.post_body("/v1/network/revocations", wanted).await
+    }
+
+    /// Has the founder's daemon make a new network key, and tell everybody.
+    pub async fn new_network_key(&self, wanted: &NewKeyWanted) -> Result<NetworkInfo, ClientError> {
+        self.post_body("/v1/network/key", wanted).await
     }
 
     /// Has the daemon ask for a new certificate now.

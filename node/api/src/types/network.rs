@@ -42,7 +42,10 @@ pub struct NetworkInfo {
     /// The key that signs for a private network, or has signed what an open one is; 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// Whether this daemon has that key.
+    /// The key that it has followed, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_before: Option<NetworkKeyBefore>,
+    /// Whether this daemon has the key.
     pub founder: bool,
     /// Why this daemon belongs to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,6 +61,23 @@ pub struct NetworkInfo {
     pub seq: u64,
     /// Invites that somebody can still join with, of those that this daemon has made.
     pub invites: Vec<InviteInfo>,
+}
+
+/// A network key that another one has followed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NetworkKeyBefore {
+    /// 64 hexadecimal digits.
+    pub key: String,
+    /// Until when certificates under it count, seconds since 1970.
+    pub until: i64,
+}
+
+/// That a private network is to have a new key. Body of `POST /v1/network/key`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewKeyWanted {
+    /// For how many seconds the old key counts beside the new one: from an hour to 366 days.
+    pub overlap_seconds: u64,
 }
 
 /// A certificate.

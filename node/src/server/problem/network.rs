@@ -3,7 +3,7 @@
 use chordage_api::types::{Problem, ProblemCode};
 
 use super::NOTHING_CHANGED;
-use crate::access::{IssuingError, RevokingError, WithdrawingError};
+use crate::access::{IssuingError, NewKeyError, RevokingError, WithdrawingError};
 use crate::handle::NetworkError;
 use crate::network::invites::{OfferError, WithdrawError};
 
@@ -26,6 +26,7 @@ impl From<&NetworkError> for Problem {
             NetworkError::Issuing(error) => issuing(error),
             NetworkError::Withdrawing(error) => withdrawing(error),
             NetworkError::Revoking(error) => revoking(error),
+            NetworkError::NewKey(error) => new_key(error),
             NetworkError::NotRenewed => (
                 ProblemCode::Busy,
                 "the founder's daemon can, and those that joined with `invite --delegate`: see with `chordage network \
@@ -64,6 +65,22 @@ fn withdrawing(error: &WithdrawingError) -> (ProblemCode, &'static str) {
             (ProblemCode::Conflict, revoke)
         }
         WithdrawingError::Dir(_) => (ProblemCode::DiskFailed, "see that its disk is there and has room"),
+    }
+}
+
+fn new_key(error: &NewKeyError) -> (ProblemCode, &'static str) {
+    match error {
+        NewKeyError::MayNot => (ProblemCode::NotOwned, "ask whoever runs the founder's daemon"),
+        NewKeyError::Overlap => {
+            (ProblemCode::BadRequest, "90 days are usual: chordage network new-key --overlap 90d")
+        }
+        NewKeyError::TooSoon { .. } => {
+            (ProblemCode::Conflict, "wait until it has ended: `chordage network show`")
+        }
+        NewKeyError::Succession(_) => {
+            (ProblemCode::Conflict, "found another network, and invite everybody to it")
+        }
+        NewKeyError::Dir(_) => (ProblemCode::DiskFailed, "see that its disk is there and has room"),
     }
 }
 
