@@ -247,7 +247,7 @@ async fn what_is_dropped_on_the_page_opens_by_its_link() {
 const SLOW: usize = 30;
 
 #[tokio::test]
-async fn short_ranges_do_not_wait_for_those_who_take_nothing() {
+async fn nobody_waits_long_for_those_who_take_nothing() {
     let web = Web::start().await;
     let film = random_bytes(24_000_000, 6);
     let link = web.tree(&film).await;
@@ -270,4 +270,8 @@ async fn short_ranges_do_not_wait_for_those_who_take_nothing() {
         assert_eq!(answer.status, 206, "{}", answer.text());
         assert!(answer.body == film[start..start + 100_000], "{start}");
     }
+    // Nor do those who want more, for long: somebody who takes nothing leaves for them.
+    let answer = web.send("GET", &path, &[("range", "bytes=1000000-2999999")], b"").await;
+    assert_eq!(answer.status, 206, "{}", answer.text());
+    assert!(answer.body == film[1_000_000..3_000_000]);
 }

@@ -9,12 +9,14 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::counters::Counters;
-use super::patient::Patient;
+use super::patient::{Patient, Standing};
+use super::wanted::Wanted;
 
 /// How long a connection may take for the head of a request, and how long it may idle between two. Clients keep a connection for
 /// 90 seconds: one that we closed first would now and then cost them an upload.
@@ -23,6 +25,11 @@ const HEAD_WITHIN: Duration = Duration::from_secs(120);
 const TAKES_WITHIN: Duration = Duration::from_secs(120);
 /// Whoever has said nothing for so long after it came leaves when others need its place. Until then its request may be on its way.
 const GREETS_WITHIN: Duration = Duration::from_secs(1);
+/// Whoever has taken nothing of an answer for so long leaves when others wait for its place, or to read what it reads: players
+/// that pause ask for the rest again.
+const STANDS_FOR: Duration = Duration::from_secs(5);
+/// How often it is looked who does.
+const LOOKS_EVERY: Duration = Duration::from_millis(100);
 /// How long a client waits for a place.
 const PLACE_WITHIN: Duration = Duration::from_secs(10);
 /// Before a socket that failed is asked again.
@@ -36,7 +43,9 @@ const TURNED_AWAY: &[u8] =
 struct Places {
     seats: Arc<Semaphore>,
     /// Whether somebody waits: whoever idles leaves then, and whoever does not, after the next answer.
-    wanted: Arc<watch::Sender<bool>>,
+    wanted: Wanted,
+    /// Whether somebody who has a place waits to read.
+    turns_wanted: Wanted,
 }
 
 impl Places {
@@ -44,16 +53,22 @@ impl Places {
         if let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned() {
             return Some(seat);
         }
-        self.wanted.send_replace(true);
-        let seat = tokio::time::timeout(PLACE_WITHIN, Arc::clone(&self.seats).acquire_owned()).await;
-        self.wanted.send_replace(false);
-        seat.ok()?.ok()
+        let seat = tokio::time::timeout(PLACE_WITHIN, Arc::clone(&self.seats).acquire_owned());
+        self.wanted.until(seat).await.ok()?.ok()
     }
 
-    /// Ready when somebody waits for a place, also if that began before.
-    async fn are_wanted(&self) {
-        // Whoever could wait lives as long as this does.
-        let _ = self.wanted.subscribe().wait_for(|wanted| *wanted).await;
+    /// Ready when whoever stands there is in the way of others, and is the one who leaves for them.
+    async fn are_needed_from(&self, standing: &Standing) {
+        loop {
+            let wanted = tokio::select! {
+                () = self.wanted.is_so() => &self.wanted,
+                () = self.turns_wanted.is_so() => &self.turns_wanted,
+            };
+            if standing.for_at_least(STANDS_FOR) && wanted.leave() {
+                return;
+            }
+            sleep(LOOKS_EVERY).await;
+        }
     }
 }
 
@@ -62,20 +77,18 @@ pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     counters: Arc<Counters>,
-    connections_max: usize,
+    (connections_max, turns_wanted): (usize, Wanted),
     connections: TaskTracker,
     closing: CancellationToken,
 ) {
-    let places = Places {
-        seats: Arc::new(Semaphore::new(connections_max)),
-        wanted: Arc::new(watch::Sender::new(false)),
-    };
+    let places =
+        Places { seats: Arc::new(Semaphore::new(connections_max)), wanted: Wanted::default(), turns_wanted };
     let next = async || {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::debug!(%error, "a connection");
-                tokio::time::sleep(PAUSE).await;
+                sleep(PAUSE).await;
                 return;
             }
         };
@@ -107,8 +120,8 @@ pub(crate) async fn serve(
 /// Whether a client that has come says something before it has to leave.
 async fn says_something(stream: &TcpStream, closing: &CancellationToken, places: &Places) -> bool {
     let is_in_the_way = async {
-        tokio::time::sleep(GREETS_WITHIN).await;
-        places.are_wanted().await;
+        sleep(GREETS_WITHIN).await;
+        places.wanted.is_so().await;
     };
     // Looked at, not only waited for: a socket may be ready and have nothing.
     let mut first = [0];
@@ -117,26 +130,34 @@ async fn says_something(stream: &TcpStream, closing: &CancellationToken, places:
         said = stream.peek(&mut first) => said.is_ok_and(|bytes| bytes > 0),
         () = closing.cancelled() => false,
         () = is_in_the_way => false,
-        () = tokio::time::sleep(HEAD_WITHIN) => false,
+        () = sleep(HEAD_WITHIN) => false,
     }
 }
 
 async fn converse(stream: TcpStream, router: Router, closing: &CancellationToken, places: &Places) {
     // Answers are written whole: nothing is gained by waiting for more of them.
     let _ = stream.set_nodelay(true);
+    let stream = Patient::new(stream, TAKES_WITHIN);
+    let standing = stream.standing();
+    let mut is_in_the_way = pin!(places.are_needed_from(&standing));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
-        .serve_connection(TokioIo::new(Patient::new(stream, TAKES_WITHIN)), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = pin!(connection);
     tokio::select! {
         // First, so that what was said when others came is read before they are heard of.
         biased;
         // What ends a connection is the client's doing or has been answered: there is nobody else to tell.
         _ = connection.as_mut() => return,
+        () = is_in_the_way.as_mut() => return,
         () = closing.cancelled() => {}
-        () = places.are_wanted() => {}
+        () = places.wanted.is_so() => {}
     }
     connection.as_mut().graceful_shutdown();
-    let _ = connection.await;
+    tokio::select! {
+        biased;
+        _ = connection.as_mut() => {}
+        () = is_in_the_way => {}
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::Failure;
+use super::wanted::Wanted;
 
 /// Uploads at a time: fewer than the puts that a daemon takes, so that others can put beside them. A client has five connections.
 const UPLOADS_MAX: usize = 6;
@@ -45,12 +46,19 @@ pub(crate) struct Turns {
     uploads: Arc<Semaphore>,
     downloads: Arc<Semaphore>,
     shorts: Arc<Semaphore>,
+    /// Whether somebody waits for one of the downloads: whoever takes nothing of its own leaves then.
+    wanted: Wanted,
 }
 
 impl Default for Turns {
     fn default() -> Self {
         let of = |places| Arc::new(Semaphore::new(places));
-        Turns { uploads: of(UPLOADS_MAX), downloads: of(DOWNLOADS_MAX), shorts: of(SHORTS_MAX) }
+        Turns {
+            uploads: of(UPLOADS_MAX),
+            downloads: of(DOWNLOADS_MAX),
+            shorts: of(SHORTS_MAX),
+            wanted: Wanted::default(),
+        }
     }
 }
 
@@ -62,7 +70,15 @@ impl Turns {
 
     /// The right to read an object.
     pub(crate) async fn download(&self, limits: &Limits) -> Result<OwnedSemaphorePermit, Failure> {
-        turn(&self.downloads, limits, "downloads").await
+        if let Ok(turn) = Arc::clone(&self.downloads).try_acquire_owned() {
+            return Ok(turn);
+        }
+        self.wanted.until(turn(&self.downloads, limits, "downloads")).await
+    }
+
+    /// Whether somebody waits to read.
+    pub(crate) fn wanted(&self) -> &Wanted {
+        &self.wanted
     }
 
     /// The right to read at most [`SHORT_BYTES_MAX`] bytes of an object, all at once: clients that take their downloads slowly are not in

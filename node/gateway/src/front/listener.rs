@@ -14,6 +14,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use super::connections;
 use super::counters::Counters;
 use super::users::{Users, UsersError};
+use super::wanted::Wanted;
 
 /// Why it does not listen.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +85,8 @@ pub(crate) struct Running<S> {
     pub(crate) router: Router,
     /// Connections at a time.
     pub(crate) connections_max: usize,
+    /// Whether somebody who is connected waits to read.
+    pub(crate) turns_wanted: Wanted,
     pub(crate) counters: Arc<Counters>,
     /// Changes under way, which nobody's going away may interrupt.
     pub(crate) changes: TaskTracker,
@@ -109,13 +112,13 @@ impl<S> Server<S> {
         running: Running<S>,
         beside: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
-        let Running { router, connections_max, counters, changes, status } = running;
+        let Running { router, connections_max, turns_wanted, counters, changes, status } = running;
         let (closing, connections) = (CancellationToken::new(), TaskTracker::new());
         let serving = connections::serve(
             listener,
             router,
             counters,
-            connections_max,
+            (connections_max, turns_wanted),
             connections.clone(),
             closing.clone(),
         );

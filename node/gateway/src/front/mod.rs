@@ -9,6 +9,7 @@ mod listener;
 mod patient;
 mod user_name;
 mod users;
+mod wanted;
 
 pub(crate) use self::answer::{Failure, close, discard};
 pub(crate) use self::counters::Counters;

@@ -2,11 +2,28 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
+
+/// Since when the other side has taken nothing, as others may ask meanwhile.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Standing(Arc<Mutex<Option<Instant>>>);
+
+impl Standing {
+    /// Whether something has waited for so long to be taken.
+    pub(crate) fn for_at_least(&self, time: Duration) -> bool {
+        let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        since.is_some_and(|since| since.elapsed() >= time)
+    }
+
+    fn set(&self, since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+}
 
 /// `S`, whose writes fail when nothing has been taken for so long.
 pub(crate) struct Patient<S> {
@@ -14,20 +31,30 @@ pub(crate) struct Patient<S> {
     patience: Duration,
     /// Runs while something waits to be taken.
     ends: Option<Pin<Box<Sleep>>>,
+    standing: Standing,
 }
 
 impl<S> Patient<S> {
     pub(crate) fn new(io: S, patience: Duration) -> Self {
-        Patient { io, patience, ends: None }
+        Patient { io, patience, ends: None, standing: Standing::default() }
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        self.standing.clone()
     }
 
     fn watch<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.ends = None;
+            if self.ends.take().is_some() {
+                self.standing.set(None);
+            }
             return written;
         }
-        let patience = self.patience;
-        let ends = self.ends.get_or_insert_with(|| Box::pin(sleep(patience)));
+        let (patience, standing) = (self.patience, &self.standing);
+        let ends = self.ends.get_or_insert_with(|| {
+            standing.set(Some(Instant::now()));
+            Box::pin(sleep(patience))
+        });
         ready!(ends.as_mut().poll(cx));
         // Whoever asks once more is told the same.
         ends.as_mut().reset(Instant::now());
@@ -96,9 +123,10 @@ mod tests {
         let mut near = Patient::new(near, Duration::from_secs(3600));
         near.write_all(&[7; 16]).await.unwrap();
         assert!(near.write_all(&[7; 16]).now_or_never().is_none());
-        assert!(near.ends.is_some());
+        assert!(near.ends.is_some() && near.standing().for_at_least(Duration::ZERO));
+        assert!(!near.standing().for_at_least(Duration::from_secs(3600)));
         far.read_exact(&mut [0; 16]).await.unwrap();
         near.write_all(&[7; 16]).await.unwrap();
-        assert!(near.ends.is_none());
+        assert!(near.ends.is_none() && !near.standing().for_at_least(Duration::ZERO));
     }
 }

@@ -91,6 +91,7 @@ impl ResticListener {
         let running = Running {
             router: Router::new().fallback(requests::answer::<V>).with_state(Arc::clone(&shared)),
             connections_max: settings.connections_max,
+            turns_wanted: shared.turns.wanted().clone(),
             counters: Arc::clone(&shared.counters),
             changes: shared.changes.clone(),
             status: Arc::new(move || told.status()),

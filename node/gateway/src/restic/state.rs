@@ -24,7 +24,7 @@ pub(crate) struct Shared<V> {
     pub(crate) keep_deleted: u64,
     pub(crate) limits: Limits,
     pub(crate) claims: Claims,
-    turns: Turns,
+    pub(super) turns: Turns,
     fixed: ResticStatus,
 }
 

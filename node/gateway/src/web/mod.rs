@@ -70,6 +70,7 @@ impl WebListener {
         let running = Running {
             router: Router::new().fallback(requests::answer).with_state(Arc::clone(&shared)),
             connections_max: settings.connections_max,
+            turns_wanted: shared.turns.wanted().clone(),
             counters: Arc::clone(&shared.counters),
             changes: TaskTracker::new(),
             status: Arc::new(move || told.status()),

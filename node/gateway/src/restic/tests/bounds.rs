@@ -118,6 +118,28 @@ async fn those_who_say_nothing_make_room() {
 }
 
 #[tokio::test]
+async fn those_who_take_nothing_make_room() {
+    let scene = Scene::with(ResticSettings { connections_max: 2, ..settings() }).await;
+    assert_eq!(scene.post("/?create=true", "").await.status, 200);
+    // More than sockets take by themselves.
+    let content = noise(32 << 20);
+    let path = format!("/data/{}", id(&content));
+    assert_eq!(scene.post(&path, content).await.status, 200);
+    let mut standing = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(scene.address).await.unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", scene.address);
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.unwrap();
+        assert_eq!(&status, b"HTTP/1.1 200");
+        standing.push(stream);
+    }
+    assert_eq!(scene.get("/x/config").await.status, 404);
+    assert_eq!(scene.status().turned_away, 0);
+}
+
+#[tokio::test]
 async fn there_are_so_many_connections_and_no_more() {
     let scene = Scene::with(ResticSettings { connections_max: 2, ..settings() }).await;
     let mut busy = Vec::new();
