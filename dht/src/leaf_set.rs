@@ -15,8 +15,8 @@ use crate::{
     rtt::Rtt,
 };
 
-/// Stands for no time at all; an `Option` would take 8 bytes more in each of forty leaves.
-const NOT_SUSPECT: Time = Time::from_micros(u64::MAX);
+use suspicion::Suspicion;
+
 
 /// One neighbour. Only peers that have spoken to us directly become one.
 #[derive(Debug, Clone)]
@@ -25,23 +25,8 @@ pub(crate) struct Leaf {
     /// Digest of its leaf set when we last took it in completely; 0 if never.
     pub(crate) digest: u32,
     pub(crate) heard: Time,
-    /// When it first missed a probe since we last heard from it; [`NOT_SUSPECT`] if it has not.
-    suspect_since: Time,
     pub(crate) rtt: Rtt,
-    /// Own probes missed in a row.
-    pub(crate) missed: u8,
-    /// Of these, how often the transport said it could not be reached.
-    pub(crate) refused: u8,
-    /// Others who lost it too, since it became suspect.
-    pub(crate) confirmations: u8,
-    /// Others who reached it although we could not, since it became suspect.
-    pub(crate) vouchers: u8,
-    /// Whether a probe is under way.
-    pub(crate) probing: bool,
-    /// Whether it is to be probed soon because others miss it.
-    pub(crate) doubted: bool,
-    /// Whether another neighbour has announced that it is down, since it last spoke.
-    pub(crate) announced: bool,
+    pub(crate) suspicion: Suspicion,
 }
 
 impl Placed for Leaf {
@@ -52,45 +37,13 @@ impl Placed for Leaf {
 
 impl Leaf {
     pub(crate) fn new(peer: Peer, now: Time, rtt: Rtt) -> Self {
-        Self {
-            peer,
-            digest: 0,
-            heard: now,
-            suspect_since: NOT_SUSPECT,
-            rtt,
-            missed: 0,
-            refused: 0,
-            confirmations: 0,
-            vouchers: 0,
-            probing: false,
-            doubted: false,
-            announced: false,
-        }
-    }
-
-    /// Since when it is suspected, if it is.
-    pub(crate) fn suspect_since(&self) -> Option<Time> {
-        (self.suspect_since != NOT_SUSPECT).then_some(self.suspect_since)
-    }
-
-    /// Suspects it from now on, if it is not suspected already. Returns whether that is new.
-    pub(crate) fn suspect(&mut self, now: Time) -> bool {
-        let new = self.suspect_since == NOT_SUSPECT;
-        if new {
-            self.suspect_since = now;
-        }
-        new
+        Self { peer, digest: 0, heard: now, rtt, suspicion: Suspicion::NONE }
     }
 
     /// Takes note that it is alive.
     pub(crate) fn alive(&mut self, now: Time) {
         self.heard = now;
-        self.suspect_since = NOT_SUSPECT;
-        self.missed = 0;
-        self.refused = 0;
-        self.confirmations = 0;
-        self.vouchers = 0;
-        self.announced = false;
+        self.suspicion.speaks();
     }
 }
 
@@ -284,5 +237,6 @@ impl LeafSet {
 }
 
 mod coverage;
+pub(crate) mod suspicion;
 #[cfg(test)]
 mod tests;

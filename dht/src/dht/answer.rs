@@ -137,7 +137,7 @@ impl<M: Metric> Dht<M> {
             return near;
         }
         self.leaves.walk(&self.metric, me, key, &mut |distance, leaf| {
-            if leaf.missed == 0 && leaf.peer.id_ref() != asker {
+            if leaf.suspicion.missed() == 0 && leaf.peer.id_ref() != asker {
                 near.push(Near { distance, peer: &leaf.peer, rtt: leaf.rtt });
             }
             near.len() < count && distance < limit

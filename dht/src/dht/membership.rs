@@ -369,7 +369,7 @@ impl<M: Metric> Dht<M> {
             Member {
                 peer: entry.peer().clone(),
                 since: Time::from_micros(u64::from(entry.since) * 1_000_000),
-                missed: leaf.map_or(entry.missed, |leaf| leaf.missed),
+                missed: leaf.map_or(entry.missed, |leaf| leaf.suspicion.missed()),
             }
         };
         members.lists.of(Scope::Everybody).entries().iter().map(member).collect()

@@ -83,7 +83,7 @@ impl<M: Metric> Dht<M> {
                 if let Some(leaf) =
                     self.leaves.get_mut(&self.metric, self.local.id_ref().key(), call.peer.id_ref())
                 {
-                    leaf.probing = false;
+                    leaf.suspicion.end_probe();
                 }
             }
             Purpose::Lookup(_)

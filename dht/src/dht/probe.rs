@@ -1,10 +1,7 @@
 //! Finding out who is dead.
 //!
 //! Neighbours are probed one by one, and the next id upwards every time, so that every node is watched closely by one
-//! other. One that misses a probe is suspected: it is asked again and others are asked to reach it (SWIM, Das et al.
-//! 2002). It is dropped when it has missed at least two of our own probes and either the transport refuses it or the
-//! suspicion has lasted: twice the configured time, once if another node cannot reach it either, and a sixth if another has
-//! been through all this and announced the death (after Lifeguard, Dadgar et al. 2017).
+//! other. What becomes of one that misses a probe stands in [`suspicion`](crate::leaf_set::suspicion).
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -14,34 +11,21 @@ use crate::{
     NodeId,
     calls::Purpose,
     io::DownReason,
-    leaf_set::Leaf,
+    leaf_set::{Leaf, suspicion::Suspicion},
     message::{Message, Notice, Request},
     metric::{Metric, Shape},
     peer::Peer,
     timers::Timer,
 };
 
-/// Own probes that must be missed before a neighbour is dropped that others have announced or the transport refuses.
-/// Design.
-const MISSES_MIN: u8 = 2;
-/// The same for the first to notice, whatever helpers say. Design: with 2 % of messages lost, four are missed in a row
-/// once in 400,000 times.
-const MISSES_FIRST: u8 = 4;
 /// Questions left unanswered in a row before a row drops its entry. Design.
 const ENTRY_MISSES_MAX: u8 = 2;
 /// A peer that spoke within this time is not probed at once because another thinks it is down. Design.
 const FRESH: Duration = Duration::from_millis(500);
 /// How many neighbours a round looks at to find one that has been silent. Design.
 const LOOK_AHEAD: usize = 4;
-/// Parts of the configured suspicion that are waited, and probes apart, when another has announced the death. Design.
-const ANNOUNCED_PARTS: u32 = 6;
-/// Probes of a suspect within the configured suspicion while nobody has announced its death. Design.
-const PROBES: u32 = 3;
 /// How many others are asked to reach a suspect. SWIM's k. Design.
 const HELPERS: usize = 3;
-/// Under XOR, a death heard from so many others is not news any more. Design.
-const HEARD_ENOUGH: u8 = 4;
-
 impl<M: Metric> Dht<M> {
     pub(super) fn probe_next(&mut self, turn: &mut Turn<'_>) {
         let period = turn.around(self.config.probe_every * self.patience());
@@ -68,10 +52,9 @@ impl<M: Metric> Dht<M> {
     /// Probes a neighbour, unless a probe is under way.
     pub(super) fn probe(&mut self, turn: &mut Turn<'_>, id: &NodeId) {
         let Some(leaf) = self.leaves.get_mut(&self.metric, self.local.id_ref().key(), id) else { return };
-        if leaf.probing {
+        if !leaf.suspicion.start_probe() {
             return;
         }
-        leaf.probing = true;
         let peer = leaf.peer.clone();
         self.ask(turn, &peer, Request::Ping, Purpose::Probe);
     }
@@ -86,10 +69,8 @@ impl<M: Metric> Dht<M> {
             }
         }
         let Some(leaf) = self.leaves.get_mut(&self.metric, me, peer.id_ref()) else { return };
-        leaf.missed = leaf.missed.saturating_add(1);
-        leaf.refused = leaf.refused.saturating_add(u8::from(refused));
-        let first = leaf.suspect(turn.now);
-        let announced = leaf.announced;
+        let first = leaf.suspicion.misses(turn.now, refused);
+        let announced = leaf.suspicion.is_announced();
         if self.drop_if_dead(turn, peer.id_ref()) {
             return;
         }
@@ -102,7 +83,7 @@ impl<M: Metric> Dht<M> {
         if first || refused {
             self.probe(turn, peer.id_ref());
         }
-        self.timers.set_no_later(Timer::Suspects, turn.now + self.suspicion_step(announced));
+        self.timers.set_no_later(Timer::Suspects, turn.now + Suspicion::between_probes(self.config.suspicion, announced));
     }
 
     /// A peer of the rows did not answer when it seemed to have become a neighbour. Only its own record is held against
@@ -118,10 +99,6 @@ impl<M: Metric> Dht<M> {
         }
     }
 
-    fn suspicion_step(&self, announced: bool) -> Duration {
-        self.config.suspicion / if announced { ANNOUNCED_PARTS } else { PROBES }
-    }
-
     /// Asks others, chosen at random, to reach a suspect.
     fn ask_helpers(&mut self, turn: &mut Turn<'_>, suspect: &NodeId) {
         let count = self.leaves.len();
@@ -130,7 +107,7 @@ impl<M: Metric> Dht<M> {
         let stride = (count / HELPERS).max(1);
         for step in 0..HELPERS.min(count) {
             let leaf = &self.leaves.as_slice()[(start + step * stride) % count];
-            if leaf.peer.id_ref() != suspect && leaf.missed == 0 {
+            if leaf.peer.id_ref() != suspect && leaf.suspicion.missed() == 0 {
                 let helper = leaf.peer.clone();
                 self.ask(turn, &helper, Request::Reach { peer: *suspect }, Purpose::ReachThrough(*suspect));
             }
@@ -143,22 +120,15 @@ impl<M: Metric> Dht<M> {
         let Some(leaf) = self.leaves.get_mut(&self.metric, self.local.id_ref().key(), suspect) else {
             return;
         };
-        if leaf.suspect_since().is_none() {
-            return;
-        }
-        if reached {
-            leaf.vouchers = leaf.vouchers.saturating_add(1);
+        if leaf.suspicion.was_tried(reached) && reached {
             self.health.doubtful();
-        } else {
-            leaf.confirmations = leaf.confirmations.saturating_add(1);
         }
     }
 
     /// Somebody has lost a peer. We look for ourselves; if we miss it too, that counts.
     pub(super) fn told_down(&mut self, turn: &mut Turn<'_>, id: &NodeId) {
         if let Some(leaf) = self.leaves.get_mut(&self.metric, self.local.id_ref().key(), id) {
-            leaf.confirmations = leaf.confirmations.saturating_add(1);
-            leaf.announced = true;
+            leaf.suspicion.is_said_to_be_down();
             self.doubt(turn, id);
         }
     }
@@ -177,7 +147,7 @@ impl<M: Metric> Dht<M> {
     pub(super) fn doubt(&mut self, turn: &mut Turn<'_>, id: &NodeId) {
         let Some(leaf) = self.leaves.get_mut(&self.metric, self.local.id_ref().key(), id) else { return };
         if turn.now.since(leaf.heard) < FRESH {
-            leaf.doubted = true;
+            leaf.suspicion.probe_soon();
             self.timers.set_no_later(Timer::Suspects, turn.now + FRESH);
         } else {
             self.probe(turn, id);
@@ -189,15 +159,14 @@ impl<M: Metric> Dht<M> {
     pub(super) fn probe_suspects(&mut self, turn: &mut Turn<'_>) {
         let (mut suspects, mut waiting, mut announced) = (Vec::new(), false, false);
         for leaf in self.leaves.iter_mut() {
-            if leaf.suspect_since().is_some() || leaf.doubted {
+            if leaf.suspicion.take_probe() {
                 suspects.push(leaf.peer.id());
-                waiting |= leaf.suspect_since().is_some();
-                announced |= leaf.announced;
-                leaf.doubted = false;
+                waiting |= leaf.suspicion.is_suspected();
+                announced |= leaf.suspicion.is_announced();
             }
         }
         if waiting {
-            self.timers.set(Timer::Suspects, turn.now + self.suspicion_step(announced));
+            self.timers.set(Timer::Suspects, turn.now + Suspicion::between_probes(self.config.suspicion, announced));
         }
         for suspect in suspects {
             self.probe(turn, &suspect);
@@ -207,19 +176,8 @@ impl<M: Metric> Dht<M> {
     fn drop_if_dead(&mut self, turn: &mut Turn<'_>, id: &NodeId) -> bool {
         let me = self.local.id_ref().key();
         let Some(leaf) = self.leaves.get(&self.metric, me, id) else { return true };
-        let Some(since) = leaf.suspect_since() else { return false };
-        let suspicion = self.health.stretch(self.config.suspicion);
-        // Never less than the whole for the first to notice, however many agree: a process that is stopped for a few
-        // seconds is reached by nobody, and lives.
-        let patience = match leaf {
-            leaf if leaf.vouchers > 0 => self.config.suspicion * 3,
-            leaf if leaf.announced => suspicion / ANNOUNCED_PARTS,
-            leaf if leaf.confirmations > 0 => suspicion,
-            _ => suspicion * 2,
-        };
-        let enough = if leaf.announced { MISSES_MIN } else { MISSES_FIRST };
-        let dead = leaf.refused >= MISSES_MIN || leaf.missed >= enough && turn.now.since(since) >= patience;
-        if !dead {
+        let whole = self.config.suspicion;
+        if !leaf.suspicion.is_fatal(turn.now, whole, self.health.stretch(whole)) {
             return false;
         }
         let peer = leaf.peer.clone();
@@ -228,11 +186,11 @@ impl<M: Metric> Dht<M> {
         let watched = self.leaves.watched(me).map(|index| self.leaves.as_slice()[index].peer.id());
         let announce = match self.metric.shape() {
             Shape::Circle => {
-                !leaf.announced
+                !leaf.suspicion.is_announced()
                     && (watched == Some(*id)
                         || self.leaves.adjacent(&self.metric).any(|leaf| leaf.peer.id_ref() == id))
             }
-            Shape::Tree => leaf.confirmations < HEARD_ENOUGH,
+            Shape::Tree => !leaf.suspicion.has_spread(),
         };
         self.gone.lost(&peer, turn.now);
         self.remember_former(turn, peer);

@@ -47,7 +47,7 @@ impl<M: Metric> Dht<M> {
         let finger = |leaf: &crate::leaf_set::Leaf| Finger {
             peer: leaf.peer.clone(),
             rtt: leaf.rtt.smoothed(),
-            missed: leaf.missed,
+            missed: leaf.suspicion.missed(),
         };
         self.leaves.as_slice().iter().map(finger).collect()
     }
@@ -131,7 +131,7 @@ impl<M: Metric> Dht<M> {
             cached: self.table.reserve_len(),
             leaf_set: self.leaves.len(),
             members: self.members.as_ref().map_or(0, |members| members.lists.of(Scope::Everybody).len()),
-            suspects: self.leaves.as_slice().iter().filter(|leaf| leaf.missed > 0).count(),
+            suspects: self.leaves.as_slice().iter().filter(|leaf| leaf.suspicion.is_suspected()).count(),
             lookups: self.lookups.len(),
             calls: self.calls.len(),
         }
