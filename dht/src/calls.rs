@@ -1,45 +1,16 @@
 //! Questions under way.
 
+mod purpose;
+
 use alloc::collections::{BTreeMap, BTreeSet};
+
+pub(crate) use purpose::Purpose;
 
 use crate::{
     CallId, NodeId, Time,
     message::{Request, Response},
     peer::Peer,
 };
-
-/// What an answer is for.
-#[derive(Debug, Clone)]
-pub(crate) enum Purpose {
-    /// A step of the lookup with this serial number.
-    Lookup(u32),
-    /// Is a neighbour alive?
-    Probe,
-    /// Does a peer we were told of exist? Its answer alone admits it.
-    Meet,
-    /// Is somebody we lost alive after all?
-    Revive,
-    /// What is its leaf set?
-    Leaves,
-    /// Whom does it know in a row of ours?
-    Row,
-    /// Somebody else wants to know whether it is alive.
-    ReachFor(Peer, CallId),
-    /// Whether it can reach a neighbour that does not answer us.
-    ReachThrough(NodeId),
-    /// How does its list of members differ from ours?
-    Compare,
-    /// Is somebody there that news are exchanged with?
-    Link,
-    /// Is a super-peer there, and how far away?
-    Home,
-    /// A step of the operation on a record with this serial number, in this round.
-    Record(u32, u8),
-    /// Keeping records where they belong.
-    RecordUpkeep,
-    /// A step of the task at a place with this serial number, in this round.
-    Rendezvous(u32, u8),
-}
 
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
@@ -109,20 +80,7 @@ impl Calls {
     /// Ends the call that this is the answer to. An answer of another kind, or from somebody else, answers nothing.
     pub(crate) fn close(&mut self, id: CallId, from: &NodeId, response: &Response) -> Option<Call> {
         let call = self.open.get(&id.0)?;
-        let fits = matches!(
-            (&call.request, response),
-            (Request::Ping, Response::Pong)
-                | (Request::Closest { .. }, Response::Closest { .. })
-                | (
-                    Request::Leaves { .. },
-                    Response::Leaves { .. } | Response::LeavesUnchanged | Response::LeavesChanged
-                )
-                | (Request::Reach { .. }, Response::Reached(_))
-                | (Request::Compare { .. }, Response::Differences { .. })
-                | (Request::Records { .. }, Response::Records { .. })
-        ) || matches!((&call.request, response), (Request::Record(asked), Response::Record(told)) if told.fits(asked))
-            || matches!((&call.request, response), (Request::Rendezvous(asked), Response::Rendezvous(told)) if told.fits(asked));
-        if !fits || call.peer.id_ref() != from {
+        if !response.answers(&call.request) || call.peer.id_ref() != from {
             return None;
         }
         let call = self.open.remove(&id.0)?;

@@ -28,12 +28,7 @@ mod twin;
 mod version;
 mod views;
 
-use alloc::{
-    boxed::Box,
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
-    vec::Vec,
-};
+use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
 use core::{fmt, time::Duration};
 
 use rand_core::Rng;
@@ -49,10 +44,11 @@ use crate::{
     health::Health,
     io::{DownReason, Event, Input, Output},
     leaf_set::LeafSet,
-    lookup::Progress,
+    lookup::under_way::Lookups,
     members::{Members, lottery::Lottery},
     message::{Message, Notice, Request},
     metric::{AnyMetric, Metric},
+    origin::Origin,
     params::ADDRESSES_MAX,
     peer::{Address, Grouping, Peer},
     rtt::Rtt,
@@ -92,16 +88,14 @@ enum Phase {
 #[derive(Clone)]
 pub struct Dht<M: Metric = AnyMetric> {
     local: Peer,
-    metric: M,
+    origin: Origin<M>,
     config: Config,
     phase: Phase,
     seeds: Vec<Peer>,
     leaves: LeafSet,
     table: Table,
     calls: Calls,
-    lookups: BTreeMap<u32, Box<Progress>>,
-    lookup_deadlines: BTreeSet<(Time, u32)>,
-    next_lookup: u32,
+    lookups: Lookups,
     timers: Timers,
     gone: Gone,
     former: VecDeque<former::Former>,
@@ -177,17 +171,16 @@ impl<M: Metric> Dht<M> {
     /// A node that knows nobody. Values of `config` outside their documented range are brought into it.
     pub fn new(local: impl Into<Peer>, metric: M, config: Config) -> Self {
         let config = config.bounded();
+        let local: Peer = local.into();
         Self {
-            local: local.into(),
-            metric,
+            origin: Origin::new(metric, *local.id_ref().key()),
+            local,
             phase: Phase::Idle,
             seeds: Vec::new(),
             leaves: LeafSet::new(config.leaf_set),
             table: Table::new(config.digit_bits, config.row_active, config.row_cache),
             calls: Calls::default(),
-            lookups: BTreeMap::new(),
-            lookup_deadlines: BTreeSet::new(),
-            next_lookup: 0,
+            lookups: Lookups::default(),
             timers: Timers::default(),
             gone: Gone::default(),
             former: VecDeque::new(),
@@ -271,7 +264,7 @@ impl<M: Metric> Dht<M> {
 
     /// When [`Input::Timeout`] is due.
     pub fn next_timeout(&self) -> Option<Time> {
-        let lookups = self.lookup_deadlines.first().map(|(deadline, _)| *deadline);
+        let lookups = self.lookups.next_deadline();
         let records = self.records_timeout();
         let places = self.rendezvous_timeout();
         [self.calls.next_deadline(), self.timers.next(), lookups, self.membership_timeout(), records, places]
@@ -386,18 +379,16 @@ impl<M: Metric> Dht<M> {
     }
 
     fn rtt_of(&self, peer: &NodeId) -> Rtt {
-        let me = self.local.id_ref().key();
-        match self.leaves.get(&self.metric, me, peer) {
+        match self.leaves.get(&self.origin, peer) {
             Some(leaf) => leaf.rtt,
-            None => self.table.get(&self.metric, me, peer).map_or(Rtt::default(), |entry| entry.rtt),
+            None => self.table.get(&self.origin, peer).map_or(Rtt::default(), |entry| entry.rtt),
         }
     }
 
     /// The peer with this id, if it is in a table.
     fn known(&self, id: &NodeId) -> Option<Peer> {
-        let me = self.local.id_ref().key();
-        let leaf = self.leaves.get(&self.metric, me, id).map(|leaf| leaf.peer.clone());
-        leaf.or_else(|| self.table.get(&self.metric, me, id).map(|entry| entry.peer.clone()))
+        let leaf = self.leaves.get(&self.origin, id).map(|leaf| leaf.peer.clone());
+        leaf.or_else(|| self.table.get(&self.origin, id).map(|entry| entry.peer.clone()))
     }
 
     fn set_addresses(&mut self, turn: &mut Turn<'_>, mut addrs: Vec<Address>) {
@@ -439,12 +430,12 @@ impl<M: Metric> Dht<M> {
 
     /// Says something to everybody who may have this node in a table.
     fn tell_all(&self, turn: &mut Turn<'_>, notice: &Notice) {
-        let me = self.local.id_ref().key();
+        let me = self.origin.key();
         for leaf in self.leaves.as_slice() {
             turn.send(&leaf.peer, Message::Notice(notice.clone()));
         }
         for entry in self.table.as_slice() {
-            if self.leaves.get(&self.metric, me, entry.peer.id_ref()).is_none() {
+            if self.leaves.get(&self.origin, entry.peer.id_ref()).is_none() {
                 turn.send(&entry.peer, Message::Notice(notice.clone()));
             }
         }

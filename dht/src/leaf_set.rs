@@ -11,12 +11,12 @@ use crate::{
     Distance, Key, NodeId, Time,
     metric::{Metric, Shape},
     nearest::{self, Placed},
+    origin::Origin,
     peer::Peer,
     rtt::Rtt,
 };
 
 use suspicion::Suspicion;
-
 
 /// One neighbour. Only peers that have spoken to us directly become one.
 #[derive(Debug, Clone)]
@@ -96,16 +96,16 @@ impl LeafSet {
     }
 
     /// Where the id is, or where it would be inserted.
-    fn search<M: Metric>(&self, metric: &M, me: &Key, id: &NodeId) -> Result<usize, usize> {
-        self.place_of(metric, me, id.key())
+    fn search<M: Metric>(&self, origin: &Origin<M>, id: &NodeId) -> Result<usize, usize> {
+        self.place_of(origin, id.key())
     }
 
-    fn place_of<M: Metric>(&self, metric: &M, me: &Key, key: &Key) -> Result<usize, usize> {
-        let offset = metric.offset(me, key);
+    fn place_of<M: Metric>(&self, origin: &Origin<M>, key: &Key) -> Result<usize, usize> {
+        let offset = origin.offset(key);
         let mut place = self.prefixes.partition_point(|prefix| *prefix < offset.0[0]);
         // Those that begin alike are one at most, unless somebody has ground ids.
         while self.prefixes.get(place) == Some(&offset.0[0]) {
-            match metric.offset(me, self.leaves[place].peer.id_ref().key()).cmp(&offset) {
+            match origin.offset_of(&self.leaves[place].peer).cmp(&offset) {
                 Ordering::Less => place += 1,
                 Ordering::Equal => return Ok(place),
                 Ordering::Greater => break,
@@ -117,29 +117,28 @@ impl LeafSet {
     /// Calls `visit` with the members, nearest to `key` first, until it returns false.
     pub(crate) fn walk<'a, M: Metric>(
         &'a self,
-        metric: &M,
-        me: &Key,
+        origin: &Origin<M>,
         key: &Key,
         visit: &mut impl FnMut(Distance, &'a Leaf) -> bool,
     ) {
-        let before = || self.place_of(metric, me, key).unwrap_or_else(|place| place);
-        nearest::walk_from(metric, me, &self.leaves, before, key, visit);
+        let before = || self.place_of(origin, key).unwrap_or_else(|place| place);
+        nearest::walk_from(origin, &self.leaves, before, key, visit);
     }
 
-    pub(crate) fn get_mut<M: Metric>(&mut self, metric: &M, me: &Key, id: &NodeId) -> Option<&mut Leaf> {
-        let index = self.search(metric, me, id).ok()?;
+    pub(crate) fn get_mut<M: Metric>(&mut self, origin: &Origin<M>, id: &NodeId) -> Option<&mut Leaf> {
+        let index = self.search(origin, id).ok()?;
         self.leaves.get_mut(index)
     }
 
-    pub(crate) fn get<M: Metric>(&self, metric: &M, me: &Key, id: &NodeId) -> Option<&Leaf> {
-        self.leaves.get(self.search(metric, me, id).ok()?)
+    pub(crate) fn get<M: Metric>(&self, origin: &Origin<M>, id: &NodeId) -> Option<&Leaf> {
+        self.leaves.get(self.search(origin, id).ok()?)
     }
 
     /// Whether a peer with this id is missing here and would be kept.
-    pub(crate) fn wants<M: Metric>(&self, metric: &M, me: &Key, id: &NodeId) -> bool {
-        match self.search(metric, me, id) {
+    pub(crate) fn wants<M: Metric>(&self, origin: &Origin<M>, id: &NodeId) -> bool {
+        match self.search(origin, id) {
             Ok(_) => false,
-            Err(index) => !self.is_full() || index != self.middle(metric),
+            Err(index) => !self.is_full() || index != self.middle(origin.shape()),
         }
     }
 
@@ -147,15 +146,15 @@ impl LeafSet {
     /// all but one.
     /// After a loss a circle's set has one free seat, and a neighbour names twenty who could take it. Under XOR whoever a
     /// node would keep may not know it otherwise, so everybody is met.
-    pub(crate) fn has_seat<M: Metric>(&self, metric: &M, me: &Key, id: &NodeId, others: &[NodeId]) -> bool {
-        let Err(before) = self.search(metric, me, id) else { return false };
-        if metric.shape() == Shape::Tree {
+    pub(crate) fn has_seat<M: Metric>(&self, origin: &Origin<M>, id: &NodeId, others: &[NodeId]) -> bool {
+        let Err(before) = self.search(origin, id) else { return false };
+        if origin.shape() == Shape::Tree {
             return true;
         }
-        let offset = metric.offset(me, id.key());
+        let offset = origin.offset(id.key());
         let (mut before, mut after) = (before, self.leaves.len() - before);
-        for other in others.iter().filter(|other| *other != id && self.search(metric, me, other).is_err()) {
-            *if metric.offset(me, other.key()) < offset { &mut before } else { &mut after } += 1;
+        for other in others.iter().filter(|other| *other != id && self.search(origin, other).is_err()) {
+            *if origin.offset(other.key()) < offset { &mut before } else { &mut after } += 1;
         }
         let half = usize::from(self.capacity) / 2;
         let on_its_side = if offset.bit(255) { after } else { before };
@@ -163,17 +162,17 @@ impl LeafSet {
     }
 
     /// The index that goes when there is one too many: between the two halves of a circle, the far end of a tree.
-    fn middle<M: Metric>(&self, metric: &M) -> usize {
-        match metric.shape() {
+    fn middle(&self, shape: Shape) -> usize {
+        match shape {
             Shape::Circle => usize::from(self.capacity) / 2,
             Shape::Tree => usize::from(self.capacity),
         }
     }
 
     /// Inserts a peer that [`LeafSet::wants`] asks for; returns the one that had to go.
-    pub(crate) fn insert<M: Metric>(&mut self, metric: &M, me: &Key, leaf: Leaf) -> Option<Leaf> {
-        let prefix = metric.offset(me, leaf.peer.id_ref().key()).0[0];
-        let Err(index) = self.search(metric, me, leaf.peer.id_ref()) else { return Some(leaf) };
+    pub(crate) fn insert<M: Metric>(&mut self, origin: &Origin<M>, leaf: Leaf) -> Option<Leaf> {
+        let prefix = origin.offset_of(&leaf.peer).0[0];
+        let Err(index) = self.search(origin, leaf.peer.id_ref()) else { return Some(leaf) };
         if self.leaves.len() == self.leaves.capacity() {
             // Grow in small steps: with a million nodes in one process, doubling would waste a kilobyte each.
             self.leaves.reserve_exact(8);
@@ -181,14 +180,14 @@ impl LeafSet {
         }
         self.leaves.insert(index, leaf);
         self.prefixes.insert(index, prefix);
-        (self.leaves.len() > usize::from(self.capacity)).then(|| self.take_out(self.middle(metric)))
+        (self.leaves.len() > usize::from(self.capacity)).then(|| self.take_out(self.middle(origin.shape())))
     }
 
     /// Takes out a member that is gone. Whoever comes to live within the distance known so far will speak to us, so
     /// that remains known; beyond it nothing is, until others tell.
-    pub(crate) fn remove<M: Metric>(&mut self, metric: &M, me: &Key, id: &NodeId) -> Option<Leaf> {
-        let index = self.search(metric, me, id).ok()?;
-        self.bounds = self.reach(metric, me).map(Box::new);
+    pub(crate) fn remove<M: Metric>(&mut self, origin: &Origin<M>, id: &NodeId) -> Option<Leaf> {
+        let index = self.search(origin, id).ok()?;
+        self.bounds = self.reach(origin).map(Box::new);
         Some(self.take_out(index))
     }
 
@@ -198,8 +197,8 @@ impl LeafSet {
     }
 
     /// The neighbours on either side; the two nearest under a metric without sides. Fewer if there are fewer.
-    pub(crate) fn adjacent<M: Metric>(&self, metric: &M) -> impl Iterator<Item = &Leaf> {
-        let other = match metric.shape() {
+    pub(crate) fn adjacent(&self, shape: Shape) -> impl Iterator<Item = &Leaf> {
+        let other = match shape {
             Shape::Circle => self.leaves.len().saturating_sub(1),
             Shape::Tree => 1,
         };
@@ -208,8 +207,8 @@ impl LeafSet {
     }
 
     /// The members farthest out, who know what lies beyond.
-    pub(crate) fn outermost<M: Metric>(&self, metric: &M) -> impl Iterator<Item = &Leaf> {
-        let (first, second) = match metric.shape() {
+    pub(crate) fn outermost(&self, shape: Shape) -> impl Iterator<Item = &Leaf> {
+        let (first, second) = match shape {
             Shape::Circle => (self.halves().1, self.halves().0.checked_sub(1)),
             Shape::Tree => (self.leaves.len().saturating_sub(1), None),
         };

@@ -54,6 +54,7 @@ mod members;
 mod message;
 mod metric;
 mod nearest;
+mod origin;
 pub mod params;
 mod peer;
 mod placement;

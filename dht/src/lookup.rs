@@ -436,5 +436,7 @@ impl Progress {
     }
 }
 
+pub(crate) mod under_way;
+
 #[cfg(test)]
 mod tests;

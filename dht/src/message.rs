@@ -121,6 +121,23 @@ pub enum Response {
     Rendezvous(RendezvousResponse),
 }
 
+impl Response {
+    /// Whether it can be an answer to this question.
+    pub(crate) fn answers(&self, request: &Request) -> bool {
+        match (request, self) {
+            (Request::Ping, Self::Pong)
+            | (Request::Closest { .. }, Self::Closest { .. })
+            | (Request::Leaves { .. }, Self::Leaves { .. } | Self::LeavesUnchanged | Self::LeavesChanged)
+            | (Request::Reach { .. }, Self::Reached(_))
+            | (Request::Compare { .. }, Self::Differences { .. })
+            | (Request::Records { .. }, Self::Records { .. }) => true,
+            (Request::Record(asked), Self::Record(told)) => told.fits(asked),
+            (Request::Rendezvous(asked), Self::Rendezvous(told)) => told.fits(asked),
+            _ => false,
+        }
+    }
+}
+
 /// A distance up to which somebody knows every node, in steps of 2^192; the largest value stands for the whole space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Reach(pub u64);

@@ -9,6 +9,7 @@ use core::cmp::Ordering;
 use crate::{
     Distance, Key,
     metric::{Metric, Shape},
+    origin::Origin,
     peer::Peer,
 };
 
@@ -19,23 +20,21 @@ pub(crate) trait Placed {
 
 /// Calls `visit` with the entries, nearest to `key` first, until it returns false.
 pub(crate) fn walk<'a, M: Metric, T: Placed>(
-    metric: &M,
-    me: &Key,
+    origin: &Origin<M>,
     entries: &'a [T],
     key: &Key,
     visit: &mut impl FnMut(Distance, &'a T) -> bool,
 ) {
     let before = || {
-        let target = metric.offset(me, key);
-        entries.partition_point(|entry| metric.offset(me, entry.peer().id_ref().key()) < target)
+        let target = origin.offset(key);
+        entries.partition_point(|entry| origin.offset_of(entry.peer()) < target)
     };
-    walk_from(metric, me, entries, before, key, visit);
+    walk_from(origin, entries, before, key, visit);
 }
 
 /// The same for a table that finds the key's own place faster: `before` says how many entries come before it.
 pub(crate) fn walk_from<'a, M: Metric, T: Placed>(
-    metric: &M,
-    me: &Key,
+    origin: &Origin<M>,
     entries: &'a [T],
     before: impl FnOnce() -> usize,
     key: &Key,
@@ -44,10 +43,10 @@ pub(crate) fn walk_from<'a, M: Metric, T: Placed>(
     if entries.is_empty() {
         return;
     }
-    match metric.shape() {
-        Shape::Circle => walk_circle(metric, entries, before(), key, visit),
+    match origin.shape() {
+        Shape::Circle => walk_circle(&origin.metric, entries, before(), key, visit),
         Shape::Tree => {
-            walk_tree(metric, me, entries, key, metric.offset(me, key), visit);
+            walk_tree(origin, entries, key, origin.offset(key), visit);
         }
     }
 }
@@ -90,17 +89,16 @@ fn walk_circle<'a, M: Metric, T: Placed>(
 
 /// Returns whether to go on.
 fn walk_tree<'a, M: Metric, T: Placed>(
-    metric: &M,
-    me: &Key,
+    origin: &Origin<M>,
     entries: &'a [T],
     key: &Key,
     target: Distance,
     visit: &mut impl FnMut(Distance, &'a T) -> bool,
 ) -> bool {
-    let offset = |entry: &T| metric.offset(me, entry.peer().id_ref().key());
+    let offset = |entry: &T| origin.offset_of(entry.peer());
     let [first, .., last] = entries else {
         return match entries {
-            [only] => visit(metric.distance(only.peer().id_ref().key(), key), only),
+            [only] => visit(origin.metric.distance(only.peer().id_ref().key(), key), only),
             _ => true,
         };
     };
@@ -108,11 +106,13 @@ fn walk_tree<'a, M: Metric, T: Placed>(
     // of the recursion is at most 256, and log2 of the length for ids as hashes make them.
     let bit = offset(first).xor(offset(last)).bits();
     if bit == 0 {
-        return entries.iter().all(|entry| visit(metric.distance(entry.peer().id_ref().key(), key), entry));
+        return entries
+            .iter()
+            .all(|entry| visit(origin.metric.distance(entry.peer().id_ref().key(), key), entry));
     }
     let (zeros, ones) = entries.split_at(entries.partition_point(|entry| !offset(entry).bit(bit - 1)));
     let (near, far) = if target.bit(bit - 1) { (ones, zeros) } else { (zeros, ones) };
-    walk_tree(metric, me, near, key, target, visit) && walk_tree(metric, me, far, key, target, visit)
+    walk_tree(origin, near, key, target, visit) && walk_tree(origin, far, key, target, visit)
 }
 
 #[cfg(test)]
@@ -135,24 +135,24 @@ mod tests {
     }
 
     /// So many peers as a table of the first one holds them.
-    fn table(metric: &AnyMetric, count: u8) -> (Key, Vec<Peer>) {
-        let me = *peer(0).id_ref().key();
+    fn table(metric: AnyMetric, count: u8) -> (Origin<AnyMetric>, Vec<Peer>) {
+        let origin = Origin::new(metric, *peer(0).id_ref().key());
         let mut entries: Vec<Peer> = (1..=count).map(peer).collect();
-        entries.sort_by_key(|entry| metric.offset(&me, entry.id_ref().key()));
-        (me, entries)
+        entries.sort_by_key(|entry| origin.offset_of(entry));
+        (origin, entries)
     }
 
     #[test]
     fn entries_come_nearest_first_and_each_once() {
         for metric in [AnyMetric::Ring, AnyMetric::Xor, AnyMetric::Classic] {
             for count in [0, 1, 2, 3, 40] {
-                let (me, entries) = table(&metric, count);
+                let (origin, entries) = table(metric, count);
                 // Keys between entries, and that of an entry itself.
                 for key in (100..140).chain([1]).map(|number| *peer(number).id_ref().key()) {
                     let mut sorted = entries.clone();
                     sorted.sort_by(|a, b| metric.closer(&key, a.id_ref(), b.id_ref()));
                     let mut visited = Vec::new();
-                    walk(&metric, &me, &entries, &key, &mut |distance, entry| {
+                    walk(&origin, &entries, &key, &mut |distance, entry| {
                         assert_eq!(distance, metric.distance(entry.id_ref().key(), &key));
                         visited.push(entry.clone());
                         true
@@ -166,10 +166,10 @@ mod tests {
     #[test]
     fn the_walk_stops_when_it_is_told() {
         for metric in [AnyMetric::Ring, AnyMetric::Xor] {
-            let (me, entries) = table(&metric, 20);
+            let (origin, entries) = table(metric, 20);
             for enough in 1..=20 {
                 let mut visited = 0;
-                walk(&metric, &me, &entries, &Key::default(), &mut |_, _| {
+                walk(&origin, &entries, &Key::default(), &mut |_, _| {
                     visited += 1;
                     visited < enough
                 });

@@ -11,6 +11,7 @@ use crate::{
     Distance, Key, NodeId, Time,
     metric::Metric,
     nearest::{self, Placed},
+    origin::Origin,
     params::{ROW_SITE_MAX, ROW_SUBNET_MAX, TABLE_SUBNET_MAX},
     peer::{Grouping, NetGroup, Peer},
     rtt::Rtt,
@@ -159,31 +160,29 @@ impl Table {
         &self.entries
     }
 
-    pub(crate) fn rank<M: Metric>(&self, metric: &M, me: &Key, id: &NodeId) -> Option<u16> {
+    pub(crate) fn rank<M: Metric>(&self, origin: &Origin<M>, id: &NodeId) -> Option<u16> {
         let bits = self.digit_bits.into();
-        metric.row(me, id.key(), bits).map(|row| row.rank(bits))
+        origin.row(id.key(), bits).map(|row| row.rank(bits))
     }
 
     /// Calls `visit` with the entries, nearest to `key` first, until it returns false.
     pub(crate) fn walk<'a, M: Metric>(
         &'a self,
-        metric: &M,
-        me: &Key,
+        origin: &Origin<M>,
         key: &Key,
         visit: &mut impl FnMut(Distance, &'a Entry) -> bool,
     ) {
         let before = || {
             let bits = self.digit_bits.into();
-            let Some(row) = metric.row(me, key, bits).map(|row| self.row(row.rank(bits))) else { return 0 };
-            row.start + self.place_in(metric, me, &row, metric.offset(me, key))
+            let Some(row) = origin.row(key, bits).map(|row| self.row(row.rank(bits))) else { return 0 };
+            row.start + self.place_in(origin, &row, origin.offset(key))
         };
-        nearest::walk_from(metric, me, &self.entries, before, key, visit);
+        nearest::walk_from(origin, &self.entries, before, key, visit);
     }
 
     /// How many entries of a row come before this offset.
-    fn place_in<M: Metric>(&self, metric: &M, me: &Key, row: &Range<usize>, offset: Distance) -> usize {
-        self.entries[row.clone()]
-            .partition_point(|entry| metric.offset(me, entry.peer.id_ref().key()) < offset)
+    fn place_in<M: Metric>(&self, origin: &Origin<M>, row: &Range<usize>, offset: Distance) -> usize {
+        self.entries[row.clone()].partition_point(|entry| origin.offset_of(&entry.peer) < offset)
     }
 
     /// The stretch of a row.
@@ -202,33 +201,33 @@ impl Table {
         row.len() >= usize::from(self.active) || self.entries.len() >= ENTRIES_MAX
     }
 
-    fn find<M: Metric>(&self, metric: &M, me: &Key, id: &NodeId) -> Option<usize> {
-        self.rank(metric, me, id).and_then(|rank| self.find_in(&self.row(rank), id))
+    fn find<M: Metric>(&self, origin: &Origin<M>, id: &NodeId) -> Option<usize> {
+        self.rank(origin, id).and_then(|rank| self.find_in(&self.row(rank), id))
     }
 
     fn find_in(&self, row: &Range<usize>, id: &NodeId) -> Option<usize> {
         self.entries[row.clone()].iter().position(|entry| entry.is(id)).map(|index| row.start + index)
     }
 
-    pub(crate) fn get<M: Metric>(&self, metric: &M, me: &Key, id: &NodeId) -> Option<&Entry> {
-        self.find(metric, me, id).map(|index| &self.entries[index])
+    pub(crate) fn get<M: Metric>(&self, origin: &Origin<M>, id: &NodeId) -> Option<&Entry> {
+        self.find(origin, id).map(|index| &self.entries[index])
     }
 
-    pub(crate) fn get_mut<M: Metric>(&mut self, metric: &M, me: &Key, id: &NodeId) -> Option<&mut Entry> {
-        self.find(metric, me, id).map(|index| &mut self.entries[index])
+    pub(crate) fn get_mut<M: Metric>(&mut self, origin: &Origin<M>, id: &NodeId) -> Option<&mut Entry> {
+        self.find(origin, id).map(|index| &mut self.entries[index])
     }
 
     /// Offers a peer that has just spoken to us. It is taken if its row has room, or if it is clearly better than the
     /// worst one there.
-    pub(crate) fn offer<M: Metric>(&mut self, metric: &M, me: &Key, peer: &Peer, now: Time, rtt: Rtt) {
-        let Some(rank) = self.rank(metric, me, peer.id_ref()) else { return };
+    pub(crate) fn offer<M: Metric>(&mut self, origin: &Origin<M>, peer: &Peer, now: Time, rtt: Rtt) {
+        let Some(rank) = self.rank(origin, peer.id_ref()) else { return };
         let mut row = self.row(rank);
         let mut loser = None;
         if self.is_full(&row) {
-            loser = if metric.first_in_row() {
-                let offset = metric.offset(me, peer.id_ref().key());
+            loser = if origin.metric.first_in_row() {
+                let offset = origin.offset_of(peer);
                 let last = row.end - 1;
-                (offset < metric.offset(me, self.entries[last].peer.id_ref().key())).then_some(last)
+                (offset < origin.offset_of(&self.entries[last].peer)).then_some(last)
             } else {
                 self.loser(row.clone(), rtt)
             };
@@ -246,7 +245,7 @@ impl Table {
             row.end -= 1;
             self.starts.removed(rank, row.len());
         }
-        let place = self.place_in(metric, me, &row, metric.offset(me, peer.id_ref().key()));
+        let place = self.place_in(origin, &row, origin.offset_of(peer));
         if self.entries.len() == self.entries.capacity() {
             self.entries.reserve_exact(16);
         }
@@ -257,18 +256,11 @@ impl Table {
 
     /// Puts a peer behind all others, if that is its place and its row has room. A large table is filled much faster in
     /// this way than by offers. Returns whether it has been put there.
-    pub(crate) fn append<M: Metric>(
-        &mut self,
-        metric: &M,
-        me: &Key,
-        peer: &Peer,
-        now: Time,
-        rtt: Rtt,
-    ) -> bool {
-        let Some(rank) = self.rank(metric, me, peer.id_ref()) else { return false };
+    pub(crate) fn append<M: Metric>(&mut self, origin: &Origin<M>, peer: &Peer, now: Time, rtt: Rtt) -> bool {
+        let Some(rank) = self.rank(origin, peer.id_ref()) else { return false };
         let row = self.row(rank);
         if let Some(last) = self.entries.last() {
-            let offset = |peer: &Peer| metric.offset(me, peer.id_ref().key());
+            let offset = |peer: &Peer| origin.offset_of(peer);
             if offset(&last.peer) >= offset(peer) || self.is_full(&row) || self.grouping.is_some() {
                 return false;
             }
@@ -311,8 +303,8 @@ impl Table {
         (newcomer_score * 115 <= worst_score * 100).then_some(start + worst)
     }
 
-    pub(crate) fn remove<M: Metric>(&mut self, metric: &M, me: &Key, id: &NodeId) -> Option<Entry> {
-        let rank = self.rank(metric, me, id)?;
+    pub(crate) fn remove<M: Metric>(&mut self, origin: &Origin<M>, id: &NodeId) -> Option<Entry> {
+        let rank = self.rank(origin, id)?;
         let row = self.row(rank);
         let index = self.find_in(&row, id)?;
         self.starts.removed(rank, row.len() - 1);
@@ -333,11 +325,11 @@ impl Table {
     }
 
     /// Remembers a name heard from others, if its row's reserve has room and it is not there already.
-    pub(crate) fn note<M: Metric>(&mut self, metric: &M, me: &Key, peer: &Peer) {
+    pub(crate) fn note<M: Metric>(&mut self, origin: &Origin<M>, peer: &Peer) {
         if self.reserve_per_row == 0 {
             return;
         }
-        let Some(rank) = self.rank(metric, me, peer.id_ref()) else { return };
+        let Some(rank) = self.rank(origin, peer.id_ref()) else { return };
         if self.reserved_in(rank) >= usize::from(self.reserve_per_row)
             || self.find_in(&self.row(rank), peer.id_ref()).is_some()
         {

@@ -9,6 +9,7 @@ use crate::{
     message::{Message, Reach, Request, Response},
     metric::Metric,
     nearest,
+    origin::Origin,
     params::MESSAGE_PEERS_MAX,
     peer::Peer,
     rtt::Rtt,
@@ -63,18 +64,18 @@ impl<M: Metric> Dht<M> {
     /// The members of the leaf set that the asker does not have and may want, and which of its own are among them.
     fn leaves_beside(&self, digest: u32, have: &ShortIds, asker: &NodeId) -> Response {
         let (mut shared, mut peers) = (0, Vec::new());
-        let wanted = self.leaves.wanted_at(&self.metric, asker.key());
+        let wanted = self.leaves.wanted_at(&self.origin.metric, asker.key());
         for leaf in self.leaves.as_slice().iter().filter(|leaf| leaf.peer.id_ref() != asker) {
             match have.position(leaf.peer.id_ref()) {
                 Some(position) => shared |= 1 << position.min(63),
-                None if wanted.contains(self.metric.offset(asker.key(), leaf.peer.id_ref().key())) => {
+                None if wanted.contains(self.origin.metric.offset(asker.key(), leaf.peer.id_ref().key())) => {
                     peers.push(leaf.peer.clone());
                 }
                 None => {}
             }
         }
         // Who has not joined knows what it has been told, and nobody tells it yet.
-        let reach = match self.leaves.reach(&self.metric, self.local.id_ref().key()) {
+        let reach = match self.leaves.reach(&self.origin) {
             _ if !self.is_member() => [Reach(0); 2],
             None => [Reach(u64::MAX); 2],
             Some(reach) => reach.map(Reach::up_to),
@@ -86,7 +87,7 @@ impl<M: Metric> Dht<M> {
     /// know what it does not know. Nor does a new member while it meets the neighbours it has been told of: a leaf set
     /// that is not full shows the whole network only to those who have met everybody.
     pub(super) fn covers(&self, key: &Key, count: usize) -> bool {
-        self.is_member() && self.leaves.covers(&self.metric, self.local.id_ref().key(), key, count)
+        self.is_member() && self.leaves.covers(&self.origin, key, count)
     }
 
     /// The nearest peers this node knows, nearest first, without the one who asks. Those that have missed a probe are
@@ -106,7 +107,7 @@ impl<M: Metric> Dht<M> {
     /// twelve, then the four with the shortest round-trip times and four at random out of the next nearest: the
     /// nearest alone would often be the same for everybody who answers.
     fn helpful_others(&self, turn: &mut Turn<'_>, key: &Key, count: usize, asker: &NodeId) -> Vec<Peer> {
-        let own = self.metric.distance(self.local.id_ref().key(), key);
+        let own = self.origin.distance(key);
         let by_distance = count - 2 * (count / 5);
         let mut near = self.near(key, 2 * count - by_distance, asker, own, Hearsay::Counted);
         if near.len() > count {
@@ -131,19 +132,18 @@ impl<M: Metric> Dht<M> {
         limit: Distance,
         hearsay: Hearsay,
     ) -> Vec<Near<'_>> {
-        let me = self.local.id_ref().key();
         let mut near = Vec::with_capacity(2 * count);
         if count == 0 {
             return near;
         }
-        self.leaves.walk(&self.metric, me, key, &mut |distance, leaf| {
+        self.leaves.walk(&self.origin, key, &mut |distance, leaf| {
             if leaf.suspicion.missed() == 0 && leaf.peer.id_ref() != asker {
                 near.push(Near { distance, peer: &leaf.peer, rtt: leaf.rtt });
             }
             near.len() < count && distance < limit
         });
         let leaves = near.len();
-        self.table.walk(&self.metric, me, key, &mut |distance, entry| {
+        self.table.walk(&self.origin, key, &mut |distance, entry| {
             if entry.missed == 0 && entry.peer.id_ref() != asker {
                 near.push(Near { distance, peer: &entry.peer, rtt: entry.rtt });
             }
@@ -154,20 +154,14 @@ impl<M: Metric> Dht<M> {
             && hearsay == Hearsay::Counted
         {
             // The list is sorted by id, that is by offset from zero.
-            let zero = Key::default();
-            nearest::walk(
-                &self.metric,
-                &zero,
-                members.lists.widest().entries(),
-                key,
-                &mut |distance, entry| {
-                    let id = entry.peer().id_ref();
-                    if entry.missed == 0 && id != asker && id != self.own_id() {
-                        near.push(Near { distance, peer: entry.peer(), rtt: Rtt::default() });
-                    }
-                    near.len() - known < count && distance < limit
-                },
-            );
+            let zero = Origin::new(self.origin.metric.clone(), Key::default());
+            nearest::walk(&zero, members.lists.widest().entries(), key, &mut |distance, entry| {
+                let id = entry.peer().id_ref();
+                if entry.missed == 0 && id != asker && id != self.own_id() {
+                    near.push(Near { distance, peer: entry.peer(), rtt: Rtt::default() });
+                }
+                near.len() - known < count && distance < limit
+            });
         }
         let (near, listed) = near.split_at(known);
         let (leaves, entries) = near.split_at(leaves);

@@ -55,8 +55,7 @@ impl<M: Metric> Dht<M> {
     /// Whether it is probably this node that was lost, and not all those that it has lost: nobody is left, or not more than
     /// were lost lately. Whoever is just `back` counts as lost.
     fn is_cut_off(&self, now: Time, back: Option<&NodeId>) -> bool {
-        let me = self.local.id_ref().key();
-        let is_there = |id: &NodeId| back != Some(id) && self.leaves.get(&self.metric, me, id).is_some();
+        let is_there = |id: &NodeId| back != Some(id) && self.leaves.get(&self.origin, id).is_some();
         let lost = self.lost_since(now, CUT_OFF_WITHIN);
         let lost = lost.iter().filter(|peer| !is_there(peer.id_ref())).count();
         let left = self.leaves.as_slice().iter().filter(|leaf| is_there(leaf.peer.id_ref())).count();
@@ -77,11 +76,10 @@ impl<M: Metric> Dht<M> {
 
     /// Pings the one that has waited longest.
     pub(super) fn try_former(&mut self, turn: &mut Turn<'_>) {
-        let me = self.local.id_ref().key();
         while let Some(former) = self.former.pop_front() {
             let id = former.peer.id_ref();
-            let back = self.leaves.get(&self.metric, me, id).is_some()
-                || self.table.get(&self.metric, me, id).is_some();
+            let back =
+                self.leaves.get(&self.origin, id).is_some() || self.table.get(&self.origin, id).is_some();
             let too_old = u64::from(turn.now.seconds().saturating_sub(former.lost)) > FORMER_KEPT.as_secs();
             if back || too_old {
                 continue;

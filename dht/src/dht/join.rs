@@ -49,27 +49,27 @@ impl<M: Metric> Dht<M> {
 
     /// Looks for our own place, starting from the seeds and whoever else is known.
     pub(super) fn try_joining(&mut self, turn: &mut Turn<'_>) {
-        if self.lookups.values().any(|lookup| lookup.owner == Owner::Join) {
+        if self.lookups.of(Owner::Join).is_some() {
             return;
         }
         let mut progress = self.look_for_self(turn, Owner::Join);
         for seed in &self.seeds {
-            progress.add(&self.metric, seed, State::Named, None);
+            progress.add(&self.origin.metric, seed, State::Named, None);
         }
         for former in self.former.iter().take(SEEDS_MAX) {
-            progress.add(&self.metric, &former.peer, State::Named, None);
+            progress.add(&self.origin.metric, &former.peer, State::Named, None);
         }
         self.run_lookup(turn, progress);
     }
 
     fn look_for_self(&self, turn: &Turn<'_>, owner: Owner) -> Progress {
-        let key = *self.local.id_ref().key();
+        let key = *self.origin.key();
         let half = usize::from(self.config.leaf_set) / 2;
         let need = FIRST_EXCHANGES.min(half);
         let (parallel, deadline) = (self.config.parallel.into(), turn.now + LOOKUP_DEADLINE);
         let mut progress = Progress::new(owner, key, half, need, parallel, turn.now, deadline);
         for peer in self.nearest_others(&key, self.config.reply_peers.into(), self.local.id_ref()) {
-            progress.add(&self.metric, &peer, State::Named, None);
+            progress.add(&self.origin.metric, &peer, State::Named, None);
         }
         progress
     }
@@ -102,7 +102,7 @@ impl<M: Metric> Dht<M> {
     }
 
     fn exchange_first(&mut self, turn: &mut Turn<'_>, neighbours: usize) {
-        let key = *self.local.id_ref().key();
+        let key = *self.origin.key();
         for neighbour in self.nearest_others(&key, neighbours, self.local.id_ref()) {
             self.exchange_leaves(turn, &neighbour, false);
         }
@@ -157,16 +157,16 @@ impl<M: Metric> Dht<M> {
         self.timers.set(Timer::Check, turn.now + wait);
         // Whoever lies beyond the leaf set is asked: the members have told already whom they know, and a ring that has
         // split in two looks whole to each of its halves.
-        let key = *self.local.id_ref().key();
+        let key = *self.origin.key();
         let me = self.local.id_ref();
         let strangers = self
             .nearest_others(&key, 2 * usize::from(self.config.leaf_set), me)
             .into_iter()
-            .filter(|peer| self.leaves.get(&self.metric, &key, peer.id_ref()).is_none());
+            .filter(|peer| self.leaves.get(&self.origin, peer.id_ref()).is_none());
         let mut progress = self.look_beyond(turn);
         let mut known = 0;
         for stranger in strangers.take(CHECK_NAMES) {
-            progress.add(&self.metric, &stranger, State::Named, None);
+            progress.add(&self.origin.metric, &stranger, State::Named, None);
             known += 1;
         }
         if known > 0 {
@@ -176,7 +176,7 @@ impl<M: Metric> Dht<M> {
 
     /// Looks for our own place where this node would not ask by itself: ends with the first that knows its neighbourhood.
     fn look_beyond(&self, turn: &Turn<'_>) -> Progress {
-        let (key, deadline) = (*self.local.id_ref().key(), turn.now + LOOKUP_DEADLINE);
+        let (key, deadline) = (*self.origin.key(), turn.now + LOOKUP_DEADLINE);
         Progress::new(Owner::Check, key, CHECK_NAMES, 1, 1, turn.now, deadline).until_covered(usize::MAX)
     }
 
@@ -187,7 +187,7 @@ impl<M: Metric> Dht<M> {
         let is_stranger = stranger.is_reachable() && id != self.local.id_ref() && !self.knows(id);
         if is_stranger && self.is_member() {
             let mut progress = self.look_beyond(turn);
-            progress.add(&self.metric, stranger, State::Named, None);
+            progress.add(&self.origin.metric, stranger, State::Named, None);
             self.run_lookup(turn, progress);
         }
     }
@@ -212,7 +212,7 @@ impl<M: Metric> Dht<M> {
     pub(super) fn consider_all(&mut self, turn: &mut Turn<'_>, peers: &[Peer]) {
         for peer in peers {
             if self.consider(turn, peer) && peer.is_reachable() && peer.id_ref() != self.local.id_ref() {
-                self.table.note(&self.metric, self.local.id_ref().key(), peer);
+                self.table.note(&self.origin, peer);
             }
         }
     }

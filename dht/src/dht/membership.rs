@@ -140,7 +140,7 @@ impl<M: Metric> Dht<M> {
                 (members.lists.super_peers_around(self.local.id_ref()), Vec::new())
             }
             _ => (
-                self.leaves.adjacent(&self.metric).map(|leaf| leaf.peer.clone()).collect(),
+                self.leaves.adjacent(self.origin.shape()).map(|leaf| leaf.peer.clone()).collect(),
                 self.leaves.as_slice().iter().map(|leaf| leaf.peer.clone()).collect(),
             ),
         }
@@ -149,7 +149,7 @@ impl<M: Metric> Dht<M> {
     /// This node answers for the ring from itself up to its next neighbour: whoever is listed there and is none is
     /// asked, and declared gone if it does not answer.
     fn account_for_stretch(&mut self, turn: &mut Turn<'_>) {
-        let me = self.local.id_ref().key();
+        let me = self.origin.key();
         let Some(next) = self.leaves.watched(me) else { return };
         let next = self.leaves.as_slice()[next].peer.id();
         let Some(members) = &self.members else { return };
@@ -362,10 +362,9 @@ impl<M: Metric> Dht<M> {
     /// The members listed here, sorted by id: all of the network once [`Dht::knows_members`]. In a network too large for
     /// everybody to list it, only super-peers list any.
     pub fn members(&self) -> Vec<Member> {
-        let me = self.local.id_ref().key();
         let Some(members) = &self.members else { return Vec::new() };
         let member = |entry: &crate::members::view::Entry| {
-            let leaf = self.leaves.get(&self.metric, me, entry.peer().id_ref());
+            let leaf = self.leaves.get(&self.origin, entry.peer().id_ref());
             Member {
                 peer: entry.peer().clone(),
                 since: Time::from_micros(u64::from(entry.since) * 1_000_000),

@@ -42,13 +42,12 @@ impl<M: Metric> Dht<M> {
             members.heard(peer, turn.now);
         }
         self.gone.back(peer.id_ref());
-        let me = self.local.id_ref().key();
         let mut measured = Rtt::default();
         if let Some(rtt) = rtt {
             measured.sample(rtt);
         }
 
-        match self.table.get_mut(&self.metric, me, peer.id_ref()) {
+        match self.table.get_mut(&self.origin, peer.id_ref()) {
             Some(entry) => {
                 entry.missed = 0;
                 entry.heard = turn.now.seconds();
@@ -59,10 +58,10 @@ impl<M: Metric> Dht<M> {
                     entry.replace_record(peer);
                 }
             }
-            None => self.table.offer(&self.metric, me, peer, turn.now, measured),
+            None => self.table.offer(&self.origin, peer, turn.now, measured),
         }
 
-        if let Some(leaf) = self.leaves.get_mut(&self.metric, me, peer.id_ref()) {
+        if let Some(leaf) = self.leaves.get_mut(&self.origin, peer.id_ref()) {
             leaf.alive(turn.now);
             if let Some(rtt) = rtt {
                 leaf.rtt.sample(rtt);
@@ -71,8 +70,8 @@ impl<M: Metric> Dht<M> {
                 leaf.peer = peer.clone();
                 turn.event(Event::NeighbourUp(peer.clone()));
             }
-        } else if self.leaves.wants(&self.metric, me, peer.id_ref()) {
-            let displaced = self.leaves.insert(&self.metric, me, Leaf::new(peer.clone(), turn.now, measured));
+        } else if self.leaves.wants(&self.origin, peer.id_ref()) {
+            let displaced = self.leaves.insert(&self.origin, Leaf::new(peer.clone(), turn.now, measured));
             turn.event(Event::NeighbourUp(peer.clone()));
             if let Some(displaced) = displaced {
                 turn.event(Event::NeighbourDown { peer: displaced.peer.id(), why: DownReason::Displaced });
@@ -89,8 +88,7 @@ impl<M: Metric> Dht<M> {
         if id == self.local.id_ref() || !peer.is_reachable() {
             return true;
         }
-        let me = self.local.id_ref().key();
-        let wanted = match self.leaves.get(&self.metric, me, id) {
+        let wanted = match self.leaves.get(&self.origin, id) {
             Some(leaf) => peer.seq() > leaf.peer.seq(),
             None => self.would_sit(id),
         };
@@ -111,9 +109,8 @@ impl<M: Metric> Dht<M> {
     /// Whether a peer would be a neighbour even if everybody is who is being met. Whoever is new meets more than that:
     /// its rows want them too.
     fn would_sit(&self, id: &NodeId) -> bool {
-        let me = self.local.id_ref().key();
-        self.leaves.wants(&self.metric, me, id)
-            && (self.phase != Phase::Joined || self.leaves.has_seat(&self.metric, me, id, &self.meeting))
+        self.leaves.wants(&self.origin, id)
+            && (self.phase != Phase::Joined || self.leaves.has_seat(&self.origin, id, &self.meeting))
     }
 
     /// The leaf set of a neighbour that has told us which of those we `have` are in it, and named the other `peers`.
@@ -136,21 +133,21 @@ impl<M: Metric> Dht<M> {
         theirs: &[NodeId],
         peers: &[Peer],
     ) {
-        let me = *self.local.id_ref().key();
+        let me = *self.origin.key();
         let mut peers: Vec<&Peer> = peers.iter().take(MESSAGE_PEERS_MAX).collect();
         // The nearest first: they take the free seats.
-        peers.sort_unstable_by(|a, b| self.metric.closer(&me, a.id_ref(), b.id_ref()));
+        peers.sort_unstable_by(|a, b| self.origin.metric.closer(&me, a.id_ref(), b.id_ref()));
         let mut complete = true;
         for peer in &peers {
             complete &= self.consider(turn, peer);
         }
         let agree = !self.doubt_missing(turn, from, theirs);
         // Only when every name has been dealt with may the neighbour answer "unchanged" next time.
-        if let Some(leaf) = self.leaves.get_mut(&self.metric, &me, from.id_ref()) {
+        if let Some(leaf) = self.leaves.get_mut(&self.origin, from.id_ref()) {
             leaf.digest = if complete && agree { digest } else { 0 };
         }
         let reach = reach.map(Reach::distance);
-        if let Some(told) = self.leaves.told(&self.metric, &me, from.id_ref(), reach, theirs) {
+        if let Some(told) = self.leaves.told(&self.origin, from.id_ref(), reach, theirs) {
             let before = self.told.take().map_or([Distance::ZERO; 2], |before| *before);
             self.told = Some(Box::new([told[0].max(before[0]), told[1].max(before[1])]));
         }
@@ -158,12 +155,12 @@ impl<M: Metric> Dht<M> {
             let passed_over = |peer: &&&Peer| {
                 let id = peer.id_ref();
                 id != self.local.id_ref()
-                    && self.leaves.wants(&self.metric, &me, id)
+                    && self.leaves.wants(&self.origin, id)
                     && !self.meeting.contains(id)
                     && !self.gone.ignores_name(peer, turn.now)
             };
             for peer in peers.iter().filter(passed_over) {
-                LeafSet::end_before(told, &self.metric, &me, peer.id_ref());
+                LeafSet::end_before(told, &self.origin, peer.id_ref());
             }
         }
         self.all_met();
@@ -176,12 +173,11 @@ impl<M: Metric> Dht<M> {
 
     /// When nobody is left to be met who might be a neighbour, what neighbours have told is true of our own leaf set.
     pub(super) fn all_met(&mut self) {
-        let me = self.local.id_ref().key();
         if self.told.is_some()
-            && !self.meeting.iter().any(|id| self.leaves.wants(&self.metric, me, id))
+            && !self.meeting.iter().any(|id| self.leaves.wants(&self.origin, id))
             && let Some(told) = self.told.take()
         {
-            self.leaves.extend(&self.metric, me, *told);
+            self.leaves.extend(&self.origin, *told);
         }
     }
 
@@ -190,11 +186,12 @@ impl<M: Metric> Dht<M> {
     fn doubt_missing(&mut self, turn: &mut Turn<'_>, from: &Peer, theirs: &[NodeId]) -> bool {
         let at = from.id_ref().key();
         let side = |id: &NodeId| {
-            let near_side = self.metric.shape() == Shape::Tree || !self.metric.offset(at, id.key()).bit(255);
+            let near_side =
+                self.origin.shape() == Shape::Tree || !self.origin.metric.offset(at, id.key()).bit(255);
             usize::from(near_side)
         };
         let distance = |id: &NodeId| {
-            let offset = self.metric.offset(at, id.key());
+            let offset = self.origin.metric.offset(at, id.key());
             if side(id) == 1 { offset } else { Distance::ZERO.wrapping_sub(offset) }
         };
         let mut span = [Distance::ZERO; 2];
@@ -234,10 +231,10 @@ impl<M: Metric> Dht<M> {
         self.pace.round(turn.now, self.config.stabilise_every / 2);
         let mut partners: Vec<Peer> = Vec::new();
         if whole || !self.leaves.is_full() {
-            partners.extend(self.leaves.adjacent(&self.metric).map(|leaf| leaf.peer.clone()));
+            partners.extend(self.leaves.adjacent(self.origin.shape()).map(|leaf| leaf.peer.clone()));
         }
         if whole || self.leaves.is_bound() {
-            partners.extend(self.leaves.outermost(&self.metric).map(|leaf| leaf.peer.clone()));
+            partners.extend(self.leaves.outermost(self.origin.shape()).map(|leaf| leaf.peer.clone()));
         }
         if !self.leaves.is_empty() {
             let index = (turn.rng.next_u64() % self.leaves.len() as u64) as usize;
@@ -253,7 +250,7 @@ impl<M: Metric> Dht<M> {
 
     /// Rows may hold peers that have become neighbours because nearer ones went.
     fn promote(&mut self, turn: &mut Turn<'_>) {
-        let key = *self.local.id_ref().key();
+        let key = *self.origin.key();
         for peer in self.nearest_others(&key, self.config.leaf_set.into(), self.local.id_ref()) {
             self.consider(turn, &peer);
         }
@@ -262,7 +259,7 @@ impl<M: Metric> Dht<M> {
     /// Asks a peer for its leaf set. Whoever probably knows somebody we don't is told at once whom we know, so that it
     /// need not name them; who has told us all when nothing had changed is only asked for that.
     pub(super) fn exchange_leaves(&mut self, turn: &mut Turn<'_>, with: &Peer, changed: bool) {
-        let known = self.leaves.get(&self.metric, self.local.id_ref().key(), with.id_ref());
+        let known = self.leaves.get(&self.origin, with.id_ref());
         // While we do not know everybody near us we want to hear how far it does.
         let known = known.filter(|_| !self.leaves.is_bound()).map_or(0, |leaf| leaf.digest);
         let recently = turn.now.since(self.changed) < 2 * self.config.stabilise_every;
@@ -276,11 +273,11 @@ impl<M: Metric> Dht<M> {
 
     /// Takes a peer out of all tables. Returns whether it was a neighbour.
     pub(super) fn drop_peer(&mut self, turn: &mut Turn<'_>, id: &NodeId, why: DownReason) -> bool {
-        let me = self.local.id_ref().key();
-        self.table.remove(&self.metric, me, id);
+        let me = self.origin.key();
+        self.table.remove(&self.origin, id);
         let watched =
             self.leaves.watched(me).is_some_and(|index| self.leaves.as_slice()[index].peer.id() == *id);
-        let Some(leaf) = self.leaves.remove(&self.metric, me, id) else { return false };
+        let Some(leaf) = self.leaves.remove(&self.origin, id) else { return false };
         self.neighbour_gone(turn, &leaf.peer, watched);
         if watched {
             self.account_for_lost(turn);

@@ -12,10 +12,6 @@ use crate::{
     peer::Peer,
 };
 
-/// How often a question of a lookup is sent again before its peer counts as not answering. Design: with 5 % of messages
-/// lost, one peer in a thousand is missed; a dead one costs four time-outs, in which others are asked.
-const REPEATS_MAX: u8 = 2;
-
 impl<M: Metric> Dht<M> {
     pub(super) fn answered(&mut self, turn: &mut Turn<'_>, from: &Peer, call: Call, response: Response) {
         self.settle_call(&call);
@@ -80,9 +76,7 @@ impl<M: Metric> Dht<M> {
             Purpose::Meet => self.meeting.retain(|id| id != call.peer.id_ref()),
             Purpose::Leaves => self.exchanges = self.exchanges.saturating_sub(1),
             Purpose::Probe => {
-                if let Some(leaf) =
-                    self.leaves.get_mut(&self.metric, self.local.id_ref().key(), call.peer.id_ref())
-                {
+                if let Some(leaf) = self.leaves.get_mut(&self.origin, call.peer.id_ref()) {
                     leaf.suspicion.end_probe();
                 }
             }
@@ -101,37 +95,18 @@ impl<M: Metric> Dht<M> {
     }
 
     pub(super) fn expired(&mut self, turn: &mut Turn<'_>, id: CallId, call: Call) {
-        if let Purpose::Record(..) | Purpose::RecordUpkeep | Purpose::Rendezvous(..) = call.purpose
-            && call.repeats < REPEATS_MAX
-        {
-            // Asked again, as for a lookup; and what is written twice is written once.
-            let deadline = turn.now + self.timeout_of(call.peer.id_ref()) * (1 + u32::from(call.repeats));
-            turn.send(&call.peer, Message::Request(id, call.request.clone()));
-            self.calls.repeat(id, call, deadline);
-            return;
+        let would_be_neighbour = self.leaves.wants(&self.origin, call.peer.id_ref());
+        if call.repeats >= call.purpose.repeats(would_be_neighbour) {
+            return self.failed(turn, call);
         }
-        if let Purpose::Lookup(serial) = call.purpose
-            && call.repeats < REPEATS_MAX
-        {
-            // Late, not lost: others are asked meanwhile, and this one once more, in case a message was lost.
-            let to = call.peer.clone();
-            let deadline = turn.now + self.timeout_of(to.id_ref()) * (1 + u32::from(call.repeats));
-            turn.send(&to, Message::Request(id, call.request.clone()));
-            self.calls.repeat(id, call, deadline);
+        let to = call.peer.clone();
+        let deadline = turn.now + self.timeout_of(to.id_ref()) * (1 + u32::from(call.repeats));
+        turn.send(&to, Message::Request(id, call.request.clone()));
+        let lookup = if let Purpose::Lookup(serial) = call.purpose { Some(serial) } else { None };
+        self.calls.repeat(id, call, deadline);
+        if let Some(serial) = lookup {
             self.lookup_late(turn, serial, to.id_ref());
-            return;
         }
-        // Nor may a neighbour be missed because a message was lost.
-        if matches!(call.purpose, Purpose::Meet)
-            && call.repeats == 0
-            && self.leaves.wants(&self.metric, self.local.id_ref().key(), call.peer.id_ref())
-        {
-            let deadline = turn.now + self.timeout_of(call.peer.id_ref());
-            turn.send(&call.peer, Message::Request(id, call.request.clone()));
-            self.calls.repeat(id, call, deadline);
-            return;
-        }
-        self.failed(turn, call);
     }
 
     /// A question will not be answered.
@@ -139,38 +114,31 @@ impl<M: Metric> Dht<M> {
         self.settle_call(&call);
         let peer = call.peer.clone();
         self.membership_unanswered(turn, &peer, false);
-        match call.purpose {
+        if call.purpose.silence_is_a_miss() {
+            self.missed(turn, &peer, false);
+        }
+        // It was hearsay; perhaps only the address was wrong. Unless we had it from the peer itself.
+        if matches!(call.purpose, Purpose::Meet) {
+            self.row_went_badly();
+            self.entry_missed(&peer);
+            self.all_met();
+        }
+        self.goes_unanswered(turn, call.purpose, &peer);
+    }
+
+    /// Tells whoever waits for the answer that none will come.
+    fn goes_unanswered(&mut self, turn: &mut Turn<'_>, purpose: Purpose, peer: &Peer) {
+        match purpose {
+            Purpose::Lookup(serial) => self.lookup_failed(turn, serial, peer.id_ref()),
+            Purpose::Record(serial, round) => self.record_silent(turn, serial, round, peer.id_ref()),
+            Purpose::RecordUpkeep => self.upkeep_failed(turn, peer.id_ref()),
+            Purpose::Rendezvous(serial, round) => self.place_silent(turn, serial, round, peer.id_ref()),
             Purpose::Compare => self.comparison_failed(turn),
-            Purpose::Link | Purpose::Home => {}
-            Purpose::Lookup(serial) => {
-                self.missed(turn, &peer, false);
-                self.lookup_failed(turn, serial, peer.id_ref());
-            }
-            Purpose::Probe | Purpose::Leaves | Purpose::Row => self.missed(turn, &peer, false),
-            // It was hearsay; perhaps only the address was wrong. Unless we had it from the peer itself.
-            Purpose::Meet => {
-                self.row_went_badly();
-                self.entry_missed(&peer);
-                self.all_met();
-            }
-            // It was a faint hope.
-            Purpose::Revive => {}
             Purpose::ReachFor(asker, id) => {
                 turn.send(&asker, Message::Response(id, Response::Reached(false)));
             }
-            Purpose::ReachThrough(_) => {}
-            Purpose::Record(serial, round) => {
-                self.missed(turn, &peer, false);
-                self.record_silent(turn, serial, round, peer.id_ref());
-            }
-            Purpose::RecordUpkeep => {
-                self.missed(turn, &peer, false);
-                self.upkeep_failed(turn, peer.id_ref());
-            }
-            Purpose::Rendezvous(serial, round) => {
-                self.missed(turn, &peer, false);
-                self.place_silent(turn, serial, round, peer.id_ref());
-            }
+            Purpose::Probe | Purpose::Leaves | Purpose::Row | Purpose::Meet | Purpose::Revive => {}
+            Purpose::ReachThrough(_) | Purpose::Link | Purpose::Home => {}
         }
     }
 
@@ -179,25 +147,15 @@ impl<M: Metric> Dht<M> {
         self.membership_unanswered(turn, peer, true);
         let calls = self.calls.close_all_to(peer);
         let mut verified = calls.is_empty();
-        let (mut lookups, mut operations, mut upkeep) = (Vec::new(), Vec::new(), false);
-        let mut places = Vec::new();
+        let mut missed = Vec::new();
         for call in calls {
             self.settle_call(&call);
             // A hearsay address that does not work says nothing about the peer.
-            verified |= !matches!(
-                call.purpose,
-                Purpose::Meet | Purpose::Revive | Purpose::Compare | Purpose::Link | Purpose::Home
-            );
-            match call.purpose {
-                Purpose::Lookup(serial) => lookups.push(serial),
-                Purpose::Record(serial, round) => operations.push((serial, round)),
-                Purpose::RecordUpkeep => upkeep = true,
-                Purpose::Rendezvous(serial, round) => places.push((serial, round)),
-                Purpose::Compare => self.comparison_failed(turn),
-                Purpose::ReachFor(asker, id) => {
-                    turn.send(&asker, Message::Response(id, Response::Reached(false)));
-                }
-                _ => {}
+            verified |= !call.purpose.is_by_hearsay();
+            if call.purpose.silence_is_a_miss() {
+                missed.push(call.purpose);
+            } else {
+                self.goes_unanswered(turn, call.purpose, peer);
             }
         }
         // Only where the peer itself has said that it is: whoever tells of it may know an address that it has left, as
@@ -209,17 +167,9 @@ impl<M: Metric> Dht<M> {
         {
             self.missed(turn, &known, true);
         }
-        for serial in lookups {
-            self.lookup_failed(turn, serial, peer.id_ref());
-        }
-        for (serial, round) in operations {
-            self.record_silent(turn, serial, round, peer.id_ref());
-        }
-        for (serial, round) in places {
-            self.place_silent(turn, serial, round, peer.id_ref());
-        }
-        if upkeep {
-            self.upkeep_failed(turn, peer.id_ref());
+        // Whoever waits asks the next; this one is not among those any more.
+        for purpose in missed {
+            self.goes_unanswered(turn, purpose, peer);
         }
     }
 }

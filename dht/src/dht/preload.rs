@@ -25,22 +25,21 @@ impl<M: Metric> Dht<M> {
         fingers: &[(Peer, Option<Duration>)],
         maintained: bool,
     ) {
-        let me = *self.local.id_ref().key();
         let usable = |peer: &Peer| peer.is_reachable() && peer.id() != self.local.id();
         let measured = |measured: Option<Duration>| measured.map_or(Rtt::default(), Rtt::settled);
         self.leaves.reserve(leaves.len());
         for (peer, rtt) in leaves.iter().filter(|(peer, _)| usable(peer)) {
-            if self.leaves.wants(&self.metric, &me, peer.id_ref()) {
-                self.leaves.insert(&self.metric, &me, Leaf::new(peer.clone(), now, measured(*rtt)));
+            if self.leaves.wants(&self.origin, peer.id_ref()) {
+                self.leaves.insert(&self.origin, Leaf::new(peer.clone(), now, measured(*rtt)));
             }
         }
         self.table.reserve(fingers.len());
         for (peer, rtt) in fingers.iter().chain(leaves).filter(|(peer, _)| usable(peer)) {
             let rtt = measured(*rtt);
-            if !self.table.append(&self.metric, &me, peer, now, rtt)
-                && self.table.get(&self.metric, &me, peer.id_ref()).is_none()
+            if !self.table.append(&self.origin, peer, now, rtt)
+                && self.table.get(&self.origin, peer.id_ref()).is_none()
             {
-                self.table.offer(&self.metric, &me, peer, now, rtt);
+                self.table.offer(&self.origin, peer, now, rtt);
             }
         }
         self.table.shrink();

@@ -30,7 +30,7 @@ impl<M: Metric> Dht<M> {
     pub(super) fn probe_next(&mut self, turn: &mut Turn<'_>) {
         let period = turn.around(self.config.probe_every * self.patience());
         self.timers.set(Timer::Probe, turn.now + period);
-        let Some(watched) = self.leaves.watched(self.local.id_ref().key()) else { return };
+        let Some(watched) = self.leaves.watched(self.origin.key()) else { return };
         // Who has just spoken need not be asked whether it lives.
         let silent = |leaf: &Leaf, enough: Duration| turn.now.since(leaf.heard) >= enough;
         let leaves = self.leaves.as_slice();
@@ -51,7 +51,7 @@ impl<M: Metric> Dht<M> {
 
     /// Probes a neighbour, unless a probe is under way.
     pub(super) fn probe(&mut self, turn: &mut Turn<'_>, id: &NodeId) {
-        let Some(leaf) = self.leaves.get_mut(&self.metric, self.local.id_ref().key(), id) else { return };
+        let Some(leaf) = self.leaves.get_mut(&self.origin, id) else { return };
         if !leaf.suspicion.start_probe() {
             return;
         }
@@ -61,14 +61,13 @@ impl<M: Metric> Dht<M> {
 
     /// A peer left a question of ours unanswered, or the transport could not reach it.
     pub(super) fn missed(&mut self, turn: &mut Turn<'_>, peer: &Peer, refused: bool) {
-        let me = self.local.id_ref().key();
-        if let Some(entry) = self.table.get_mut(&self.metric, me, peer.id_ref()) {
+        if let Some(entry) = self.table.get_mut(&self.origin, peer.id_ref()) {
             entry.missed = entry.missed.saturating_add(1);
             if entry.missed >= ENTRY_MISSES_MAX {
-                self.table.remove(&self.metric, me, peer.id_ref());
+                self.table.remove(&self.origin, peer.id_ref());
             }
         }
-        let Some(leaf) = self.leaves.get_mut(&self.metric, me, peer.id_ref()) else { return };
+        let Some(leaf) = self.leaves.get_mut(&self.origin, peer.id_ref()) else { return };
         let first = leaf.suspicion.misses(turn.now, refused);
         let announced = leaf.suspicion.is_announced();
         if self.drop_if_dead(turn, peer.id_ref()) {
@@ -83,18 +82,20 @@ impl<M: Metric> Dht<M> {
         if first || refused {
             self.probe(turn, peer.id_ref());
         }
-        self.timers.set_no_later(Timer::Suspects, turn.now + Suspicion::between_probes(self.config.suspicion, announced));
+        self.timers.set_no_later(
+            Timer::Suspects,
+            turn.now + Suspicion::between_probes(self.config.suspicion, announced),
+        );
     }
 
     /// A peer of the rows did not answer when it seemed to have become a neighbour. Only its own record is held against
     /// it: others may have given a wrong address for it.
     pub(super) fn entry_missed(&mut self, peer: &Peer) {
-        let me = self.local.id_ref().key();
-        let Some(entry) = self.table.get_mut(&self.metric, me, peer.id_ref()) else { return };
+        let Some(entry) = self.table.get_mut(&self.origin, peer.id_ref()) else { return };
         if entry.peer == *peer {
             entry.missed = entry.missed.saturating_add(1);
             if entry.missed >= ENTRY_MISSES_MAX {
-                self.table.remove(&self.metric, me, peer.id_ref());
+                self.table.remove(&self.origin, peer.id_ref());
             }
         }
     }
@@ -117,7 +118,7 @@ impl<M: Metric> Dht<M> {
     /// A helper has tried. If it got through, the fault may be ours or the link's: a peer that only we cannot reach is
     /// kept for longer, and not named to others meanwhile.
     pub(super) fn told_reach(&mut self, suspect: &NodeId, reached: bool) {
-        let Some(leaf) = self.leaves.get_mut(&self.metric, self.local.id_ref().key(), suspect) else {
+        let Some(leaf) = self.leaves.get_mut(&self.origin, suspect) else {
             return;
         };
         if leaf.suspicion.was_tried(reached) && reached {
@@ -127,7 +128,7 @@ impl<M: Metric> Dht<M> {
 
     /// Somebody has lost a peer. We look for ourselves; if we miss it too, that counts.
     pub(super) fn told_down(&mut self, turn: &mut Turn<'_>, id: &NodeId) {
-        if let Some(leaf) = self.leaves.get_mut(&self.metric, self.local.id_ref().key(), id) {
+        if let Some(leaf) = self.leaves.get_mut(&self.origin, id) {
             leaf.suspicion.is_said_to_be_down();
             self.doubt(turn, id);
         }
@@ -136,8 +137,7 @@ impl<M: Metric> Dht<M> {
     /// Everybody is told that a peer of the rows is gone. It is named to nobody until it has spoken, and dropped if it
     /// leaves one more question unanswered.
     pub(super) fn told_entry_down(&mut self, turn: &mut Turn<'_>, peer: &Peer) {
-        let me = self.local.id_ref().key();
-        if let Some(entry) = self.table.get_mut(&self.metric, me, peer.id_ref()) {
+        if let Some(entry) = self.table.get_mut(&self.origin, peer.id_ref()) {
             entry.missed = entry.missed.max(ENTRY_MISSES_MAX - 1);
             self.ask(turn, peer, Request::Ping, Purpose::Row);
         }
@@ -145,7 +145,7 @@ impl<M: Metric> Dht<M> {
 
     /// Somebody else thinks a neighbour is gone. It is probed, at once or, if it has just spoken, a little later.
     pub(super) fn doubt(&mut self, turn: &mut Turn<'_>, id: &NodeId) {
-        let Some(leaf) = self.leaves.get_mut(&self.metric, self.local.id_ref().key(), id) else { return };
+        let Some(leaf) = self.leaves.get_mut(&self.origin, id) else { return };
         if turn.now.since(leaf.heard) < FRESH {
             leaf.suspicion.probe_soon();
             self.timers.set_no_later(Timer::Suspects, turn.now + FRESH);
@@ -166,7 +166,8 @@ impl<M: Metric> Dht<M> {
             }
         }
         if waiting {
-            self.timers.set(Timer::Suspects, turn.now + Suspicion::between_probes(self.config.suspicion, announced));
+            self.timers
+                .set(Timer::Suspects, turn.now + Suspicion::between_probes(self.config.suspicion, announced));
         }
         for suspect in suspects {
             self.probe(turn, &suspect);
@@ -174,8 +175,8 @@ impl<M: Metric> Dht<M> {
     }
 
     fn drop_if_dead(&mut self, turn: &mut Turn<'_>, id: &NodeId) -> bool {
-        let me = self.local.id_ref().key();
-        let Some(leaf) = self.leaves.get(&self.metric, me, id) else { return true };
+        let me = self.origin.key();
+        let Some(leaf) = self.leaves.get(&self.origin, id) else { return true };
         let whole = self.config.suspicion;
         if !leaf.suspicion.is_fatal(turn.now, whole, self.health.stretch(whole)) {
             return false;
@@ -184,11 +185,11 @@ impl<M: Metric> Dht<M> {
         // The nearest survivor to notice spreads the word; if all did, everybody would hear it forty times. Under XOR those who
         // know a node are not always those it knows, so whoever has not heard it from several others passes it on.
         let watched = self.leaves.watched(me).map(|index| self.leaves.as_slice()[index].peer.id());
-        let announce = match self.metric.shape() {
+        let announce = match self.origin.shape() {
             Shape::Circle => {
                 !leaf.suspicion.is_announced()
                     && (watched == Some(*id)
-                        || self.leaves.adjacent(&self.metric).any(|leaf| leaf.peer.id_ref() == id))
+                        || self.leaves.adjacent(self.origin.shape()).any(|leaf| leaf.peer.id_ref() == id))
             }
             Shape::Tree => !leaf.suspicion.has_spread(),
         };
@@ -200,7 +201,7 @@ impl<M: Metric> Dht<M> {
                 turn.send(&leaf.peer, Message::Notice(Notice::Down(*id)));
             }
             // The next one up is watched from now on; it may have died in the same moment.
-            if let Some(next) = self.leaves.watched(self.local.id_ref().key()) {
+            if let Some(next) = self.leaves.watched(self.origin.key()) {
                 let next = self.leaves.as_slice()[next].peer.clone();
                 self.probe(turn, next.id_ref());
             }

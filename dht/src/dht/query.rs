@@ -11,7 +11,7 @@ use crate::{
     Key, NodeId,
     calls::Purpose,
     io::{Confirm, LookupError, LookupId, LookupOptions, Output},
-    lookup::{Owner, Progress, State, Step},
+    lookup::{Owner, Progress, State, Step, under_way::Serial},
     members::homes::HOMES_ASKED,
     message::Request,
     metric::Metric,
@@ -56,7 +56,7 @@ impl<M: Metric> Dht<M> {
         let sure = self.covers(&key, 1);
         if self.is_member() {
             let state = if sure { State::Here } else { State::HereUnsure };
-            progress.add(&self.metric, &self.local, state, None);
+            progress.add(&self.origin.metric, &self.local, state, None);
         }
         let known = match options.confirm {
             Confirm::Known => self.covers(&key, want),
@@ -66,22 +66,22 @@ impl<M: Metric> Dht<M> {
         let count = want.max(self.config.reply_peers.into()).max(4 * usize::from(options.paths.min(8)));
         let peers = self.nearest_others(&key, count, self.own_id());
         for peer in &peers {
-            progress.add(&self.metric, peer, State::Named, None);
+            progress.add(&self.origin.metric, peer, State::Named, None);
         }
         // Who knows all members asks the right ones at once. The others stay candidates, in case it is mistaken.
         for peer in self.nearest_listed(&key, count) {
-            progress.add(&self.metric, &peer, State::Named, None);
+            progress.add(&self.origin.metric, &peer, State::Named, None);
         }
         // Liars must not be on every path.
         if options.paths == 1
             && let Some(members) = &self.members
         {
             for home in members.homes.as_slice().iter().take(HOMES_ASKED) {
-                progress.guide(&self.metric, &home.peer);
+                progress.guide(&self.origin.metric, &home.peer);
             }
         }
         if sure {
-            progress.covered(&self.metric, self.own_id(), &peers);
+            progress.covered(&self.origin.metric, self.own_id(), &peers);
         }
         if known {
             return finish(turn, Ok(progress.result(turn.now)));
@@ -90,24 +90,20 @@ impl<M: Metric> Dht<M> {
     }
 
     pub(super) fn run_lookup(&mut self, turn: &mut Turn<'_>, progress: Progress) {
-        let serial = self.next_lookup;
-        self.next_lookup = self.next_lookup.wrapping_add(1);
-        self.lookup_deadlines.insert((progress.deadline, serial));
-        self.lookups.insert(serial, Box::new(progress));
+        let serial = self.lookups.add(progress);
         self.advance(turn, serial);
     }
 
     pub(super) fn cancel_lookup(&mut self, id: LookupId) {
-        let found = self.lookups.iter().find(|(_, lookup)| lookup.owner == Owner::Caller(id));
-        if let Some(serial) = found.map(|(serial, _)| *serial) {
-            self.take_lookup(serial);
+        if let Some(serial) = self.lookups.of(Owner::Caller(id)) {
+            self.lookups.take(serial);
         }
     }
 
     /// Asks whoever is to be asked next, or ends the lookup.
-    fn advance(&mut self, turn: &mut Turn<'_>, serial: u32) {
+    fn advance(&mut self, turn: &mut Turn<'_>, serial: Serial) {
         loop {
-            let Some(lookup) = self.lookups.get_mut(&serial) else { return };
+            let Some(lookup) = self.lookups.get_mut(serial) else { return };
             // Four paths may cost nearly twice, eight nearly three times as much as one.
             let messages_max = u32::from(self.config.lookup_messages) * (3 + lookup.paths() as u32) / 4;
             match lookup.step(messages_max) {
@@ -134,18 +130,18 @@ impl<M: Metric> Dht<M> {
     }
 
     /// Adds peers farther from the key to a lookup that nobody has answered. Returns whether there are any.
-    fn widen(&mut self, serial: u32) -> bool {
-        let Some(lookup) = self.lookups.get(&serial) else { return false };
+    fn widen(&mut self, serial: Serial) -> bool {
+        let Some(lookup) = self.lookups.get(serial) else { return false };
         let count = 2 * usize::from(self.config.reply_peers);
         let peers = self.nearest_others(&lookup.key.clone(), count, self.own_id());
-        let Some(lookup) = self.lookups.get_mut(&serial) else { return false };
-        peers.iter().filter(|peer| lookup.add(&self.metric, peer, State::Named, None)).count() > 0
+        let Some(lookup) = self.lookups.get_mut(serial) else { return false };
+        peers.iter().filter(|peer| lookup.add(&self.origin.metric, peer, State::Named, None)).count() > 0
     }
 
     pub(super) fn lookup_answered(
         &mut self,
         turn: &mut Turn<'_>,
-        serial: u32,
+        serial: Serial,
         from: &Peer,
         names: &[Peer],
         covered: bool,
@@ -156,68 +152,60 @@ impl<M: Metric> Dht<M> {
             return self.lookup_failed(turn, serial, from.id_ref());
         }
         let names = &names[..names.len().min(MESSAGE_PEERS_MAX)];
-        if let Some(lookup) = self.lookups.get_mut(&serial)
-            && let Some((distance, namer)) = lookup.answered(&self.metric, from.id_ref(), rtt)
+        if let Some(lookup) = self.lookups.get_mut(serial)
+            && let Some((distance, namer)) = lookup.answered(&self.origin.metric, from.id_ref(), rtt)
         {
             for name in names {
                 // Who does not cover the key can only help by naming somebody nearer than itself.
-                let nearer = covered || self.metric.distance(name.id_ref().key(), &lookup.key) < distance;
+                let nearer =
+                    covered || self.origin.metric.distance(name.id_ref().key(), &lookup.key) < distance;
                 if nearer
                     && name.is_reachable()
                     && name.id_ref() != self.local.id_ref()
                     && !self.gone.ignores_name(name, turn.now)
                 {
-                    lookup.add(&self.metric, name, State::Named, Some(namer));
+                    lookup.add(&self.origin.metric, name, State::Named, Some(namer));
                 }
             }
             if covered {
-                lookup.covered(&self.metric, from.id_ref(), names);
+                lookup.covered(&self.origin.metric, from.id_ref(), names);
             }
             self.advance(turn, serial);
         }
         self.consider_all(turn, names);
     }
 
-    pub(super) fn lookup_late(&mut self, turn: &mut Turn<'_>, serial: u32, peer: &NodeId) {
-        if let Some(lookup) = self.lookups.get_mut(&serial) {
-            lookup.late(&self.metric, peer);
+    pub(super) fn lookup_late(&mut self, turn: &mut Turn<'_>, serial: Serial, peer: &NodeId) {
+        if let Some(lookup) = self.lookups.get_mut(serial) {
+            lookup.late(&self.origin.metric, peer);
             self.advance(turn, serial);
         }
     }
 
-    pub(super) fn lookup_failed(&mut self, turn: &mut Turn<'_>, serial: u32, peer: &NodeId) {
-        if let Some(lookup) = self.lookups.get_mut(&serial) {
-            lookup.failed(&self.metric, peer);
+    pub(super) fn lookup_failed(&mut self, turn: &mut Turn<'_>, serial: Serial, peer: &NodeId) {
+        if let Some(lookup) = self.lookups.get_mut(serial) {
+            lookup.failed(&self.origin.metric, peer);
             self.advance(turn, serial);
         }
     }
 
     pub(super) fn expire_lookups(&mut self, turn: &mut Turn<'_>) {
-        while let Some((deadline, serial)) = self.lookup_deadlines.first().copied()
-            && deadline <= turn.now
-        {
+        while let Some(serial) = self.lookups.overdue(turn.now) {
             self.finish_lookup(turn, serial, LookupError::Deadline);
         }
     }
 
-    fn take_lookup(&mut self, serial: u32) -> Option<Box<Progress>> {
-        let lookup = self.lookups.remove(&serial)?;
-        self.lookup_deadlines.remove(&(lookup.deadline, serial));
-        Some(lookup)
-    }
-
     /// Ends all lookups because this node is leaving.
     pub(super) fn fail_lookups(&mut self, turn: &mut Turn<'_>) {
-        self.lookup_deadlines.clear();
-        for (_, lookup) in core::mem::take(&mut self.lookups) {
+        for lookup in self.lookups.take_all() {
             if let Owner::Caller(id) = lookup.owner {
                 turn.out.push(Output::LookupFinished { id, outcome: Err(LookupError::NotJoined) });
             }
         }
     }
 
-    fn finish_successfully(&mut self, turn: &mut Turn<'_>, serial: u32) {
-        let Some(lookup) = self.take_lookup(serial) else { return };
+    fn finish_successfully(&mut self, turn: &mut Turn<'_>, serial: Serial) {
+        let Some(lookup) = self.lookups.take(serial) else { return };
         match lookup.owner {
             Owner::Caller(id) => {
                 turn.out.push(Output::LookupFinished { id, outcome: Ok(lookup.result(turn.now)) });
@@ -234,10 +222,10 @@ impl<M: Metric> Dht<M> {
     fn finish_lookup(
         &mut self,
         turn: &mut Turn<'_>,
-        serial: u32,
+        serial: Serial,
         error: fn(Box<crate::Lookup>) -> LookupError,
     ) {
-        let Some(lookup) = self.take_lookup(serial) else { return };
+        let Some(lookup) = self.lookups.take(serial) else { return };
         match lookup.owner {
             Owner::Caller(id) => {
                 let outcome = Err(error(Box::new(lookup.result(turn.now))));
@@ -257,8 +245,8 @@ impl<M: Metric> Dht<M> {
     pub fn nearest(&self, key: &Key, count: usize) -> Vec<Peer> {
         let mut peers = self.nearest_others(key, count, self.own_id());
         if self.is_member() {
-            let place =
-                peers.partition_point(|peer| self.metric.closer(key, peer.id_ref(), self.own_id()).is_lt());
+            let place = peers
+                .partition_point(|peer| self.origin.metric.closer(key, peer.id_ref(), self.own_id()).is_lt());
             peers.insert(place, self.local.clone());
             peers.truncate(count);
         }

@@ -93,10 +93,10 @@ impl<M: Metric> Dht<M> {
             .for_onlooker(self.is_client());
         if self.is_member() {
             let state = if self.covers(&address, 1) { State::Here } else { State::HereUnsure };
-            progress.add(&self.metric, &self.local, state, None);
+            progress.add(&self.origin.metric, &self.local, state, None);
         }
         for peer in self.nearest_others(&address, self.config.reply_peers.into(), self.own_id()) {
-            progress.add(&self.metric, &peer, State::Named, None);
+            progress.add(&self.origin.metric, &peer, State::Named, None);
         }
         self.run_lookup(turn, progress);
     }
@@ -111,7 +111,7 @@ impl<M: Metric> Dht<M> {
     }
 
     pub(super) fn with_distance(&self, peer: Peer, address: &Key) -> (Peer, Distance) {
-        let distance = self.metric.distance(peer.id_ref().key(), address);
+        let distance = self.origin.metric.distance(peer.id_ref().key(), address);
         (peer, distance)
     }
 

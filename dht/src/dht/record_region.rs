@@ -29,13 +29,12 @@ impl<M: Metric> Dht<M> {
     /// The nodes that keep the record of this address, nearest first, as far as this node's own neighbourhood shows it.
     /// Neighbours that have missed a probe are among them: only when they are given up does the region move on.
     pub(super) fn region_of(&self, address: &Key) -> Vec<(Peer, Distance)> {
-        let me = self.local.id_ref().key();
         let mut region = Vec::with_capacity(2 * REGION);
         if self.is_member() {
-            region.push((self.local.clone(), self.metric.distance(me, address)));
+            region.push((self.local.clone(), self.origin.distance(address)));
         }
         let others = region.len() + REGION;
-        self.leaves.walk(&self.metric, me, address, &mut |distance, leaf| {
+        self.leaves.walk(&self.origin, address, &mut |distance, leaf| {
             region.push((leaf.peer.clone(), distance));
             region.len() < others
         });
@@ -62,7 +61,7 @@ impl<M: Metric> Dht<M> {
         if count < REGION {
             return Care::All;
         }
-        if !self.metric.halves() {
+        if !self.origin.metric.halves() {
             return Care::Counted(*id);
         }
         // All that are known, in the order in which they lie on the circle from this node on.
@@ -71,7 +70,7 @@ impl<M: Metric> Dht<M> {
             None => me,
             Some(leaf) => leaves[leaf].peer.id_ref(),
         };
-        let offset = |other: &NodeId| self.metric.offset(me.key(), other.key());
+        let offset = |other: &NodeId| self.origin.metric.offset(me.key(), other.key());
         let (mut low, mut high) = (0, known);
         while low < high {
             let middle = usize::midpoint(low, high);
@@ -79,7 +78,7 @@ impl<M: Metric> Dht<M> {
         }
         let itself = usize::from(at(low) == id);
         let (next, last) = (at(low + REGION - 1 + itself), at(low + known - REGION));
-        let way = |from: &NodeId, to: &NodeId| self.metric.offset(from.key(), to.key());
+        let way = |from: &NodeId, to: &NodeId| self.origin.metric.offset(from.key(), to.key());
         Care::Arc { at: *id, clockwise: (way(id, next), *next), counterclockwise: (way(last, id), *last) }
     }
 
@@ -89,7 +88,7 @@ impl<M: Metric> Dht<M> {
             Care::All => true,
             Care::Counted(id) => self.fewer_are_nearer(id, address),
             Care::Arc { at, clockwise, counterclockwise } => {
-                let offset = self.metric.offset(at.key(), address);
+                let offset = self.origin.metric.offset(at.key(), address);
                 let (distance, ninth) = if offset.bit(255) {
                     (Distance::ZERO.wrapping_sub(offset), counterclockwise)
                 } else {
@@ -103,9 +102,9 @@ impl<M: Metric> Dht<M> {
 
     fn fewer_are_nearer(&self, id: &NodeId, address: &Key) -> bool {
         let me = self.own_id();
-        let nearer = |other: &NodeId| self.metric.closer(address, other, id).is_lt();
+        let nearer = |other: &NodeId| self.origin.metric.closer(address, other, id).is_lt();
         let mut count = usize::from(id != me && self.is_member() && nearer(me));
-        self.leaves.walk(&self.metric, me.key(), address, &mut |_, leaf| {
+        self.leaves.walk(&self.origin, address, &mut |_, leaf| {
             if leaf.peer.id_ref() == id || !nearer(leaf.peer.id_ref()) {
                 return false;
             }
@@ -123,7 +122,7 @@ impl<M: Metric> Dht<M> {
     /// Whether this node would know of the record of this address, or of a newer version, if there were any.
     pub(super) fn would_know(&self, now: Time, address: &Key) -> bool {
         let me = self.own_id();
-        let nearer = |other: &&NodeId| *other != me && self.metric.closer(address, other, me).is_lt();
+        let nearer = |other: &&NodeId| *other != me && self.origin.metric.closer(address, other, me).is_lt();
         let cares = |near: &BTreeSet<NodeId>| near.iter().filter(nearer).take(REGION).count() < REGION;
         self.records.as_ref().is_some_and(|records| records.partners.is_ready(now, cares))
     }
@@ -135,9 +134,9 @@ impl<M: Metric> Dht<M> {
         let own = self.is_member().then(|| self.own_id());
         let mut known: Vec<NodeId> =
             own.into_iter().chain(leaves).filter(|other| *other != id).copied().collect();
-        known.sort_by_cached_key(|other| self.metric.offset(id.key(), other.key()));
+        known.sort_by_cached_key(|other| self.origin.metric.offset(id.key(), other.key()));
         if known.len() > 2 * REGION {
-            match self.metric.shape() {
+            match self.origin.shape() {
                 Shape::Circle => drop(known.drain(REGION..known.len() - REGION)),
                 Shape::Tree => known.truncate(2 * REGION),
             }

@@ -49,8 +49,8 @@ impl<M: Metric> Dht<M> {
         } else if !gone.is_empty() {
             // With a death something comes into this node's care. On a circle those know of it who are on the same side; in
             // a tree it may be anybody.
-            let (metric, me) = (&self.metric, self.local.id_ref().key());
-            let ahead = |id: &NodeId| metric.shape() == Shape::Tree || !metric.offset(me, id.key()).bit(255);
+            let origin = &self.origin;
+            let ahead = |id: &NodeId| origin.shape() == Shape::Tree || !origin.offset(id.key()).bit(255);
             let whom = |id: &NodeId| gone.iter().any(|gone| ahead(gone) == ahead(id));
             records.partners.compare_anew(now, &near, whom, soon);
         }
@@ -88,9 +88,7 @@ impl<M: Metric> Dht<M> {
     }
 
     fn compare_with(&mut self, turn: &mut Turn<'_>, partner: &NodeId) {
-        let Some(peer) =
-            self.leaves.get(&self.metric, self.local.id_ref().key(), partner).map(|leaf| &leaf.peer)
-        else {
+        let Some(peer) = self.leaves.get(&self.origin, partner).map(|leaf| &leaf.peer) else {
             return self.records_mut().partners.broken_off(partner, turn.now, AGAIN);
         };
         let peer = peer.clone();

@@ -37,7 +37,7 @@ const WAIT_MAX: u8 = 128;
 
 impl<M: Metric> Dht<M> {
     pub(super) fn refresh(&mut self, turn: &mut Turn<'_>) {
-        let busy = self.leaves.is_full() && !self.metric.first_in_row() && self.refresh_one_row(turn);
+        let busy = self.leaves.is_full() && !self.origin.metric.first_in_row() && self.refresh_one_row(turn);
         let step = self.config.refresh_step * u32::from(self.row_wait) / u32::from(WAIT_MIN);
         let wait = if busy { step } else { IDLE_STEP.max(step) };
         let wait = turn.around(wait);
@@ -93,7 +93,7 @@ impl<M: Metric> Dht<M> {
                 _ => 1,
             };
             self.table.set_refreshed(rank, turn.now, tries);
-            let two_sided = self.metric.shape() == Shape::Circle;
+            let two_sided = self.origin.shape() == Shape::Circle;
             self.ask_about_row(turn, Row::from_rank(rank, self.table.digit_bits(), two_sided));
         }
         true
@@ -101,7 +101,7 @@ impl<M: Metric> Dht<M> {
 
     fn meet_reserve(&mut self, turn: &mut Turn<'_>, rank: u16) {
         let Some(peer) = self.table.take_reserve(rank, turn.rng.next_u64()) else { return };
-        let known = self.table.get(&self.metric, self.local.id_ref().key(), peer.id_ref()).is_some();
+        let known = self.table.get(&self.origin, peer.id_ref()).is_some();
         if !known && !self.gone.ignores_name(&peer, turn.now) && !self.meeting.contains(peer.id_ref()) {
             self.meeting.push(peer.id());
             self.ask(turn, &peer, Request::Ping, Purpose::Meet);
@@ -113,8 +113,8 @@ impl<M: Metric> Dht<M> {
     fn ask_about_row(&mut self, turn: &mut Turn<'_>, row: Row) {
         let mut random = [0; 32];
         turn.rng.fill_bytes(&mut random);
-        let me = self.local.id_ref().key();
-        let key = self.metric.key_in_row(me, row, &Key::from_bytes(random), self.table.digit_bits());
+        let me = self.origin.key();
+        let key = self.origin.metric.key_in_row(me, row, &Key::from_bytes(random), self.table.digit_bits());
         if let Some(peer) = self.nearest_others(&key, 1, self.local.id_ref()).pop() {
             self.ask(turn, &peer, Request::Closest { key, count: ROW_NAMES }, Purpose::Row);
         }
@@ -123,10 +123,9 @@ impl<M: Metric> Dht<M> {
     /// Every row that begins beyond the leaf set: nearer ones are seen by the leaf set whole.
     fn distant_rows(&self) -> DistantRows {
         let bits = self.table.digit_bits();
-        let me = self.local.id_ref().key();
         let leaves = self.leaves.as_slice();
-        let reach = |index: usize| self.metric.offset(me, leaves[index].peer.id_ref().key());
-        match self.metric.shape() {
+        let reach = |index: usize| self.origin.offset_of(&leaves[index].peer);
+        match self.origin.shape() {
             Shape::Circle => {
                 let half = leaves.len() / 2;
                 let other_side = Distance::ZERO.wrapping_sub(reach(half));

@@ -23,7 +23,7 @@ impl<M: Metric> Dht<M> {
 
     /// The metric of its network.
     pub fn metric(&self) -> &M {
-        &self.metric
+        &self.origin.metric
     }
 
     /// Its settings, as they are in force.
@@ -74,23 +74,22 @@ impl<M: Metric> Dht<M> {
     }
 
     fn has_sides(&self) -> bool {
-        self.metric.shape() == Shape::Circle && !self.metric.first_in_row()
+        self.origin.shape() == Shape::Circle && !self.origin.metric.first_in_row()
     }
 
     /// How large the network is believed to be: a count while the leaf set shows everybody, otherwise by how densely the
     /// nearest neighbours lie.
     pub fn network_size(&self) -> SizeEstimate {
         let leaves = self.leaves.as_slice();
-        let me = self.local.id_ref().key();
         // The outer members may lie farther out than they should while others are being found.
         let inner = leaves.len() * 3 / 8;
-        if self.leaves.reach(&self.metric, me).is_none() || inner < 2 {
+        if self.leaves.reach(&self.origin).is_none() || inner < 2 {
             let own = f64::from(u8::from(!self.is_client()));
             return SizeEstimate { nodes: leaves.len() as f64 + own, exact: !self.leaves.is_bound() };
         }
-        let offset = |index: usize| self.metric.offset(me, leaves[index].peer.id_ref().key());
+        let offset = |index: usize| self.origin.offset_of(&leaves[index].peer);
         // For uniform ids the arc that m nodes span is a sum of m exponential gaps; (m - 1) / arc is unbiased then.
-        let arc = match self.metric.shape() {
+        let arc = match self.origin.shape() {
             Shape::Circle => offset(inner - 1).wrapping_sub(offset(leaves.len() - inner)).fraction(),
             Shape::Tree => offset(2 * inner - 1).fraction(),
         };

@@ -11,6 +11,7 @@ use super::{Leaf, LeafSet};
 use crate::{
     Distance, Key, NodeId,
     metric::{Metric, Shape},
+    origin::Origin,
 };
 
 /// Offsets from a node that belong into its leaf set: up to `end`, and from `start`.
@@ -27,8 +28,8 @@ impl Wanted {
 }
 
 /// On a circle, the side of `me` on which somebody lies, and how far away.
-fn place<M: Metric>(metric: &M, me: &Key, id: &NodeId) -> (usize, Distance) {
-    let offset = metric.offset(me, id.key());
+fn place<M: Metric>(origin: &Origin<M>, id: &NodeId) -> (usize, Distance) {
+    let offset = origin.offset(id.key());
     if offset.bit(255) { (1, Distance::ZERO.wrapping_sub(offset)) } else { (0, offset) }
 }
 
@@ -53,17 +54,16 @@ impl LeafSet {
     /// it sees that; what lies beyond them it may know, but we do not. Returns nothing if there is nothing to gain.
     pub(crate) fn told<M: Metric>(
         &self,
-        metric: &M,
-        me: &Key,
+        origin: &Origin<M>,
         other: &NodeId,
         reach: [Distance; 2],
         named: &[NodeId],
     ) -> Option<[Distance; 2]> {
         let bounds = self.bounds.as_deref()?;
         let mut told = *bounds;
-        match metric.shape() {
+        match origin.shape() {
             Shape::Circle => {
-                let place = |id: &NodeId| place(metric, me, id);
+                let place = |id: &NodeId| place(origin, id);
                 let mut farthest = [Distance::ZERO; 2];
                 for (side, away) in named.iter().chain([other]).map(place) {
                     farthest[side] = farthest[side].max(away);
@@ -88,7 +88,7 @@ impl LeafSet {
                     Distance::MAX => Distance::MAX,
                     reach => Distance::MAX.low_bits(reach.bits().saturating_sub(1)),
                 };
-                if metric.offset(me, other.key()) <= whole {
+                if origin.offset(other.key()) <= whole {
                     told = [told[0].max(whole); 2];
                 }
             }
@@ -97,22 +97,22 @@ impl LeafSet {
     }
 
     /// Shortens what has been told so that it ends before somebody else who was named and has not been met.
-    pub(crate) fn end_before<M: Metric>(told: &mut [Distance; 2], metric: &M, me: &Key, id: &NodeId) {
-        let (side, away) = match metric.shape() {
-            Shape::Circle => place(metric, me, id),
-            Shape::Tree => (0, metric.offset(me, id.key())),
+    pub(crate) fn end_before<M: Metric>(told: &mut [Distance; 2], origin: &Origin<M>, id: &NodeId) {
+        let (side, away) = match origin.shape() {
+            Shape::Circle => place(origin, id),
+            Shape::Tree => (0, origin.offset(id.key())),
         };
         told[side] = told[side].min(away.wrapping_sub(Distance::shifted(1, 0)));
     }
 
     /// Everybody is known up to here at least.
-    pub(crate) fn extend<M: Metric>(&mut self, metric: &M, me: &Key, told: [Distance; 2]) {
+    pub(crate) fn extend<M: Metric>(&mut self, origin: &Origin<M>, told: [Distance; 2]) {
         let Some(mut bounds) = self.bounds.take() else { return };
         for (bound, told) in bounds.iter_mut().zip(told) {
             *bound = told.max(*bound);
         }
         // Without bounds this is what the set spans.
-        let span = self.reach(metric, me).unwrap_or([Distance::MAX; 2]);
+        let span = self.reach(origin).unwrap_or([Distance::MAX; 2]);
         if span.iter().zip(&*bounds).any(|(span, bound)| bound < span) {
             self.bounds = Some(bounds);
         }
@@ -140,9 +140,9 @@ impl LeafSet {
     }
 
     /// How far to either side the members are all there are; none if that is the whole network.
-    pub(crate) fn reach<M: Metric>(&self, metric: &M, me: &Key) -> Option<[Distance; 2]> {
-        let offset = |leaf: &Leaf| metric.offset(me, leaf.peer.id_ref().key());
-        let span = match metric.shape() {
+    pub(crate) fn reach<M: Metric>(&self, origin: &Origin<M>) -> Option<[Distance; 2]> {
+        let offset = |leaf: &Leaf| origin.offset_of(&leaf.peer);
+        let span = match origin.shape() {
             _ if !self.is_full() => None,
             Shape::Circle => {
                 let (up, down) = self.halves();
@@ -179,11 +179,11 @@ impl LeafSet {
 
     /// Whether the `count` nodes nearest to `key` are certainly among the members and this node, provided the leaf set
     /// is right: either it shows everybody, or the whole ball around the key lies inside what it is known to span.
-    pub(crate) fn covers<M: Metric>(&self, metric: &M, me: &Key, key: &Key, count: usize) -> bool {
-        let Some([up, down]) = self.reach(metric, me) else { return true };
-        let own = metric.distance(me, key);
+    pub(crate) fn covers<M: Metric>(&self, origin: &Origin<M>, key: &Key, count: usize) -> bool {
+        let Some([up, down]) = self.reach(origin) else { return true };
+        let own = origin.distance(key);
         let (mut seen, mut before_last, mut last) = (0, Distance::ZERO, Distance::ZERO);
-        self.walk(metric, me, key, &mut |distance, _| {
+        self.walk(origin, key, &mut |distance, _| {
             seen += 1;
             before_last = core::mem::replace(&mut last, distance);
             seen < count
@@ -195,8 +195,8 @@ impl LeafSet {
             Ordering::Greater if own < last => before_last.max(own),
             Ordering::Greater => last,
         };
-        let target = metric.offset(me, key);
-        match metric.shape() {
+        let target = origin.offset(key);
+        match origin.shape() {
             Shape::Circle => {
                 // What is known on either side of the key.
                 let back = Distance::ZERO.wrapping_sub(target);

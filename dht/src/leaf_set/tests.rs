@@ -13,16 +13,21 @@ fn peer(number: u16) -> Peer {
     Arc::new(PeerInfo::new(public_key, vec![Address::new(b"x").unwrap()], 1).unwrap())
 }
 
+/// Where the first of them stands.
+fn origin(metric: AnyMetric) -> Origin<AnyMetric> {
+    Origin::new(metric, *peer(0).id().key())
+}
+
 fn metrics() -> impl Strategy<Value = AnyMetric> {
     prop_oneof![Just(AnyMetric::Ring), Just(AnyMetric::Xor)]
 }
 
 /// The members as somebody who sorts everybody would choose them.
-fn chosen(metric: AnyMetric, me: &Key, capacity: usize, mut ids: Vec<NodeId>) -> Vec<NodeId> {
-    ids.sort_by_key(|id| metric.offset(me, id.key()));
+fn chosen(origin: &Origin<AnyMetric>, capacity: usize, mut ids: Vec<NodeId>) -> Vec<NodeId> {
+    ids.sort_by_key(|id| origin.offset(id.key()));
     ids.dedup();
     if ids.len() > capacity {
-        match metric.shape() {
+        match origin.shape() {
             Shape::Circle => {
                 ids.drain(capacity / 2..ids.len() - capacity / 2);
             }
@@ -36,20 +41,20 @@ proptest! {
     /// Whoever comes and goes in whatever order, the members are the nearest of those inserted since.
     #[test]
     fn members_are_the_nearest(metric in metrics(), numbers in prop::collection::vec(1u16..200, 0..80)) {
-        let me = *peer(0).id().key();
+        let origin = origin(metric);
         let mut leaves = LeafSet::new(8);
         let mut offered = Vec::new();
         for number in numbers {
             let peer = peer(number);
-            let wanted = leaves.wants(&metric, &me, peer.id_ref());
+            let wanted = leaves.wants(&origin, peer.id_ref());
             if wanted {
-                let displaced = leaves.insert(&metric, &me, Leaf::new(peer.clone(), Time::ZERO, Rtt::default()));
+                let displaced = leaves.insert(&origin, Leaf::new(peer.clone(), Time::ZERO, Rtt::default()));
                 prop_assert!(displaced.is_none_or(|displaced| displaced.peer.id() != peer.id()));
             }
             offered.push(peer.id());
             let members: Vec<NodeId> = leaves.as_slice().iter().map(|leaf| leaf.peer.id()).collect();
-            prop_assert_eq!(&members, &chosen(metric, &me, 8, offered.clone()));
-            prop_assert_eq!(leaves.get(&metric, &me, peer.id_ref()).is_some(), members.contains(peer.id_ref()));
+            prop_assert_eq!(&members, &chosen(&origin, 8, offered.clone()));
+            prop_assert_eq!(leaves.get(&origin, peer.id_ref()).is_some(), members.contains(peer.id_ref()));
         }
     }
 
@@ -58,7 +63,8 @@ proptest! {
     fn covered_keys_are_known_exactly(
         metric in metrics(), nodes in 2u16..120, key in any::<[u8; 32]>(), near in any::<bool>(), count in 1usize..6,
     ) {
-        let me = *peer(0).id().key();
+        let origin = origin(metric);
+        let me = *origin.key();
         let mut key = key;
         if near {
             key[0] = me.as_bytes()[0];
@@ -67,15 +73,15 @@ proptest! {
         let mut leaves = LeafSet::new(16);
         let everybody: Vec<Peer> = (0..nodes).map(peer).collect();
         for peer in &everybody[1..] {
-            if leaves.wants(&metric, &me, peer.id_ref()) {
-                leaves.insert(&metric, &me, Leaf::new(peer.clone(), Time::ZERO, Rtt::default()));
+            if leaves.wants(&origin, peer.id_ref()) {
+                leaves.insert(&origin, Leaf::new(peer.clone(), Time::ZERO, Rtt::default()));
             }
         }
-        if leaves.covers(&metric, &me, &key, count) {
+        if leaves.covers(&origin, &key, count) {
             let mut ids: Vec<NodeId> = everybody.iter().map(|peer| peer.id()).collect();
             ids.sort_by(|a, b| metric.closer(&key, a, b));
             for id in ids.iter().take(count) {
-                prop_assert!(id.key() == &me || leaves.get(&metric, &me, id).is_some());
+                prop_assert!(id.key() == &me || leaves.get(&origin, id).is_some());
             }
         }
     }
@@ -87,49 +93,50 @@ proptest! {
         strangers in prop::collection::vec(1u16..200, 0..4), tellers in prop::collection::vec(1u16..200, 0..4),
         keys in prop::collection::vec(any::<[u8; 32]>(), 40), count in 1usize..4,
     ) {
-        let me = *peer(0).id().key();
-        let fill = |at: &Key, numbers: &mut dyn Iterator<Item = u16>| {
+        let origin = origin(metric);
+        let me = *origin.key();
+        let fill = |at: &Origin<AnyMetric>, numbers: &mut dyn Iterator<Item = u16>| {
             let mut leaves = LeafSet::new(8);
-            for peer in numbers.map(peer).filter(|peer| peer.id_ref().key() != at) {
-                if leaves.wants(&metric, at, peer.id_ref()) {
-                    leaves.insert(&metric, at, Leaf::new(peer, Time::ZERO, Rtt::default()));
+            for peer in numbers.map(peer).filter(|peer| peer.id_ref().key() != at.key()) {
+                if leaves.wants(at, peer.id_ref()) {
+                    leaves.insert(at, Leaf::new(peer, Time::ZERO, Rtt::default()));
                 }
             }
             leaves
         };
-        let mut leaves = fill(&me, &mut (0..nodes));
+        let mut leaves = fill(&origin, &mut (0..nodes));
         for number in &dead {
-            leaves.remove(&metric, &me, peer(*number).id_ref());
+            leaves.remove(&origin, peer(*number).id_ref());
         }
         let living = || (0..nodes).filter(|number| !dead.contains(number));
         let alive = |number: &&u16| **number < nodes && !dead.contains(*number);
         let meet = |leaves: &mut LeafSet, id: &NodeId| {
             if let Some(peer) = living().skip(1).map(peer).find(|peer| peer.id_ref() == id)
-                && leaves.wants(&metric, &me, id)
+                && leaves.wants(&origin, id)
             {
-                leaves.insert(&metric, &me, Leaf::new(peer, Time::ZERO, Rtt::default()));
+                leaves.insert(&origin, Leaf::new(peer, Time::ZERO, Rtt::default()));
             }
         };
         for stranger in strangers.iter().filter(alive) {
             meet(&mut leaves, peer(*stranger).id_ref());
         }
         for teller in tellers.iter().filter(alive).map(|number| peer(*number)) {
-            let at = teller.id_ref().key();
-            let theirs = fill(at, &mut living());
+            let at = Origin::new(metric, *teller.id_ref().key());
+            let theirs = fill(&at, &mut living());
             let wanted = theirs.wanted_at(&metric, &me);
             let named: Vec<NodeId> = theirs
                 .as_slice()
                 .iter()
                 .map(|leaf| leaf.peer.id())
-                .filter(|id| id.key() != &me && wanted.contains(metric.offset(&me, id.key())))
+                .filter(|id| id.key() != &me && wanted.contains(origin.offset(id.key())))
                 .collect();
-            let reach = theirs.reach(&metric, at).unwrap_or([Distance::MAX; 2]);
-            let told = leaves.told(&metric, &me, teller.id_ref(), reach, &named);
+            let reach = theirs.reach(&at).unwrap_or([Distance::MAX; 2]);
+            let told = leaves.told(&origin, teller.id_ref(), reach, &named);
             for id in named.iter().chain([teller.id_ref()]) {
                 meet(&mut leaves, id);
             }
             if let Some(told) = told {
-                leaves.extend(&metric, &me, told);
+                leaves.extend(&origin, told);
             }
         }
         for mut key in keys {
@@ -137,11 +144,11 @@ proptest! {
                 key[0] = me.as_bytes()[0].wrapping_add(key[2] % 64).wrapping_sub(32);
             }
             let key = Key::from_bytes(key);
-            if leaves.covers(&metric, &me, &key, count) {
+            if leaves.covers(&origin, &key, count) {
                 let mut ids: Vec<NodeId> = living().map(|number| peer(number).id()).collect();
                 ids.sort_by(|a, b| metric.closer(&key, a, b));
                 for id in ids.iter().take(count) {
-                    prop_assert!(id.key() == &me || leaves.get(&metric, &me, id).is_some());
+                    prop_assert!(id.key() == &me || leaves.get(&origin, id).is_some());
                 }
             }
         }
@@ -150,14 +157,14 @@ proptest! {
     /// Walking out from a key meets the members in the order of their distance.
     #[test]
     fn walks_are_sorted(metric in metrics(), numbers in prop::collection::btree_set(1u16..500, 0..40), key in any::<[u8; 32]>()) {
-        let me = *peer(0).id().key();
+        let origin = origin(metric);
         let key = Key::from_bytes(key);
         let mut leaves = LeafSet::new(40);
         for number in &numbers {
-            leaves.insert(&metric, &me, Leaf::new(peer(*number), Time::ZERO, Rtt::default()));
+            leaves.insert(&origin, Leaf::new(peer(*number), Time::ZERO, Rtt::default()));
         }
         let mut met = Vec::new();
-        leaves.walk(&metric, &me, &key, &mut |distance, leaf: &Leaf| {
+        leaves.walk(&origin, &key, &mut |distance, leaf: &Leaf| {
             assert_eq!(distance, metric.distance(leaf.peer.id_ref().key(), &key));
             met.push(leaf.peer.id());
             true
@@ -170,17 +177,17 @@ proptest! {
 
 #[test]
 fn digests_tell_changes() {
-    let (metric, me) = (AnyMetric::Ring, *peer(0).id().key());
+    let origin = origin(AnyMetric::Ring);
     let mut leaves = LeafSet::new(8);
     let empty = leaves.digest();
-    leaves.insert(&metric, &me, Leaf::new(peer(1), Time::ZERO, Rtt::default()));
+    leaves.insert(&origin, Leaf::new(peer(1), Time::ZERO, Rtt::default()));
     let one = leaves.digest();
-    leaves.insert(&metric, &me, Leaf::new(peer(2), Time::ZERO, Rtt::default()));
+    leaves.insert(&origin, Leaf::new(peer(2), Time::ZERO, Rtt::default()));
     assert!(empty != one && one != leaves.digest());
-    leaves.remove(&metric, &me, peer(2).id_ref());
+    leaves.remove(&origin, peer(2).id_ref());
     assert_eq!(leaves.digest(), one);
     let newer = Arc::new(peer(1).with_addresses(vec![Address::new(b"y").unwrap()], 2).unwrap());
-    leaves.get_mut(&metric, &me, newer.id_ref()).unwrap().peer = newer.clone();
+    leaves.get_mut(&origin, newer.id_ref()).unwrap().peer = newer.clone();
     assert_ne!(leaves.digest(), one);
 }
 
@@ -194,18 +201,18 @@ fn a_leaf_is_small() {
 #[test]
 fn a_free_seat_is_not_offered_to_everybody() {
     for metric in [AnyMetric::Ring, AnyMetric::Xor] {
-        let me = *peer(0).id().key();
+        let origin = origin(metric);
         let mut everybody: Vec<Peer> = (1..200).map(peer).collect();
-        everybody.sort_by_key(|peer| metric.offset(&me, peer.id_ref().key()));
+        everybody.sort_by_key(|peer| origin.offset_of(peer));
         let mut leaves = LeafSet::new(8);
         for peer in everybody.iter().take(4).chain(everybody.iter().rev().take(4)) {
-            leaves.insert(&metric, &me, Leaf::new(peer.clone(), Time::ZERO, Rtt::default()));
+            leaves.insert(&origin, Leaf::new(peer.clone(), Time::ZERO, Rtt::default()));
         }
-        leaves.remove(&metric, &me, everybody[1].id_ref());
+        leaves.remove(&origin, everybody[1].id_ref());
         let mut meeting = Vec::new();
         for peer in &everybody[4..20] {
-            assert!(leaves.wants(&metric, &me, peer.id_ref()));
-            if leaves.has_seat(&metric, &me, peer.id_ref(), &meeting) {
+            assert!(leaves.wants(&origin, peer.id_ref()));
+            if leaves.has_seat(&origin, peer.id_ref(), &meeting) {
                 meeting.push(peer.id());
             }
         }

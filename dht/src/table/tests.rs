@@ -14,6 +14,11 @@ fn peer(number: u32) -> Peer {
     Arc::new(PeerInfo::new(public_key, vec![Address::new(b"x").unwrap()], 1).unwrap())
 }
 
+/// Where the first of them stands.
+fn origin(metric: AnyMetric) -> Origin<AnyMetric> {
+    Origin::new(metric, *peer(0).id().key())
+}
+
 fn rtt(millis: u64) -> Rtt {
     let mut rtt = Rtt::default();
     rtt.sample(Duration::from_millis(millis));
@@ -29,23 +34,23 @@ proptest! {
         active in 1u8..5,
         offers in prop::collection::vec((1u32..2000, 1u64..300, any::<bool>()), 0..300),
     ) {
-        let me = *peer(0).id().key();
+        let origin = origin(metric);
         let mut table = Table::new(bits, active, 3);
         for (step, (number, millis, gone)) in offers.into_iter().enumerate() {
             let peer = peer(number);
             if gone {
-                table.remove(&metric, &me, peer.id_ref());
-                prop_assert!(table.get(&metric, &me, peer.id_ref()).is_none());
-            } else if table.get(&metric, &me, peer.id_ref()).is_none() {
-                table.note(&metric, &me, &peer);
-                table.offer(&metric, &me, &peer, Time::from_micros(step as u64 * 1_000_000), rtt(millis));
+                table.remove(&origin, peer.id_ref());
+                prop_assert!(table.get(&origin, peer.id_ref()).is_none());
+            } else if table.get(&origin, peer.id_ref()).is_none() {
+                table.note(&origin, &peer);
+                table.offer(&origin, &peer, Time::from_micros(step as u64 * 1_000_000), rtt(millis));
             }
         }
-        let offsets: Vec<_> = table.as_slice().iter().map(|entry| metric.offset(&me, entry.peer.id().key())).collect();
+        let offsets: Vec<_> = table.as_slice().iter().map(|entry| origin.offset_of(&entry.peer)).collect();
         prop_assert!(offsets.is_sorted());
         for key in (0..20).map(|number| *peer(number * 100).id().key()) {
             let (mut met, mut sorted) = (Vec::new(), table.as_slice().iter().collect::<Vec<_>>());
-            table.walk(&metric, &me, &key, &mut |distance, entry| {
+            table.walk(&origin, &key, &mut |distance, entry| {
                 assert_eq!(distance, metric.distance(entry.peer.id_ref().key(), &key));
                 met.push(entry.peer.id());
                 true
@@ -60,8 +65,8 @@ proptest! {
             prop_assert_eq!(table.row(rank), before..before + row.len());
             before += row.len();
             for entry in row {
-                prop_assert_eq!(table.rank(&metric, &me, entry.peer.id_ref()), Some(rank));
-                prop_assert!(table.get(&metric, &me, entry.peer.id_ref()).is_some());
+                prop_assert_eq!(table.rank(&origin, entry.peer.id_ref()), Some(rank));
+                prop_assert!(table.get(&origin, entry.peer.id_ref()).is_some());
             }
         }
         prop_assert_eq!(before, table.as_slice().len());
@@ -74,7 +79,7 @@ proptest! {
         for rank in (0..=u16::MAX).filter(|rank| table.reserved_in(*rank) > 0).collect::<Vec<_>>() {
             let mut taken = Vec::new();
             while let Some(peer) = table.take_reserve(rank, taken.len() as u64) {
-                prop_assert_eq!(table.rank(&metric, &me, peer.id_ref()), Some(rank));
+                prop_assert_eq!(table.rank(&origin, peer.id_ref()), Some(rank));
                 prop_assert!(!taken.contains(&peer.id()));
                 taken.push(peer.id());
             }
@@ -85,60 +90,58 @@ proptest! {
 }
 
 /// Peers in one row of the same node.
-fn row_mates(count: usize) -> (Key, Vec<Peer>) {
-    let me = *peer(0).id().key();
+fn row_mates(count: usize) -> (Origin<AnyMetric>, Vec<Peer>) {
+    let origin = origin(AnyMetric::Ring);
     let table = Table::new(2, 8, 0);
-    let rank = |peer: &Peer| table.rank(&AnyMetric::Ring, &me, peer.id_ref());
+    let rank = |peer: &Peer| table.rank(&origin, peer.id_ref());
     let first = rank(&peer(1));
-    (me, (1..).map(peer).filter(|peer| rank(peer) == first).take(count).collect())
+    let mates = (1..).map(peer).filter(|peer| rank(peer) == first).take(count).collect();
+    (origin, mates)
 }
 
 #[test]
 fn nearer_peers_replace_slower_ones_but_not_the_oldest() {
-    let (me, peers) = row_mates(12);
-    let metric = AnyMetric::Ring;
+    let (origin, peers) = row_mates(12);
     let mut table = Table::new(2, 4, 0);
     for (age, peer) in peers.iter().take(4).enumerate() {
-        table.offer(&metric, &me, peer, Time::from_micros(age as u64 * 60_000_000), rtt(200 + age as u64));
+        table.offer(&origin, peer, Time::from_micros(age as u64 * 60_000_000), rtt(200 + age as u64));
     }
     for peer in &peers[4..] {
-        table.offer(&metric, &me, peer, Time::from_micros(600_000_000), rtt(10));
+        table.offer(&origin, peer, Time::from_micros(600_000_000), rtt(10));
     }
-    let has = |peer: &Peer| table.get(&metric, &me, peer.id_ref()).is_some();
+    let has = |peer: &Peer| table.get(&origin, peer.id_ref()).is_some();
     assert!(has(&peers[0]) && has(&peers[1]), "the two oldest stay");
     assert!(!has(&peers[2]) && !has(&peers[3]), "the slow newer ones go");
 }
 
 #[test]
 fn a_failing_entry_goes_first() {
-    let (me, peers) = row_mates(3);
-    let metric = AnyMetric::Ring;
+    let (origin, peers) = row_mates(3);
     let mut table = Table::new(2, 2, 0);
-    table.offer(&metric, &me, &peers[0], Time::ZERO, rtt(1));
-    table.offer(&metric, &me, &peers[1], Time::ZERO, rtt(1));
-    table.offer(&metric, &me, &peers[2], Time::ZERO, Rtt::default());
-    assert!(table.get(&metric, &me, peers[2].id_ref()).is_none(), "unmeasured peers replace nobody");
-    table.get_mut(&metric, &me, peers[0].id_ref()).unwrap().missed = 1;
-    table.offer(&metric, &me, &peers[2], Time::ZERO, Rtt::default());
-    assert!(table.get(&metric, &me, peers[2].id_ref()).is_some());
-    assert!(table.get(&metric, &me, peers[0].id_ref()).is_none());
+    table.offer(&origin, &peers[0], Time::ZERO, rtt(1));
+    table.offer(&origin, &peers[1], Time::ZERO, rtt(1));
+    table.offer(&origin, &peers[2], Time::ZERO, Rtt::default());
+    assert!(table.get(&origin, peers[2].id_ref()).is_none(), "unmeasured peers replace nobody");
+    table.get_mut(&origin, peers[0].id_ref()).unwrap().missed = 1;
+    table.offer(&origin, &peers[2], Time::ZERO, Rtt::default());
+    assert!(table.get(&origin, peers[2].id_ref()).is_some());
+    assert!(table.get(&origin, peers[0].id_ref()).is_none());
 }
 
 #[test]
 fn chord_keeps_the_first_of_an_interval() {
-    let me = *peer(0).id().key();
-    let metric = AnyMetric::Classic;
+    let origin = origin(AnyMetric::Classic);
     let mut table = Table::new(1, 1, 0);
     for number in 1..300 {
-        if table.get(&metric, &me, peer(number).id_ref()).is_none() {
-            table.offer(&metric, &me, &peer(number), Time::ZERO, Rtt::default());
+        if table.get(&origin, peer(number).id_ref()).is_none() {
+            table.offer(&origin, &peer(number), Time::ZERO, Rtt::default());
         }
     }
     for (rank, row) in table.rows() {
         let first = (1..300)
             .map(peer)
-            .filter(|peer| table.rank(&metric, &me, peer.id_ref()) == Some(rank))
-            .min_by_key(|peer| metric.offset(&me, peer.id().key()))
+            .filter(|peer| table.rank(&origin, peer.id_ref()) == Some(rank))
+            .min_by_key(|peer| origin.offset_of(peer))
             .unwrap();
         assert_eq!(row[0].peer.id(), first.id());
     }
@@ -174,21 +177,21 @@ fn every_row_knows_when_it_was_refreshed() {
 /// Two whose ids end alike are not taken for each other.
 #[test]
 fn entries_are_told_apart_whose_tags_are_the_same() {
-    let (me, metric) = (*peer(0).id().key(), AnyMetric::Ring);
+    let origin = origin(AnyMetric::Ring);
     let mut table = Table::new(2, 200, 200);
     let mut ends = alloc::collections::BTreeMap::new();
-    let rank = |table: &Table, peer: &Peer| table.rank(&metric, &me, peer.id_ref());
+    let rank = |table: &Table, peer: &Peer| table.rank(&origin, peer.id_ref());
     let alike = |peer: Peer| {
         let end = (rank(&table, &peer), peer.id().as_bytes()[30], peer.id().as_bytes()[31]);
         ends.insert(end, peer.clone()).map(|first| (first, peer))
     };
     let (first, second) = (1..).map(peer).find_map(alike).unwrap();
-    table.offer(&metric, &me, &first, Time::ZERO, Rtt::default());
-    assert!(table.get(&metric, &me, second.id_ref()).is_none());
-    table.note(&metric, &me, &second);
+    table.offer(&origin, &first, Time::ZERO, Rtt::default());
+    assert!(table.get(&origin, second.id_ref()).is_none());
+    table.note(&origin, &second);
     assert_eq!(table.reserve_len(), 1);
-    assert!(table.remove(&metric, &me, second.id_ref()).is_none());
-    assert!(table.remove(&metric, &me, first.id_ref()).is_some());
+    assert!(table.remove(&origin, second.id_ref()).is_none());
+    assert!(table.remove(&origin, first.id_ref()).is_some());
 }
 
 #[test]
@@ -199,8 +202,7 @@ fn an_entry_is_small() {
 /// A flood from one subnet gets two places in a row, whatever else is free.
 #[test]
 fn one_subnet_cannot_fill_a_row() {
-    let (me, peers) = row_mates(60);
-    let metric = AnyMetric::Ring;
+    let (origin, peers) = row_mates(60);
     let mut table = Table::new(2, 8, 0);
     // A third shares a subnet, a third a provider, a third nothing.
     table.set_grouping(|peer| {
@@ -212,7 +214,7 @@ fn one_subnet_cannot_fill_a_row() {
         }
     });
     for peer in &peers {
-        table.offer(&metric, &me, peer, Time::ZERO, Rtt::default());
+        table.offer(&origin, peer, Time::ZERO, Rtt::default());
     }
     let (_, row) = table.rows().next().unwrap();
     let count = |residue: u32| {
@@ -226,8 +228,7 @@ fn one_subnet_cannot_fill_a_row() {
 /// Nor the table more than ten, over all rows; nor does it help to come first and to change the address afterwards.
 #[test]
 fn one_subnet_cannot_fill_a_table() {
-    let me = *peer(0).id().key();
-    let metric = AnyMetric::Ring;
+    let origin = origin(AnyMetric::Ring);
     // Two peers of three are from one subnet.
     let grouping = |peer: &PeerInfo| match peer.public_key()[3] % 3 {
         0 => NetGroup::default(),
@@ -238,10 +239,10 @@ fn one_subnet_cannot_fill_a_table() {
         table.set_grouping(grouping);
         for number in 1..600 {
             let peer = peer(number);
-            if table.get(&metric, &me, peer.id_ref()).is_none() {
-                table.offer(&metric, &me, &peer, Time::ZERO, Rtt::default());
+            if table.get(&origin, peer.id_ref()).is_none() {
+                table.offer(&origin, &peer, Time::ZERO, Rtt::default());
             }
-            if let Some(entry) = table.get_mut(&metric, &me, peer.id_ref()).filter(|_| renewed) {
+            if let Some(entry) = table.get_mut(&origin, peer.id_ref()).filter(|_| renewed) {
                 entry.replace_record(&peer);
             }
         }

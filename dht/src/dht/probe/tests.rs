@@ -1,6 +1,5 @@
 #![allow(clippy::unwrap_used)]
 
-use super::*;
 use crate::dht::tests::{Node, millis, peer};
 
 #[test]
@@ -12,8 +11,7 @@ fn a_suspect_leaves_the_leaf_set_when_it_counts_as_dead_and_no_sooner() {
         let since = node.now;
         node.now += suspected;
         let (is_dropped, _) = node.turn(|dht, turn| {
-            let me = *dht.local.id_ref().key();
-            let leaf = dht.leaves.get_mut(&dht.metric, &me, suspect.id_ref()).unwrap();
+            let leaf = dht.leaves.get_mut(&dht.origin, suspect.id_ref()).unwrap();
             (0..4).for_each(|_| _ = leaf.suspicion.misses(since, false));
             dht.drop_if_dead(turn, suspect.id_ref())
         });
@@ -31,9 +29,8 @@ fn a_node_doubts_itself_when_others_reach_its_suspects() {
     {
         let mut node = Node::new(&[&neighbour]);
         let (patience, _) = node.turn(|dht, turn| {
-            let me = *dht.local.id_ref().key();
             if suspected {
-                let leaf = dht.leaves.get_mut(&dht.metric, &me, neighbour.id_ref()).unwrap();
+                let leaf = dht.leaves.get_mut(&dht.origin, neighbour.id_ref()).unwrap();
                 leaf.suspicion.misses(turn.now, false);
             }
             dht.told_reach(neighbour.id_ref(), reached);
