@@ -39,6 +39,7 @@
 
 extern crate alloc;
 
+mod allowance;
 mod calls;
 mod config;
 mod density;
@@ -58,6 +59,7 @@ mod origin;
 pub mod params;
 mod peer;
 mod placement;
+mod plumtree;
 mod records;
 mod rendezvous;
 mod rtt;

@@ -2,7 +2,7 @@
 //! the right node at the first try.
 //!
 //! - An [`Announcement`] is a member's record with its owner's signature, so that anybody can pass it on.
-//! - [`News`] say that somebody has become a member or is gone. They spread along a tree of links ([`tree`]).
+//! - [`News`] say that somebody has become a member or is gone. They spread along a tree of links ([`plumtree`](crate::plumtree)).
 //! - A list ([`view`]) merges them in any order. What was missed is found by comparing lists ([`comparison`]).
 //! - In a network too large for that only super-peers list everybody. Who is one is drawn ([`lottery`]), but few of one network are
 //!   ([`seats`]); the others list the super-peers ([`lists`]), tell them what they have to tell ([`reports`]), and ask the fastest first ([`homes`]).
@@ -20,7 +20,6 @@ pub(crate) mod lottery;
 mod news;
 mod reports;
 pub(crate) mod seats;
-pub(crate) mod tree;
 pub(crate) mod view;
 
 use alloc::{sync::Arc, vec::Vec};
@@ -40,10 +39,18 @@ use self::{
     lists::Lists,
     lottery::{Lottery, NODES_PER_SEAT},
     reports::Reports,
-    tree::{Allowance, LINKS_MAX, Outgoing, Tree, batches},
     view::{Entry, Taken},
 };
-use crate::{NodeId, Time, params::CLIENT_PATIENCE, peer::Peer};
+use crate::{
+    NodeId, Time,
+    allowance::Allowance,
+    params::CLIENT_PATIENCE,
+    peer::Peer,
+    plumtree::{LINKS_MAX, Link, Tree, batches},
+};
+
+/// Messages to be sent.
+pub(crate) type Outgoing = Vec<(Peer, Gossip)>;
 
 /// Between two looks after links, neighbours and comparisons. Design.
 pub(crate) const TICK: Duration = Duration::from_secs(5);
@@ -70,7 +77,7 @@ const FAR_LINKS: usize = 2;
 #[derive(Debug, Clone)]
 pub(crate) struct Members {
     pub(crate) lists: Lists,
-    pub(crate) tree: Tree,
+    pub(crate) tree: Tree<News>,
     pub(crate) homes: Homes,
     reports: Reports,
     /// How much others may still report.
@@ -287,7 +294,7 @@ impl Members {
             if let (News::Gone { peer, seq }, Taken::New) = (news, taken) {
                 gone.push((*peer, *seq));
             }
-            taken
+            matches!(taken, Taken::New | Taken::Known)
         });
         self.tell_the_buried(local, out);
         accused
@@ -367,7 +374,7 @@ impl Members {
             out.push((peer.clone(), Gossip::Graft(Vec::new())));
             self.tree.connect(&peer, true, now, out);
         }
-        let silent = |link: &&tree::Link| now.since(link.heard) > LINK_SILENCE;
+        let silent = |link: &&Link<NewsId>| now.since(link.heard) > LINK_SILENCE;
         self.tree.links().iter().filter(silent).map(|link| link.peer.clone()).collect()
     }
 

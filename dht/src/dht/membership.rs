@@ -9,14 +9,14 @@ use crate::{
     calls::Purpose,
     io::{Member, Output},
     members::{
-        Announcement, ArcMembers, Digest, Gossip, IdPrefix, Members, News, Scope, Signature, TICK,
+        Announcement, ArcMembers, Digest, Gossip, IdPrefix, Members, News, Outgoing, Scope, Signature, TICK,
         comparison::{self, Next},
-        tree::{Outgoing, batches},
     },
     message::{Message, Notice, Request, Response},
     metric::Metric,
     params::{MEMBERS_MAX, QUARANTINE_FROM},
     peer::Peer,
+    plumtree::batches,
 };
 
 /// Who was lost within this time may have been lost at the same moment. Design.

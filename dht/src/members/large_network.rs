@@ -7,13 +7,12 @@ use core::time::Duration;
 use rand_core::Rng;
 
 use super::{
-    Gossip, Members, News, Scope, accuses,
+    Gossip, Members, News, Outgoing, Scope, accuses,
     homes::HOMES_MAX,
     reports::REPORT_MAX,
-    tree::{Outgoing, batches},
     view::{Entry, Taken},
 };
-use crate::{Time, peer::Peer};
+use crate::{Time, peer::Peer, plumtree::batches};
 
 /// How often a node that is no super-peer tells anew that it is there, in case nobody remembers. Design.
 const REPORT_EVERY: Duration = Duration::from_secs(300);

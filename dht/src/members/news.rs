@@ -5,7 +5,10 @@ use alloc::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Announcement;
-use crate::NodeId;
+use crate::{
+    NodeId,
+    plumtree::{Item, Word},
+};
 
 /// The first eight bytes of an id: enough to name a member whose record the hearer has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -60,9 +63,16 @@ impl News {
         id.copy_from_slice(&blake3::hash(&hashed).as_bytes()[..8]);
         NewsId(id)
     }
+}
 
-    /// Length of its encoding, bytes, or a little more.
-    pub(super) fn encoded_len(&self) -> usize {
+impl Item for News {
+    type Name = NewsId;
+
+    fn name(&self) -> NewsId {
+        self.id()
+    }
+
+    fn encoded_len(&self) -> usize {
         match self {
             Self::Member(announcement) => 1 + announcement.encoded_len(),
             Self::Gone { .. } => 1 + 8 + 10,
@@ -87,4 +97,16 @@ pub enum Gossip {
     Missed(alloc::vec::Vec<News>),
     /// What a node that is no super-peer has to tell, to a super-peer, which spreads it.
     Report(alloc::vec::Vec<News>),
+}
+
+impl From<Word<News, NewsId>> for Gossip {
+    fn from(word: Word<News, NewsId>) -> Self {
+        match word {
+            Word::News(news) => Self::News(news),
+            Word::Have(names) => Self::Have(names),
+            Word::Graft(names) => Self::Graft(names),
+            Word::Prune => Self::Prune,
+            Word::Unlink => Self::Unlink,
+        }
+    }
 }

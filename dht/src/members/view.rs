@@ -9,7 +9,7 @@ use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
 use core::time::Duration;
 
 use super::{Announcement, Digest, IdPrefix, News};
-use crate::{NodeId, Time, nearest::Placed, peer::Peer};
+use crate::{NodeId, Time, nearest::Placed, peer::Peer, plumtree::FRESH};
 
 /// Arcs of the ring that have a digest, and the bits of an id that say which it is in.
 pub(crate) const ARCS: usize = 1 << ARC_BITS;
@@ -21,8 +21,6 @@ const GONE_MAX: usize = 16_384;
 /// A member's record is replaced by gossip no more often than this: whoever floods the network with versions of its own
 /// record is heard once in a while. A comparison brings the last version all the same. Design.
 const RECORD_EVERY: Duration = Duration::from_secs(10);
-/// How long news are news. Design: they reach everybody in a fraction of this, and told later they are told in vain.
-pub(crate) const FRESH: Duration = Duration::from_secs(60);
 
 /// One member.
 #[derive(Debug, Clone)]

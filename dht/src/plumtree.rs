@@ -10,14 +10,39 @@ use alloc::{
     collections::{BTreeMap, VecDeque},
     vec::Vec,
 };
-use core::time::Duration;
+use core::{fmt, time::Duration};
 
-use super::{
-    Gossip, News, NewsId,
-    view::{FRESH, Taken},
-};
-use crate::{NodeId, Time, peer::Peer};
+use crate::{NodeId, Time, allowance::Allowance, peer::Peer};
 
+/// Something that spreads. Equal items have equal names, whoever tells them first.
+pub(crate) trait Item: Clone + fmt::Debug {
+    /// By which it is offered and asked for.
+    type Name: Copy + Ord + fmt::Debug;
+
+    /// Its name.
+    fn name(&self) -> Self::Name;
+
+    /// Length of its encoding, bytes, or a little more.
+    fn encoded_len(&self) -> usize;
+}
+
+/// What is said along a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Word<T, N> {
+    /// Items, along the tree.
+    News(Vec<T>),
+    /// Names of items that can be asked for, along the links that are not part of the tree.
+    Have(Vec<N>),
+    /// Make our link part of the tree, and send the items of these names.
+    Graft(Vec<N>),
+    /// Items came twice: our link need not be part of the tree.
+    Prune,
+    /// Our link is over.
+    Unlink,
+}
+
+/// How long news are news. Design: they reach everybody in a fraction of this, and told later they are told in vain.
+pub(crate) const FRESH: Duration = Duration::from_secs(60);
 /// How long news wait for others to share a message with. Design: nine such waits are the depth of a tree of 10^4.
 const FLUSH: Duration = Duration::from_millis(500);
 /// The same for names. They only mend. Design.
@@ -36,13 +61,9 @@ const MISSING_MAX: usize = 2048;
 pub(crate) const BATCH_BYTES: usize = 8 * 1024;
 /// Names in one message. Design.
 const NAMES_MAX: usize = 1024;
-/// News that a link may bring per second, and at once. Design: a hundred times what a network of ten thousand needs,
-/// and a tenth of it dying in one moment.
-const PACE: (u32, u32) = (50, 2000);
-
 /// A peer that news are exchanged with.
 #[derive(Debug, Clone)]
-pub(crate) struct Link {
+pub(crate) struct Link<N> {
     pub(crate) peer: Peer,
     /// Whether it belongs to the tree.
     pub(crate) eager: bool,
@@ -51,20 +72,13 @@ pub(crate) struct Link {
     /// When it was last heard of.
     pub(crate) heard: Time,
     /// Names of news that it has not been sent, to be offered.
-    owed: Vec<NewsId>,
+    owed: Vec<N>,
     allowance: Allowance,
 }
 
-/// How much somebody may still tell (a token bucket).
 #[derive(Debug, Clone)]
-pub(crate) struct Allowance {
-    left: u32,
-    refilled: Time,
-}
-
-#[derive(Debug, Clone)]
-struct Recent {
-    news: News,
+struct Recent<T> {
+    item: T,
     at: Time,
 }
 
@@ -79,19 +93,19 @@ struct Missing {
 
 /// News on their way, and who has them already.
 #[derive(Debug, Clone)]
-struct Waiting {
-    news: News,
-    id: NewsId,
+struct Waiting<T: Item> {
+    item: T,
+    name: T::Name,
     from: Option<NodeId>,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Tree {
-    links: Vec<Link>,
-    fresh: Vec<Waiting>,
-    recent: BTreeMap<NewsId, Recent>,
-    order: VecDeque<NewsId>,
-    missing: BTreeMap<NewsId, Missing>,
+pub(crate) struct Tree<T: Item> {
+    links: Vec<Link<T::Name>>,
+    fresh: Vec<Waiting<T>>,
+    recent: BTreeMap<T::Name, Recent<T>>,
+    order: VecDeque<T::Name>,
+    missing: BTreeMap<T::Name, Missing>,
     flush_at: Time,
     offer_at: Time,
     /// While links have not had the time to show which of them are needed, none is taken out of the tree.
@@ -100,10 +114,7 @@ pub(crate) struct Tree {
 
 const NEVER: Time = Time::from_micros(u64::MAX);
 
-/// Messages to be sent.
-pub(crate) type Outgoing = Vec<(Peer, Gossip)>;
-
-impl Default for Tree {
+impl<T: Item> Default for Tree<T> {
     fn default() -> Self {
         Self {
             links: Vec::new(),
@@ -118,23 +129,29 @@ impl Default for Tree {
     }
 }
 
-impl Tree {
+impl<T: Item> Tree<T> {
     /// One whose links have yet to show which of them are needed.
     pub(crate) fn young() -> Self {
         Self { young: true, ..Self::default() }
     }
 
-    pub(crate) fn links(&self) -> &[Link] {
+    pub(crate) fn links(&self) -> &[Link<T::Name>] {
         &self.links
     }
 
-    pub(crate) fn link(&mut self, id: &NodeId) -> Option<&mut Link> {
+    pub(crate) fn link(&mut self, id: &NodeId) -> Option<&mut Link<T::Name>> {
         self.links.iter_mut().find(|link| link.peer.id_ref() == id)
     }
 
     /// Makes a peer a link of the tree. Returns whether there was room. To a new link the names of recent news are
     /// offered: perhaps it is new because the way they were to go has broken.
-    pub(crate) fn connect(&mut self, peer: &Peer, ours: bool, now: Time, out: &mut Outgoing) -> bool {
+    pub(crate) fn connect<W: From<Word<T, T::Name>>>(
+        &mut self,
+        peer: &Peer,
+        ours: bool,
+        now: Time,
+        out: &mut Vec<(Peer, W)>,
+    ) -> bool {
         if let Some(link) = self.link(peer.id_ref()) {
             link.eager = true;
             link.ours |= ours;
@@ -143,10 +160,11 @@ impl Tree {
         if self.links.len() >= LINKS_MAX {
             return false;
         }
-        let is_recent = |name: &&NewsId| self.recent.get(name).is_some_and(|r| now.since(r.at) <= FRESH);
-        let names: Vec<NewsId> = self.order.iter().rev().take(NAMES_MAX).filter(is_recent).copied().collect();
+        let is_recent = |name: &&T::Name| self.recent.get(name).is_some_and(|r| now.since(r.at) <= FRESH);
+        let names: Vec<T::Name> =
+            self.order.iter().rev().take(NAMES_MAX).filter(is_recent).copied().collect();
         if !names.is_empty() {
-            out.push((peer.clone(), Gossip::Have(names)));
+            out.push((peer.clone(), Word::Have(names).into()));
         }
         self.links.push(Link {
             peer: peer.clone(),
@@ -176,19 +194,19 @@ impl Tree {
     }
 
     /// Passes on a piece of news that came from there, or that this node has found out itself.
-    pub(crate) fn spread(&mut self, news: News, from: Option<NodeId>, now: Time) {
-        let id = news.id();
-        if !self.remember(id, &news, now) {
+    pub(crate) fn spread(&mut self, item: T, from: Option<NodeId>, now: Time) {
+        let name = item.name();
+        if !self.remember(name, &item, now) {
             return;
         }
-        self.fresh.push(Waiting { news, id, from });
+        self.fresh.push(Waiting { item, name, from });
         self.flush_at = self.flush_at.min(now + FLUSH);
     }
 
     /// Returns whether it is new here.
-    fn remember(&mut self, id: NewsId, news: &News, now: Time) -> bool {
-        self.missing.remove(&id);
-        if self.recent.contains_key(&id) {
+    fn remember(&mut self, name: T::Name, item: &T, now: Time) -> bool {
+        self.missing.remove(&name);
+        if self.recent.contains_key(&name) {
             return false;
         }
         while let Some(first) = self.order.front()
@@ -198,39 +216,36 @@ impl Tree {
             self.recent.remove(first);
             self.order.pop_front();
         }
-        self.recent.insert(id, Recent { news: news.clone(), at: now });
-        self.order.push_back(id);
+        self.recent.insert(name, Recent { item: item.clone(), at: now });
+        self.order.push_back(name);
         true
     }
 
-    /// News came along a link. `take` puts them into the list and says what became of them; what is worth it is passed on.
-    pub(crate) fn news(
+    /// Items came along a link. `take` sees each that is new here, and says whether it is worth passing on.
+    pub(crate) fn news<W: From<Word<T, T::Name>>>(
         &mut self,
         from: &Peer,
-        news: Vec<News>,
+        items: Vec<T>,
         now: Time,
-        out: &mut Outgoing,
-        mut take: impl FnMut(&News) -> Taken,
+        out: &mut Vec<(Peer, W)>,
+        mut take: impl FnMut(&T) -> bool,
     ) {
         let Some(link) = self.link(from.id_ref()) else {
             // It thinks that there is a link.
-            out.push((from.clone(), Gossip::Unlink));
+            out.push((from.clone(), Word::Unlink.into()));
             return;
         };
-        if !link.allowance.admits(news.len(), now) {
+        if !link.allowance.admits(items.len(), now) {
             return;
         }
-        let (count, mut repeated) = (news.len(), 0);
-        for news in news {
-            if self.recent.contains_key(&news.id()) {
+        let (count, mut repeated) = (items.len(), 0);
+        for item in items {
+            if self.recent.contains_key(&item.name()) {
                 repeated += 1;
-                continue;
-            }
-            match take(&news) {
-                Taken::New | Taken::Known => self.spread(news, Some(from.id()), now),
-                Taken::Old | Taken::Refused => {
-                    self.remember(news.id(), &news, now);
-                }
+            } else if take(&item) {
+                self.spread(item, Some(from.id()), now);
+            } else {
+                self.remember(item.name(), &item, now);
             }
         }
         // Whoever sends what has come before by other ways need not send it.
@@ -242,12 +257,12 @@ impl Tree {
             && link.eager
         {
             link.eager = false;
-            out.push((from.clone(), Gossip::Prune));
+            out.push((from.clone(), Word::Prune.into()));
         }
     }
 
     /// A link has news of these names.
-    pub(crate) fn have(&mut self, from: &NodeId, names: &[NewsId], now: Time) {
+    pub(crate) fn have(&mut self, from: &NodeId, names: &[T::Name], now: Time) {
         let Some(link) = self.link(from) else { return };
         if !link.allowance.admits(names.len(), now) {
             return;
@@ -268,17 +283,23 @@ impl Tree {
     }
 
     /// A peer wants a link to be part of the tree, and news of these names. Returns whether it can be.
-    pub(crate) fn graft(&mut self, from: &Peer, names: &[NewsId], now: Time, out: &mut Outgoing) -> bool {
+    pub(crate) fn graft<W: From<Word<T, T::Name>>>(
+        &mut self,
+        from: &Peer,
+        names: &[T::Name],
+        now: Time,
+        out: &mut Vec<(Peer, W)>,
+    ) -> bool {
         if !self.connect(from, false, now, out) {
-            out.push((from.clone(), Gossip::Unlink));
+            out.push((from.clone(), Word::Unlink.into()));
             return false;
         }
         if !self.link(from.id_ref()).is_some_and(|link| link.allowance.admits(names.len(), now)) {
             return true;
         }
-        let known = |name: &NewsId| self.recent.get(name).map(|recent| recent.news.clone());
-        let wanted: Vec<News> = names.iter().take(NAMES_MAX).filter_map(known).collect();
-        batches(wanted.iter(), |batch| out.push((from.clone(), Gossip::News(batch))));
+        let known = |name: &T::Name| self.recent.get(name).map(|recent| recent.item.clone());
+        let wanted: Vec<T> = names.iter().take(NAMES_MAX).filter_map(known).collect();
+        batches(wanted.iter(), |batch| out.push((from.clone(), Word::News(batch).into())));
         true
     }
 
@@ -296,7 +317,7 @@ impl Tree {
     }
 
     /// Does what is due.
-    pub(crate) fn run(&mut self, now: Time, out: &mut Outgoing) {
+    pub(crate) fn run<W: From<Word<T, T::Name>>>(&mut self, now: Time, out: &mut Vec<(Peer, W)>) {
         if self.flush_at <= now {
             self.flush_at = NEVER;
             let fresh = core::mem::take(&mut self.fresh);
@@ -304,11 +325,11 @@ impl Tree {
                 let to = link.peer.id();
                 let others = fresh.iter().filter(|waiting| waiting.from != Some(to));
                 if link.eager {
-                    batches(others.map(|waiting| &waiting.news), |batch| {
-                        out.push((link.peer.clone(), Gossip::News(batch)));
+                    batches(others.map(|waiting| &waiting.item), |batch| {
+                        out.push((link.peer.clone(), Word::News(batch).into()));
                     });
                 } else {
-                    link.owed.extend(others.map(|waiting| waiting.id).take(NAMES_MAX - link.owed.len()));
+                    link.owed.extend(others.map(|waiting| waiting.name).take(NAMES_MAX - link.owed.len()));
                     if !link.owed.is_empty() {
                         self.offer_at = self.offer_at.min(now + OFFER);
                     }
@@ -318,14 +339,14 @@ impl Tree {
         if self.offer_at <= now {
             self.offer_at = NEVER;
             for link in self.links.iter_mut().filter(|link| !link.owed.is_empty()) {
-                out.push((link.peer.clone(), Gossip::Have(core::mem::take(&mut link.owed))));
+                out.push((link.peer.clone(), Word::Have(core::mem::take(&mut link.owed)).into()));
             }
         }
         self.ask_for_missing(now, out);
     }
 
-    fn ask_for_missing(&mut self, now: Time, out: &mut Outgoing) {
-        let mut wanted: BTreeMap<NodeId, Vec<NewsId>> = BTreeMap::new();
+    fn ask_for_missing<W: From<Word<T, T::Name>>>(&mut self, now: Time, out: &mut Vec<(Peer, W)>) {
+        let mut wanted: BTreeMap<NodeId, Vec<T::Name>> = BTreeMap::new();
         self.missing.retain(|name, missing| {
             if missing.ask_at > now {
                 return true;
@@ -342,49 +363,30 @@ impl Tree {
             let Some(link) = self.link(&source) else { continue };
             link.eager = true;
             let peer = link.peer.clone();
-            out.extend(names.chunks(NAMES_MAX).map(|chunk| (peer.clone(), Gossip::Graft(chunk.to_vec()))));
+            out.extend(
+                names.chunks(NAMES_MAX).map(|chunk| (peer.clone(), Word::Graft(chunk.to_vec()).into())),
+            );
         }
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.links.capacity() * size_of::<Link>()
-            + self.recent.len() * (size_of::<Recent>() + 3 * size_of::<NewsId>())
+        self.links.capacity() * size_of::<Link<T::Name>>()
+            + self.recent.len() * (size_of::<Recent<T>>() + 3 * size_of::<T::Name>())
             + self.missing.len() * size_of::<Missing>()
     }
 }
 
-impl Allowance {
-    pub(crate) fn new(now: Time) -> Self {
-        Self { left: PACE.1, refilled: now }
-    }
-
-    /// Whether so many may be told at this moment.
-    pub(crate) fn admits(&mut self, count: usize, now: Time) -> bool {
-        let earned = u64::from(PACE.0) * now.since(self.refilled).as_millis() as u64 / 1000;
-        if earned > 0 {
-            self.left = (u64::from(self.left) + earned).min(PACE.1.into()) as u32;
-            self.refilled = now;
-        }
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        let admitted = count <= self.left;
-        if admitted {
-            self.left -= count;
-        }
-        admitted
-    }
-}
-
 /// Cuts news into messages.
-pub(crate) fn batches<'a>(news: impl Iterator<Item = &'a News>, mut send: impl FnMut(Vec<News>)) {
+pub(crate) fn batches<'a, T: Item + 'a>(items: impl Iterator<Item = &'a T>, mut send: impl FnMut(Vec<T>)) {
     let (mut batch, mut bytes) = (Vec::new(), 0);
-    for news in news {
-        let length = news.encoded_len();
+    for item in items {
+        let length = item.encoded_len();
         if bytes + length > BATCH_BYTES && !batch.is_empty() {
             send(core::mem::take(&mut batch));
             bytes = 0;
         }
         bytes += length;
-        batch.push(news.clone());
+        batch.push(item.clone());
     }
     if !batch.is_empty() {
         send(batch);
