@@ -22,7 +22,7 @@ pub enum Willingness {
 
 /// Settings of a node. The defaults are the constants of [`params`], where their origin stands.
 ///
-/// In text formats durations are whole milliseconds and their names end in `_ms`.
+/// In text formats durations are whole milliseconds and their names end in `_ms`. It has many fields because each setting is one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {

@@ -5,6 +5,7 @@ mod client;
 mod exclusion;
 mod former;
 mod join;
+mod meetings;
 mod membership;
 mod neighbours;
 mod outcome;
@@ -23,6 +24,7 @@ mod rendezvous;
 mod rendezvous_own;
 mod rendezvous_state;
 mod rendezvous_tasks;
+mod row_pace;
 mod superpeer;
 mod twin;
 mod version;
@@ -33,15 +35,16 @@ use core::{fmt, time::Duration};
 
 use rand_core::Rng;
 
+use meetings::Meetings;
 use pace::Pace;
 use record_state::Records;
 use rendezvous_state::Rendezvous;
+use row_pace::RowPace;
 
 use crate::{
-    Config, Distance, NodeId, Time,
+    Config, NodeId, Time,
     calls::{Calls, Purpose},
     gone::Gone,
-    health::Health,
     io::{DownReason, Event, Input, Output},
     leaf_set::LeafSet,
     lookup::under_way::Lookups,
@@ -54,6 +57,7 @@ use crate::{
     rtt::Rtt,
     table::Table,
     timers::{Timer, Timers},
+    timing::Timing,
 };
 
 /// How late [`Input::Timeout`] may come before this node thinks that it was asleep. Design.
@@ -85,12 +89,18 @@ enum Phase {
 /// Feed it with [`Dht::handle`]; it answers with [`Output`]s. Call it with [`Input::Timeout`] when the moment that
 /// [`Dht::next_timeout`] names has come; that moment may change with every input. The same inputs with the same random
 /// numbers give the same outputs.
+///
+/// It has many fields because every part of the protocol has one, and a message may concern several; the rules of each part
+/// are its own type's.
 #[derive(Clone)]
 pub struct Dht<M: Metric = AnyMetric> {
+    /// Its own record, as others see it.
     local: Peer,
+    /// Where it stands.
     origin: Origin<M>,
     config: Config,
     phase: Phase,
+    /// Through whom it joins, until it has.
     seeds: Vec<Peer>,
     leaves: LeafSet,
     table: Table,
@@ -103,13 +113,12 @@ pub struct Dht<M: Metric = AnyMetric> {
     members: Option<Box<Members>>,
     /// Who has a seat as a super-peer, and when.
     lottery: Lottery,
-    /// Peers being met: bounded, and each at most once.
-    meeting: Vec<NodeId>,
+    /// Peers that are being met.
+    meetings: Meetings,
     /// Exchanges of leaf sets under way.
     exchanges: u16,
-    health: Health,
-    /// Round-trip times of all peers together.
-    network_rtt: Rtt,
+    /// How long answers are waited for.
+    timing: Timing,
     /// Where the round of probes stands.
     probe_turn: u8,
     /// How many own-place checks have run since joining.
@@ -118,10 +127,9 @@ pub struct Dht<M: Metric = AnyMetric> {
     changed: Time,
     /// When leaf sets were last exchanged, and how many rounds of it followed each other closely.
     pace: Pace,
-    /// How far neighbours have told us whom they know; counts when all of them have been met.
-    told: Option<Box<[Distance; 2]>>,
-    /// How fast rows are filled, in sixteenths of [`Config::refresh_step`] per step.
-    row_wait: u8,
+    /// How fast rows are filled.
+    row_pace: RowPace,
+    /// Whether ids of calls have got their random start.
     seeded: bool,
     /// Signed records, kept here or being read and changed elsewhere.
     records: Option<Box<Records>>,
@@ -186,16 +194,14 @@ impl<M: Metric> Dht<M> {
             former: VecDeque::new(),
             members: None,
             lottery: Lottery::default(),
-            meeting: Vec::new(),
+            meetings: Meetings::default(),
             exchanges: 0,
-            health: Health::default(),
-            network_rtt: Rtt::default(),
+            timing: Timing::default(),
             probe_turn: 0,
             checks: 0,
             changed: Time::ZERO,
             pace: Pace::default(),
-            told: None,
-            row_wait: refresh::WAIT_MIN,
+            row_pace: RowPace::default(),
             seeded: false,
             records: None,
             rendezvous: None,
@@ -277,8 +283,8 @@ impl<M: Metric> Dht<M> {
         // A node that was asleep finds all its questions overdue, and the answers still unread: it waits once more
         // before it blames anybody.
         if self.calls.next_deadline().is_some_and(|deadline| turn.now.since(deadline) > OVERSLEPT) {
-            self.health.doubtful();
-            let grace = self.health.stretch(OVERSLEPT);
+            self.timing.health.doubtful();
+            let grace = self.timing.health.stretch(OVERSLEPT);
             self.calls.postpone(turn.now, turn.now + grace);
         }
         while let Some((id, call)) = self.calls.pop_expired(turn.now) {
@@ -374,8 +380,7 @@ impl<M: Metric> Dht<M> {
     }
 
     fn timeout_of(&self, peer: &NodeId) -> Duration {
-        let timeout = self.rtt_of(peer).timeout().unwrap_or_else(|| self.network_rtt.timeout_for_stranger());
-        self.health.stretch(timeout)
+        self.timing.timeout(self.rtt_of(peer))
     }
 
     fn rtt_of(&self, peer: &NodeId) -> Rtt {
@@ -404,7 +409,7 @@ impl<M: Metric> Dht<M> {
         }
         self.tell_neighbours_record(turn);
         if let Some(members) = &mut self.members {
-            members.record_changed(turn.now);
+            members.announcing.record_changed(turn.now);
         }
     }
 
@@ -420,7 +425,7 @@ impl<M: Metric> Dht<M> {
         self.fail_operations(turn);
         self.leave_places(turn);
         self.calls.clear();
-        self.meeting.clear();
+        self.meetings.clear();
         self.exchanges = 0;
         self.timers = Timers::default();
         self.members = None;

@@ -67,6 +67,7 @@ mod short_ids;
 mod table;
 mod time;
 mod timers;
+mod timing;
 mod zone;
 
 pub use config::{Config, Willingness};

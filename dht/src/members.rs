@@ -12,6 +12,8 @@
 //! nearest neighbour, announces itself, and says who has died there.
 
 mod announcement;
+pub(crate) mod announcing;
+pub(crate) mod comparing;
 pub(crate) mod comparison;
 pub(crate) mod homes;
 mod large_network;
@@ -34,6 +36,8 @@ pub use self::{
     news::{Gossip, IdPrefix, News, NewsId},
 };
 use self::{
+    announcing::Announcing,
+    comparing::Comparing,
     comparison::Comparison,
     homes::Homes,
     lists::Lists,
@@ -44,7 +48,6 @@ use self::{
 use crate::{
     NodeId, Time,
     allowance::Allowance,
-    params::CLIENT_PATIENCE,
     peer::Peer,
     plumtree::{LINKS_MAX, Link, Tree, batches},
 };
@@ -60,13 +63,6 @@ pub(crate) const TICK: Duration = Duration::from_secs(5);
 const FIRST_TICK: Duration = Duration::from_secs(1);
 /// How many those are. Design: half a minute, counting that others begin later.
 const FIRST_TICKS: u8 = 30;
-/// Until the next comparison: soon at first, because the one it was made with may have been new here too. The last
-/// wait goes on for ever; what spreading misses is rare, and lookups survive it. In a large network it is the one before: it is
-/// by comparing that super-peers become known. Design.
-const COMPARE_AFTER: [Duration; 4] =
-    [Duration::from_secs(2), Duration::from_secs(15), Duration::from_secs(60), Duration::from_secs(300)];
-/// Between two announcements of one's own. Design: longer than others ignore a second one, so that none is lost.
-const ANNOUNCE_EVERY: Duration = Duration::from_secs(15);
 /// A link that has been silent for so long is asked whether it is there. Design.
 const LINK_SILENCE: Duration = Duration::from_secs(45);
 /// Links to members chosen at random, besides those to the two neighbours. Design: with as many accepted, a node has
@@ -88,21 +84,8 @@ pub(crate) struct Members {
     pub(crate) listens: bool,
     /// Whether this node takes a seat as a super-peer.
     pub(crate) seat: bool,
-    /// This node's own record, signed.
-    own: Option<Arc<Announcement>>,
-    /// The version of the record that a signature was asked for.
-    asked: Option<u64>,
-    /// When it is to be announced.
-    pub(crate) announce_at: Time,
-    announced: Option<Time>,
-    pub(crate) comparison: Option<Comparison>,
-    compare_at: Time,
-    /// Comparisons that went well.
-    compared: u8,
-    /// Whether one of them was of lists of everybody.
-    complete: bool,
-    /// With whom this node compared last: nobody else can tell it that a super-peer is gone.
-    partner: Option<NodeId>,
+    pub(crate) announcing: Announcing,
+    pub(crate) comparing: Comparing,
     /// When this node was last told of to super-peers.
     reported: Time,
     /// Up to where this super-peer has asked the members of its stretch whether they are there.
@@ -128,15 +111,8 @@ impl Members {
             large: false,
             listens: false,
             seat: false,
-            own: None,
-            asked: None,
-            announce_at,
-            announced: None,
-            comparison: None,
-            compare_at: now,
-            compared: 0,
-            complete: false,
-            partner: None,
+            announcing: Announcing::new(announce_at),
+            comparing: Comparing::new(now),
             reported: now,
             swept: NodeId::from_public_key(&[0; 32]),
             tick_at: now,
@@ -152,15 +128,13 @@ impl Members {
 
     /// Whether everybody is listed: there has been a comparison with another such list.
     pub(crate) fn is_complete(&self) -> bool {
-        self.complete
+        self.comparing.is_complete()
     }
 
     /// Begins or ends listing everybody.
     pub(crate) fn set_scope(&mut self, scope: Scope, out: &mut Outgoing) {
         self.lists.set_scope(scope);
-        self.comparison = None;
-        self.compared = 0;
-        self.complete = false;
+        self.comparing.start_anew();
         self.ticks = 0;
         if scope == Scope::SuperPeers {
             out.extend(self.tree.links().iter().map(|link| (link.peer.clone(), Gossip::Unlink)));
@@ -185,11 +159,11 @@ impl Members {
 
     /// Whether others have been told of this node.
     pub(crate) fn is_announced(&self) -> bool {
-        self.announced.is_some()
+        self.announcing.has_told()
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Time> {
-        let next = self.tick_at.min(self.announce_at).min(self.reports.at);
+        let next = self.tick_at.min(self.announcing.at()).min(self.reports.at);
         let next = self.tree.next_timeout().map_or(next, |tree| tree.min(next));
         (next != NEVER).then_some(next)
     }
@@ -197,49 +171,23 @@ impl Members {
     /// Announces this node if it is time. Returns whether its record has to be signed first.
     pub(crate) fn announce(&mut self, local: &Peer, now: Time) -> bool {
         if self.listens {
-            self.announce_at = NEVER;
+            self.announcing.stop();
         }
-        if self.announce_at > now {
-            return false;
+        match self.announcing.step(local, now) {
+            announcing::Step::Wait => false,
+            announcing::Step::Sign => true,
+            announcing::Step::Tell(own) => {
+                let news = News::Member(own);
+                self.lists.take(&news, now, false);
+                self.tell(news, now);
+                false
+            }
         }
-        let earliest = self.announced.map_or(now, |last| last + ANNOUNCE_EVERY);
-        if earliest > now {
-            self.announce_at = earliest;
-            return false;
-        }
-        let signed = self.own.as_ref().filter(|own| own.record().seq() == local.seq());
-        let Some(own) = signed.cloned() else {
-            // It is announced as soon as the signature is there.
-            self.announce_at = NEVER;
-            return self.asked.replace(local.seq()) != Some(local.seq());
-        };
-        self.announce_at = NEVER;
-        self.announced = Some(now);
-        let news = News::Member(own);
-        self.lists.take(&news, now, false);
-        self.tell(news, now);
-        false
     }
 
     /// The signature of this node's record has come.
     pub(crate) fn signed(&mut self, local: &Peer, signature: Signature, now: Time) {
-        self.own = Some(Announcement::new(local.clone(), self.seat, signature));
-        self.announce_at = self.announce_at.min(now);
-    }
-
-    /// This node's record has changed.
-    pub(crate) fn record_changed(&mut self, now: Time) {
-        // Whoever is not announced yet will be with the new record.
-        if self.announced.is_some() || self.asked.is_some() {
-            self.announce_at = self.announce_at.min(now);
-        }
-    }
-
-    /// This node's record is out of date everywhere, and nobody has taken notice of what it said before.
-    pub(crate) fn record_overtaken(&mut self) {
-        if self.announced.take().is_some() || self.asked.is_some() {
-            self.announce_at = Time::ZERO;
-        }
+        self.announcing.signed(Announcement::new(local.clone(), self.seat, signature), now);
     }
 
     /// Spreads news of this node's own, or has super-peers do it.
@@ -317,7 +265,7 @@ impl Members {
             // hears of it only if it is spread.
             let is_gone = matches!(news, News::Gone { .. });
             // Nobody is asked for what it says in a small network, where all watch over the list. Here few do.
-            if is_gone && !self.lists_everybody() && self.partner != Some(from.id()) {
+            if is_gone && !self.lists_everybody() && !self.comparing.was_with(from.id_ref()) {
                 continue;
             }
             if self.lists.take(news, now, false) == Taken::New && is_gone && self.lists_everybody() {
@@ -402,10 +350,10 @@ impl Members {
         now: Time,
         rng: &mut dyn Rng,
     ) -> Option<(Peer, Scope, Vec<Digest>)> {
-        if self.comparison.is_some() || self.compare_at > now {
+        if !self.comparing.is_due(now) {
             return None;
         }
-        self.compare_at = now + self.compare_after();
+        self.comparing.again_after(now, self.compare_after());
         let lister = self.random_lister(rng).filter(|peer| peer.id_ref() != local);
         let (partner, scope) = if self.large {
             let stranger = stranger.filter(|_| rng.next_u64().is_multiple_of(2)).cloned();
@@ -416,7 +364,7 @@ impl Members {
             }
         } else {
             let index = rng.next_u64() as usize % neighbours.len().max(1);
-            let partner = lister.filter(|_| self.complete).or_else(|| neighbours.get(index).cloned())?;
+            let partner = lister.filter(|_| self.is_complete()).or_else(|| neighbours.get(index).cloned())?;
             (partner, Scope::Everybody)
         };
         let size = match scope {
@@ -424,26 +372,24 @@ impl Members {
             Scope::SuperPeers => size / NODES_PER_SEAT as usize,
         };
         let (comparison, digests) = Comparison::new(partner.clone(), scope, self.lists.of(scope), size);
-        self.comparison = Some(comparison);
-        self.partner = Some(partner.id());
+        self.comparing.begin(comparison);
         Some((partner, scope, digests))
     }
 
     /// A comparison has ended, well or not.
     pub(crate) fn comparison_ended(&mut self, well: bool, now: Time, rng: &mut dyn Rng) {
-        let scope = self.comparison.take().map(|comparison| comparison.scope);
+        self.comparing.end(well);
         if well {
             self.lists.forgive();
-            self.complete |= scope == Some(Scope::Everybody);
         }
-        self.compared = self.compared.saturating_add(well.into());
         // Not all at the same time.
-        self.compare_at = now + self.compare_after() * (750 + (rng.next_u64() % 501) as u32) / 1000;
+        let wait = self.compare_after() * (750 + (rng.next_u64() % 501) as u32) / 1000;
+        self.comparing.again_after(now, wait);
     }
 
     /// Takes in records that a comparison has brought. Returns whether any of them was lacking.
     pub(crate) fn take_records(&mut self, records: &[Arc<Announcement>], now: Time) -> bool {
-        let Some(scope) = self.comparison.as_ref().map(|comparison| comparison.scope) else { return false };
+        let Some(scope) = self.comparing.under_way().map(|comparison| comparison.scope) else { return false };
         let lists = &mut self.lists;
         comparison::take_records(records, |news| {
             let (peer, seq) = news.about();
@@ -456,10 +402,7 @@ impl Members {
     }
 
     fn compare_after(&self) -> Duration {
-        let last = if self.large { COMPARE_AFTER.len() - 2 } else { COMPARE_AFTER.len() - 1 };
-        let after = COMPARE_AFTER[usize::from(self.compared).min(last)];
-        // So that half of the network may be clients.
-        if self.listens && usize::from(self.compared) >= last { after * CLIENT_PATIENCE } else { after }
+        self.comparing.wait(self.large, self.listens)
     }
 
     /// A peer has spoken to this node.

@@ -112,7 +112,7 @@ impl<M: Metric> Dht<M> {
     /// everybody named has been met.
     pub(super) fn finish_settling(&mut self, turn: &mut Turn<'_>) {
         let Phase::Settling { last } = self.phase else { return };
-        if self.exchanges > 0 || !self.meeting.is_empty() {
+        if self.exchanges > 0 || !self.meetings.is_empty() {
             return;
         }
         if last {

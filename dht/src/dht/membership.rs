@@ -301,7 +301,7 @@ impl<M: Metric> Dht<M> {
         more: bool,
     ) {
         let Some(members) = &mut self.members else { return };
-        let Some(comparison) = &mut members.comparison else { return };
+        let Some(comparison) = members.comparing.under_way_mut() else { return };
         if !kept {
             members.comparison_ended(false, turn.now, turn.rng);
             return;
@@ -328,7 +328,7 @@ impl<M: Metric> Dht<M> {
         let named = |record: &&Arc<Announcement>| !gone.bars(record.record().id_ref());
         let records: Vec<Arc<Announcement>> = records.iter().filter(named).cloned().collect();
         let changed = members.take_records(&records, turn.now);
-        if let Some(comparison) = &mut members.comparison {
+        if let Some(comparison) = members.comparing.under_way_mut() {
             comparison.received(changed);
             self.compare_on(turn, from);
         }
@@ -336,7 +336,8 @@ impl<M: Metric> Dht<M> {
 
     fn compare_on(&mut self, turn: &mut Turn<'_>, from: &Peer) {
         let Some(members) = &mut self.members else { return };
-        let Some(comparison) = members.comparison.as_mut().filter(|c| c.partner.id_ref() == from.id_ref())
+        let Some(comparison) =
+            members.comparing.under_way_mut().filter(|c| c.partner.id_ref() == from.id_ref())
         else {
             return;
         };

@@ -5,10 +5,10 @@
 //! a neighbour is adopted only after it has spoken to us itself, only peers that we failed to reach ourselves are
 //! dropped, and nothing live is replaced by something farther away.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Dht, Phase, Turn};
+use super::{Dht, Phase, Turn, meetings::Meetings};
 use crate::{
     Distance, NodeId,
     calls::Purpose,
@@ -23,14 +23,11 @@ use crate::{
     timers::Timer,
 };
 
-/// Most peers met at the same time. Design: one and a half full leaf sets.
-const MEETINGS_MAX: usize = 64;
-
 impl<M: Metric> Dht<M> {
     /// A peer has spoken to us: it is alive, and may belong into the tables.
     pub(super) fn heard(&mut self, turn: &mut Turn<'_>, peer: &Peer, rtt: Option<Duration>) {
         if let Some(rtt) = rtt {
-            self.network_rtt.sample(rtt);
+            self.timing.network.sample(rtt);
         }
         if !peer.is_reachable() {
             return self.heard_client(turn, peer);
@@ -96,11 +93,8 @@ impl<M: Metric> Dht<M> {
         if !wanted || matches!(self.phase, Phase::Joining { .. }) {
             return true;
         }
-        if !self.gone.ignores_name(peer, turn.now)
-            && self.meeting.len() < MEETINGS_MAX
-            && !self.meeting.contains(id)
-        {
-            self.meeting.push(*id);
+        if !self.gone.ignores_name(peer, turn.now) && self.meetings.admit(id) {
+            self.meetings.begin(*id);
             self.ask(turn, peer, Request::Ping, Purpose::Meet);
         }
         false
@@ -110,7 +104,8 @@ impl<M: Metric> Dht<M> {
     /// its rows want them too.
     fn would_sit(&self, id: &NodeId) -> bool {
         self.leaves.wants(&self.origin, id)
-            && (self.phase != Phase::Joined || self.leaves.has_seat(&self.origin, id, &self.meeting))
+            && (self.phase != Phase::Joined
+                || self.leaves.has_seat(&self.origin, id, self.meetings.as_slice()))
     }
 
     /// The leaf set of a neighbour that has told us which of those we `have` are in it, and named the other `peers`.
@@ -148,19 +143,18 @@ impl<M: Metric> Dht<M> {
         }
         let reach = reach.map(Reach::distance);
         if let Some(told) = self.leaves.told(&self.origin, from.id_ref(), reach, theirs) {
-            let before = self.told.take().map_or([Distance::ZERO; 2], |before| *before);
-            self.told = Some(Box::new([told[0].max(before[0]), told[1].max(before[1])]));
+            self.meetings.is_told(told);
         }
-        if let Some(told) = &mut self.told {
-            let passed_over = |peer: &&&Peer| {
-                let id = peer.id_ref();
-                id != self.local.id_ref()
-                    && self.leaves.wants(&self.origin, id)
-                    && !self.meeting.contains(id)
-                    && !self.gone.ignores_name(peer, turn.now)
-            };
-            for peer in peers.iter().filter(passed_over) {
-                LeafSet::end_before(told, &self.origin, peer.id_ref());
+        let is_passed_over = |meetings: &Meetings, peer: &Peer| {
+            let id = peer.id_ref();
+            id != self.local.id_ref()
+                && self.leaves.wants(&self.origin, id)
+                && !meetings.contains(id)
+                && !self.gone.ignores_name(peer, turn.now)
+        };
+        for peer in peers {
+            if self.meetings.has_been_told() && is_passed_over(&self.meetings, peer) {
+                self.meetings.shorten(|told| LeafSet::end_before(told, &self.origin, peer.id_ref()));
             }
         }
         self.all_met();
@@ -173,11 +167,8 @@ impl<M: Metric> Dht<M> {
 
     /// When nobody is left to be met who might be a neighbour, what neighbours have told is true of our own leaf set.
     pub(super) fn all_met(&mut self) {
-        if self.told.is_some()
-            && !self.meeting.iter().any(|id| self.leaves.wants(&self.origin, id))
-            && let Some(told) = self.told.take()
-        {
-            self.leaves.extend(&self.origin, *told);
+        if let Some(told) = self.meetings.take_told(|id| self.leaves.wants(&self.origin, id)) {
+            self.leaves.extend(&self.origin, told);
         }
     }
 

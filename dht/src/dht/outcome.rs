@@ -43,7 +43,7 @@ impl<M: Metric> Dht<M> {
             }
             (Purpose::Meet, Response::Pong) => {
                 self.all_met();
-                self.row_went_well();
+                self.row_pace.alive();
             }
             (Purpose::ReachFor(asker, id), Response::Pong) => {
                 turn.send(&asker, Message::Response(id, Response::Reached(true)));
@@ -53,7 +53,7 @@ impl<M: Metric> Dht<M> {
                 self.told_reach(&suspect, reached);
             }
             (Purpose::Home, Response::Pong) => self.home_answered(turn, from, turn.now.since(call.sent)),
-            (Purpose::Probe, _) => self.health.good(),
+            (Purpose::Probe, _) => self.timing.health.good(),
             (Purpose::Record(serial, round), Response::Record(response)) => {
                 self.record_answered(turn, serial, round, from, response);
             }
@@ -73,7 +73,7 @@ impl<M: Metric> Dht<M> {
     /// Books a call as over, whichever way it ended.
     fn settle_call(&mut self, call: &Call) {
         match call.purpose {
-            Purpose::Meet => self.meeting.retain(|id| id != call.peer.id_ref()),
+            Purpose::Meet => self.meetings.end(call.peer.id_ref()),
             Purpose::Leaves => self.exchanges = self.exchanges.saturating_sub(1),
             Purpose::Probe => {
                 if let Some(leaf) = self.leaves.get_mut(&self.origin, call.peer.id_ref()) {
@@ -119,7 +119,7 @@ impl<M: Metric> Dht<M> {
         }
         // It was hearsay; perhaps only the address was wrong. Unless we had it from the peer itself.
         if matches!(call.purpose, Purpose::Meet) {
-            self.row_went_badly();
+            self.row_pace.dead();
             self.entry_missed(&peer);
             self.all_met();
         }

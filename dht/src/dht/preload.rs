@@ -45,7 +45,7 @@ impl<M: Metric> Dht<M> {
         self.table.shrink();
         for (_, rtt) in fingers.iter().chain(leaves) {
             if let Some(rtt) = rtt {
-                self.network_rtt.sample(*rtt);
+                self.timing.network.sample(*rtt);
             }
         }
         let mut rng = rng;

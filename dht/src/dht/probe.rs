@@ -122,7 +122,7 @@ impl<M: Metric> Dht<M> {
             return;
         };
         if leaf.suspicion.was_tried(reached) && reached {
-            self.health.doubtful();
+            self.timing.health.doubtful();
         }
     }
 
@@ -178,7 +178,7 @@ impl<M: Metric> Dht<M> {
         let me = self.origin.key();
         let Some(leaf) = self.leaves.get(&self.origin, id) else { return true };
         let whole = self.config.suspicion;
-        if !leaf.suspicion.is_fatal(turn.now, whole, self.health.stretch(whole)) {
+        if !leaf.suspicion.is_fatal(turn.now, whole, self.timing.health.stretch(whole)) {
             return false;
         }
         let peer = leaf.peer.clone();

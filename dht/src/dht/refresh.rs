@@ -30,28 +30,13 @@ const TRY_AGAIN: u32 = 20;
 const MEET_MAX: usize = 3;
 /// Names asked for, one and a half full rows. Design.
 const ROW_NAMES: u8 = 12;
-/// Length of a step in sixteenths of the configured one, while names are alive. Design.
-pub(super) const WAIT_MIN: u8 = 16;
-/// The same while most of them are dead. Design.
-const WAIT_MAX: u8 = 128;
-
 impl<M: Metric> Dht<M> {
     pub(super) fn refresh(&mut self, turn: &mut Turn<'_>) {
         let busy = self.leaves.is_full() && !self.origin.metric.first_in_row() && self.refresh_one_row(turn);
-        let step = self.config.refresh_step * u32::from(self.row_wait) / u32::from(WAIT_MIN);
+        let step = self.row_pace.wait(self.config.refresh_step);
         let wait = if busy { step } else { IDLE_STEP.max(step) };
         let wait = turn.around(wait);
         self.timers.set(Timer::Refresh, turn.now + wait);
-    }
-
-    /// A name was alive.
-    pub(super) fn row_went_well(&mut self) {
-        self.row_wait = (self.row_wait - self.row_wait / 8).max(WAIT_MIN);
-    }
-
-    /// A name was dead.
-    pub(super) fn row_went_badly(&mut self) {
-        self.row_wait = self.row_wait.saturating_mul(2).min(WAIT_MAX);
     }
 
     /// Returns whether there was something to do.
@@ -102,8 +87,8 @@ impl<M: Metric> Dht<M> {
     fn meet_reserve(&mut self, turn: &mut Turn<'_>, rank: u16) {
         let Some(peer) = self.table.take_reserve(rank, turn.rng.next_u64()) else { return };
         let known = self.table.get(&self.origin, peer.id_ref()).is_some();
-        if !known && !self.gone.ignores_name(&peer, turn.now) && !self.meeting.contains(peer.id_ref()) {
-            self.meeting.push(peer.id());
+        if !known && !self.gone.ignores_name(&peer, turn.now) && !self.meetings.contains(peer.id_ref()) {
+            self.meetings.begin(peer.id());
             self.ask(turn, &peer, Request::Ping, Purpose::Meet);
         }
     }

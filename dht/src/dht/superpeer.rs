@@ -34,7 +34,7 @@ impl<M: Metric> Dht<M> {
         let id = self.local.id();
         let Some(members) = &mut self.members else { return };
         // Who doubts its own health (it misses answers that others get) is no help to others.
-        let fit = willing && members.is_announced() && !self.health.is_poor();
+        let fit = willing && members.is_announced() && !self.timing.health.is_poor();
         // Nobody else would list it if another of its network has drawn better.
         let drawn = lottery.draws(&id, turn.now) && members.lists.seats.has_seat_for(&self.local, turn.now);
         let seat = match members.seat {

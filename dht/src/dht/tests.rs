@@ -163,7 +163,7 @@ fn an_answer_to_a_question_sent_again_says_nothing_about_the_round_trip_time() {
         let out = node.hear(&neighbour, closest(id, &[], true));
         assert!(out.iter().any(|output| matches!(output, Output::LookupFinished { outcome: Ok(_), .. })));
         let measured = (repeats == 0).then_some(());
-        for rtt in [node.dht.rtt_of(neighbour.id_ref()), node.dht.network_rtt] {
+        for rtt in [node.dht.rtt_of(neighbour.id_ref()), node.dht.timing.network] {
             assert_eq!(rtt.smoothed().map(|_| ()), measured, "sent again {repeats} times");
         }
     }

@@ -42,7 +42,7 @@ impl<M: Metric> Dht<M> {
                     self.tell_all(turn, &Notice::Record((*self.local).clone()));
                 }
                 if let Some(members) = &mut self.members {
-                    members.record_changed(turn.now);
+                    members.announcing.record_changed(turn.now);
                 }
                 for peer in self.all_former() {
                     self.ask(turn, &peer, Request::Ping, Purpose::Revive);

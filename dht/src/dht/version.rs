@@ -47,7 +47,7 @@ impl<M: Metric> Dht<M> {
         }
         self.tell_neighbours_record(turn);
         if let Some(members) = &mut self.members {
-            members.record_overtaken();
+            members.announcing.record_overtaken();
         }
     }
 
@@ -92,7 +92,7 @@ impl<M: Metric> Dht<M> {
             self.local = Arc::new(local);
         }
         if let Some(members) = &mut self.members {
-            members.announce_at = Time::ZERO;
+            members.announcing.no_later(Time::ZERO);
         }
     }
 }

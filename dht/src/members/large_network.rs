@@ -90,11 +90,11 @@ impl Members {
 
     /// Tells anew that this node is there, from time to time.
     pub(crate) fn remind(&mut self, now: Time) {
-        if self.lists_everybody() || self.announced.is_none() || now.since(self.reported) < REPORT_EVERY {
+        if self.lists_everybody() || !self.is_announced() || now.since(self.reported) < REPORT_EVERY {
             return;
         }
         self.reported = now;
-        if let Some(own) = self.own.clone() {
+        if let Some(own) = self.announcing.own().cloned() {
             self.reports.push(News::Member(own), now);
         }
     }

@@ -76,9 +76,9 @@ fn only_whom_it_compares_with_can_tell_a_node_that_a_super_peer_is_gone() {
 fn who_only_listens_announces_and_reports_nothing() {
     let local = peer(1, 1);
     let mut members = Members::of_listener(100, Lottery { unix_at_zero: 1_800_000_000 }, Time::ZERO);
-    members.announce_at = Time::ZERO;
+    members.announcing.no_later(Time::ZERO);
     assert!(!members.announce(&local, Time::ZERO), "nothing is to be signed");
-    assert_eq!(members.announce_at, NEVER);
+    assert_eq!(members.announcing.at(), NEVER);
     members.lost(&peer(2, 1), Time::ZERO);
     assert_eq!(members.reports.at, NEVER, "nothing is to be reported");
 }

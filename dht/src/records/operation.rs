@@ -80,7 +80,7 @@ struct Candidate {
     answer: Answer,
 }
 
-/// See the module's description.
+/// See the module's description. It has many fields because what one round finds out decides what the next one does.
 #[derive(Debug, Clone)]
 pub(crate) struct Operation {
     pub(crate) id: OperationId,

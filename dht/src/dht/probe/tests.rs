@@ -34,7 +34,7 @@ fn a_node_doubts_itself_when_others_reach_its_suspects() {
                 leaf.suspicion.misses(turn.now, false);
             }
             dht.told_reach(neighbour.id_ref(), reached);
-            dht.health.stretch(second)
+            dht.timing.health.stretch(second)
         });
         assert_eq!(patience > second, doubts, "suspected {suspected}, reached {reached}");
     }
