@@ -8,33 +8,70 @@ use redb::{Database, Durability, StorageBackend, WriteTransaction};
 
 use crate::files::StoreFile;
 
-/// redb's errors, with the kind kept where it is an I/O error; `InvalidData` says that the file is damaged.
+/// A database's file is damaged, or is none of ours. Whatever the system says of a disk is another kind of error, whichever
+/// [`io::ErrorKind`] it has: the file may be whole then, and is never removed for it.
+#[derive(Debug, thiserror::Error)]
+#[error("the database is damaged: {0}")]
+pub(crate) struct Damaged(Box<dyn std::error::Error + Send + Sync>);
+
+impl From<Damaged> for io::Error {
+    fn from(damaged: Damaged) -> Self {
+        io::Error::new(io::ErrorKind::InvalidData, damaged)
+    }
+}
+
+/// The error that says that a database is damaged.
+pub(crate) fn damaged(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    Damaged(why.into()).into()
+}
+
+/// Whether an error says that a database is [`Damaged`].
+pub(crate) fn is_damaged(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Damaged>())
+}
+
+/// redb's errors: those of the disk as they are, and [`Damaged`] if the file is.
 pub(crate) fn failed(error: impl Into<redb::Error>) -> io::Error {
     match error.into() {
-        redb::Error::Io(error) => cut_off(error),
-        error @ redb::Error::Corrupted(_) => io::Error::new(io::ErrorKind::InvalidData, error),
+        redb::Error::Io(error) => told(error),
+        error @ redb::Error::Corrupted(_) => damaged(error),
         other => io::Error::other(other),
     }
 }
 
-/// A file that ends before its own pages do is damaged.
-fn cut_off(error: io::Error) -> io::Error {
+/// An error of the disk on its way through redb, which has errors of the same type for a file that it does not like.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct OfDisk(io::Error);
+
+/// Marks an error of the disk. A file that ends before its own pages do is damaged, and the disk is not.
+fn of_disk(error: io::Error) -> io::Error {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => io::Error::new(io::ErrorKind::InvalidData, error),
-        _ => error,
+        io::ErrorKind::UnexpectedEof => error,
+        kind => io::Error::new(kind, OfDisk(error)),
+    }
+}
+
+/// Tells errors of the disk, as the system put them, from what redb says of the file.
+fn told(error: io::Error) -> io::Error {
+    match error.downcast::<OfDisk>() {
+        Ok(OfDisk(error)) => error,
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
+            damaged(error)
+        }
+        Err(error) => error,
     }
 }
 
 /// Calls redb, which trusts its file: where a bit of it has flipped, it may panic. What is kept in it can be made
 /// again, so that this is no reason for the process to go down.
 pub(crate) fn guarded<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let damaged = |_| io::Error::new(io::ErrorKind::InvalidData, "the index is damaged");
-    // Whatever state the panic leaves the database in: after `InvalidData` it is dropped and its file removed.
-    catch_unwind(AssertUnwindSafe(call)).map_err(damaged)?
+    // Whatever state the panic leaves the database in: it is dropped then, and its file removed.
+    catch_unwind(AssertUnwindSafe(call)).map_err(|_| damaged("a part of it makes no sense"))?
 }
 
-/// Opens or creates a database. An error of kind `InvalidData` says that the file is none, or damaged; `check`
-/// looks at every page of it, at some GB/s.
+/// Opens or creates a database. Of a file that is no database it says that it is [`Damaged`]; `check` looks at
+/// every page of it, at some GB/s.
 pub(crate) fn open(file: Arc<dyn StoreFile>, cache_bytes: usize, check: bool) -> io::Result<Database> {
     guarded(|| {
         let db = redb::Builder::new()
@@ -42,8 +79,8 @@ pub(crate) fn open(file: Arc<dyn StoreFile>, cache_bytes: usize, check: bool) ->
             .set_check_integrity_on_open(check)
             .create_with_backend(Backend(file));
         db.map_err(|error| match error.into() {
-            redb::Error::Io(error) => cut_off(error),
-            other => io::Error::new(io::ErrorKind::InvalidData, other),
+            redb::Error::Io(error) => told(error),
+            other => damaged(other),
         })
     })
 }
@@ -67,15 +104,15 @@ struct Backend(Arc<dyn StoreFile>);
 
 impl StorageBackend for Backend {
     fn len(&self) -> io::Result<u64> {
-        self.0.size()
+        self.0.size().map_err(of_disk)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read_exact_at(out, offset)
+        self.0.read_exact_at(out, offset).map_err(of_disk)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_size(len)
+        self.0.set_size(len).map_err(of_disk)
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -84,7 +121,7 @@ impl StorageBackend for Backend {
             // This change is lost all the same: after a failed sync nobody knows what the disk has. The next will do.
             self.0.give_reserve_back();
         }
-        result
+        result.map_err(of_disk)
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
@@ -95,5 +132,36 @@ impl StorageBackend for Backend {
             }
             result => result,
         }
+        .map_err(of_disk)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_redb_says_of_a_file_is_damage_and_what_the_system_says_of_the_disk_is_not() {
+        for kind in [io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof] {
+            assert!(is_damaged(&failed(redb::Error::Io(kind.into()))), "{kind:?}");
+        }
+        for kind in [io::ErrorKind::InvalidData, io::ErrorKind::PermissionDenied, io::ErrorKind::StorageFull]
+        {
+            let error = failed(redb::Error::Io(of_disk(kind.into())));
+            assert!(!is_damaged(&error) && error.kind() == kind && error.get_ref().is_none(), "{error:?}");
+        }
+        let cut_off = io::Error::from(io::ErrorKind::UnexpectedEof);
+        assert!(is_damaged(&failed(redb::Error::Io(of_disk(cut_off)))), "the file is too short");
+        assert!(is_damaged(&failed(redb::Error::Corrupted("a page".into()))));
+        assert!(!is_damaged(&failed(redb::Error::LockPoisoned(std::panic::Location::caller()))));
+    }
+
+    #[test]
+    fn a_panic_of_redb_is_damage_and_an_error_is_itself() {
+        let panics: io::Result<()> = guarded(|| panic!("a page makes no sense"));
+        assert!(is_damaged(&panics.unwrap_err()));
+        assert_eq!(guarded(|| Ok(7)).unwrap(), 7);
+        let refused: io::Result<()> = guarded(|| Err(io::ErrorKind::PermissionDenied.into()));
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
     }
 }

@@ -22,8 +22,6 @@
 //! the ledger of [`repair`] touch files.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
-
-mod book;
 pub mod catalog;
 mod chunk;
 mod codec;
@@ -46,6 +44,7 @@ pub mod possession;
 pub mod private;
 mod redundancy;
 mod reed_solomon;
+mod reopening;
 pub mod repair;
 pub mod rows;
 mod seal;

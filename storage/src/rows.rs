@@ -13,9 +13,9 @@ use std::path::Path;
 
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
-use crate::book::Book;
-use crate::database::failed;
+use crate::database::{damaged, failed};
 use crate::files::{Files, OsFiles};
+use crate::reopening::Reopening;
 
 const VERSION: u32 = 1;
 const FORMAT: TableDefinition<'static, (), (u32, &[u8])> = TableDefinition::new("format");
@@ -44,7 +44,7 @@ pub struct Change {
 /// See the module's description.
 #[derive(Debug)]
 pub struct Rows {
-    book: Book,
+    db: Reopening,
 }
 
 impl Rows {
@@ -59,15 +59,15 @@ impl Rows {
 
     /// Opens it in files of any kind.
     pub fn open_files(files: Box<dyn Files>, name: &'static str, purpose: &[u8]) -> io::Result<Self> {
-        let rows = Self { book: Book::open(files, name, prepare)? };
-        let known = rows.book.read(|txn| {
+        let rows = Self { db: Reopening::open(files, name, prepare)? };
+        let known = rows.db.read(|txn| {
             let table = txn.open_table(FORMAT).map_err(failed)?;
             Ok(table.get(()).map_err(failed)?.map(|row| row.value().1.to_vec()))
         })?;
         if known.as_deref().is_some_and(|known| known != purpose) {
             rows.clear()?;
         }
-        rows.book.change(true, |txn| {
+        rows.db.change(true, |txn| {
             let mut table = txn.open_table(FORMAT).map_err(failed)?;
             table.insert((), (VERSION, purpose)).map_err(failed)?;
             Ok(())
@@ -77,12 +77,12 @@ impl Rows {
 
     /// How often the file was found damaged and begun anew since it was opened.
     pub fn begun_anew(&self) -> u64 {
-        self.book.begun_anew()
+        self.db.begun_anew()
     }
 
     /// What a row holds.
     pub fn get(&self, table: Table, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        self.book.read(|txn| match txn.open_table(table.definition()) {
+        self.db.read(|txn| match txn.open_table(table.definition()) {
             Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
             Err(error) => Err(failed(error)),
             Ok(rows) => {
@@ -93,7 +93,7 @@ impl Rows {
 
     /// All rows of a table, in the order of their keys.
     pub fn all(&self, table: Table) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        self.book.read(|txn| {
+        self.db.read(|txn| {
             let rows = match txn.open_table(table.definition()) {
                 Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
                 rows => rows.map_err(failed)?,
@@ -110,7 +110,7 @@ impl Rows {
     /// Makes all of these changes or none. Durable ones survive a crash, and so do all before them; others are seen at once,
     /// but a crash may take them back.
     pub fn change(&self, durable: bool, changes: &[Change]) -> io::Result<()> {
-        self.book.change(durable, |txn| {
+        self.db.change(durable, |txn| {
             for Change { table, key, value } in changes {
                 let mut rows = txn.open_table(table.definition()).map_err(failed)?;
                 match value {
@@ -123,7 +123,7 @@ impl Rows {
     }
 
     fn clear(&self) -> io::Result<()> {
-        self.book.change(true, |txn| {
+        self.db.change(true, |txn| {
             let tables: Vec<_> = txn.list_tables().map_err(failed)?.collect();
             for table in tables {
                 txn.delete_table(table).map_err(failed)?;
@@ -151,9 +151,7 @@ fn prepare(txn: &WriteTransaction) -> io::Result<()> {
     let format = txn.open_table(FORMAT).map_err(failed)?;
     match format.get(()).map_err(failed)?.map(|row| row.value().0) {
         None | Some(VERSION) => Ok(()),
-        Some(other) => {
-            Err(io::Error::new(io::ErrorKind::InvalidData, format!("the file is of version {other}")))
-        }
+        Some(other) => Err(damaged(format!("the file is of version {other}"))),
     }
 }
 

@@ -66,7 +66,7 @@ impl Books {
         let keeps = open_keeps(dir)?;
         found.opened("keeps/keeps.redb", keeps.begun_anew() > 0);
         let ledger =
-            Ledger::open(&dir.join(LEDGER_FILE)).map_err(|error| StartError::System(error.to_string()))?;
+            Ledger::open(dir.path(), LEDGER_FILE).map_err(|error| StartError::System(error.to_string()))?;
         found.opened(LEDGER_FILE, ledger.begun_anew());
         let records = RecordBook::open(dir.path(), *network)
             .map_err(|error| StartError::System(format!("cannot open {RECORDS_FILE}: {error}")))?;

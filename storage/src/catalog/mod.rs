@@ -15,17 +15,13 @@ mod write;
 
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
-
-use redb::Database;
 
 use crate::chunk::ChunkRef;
-use crate::database;
 use crate::files::{Files, OsFiles};
 use crate::ids::Fingerprint;
 pub use crate::piece::PieceInfo;
 use crate::redundancy::Redundancy;
+use crate::reopening::Reopening;
 use crate::secret::ConvergenceSecret;
 
 use rows::Keys;
@@ -33,10 +29,6 @@ pub use snapshot::Snapshot;
 pub use write::Changes;
 
 const FILE: &str = "catalog.redb";
-/// Databases up to this size are checked as a whole when they are opened, which takes less than 0.1 s.
-const MAX_CHECKED_BYTES: u64 = 32 << 20;
-/// Pages that redb keeps in memory.
-const CACHE_BYTES: usize = 8 << 20;
 /// Rows of one generation, with the extents of files: some 100 bytes each, so that two generations take at most
 /// 400 MB. That is a million files, or a tebibyte of large ones.
 const GENERATION_ROWS: u64 = 1 << 21;
@@ -92,12 +84,9 @@ pub struct KnownExtent {
 
 /// See the module's description. Calls may come from several threads; readers do not wait for writers.
 pub struct Catalog {
-    files: Box<dyn Files>,
+    db: Reopening,
     keys: Keys,
     generation_rows: u64,
-    /// `None` after a failure, until the next call opens it again.
-    db: RwLock<Option<Database>>,
-    begun_anew: AtomicU64,
 }
 
 impl Catalog {
@@ -112,15 +101,11 @@ impl Catalog {
 
     /// Opens the catalog in files of any kind.
     pub fn open_files(files: Box<dyn Files>, secret: &ConvergenceSecret) -> io::Result<Self> {
-        let catalog = Self {
-            files,
+        Ok(Self {
+            db: Reopening::open(files, FILE, write::prepare)?,
             keys: Keys::new(secret),
             generation_rows: GENERATION_ROWS,
-            db: RwLock::new(None),
-            begun_anew: AtomicU64::new(0),
-        };
-        catalog.with(|_| Ok(()))?;
-        Ok(catalog)
+        })
     }
 
     /// The same with another bound: so many rows a generation.
@@ -131,12 +116,12 @@ impl Catalog {
 
     /// How often it was found damaged and begun anew since it was opened: then nothing was known.
     pub fn begun_anew(&self) -> u64 {
-        self.begun_anew.load(Ordering::Relaxed)
+        self.db.begun_anew()
     }
 
     /// What is known at this moment. Do not hold on to it for long: its pages cannot be reused meanwhile.
     pub fn snapshot(&self) -> io::Result<Snapshot> {
-        self.with(|db| database::guarded(|| Snapshot::new(db, self.keys.clone())))
+        self.db.read(|txn| Snapshot::new(&txn, self.keys.clone()))
     }
 
     /// Enters what was stored. A durable change survives a crash, and so do all before it; another is seen at
@@ -146,78 +131,13 @@ impl Catalog {
         durable: bool,
         change: impl FnOnce(&mut Changes<'_>) -> io::Result<T>,
     ) -> io::Result<T> {
-        self.with(|db| {
-            database::guarded(|| {
-                let txn = database::begin_write(db, durable)?;
-                let result = write::change(&txn, &self.keys, self.generation_rows, change);
-                match result {
-                    Ok(value) => txn.commit().map(|()| value).map_err(database::failed),
-                    Err(error) => txn.abort().map_err(database::failed).and(Err(error)),
-                }
-            })
-        })
-    }
-
-    fn with<T>(&self, call: impl FnOnce(&Database) -> io::Result<T>) -> io::Result<T> {
-        self.reopen()?;
-        let guard = self.db.read().unwrap_or_else(PoisonError::into_inner);
-        let db = guard.as_ref().ok_or_else(|| io::Error::other("the catalog is closed"))?;
-        let result = call(db);
-        drop(guard);
-        if let Err(error) = &result {
-            // After an error of the disk redb wants to be opened again; after damage there is nothing to keep.
-            let mut slot = self.db.write().unwrap_or_else(PoisonError::into_inner);
-            let old = slot.take();
-            let _ = database::guarded(move || {
-                drop(old);
-                Ok(())
-            });
-            if error.kind() == io::ErrorKind::InvalidData {
-                self.begin_anew()?;
-            }
-        }
-        result
-    }
-
-    /// Opens the database if it is not.
-    fn reopen(&self) -> io::Result<()> {
-        if self.db.read().unwrap_or_else(PoisonError::into_inner).is_some() {
-            return Ok(());
-        }
-        let mut slot = self.db.write().unwrap_or_else(PoisonError::into_inner);
-        if slot.is_some() {
-            return Ok(());
-        }
-        *slot = match self.open_once() {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                self.begin_anew()?;
-                Some(self.open_once()?)
-            }
-            db => Some(db?),
-        };
-        Ok(())
-    }
-
-    fn open_once(&self) -> io::Result<Database> {
-        let file = match self.files.open(FILE)? {
-            Some(file) => file,
-            None => self.files.create(FILE)?,
-        };
-        let check = file.allocated()? <= MAX_CHECKED_BYTES;
-        let db = database::open(file, CACHE_BYTES, check)?;
-        database::guarded(|| write::prepare(&db))?;
-        Ok(db)
-    }
-
-    fn begin_anew(&self) -> io::Result<()> {
-        self.begun_anew.fetch_add(1, Ordering::Relaxed);
-        self.files.remove(FILE)
+        self.db.change(durable, |txn| write::change(txn, &self.keys, self.generation_rows, change))
     }
 }
 
 impl std::fmt::Debug for Catalog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Catalog").field("begun_anew", &self.begun_anew).finish_non_exhaustive()
+        f.debug_struct("Catalog").field("db", &self.db).finish_non_exhaustive()
     }
 }
 

@@ -3,9 +3,7 @@
 use std::cell::Cell;
 use std::io;
 
-use redb::{
-    Database, Key, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition, TableError, Value,
-};
+use redb::{Key, ReadOnlyTable, ReadTransaction, TableDefinition, TableError, Value};
 
 use super::rows::{CHUNKS, ChunkRow, FILES, Keys, PIECES, Part, STATE};
 use super::{KnownChunk, KnownExtent, KnownFile, KnownPiece};
@@ -27,9 +25,8 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    pub(super) fn new(db: &Database, keys: Keys) -> io::Result<Self> {
-        let txn = db.begin_read().map_err(failed)?;
-        let state = open(&txn, STATE)?;
+    pub(super) fn new(txn: &ReadTransaction, keys: Keys) -> io::Result<Self> {
+        let state = open(txn, STATE)?;
         let current = match &state {
             Some(state) => state.get(()).map_err(failed)?.map_or(0, |row| row.value().1),
             None => 0,
@@ -37,9 +34,9 @@ impl Snapshot {
         let order = if current == 0 { [0, 1] } else { [1, 0] };
         Ok(Self {
             keys,
-            chunks: [open(&txn, CHUNKS[order[0]])?, open(&txn, CHUNKS[order[1]])?],
-            pieces: [open(&txn, PIECES[order[0]])?, open(&txn, PIECES[order[1]])?],
-            files: [open(&txn, FILES[order[0]])?, open(&txn, FILES[order[1]])?],
+            chunks: [open(txn, CHUNKS[order[0]])?, open(txn, CHUNKS[order[1]])?],
+            pieces: [open(txn, PIECES[order[0]])?, open(txn, PIECES[order[1]])?],
+            files: [open(txn, FILES[order[0]])?, open(txn, FILES[order[1]])?],
             last: Cell::new(None),
         })
     }

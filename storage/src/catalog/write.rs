@@ -2,11 +2,11 @@
 
 use std::io;
 
-use redb::{Database, ReadableTable, Table, WriteTransaction};
+use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::rows::{CHUNKS, ChunkRow, FILES, Keys, PIECES, Part, STATE, VERSION};
 use super::{MAX_EXTENTS, NewChunk, NewFile};
-use crate::database::{begin_write, failed};
+use crate::database::{damaged, failed};
 use crate::ids::{Fingerprint, PieceHash};
 use crate::redundancy::Redundancy;
 
@@ -23,20 +23,14 @@ pub struct Changes<'txn> {
 
 /// Makes the tables, so that readers find them. A version that is not ours is damage: nothing in it is worth
 /// reading.
-pub(super) fn prepare(db: &Database) -> io::Result<()> {
-    let txn = begin_write(db, false)?;
-    {
-        let mut state = txn.open_table(STATE).map_err(failed)?;
-        let version = state.get(()).map_err(failed)?.map(|row| row.value().0);
-        match version {
-            Some(VERSION) => {}
-            Some(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "an unknown version")),
-            None => {
-                state.insert((), (VERSION, 0, 0, 0)).map_err(failed)?;
-            }
-        }
+pub(super) fn prepare(txn: &WriteTransaction) -> io::Result<()> {
+    let mut state = txn.open_table(STATE).map_err(failed)?;
+    let version = state.get(()).map_err(failed)?.map(|row| row.value().0);
+    match version {
+        Some(VERSION) => Ok(()),
+        Some(_) => Err(damaged("its version is unknown")),
+        None => state.insert((), (VERSION, 0, 0, 0)).map(drop).map_err(failed),
     }
-    txn.commit().map_err(failed)
 }
 
 pub(super) fn change<T>(

@@ -20,7 +20,8 @@ const MAX_SLICES: usize = 1024;
 #[derive(Debug)]
 pub struct OsFiles {
     directory: PathBuf,
-    lock: File,
+    /// None if the caller has locked it, who also finds out whether it is still there.
+    lock: Option<File>,
     syncs: Arc<AtomicU64>,
     /// The file that is removed when a book needs room.
     reserve: Arc<Path>,
@@ -35,11 +36,22 @@ impl OsFiles {
         match lock.try_lock() {
             Ok(()) => {
                 let reserve = reserve::beside(directory).into();
-                Ok(Some(Self { directory: directory.to_owned(), lock, syncs: Arc::default(), reserve }))
+                Ok(Some(Self {
+                    directory: directory.to_owned(),
+                    lock: Some(lock),
+                    syncs: Arc::default(),
+                    reserve,
+                }))
             }
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
+    }
+
+    /// The files of a data directory itself, which the caller has created and locked.
+    pub fn in_locked(directory: &Path) -> Self {
+        let reserve = reserve::of(directory).into();
+        Self { directory: directory.to_owned(), lock: None, syncs: Arc::default(), reserve }
     }
 
     fn file(&self, file: File) -> Arc<dyn StoreFile> {
@@ -87,7 +99,8 @@ impl Files for OsFiles {
 
     fn check_in_place(&self) -> io::Result<()> {
         // The lock is open, so that no other file has its inode, and it is in the directory: it goes with all of it.
-        let ours = self.lock.metadata()?;
+        let Some(lock) = &self.lock else { return Ok(()) };
+        let ours = lock.metadata()?;
         match std::fs::metadata(self.directory.join(LOCK)) {
             Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => Ok(()),
             Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {

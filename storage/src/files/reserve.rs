@@ -27,7 +27,7 @@ pub struct Reserve {
 impl Reserve {
     /// The reserve of a data directory. Nothing is made yet.
     pub fn new(data_directory: &Path, bytes: u64) -> Self {
-        Self { path: data_directory.join(FILE), bytes }
+        Self { path: of(data_directory), bytes }
     }
 
     /// Makes the file, if it is not there and there is room for it beside what is to stay free; whether it is there.
@@ -64,7 +64,12 @@ impl Reserve {
 
 /// Where the reserve for the books in `directory` is.
 pub(super) fn beside(directory: &Path) -> PathBuf {
-    directory.parent().unwrap_or(directory).join(FILE)
+    of(directory.parent().unwrap_or(directory))
+}
+
+/// Where the reserve of a data directory is.
+pub(super) fn of(data_directory: &Path) -> PathBuf {
+    data_directory.join(FILE)
 }
 
 /// Removes a reserve; whether it was there.

@@ -12,10 +12,10 @@ use super::tables::{
     ANEW, CLAIMS, ENDS, EndKey, FREEING, Key, LENGTHENED, STATE, Tables, VERSION, WRITERS, end_key, key, of,
     parts, prepare,
 };
-use crate::book::Book;
 use crate::database::failed;
 use crate::files::{Files, OsFiles};
 use crate::ids::{ChunkId, Writer};
+use crate::reopening::Reopening;
 use crate::repair::Moment;
 
 const FILE: &str = "claims.redb";
@@ -26,7 +26,7 @@ const LENGTHENED_TOGETHER: usize = 4096;
 /// safe is that nobody puts a shard between the look here and the deletion there.
 #[derive(Debug)]
 pub struct Claims {
-    book: Book,
+    db: Reopening,
 }
 
 impl Claims {
@@ -40,17 +40,17 @@ impl Claims {
 
     /// Opens it in files of any kind.
     pub fn open_files(files: Box<dyn Files>) -> io::Result<Self> {
-        Ok(Self { book: Book::open(files, FILE, prepare)? })
+        Ok(Self { db: Reopening::open(files, FILE, prepare)? })
     }
 
     /// How often the book was found damaged and begun anew since it was opened: then nothing of it was left.
     pub fn begun_anew(&self) -> u64 {
-        self.book.begun_anew()
+        self.db.begun_anew()
     }
 
     /// What was last written down of the clock.
     pub fn reading(&self) -> io::Result<Reading> {
-        self.book.read(|txn| {
+        self.db.read(|txn| {
             let table = txn.open_table(STATE).map_err(failed)?;
             let row = table.get(()).map_err(failed)?.map(|row| row.value());
             Ok(row.map_or(Reading::default(), |(_, lease, wall)| Reading {
@@ -62,7 +62,7 @@ impl Claims {
 
     /// Writes down what the clock shows, and makes everything so far durable.
     pub fn flush(&self, reading: Reading) -> io::Result<()> {
-        self.book.change(true, |txn| {
+        self.db.change(true, |txn| {
             let mut table = txn.open_table(STATE).map_err(failed)?;
             table.insert((), (VERSION, reading.lease.0, reading.wall.0)).map_err(failed)?;
             Ok(())
@@ -81,7 +81,7 @@ impl Claims {
         let chunks: Vec<ChunkId> = claims.iter().map(|claim| claim.chunk).collect();
         let durable = claims.iter().any(|new| new.held_before > 0 || new.claim.retain_seconds > 0)
             || self.waiting(&chunks)?.contains(&true);
-        self.book.change(durable, |txn| {
+        self.db.change(durable, |txn| {
             let mut tables = Tables::open(txn)?;
             let mut entered = Vec::with_capacity(claims.len());
             for claim in claims {
@@ -107,7 +107,7 @@ impl Claims {
         nobodys: Duration,
         chunks: &[ChunkId],
     ) -> io::Result<Dropped> {
-        self.book.change(true, |txn| {
+        self.db.change(true, |txn| {
             let mut tables = Tables::open(txn)?;
             let mut done = Dropped::default();
             for chunk in chunks {
@@ -149,7 +149,7 @@ impl Claims {
         if !self.is_due(now)? {
             return Ok(0);
         }
-        self.book.change(true, |txn| {
+        self.db.change(true, |txn| {
             let due = due(txn)?;
             let mut tables = Tables::open(txn)?;
             for key in &due {
@@ -165,7 +165,7 @@ impl Claims {
     /// Notes, durably, that the book was begun anew beside shards, whose claims are lost: what nobody claims is to be kept
     /// until `until`.
     pub fn begin_anew(&self, until: Moment) -> io::Result<()> {
-        self.book.change(true, |txn| {
+        self.db.change(true, |txn| {
             txn.open_table(ANEW).map_err(failed)?.insert((), until.0).map_err(failed)?;
             Ok(())
         })
@@ -173,7 +173,7 @@ impl Claims {
 
     /// Until when what nobody claims is to be kept, because the book was begun anew beside shards; `Moment(0)` if it was not.
     pub fn anew_until(&self) -> io::Result<Moment> {
-        self.book.read(|txn| {
+        self.db.read(|txn| {
             let until = txn.open_table(ANEW).map_err(failed)?.get(()).map_err(failed)?.map(|row| row.value());
             Ok(Moment(until.unwrap_or(0)))
         })
@@ -183,7 +183,7 @@ impl Claims {
     /// written by a version under which claims did not end by default is lengthened so that nothing ends which its writer
     /// believed to be kept; one that was begun by a later version needs nothing. Returns how many claims were lengthened.
     pub fn lengthen_all(&self, until: Moment) -> io::Result<usize> {
-        let done = self.book.read(|txn| {
+        let done = self.db.read(|txn| {
             use redb::ReadableTableMetadata;
             Ok(!txn.open_table(LENGTHENED).map_err(failed)?.is_empty().map_err(failed)?)
         })?;
@@ -195,7 +195,7 @@ impl Claims {
         loop {
             use std::ops::Bound;
             let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-            let some: Vec<(Key, ClaimState)> = self.book.read(|txn| {
+            let some: Vec<(Key, ClaimState)> = self.db.read(|txn| {
                 let claims = txn.open_table(CLAIMS).map_err(failed)?;
                 let rows = claims.range::<&Key>((start, Bound::Unbounded)).map_err(failed)?;
                 let state = |row: Result<_, redb::StorageError>| {
@@ -208,7 +208,7 @@ impl Claims {
             let Some((last, _)) = some.last() else { break };
             after = Some(*last);
             let short: Vec<_> = some.into_iter().filter(|(_, state)| state.until < until).collect();
-            self.book.change(false, |txn| {
+            self.db.change(false, |txn| {
                 let mut tables = Tables::open(txn)?;
                 for (key, state) in &short {
                     tables.set(parts(key).0, Some(state), &ClaimState { until, ..*state })?;
@@ -217,7 +217,7 @@ impl Claims {
             })?;
             lengthened += short.len();
         }
-        self.book.change(true, |txn| {
+        self.db.change(true, |txn| {
             txn.open_table(LENGTHENED).map_err(failed)?.insert((), ()).map_err(failed)?;
             Ok(())
         })?;
@@ -225,7 +225,7 @@ impl Claims {
     }
 
     fn is_due(&self, now: Moment) -> io::Result<bool> {
-        self.book.read(|txn| {
+        self.db.read(|txn| {
             let ends = txn.open_table(ENDS).map_err(failed)?;
             let mut due = ends.range::<&EndKey>(..=&end_key(now, &[0xff; 64])).map_err(failed)?;
             Ok(due.next().transpose().map_err(failed)?.is_some())
@@ -234,7 +234,7 @@ impl Claims {
 
     /// Up to `most` chunks on which no claim is left. Their shards may be deleted, if nothing else was put meanwhile.
     pub fn to_free(&self, most: usize) -> io::Result<Vec<ChunkId>> {
-        self.book.read(|txn| {
+        self.db.read(|txn| {
             let table = txn.open_table(FREEING).map_err(failed)?;
             let rows = table.iter().map_err(failed)?.take(most);
             rows.map(|row| Ok(ChunkId(*row.map_err(failed)?.0.value()))).collect()
@@ -243,7 +243,7 @@ impl Claims {
 
     /// How many chunks wait to be freed, and how many bytes at least, counted over `most` of them.
     pub fn freeing(&self, most: usize) -> io::Result<Totals> {
-        self.book.read(|txn| {
+        self.db.read(|txn| {
             use redb::ReadableTableMetadata;
             let table = txn.open_table(FREEING).map_err(failed)?;
             let mut bytes = 0u64;
@@ -257,7 +257,7 @@ impl Claims {
     /// Notes, durably, that the shards of these chunks are deleted: a crash must not have them deleted once more when they
     /// have been put anew.
     pub fn freed(&self, chunks: &[ChunkId]) -> io::Result<()> {
-        self.book.change(true, |txn| {
+        self.db.change(true, |txn| {
             let mut table = txn.open_table(FREEING).map_err(failed)?;
             for chunk in chunks {
                 table.remove(&chunk.0).map_err(failed)?;
@@ -268,7 +268,7 @@ impl Claims {
 
     /// The claims on each chunk.
     pub fn of(&self, chunks: &[ChunkId]) -> io::Result<Vec<Vec<ClaimState>>> {
-        self.book.read(|txn| {
+        self.db.read(|txn| {
             let table = txn.open_table(CLAIMS).map_err(failed)?;
             chunks.iter().map(|chunk| of(&table, *chunk)).collect()
         })
@@ -279,7 +279,7 @@ impl Claims {
     /// few are returned.
     pub fn listed(&self, writer: Writer, after: Option<ChunkId>, most: usize) -> io::Result<Listed> {
         use std::ops::Bound;
-        self.book.read(|txn| {
+        self.db.read(|txn| {
             // A stranger's question costs nothing.
             if txn.open_table(WRITERS).map_err(failed)?.get(&writer.0).map_err(failed)?.is_none() {
                 return Ok(Listed::default());
@@ -305,7 +305,7 @@ impl Claims {
 
     /// What one writer has claimed.
     pub fn of_writer(&self, writer: Writer) -> io::Result<Totals> {
-        self.book.read(|txn| {
+        self.db.read(|txn| {
             let table = txn.open_table(WRITERS).map_err(failed)?;
             let row = table.get(&writer.0).map_err(failed)?.map(|row| row.value());
             Ok(row.map_or(Totals::default(), |(claims, bytes)| Totals { claims, bytes }))
@@ -314,7 +314,7 @@ impl Claims {
 
     /// What each writer has claimed, at most `most` writers in the order of their ids.
     pub fn writers(&self, most: usize) -> io::Result<Vec<(Writer, Totals)>> {
-        self.book.read(|txn| {
+        self.db.read(|txn| {
             let table = txn.open_table(WRITERS).map_err(failed)?;
             let mut found = Vec::new();
             for row in table.iter().map_err(failed)?.take(most) {
@@ -334,7 +334,7 @@ impl Claims {
         if !self.of(&ids)?.iter().zip(self.waiting(&ids)?).any(unclaimed) {
             return Ok(0);
         }
-        self.book.change(false, |txn| {
+        self.db.change(false, |txn| {
             let mut tables = Tables::open(txn)?;
             let mut adopted = 0;
             for (chunk, bytes) in chunks {
@@ -346,7 +346,7 @@ impl Claims {
 
     /// Which of the chunks wait to be freed.
     pub fn waiting(&self, chunks: &[ChunkId]) -> io::Result<Vec<bool>> {
-        self.book.read(|txn| {
+        self.db.read(|txn| {
             let table = txn.open_table(FREEING).map_err(failed)?;
             chunks.iter().map(|chunk| Ok(table.get(&chunk.0).map_err(failed)?.is_some())).collect()
         })

@@ -20,10 +20,10 @@ use std::path::Path;
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
 use super::{maps, names};
-use crate::book::Book;
-use crate::database::failed;
+use crate::database::{damaged, failed};
 use crate::files::{Files, OsFiles};
 use crate::ids::ChunkId;
+use crate::reopening::Reopening;
 use crate::repair::Moment;
 
 const FILE: &str = "keeps.redb";
@@ -139,7 +139,7 @@ pub struct ObjectChunk {
 /// See the module's description.
 #[derive(Debug)]
 pub struct Keeps {
-    pub(super) book: Book,
+    pub(super) db: Reopening,
 }
 
 impl Keeps {
@@ -154,19 +154,19 @@ impl Keeps {
 
     /// Opens it in files of any kind.
     pub fn open_files(files: Box<dyn Files>) -> io::Result<Self> {
-        Ok(Self { book: Book::open(files, FILE, prepare)? })
+        Ok(Self { db: Reopening::open(files, FILE, prepare)? })
     }
 
     /// How often the book was found damaged and begun anew since it was opened: then nothing of it was left.
     pub fn begun_anew(&self) -> u64 {
-        self.book.begun_anew()
+        self.db.begun_anew()
     }
 
     /// Enters an object with all its chunks and how many shards each has, durably. One that is kept already stays so at
     /// least as long as before; one that is being forgotten is kept again. Unless it says so itself, it is not confirmed
     /// until [`confirmed`](Self::confirmed) is called.
     pub fn keep(&self, object: &Kept, chunks: &[(ChunkId, u8)]) -> io::Result<()> {
-        self.book.change(true, |txn| {
+        self.db.change(true, |txn| {
             let mut objects = txn.open_table(OBJECTS).map_err(failed)?;
             let mut refs = txn.open_table(REFS).map_err(failed)?;
             let mut parts = txn.open_table(PARTS).map_err(failed)?;
@@ -201,7 +201,7 @@ impl Keeps {
     /// Reserves `count` numbers for what the writer says to holders, durably, and returns the first of them. Each call
     /// returns numbers above all that were returned before. A book without any reserved numbers begins with `first`.
     pub fn reserve_said(&self, first: u64, count: u64) -> io::Result<u64> {
-        self.book.change(true, |txn| {
+        self.db.change(true, |txn| {
             let mut said = txn.open_table(SAID).map_err(failed)?;
             let next = said.get(()).map_err(failed)?.map_or(first, |row| row.value());
             said.insert((), next.saturating_add(count)).map_err(failed)?;
@@ -212,7 +212,7 @@ impl Keeps {
     /// Skips numbers, durably: those that are reserved next are `at_least` so high. A book that was lost, or that is an older
     /// copy, may not know of all that were used.
     pub fn raise_said(&self, at_least: u64) -> io::Result<()> {
-        self.book.change(true, |txn| {
+        self.db.change(true, |txn| {
             let mut said = txn.open_table(SAID).map_err(failed)?;
             let next = said.get(()).map_err(failed)?.map_or(0, |row| row.value());
             said.insert((), next.max(at_least)).map_err(failed)?;
@@ -222,7 +222,7 @@ impl Keeps {
 
     /// One object.
     pub fn get(&self, root: ChunkId) -> io::Result<Option<Kept>> {
-        self.book.read(|txn| {
+        self.db.read(|txn| {
             let objects = txn.open_table(OBJECTS).map_err(failed)?;
             let row = objects.get(&root.0).map_err(failed)?.map(|row| row.value());
             let unconfirmed = txn.open_table(UNCONFIRMED).map_err(failed)?;
@@ -233,7 +233,7 @@ impl Keeps {
     /// At most `most` kept objects behind `after` whose holders keep them for no longer than a put takes.
     pub fn unconfirmed(&self, after: Option<ChunkId>, most: usize) -> io::Result<Vec<ChunkId>> {
         use std::ops::Bound;
-        self.book.read(|txn| {
+        self.db.read(|txn| {
             let unconfirmed = txn.open_table(UNCONFIRMED).map_err(failed)?;
             let after = after.map(|after| after.0);
             let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
@@ -244,7 +244,7 @@ impl Keeps {
 
     /// Notes that the holders of an object keep it for a whole lease. What a crash takes back is found out again.
     pub fn confirmed(&self, root: ChunkId) -> io::Result<()> {
-        self.book.change(false, |txn| {
+        self.db.change(false, |txn| {
             txn.open_table(UNCONFIRMED).map_err(failed)?.remove(&root.0).map_err(failed)?;
             Ok(())
         })
@@ -268,7 +268,7 @@ impl Keeps {
         wanted: impl Fn(KeptState) -> bool,
     ) -> io::Result<Vec<Kept>> {
         use std::ops::Bound;
-        self.book.read(|txn| {
+        self.db.read(|txn| {
             let objects = txn.open_table(OBJECTS).map_err(failed)?;
             let after = after.map(|after| after.0);
             let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
@@ -286,7 +286,7 @@ impl Keeps {
 
     /// Says that an object is not to be kept any more, durably; `None` if it was not kept.
     pub fn begin_forgetting(&self, root: ChunkId) -> io::Result<Option<Kept>> {
-        self.book.change(true, |txn| {
+        self.db.change(true, |txn| {
             let mut objects = txn.open_table(OBJECTS).map_err(failed)?;
             let row = objects.get(&root.0).map_err(failed)?.map(|row| row.value());
             let Some(kept) = row.map(|row| Kept::from_row(root, row)) else { return Ok(None) };
@@ -303,7 +303,7 @@ impl Keeps {
     /// Notes, durably, that the holders of an object that were there have been told that it is not kept any more. It is
     /// remembered until `until`, which is wall time.
     pub fn told(&self, root: ChunkId, until: Moment) -> io::Result<()> {
-        self.book.change(true, |txn| {
+        self.db.change(true, |txn| {
             let mut objects = txn.open_table(OBJECTS).map_err(failed)?;
             let row = objects.get(&root.0).map_err(failed)?.map(|row| row.value());
             let Some(object) = row.map(|row| Kept::from_row(root, row)) else { return Ok(()) };
@@ -325,7 +325,7 @@ impl Keeps {
         most: usize,
     ) -> io::Result<Vec<ObjectChunk>> {
         use std::ops::Bound;
-        self.book.read(|txn| {
+        self.db.read(|txn| {
             let objects = txn.open_table(OBJECTS).map_err(failed)?;
             let refs = txn.open_table(REFS).map_err(failed)?;
             let parts = txn.open_table(PARTS).map_err(failed)?;
@@ -346,7 +346,7 @@ impl Keeps {
     /// Notes that an object has done with these chunks; with the last one the object is gone. What a crash takes back is
     /// done again.
     pub fn forgot(&self, root: ChunkId, chunks: &[ChunkId]) -> io::Result<()> {
-        self.book.change(true, |txn| {
+        self.db.change(true, |txn| {
             let mut objects = txn.open_table(OBJECTS).map_err(failed)?;
             let mut refs = txn.open_table(REFS).map_err(failed)?;
             let mut parts = txn.open_table(PARTS).map_err(failed)?;
@@ -371,7 +371,7 @@ impl Keeps {
 
     /// At most `most` chunks behind `after` that kept objects need, in the order of their addresses.
     pub fn chunks(&self, after: Option<ChunkId>, most: usize) -> io::Result<Vec<NeededChunk>> {
-        self.book.read(|txn| {
+        self.db.read(|txn| {
             let objects = txn.open_table(OBJECTS).map_err(failed)?;
             let refs = txn.open_table(REFS).map_err(failed)?;
             let start = after.map_or([0; 64], |after| pair(after, ChunkId([0xff; 32])));
@@ -411,7 +411,7 @@ impl Keeps {
 
     /// Chunks of an object that no other kept object needs: what forgetting it would free.
     pub fn own_chunks(&self, root: ChunkId) -> io::Result<u64> {
-        self.book.read(|txn| {
+        self.db.read(|txn| {
             let objects = txn.open_table(OBJECTS).map_err(failed)?;
             let refs = txn.open_table(REFS).map_err(failed)?;
             let parts = txn.open_table(PARTS).map_err(failed)?;
@@ -431,7 +431,7 @@ fn prepare(txn: &WriteTransaction) -> io::Result<()> {
     let version = state.get(()).map_err(failed)?.map(|row| row.value());
     match version {
         Some(VERSION) => {}
-        Some(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "an unknown version")),
+        Some(_) => return Err(damaged("its version is unknown")),
         None => drop(state.insert((), VERSION).map_err(failed)?),
     }
     txn.open_table(OBJECTS).map_err(failed)?;

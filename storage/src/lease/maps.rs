@@ -55,7 +55,7 @@ pub struct MapStep {
 impl Keeps {
     /// As what the map of a volume is kept; `None` if it is not.
     pub fn map_of(&self, volume: [u8; 32]) -> io::Result<Option<KeptMap>> {
-        self.book.read(|txn| {
+        self.db.read(|txn| {
             let (maps, objects) =
                 (txn.open_table(MAPS).map_err(failed)?, txn.open_table(OBJECTS).map_err(failed)?);
             map_in(&maps, &objects, volume)
@@ -65,7 +65,7 @@ impl Keeps {
     /// Goes from one state of a map to another, durably. Nothing changes, and it returns `false`, if the map is not kept as `from`
     /// says, or `exchange` has not got what is needed: somebody else was faster, or has forgotten one of them.
     pub fn step(&self, step: &MapStep) -> io::Result<bool> {
-        self.book.change(true, |txn| {
+        self.db.change(true, |txn| {
             let mut rows = Rows {
                 objects: txn.open_table(OBJECTS).map_err(failed)?,
                 refs: txn.open_table(REFS).map_err(failed)?,

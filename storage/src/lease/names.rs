@@ -23,7 +23,7 @@ impl Keeps {
     pub fn name(&self, root: ChunkId, name: &str, at: Moment) -> io::Result<()> {
         let end = (0..=name.len().min(NAME_MAX)).rev().find(|end| name.is_char_boundary(*end));
         let name = &name[..end.unwrap_or(0)];
-        self.book.change(false, |txn| {
+        self.db.change(false, |txn| {
             let mut names = txn.open_table(NAMES).map_err(failed)?;
             names.insert((&root.0, name), at.0).map_err(failed)?;
             let known = names_of(&names, root)?;
@@ -36,7 +36,7 @@ impl Keeps {
 
     /// The names under which an object was put, the last one last. None for what an earlier version put.
     pub fn names(&self, root: ChunkId) -> io::Result<Vec<String>> {
-        self.book.read(|txn| {
+        self.db.read(|txn| {
             let names = names_of(&txn.open_table(NAMES).map_err(failed)?, root)?;
             Ok(names.into_iter().map(|(_, name)| name).collect())
         })

@@ -13,7 +13,7 @@ pub const RECOVERED: ChunkId = ChunkId([0; 32]);
 impl Keeps {
     /// Those of some chunks that belong to no object at all, kept or not.
     pub fn unknown(&self, chunks: &[ChunkId]) -> io::Result<Vec<ChunkId>> {
-        self.book.read(|txn| {
+        self.db.read(|txn| {
             let refs = txn.open_table(REFS).map_err(failed)?;
             let mut unknown = Vec::new();
             for chunk in chunks {

@@ -20,7 +20,7 @@ use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
 use super::ORPHAN;
 use super::claim::{ClaimState, MAX_WRITERS, NewClaim};
-use crate::database::failed;
+use crate::database::{damaged, failed};
 use crate::ids::{ChunkId, Writer};
 use crate::repair::Moment;
 
@@ -46,7 +46,7 @@ pub(super) fn prepare(txn: &WriteTransaction) -> io::Result<()> {
     let version = state.get(()).map_err(failed)?.map(|row| row.value().0);
     match version {
         Some(VERSION) => {}
-        Some(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "an unknown version")),
+        Some(_) => return Err(damaged("its version is unknown")),
         None => {
             state.insert((), (VERSION, 0, 0)).map_err(failed)?;
             txn.open_table(LENGTHENED).map_err(failed)?.insert((), ()).map_err(failed)?;

@@ -4,17 +4,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use redb::backends::FileBackend;
-use redb::{Database, ReadableDatabase, TableDefinition};
+use redb::TableDefinition;
 
 use super::record::ChunkRecord;
-use crate::database::{begin_write, failed, guarded};
+use crate::database::failed;
+use crate::files::{Files, OsFiles};
 use crate::ids::ChunkId;
-use crate::private;
+use crate::reopening::Reopening;
 
 const CHUNKS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("chunks");
-/// Memory for its cache.
-const CACHE_BYTES: usize = 4 << 20;
 
 /// The ledger could not be used. Nothing is lost but what was learnt of others, and that can be asked for again.
 #[derive(Debug, thiserror::Error)]
@@ -22,42 +20,27 @@ const CACHE_BYTES: usize = 4 << 20;
 pub struct LedgerError(#[from] io::Error);
 
 /// A table from chunk to [`ChunkRecord`], in a redb database of its own. It holds only what can be learnt again, so
-/// that a damaged one is made anew, and its changes are made durable by whoever calls [`flush`](Self::flush).
+/// that a damaged one is begun anew, and its changes are made durable by whoever calls [`flush`](Self::flush).
 #[derive(Debug)]
 pub struct Ledger {
-    db: Database,
-    begun_anew: bool,
+    db: Reopening,
 }
 
 impl Ledger {
-    /// Opens or creates the ledger at `path`; one that cannot be read is replaced.
-    pub fn open(path: &Path) -> Result<Self, LedgerError> {
-        let open = || {
-            guarded(|| {
-                let file =
-                    private::options().read(true).write(true).create(true).truncate(false).open(path)?;
-                let db = redb::Builder::new()
-                    .set_cache_size(CACHE_BYTES)
-                    .set_check_integrity_on_open(true)
-                    .create_with_backend(FileBackend::new(file).map_err(failed)?)
-                    .map_err(failed)?;
-                let txn = begin_write(&db, true)?;
-                txn.open_table(CHUNKS).map_err(failed)?;
-                txn.commit().map_err(failed)?;
-                Ok(Self { db, begun_anew: false })
-            })
-        };
-        open().or_else(|_| {
-            // The directory is locked, so that nobody else has it open. What cannot be removed cannot be created either,
-            // and that error says why.
-            let _ = std::fs::remove_file(path);
-            Ok(Self { begun_anew: true, ..open()? })
-        })
+    /// Opens or creates the ledger in the file `name` of a directory that the caller has locked; one that is damaged is
+    /// begun anew. Where the disk cannot be read, it stays as it is.
+    pub fn open(directory: &Path, name: &'static str) -> Result<Self, LedgerError> {
+        Self::open_files(Box::new(OsFiles::in_locked(directory)), name)
     }
 
-    /// Whether it could not be read when it was opened, and was replaced by an empty one.
+    /// Opens it in files of any kind.
+    pub fn open_files(files: Box<dyn Files>, name: &'static str) -> Result<Self, LedgerError> {
+        Ok(Self { db: Reopening::open(files, name, |txn| txn.open_table(CHUNKS).map(drop).map_err(failed))? })
+    }
+
+    /// Whether it was found damaged, and begun anew, since it was opened.
     pub fn begun_anew(&self) -> bool {
-        self.begun_anew
+        self.db.begun_anew() > 0
     }
 
     /// The record of one chunk.
@@ -71,8 +54,7 @@ impl Ledger {
         first: &ChunkId,
         last: &ChunkId,
     ) -> Result<BTreeMap<ChunkId, ChunkRecord>, LedgerError> {
-        Ok(guarded(|| {
-            let txn = self.db.begin_read().map_err(failed)?;
+        Ok(self.db.read(|txn| {
             let table = txn.open_table(CHUNKS).map_err(failed)?;
             let mut found = BTreeMap::new();
             for row in table.range::<&[u8; 32]>(&first.0..=&last.0).map_err(failed)? {
@@ -90,26 +72,23 @@ impl Ledger {
         &self,
         changes: impl IntoIterator<Item = (&'a ChunkId, Option<&'a ChunkRecord>)>,
     ) -> Result<(), LedgerError> {
-        Ok(guarded(|| {
-            let txn = begin_write(&self.db, false)?;
-            {
-                let mut table = txn.open_table(CHUNKS).map_err(failed)?;
-                for (chunk, record) in changes {
-                    match record {
-                        Some(record) => {
-                            drop(table.insert(&chunk.0, record.encode().as_slice()).map_err(failed)?);
-                        }
-                        None => drop(table.remove(&chunk.0).map_err(failed)?),
+        Ok(self.db.change(false, |txn| {
+            let mut table = txn.open_table(CHUNKS).map_err(failed)?;
+            for (chunk, record) in changes {
+                match record {
+                    Some(record) => {
+                        drop(table.insert(&chunk.0, record.encode().as_slice()).map_err(failed)?);
                     }
+                    None => drop(table.remove(&chunk.0).map_err(failed)?),
                 }
             }
-            txn.commit().map_err(failed)
+            Ok(())
         })?)
     }
 
     /// Makes everything written so far durable.
     pub fn flush(&self) -> Result<(), LedgerError> {
-        Ok(guarded(|| begin_write(&self.db, true)?.commit().map_err(failed))?)
+        Ok(self.db.change(true, |_| Ok(()))?)
     }
 }
 
@@ -126,15 +105,14 @@ mod tests {
     #[test]
     fn what_is_written_is_found_in_its_range_and_again_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("holders.redb");
         let ids: Vec<ChunkId> = (0..10).map(|i| ChunkId([i; 32])).collect();
-        let ledger = Ledger::open(&path).unwrap();
+        let ledger = Ledger::open(dir.path(), "holders.redb").unwrap();
         let records: Vec<ChunkRecord> = (0..10).map(record).collect();
         ledger.write(ids.iter().zip(records.iter().map(Some))).unwrap();
         ledger.write([(&ids[4], None)]).unwrap();
         ledger.flush().unwrap();
         drop(ledger);
-        let ledger = Ledger::open(&path).unwrap();
+        let ledger = Ledger::open(dir.path(), "holders.redb").unwrap();
         assert!(!ledger.begun_anew());
         let found = ledger.range(&ids[3], &ids[6]).unwrap();
         assert_eq!(found.into_keys().collect::<Vec<_>>(), [ids[3], ids[5], ids[6]]);
@@ -143,11 +121,11 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_ledger_is_made_anew() {
+    fn a_damaged_ledger_is_begun_anew() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("holders.redb");
         std::fs::write(&path, [0x5a; 9000]).unwrap();
-        let ledger = Ledger::open(&path).unwrap();
+        let ledger = Ledger::open(dir.path(), "holders.redb").unwrap();
         assert!(ledger.begun_anew());
         assert_eq!(ledger.get(&ChunkId([0; 32])).unwrap(), None);
         ledger.write([(&ChunkId([0; 32]), Some(&record(1)))]).unwrap();

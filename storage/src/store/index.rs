@@ -94,7 +94,7 @@ fn parse_key(bytes: &[u8; KEY_LEN]) -> ShardKey {
 }
 
 impl Index {
-    /// Opens or creates the index. An error of kind `InvalidData` says that the file is no index or damaged.
+    /// Opens or creates the index. Of a file that is no index it says that it is damaged.
     pub(super) fn open(file: Arc<dyn StoreFile>, cache_bytes: usize) -> io::Result<Self> {
         let check = file.allocated()? <= MAX_CHECKED_BYTES;
         let db = database::open(Arc::clone(&file), cache_bytes, check)?;
@@ -230,7 +230,7 @@ impl Index {
             let (checkpoint_segment, checkpoint_offset, next_segment, shards, payload_bytes) = state;
             let state = State { checkpoint_segment, checkpoint_offset, next_segment, shards, payload_bytes };
             if tables.shards.len().map_err(failed)? != shards {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "the index has lost a table"));
+                return Err(database::damaged("a table of it is lost"));
             }
             let mut segments = BTreeMap::new();
             for row in tables.segments.iter().map_err(failed)? {

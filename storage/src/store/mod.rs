@@ -43,6 +43,7 @@ pub use types::{
     ShardPut, StoreConfig, StoredShard, Usage,
 };
 
+use crate::database::is_damaged;
 use index::{Index, SegmentStats, State};
 
 /// Segment files that are kept open for reading.
@@ -212,7 +213,7 @@ impl ShardStore {
     fn with_index<T>(&self, call: impl FnOnce(&Index) -> io::Result<T>) -> io::Result<T> {
         let guard = self.index.read().unwrap_or_else(PoisonError::into_inner);
         let result = call(guard.as_ref().ok_or_else(|| io::Error::other("the index could not be reopened"))?);
-        if result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::InvalidData) {
+        if result.as_ref().is_err_and(is_damaged) {
             self.damaged.store(true, Ordering::Release);
         }
         result
@@ -221,7 +222,7 @@ impl ShardStore {
     /// Reads from the index; if it is damaged, builds it again first.
     fn read_index<T>(&self, read: impl Fn(&Index) -> io::Result<T>) -> io::Result<T> {
         match self.with_index(&read) {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(error) if is_damaged(&error) => {
                 self.mend(&mut self.lock_writer())?;
                 self.with_index(&read)
             }

@@ -9,6 +9,7 @@ use super::record::{Location, RecordHeader, SEGMENT_HEADER_LEN, segment_name, se
 use super::scan::{Visit, read_verified, scan};
 use super::types::{OpenError, ShardKey, StoreConfig};
 use super::{Active, Writer};
+use crate::database::is_damaged;
 use crate::files::{Files, StoreFile};
 
 const FORMAT_FILE: &str = "format";
@@ -69,7 +70,7 @@ pub(super) struct Opened {
 /// everything in it is in the segments too.
 pub(super) fn recover(files: &dyn Files, config: &StoreConfig) -> io::Result<Opened> {
     match read_everything(files, config) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+        Err(error) if is_damaged(&error) => {
             remove_index(files)?;
             Ok(Opened { rebuilt: true, ..read_everything(files, config)? })
         }

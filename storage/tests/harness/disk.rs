@@ -31,7 +31,7 @@ struct State {
     next_file: usize,
     operations: u64,
     power_fails_at: Option<u64>,
-    error_at: Option<u64>,
+    error_at: Option<(u64, ErrorKind)>,
     sync_fails: bool,
     capacity: u64,
     reserve: u64,
@@ -90,8 +90,18 @@ impl Disk {
 
     /// The operation that comes after so many others fails.
     pub fn fail_once_after(&self, operations: u64) {
+        self.fail_once_with(ErrorKind::Other, operations);
+    }
+
+    /// The same with an error of this kind.
+    pub fn fail_once_with(&self, kind: ErrorKind, operations: u64) {
         let mut state = self.state();
-        state.error_at = Some(state.operations + operations);
+        state.error_at = Some((state.operations + operations, kind));
+    }
+
+    /// Whether a failure that was to come has not come yet.
+    pub fn is_armed(&self) -> bool {
+        self.state().error_at.is_some()
     }
 
     /// The next sync of a file fails.
@@ -244,9 +254,8 @@ impl State {
             self.off = true;
             return Err(io::Error::other("the power failed"));
         }
-        if self.error_at == Some(now) {
-            self.error_at = None;
-            return Err(io::Error::other("the operation failed"));
+        if let Some((_, kind)) = self.error_at.take_if(|(at, _)| *at == now) {
+            return Err(io::Error::new(kind, "the operation failed"));
         }
         Ok(())
     }

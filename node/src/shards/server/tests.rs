@@ -41,7 +41,7 @@ impl Serving {
         let leases = HeldLeases::open(&dir.path().join("claims"), &LeaseConfig::default(), 0);
         let tasks = Tasks::new(CancellationToken::new(), None);
         let store = Store::start(shards, leases.expect("new").expect("ours"), &tasks).expect("a thread");
-        let ledger = Arc::new(Ledger::open(&dir.path().join("ledger")).expect("new"));
+        let ledger = Arc::new(Ledger::open(dir.path(), "ledger").expect("new"));
         let server = ShardServer::new(store, CancellationToken::new(), Arc::default())
             .with_repair(ledger, CancellationToken::new());
         Serving { server, _dir: dir }

@@ -1,10 +1,11 @@
-//! A redb database that is opened again after an error, and begun anew when it is damaged.
+//! A redb database that is opened again after an error, and begun anew when it is damaged. All that the daemon keeps besides
+//! shards stands in such files: the books of claims and keeps, the catalog, the ledger of holders, and rows of small things.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use redb::{Database, WriteTransaction};
+use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
 
 use crate::database;
 use crate::files::Files;
@@ -15,7 +16,7 @@ const MAX_CHECKED_BYTES: u64 = 32 << 20;
 const CACHE_BYTES: usize = 8 << 20;
 
 /// See the module's description.
-pub(crate) struct Book {
+pub(crate) struct Reopening {
     files: Box<dyn Files>,
     name: &'static str,
     prepare: fn(&WriteTransaction) -> io::Result<()>,
@@ -24,16 +25,16 @@ pub(crate) struct Book {
     begun_anew: AtomicU64,
 }
 
-impl Book {
-    /// Opens or creates the file `name`; `prepare` makes its tables, and says `InvalidData` of a version it does not know.
+impl Reopening {
+    /// Opens or creates the file `name`; `prepare` makes its tables, and says that a version which it does not know is [`damaged`](database::damaged).
     pub(crate) fn open(
         files: Box<dyn Files>,
         name: &'static str,
         prepare: fn(&WriteTransaction) -> io::Result<()>,
     ) -> io::Result<Self> {
-        let book = Self { files, name, prepare, db: RwLock::new(None), begun_anew: AtomicU64::new(0) };
-        book.with(|_| Ok(()))?;
-        Ok(book)
+        let db = Self { files, name, prepare, db: RwLock::new(None), begun_anew: AtomicU64::new(0) };
+        db.with(|_| Ok(()))?;
+        Ok(db)
     }
 
     /// How often it was found damaged, or of another version, and begun anew since it was opened.
@@ -42,20 +43,12 @@ impl Book {
     }
 
     /// Reads.
-    pub(crate) fn read<T>(
-        &self,
-        read: impl FnOnce(&redb::ReadTransaction) -> io::Result<T>,
-    ) -> io::Result<T> {
-        self.with(|db| {
-            database::guarded(|| {
-                use redb::ReadableDatabase;
-                read(&db.begin_read().map_err(database::failed)?)
-            })
-        })
+    pub(crate) fn read<T>(&self, read: impl FnOnce(ReadTransaction) -> io::Result<T>) -> io::Result<T> {
+        self.with(|db| database::guarded(|| read(db.begin_read().map_err(database::failed)?)))
     }
 
     /// Changes all or nothing. A durable change survives a crash, and so do all before it; another is seen at once, but a
-    /// crash may take it back. None succeeds when the book's directory was removed.
+    /// crash may take it back. None succeeds when its directory was removed.
     pub(crate) fn change<T>(
         &self,
         durable: bool,
@@ -76,7 +69,7 @@ impl Book {
     fn with<T>(&self, call: impl FnOnce(&Database) -> io::Result<T>) -> io::Result<T> {
         self.reopen()?;
         let guard = self.db.read().unwrap_or_else(PoisonError::into_inner);
-        let db = guard.as_ref().ok_or_else(|| io::Error::other("the book is closed"))?;
+        let db = guard.as_ref().ok_or_else(|| io::Error::other("the database is closed"))?;
         let result = call(db);
         drop(guard);
         if let Err(error) = &result {
@@ -87,7 +80,7 @@ impl Book {
                 drop(old);
                 Ok(())
             });
-            if error.kind() == io::ErrorKind::InvalidData {
+            if database::is_damaged(error) {
                 self.begin_anew()?;
             }
         }
@@ -103,7 +96,7 @@ impl Book {
             return Ok(());
         }
         *slot = match self.open_once() {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(error) if database::is_damaged(&error) => {
                 self.begin_anew()?;
                 Some(self.open_once()?)
             }
@@ -138,8 +131,8 @@ impl Book {
     }
 }
 
-impl std::fmt::Debug for Book {
+impl std::fmt::Debug for Reopening {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Book").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Reopening").field("name", &self.name).finish_non_exhaustive()
     }
 }
