@@ -49,6 +49,7 @@ pub mod repair;
 pub mod rows;
 mod seal;
 mod secret;
+mod shard_set;
 mod sink;
 pub mod store;
 mod submitted;
@@ -77,6 +78,7 @@ pub use redundancy::{Redundancy, RedundancyError};
 pub use reed_solomon::ReedSolomon;
 pub use seal::{Cipher, MAX_CHUNK_LEN};
 pub use secret::ConvergenceSecret;
+pub use shard_set::ShardSet;
 pub use sink::ChunkSink;
 pub use store::{
     ChangeError, Compacted, GetError, Held, InvalidShard, OpenError, PutError, PutOutcome, Recovered,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chordage_dht::{NodeId, Peer};
-use chordage_storage::{ChunkId, ChunkRef, DecodeError, Descriptor, Redundancy, decode_chunk};
+use chordage_storage::{ChunkId, ChunkRef, DecodeError, Descriptor, Redundancy, ShardSet, decode_chunk};
 use futures::stream::{self, FuturesUnordered, StreamExt};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
@@ -19,7 +19,6 @@ use crate::awake;
 use crate::holders::{Scores, limits};
 use crate::placement::Freshness;
 use crate::shards::{CallError, Fetched};
-use crate::store::ShardSet;
 
 /// How long one chunk may take in all. Leaves room within 20 s to say what is missing.
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(12);

@@ -11,14 +11,14 @@ use std::time::Duration;
 use chordage_api::operation::OperationId;
 use chordage_dht::{NodeId, Peer};
 use chordage_storage::lease::{Claim, Dropped};
-use chordage_storage::{ChunkId, Writer};
+use chordage_storage::{ChunkId, ShardSet, Writer};
 use tokio::time::Instant;
 
 pub(crate) use self::by_peer::ByPeer;
 pub(crate) use self::handing::Handing;
 pub(crate) use self::scores::Scores;
 use crate::shards::{CallError, Fetched, ReceivedShard, Refusal, ShardClient};
-use crate::store::{CHUNKS_MAX, Mine, Parcel, ShardSet, Store, StoreError};
+use crate::store::{CHUNKS_MAX, Mine, Parcel, Store, StoreError};
 
 /// All holders that there are.
 #[derive(Clone)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chordage_dht::Peer;
 use chordage_storage::lease::{Claim, Rejected};
-use chordage_storage::{ChunkId, Redundancy};
+use chordage_storage::{ChunkId, Redundancy, ShardSet};
 use futures::StreamExt;
 use tokio::time::timeout;
 
@@ -14,7 +14,6 @@ use super::Leases;
 use crate::holders::{ByPeer, Holders, limits};
 use crate::placement::{Arcs, Placement};
 use crate::shards::Refusal;
-use crate::store::ShardSet;
 
 /// How long the others are waited for, where enough have answered and somebody waits.
 const MOMENT: Duration = Duration::from_millis(500);

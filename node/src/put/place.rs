@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chordage_dht::Peer;
-use chordage_storage::{ChunkId, EncodedChunk, Redundancy};
+use chordage_storage::{ChunkId, EncodedChunk, Redundancy, ShardSet};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
@@ -15,7 +15,7 @@ use crate::holders::{Handing, limits};
 use crate::leases::{Leases, Promise};
 use crate::placement::{Freshness, spread};
 use crate::shards::{CallError, Refusal};
-use crate::store::{Parcel, ShardSet};
+use crate::store::Parcel;
 
 /// How long placing a chunk may take in all.
 const PLACE_TIMEOUT: Duration = Duration::from_secs(45);

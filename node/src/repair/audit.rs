@@ -10,7 +10,7 @@ use std::time::Duration;
 use chordage_dht::Peer;
 use chordage_storage::possession::{leaves, verify};
 use chordage_storage::repair::{Holder, Job, Lane, Sight, Verdict};
-use chordage_storage::{ChunkId, ShardKey};
+use chordage_storage::{ChunkId, ShardKey, ShardSet};
 use tokio::time::{Instant, sleep};
 
 use super::short::holder;
@@ -126,7 +126,7 @@ async fn ask(inner: &Inner, Question { shard, of }: Question) -> Option<()> {
             margin: 0,
             not_before: now,
             bytes: 0,
-            damaged: 1u128.checked_shl(index.into()).unwrap_or(0),
+            damaged: ShardSet::of(index),
         });
     }
     Some(())

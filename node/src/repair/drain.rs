@@ -8,7 +8,7 @@ use chordage_api::types::DrainStatus;
 use chordage_dht::Peer;
 use chordage_storage::lease::ORPHAN;
 use chordage_storage::repair::Answer;
-use chordage_storage::{ChunkId, Redundancy, ShardKey};
+use chordage_storage::{ChunkId, Redundancy, ShardKey, ShardSet};
 use futures::stream::{self, StreamExt};
 use tokio::time::sleep;
 
@@ -16,7 +16,7 @@ use super::rebuild::free_to_take;
 use super::survey::Questions;
 use super::{Inner, Repairer, now};
 use crate::holders::limits;
-use crate::store::{Asked, Parcel, ShardSet};
+use crate::store::{Asked, Parcel};
 
 /// Shards that are looked at together.
 const BATCH: usize = 256;
@@ -156,7 +156,7 @@ async fn hand_over(
         Err(_) => return Pass { homeless: pass.seen, ..pass },
     };
     for index in indices {
-        if shown >> index & 1 == 1 {
+        if shown.contains(index) {
             continue;
         }
         let skip: ShardSet = (0..128).filter(|other| *other != index).collect();

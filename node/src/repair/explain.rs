@@ -117,7 +117,7 @@ async fn accounts(
             let holds = |peer: &&Peer| {
                 let of = answers.get(chunk).map(Vec::as_slice).unwrap_or_default();
                 of.iter().any(|(other, answer)| {
-                    other.id() == peer.id() && answer.held.is_some_and(|held| held != 0)
+                    other.id() == peer.id() && answer.held.is_some_and(|held| !held.is_empty())
                 })
             };
             if let Some(peer) = window.iter().filter(holds).nth(place) {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chordage_dht::Peer;
 use chordage_storage::lease::ORPHAN;
 use chordage_storage::repair::{Answer, ChunkRecord, Job, Moment, Need, assess, spare};
-use chordage_storage::{ChunkId, Descriptor, RebuildError, Redundancy, rebuild_shards};
+use chordage_storage::{ChunkId, Descriptor, RebuildError, Redundancy, ShardSet, rebuild_shards};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
@@ -19,7 +19,7 @@ use crate::coding::FETCH_MAX;
 use crate::holders::{Handing, limits};
 use crate::placement::{Freshness, spread};
 use crate::shards::{Fetched, ReceivedShard};
-use crate::store::{Parcel, ShardSet};
+use crate::store::Parcel;
 
 /// Shards that are made at once take at most so much memory; the rest is made by the next job.
 const MADE_BYTES_MAX: usize = 32 << 20;
@@ -108,7 +108,7 @@ pub(super) async fn rebuild(inner: &Inner, job: &Job) -> Result<Rebuilt, (Unrepa
     let sent_out = placed.iter().filter(|(_, peer)| !inner.placement.is_local(peer)).count();
     for (index, peer) in &placed {
         for (_, answer) in answers.iter_mut().filter(|(other, _)| other.id() == peer.id()) {
-            answer.held = Some(answer.held.unwrap_or(0) | 1u128.checked_shl((*index).into()).unwrap_or(0));
+            answer.held.get_or_insert_default().insert(*index);
         }
     }
     let mut record = record
@@ -147,7 +147,7 @@ fn wanted(
         }
     }
     let shown = super::rounds::shown(answers);
-    wanted.extend((0..128u8).filter(|index| (job.damaged & !shown) >> index & 1 == 1));
+    wanted.extend((job.damaged - shown).iter());
     wanted
 }
 
@@ -163,10 +163,10 @@ pub(super) fn free_to_take(
 ) -> Vec<Peer> {
     struct Candidate {
         peer: Peer,
-        shown: u128,
+        shown: ShardSet,
         trusted: bool,
     }
-    let all = u128::MAX >> (128 - u32::from(redundancy.n()));
+    let all = ShardSet::whole(redundancy);
     let state = inner.state();
     let candidate = |peer: Peer| {
         let (_, answer) = answers.iter().find(|(other, _)| other.id() == peer.id())?;
@@ -177,10 +177,10 @@ pub(super) fn free_to_take(
     // Of several with the same shard, whoever is not trusted with another is the one that is counted on for it. What is kept here
     // need not be sent.
     candidates.sort_by_key(|one| (!one.trusted, !inner.placement.is_local(&one.peer)));
-    let shown: Vec<u128> = candidates.iter().map(|one| one.shown).collect();
+    let shown: Vec<ShardSet> = candidates.iter().map(|one| one.shown).collect();
     let free = candidates.into_iter().zip(spare(&shown)).filter(|(one, free)| *free && one.trusted);
     let (empty, others): (Vec<Candidate>, Vec<Candidate>) =
-        free.map(|(one, _)| one).partition(|one| one.shown == 0);
+        free.map(|(one, _)| one).partition(|one| one.shown.is_empty());
     let spread = spread(redundancy);
     let beside = |holders: &[Peer], some: Vec<Candidate>| {
         spread.beside(holders, some.into_iter().map(|one| one.peer).collect())
@@ -211,7 +211,7 @@ async fn make(
 
 /// Those that showed a shard.
 pub(super) fn holding(answers: &[(Peer, Answer)]) -> Vec<Peer> {
-    let holds = |answer: &Answer| answer.held.is_some_and(|held| held != 0);
+    let holds = |answer: &Answer| answer.held.is_some_and(|held| !held.is_empty());
     answers.iter().filter(|(_, answer)| holds(answer)).map(|(peer, _)| peer.clone()).collect()
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chordage_api::types::DaemonRole;
 use chordage_dht::Peer;
 use chordage_storage::repair::{Answer, ChunkRecord, Holder, Job, Moment, Need, assess, is_at_risk};
-use chordage_storage::{ChunkId, ShardKey};
+use chordage_storage::{ChunkId, ShardKey, ShardSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::rebuild::free_to_take;
@@ -183,7 +183,7 @@ async fn survey(inner: &Inner, due: &mut BTreeMap<ChunkId, Watched>, gone: &BTre
     let mut second = Questions::default();
     for (chunk, Watched { record, window, .. }) in due.iter() {
         let answered = answers.get(chunk).map(Vec::as_slice).unwrap_or_default();
-        if shown(answered).count_ones() < u32::from(record.redundancy().n()) {
+        if shown(answered).len() < usize::from(record.redundancy().n()) {
             let new = |peer: &&Peer| !answered.iter().any(|(other, _)| other.id() == peer.id());
             window.iter().filter(new).for_each(|peer| second.add(peer, *chunk));
         }
@@ -195,7 +195,7 @@ async fn survey(inner: &Inner, due: &mut BTreeMap<ChunkId, Watched>, gone: &BTre
     for (chunk, watched) in due.iter_mut() {
         let answers = answers.remove(chunk).unwrap_or_default();
         let redundancy = watched.record.redundancy();
-        let whole = shown(&answers).count_ones() >= u32::from(redundancy.n());
+        let whole = shown(&answers).len() >= usize::from(redundancy.n());
         if !whole {
             let window = watched.window.clone();
             let free = free_to_take(inner, *chunk, redundancy, window, &answers, now);
@@ -217,8 +217,8 @@ async fn survey(inner: &Inner, due: &mut BTreeMap<ChunkId, Watched>, gone: &BTre
 }
 
 /// Every index that somebody shows, a bit each.
-pub(super) fn shown(answers: &[(Peer, Answer)]) -> u128 {
-    answers.iter().filter_map(|(_, answer)| answer.held).fold(0, |all, held| all | held)
+pub(super) fn shown(answers: &[(Peer, Answer)]) -> ShardSet {
+    answers.iter().filter_map(|(_, answer)| answer.held).fold(ShardSet::EMPTY, |all, held| all | held)
 }
 
 /// Queues what has to be done.
@@ -246,7 +246,7 @@ fn consider(inner: &Inner, chunk: ChunkId, watched: &Watched, tally: &mut Tally)
         margin: record.census(now, &inner.patience).present.saturating_sub(redundancy.k()),
         not_before: now.after(turn * u32::try_from(rank).unwrap_or(u32::MAX)),
         bytes: shards * u64::from(record.shard_len()),
-        damaged: 0,
+        damaged: ShardSet::EMPTY,
     });
 }
 

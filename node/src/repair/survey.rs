@@ -34,8 +34,7 @@ impl Questions {
             let holder = holder(&peer);
             let state = inner.state();
             for (position, chunk) in chunks.into_iter().enumerate() {
-                let held =
-                    state.standings.believed(holder, chunk, held.get(position).map(|set| set.bits()), now);
+                let held = state.standings.believed(holder, chunk, held.get(position).copied(), now);
                 let answer = Answer { holder, held };
                 by_chunk.entry(chunk).or_default().push((peer.clone(), answer));
             }

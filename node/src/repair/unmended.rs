@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chordage_storage::repair::{Job, Lane};
-use chordage_storage::{ChunkId, ShardKey};
+use chordage_storage::{ChunkId, ShardKey, ShardSet};
 
 use super::{Inner, now};
 
@@ -21,7 +21,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(600);
 pub(super) async fn run(inner: Arc<Inner>) {
     let period = Duration::from_secs(inner.config.survey_seconds).min(TRY_AGAIN);
     loop {
-        let mut missing: BTreeMap<ChunkId, u128> = BTreeMap::new();
+        let mut missing: BTreeMap<ChunkId, ShardSet> = BTreeMap::new();
         let mut after = None;
         while missing.len() < CHUNKS_MAX {
             // A disk that cannot say it now is asked again later.
@@ -29,7 +29,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
             let Some(last) = listed.last() else { break };
             after = Some(*last);
             for ShardKey { chunk, index } in listed {
-                *missing.entry(chunk).or_default() |= 1u128.checked_shl(index.into()).unwrap_or(0);
+                missing.entry(chunk).or_default().insert(index);
             }
         }
         for (chunk, damaged) in missing {
@@ -56,9 +56,8 @@ pub(super) async fn run(inner: Arc<Inner>) {
 }
 
 /// Nothing is missing of a chunk whose shards with these numbers were damaged here.
-pub(super) async fn made_good(inner: &Inner, chunk: ChunkId, damaged: u128) {
-    let indices = (0..128u8).filter(|index| damaged >> index & 1 == 1);
-    let shards = indices.map(|index| ShardKey { chunk, index }).collect();
+pub(super) async fn made_good(inner: &Inner, chunk: ChunkId, damaged: ShardSet) {
+    let shards = damaged.iter().map(|index| ShardKey { chunk, index }).collect();
     // What is not noted now is asked for once more.
     let _ = inner.holders.store.made_good(shards).await;
 }

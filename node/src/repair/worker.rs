@@ -68,7 +68,7 @@ async fn work(inner: &Inner, job: Job) {
     let running = Running { inner, chunk: job.chunk };
     let outcome = rebuild(inner, &job).await;
     drop(running);
-    if job.damaged != 0 {
+    if !job.damaged.is_empty() {
         match &outcome {
             Err((Unrepaired::NotNeeded, _)) => made_good(inner, job.chunk, job.damaged).await,
             // Looking again tells whether all of it was.
@@ -100,7 +100,7 @@ async fn work(inner: &Inner, job: Job) {
         }
         Err((Unrepaired::Interrupted, moved)) => state.stats.fetched_bytes += moved,
         // The daemon has just started, and no survey may come by for long: only this node knows of its damage.
-        Err((Unrepaired::NobodyToAsk, _)) if job.damaged != 0 => {
+        Err((Unrepaired::NobodyToAsk, _)) if !job.damaged.is_empty() => {
             state.queue.offer(Job { not_before: now().after(START_PATIENCE), ..job });
         }
         Err((reason, moved)) => {

@@ -10,7 +10,7 @@ use chordage_api::operation::OperationId;
 use chordage_dht::{NodeId, Peer};
 use chordage_storage::lease::{Claim, Dropped, MAX_WRITERS};
 use chordage_storage::repair::Moment;
-use chordage_storage::{ChunkId, ShardKey};
+use chordage_storage::{ChunkId, ShardKey, ShardSet};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
@@ -20,7 +20,7 @@ use super::traffic::TrafficCounters;
 use crate::awake;
 use crate::driver::DriverHandle;
 use crate::following;
-use crate::store::{Asked, CHUNKS_MAX, Mine, Parcel, ShardSet};
+use crate::store::{Asked, CHUNKS_MAX, Mine, Parcel};
 use crate::wire::{CLOSING, OpenError, Spoken};
 
 /// Calls of a kind in flight to one peer; further ones wait for a place until their deadline.

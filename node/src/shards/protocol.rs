@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use chordage_api::operation::OperationId;
-use chordage_storage::ChunkId;
 use chordage_storage::lease::{Claim, Rejected};
+use chordage_storage::{ChunkId, ShardSet};
 use serde::{Deserialize, Serialize};
 
-use crate::store::{Mine, ShardSet};
+use crate::store::Mine;
 
 /// Chunks whose records one `Records` may ask for.
 pub(crate) const RECORDS_MAX: usize = 128;

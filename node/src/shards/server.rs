@@ -8,7 +8,7 @@ use chordage_api::types::DaemonRole;
 use chordage_dht::NodeId;
 use chordage_storage::lease::Claim;
 use chordage_storage::repair::Ledger;
-use chordage_storage::{ChunkId, ShardKey, Writer};
+use chordage_storage::{ChunkId, ShardKey, ShardSet, Writer};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
@@ -22,7 +22,7 @@ use super::protocol::{
 use super::traffic::TrafficCounters;
 use crate::clock::wall_clock;
 use crate::following;
-use crate::store::{Asked, CHUNKS_MAX, Parcel, ShardSet, Store, StoreError};
+use crate::store::{Asked, CHUNKS_MAX, Parcel, Store, StoreError};
 use crate::wire::GuardedStream;
 use crate::wire::frame::{ShardFrame, read_shard_head, read_shard_lengths, read_shard_payload, write_shard};
 

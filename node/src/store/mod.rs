@@ -5,7 +5,6 @@ mod freeing;
 mod held;
 mod mine;
 mod parcel;
-mod shard_set;
 mod status;
 
 use std::sync::Arc;
@@ -15,8 +14,8 @@ use bytes::Bytes;
 use chordage_storage::lease::{Claim, Dropped, Limits};
 use chordage_storage::possession::prove;
 use chordage_storage::{
-    ChangeError, ChunkId, Descriptor, PutError, PutOutcome, Scrubbed, ShardKey, ShardPut, ShardStore,
-    StoredShard, Writer,
+    ChangeError, ChunkId, Descriptor, PutError, PutOutcome, Scrubbed, ShardKey, ShardPut, ShardSet,
+    ShardStore, StoredShard, Writer,
 };
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -26,7 +25,6 @@ use self::held::Put;
 pub(crate) use self::held::{Claimed, Freed, HeldLeases};
 pub(crate) use self::mine::Mine;
 pub(crate) use self::parcel::Parcel;
-pub(crate) use self::shard_set::ShardSet;
 use crate::pool::Pool;
 use crate::tasks::Tasks;
 

@@ -125,6 +125,7 @@ mod tests {
     use super::super::record::{Answer, Holder};
     use super::*;
     use crate::redundancy::Redundancy;
+    use crate::shard_set::ShardSet;
 
     const PATIENCE: Patience = Patience {
         suspect_after: Duration::from_millis(10),
@@ -135,7 +136,7 @@ mod tests {
     /// A chunk all of whose shards were there at 0, and of which so many are shown since 1.
     fn left(k: u8, n: u8, live: u8) -> ChunkRecord {
         let mut record = ChunkRecord::new(Redundancy::new(k, n).unwrap(), 100, Moment(0));
-        let shown = |index: u8| Answer { holder: Holder([index; 8]), held: Some(1 << index) };
+        let shown = |index: u8| Answer { holder: Holder([index; 8]), held: Some(ShardSet::of(index)) };
         let all: Vec<Answer> = (0..n).map(shown).collect();
         record.observe(Moment(0), &all, |_| None);
         record.observe(Moment(1), &all[..live.into()], |_| None);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::moment::Moment;
 use super::need::Lane;
 use crate::ids::ChunkId;
+use crate::shard_set::ShardSet;
 
 /// One repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +20,9 @@ pub struct Job {
     pub not_before: Moment,
     /// What it will move, in bytes, as far as is known.
     pub bytes: u64,
-    /// Shards, a bit per index, of which this node itself had one that it found damaged: they are made again however
+    /// Shards of which this node itself had one that it found damaged: they are made again however
     /// many others there are.
-    pub damaged: u128,
+    pub damaged: ShardSet,
 }
 
 type Order = (Lane, u8, Moment, ChunkId);
@@ -52,7 +53,7 @@ impl Queue {
         if let Some(old) = self.remove(&job.chunk) {
             job.not_before = job.not_before.min(old.not_before);
             job.damaged |= old.damaged;
-            if old.damaged != 0 {
+            if !old.damaged.is_empty() {
                 job.lane = job.lane.min(old.lane);
             }
         }
@@ -86,7 +87,7 @@ impl Queue {
 
     /// Nothing of a chunk is missed, as far as its holders say: its job is taken out, unless it is about damage that was found.
     pub fn settle(&mut self, chunk: &ChunkId) {
-        if self.jobs.get(chunk).is_some_and(|job| job.damaged == 0) {
+        if self.jobs.get(chunk).is_some_and(|job| job.damaged.is_empty()) {
             self.remove(chunk);
         }
     }
@@ -120,7 +121,7 @@ mod tests {
 
     fn job(chunk: u8, lane: Lane, margin: u8, not_before: u64) -> Job {
         let not_before = Moment(not_before);
-        Job { chunk: ChunkId([chunk; 32]), lane, margin, not_before, bytes: 1, damaged: 0 }
+        Job { chunk: ChunkId([chunk; 32]), lane, margin, not_before, bytes: 1, damaged: ShardSet::EMPTY }
     }
 
     #[test]
@@ -143,17 +144,17 @@ mod tests {
     #[test]
     fn news_does_not_move_a_job_back_and_damage_adds_up() {
         let mut queue = Queue::new(10);
-        queue.offer(Job { damaged: 1, ..job(1, Lane::Normal, 5, 10) });
-        queue.offer(Job { damaged: 4, ..job(1, Lane::Restore, 4, 90) });
+        queue.offer(Job { damaged: ShardSet::of(0), ..job(1, Lane::Normal, 5, 10) });
+        queue.offer(Job { damaged: ShardSet::of(2), ..job(1, Lane::Restore, 4, 90) });
         let found = queue.next(Moment(10), |_| true).unwrap();
-        assert_eq!((found.damaged, found.lane, found.margin), (5, Lane::Normal, 4));
+        assert_eq!((found.damaged, found.lane, found.margin), (ShardSet::from_iter([0, 2]), Lane::Normal, 4));
     }
 
     #[test]
     fn what_is_settled_waits_no_more_but_damage_does() {
         let mut queue = Queue::new(10);
         queue.offer(job(1, Lane::Restore, 5, 90));
-        queue.offer(Job { damaged: 1, ..job(2, Lane::Normal, 5, 90) });
+        queue.offer(Job { damaged: ShardSet::of(0), ..job(2, Lane::Normal, 5, 90) });
         (0..3).for_each(|chunk| queue.settle(&ChunkId([chunk; 32])));
         assert_eq!((queue.len(), queue.next_turn(|_| true)), (1, Some(Moment(90))));
         assert!(queue.get(&ChunkId([2; 32])).is_some());

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::moment::Moment;
 use super::need::Patience;
 use crate::redundancy::Redundancy;
+use crate::shard_set::ShardSet;
 
 /// The beginning of a node's id: enough to tell the few hundred nodes near a key apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,8 +24,8 @@ impl fmt::Display for Holder {
 pub struct Answer {
     /// Who was asked.
     pub holder: Holder,
-    /// The shards it holds, a bit per index; `None` if it did not answer.
-    pub held: Option<u128>,
+    /// The shards it holds; `None` if it did not answer.
+    pub held: Option<ShardSet>,
 }
 
 /// The last that was seen of one shard.
@@ -126,7 +127,7 @@ impl ChunkRecord {
     pub fn observe(&mut self, now: Moment, answers: &[Answer], gone: impl Fn(Holder) -> Option<Moment>) {
         let first = self.surveyed == Moment(0);
         for (index, sight) in self.sights.iter_mut().enumerate() {
-            let shows = |answer: &&Answer| answer.held.is_some_and(|held| held >> index & 1 == 1);
+            let shows = |answer: &&Answer| answer.held.is_some_and(|held| held.contains(index as u8));
             // Whoever had it last first, so that surplus copies do not make records flutter.
             let last = match sight {
                 Sight::Held(by) | Sight::Missing { by, .. } => Some(*by),
@@ -272,8 +273,9 @@ mod tests {
         Holder([n; 8])
     }
 
+    /// A holder's answer, with the shards it shows as bits.
     fn answer(n: u8, held: Option<u128>) -> Answer {
-        Answer { holder: holder(n), held }
+        Answer { holder: holder(n), held: held.map(ShardSet::from_bits) }
     }
 
     fn record() -> ChunkRecord {
@@ -390,7 +392,7 @@ mod tests {
                 prop_assert_eq!(sum, redundancy.n());
                 // Every shard that somebody showed is present, and no other.
                 for index in 0..redundancy.n() {
-                    let shown = answers.iter().any(|a| a.held.is_some_and(|held| held >> index & 1 == 1));
+                    let shown = answers.iter().any(|a| a.held.is_some_and(|held| held.contains(index)));
                     let present = record.state(index, Moment(0), &PATIENCE) == ShardState::Present;
                     prop_assert_eq!(shown, present);
                 }

@@ -1,19 +1,23 @@
 //! Who can take another shard of a chunk.
 
-/// Shards that a chunk may have, and bits of what is shown.
+use crate::shard_set::ShardSet;
+
+/// Shards that a chunk may have.
 const INDICES: usize = 128;
 
-/// For each of the holders in `shown`, whether it can be given another shard. Each has a bit per index that it shows. One holder is
+/// For each of the holders in `shown`, whether it can be given another shard. One holder is
 /// set aside for every index that anybody shows, each for one only, as far as there are enough; the others are free: those
 /// that show nothing, and those whose shards are all shown by others too. So the loss of some holders never costs more shards of those set aside
 /// than there were holders.
 ///
 /// Where there is a choice, the first in `shown` are free.
-pub fn spare(shown: &[u128]) -> Vec<bool> {
+pub fn spare(shown: &[ShardSet]) -> Vec<bool> {
     let mut keepers = [None; INDICES];
     // Whoever is asked first is set aside first.
-    let mut free: Vec<bool> =
-        (0..shown.len()).rev().map(|holder| !set_aside(holder, shown, &mut keepers, &mut 0)).collect();
+    let mut free: Vec<bool> = (0..shown.len())
+        .rev()
+        .map(|holder| !set_aside(holder, shown, &mut keepers, &mut ShardSet::default()))
+        .collect();
     free.reverse();
     free
 }
@@ -23,18 +27,18 @@ pub fn spare(shown: &[u128]) -> Vec<bool> {
 /// that there are no more levels than indices.
 fn set_aside(
     holder: usize,
-    shown: &[u128],
+    shown: &[ShardSet],
     keepers: &mut [Option<usize>; INDICES],
-    tried: &mut u128,
+    tried: &mut ShardSet,
 ) -> bool {
-    for index in 0..INDICES {
-        let bit = 1u128 << index;
-        if shown[holder] & bit == 0 || *tried & bit != 0 {
+    for index in shown[holder].iter() {
+        if tried.contains(index) {
             continue;
         }
-        *tried |= bit;
-        if keepers[index].is_none_or(|other| set_aside(other, shown, keepers, tried)) {
-            keepers[index] = Some(holder);
+        tried.insert(index);
+        let keeper = usize::from(index);
+        if keepers[keeper].is_none_or(|other| set_aside(other, shown, keepers, tried)) {
+            keepers[keeper] = Some(holder);
             return true;
         }
     }
@@ -47,35 +51,39 @@ mod tests {
 
     use super::*;
 
+    fn sets(shown: impl IntoIterator<Item = u128>) -> Vec<ShardSet> {
+        shown.into_iter().map(ShardSet::from_bits).collect()
+    }
+
     #[test]
     fn who_holds_nothing_or_only_what_others_hold_too_is_free() {
-        assert_eq!(spare(&[1, 2, 0, 4]), [false, false, true, false]);
-        assert_eq!(spare(&[1, 2, 4]), [false; 3], "each is needed for its own");
+        assert_eq!(spare(&sets([1, 2, 0, 4])), [false, false, true, false]);
+        assert_eq!(spare(&sets([1, 2, 4])), [false; 3], "each is needed for its own");
         assert_eq!(
-            spare(&[1, 2, 1]),
+            spare(&sets([1, 2, 1])),
             [true, false, false],
             "one of the two has to go on, and the first is free"
         );
         assert_eq!(
-            spare(&[0b11, 1]),
+            spare(&sets([0b11, 1])),
             [false, false],
             "the first has one that nobody else has, the second the other"
         );
-        assert_eq!(spare(&[0b11, 0b11, 0b11]), [true, false, false]);
+        assert_eq!(spare(&sets([0b11, 0b11, 0b11])), [true, false, false]);
         assert_eq!(spare(&[]), [false; 0]);
     }
 
     #[test]
     fn every_index_counts() {
-        let each: Vec<u128> = (0..INDICES).map(|index| 1 << index).collect();
-        assert_eq!(spare(&each), [false; INDICES]);
-        assert_eq!(spare(&[u128::MAX; INDICES + 1]).iter().filter(|free| **free).count(), 1);
+        let each = (0..INDICES).map(|index| 1 << index);
+        assert_eq!(spare(&sets(each)), [false; INDICES]);
+        assert_eq!(spare(&[ShardSet::ALL; INDICES + 1]).iter().filter(|free| **free).count(), 1);
     }
 
     /// Shards that are shown by any of some holders.
-    fn of(shown: &[u128], some: impl Fn(usize) -> bool) -> u32 {
+    fn of(shown: &[ShardSet], some: impl Fn(usize) -> bool) -> usize {
         let some = shown.iter().enumerate().filter(|(holder, _)| some(*holder));
-        some.fold(0u128, |all, (_, shown)| all | shown).count_ones()
+        some.fold(ShardSet::EMPTY, |all, (_, shown)| all | *shown).len()
     }
 
     proptest! {
@@ -84,11 +92,12 @@ mod tests {
         fn as_many_as_possible_are_free_and_the_others_have_a_shard_for_each(
             shown in prop::collection::vec(0u128..64, 0..7),
         ) {
+            let shown = sets(shown);
             let free = spare(&shown);
             let mut most = shown.len();
             for part in 0usize..1 << shown.len() {
                 let inside = |holder: usize| part >> holder & 1 == 1;
-                let shards = of(&shown, inside) as usize;
+                let shards = of(&shown, inside);
                 let members = part.count_ones() as usize;
                 most = most.min(shards + shown.len() - members);
                 if (0..shown.len()).filter(|holder| inside(*holder)).all(|holder| !free[holder]) {
@@ -97,7 +106,7 @@ mod tests {
             }
             prop_assert_eq!(free.iter().filter(|free| !**free).count(), most);
             for (shown, free) in shown.iter().zip(&free) {
-                prop_assert!(*shown != 0 || *free);
+                prop_assert!(!shown.is_empty() || *free);
             }
         }
     }

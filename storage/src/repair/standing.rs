@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::moment::Moment;
 use super::record::Holder;
 use crate::ids::ChunkId;
+use crate::shard_set::ShardSet;
 
 /// Holders remembered; the one that was audited longest ago makes room.
 const HOLDERS_MAX: usize = 1024;
@@ -49,7 +50,7 @@ struct Standing {
 #[derive(Clone, Debug, Default)]
 pub struct Standings {
     holders: BTreeMap<Holder, Standing>,
-    disproved: BTreeMap<(ChunkId, Holder), (u128, Moment)>,
+    disproved: BTreeMap<(ChunkId, Holder), (ShardSet, Moment)>,
 }
 
 impl Standings {
@@ -85,14 +86,13 @@ impl Standings {
         }
         let standing = self.holders.entry(holder).or_default();
         standing.audited = now;
-        let bit = 1u128.checked_shl(index.into()).unwrap_or(0);
         let failed = match verdict {
             Verdict::Passed => {
                 standing.passed += 1;
                 standing.silent = 0;
                 if let Some((indices, _)) = self.disproved.get_mut(&(chunk, holder)) {
-                    *indices &= !bit;
-                    if *indices == 0 {
+                    *indices -= ShardSet::of(index);
+                    if indices.is_empty() {
                         self.disproved.remove(&(chunk, holder));
                     }
                 }
@@ -122,7 +122,7 @@ impl Standings {
                 let oldest = self.disproved.iter().min_by_key(|(_, (_, since))| *since).map(|(key, _)| *key);
                 oldest.map(|oldest| self.disproved.remove(&oldest));
             }
-            self.disproved.entry((chunk, holder)).or_insert((0, now)).0 |= bit;
+            self.disproved.entry((chunk, holder)).or_insert((ShardSet::EMPTY, now)).0.insert(index);
         }
         failed
     }
@@ -144,12 +144,18 @@ impl Standings {
 
     /// What a holder says it has of a chunk, as far as that counts: shards that it failed to prove are left out, and one
     /// that is not believed might as well not have answered.
-    pub fn believed(&self, holder: Holder, chunk: ChunkId, held: Option<u128>, now: Moment) -> Option<u128> {
+    pub fn believed(
+        &self,
+        holder: Holder,
+        chunk: ChunkId,
+        held: Option<ShardSet>,
+        now: Moment,
+    ) -> Option<ShardSet> {
         if self.distrusts(holder, now) {
             return None;
         }
-        let disproved = self.disproved.get(&(chunk, holder)).map_or(0, |(indices, _)| *indices);
-        held.map(|held| held & !disproved)
+        let disproved = self.disproved.get(&(chunk, holder)).map_or(ShardSet::EMPTY, |(indices, _)| *indices);
+        held.map(|held| held - disproved)
     }
 
     /// Whether a holder may be given shards of a chunk: not if it is distrusted or has failed to prove one.
@@ -169,12 +175,15 @@ mod tests {
     fn one_failure_costs_the_shard_and_two_the_standing() {
         let mut standings = Standings::default();
         assert!(standings.judge(LIAR, CHUNK, 3, Verdict::Failed, Moment(1)));
-        assert_eq!(standings.believed(LIAR, CHUNK, Some(0b1010), Moment(1)), Some(0b0010));
+        assert_eq!(
+            standings.believed(LIAR, CHUNK, Some(ShardSet::from_bits(0b1010)), Moment(1)),
+            Some(ShardSet::from_bits(0b0010))
+        );
         assert!(!standings.may_take(LIAR, CHUNK, Moment(1)));
         assert!(standings.may_take(LIAR, ChunkId([9; 32]), Moment(1)));
         assert!(standings.judge(LIAR, ChunkId([9; 32]), 0, Verdict::Failed, Moment(2)));
         assert!(standings.distrusts(LIAR, Moment(2)));
-        assert_eq!(standings.believed(LIAR, CHUNK, Some(0b1010), Moment(2)), None);
+        assert_eq!(standings.believed(LIAR, CHUNK, Some(ShardSet::from_bits(0b1010)), Moment(2)), None);
         assert_eq!(standings.distrusted(Moment(2)), 1);
         let later = Moment(2).after(DISTRUST);
         assert!(!standings.distrusts(LIAR, later));
@@ -185,7 +194,10 @@ mod tests {
         let mut standings = Standings::default();
         standings.judge(LIAR, CHUNK, 3, Verdict::Failed, Moment(1));
         assert!(!standings.judge(LIAR, CHUNK, 3, Verdict::Passed, Moment(2)));
-        assert_eq!(standings.believed(LIAR, CHUNK, Some(8), Moment(2)), Some(8));
+        assert_eq!(
+            standings.believed(LIAR, CHUNK, Some(ShardSet::from_bits(8)), Moment(2)),
+            Some(ShardSet::from_bits(8))
+        );
     }
 
     #[test]

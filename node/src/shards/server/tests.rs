@@ -2,7 +2,7 @@
 
 use chordage_api::operation::OperationId;
 use chordage_storage::{
-    Coder, ConvergenceSecret, EncodeParams, Pack, Redundancy, ShardStore, StoreConfig, encode_chunk,
+    Coder, ConvergenceSecret, EncodeParams, Pack, Redundancy, ShardSet, ShardStore, StoreConfig, encode_chunk,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
