@@ -18,12 +18,9 @@ mod frame;
 mod protocol;
 #[path = "../../node/src/store/mine.rs"]
 mod mine;
-#[path = "../../node/src/store/shard_set.rs"]
-mod shard_set;
 
 mod store {
     pub(crate) use crate::mine::Mine;
-    pub(crate) use crate::shard_set::ShardSet;
 }
 
 /// Reads frames to the end; each says the same after another round.
