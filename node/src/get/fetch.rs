@@ -2,7 +2,7 @@
 //! for just this chunk); who fails is replaced at once, who is late is joined by another, and whoever is still busy when
 //! there are enough is not waited for.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 
 use super::again::Again;
+use super::asking::Asking;
 use super::totals::count;
 use super::{GetError, Reader};
 use crate::awake;
@@ -138,7 +139,7 @@ struct Fetching<'a> {
     received: Vec<Received>,
     /// Those that match their hashes.
     good: BTreeMap<u8, Bytes>,
-    asked: BTreeSet<NodeId>,
+    calls: Calls<'a>,
 }
 
 struct Received {
@@ -157,7 +158,7 @@ impl<'a> Fetching<'a> {
             descriptor: None,
             received: Vec::new(),
             good: BTreeMap::new(),
-            asked: BTreeSet::new(),
+            calls: Calls { scores: &reader.holders.scores, asking: Asking::default() },
         }
     }
 
@@ -174,7 +175,8 @@ impl<'a> Fetching<'a> {
                 .map_err(GetError::Find)?;
             let likely = self.chunk.redundancy.map_or(LIKELY_OF_ROOT, |r| r.n());
             let candidates = self.reader.holders.scores.order(candidates, likely, Instant::now());
-            if let Some(found) = self.ask(candidates.into()).await? {
+            self.calls.asking.go_on_with(candidates);
+            if let Some(found) = self.ask().await? {
                 return Ok(found);
             }
         }
@@ -182,33 +184,30 @@ impl<'a> Fetching<'a> {
     }
 
     /// Asks until the chunk is whole (its bytes) or nobody is left to ask (`None`).
-    async fn ask(&mut self, mut candidates: VecDeque<Peer>) -> Result<Option<(Bytes, Redundancy)>, GetError> {
+    async fn ask(&mut self) -> Result<Option<(Bytes, Redundancy)>, GetError> {
         let reader = self.reader;
-        let mut asking = FuturesUnordered::new();
-        let mut calls = Calls { scores: &reader.holders.scores, open: BTreeMap::new(), late: 0 };
+        let mut answers = FuturesUnordered::new();
         loop {
             let wanted = usize::from(self.k) + self.spares;
-            while calls.in_time() + usize::from(self.best()) < wanted {
-                let Some(peer) = candidates.pop_front() else { break };
-                if self.asked.insert(peer.id()) {
-                    calls.begin(peer.id());
-                    count(&reader.totals.shards_asked, 1);
-                    asking.push(fetch_from(reader, peer, self.chunk.id));
-                }
+            while let Some(peer) = self.calls.asking.next(wanted, self.best().into()) {
+                self.calls.begin(peer.id());
+                count(&reader.totals.shards_asked, 1);
+                answers.push(fetch_from(reader, peer, self.chunk.id));
             }
-            if asking.is_empty() {
+            if answers.is_empty() {
                 return Ok(None);
             }
+            let patience_ends = self.calls.asking.patience_ends();
             tokio::select! {
-                Some((peer, result)) = asking.next() => {
-                    calls.end(peer.id(), &result);
+                Some((peer, result)) = answers.next() => {
+                    self.calls.end(peer.id(), &result);
                     self.receive(&peer, result);
                     if self.best() >= self.k && let Some(found) = self.decode().await? {
                         return Ok(Some(found));
                     }
                 }
-                () = sleep_until(calls.patience_ends()), if !candidates.is_empty() && calls.in_time() > 0 => {
-                    count(&reader.totals.late, calls.give_up());
+                () = sleep_until(patience_ends.unwrap_or_else(Instant::now)), if patience_ends.is_some() => {
+                    count(&reader.totals.late, self.calls.give_up());
                 }
             }
         }
@@ -216,8 +215,8 @@ impl<'a> Fetching<'a> {
 
     /// Different shards there are, as far as is known.
     fn best(&self) -> u8 {
-        let indices: BTreeSet<u8> =
-            self.good.keys().copied().chain(self.received.iter().map(|shard| shard.index)).collect();
+        let received = self.received.iter().map(|shard| shard.index);
+        let indices: ShardSet = self.good.keys().copied().chain(received).collect();
         u8::try_from(indices.len()).unwrap_or(u8::MAX)
     }
 
@@ -307,32 +306,24 @@ impl<'a> Fetching<'a> {
     }
 }
 
-/// Holders that were asked for a shard and have not answered. What is open when this is dropped is not waited for.
+/// The questions about a chunk, and what they teach about holders. What is open when this is dropped is not waited for.
 struct Calls<'a> {
     scores: &'a Scores,
-    open: BTreeMap<NodeId, Call>,
-    /// Times that patience ended: each time others are given longer, so that a slow network is not asked for ever more.
-    late: u32,
-}
-
-struct Call {
-    since: Instant,
-    patience_ends: Option<Instant>,
+    asking: Asking,
 }
 
 impl Calls<'_> {
     fn begin(&mut self, id: NodeId) {
-        let since = Instant::now();
-        self.scores.asked(id, since);
-        let patience = self.scores.patience(id).saturating_mul(1 << self.late.min(8));
-        self.open.insert(id, Call { since, patience_ends: Some(since + patience) });
+        let now = Instant::now();
+        self.scores.asked(id, now);
+        self.asking.begin(id, now, self.scores.patience(id));
     }
 
     fn end(&mut self, id: NodeId, result: &Result<Fetched, CallError>) {
-        let Some(call) = self.open.remove(&id) else { return };
         let now = Instant::now();
+        let Some(took) = self.asking.end(id, now) else { return };
         match result {
-            Ok(Fetched::Shard(_)) => self.scores.answered(id, now - call.since, now),
+            Ok(Fetched::Shard(_)) => self.scores.answered(id, took, now),
             Ok(Fetched::NotHeld | Fetched::Damaged) => self.scores.let_go(id, now),
             Err(_) => {
                 self.scores.let_go(id, now);
@@ -341,38 +332,19 @@ impl Calls<'_> {
         }
     }
 
-    /// Calls that may still be answered in time.
-    fn in_time(&self) -> usize {
-        self.open.values().filter(|call| call.patience_ends.is_some()).count()
-    }
-
-    fn patience_ends(&self) -> Instant {
-        let soonest = self.open.values().filter_map(|call| call.patience_ends).min();
-        soonest.unwrap_or_else(|| Instant::now() + limits::SHARD_TO_READ)
-    }
-
-    /// Counts on those no longer whose time is over; how many.
+    /// Counts on those no longer whose time is over. Returns how many that are.
     fn give_up(&mut self) -> u64 {
         let now = Instant::now();
-        let mut late = 0;
-        for (id, call) in &mut self.open {
-            if call.patience_ends.is_some_and(|end| end <= now) {
-                call.patience_ends = None;
-                late += 1;
-                self.scores.disappointed(*id, now);
-            }
-        }
-        self.late += u32::from(late > 0);
-        late
+        let late = self.asking.give_up(now);
+        late.iter().for_each(|id| self.scores.disappointed(*id, now));
+        late.len() as u64
     }
 }
 
 impl Drop for Calls<'_> {
     fn drop(&mut self) {
         let now = Instant::now();
-        for id in self.open.keys() {
-            self.scores.let_go(*id, now);
-        }
+        self.asking.open().for_each(|id| self.scores.let_go(id, now));
     }
 }
 

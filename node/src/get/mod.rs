@@ -2,6 +2,7 @@
 
 mod again;
 mod archive;
+mod asking;
 mod assemble;
 mod chunks;
 mod fetch;

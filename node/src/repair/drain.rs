@@ -12,6 +12,7 @@ use chordage_storage::{ChunkId, Redundancy, ShardKey, ShardSet};
 use futures::stream::{self, StreamExt};
 use tokio::time::sleep;
 
+use super::choice::shown;
 use super::rebuild::free_to_take;
 use super::survey::Questions;
 use super::{Inner, Repairer, now};
@@ -145,7 +146,7 @@ async fn hand_over(
     free: Vec<Peer>,
     answers: Vec<(Peer, Answer)>,
 ) -> Pass {
-    let shown = super::rounds::shown(&answers);
+    let shown = shown(&answers);
     let mut free = free.into_iter();
     let mut pass = Pass { seen: indices.len() as u64, ..Pass::default() };
     // The new holder has to know for whom it keeps it, and for how long.

@@ -13,6 +13,7 @@
 //! a shard is named by chunk and index.
 
 mod audit;
+mod choice;
 mod drain;
 mod explain;
 mod inherit;

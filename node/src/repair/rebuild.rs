@@ -1,23 +1,24 @@
 //! One repair: look again, fetch k shards, make all that is missing from one decoding, give each to a node of its own.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use chordage_dht::Peer;
 use chordage_storage::lease::ORPHAN;
-use chordage_storage::repair::{Answer, ChunkRecord, Job, Moment, Need, assess, spare};
+use chordage_storage::repair::{Answer, ChunkRecord, Job, Moment};
 use chordage_storage::{ChunkId, Descriptor, RebuildError, Redundancy, ShardSet, rebuild_shards};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
+use super::choice::{self, Candidate, heard, holding};
 use super::inherit::inherited;
 use super::short::holder;
 use super::survey::Questions;
 use super::{Inner, now};
 use crate::coding::FETCH_MAX;
 use crate::holders::{Handing, limits};
-use crate::placement::{Freshness, spread};
+use crate::placement::Freshness;
 use crate::shards::{Fetched, ReceivedShard};
 use crate::store::Parcel;
 
@@ -74,7 +75,7 @@ pub(super) async fn rebuild(inner: &Inner, job: &Job) -> Result<Rebuilt, (Unrepa
 
     // Looking again also keeps those that acted on the same news from doing it twice.
     let now = now();
-    let wanted = wanted(inner, job, record.as_mut(), &answers, now);
+    let wanted = choice::wanted(job.damaged, record.as_mut(), &answers, now, &inner.patience);
     let free = free_to_take(inner, chunk, redundancy, candidates, &answers, now);
     if wanted.is_empty() {
         save(inner, chunk, record).await;
@@ -127,32 +128,7 @@ pub(super) async fn rebuild(inner: &Inner, job: &Job) -> Result<Rebuilt, (Unrepa
     })
 }
 
-fn heard(answers: &[(Peer, Answer)]) -> Vec<Answer> {
-    answers.iter().map(|(_, answer)| *answer).collect()
-}
-
-/// The shards that are to be made: what the record says is missing now, and what was found damaged here and nobody shows.
-fn wanted(
-    inner: &Inner,
-    job: &Job,
-    record: Option<&mut ChunkRecord>,
-    answers: &[(Peer, Answer)],
-    now: Moment,
-) -> BTreeSet<u8> {
-    let mut wanted = BTreeSet::new();
-    if let Some(record) = record {
-        record.observe(now, &heard(answers), |_| None);
-        if let Need::Repair { wanted: missing, .. } = assess(record, now, &inner.patience) {
-            wanted.extend(missing);
-        }
-    }
-    let shown = super::rounds::shown(answers);
-    wanted.extend((job.damaged - shown).iter());
-    wanted
-}
-
-/// Who can take a shard and is trusted with one, in the order in which to ask: those that said they have none of the chunk, and
-/// then those of whose shards others have copies.
+/// Who can take a shard and is trusted with one, in the order in which to ask.
 pub(super) fn free_to_take(
     inner: &Inner,
     chunk: ChunkId,
@@ -161,35 +137,13 @@ pub(super) fn free_to_take(
     answers: &[(Peer, Answer)],
     now: Moment,
 ) -> Vec<Peer> {
-    struct Candidate {
-        peer: Peer,
-        shown: ShardSet,
-        trusted: bool,
-    }
-    let all = ShardSet::whole(redundancy);
     let state = inner.state();
-    let candidate = |peer: Peer| {
-        let (_, answer) = answers.iter().find(|(other, _)| other.id() == peer.id())?;
-        let trusted = state.standings.may_take(holder(&peer), chunk, now);
-        Some(Candidate { shown: answer.held? & all, trusted, peer })
-    };
-    let mut candidates: Vec<Candidate> = candidates.into_iter().filter_map(candidate).collect();
-    // Of several with the same shard, whoever is not trusted with another is the one that is counted on for it. What is kept here
-    // need not be sent.
-    candidates.sort_by_key(|one| (!one.trusted, !inner.placement.is_local(&one.peer)));
-    let shown: Vec<ShardSet> = candidates.iter().map(|one| one.shown).collect();
-    let free = candidates.into_iter().zip(spare(&shown)).filter(|(one, free)| *free && one.trusted);
-    let (empty, others): (Vec<Candidate>, Vec<Candidate>) =
-        free.map(|(one, _)| one).partition(|one| one.shown.is_empty());
-    let spread = spread(redundancy);
-    let beside = |holders: &[Peer], some: Vec<Candidate>| {
-        spread.beside(holders, some.into_iter().map(|one| one.peer).collect())
-    };
-    let mut holders = holding(answers);
-    let mut free = beside(&holders, empty);
-    holders.extend(free.iter().cloned());
-    free.extend(beside(&holders, others));
-    free
+    let candidates = candidates.into_iter().map(|peer| Candidate {
+        trusted: state.standings.may_take(holder(&peer), chunk, now),
+        local: inner.placement.is_local(&peer),
+        peer,
+    });
+    choice::free_to_take(redundancy, candidates, answers)
 }
 
 /// Makes shards out of others.
@@ -207,12 +161,6 @@ async fn make(
         RebuildError::Inconsistent { .. } => Unrepaired::Inconsistent,
         RebuildError::Shards(_) => Unrepaired::TooFewShards,
     })
-}
-
-/// Those that showed a shard.
-pub(super) fn holding(answers: &[(Peer, Answer)]) -> Vec<Peer> {
-    let holds = |answer: &Answer| answer.held.is_some_and(|held| !held.is_empty());
-    answers.iter().filter(|(_, answer)| holds(answer)).map(|(peer, _)| peer.clone()).collect()
 }
 
 async fn ask(inner: &Inner, chunk: ChunkId, candidates: &[Peer]) -> Vec<(Peer, Answer)> {

@@ -10,6 +10,7 @@ use chordage_storage::repair::{Answer, ChunkRecord, Holder, Job, Moment, Need, a
 use chordage_storage::{ChunkId, ShardKey, ShardSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::choice::shown;
 use super::rebuild::free_to_take;
 use super::short::holder;
 use super::stats::Tally;
@@ -214,11 +215,6 @@ async fn survey(inner: &Inner, due: &mut BTreeMap<ChunkId, Watched>, gone: &BTre
         drop(state);
         watched.record.observe(now, &answers, |holder| gone.get(&holder).copied());
     }
-}
-
-/// Every index that somebody shows, a bit each.
-pub(super) fn shown(answers: &[(Peer, Answer)]) -> ShardSet {
-    answers.iter().filter_map(|(_, answer)| answer.held).fold(ShardSet::EMPTY, |all, held| all | held)
 }
 
 /// Queues what has to be done.
