@@ -1,12 +1,12 @@
-//! What a gateway does for many at a time: readers of ranges, readers that take next to nothing, connections that say nothing,
-//! and puts through it beside puts by the command line.
+//! What a gateway does for many at a time: readers of ranges, readers that take next to nothing, connections that say
+//! nothing, and puts through it beside puts by the command line.
 //!
 //! ```text
 //! cargo bench -p chordage-cli --bench crowd -- [--readers 200] [--seconds 30] [--slow 100] [--idle 1000] [--puts 5]
 //! ```
 //!
-//! Six daemons on this machine, an object of 64 MiB that another daemon has put. Every byte that comes is looked at. What is
-//! printed of memory is the whole process of the daemon that has the gateway.
+//! Six daemons on this machine, an object of 64 MiB that another daemon has put. Every byte that comes is looked at.
+//! What is printed of memory is the whole process of the daemon that has the gateway.
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -4,9 +4,10 @@
 //! cargo bench -p chordage-cli --bench detection -- [--nodes 50] [--kill 10] [--rounds 20] [--sleep-seconds 5] [--members-max 0]
 //! ```
 //!
-//! In each round `--kill` daemons get SIGKILL at once, and it is measured when each survivor has ceased to list any of them as
-//! alive or suspect; then one daemon is frozen for a while and thawed, and it is measured when everybody lists it as alive
-//! again; then the killed are started again. All the time, every daemon's list is searched for live ones that it calls dead.
+//! In each round `--kill` daemons get SIGKILL at once, and it is measured when each survivor has ceased to list any of
+//! them as alive or suspect; then one daemon is frozen for a while and thawed, and it is measured when everybody lists
+//! it as alive again; then the killed are started again. All the time, every daemon's list is searched for live ones
+//! that it calls dead.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -95,8 +96,8 @@ async fn look(net: &Testnet, killed: &BTreeSet<NodeId>, frozen: Option<usize>) -
     Ok(look)
 }
 
-/// Waits until everybody knows its neighbours, and everybody else where that is listed: who has just come back and has not
-/// been heard of everywhere is no false death.
+/// Waits until everybody knows its neighbours, and everybody else where that is listed: who has just come back and has
+/// not been heard of everywhere is no false death.
 async fn settled(net: &Testnet, options: &Options) -> Result<(), Failure> {
     net.wait_settled(PATIENCE).await?;
     if options.members_max >= options.nodes {

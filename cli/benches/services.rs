@@ -4,9 +4,10 @@
 //! cargo bench -p chordage-cli --bench services -- [--nodes 12] [--rounds 20]
 //! ```
 //!
-//! Every daemon registers the service; one of them watches it, another is asked again and again who offers it. In every round
-//! a third one is killed (SIGKILL), started again, told to stop (SIGTERM), and started again. Printed is how long it took
-//! until the watch told that it is gone, and until it was found no more; and how often anybody else was suspected or gone.
+//! Every daemon registers the service; one of them watches it, another is asked again and again who offers it. In every
+//! round a third one is killed (SIGKILL), started again, told to stop (SIGTERM), and started again. Printed is how long
+//! it took until the watch told that it is gone, and until it was found no more; and how often anybody else was
+//! suspected or gone.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -94,8 +95,8 @@ async fn measure(nodes: usize, rounds: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Waits until the watch has told this of that provider, and so many are found. Returns when each was so; counts what is told
-/// of others that it should not be.
+/// Waits until the watch has told this of that provider, and so many are found. Returns when each was so; counts what
+/// is told of others that it should not be.
 async fn wait_for(
     watch: &mut ServiceWatch,
     asked: &Client,

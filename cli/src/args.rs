@@ -56,8 +56,8 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// The command line with all its help: a command of a group that has no examples of its own shows those of the group that are
-    /// about it.
+    /// The command line with all its help: a command of a group that has no examples of its own shows those of the
+    /// group that are about it.
     pub(crate) fn described() -> clap::Command {
         let mut command = Self::command();
         let names: Vec<String> = command.get_subcommands().map(|one| one.get_name().to_owned()).collect();
@@ -67,8 +67,8 @@ impl Cli {
         command
     }
 
-    /// The same for a terminal of this width, with the overview for its short help: a list of all commands and an example are
-    /// more than a screen.
+    /// The same for a terminal of this width, with the overview for its short help: a list of all commands and an
+    /// example are more than a screen.
     pub(crate) fn with_overview(columns: usize) -> clap::Command {
         let mut command = Self::described().term_width(columns);
         let (usage, long) = (command.render_usage(), command.render_long_help());

@@ -1,7 +1,7 @@
 //! Which characters a terminal shows.
 //!
-//! All our words are ASCII, whatever the locale (`cli/tests/house` sees to it); only what is drawn has two forms, and chooses
-//! here. So nothing is ever translated that others chose: names, and what a link stands for.
+//! All our words are ASCII, whatever the locale (`cli/tests/house` sees to it); only what is drawn has two forms, and
+//! chooses here. So nothing is ever translated that others chose: names, and what a link stands for.
 
 /// Which characters may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,8 +17,8 @@ const DATA_DIR_VARIABLE: &str = "CHORDAGE_DATA_DIR";
 /// Variable with the bearer token of a TCP endpoint.
 const TOKEN_VARIABLE: &str = "CHORDAGE_API_TOKEN";
 
-/// The client that the flags and variables ask for; by default the daemon of the default data directory. A flag beats every
-/// variable, so that `--data-dir` means what it says in a shell that has CHORDAGE_API set.
+/// The client that the flags and variables ask for; by default the daemon of the default data directory. A flag beats
+/// every variable, so that `--data-dir` means what it says in a shell that has CHORDAGE_API set.
 pub(crate) fn client(args: &GlobalArgs) -> Result<Client, CliError> {
     let located = match (&args.api, &args.data_dir, variable(API_VARIABLE)) {
         (Some(api), ..) => Located::find(api)?,

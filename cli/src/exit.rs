@@ -11,8 +11,8 @@ pub(crate) enum ExitStatus {
     Usage,
     /// No daemon to talk to, or it cannot serve yet or any more. Of `join`: the one that made the invite.
     NoDaemon,
-    /// The data is not in the network now, the object has no such path, or there is no such name. Or an invite is good for
-    /// nothing any more.
+    /// The data is not in the network now, the object has no such path, or there is no such name. Or an invite is good
+    /// for nothing any more.
     Unavailable,
     /// The link, name or invite is none, damaged, or of the wrong kind.
     BadLink,
@@ -25,7 +25,8 @@ pub(crate) enum ExitStatus {
     Deadline,
     /// The data directory is locked or from a newer version, or a port is in use.
     InUse,
-    /// What was asked for is done, but not for everything: some files could not be read or restored, or had been changed.
+    /// What was asked for is done, but not for everything: some files could not be read or restored, or had been
+    /// changed.
     Incomplete,
     /// Of `backup create` alone: the snapshot is made, but some of what it should hold could not be read. It has the
     /// number that restic gives it, on which scripts and units around backups branch.

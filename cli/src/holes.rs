@@ -1,7 +1,7 @@
 //! Files in which runs of zeros take no room on disk.
 //!
-//! Archives and objects hold zeros where a sparse file had holes; what is written from them would take all the room that
-//! the file never took.
+//! Archives and objects hold zeros where a sparse file had holes; what is written from them would take all the room
+//! that the file never took.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};

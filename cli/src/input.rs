@@ -42,8 +42,8 @@ fn cannot(why: impl std::fmt::Display) -> CliError {
 }
 
 /// Before `main`, the runtime opens /dev/null in place of a standard input that is closed, so that no file gets its
-/// number; a read then finds an end, as of an empty file. But it opens it for reading and writing, while the `< /dev/null` of
-/// somebody who means no bytes opens it for reading.
+/// number; a read then finds an end, as of an empty file. But it opens it for reading and writing, while the `<
+/// /dev/null` of somebody who means no bytes opens it for reading.
 fn is_closed(flags: OFlags, stat: &Stat) -> bool {
     let null = rustix::fs::stat("/dev/null");
     let is_null = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice

@@ -21,8 +21,8 @@ impl Interrupt {
         Ok(Interrupt { int: hook(SignalKind::interrupt())?, term: hook(SignalKind::terminate())?, hup })
     }
 
-    /// The same for a daemon. If SIGHUP does not mean that its terminal went, because it has none or is to survive it, it means that the
-    /// settings are to be read again.
+    /// The same for a daemon. If SIGHUP does not mean that its terminal went, because it has none or is to survive it,
+    /// it means that the settings are to be read again.
     pub(crate) fn listen_of_daemon() -> Result<(Self, Reload), CliError> {
         let mut interrupt = Interrupt::listen()?;
         if has_terminal() && interrupt.hup.is_some() {

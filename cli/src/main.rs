@@ -144,7 +144,8 @@ fn refuse(error: &clap::Error) -> ExitStatus {
     ExitStatus::Usage
 }
 
-/// What is wrong in one line, and the usage as the hint. What clap writes for people is longer: help, if a command is missing.
+/// What is wrong in one line, and the usage as the hint. What clap writes for people is longer: help, if a command is
+/// missing.
 fn usage_error(error: &clap::Error) -> CliError {
     let text = error.render().to_string();
     let missing = [ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, ErrorKind::MissingSubcommand];

@@ -49,8 +49,8 @@ impl Printer {
         self.raw(format!("{line}\n").as_bytes())
     }
 
-    /// Writes a sentence of the result, on several lines where it is known how wide they may be; those after the first are
-    /// indented. Into a pipe it stays one line, for programs that look for it.
+    /// Writes a sentence of the result, on several lines where it is known how wide they may be; those after the first
+    /// are indented. Into a pipe it stays one line, for programs that look for it.
     pub(crate) fn sentence(&self, line: impl Display, indent: usize) -> Result<(), CliError> {
         match width::known(io::stdout()) {
             Some(columns) => self.line(width::wrapped(&line.to_string(), columns, indent)),

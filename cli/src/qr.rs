@@ -1,7 +1,7 @@
 //! A text as a QR code on a terminal, for whoever has a camera.
 //!
-//! The crate `qrcode` (MIT or Apache-2.0, no dependencies, no unsafe code) makes the code; it is drawn here, two rows of it on a
-//! line, black on white whatever the terminal's colours are.
+//! The crate `qrcode` (MIT or Apache-2.0, no dependencies, no unsafe code) makes the code; it is drawn here, two rows
+//! of it on a line, black on white whatever the terminal's colours are.
 
 use qrcode::{Color, EcLevel, QrCode};
 
@@ -13,8 +13,8 @@ const MARGIN: usize = 4;
 const COLOURS: &str = "\x1b[30;47m";
 const RESET: &str = "\x1b[0m";
 
-/// The lines of the picture. `None` if it does not fit, or the terminal has no characters to draw it with. The text has to mean the same in
-/// upper case, which makes for smaller codes.
+/// The lines of the picture. `None` if it does not fit, or the terminal has no characters to draw it with. The text has
+/// to mean the same in upper case, which makes for smaller codes.
 pub(crate) fn drawn(text: &str, columns: usize, charset: Charset) -> Option<String> {
     if charset == Charset::Ascii {
         return None;

@@ -39,8 +39,8 @@ const MEANT: [(&str, &str); 3] = [
     ("log_format", "text, or json for programs"),
 ];
 
-/// Every setting with its default, as it stands in the file. Made from the defaults themselves, so that none is missing; those
-/// for tests and experiments are left out.
+/// Every setting with its default, as it stands in the file. Made from the defaults themselves, so that none is
+/// missing; those for tests and experiments are left out.
 pub(crate) fn listed() -> String {
     let mut text = String::from(
         "Settings file: config.toml in the data directory (see --data-dir), or what --config names. Flags win over it.\n\
@@ -87,7 +87,8 @@ fn meant(name: &str) -> Option<&'static str> {
     MEANT.iter().find(|(setting, _)| *setting == name).map(|(_, meant)| *meant)
 }
 
-/// Appends settings as they stand in the file. `notes` says by its full name what is said of a setting, or that it is left out.
+/// Appends settings as they stand in the file. `notes` says by its full name what is said of a setting, or that it is
+/// left out.
 pub(crate) fn rows(
     text: &mut String,
     settings: &Value,

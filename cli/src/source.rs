@@ -77,8 +77,8 @@ impl From<PackError> for Failed {
 }
 
 impl Source {
-    /// What lies at `path`, or standard input for `-`; of a directory what is selected. `as_tree`: a file with all that a tree
-    /// holds of it.
+    /// What lies at `path`, or standard input for `-`; of a directory what is selected. `as_tree`: a file with all that
+    /// a tree holds of it.
     pub(crate) fn find(
         path: &Path,
         selection: &Arc<Selection>,

@@ -110,8 +110,8 @@ impl Staging {
         &self.path
     }
 
-    /// Moves the result to its place in one step. `single` is a name inside the temporary directory when only that is the
-    /// result.
+    /// Moves the result to its place in one step. `single` is a name inside the temporary directory when only that is
+    /// the result.
     pub(crate) fn publish(&mut self, single: Option<&OsStr>) -> Result<(), CliError> {
         let source = match single {
             Some(name) => self.path.join(name),

@@ -1,4 +1,5 @@
-//! The place that a get writes to: what may be replaced there, and what cannot work is found out before it costs anything.
+//! The place that a get writes to: what may be replaced there, and what cannot work is found out before it costs
+//! anything.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,5 +1,5 @@
-//! The threads that a daemon cannot do without: there before it says that it is ready, or it does not start. With a limit on
-//! threads (`ulimit -u`, a service's `TasksMax`) it could not get them later.
+//! The threads that a daemon cannot do without: there before it says that it is ready, or it does not start. With a
+//! limit on threads (`ulimit -u`, a service's `TasksMax`) it could not get them later.
 
 use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -12,11 +12,11 @@ use tokio::runtime::{Builder, Runtime};
 use crate::error::CliError;
 use crate::exit::ExitStatus;
 
-/// Threads for work that blocks, such as reading what is put. More come with more work, where the system gives them. Design:
-/// some puts and gets at a time and the books that each asks meanwhile.
+/// Threads for work that blocks, such as reading what is put. More come with more work, where the system gives them.
+/// Design: some puts and gets at a time and the books that each asks meanwhile.
 const BLOCKING: usize = 8;
-/// Those that the daemon starts by itself: the writer and a reader of shards, a coder, and one that waits for the end of
-/// standard input.
+/// Those that the daemon starts by itself: the writer and a reader of shards, a coder, and one that waits for the end
+/// of standard input.
 const OTHERS: usize = 4;
 /// Tokio ends idle threads after this, and panics where it has none left and gets none: for ever, in effect.
 const KEPT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);

@@ -1,8 +1,8 @@
 //! What of an unfinished get lies on disk, so that the next one goes on there.
 //!
-//! Beside what a get writes lies a journal: for each block of a file, or each file of a tree, that has been written, its
-//! length and hash. Whoever goes on reads all of it against the hashes, so that neither a power failure nor somebody who
-//! meddled with it gets into the result; the first thing that does not match ends what is kept.
+//! Beside what a get writes lies a journal: for each block of a file, or each file of a tree, that has been written,
+//! its length and hash. Whoever goes on reads all of it against the hashes, so that neither a power failure nor
+//! somebody who meddled with it gets into the result; the first thing that does not match ends what is kept.
 //!
 //! ```text
 //! journal:  "chordage unfinished get, format 1\n" │ record │ record │ …
@@ -243,8 +243,8 @@ impl Blocks {
     }
 }
 
-/// Opens the directory at `path` with what is good of an earlier attempt, or creates it. `open` gives a file in it by its
-/// path, without following symlinks.
+/// Opens the directory at `path` with what is good of an earlier attempt, or creates it. `open` gives a file in it by
+/// its path, without following symlinks.
 pub(crate) fn resume_dir(
     path: &Path,
     journal: Option<&mut Journal>,

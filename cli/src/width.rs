@@ -10,8 +10,8 @@ const DEFAULT_ROWS: usize = 24;
 /// A smaller COLUMNS is a mistake, and nothing can be drawn on a narrower terminal.
 const LEAST: usize = 20;
 
-/// How many columns there are on a stream: what COLUMNS says, which as in POSIX overrides the terminal, or else what the
-/// terminal says, or else 80.
+/// How many columns there are on a stream: what COLUMNS says, which as in POSIX overrides the terminal, or else what
+/// the terminal says, or else 80.
 pub(crate) fn columns(stream: impl AsFd + IsTerminal) -> usize {
     known(stream).unwrap_or(DEFAULT)
 }
@@ -37,8 +37,8 @@ fn of_terminal(stream: impl AsFd + IsTerminal) -> Option<usize> {
     Some(columns.filter(|columns| *columns > 0).map_or(DEFAULT, |columns| columns.max(LEAST)))
 }
 
-/// A line broken at spaces so that it fits; what follows its first line is indented. A word stays whole however long it is,
-/// so that a link or an address can be copied.
+/// A line broken at spaces so that it fits; what follows its first line is indented. A word stays whole however long it
+/// is, so that a link or an address can be copied.
 pub(crate) fn wrapped(line: &str, columns: usize, indent: usize) -> String {
     // On few columns there is more to say than to align.
     let indent = indent.min(columns / 4);

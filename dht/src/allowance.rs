@@ -2,8 +2,8 @@
 
 use crate::Time;
 
-/// What a link may bring per second, and at once. Design: a hundred times what a network of ten thousand needs, and a tenth
-/// of it dying in one moment.
+/// What a link may bring per second, and at once. Design: a hundred times what a network of ten thousand needs, and a
+/// tenth of it dying in one moment.
 const PACE: (u32, u32) = (50, 2000);
 
 /// How much somebody may still tell.

@@ -15,14 +15,15 @@ pub enum Willingness {
     Auto,
     /// It takes none.
     Never,
-    /// It lists everybody whether it is drawn or not, so that its lookups are fast, and helps to spread news. A seat, by which others
-    /// ask it, it takes when it is drawn, like everybody: a wish is no merit.
+    /// It lists everybody whether it is drawn or not, so that its lookups are fast, and helps to spread news. A seat,
+    /// by which others ask it, it takes when it is drawn, like everybody: a wish is no merit.
     Prefer,
 }
 
 /// Settings of a node. The defaults are the constants of [`params`], where their origin stands.
 ///
-/// In text formats durations are whole milliseconds and their names end in `_ms`. It has many fields because each setting is one.
+/// In text formats durations are whole milliseconds and their names end in `_ms`. It has many fields because each
+/// setting is one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -47,7 +48,8 @@ pub struct Config {
     /// Largest network of which this node lists all members, so that its lookups need one hop. 0 for none, which is
     /// the default here; daemons take [`params::MEMBERS`].
     pub members: u32,
-    /// Whether this node keeps signed records for others, and looks after them. Not the default here, as `members`; daemons do.
+    /// Whether this node keeps signed records for others, and looks after them. Not the default here, as `members`;
+    /// daemons do.
     pub records: bool,
     /// Whether this node takes a seat as a super-peer when it is drawn, in networks of more than `members` nodes.
     pub superpeer: Willingness,
@@ -63,8 +65,8 @@ pub struct Config {
     /// Between two probes of the leaf set.
     #[serde(rename = "probe_every_ms", with = "millis")]
     pub probe_every: Duration,
-    /// How long a neighbour that misses probes is suspected before it is dropped; twice as long while nobody else says that
-    /// it cannot be reached, a sixth when its death has been announced.
+    /// How long a neighbour that misses probes is suspected before it is dropped; twice as long while nobody else says
+    /// that it cannot be reached, a sixth when its death has been announced.
     #[serde(rename = "suspicion_ms", with = "millis")]
     pub suspicion: Duration,
     /// How long a row may go without news before a lookup refreshes it.

@@ -90,8 +90,8 @@ enum Phase {
 /// [`Dht::next_timeout`] names has come; that moment may change with every input. The same inputs with the same random
 /// numbers give the same outputs.
 ///
-/// It has many fields because every part of the protocol has one, and a message may concern several; the rules of each part
-/// are its own type's.
+/// It has many fields because every part of the protocol has one, and a message may concern several; the rules of each
+/// part are its own type's.
 #[derive(Clone)]
 pub struct Dht<M: Metric = AnyMetric> {
     /// Its own record, as others see it.
@@ -212,8 +212,8 @@ impl<M: Metric> Dht<M> {
     }
 
     /// Bounds how many entries of the table may come from one subnet or provider, as found by `grouping`: 2 and 4 of a
-    /// row, 10 per subnet in all. The leaf set is not bounded; it has to be exact. Of those listed as super-peers one may come from
-    /// a subnet and 16 from a provider. Without this there is no bound.
+    /// row, 10 per subnet in all. The leaf set is not bounded; it has to be exact. Of those listed as super-peers one
+    /// may come from a subnet and 16 from a provider. Without this there is no bound.
     pub fn set_grouping(&mut self, grouping: Grouping) {
         self.table.set_grouping(grouping);
         if let Some(members) = &mut self.members {

@@ -1,7 +1,8 @@
 //! How far this node should doubt itself rather than others.
 //!
-//! Lifeguard (Dadgar, Phillips and Currey 2017): a node that is slow, starved of CPU or behind a bad link sees everybody
-//! else fail. Signs that the fault is its own raise a counter, successes lower it, and every time-out is stretched by it.
+//! Lifeguard (Dadgar, Phillips and Currey 2017): a node that is slow, starved of CPU or behind a bad link sees
+//! everybody else fail. Signs that the fault is its own raise a counter, successes lower it, and every time-out is
+//! stretched by it.
 
 use core::time::Duration;
 

@@ -22,9 +22,10 @@ pub enum Input {
         /// Whom to ask.
         seeds: Vec<Peer>,
     },
-    /// Somebody whom none of this node's network may know of perhaps belongs to it: if a node answers there, this one looks for its own
-    /// place among those that it knows, and two networks that began apart become one. Whoever is in the tables needs no meeting, and a
-    /// node that has not joined joins first. Costs a lookup, so the embedding program bounds how often it says so.
+    /// Somebody whom none of this node's network may know of perhaps belongs to it: if a node answers there, this one
+    /// looks for its own place among those that it knows, and two networks that began apart become one. Whoever is in
+    /// the tables needs no meeting, and a node that has not joined joins first. Costs a lookup, so the embedding
+    /// program bounds how often it says so.
     Meet {
         /// Whom to ask.
         peer: Peer,
@@ -56,8 +57,8 @@ pub enum Input {
     },
     /// Forget a lookup; nothing more is heard of it.
     CancelLookup(LookupId),
-    /// This node is now reachable at these addresses; neighbours are told. Longer lists are cut to 8. Without any it becomes
-    /// a client, which only asks; a client that is given some joins as a member.
+    /// This node is now reachable at these addresses; neighbours are told. Longer lists are cut to 8. Without any it
+    /// becomes a client, which only asks; a client that is given some joins as a member.
     SetAddresses(Vec<Address>),
     /// The signature that [`Output::Sign`] asked for.
     Signed {
@@ -72,12 +73,12 @@ pub enum Input {
         /// The number of the other's record.
         above: u64,
     },
-    /// These nodes are no part of the network any more, whatever they or others say: they leave all tables, are named to nobody and not
-    /// listened to, for as long as this node runs. At most [`EXCLUDED_MAX`](crate::EXCLUDED_MAX) are.
+    /// These nodes are no part of the network any more, whatever they or others say: they leave all tables, are named
+    /// to nobody and not listened to, for as long as this node runs. At most [`EXCLUDED_MAX`](crate::EXCLUDED_MAX) are.
     Exclude(Vec<NodeId>),
-    /// These nodes may only be clients, whatever they or others say, and from now on no others are held to it: none of them is in a table
-    /// or named to anybody, and all are answered as clients are. Of more than [`EXCLUDED_MAX`](crate::EXCLUDED_MAX) the rest is passed
-    /// over.
+    /// These nodes may only be clients, whatever they or others say, and from now on no others are held to it: none of
+    /// them is in a table or named to anybody, and all are answered as clients are. Of more than
+    /// [`EXCLUDED_MAX`](crate::EXCLUDED_MAX) the rest is passed over.
     ClientsOnly(BTreeSet<NodeId>),
     /// Read or change a record. Exactly one [`Output::OperationFinished`] follows, unless it is cancelled.
     StartOperation {
@@ -151,8 +152,8 @@ pub enum Output {
         /// How it went.
         outcome: Result<Outcome, OperationError>,
     },
-    /// A record that is watched has this version now, held by a majority. Versions in between may be left out; none comes twice, and
-    /// none after a later one.
+    /// A record that is watched has this version now, held by a majority. Versions in between may be left out; none
+    /// comes twice, and none after a later one.
     Watched {
         /// Which watch.
         id: OperationId,
@@ -208,8 +209,8 @@ pub enum Event {
     },
     /// Somebody says that it hears this node's key from elsewhere too. It may err or lie: see whether that is so.
     Twin(Peer),
-    /// This node's key has signed a record that is not older than its own, with other addresses: in a former life of which it
-    /// has lost count, or a twin does so now. If nobody is there, [`Input::Outlive`] goes on above it.
+    /// This node's key has signed a record that is not older than its own, with other addresses: in a former life of
+    /// which it has lost count, or a twin does so now. If nobody is there, [`Input::Outlive`] goes on above it.
     FormerLife(Peer),
     /// This node has left; it does nothing more until the next [`Input::Join`].
     Left,

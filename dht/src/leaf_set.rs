@@ -143,9 +143,8 @@ impl LeafSet {
     }
 
     /// Whether a peer that [`LeafSet::wants`] asks for would still be kept if all the `others` turn out to be alive, or
-    /// all but one.
-    /// After a loss a circle's set has one free seat, and a neighbour names twenty who could take it. Under XOR whoever a
-    /// node would keep may not know it otherwise, so everybody is met.
+    /// all but one. After a loss a circle's set has one free seat, and a neighbour names twenty who could take it.
+    /// Under XOR whoever a node would keep may not know it otherwise, so everybody is met.
     pub(crate) fn has_seat<M: Metric>(&self, origin: &Origin<M>, id: &NodeId, others: &[NodeId]) -> bool {
         let Err(before) = self.search(origin, id) else { return false };
         if origin.shape() == Shape::Tree {

@@ -24,8 +24,8 @@
 //!
 //! - A [`Metric`] says how far apart two positions are. The table has rows by distance ([`Row`]), so one table is
 //!   Chord's fingers under [`Ring`] and Kademlia's buckets under [`Xor`].
-//! - The leaf set holds the nearest live nodes. Lookups are right if leaf sets are; rows only make them fast. It is kept
-//!   right by exchanging what has changed with neighbours, every 15 s and soon after a change, and by probing.
+//! - The leaf set holds the nearest live nodes. Lookups are right if leaf sets are; rows only make them fast. It is
+//!   kept right by exchanging what has changed with neighbours, every 15 s and soon after a change, and by probing.
 //! - Lookups are iterative: a few questions at a time to the nearest peers known, each with a time-out learnt from that
 //!   peer, late ones hedged rather than waited for, done when the nearest have answered themselves.
 //! - Nobody is believed about somebody else: a peer enters a table after it has spoken to us, and leaves it after we

@@ -170,8 +170,8 @@ impl Progress {
         self
     }
 
-    /// Believes the key's neighbourhood about those of whom this node knows by itself, too: its own tables are seldom looked
-    /// after.
+    /// Believes the key's neighbourhood about those of whom this node knows by itself, too: its own tables are seldom
+    /// looked after.
     pub(crate) fn for_onlooker(mut self, onlooker: bool) -> Self {
         self.onlooker = onlooker;
         self
@@ -269,7 +269,8 @@ impl Progress {
     }
 
     /// Whether a candidate is probably dead: the key's neighbourhood does not know it, though it would be the nearest
-    /// of all; or it does not know it, and it is late as well, or we are onlookers. It is asked all the same, but not waited for.
+    /// of all; or it does not know it, and it is late as well, or we are onlookers. It is asked all the same, but not
+    /// waited for.
     ///
     /// Over several paths nobody is believed about others: liars would leave the honest nodes out.
     fn is_doubted(&self, candidate: &Candidate) -> bool {

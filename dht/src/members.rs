@@ -2,10 +2,12 @@
 //! the right node at the first try.
 //!
 //! - An [`Announcement`] is a member's record with its owner's signature, so that anybody can pass it on.
-//! - [`News`] say that somebody has become a member or is gone. They spread along a tree of links ([`plumtree`](crate::plumtree)).
+//! - [`News`] say that somebody has become a member or is gone. They spread along a tree of links
+//!   ([`plumtree`](crate::plumtree)).
 //! - A list ([`view`]) merges them in any order. What was missed is found by comparing lists ([`comparison`]).
-//! - In a network too large for that only super-peers list everybody. Who is one is drawn ([`lottery`]), but few of one network are
-//!   ([`seats`]); the others list the super-peers ([`lists`]), tell them what they have to tell ([`reports`]), and ask the fastest first ([`homes`]).
+//! - In a network too large for that only super-peers list everybody. Who is one is drawn ([`lottery`]), but few of one
+//!   network are ([`seats`]); the others list the super-peers ([`lists`]), tell them what they have to tell
+//!   ([`reports`]), and ask the fastest first ([`homes`]).
 //!
 //! A list is a cache and never an authority: lookups contact whom it names, and find their way by fingers if that
 //! does not help. What makes it right is the leaf sets: every node answers for the stretch of the ring up to its
@@ -58,8 +60,8 @@ pub(crate) type Outgoing = Vec<(Peer, Gossip)>;
 /// Between two looks after links, neighbours and comparisons. Design.
 pub(crate) const TICK: Duration = Duration::from_secs(5);
 /// The same for the first few: in a network that starts as a whole the neighbours of a moment ago are neighbours no
-/// more, and many of them begin to keep a list only now. Then many have news at once, by which nobody can tell yet which
-/// links the tree does not need. Design.
+/// more, and many of them begin to keep a list only now. Then many have news at once, by which nobody can tell yet
+/// which links the tree does not need. Design.
 const FIRST_TICK: Duration = Duration::from_secs(1);
 /// How many those are. Design: half a minute, counting that others begin later.
 const FIRST_TICKS: u8 = 30;
@@ -284,9 +286,9 @@ impl Members {
         accused
     }
 
-    /// Keeps up the links: to the neighbours, which hold the tree together, and to a few others, which keep it low. Those
-    /// are chosen from all members, or from the peers `known` otherwise while hardly anybody is listed: from a list of
-    /// neighbours only a ring would come. Returns those that have been silent for too long.
+    /// Keeps up the links: to the neighbours, which hold the tree together, and to a few others, which keep it low.
+    /// Those are chosen from all members, or from the peers `known` otherwise while hardly anybody is listed: from a
+    /// list of neighbours only a ring would come. Returns those that have been silent for too long.
     pub(crate) fn keep_links(
         &mut self,
         neighbours: &[Peer],
@@ -337,10 +339,10 @@ impl Members {
         (entry.missed == 0).then(|| entry.peer().clone())
     }
 
-    /// Begins a comparison if it is time: in a small network with a random member or else a neighbour. In a large one lists
-    /// of super-peers are compared with super-peers and, every other time, with whoever is known otherwise (`stranger`), so
-    /// that those who know different ones find together; super-peers compare lists of everybody every other time. Returns
-    /// whom to ask.
+    /// Begins a comparison if it is time: in a small network with a random member or else a neighbour. In a large one
+    /// lists of super-peers are compared with super-peers and, every other time, with whoever is known otherwise
+    /// (`stranger`), so that those who know different ones find together; super-peers compare lists of everybody every
+    /// other time. Returns whom to ask.
     pub(crate) fn compare(
         &mut self,
         neighbours: &[Peer],

@@ -262,8 +262,8 @@ impl Message {
         one.into_iter().chain(many.iter().map(|held| &held.record)).map(|record| &**record)
     }
 
-    /// The listings in it. Whoever receives a message checks their signatures before it is handed in, and drops the message
-    /// if one does not hold.
+    /// The listings in it. Whoever receives a message checks their signatures before it is handed in, and drops the
+    /// message if one does not hold.
     pub fn listings(&self) -> impl Iterator<Item = &Listing> {
         self.items().iter().filter_map(|item| match item {
             Item::Listing(listing) => Some(&**listing),
@@ -294,8 +294,8 @@ impl Message {
         }
     }
 
-    /// The peers that an answer names to the asker. Whoever receives it checks beforehand whether such peers can exist, where that is
-    /// not a matter of course.
+    /// The peers that an answer names to the asker. Whoever receives it checks beforehand whether such peers can exist,
+    /// where that is not a matter of course.
     pub fn peers(&self) -> &[Peer] {
         match self {
             Self::Response(_, Response::Closest { peers, .. } | Response::Leaves { peers, .. }) => peers,

@@ -5,8 +5,8 @@
 
 use core::time::Duration;
 
-/// Version of the message format: the first byte of every message. It is raised, too, when daemons of two versions could not
-/// exchange shards: then they had better not be in each other's tables.
+/// Version of the message format: the first byte of every message. It is raised, too, when daemons of two versions
+/// could not exchange shards: then they had better not be in each other's tables.
 pub const WIRE_VERSION: u8 = 7;
 /// Longest encoded message, bytes. Design: fits a few packets, and 40 peers of ordinary size.
 pub const MESSAGE_BYTES_MAX: usize = 16 * 1024;
@@ -19,11 +19,14 @@ pub const ADDRESS_BYTES_MAX: usize = 128;
 /// Longest name of a zone, bytes. Design.
 pub const ZONE_BYTES_MAX: usize = 32;
 
-/// Bits of a digit that a row of the table resolves (base 4). Measured: base 16 costs three times the entries for 0.6 hop.
+/// Bits of a digit that a row of the table resolves (base 4). Measured: base 16 costs three times the entries for 0.6
+/// hop.
 pub const DIGIT_BITS: u32 = 2;
-/// Entries of a row that are in use (k). Measured: with 4, 0.05 to 0.27 % of lookups failed when 20 % of entries were dead; with 8 none.
+/// Entries of a row that are in use (k). Measured: with 4, 0.05 to 0.27 % of lookups failed when 20 % of entries were
+/// dead; with 8 none.
 pub const ROW_ACTIVE: usize = 8;
-/// Names of a row kept in reserve. Measured: choosing the nearest of 32 (8 + 24) cuts the median lookup from 276 to 143 ms.
+/// Names of a row kept in reserve. Measured: choosing the nearest of 32 (8 + 24) cuts the median lookup from 276 to 143
+/// ms.
 pub const ROW_CACHE: usize = 24;
 /// Entries of a row from one subnet. Design: an attacker with one subnet gets a quarter of a row at most.
 pub const ROW_SUBNET_MAX: usize = 2;
@@ -31,11 +34,13 @@ pub const ROW_SUBNET_MAX: usize = 2;
 pub const ROW_SITE_MAX: usize = 4;
 /// Entries of the whole table from one subnet. Design.
 pub const TABLE_SUBNET_MAX: usize = 10;
-/// Size of the leaf set, half on each side. Measured: twice the 20 nearest a lookup asks for answers every lookup alone.
+/// Size of the leaf set, half on each side. Measured: twice the 20 nearest a lookup asks for answers every lookup
+/// alone.
 pub const LEAF_SET: usize = 40;
 /// Peers named in a reply. Measured: with 8, 0.4 % of lookups failed when half of the entries were dead; with 20 none.
 pub const REPLY_PEERS: usize = 20;
-/// Queries in flight per lookup (alpha). Measured: 3 instead of 1 cuts the 99th percentile by two thirds. Kademlia also takes 3.
+/// Queries in flight per lookup (alpha). Measured: 3 instead of 1 cuts the 99th percentile by two thirds. Kademlia also
+/// takes 3.
 pub const PARALLEL: usize = 3;
 /// Messages one lookup may send. Design: four times what the worst measured lookup needed.
 pub const LOOKUP_MESSAGES: usize = 60;
@@ -61,8 +66,8 @@ pub const STABILISE_EVERY: Duration = Duration::from_secs(15);
 pub const STABILISE_AFTER_CHANGE: Duration = Duration::from_millis(500);
 /// Between two probes of the leaf set. Design: with the suspicion below, a dead neighbour is known in 15 s.
 pub const PROBE_EVERY: Duration = Duration::from_secs(5);
-/// How long a silent neighbour stays suspected before it is dropped, once others cannot reach it either; up to three times
-/// as long on a node that has reason to doubt itself. Design, after SWIM and Lifeguard: longer than a process is
+/// How long a silent neighbour stays suspected before it is dropped, once others cannot reach it either; up to three
+/// times as long on a node that has reason to doubt itself. Design, after SWIM and Lifeguard: longer than a process is
 /// commonly stopped.
 pub const SUSPICION: Duration = Duration::from_secs(6);
 /// Between two looks for rows that want refreshing; one row is refreshed per look. Design.
@@ -98,6 +103,6 @@ pub const CUT_OFF_WITHIN: Duration = Duration::from_secs(600);
 /// How long they are remembered. Design.
 pub const FORMER_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// How many times as long a client waits between two exchanges of leaf sets, two probes or two comparisons as a member does: nobody rests on
-/// its knowledge, and half of the peers of a network may be clients. Design.
+/// How many times as long a client waits between two exchanges of leaf sets, two probes or two comparisons as a member
+/// does: nobody rests on its knowledge, and half of the peers of a network may be clients. Design.
 pub(crate) const CLIENT_PATIENCE: u32 = 4;

@@ -96,7 +96,8 @@ pub struct PeerInfo {
 }
 
 impl PeerInfo {
-    /// A record. Pick `seq` so that it grows with every change, also across restarts: a clock that is set back would not do.
+    /// A record. Pick `seq` so that it grows with every change, also across restarts: a clock that is set back would
+    /// not do.
     pub fn new(public_key: [u8; 32], addrs: Vec<Address>, seq: u64) -> Result<Self, PeerError> {
         if addrs.len() > ADDRESSES_MAX {
             return Err(PeerError::TooManyAddresses);

@@ -5,8 +5,8 @@
 //! comes or goes changes no other node's lot, so writers and readers with slightly different views of the
 //! neighbourhood still agree about nearly all of the order, and no index of holders is needed to find a shard.
 //!
-//! Nodes that fail together come one after the other only as far as a chunk survives it ([`Spread`]): the others of their
-//! domain are moved behind those of other domains. In a network without domains the order is that of the lots.
+//! Nodes that fail together come one after the other only as far as a chunk survives it ([`Spread`]): the others of
+//! their domain are moved behind those of other domains. In a network without domains the order is that of the lots.
 
 use alloc::{collections::BTreeMap, vec::Vec};
 
@@ -20,7 +20,8 @@ use crate::{
 const CONTEXT: &str = "chordage 2026 placement lot";
 
 /// How many shards of one chunk may lie in one failure domain before others are preferred: a third of those that may be
-/// lost at one provider and in one [`Zone`], so that it takes more than three of them to lose the chunk; and one in a subnet.
+/// lost at one provider and in one [`Zone`], so that it takes more than three of them to lose the chunk; and one in a
+/// subnet.
 ///
 /// Where there are too few domains for that, they get equal numbers: first in subnets and providers, which are guesses
 /// from addresses, and last in zones, which people named.
@@ -40,14 +41,14 @@ impl Spread {
         Self { grouping, third: usize::from(tolerates).div_ceil(3).max(1) }
     }
 
-    /// `candidates` in the order in which they should be asked to hold, or asked for, shards of `key`. The order does not
-    /// depend on the order of the candidates.
+    /// `candidates` in the order in which they should be asked to hold, or asked for, shards of `key`. The order does
+    /// not depend on the order of the candidates.
     pub fn order(&self, key: &Key, candidates: &[Peer]) -> Vec<Peer> {
         self.beside(&[], rendezvous_order(key, candidates))
     }
 
-    /// `candidates`, which hold nothing yet, in the order in which they should get more shards of a chunk that `holders`
-    /// have shards of. Those that are equally good stay in their order.
+    /// `candidates`, which hold nothing yet, in the order in which they should get more shards of a chunk that
+    /// `holders` have shards of. Those that are equally good stay in their order.
     pub fn beside(&self, holders: &[Peer], candidates: Vec<Peer>) -> Vec<Peer> {
         let mut taken = Taken::default();
         for holder in holders {

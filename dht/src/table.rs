@@ -1,7 +1,7 @@
 //! The rows of the routing table: a bounded number of peers for every scale of distance.
 //!
-//! All rows live in one vector, sorted by offset from our own id, in which each row is one stretch; where each begins is
-//! in the [`index`]. An entry takes 24 bytes, because a simulation keeps hundreds of millions of them.
+//! All rows live in one vector, sorted by offset from our own id, in which each row is one stretch; where each begins
+//! is in the [`index`]. An entry takes 24 bytes, because a simulation keeps hundreds of millions of them.
 
 use alloc::vec::Vec;
 use core::ops::Range;

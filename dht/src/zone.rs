@@ -10,8 +10,8 @@ use crate::params::ZONE_BYTES_MAX;
 /// What fails together, by the word of whoever runs the nodes: a house, a rack, a provider, a person. 1 to 32 of `a-z`,
 /// `0-9` and `-`.
 ///
-/// It is only a claim. A liar can name any zone, or a new one for each of its nodes, which gains it no more than naming none
-/// does: limits bind those that name the same.
+/// It is only a claim. A liar can name any zone, or a new one for each of its nodes, which gains it no more than naming
+/// none does: limits bind those that name the same.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Zone(Box<str>);
 

@@ -33,8 +33,8 @@ fn strings(mut bytes: &[u8]) -> Vec<&[u8]> {
     strings
 }
 
-// What a stranger on the LAN says of itself: how many addresses it has, those, and the TXT record. Whoever is believed to be a
-// daemon of this network has a few addresses, and is not this daemon.
+// What a stranger on the LAN says of itself: how many addresses it has, those, and the TXT record. Whoever is believed
+// to be a daemon of this network has a few addresses, and is not this daemon.
 fuzz_target!(|bytes: &[u8]| {
     let [count, rest @ ..] = bytes else { return };
     let (ips, text) = rest.split_at(rest.len().min(4 * usize::from(count % 32)));

@@ -14,8 +14,9 @@ mod network;
 /// Whose network it is: nobody here has its key.
 const GENESIS: &[u8] = include_bytes!("../seeds/genesis/private");
 
-// What a stranger shows to be let in, or says of the network's keys: it is within the limits and encodes to the same bytes. It
-// comes to something only if a network key has signed it, as in the seeds; then nothing in them has been changed.
+// What a stranger shows to be let in, or says of the network's keys: it is within the limits and encodes to the same
+// bytes. It comes to something only if a network key has signed it, as in the seeds; then nothing in them has been
+// changed.
 fuzz_target!(|bytes: &[u8]| {
     let mut trusted = Trusted::of(&Genesis::decode(GENESIS).expect("our own"));
     if let Ok(chain) = Chain::decode(bytes) {

@@ -12,8 +12,8 @@ use crate::frame::{DhtFrame, read_dht, write_dht};
 #[path = "../../node/src/wire/frame.rs"]
 mod frame;
 
-// What comes in over an overlay stream, frame by frame as the daemon reads it: it ends, nothing is beyond the limits, and
-// every frame can be sent on as it came.
+// What comes in over an overlay stream, frame by frame as the daemon reads it: it ends, nothing is beyond the limits,
+// and every frame can be sent on as it came.
 fuzz_target!(|bytes: &[u8]| {
     let mut reader = Cursor::new(bytes);
     let mut read = 0;

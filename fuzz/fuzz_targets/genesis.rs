@@ -11,8 +11,8 @@ use crate::network::is_name;
 #[path = "../../node/src/network/mod.rs"]
 mod network;
 
-// What a stranger says of a network: it is within the limits, nothing in it moves a terminal's cursor, and it encodes to the same
-// bytes. Whether its key has signed it changes nothing of that.
+// What a stranger says of a network: it is within the limits, nothing in it moves a terminal's cursor, and it encodes
+// to the same bytes. Whether its key has signed it changes nothing of that.
 fuzz_target!(|bytes: &[u8]| {
     let Ok(genesis) = Genesis::parse(bytes) else {
         assert!(Genesis::decode(bytes).is_err());

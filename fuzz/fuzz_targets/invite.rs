@@ -14,8 +14,9 @@ use crate::network::text::{ADDRESSES_MAX, InviteError, WayIn};
 #[path = "../../node/src/network/mod.rs"]
 mod network;
 
-// A pasted invite, of either kind, prints as the same text, but for case and surrounding white space, can be shown, and gives its secret
-// away in no other way. What a daemon keeps on disk of invites and of its network is sound, or is refused.
+// A pasted invite, of either kind, prints as the same text, but for case and surrounding white space, can be shown, and
+// gives its secret away in no other way. What a daemon keeps on disk of invites and of its network is sound, or is
+// refused.
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(text) = core::str::from_utf8(bytes) {
         read(text);

@@ -10,8 +10,8 @@ use crate::content::{Content, Target};
 #[path = "../../node/src/names/content.rs"]
 mod content;
 
-// What the record of a stranger's name says, and where a path leads there. The path stands behind the first zero byte of the
-// input.
+// What the record of a stranger's name says, and where a path leads there. The path stands behind the first zero byte
+// of the input.
 fuzz_target!(|bytes: &[u8]| {
     let (path, value) = match bytes.iter().position(|byte| *byte == 0) {
         Some(end) => (&bytes[..end], &bytes[end + 1..]),

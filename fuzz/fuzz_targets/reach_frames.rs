@@ -9,8 +9,8 @@ use crate::frames::{AVOIDED_MAX, FRAME_MAX, Reply, Request, TESTED_MAX, WITNESSE
 #[path = "../../node/src/reachability/frames.rs"]
 mod frames;
 
-// What strangers ask about reachability, and what others answer: what is understood is within the limits, and is understood
-// again as the same.
+// What strangers ask about reachability, and what others answer: what is understood is within the limits, and is
+// understood again as the same.
 fuzz_target!(|bytes: &[u8]| {
     if bytes.len() as u64 > FRAME_MAX {
         return;

@@ -20,8 +20,8 @@ fn check(revocation: &Revocation) {
     assert!(reason.len() <= REASON_MAX && !reason.chars().any(char::is_control));
 }
 
-// What strangers say of who is out: it can be shown and encodes to the same bytes. It revokes nobody unless a network key has
-// signed it, as in the seeds.
+// What strangers say of who is out: it can be shown and encodes to the same bytes. It revokes nobody unless a network
+// key has signed it, as in the seeds.
 fuzz_target!(|bytes: &[u8]| {
     let trusted = Trusted::of(&Genesis::decode(GENESIS).expect("our own"));
     if let Ok(revocation) = Revocation::decode(bytes) {

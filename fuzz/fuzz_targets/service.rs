@@ -10,8 +10,8 @@ use crate::content::Content;
 #[path = "../../node/src/services/content.rs"]
 mod content;
 
-// What a stranger's listing says of a service: it is within the limits, nothing in it moves a terminal's cursor, and it says
-// the same after another round.
+// What a stranger's listing says of a service: it is within the limits, nothing in it moves a terminal's cursor, and it
+// says the same after another round.
 fuzz_target!(|bytes: &[u8]| {
     let Some(content) = Content::decode(bytes) else { return };
     assert!(content.addr.port() != 0);

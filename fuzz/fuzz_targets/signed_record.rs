@@ -3,8 +3,8 @@
 use chordage_dht::{Record, SALT_BYTES_MAX, SEQ_MAX, VALUE_BYTES_MAX};
 use libfuzzer_sys::fuzz_target;
 
-// What decodes is within the limits, and is the same version at the same address after another round: else what its owner
-// has signed would not be what others check.
+// What decodes is within the limits, and is the same version at the same address after another round: else what its
+// owner has signed would not be what others check.
 fuzz_target!(|bytes: &[u8]| {
     let Ok(record) = postcard::from_bytes::<Record>(bytes) else { return };
     let statement = record.statement();

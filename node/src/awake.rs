@@ -1,5 +1,5 @@
-//! Time as this process has lived it. A process that was stopped, starved by its machine, or on a machine that slept, has asked
-//! nobody meanwhile and heard nobody: what it waited for gets that time again, and nobody else is blamed.
+//! Time as this process has lived it. A process that was stopped, starved by its machine, or on a machine that slept,
+//! has asked nobody meanwhile and heard nobody: what it waited for gets that time again, and nobody else is blamed.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{self, Duration};

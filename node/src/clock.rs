@@ -1,5 +1,5 @@
-//! The wall clock of the daemon. Anybody can set it at any time, so that nothing that must not go wrong depends on it; how
-//! that is kept to is tested with daemons whose clock is off.
+//! The wall clock of the daemon. Anybody can set it at any time, so that nothing that must not go wrong depends on it;
+//! how that is kept to is tested with daemons whose clock is off.
 
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

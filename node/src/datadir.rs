@@ -1,4 +1,5 @@
-//! The data directory: who owns it, which version wrote it, and the small files in it. All of it is closed to other users.
+//! The data directory: who owns it, which version wrote it, and the small files in it. All of it is closed to other
+//! users.
 //!
 //! ```text
 //! config.toml  settings (optional)             lock       held while a daemon runs

@@ -1,5 +1,5 @@
-//! File descriptors (open files and sockets): how many this process may have, and what of them clients of the API get. Without
-//! a share of their own they could take the last one, and nobody would see what is wrong.
+//! File descriptors (open files and sockets): how many this process may have, and what of them clients of the API get.
+//! Without a share of their own they could take the last one, and nobody would see what is wrong.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -41,21 +41,23 @@ pub(crate) fn limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// The share of the API among so many: at most `connections_max`, and half of what the daemon does not need itself, the other half
-/// being for other daemons.
+/// The share of the API among so many: at most `connections_max`, and half of what the daemon does not need itself, the
+/// other half being for other daemons.
 pub(crate) fn api_share(limit: u64, connections_max: usize) -> ApiShare {
     let half = usize::try_from(limit.saturating_sub(OWN) / 2).unwrap_or(usize::MAX);
     let turned_away = (half / 4).clamp(1, TURNED_AWAY_MAX);
     ApiShare { served: half.saturating_sub(turned_away).clamp(1, connections_max), turned_away }
 }
 
-/// The connections of DNS among so many: an eighth of what the daemon does not need itself, which goes off the half for other daemons.
+/// The connections of DNS among so many: an eighth of what the daemon does not need itself, which goes off the half for
+/// other daemons.
 pub(crate) fn dns_share(limit: u64) -> usize {
     let eighth = usize::try_from(limit.saturating_sub(OWN) / 8).unwrap_or(usize::MAX);
     eighth.clamp(1, DNS_CONNECTIONS_MAX)
 }
 
-/// The connections that one gateway can serve beside a daemon, such as those of backup programs: as many descriptors as DNS gets.
+/// The connections that one gateway can serve beside a daemon, such as those of backup programs: as many descriptors as
+/// DNS gets.
 pub fn gateway_connections() -> usize {
     gateway_share(limit())
 }

@@ -1,5 +1,6 @@
-//! Lines of the log that follow an operation of a client through all daemons: each names it, and `chordage_node::operations=debug` in
-//! the filter of the log of every daemon shows them. What is secret (links, names of files, bytes) is in none of them.
+//! Lines of the log that follow an operation of a client through all daemons: each names it, and
+//! `chordage_node::operations=debug` in the filter of the log of every daemon shows them. What is secret (links, names
+//! of files, bytes) is in none of them.
 
 use std::fmt::{Debug, Display};
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
-//! What a daemon says on its standard error and output. Where that goes may be full, slow or gone, and nothing that a daemon
-//! does may wait for it or end by it: lines wait in a bounded queue for a thread of their own, and one that cannot be
-//! written is dropped and counted.
+//! What a daemon says on its standard error and output. Where that goes may be full, slow or gone, and nothing that a
+//! daemon does may wait for it or end by it: lines wait in a bounded queue for a thread of their own, and one that
+//! cannot be written is dropped and counted.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};

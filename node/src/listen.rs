@@ -16,8 +16,8 @@ use crate::wire::NetworkSwarm;
 /// How long the system may take to bind.
 const BIND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where the ports of this run are kept for the next: the addresses as they were asked for, with the ports that the system
-/// chose, one per line. It is written once, at the start.
+/// Where the ports of this run are kept for the next: the addresses as they were asked for, with the ports that the
+/// system chose, one per line. It is written once, at the start.
 pub(crate) const LISTEN_FILE: &str = "listen";
 
 /// Why the daemon does not listen.
@@ -36,9 +36,9 @@ pub enum ListenError {
     },
 }
 
-/// Listens on `wanted`, waits until every address is bound, and returns them with the ports that they got. `last` is what
-/// the last run returned, one address per line: a daemon that lets the system choose its ports keeps them, so that others
-/// find it again.
+/// Listens on `wanted`, waits until every address is bound, and returns them with the ports that they got. `last` is
+/// what the last run returned, one address per line: a daemon that lets the system choose its ports keeps them, so that
+/// others find it again.
 pub(crate) async fn listen(
     swarm: &mut NetworkSwarm,
     wanted: &[Multiaddr],
@@ -89,8 +89,8 @@ pub(crate) async fn listen(
     }
 }
 
-/// The address `wanted` with the port that it had in the last run, if the system may choose the port, and it is free and
-/// not among `taken`.
+/// The address `wanted` with the port that it had in the last run, if the system may choose the port, and it is free
+/// and not among `taken`.
 fn kept(wanted: &Multiaddr, last: &[Multiaddr], taken: &[Multiaddr]) -> Option<Multiaddr> {
     if !asks_for_any_port(wanted) {
         return None;

@@ -1,4 +1,5 @@
-//! Places where programs meet in the overlay: where a service or a topic is kept, and why something there did not succeed.
+//! Places where programs meet in the overlay: where a service or a topic is kept, and why something there did not
+//! succeed.
 
 use chordage_api::OpenName;
 use chordage_dht::{Key, Rejection, RendezvousError};

@@ -1,8 +1,9 @@
 //! Threads for blocking work: few, named, always the same.
 //!
 //! Tokio's blocking threads would do, but it has as many as there is work waiting, and gives work to any of them. Each
-//! thread that ever made a large buffer keeps a heap of its own in glibc, with holes the size of the largest buffers. So
-//! the number of threads bounds that of heaps; what it saved when it was measured was little (see docs/benchmarks.md).
+//! thread that ever made a large buffer keeps a heap of its own in glibc, with holes the size of the largest buffers.
+//! So the number of threads bounds that of heaps; what it saved when it was measured was little (see
+//! docs/benchmarks.md).
 
 use std::collections::VecDeque;
 use std::io;
@@ -67,7 +68,8 @@ impl<W: Default + 'static> Pool<W> {
         })
     }
 
-    /// Runs `work` when a thread is free for it; begun, it is done even if nobody waits any more. `None` if it panicked.
+    /// Runs `work` when a thread is free for it; begun, it is done even if nobody waits any more. `None` if it
+    /// panicked.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut W) -> T + Send + 'static,

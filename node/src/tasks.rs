@@ -1,7 +1,7 @@
 //! Tasks that run as long as the daemon does, and what becomes of them when one ends although nobody asked it to.
 //!
-//! Without an essential one there is no daemon: its end is told to whoever runs the daemon, which ends the process. One in
-//! the background that panics is started again after a pause, which grows, and the status says so.
+//! Without an essential one there is no daemon: its end is told to whoever runs the daemon, which ends the process. One
+//! in the background that panics is started again after a pause, which grows, and the status says so.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -81,7 +81,8 @@ impl Tasks {
             self.panic_if_asked(name);
             work();
         }));
-        // A thread ends when nobody sends it anything any more, which a task that panics lets go of before its own end is known.
+        // A thread ends when nobody sends it anything any more, which a task that panics lets go of before its own end
+        // is known.
         let told = std::time::Instant::now() + CAUSE_WITHIN;
         while ended.is_ok() && self.unasked(Ok(())).is_some() && std::time::Instant::now() < told {
             std::thread::sleep(CAUSE_WITHIN / 100);

@@ -30,8 +30,9 @@ fn histories_of_records_are_possible() {
     }
 }
 
-/// Seeds 1 to 20 in larger networks and for longer, every fourth under the other metric as well. `cargo test --release -p
-/// chordage-sim --test record_history -- --ignored --nocapture`; with `CHORDAGE_HISTORY_SEED=7` before it only that seed.
+/// Seeds 1 to 20 in larger networks and for longer, every fourth under the other metric as well. `cargo test --release
+/// -p chordage-sim --test record_history -- --ignored --nocapture`; with `CHORDAGE_HISTORY_SEED=7` before it only that
+/// seed.
 #[test]
 #[ignore = "takes minutes"]
 fn histories_of_twenty_seeds_are_possible() {

@@ -8,8 +8,8 @@ use redb::{Database, Durability, StorageBackend, WriteTransaction};
 
 use crate::files::StoreFile;
 
-/// A database's file is damaged, or is none of ours. Whatever the system says of a disk is another kind of error, whichever
-/// [`io::ErrorKind`] it has: the file may be whole then, and is never removed for it.
+/// A database's file is damaged, or is none of ours. Whatever the system says of a disk is another kind of error,
+/// whichever [`io::ErrorKind`] it has: the file may be whole then, and is never removed for it.
 #[derive(Debug, thiserror::Error)]
 #[error("the database is damaged: {0}")]
 pub(crate) struct Damaged(Box<dyn std::error::Error + Send + Sync>);

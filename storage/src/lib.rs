@@ -15,8 +15,9 @@
 //! [`ManifestLoader`] says which chunks it needs until it can hand out a [`Manifest`]. [`ShardStore`] keeps
 //! shards on disk, and [`repair`] decides what to do when others lose theirs.
 //!
-//! [`volume`] keeps what changes: sorted maps, and trees of files with all that a file system knows of them, as trees of chunks.
-//! [`Catalog`](catalog::Catalog) remembers what was put before, and [`lease`] who keeps what, and for how long.
+//! [`volume`] keeps what changes: sorted maps, and trees of files with all that a file system knows of them, as trees
+//! of chunks. [`Catalog`](catalog::Catalog) remembers what was put before, and [`lease`] who keeps what, and for how
+//! long.
 //!
 //! Nothing here knows a network, a clock or a source of chance. Only [`store`], [`catalog`], [`lease`], [`rows`] and
 //! the ledger of [`repair`] touch files.

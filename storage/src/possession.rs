@@ -2,8 +2,8 @@
 //! shard's hash.
 //!
 //! Whoever knows the hash can check the answer without having the shard, and whoever does not have the shard cannot
-//! answer for a leaf that is chosen at random. A proof of a shard of 512 KiB is 1.3 KB. It does not show that the answer came
-//! from that node's own disk.
+//! answer for a leaf that is chosen at random. A proof of a shard of 512 KiB is 1.3 KB. It does not show that the
+//! answer came from that node's own disk.
 
 use blake3::hazmat::{HasherExt, Mode, left_subtree_len, merge_subtrees_non_root, merge_subtrees_root};
 
@@ -19,8 +19,8 @@ pub fn leaves(shard_len: usize) -> u32 {
     u32::try_from(shard_len.div_ceil(LEAF_LEN)).unwrap_or(u32::MAX).max(1)
 }
 
-/// The proof for one leaf of a shard: the leaf, then the hashes beside the way up from it, the lowest first. `None` if the
-/// shard has no such leaf.
+/// The proof for one leaf of a shard: the leaf, then the hashes beside the way up from it, the lowest first. `None` if
+/// the shard has no such leaf.
 pub fn prove(shard: &[u8], leaf: u32) -> Option<Vec<u8>> {
     let at = usize::try_from(leaf).ok()?.checked_mul(LEAF_LEN)?;
     if leaf >= leaves(shard.len()) {

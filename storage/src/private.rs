@@ -1,7 +1,7 @@
 //! Files and directories that only their owner may use.
 //!
-//! What a daemon keeps tells what its user stores and how to read it. So everything is created closed to others, rather than
-//! by a umask, which belongs to the whole process; and what is open to them is closed.
+//! What a daemon keeps tells what its user stores and how to read it. So everything is created closed to others, rather
+//! than by a umask, which belongs to the whole process; and what is open to them is closed.
 
 use std::fs::{self, DirBuilder, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};

@@ -33,8 +33,9 @@ impl Redundancy {
     /// The most shards that one chunk can have. Reed-Solomon over GF(2⁸) would allow 256; a descriptor of 128
     /// hashes is already 4 KiB.
     pub const MAX_SHARDS: u8 = 128;
-    /// What is assumed of a chunk as long as nobody has said how it is coded: only roots do not carry it with them. With a code of
-    /// fewer than four data shards a few shards come for nothing; with another guess all codes would wait a round trip longer.
+    /// What is assumed of a chunk as long as nobody has said how it is coded: only roots do not carry it with them.
+    /// With a code of fewer than four data shards a few shards come for nothing; with another guess all codes would
+    /// wait a round trip longer.
     pub const ASSUMED: Redundancy = Redundancy { k: 4, n: 20 };
 
     /// `k` shards are needed, `n` are made.

@@ -1,5 +1,6 @@
-//! A redb database that is opened again after an error, and begun anew when it is damaged. All that the daemon keeps besides
-//! shards stands in such files: the books of claims and keeps, the catalog, the ledger of holders, and rows of small things.
+//! A redb database that is opened again after an error, and begun anew when it is damaged. All that the daemon keeps
+//! besides shards stands in such files: the books of claims and keeps, the catalog, the ledger of holders, and rows of
+//! small things.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +27,8 @@ pub(crate) struct Reopening {
 }
 
 impl Reopening {
-    /// Opens or creates the file `name`; `prepare` makes its tables, and says that a version which it does not know is [`damaged`](database::damaged).
+    /// Opens or creates the file `name`; `prepare` makes its tables, and says that a version which it does not know is
+    /// [`damaged`](database::damaged).
     pub(crate) fn open(
         files: Box<dyn Files>,
         name: &'static str,
@@ -47,8 +49,8 @@ impl Reopening {
         self.with(|db| database::guarded(|| read(db.begin_read().map_err(database::failed)?)))
     }
 
-    /// Changes all or nothing. A durable change survives a crash, and so do all before it; another is seen at once, but a
-    /// crash may take it back. None succeeds when its directory was removed.
+    /// Changes all or nothing. A durable change survives a crash, and so do all before it; another is seen at once, but
+    /// a crash may take it back. None succeeds when its directory was removed.
     pub(crate) fn change<T>(
         &self,
         durable: bool,

@@ -48,8 +48,8 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Opens or creates the file `name` in `directory`. `purpose`: what it is for; a file for another purpose, or a damaged one,
-    /// is begun anew. `None` if another process has the directory open.
+    /// Opens or creates the file `name` in `directory`. `purpose`: what it is for; a file for another purpose, or a
+    /// damaged one, is begun anew. `None` if another process has the directory open.
     pub fn open(directory: &Path, name: &'static str, purpose: &[u8]) -> io::Result<Option<Self>> {
         match OsFiles::lock(directory)? {
             Some(files) => Self::open_files(Box::new(files), name, purpose).map(Some),
@@ -107,8 +107,8 @@ impl Rows {
         })
     }
 
-    /// Makes all of these changes or none. Durable ones survive a crash, and so do all before them; others are seen at once,
-    /// but a crash may take them back.
+    /// Makes all of these changes or none. Durable ones survive a crash, and so do all before them; others are seen at
+    /// once, but a crash may take them back.
     pub fn change(&self, durable: bool, changes: &[Change]) -> io::Result<()> {
         self.db.change(durable, |txn| {
             for Change { table, key, value } in changes {

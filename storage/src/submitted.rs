@@ -35,8 +35,8 @@ impl<S: ChunkSink> ChunkWriter<S> {
         Self { sink, secret: None, references: Vec::new(), unsettled: Vec::new() }
     }
 
-    /// The same, and nodes of volumes that the sink has stored before are not submitted again. It knows them by hashes under
-    /// `secret`.
+    /// The same, and nodes of volumes that the sink has stored before are not submitted again. It knows them by hashes
+    /// under `secret`.
     pub fn remembering(sink: S, secret: &ConvergenceSecret) -> Self {
         Self { secret: Some(secret.clone()), ..Self::new(sink) }
     }

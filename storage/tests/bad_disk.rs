@@ -1,4 +1,5 @@
-//! What the system says of a disk is no reason to begin a file anew, whichever kind of error it is: the file may be whole.
+//! What the system says of a disk is no reason to begin a file anew, whichever kind of error it is: the file may be
+//! whole.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,5 +1,5 @@
-//! The book of what a writer keeps on a disk that loses power: what is kept is renewed, and what a kept object needs is never
-//! said to be free.
+//! The book of what a writer keeps on a disk that loses power: what is kept is renewed, and what a kept object needs is
+//! never said to be free.
 
 #![allow(clippy::unwrap_used)]
 

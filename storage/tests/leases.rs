@@ -183,8 +183,8 @@ fn a_claim_on_a_chunk_that_waits_to_be_freed_survives_a_crash() {
     assert_eq!(claims.of(&[chunk(1)]).unwrap()[0][0].writer, writer(2));
 }
 
-/// A crash may have taken the claim of the very writer that drops now: what is nobody's does not stay for it, and whoever
-/// else it may stand for has time to renew.
+/// A crash may have taken the claim of the very writer that drops now: what is nobody's does not stay for it, and
+/// whoever else it may stand for has time to renew.
 #[test]
 fn what_is_nobodys_ends_soon_after_anybody_has_dropped_it() {
     let claims = Claims::open_files(Box::new(Disk::new(1))).unwrap();

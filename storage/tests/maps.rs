@@ -1,5 +1,5 @@
-//! Maps in the book of what a writer keeps, on a disk that loses power: their rows are those of the state that they name, and
-//! no chunk of it is ever said to be free.
+//! Maps in the book of what a writer keeps, on a disk that loses power: their rows are those of the state that they
+//! name, and no chunk of it is ever said to be free.
 
 #![allow(clippy::unwrap_used)]
 
@@ -159,7 +159,8 @@ fn what_holders_were_not_asked_to_keep_for_long_is_asked_for_as_the_maps() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// States follow each other with power failures in, and between, all steps; what is left over is forgotten now and then.
+    /// States follow each other with power failures in, and between, all steps; what is left over is forgotten now and
+    /// then.
     #[test]
     fn no_power_failure_leaves_a_needed_chunk_free_or_an_unneeded_one_behind(
         seed: u64,

@@ -124,8 +124,8 @@ impl Places {
         self.state_file().exists()
     }
 
-    /// Makes the directories of a new network and takes it, as [`lock`](Self::lock) does. Refuses a directory that is in use
-    /// for something else, and leaves nothing in it then.
+    /// Makes the directories of a new network and takes it, as [`lock`](Self::lock) does. Refuses a directory that is
+    /// in use for something else, and leaves nothing in it then.
     pub(crate) fn prepare(&self) -> Result<File, StateError> {
         let at = |path: &Path| {
             let path = path.to_path_buf();

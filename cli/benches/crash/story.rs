@@ -4,8 +4,8 @@
 //! random part of the time that puts have taken so far. Then they come back. The rules:
 //!
 //! - A put ends with a link, or with a typed error and no link; and it ends.
-//! - Of a put that printed a link, at least as many shards of every chunk as it said were acknowledged are held once the
-//!   killed are back and can be reached, and every byte comes back.
+//! - Of a put that printed a link, at least as many shards of every chunk as it said were acknowledged are held once
+//!   the killed are back and can be reached, and every byte comes back.
 //! - What was put before stays whole: some older links are read after each point, all of them at the end, after all
 //!   daemons were killed at once.
 
@@ -30,8 +30,8 @@ const BYTES_MAX: u32 = 8 << 20;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Older links that are read after each point.
 const SAMPLE: usize = 2;
-/// Exit codes with which a put may end when daemons die: no daemon, too few shards or nodes, a deadline. (Anything else,
-/// such as an internal error or a panic, is a bug.)
+/// Exit codes with which a put may end when daemons die: no daemon, too few shards or nodes, a deadline. (Anything
+/// else, such as an internal error or a panic, is a bug.)
 const TYPED: [i32; 4] = [3, 4, 6, 8];
 
 /// What happened.

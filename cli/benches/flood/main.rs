@@ -4,10 +4,11 @@
 //! cargo bench -p chordage-cli --bench flood -- [--nodes 10] [--seconds 15] [--per-second 10000]
 //! ```
 //!
-//! Ten daemons of default settings; a client puts objects of 64 KiB through the first one, one after the other, and reads each back
-//! and compares it. First in peace, then while a stranger, connected to that daemon over QUIC, in turn: sends pings as fast as
-//! told; claims large requests on many streams and does not finish them; sends bytes that are no frames. Last a writer that puts as
-//! fast as it can through another daemon. At the end everything that was put is read again.
+//! Ten daemons of default settings; a client puts objects of 64 KiB through the first one, one after the other, and
+//! reads each back and compares it. First in peace, then while a stranger, connected to that daemon over QUIC, in turn:
+//! sends pings as fast as told; claims large requests on many streams and does not finish them; sends bytes that are no
+//! frames. Last a writer that puts as fast as it can through another daemon. At the end everything that was put is read
+//! again.
 
 mod stranger;
 

@@ -5,11 +5,11 @@
 //!     [--frozen 10]
 //! ```
 //!
-//! Every client works at a daemon of its own, one operation after the other: it makes a key and publishes under it; then
-//! it resolves names that another client has published, first by the first answer, then by a majority's. Then some of the
-//! daemons without a client are frozen (SIGSTOP), and names are resolved once more by the first answer, at once. Printed are the
-//! times of one operation, operations per second of all clients together, and how many failed. `beside_opendht.py` does the same
-//! with OpenDHT, but for the freezing.
+//! Every client works at a daemon of its own, one operation after the other: it makes a key and publishes under it;
+//! then it resolves names that another client has published, first by the first answer, then by a majority's. Then some
+//! of the daemons without a client are frozen (SIGSTOP), and names are resolved once more by the first answer, at once.
+//! Printed are the times of one operation, operations per second of all clients together, and how many failed.
+//! `beside_opendht.py` does the same with OpenDHT, but for the freezing.
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! What the stages add up to: no implementation on this machine can be faster as long as it does these things, each byte
-//! as often as said here, at the speed of the primitives.
+//! What the stages add up to: no implementation on this machine can be faster as long as it does these things, each
+//! byte as often as said here, at the speed of the primitives.
 //!
 //! All ends are on one machine, so every stage takes its share of the same cores: seconds per byte add up. The disk
 //! works beside them and is a limit of its own.

@@ -12,8 +12,8 @@
 //! an object, and job `stall` reads while one holder after the other stands still; they run only when named.
 //!
 //! Peers do the same jobs in the same run, where they can: restic with a repository in a local directory, Tahoe-LAFS
-//! (`w1` only: its trees take minutes) with a grid of as many storage nodes and the same code. `TAHOE` and `RESTIC` name
-//! their programs where they are not on the path.
+//! (`w1` only: its trees take minutes) with a grid of as many storage nodes and the same code. `TAHOE` and `RESTIC`
+//! name their programs where they are not on the path.
 //!
 //! Printed are medians: seconds of wall time, MB/s of user data, CPU seconds per GiB of client and servers, peak
 //! resident sets, bytes on disk and on the wire, and syncs of the stores. Then the ceiling: what this machine could

@@ -47,7 +47,8 @@ pub(crate) struct Cost {
     pub(crate) stdout: Vec<u8>,
 }
 
-/// Runs a command to its end. What was written before it is on disk before it starts, so that it does not pay for others.
+/// Runs a command to its end. What was written before it is on disk before it starts, so that it does not pay for
+/// others.
 pub(crate) fn timed(command: &mut Command) -> Result<Cost, Failure> {
     rustix::fs::sync();
     let cpu = children_cpu();

@@ -1,5 +1,5 @@
-//! What this machine can do of each thing that storing consists of, when it does nothing else: the primitives alone, with
-//! all cores, over a tenth of a second and more.
+//! What this machine can do of each thing that storing consists of, when it does nothing else: the primitives alone,
+//! with all cores, over a tenth of a second and more.
 
 use std::fs::File;
 use std::io::Write;

@@ -57,8 +57,8 @@ struct FileArgs {
 struct ShowArgs {
     #[command(flatten)]
     file: FileArgs,
-    /// Print every setting with its value, and whether that comes from a flag, the file or the defaults. Flags are those of the daemon
-    /// that runs on the data directory, unless a FILE is named
+    /// Print every setting with its value, and whether that comes from a flag, the file or the defaults. Flags are
+    /// those of the daemon that runs on the data directory, unless a FILE is named
     #[arg(long)]
     effective: bool,
 }

@@ -72,8 +72,9 @@ Examples:
 
 /// Run a daemon
 ///
-/// Holds shards for the network, and serves the commands of this machine's user through a Unix socket in its data directory.
-/// Everything here can stand in config.toml in the data directory too, with more that --help lists; flags win.
+/// Holds shards for the network, and serves the commands of this machine's user through a Unix socket in its data
+/// directory. Everything here can stand in config.toml in the data directory too, with more that --help lists; flags
+/// win.
 #[derive(Clone, Debug, Args)]
 #[command(
     after_help = EXAMPLES,

@@ -42,10 +42,11 @@ pub(crate) struct DebugArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Write a file with the daemon's status, members, peers, checks, counters and settings, and what the system gives it
+    /// Write a file with the daemon's status, members, peers, checks, counters and settings, and what the system gives
+    /// it
     ///
-    /// No keys, tokens, links, names or phrases are in it, and addresses only if that is wanted. It says what is in it. Without a daemon
-    /// that answers it has the rest.
+    /// No keys, tokens, links, names or phrases are in it, and addresses only if that is wanted. It says what is in it.
+    /// Without a daemon that answers it has the rest.
     Bundle(BundleArgs),
 }
 
@@ -54,8 +55,8 @@ struct BundleArgs {
     /// The file to write, which must not be there [default: chordage-debug-TIME.tar.zst]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Take the last mebibyte of this log, with names and addresses replaced as far as they can be told; look through it before
-    /// others see it
+    /// Take the last mebibyte of this log, with names and addresses replaced as far as they can be told; look through
+    /// it before others see it
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// Leave addresses as they are: those of this daemon and of others
@@ -158,7 +159,8 @@ impl Bundle {
     }
 }
 
-/// What the daemon says, and its process. What it does not answer is left out, as long as it answers the first question.
+/// What the daemon says, and its process. What it does not answer is left out, as long as it answers the first
+/// question.
 async fn gather(bundle: &mut Bundle, global: &GlobalArgs) -> Result<u32, CliError> {
     let client = connect::client(global)?;
     let status = client.status().await?;
@@ -196,7 +198,8 @@ fn value<T: Serialize>(value: &T) -> Value {
     serde_json::to_value(value).unwrap_or_default()
 }
 
-/// Names that the user chose. A daemon that does not tell them all may say them elsewhere, so that nothing is made of it then.
+/// Names that the user chose. A daemon that does not tell them all may say them elsewhere, so that nothing is made of
+/// it then.
 async fn hide_names(scrubber: &mut Scrubber, client: &Client) -> Result<(), CliError> {
     scrubber.hide(&client.network().await?.network);
     for name in client.names().await? {

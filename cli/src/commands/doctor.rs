@@ -21,10 +21,11 @@ const TRIAL_WARN: Duration = Duration::from_secs(10);
 
 /// Look at a daemon, and say what is wrong and what to type
 ///
-/// Where it listens, whether it is part of its network, whether others reach it and what is between it and them, its clock beside
-/// theirs, its certificate in a private network, how long it takes to hear from who would hold something, zones, limits of the
-/// system, its disk and files, whether what it looks after is safe, and whether repair and its other duties get on. In the end it
-/// stores a mebibyte of random bytes, fetches it and forgets it again; --quick leaves that out. It takes a few seconds.
+/// Where it listens, whether it is part of its network, whether others reach it and what is between it and them, its
+/// clock beside theirs, its certificate in a private network, how long it takes to hear from who would hold something,
+/// zones, limits of the system, its disk and files, whether what it looks after is safe, and whether repair and its
+/// other duties get on. In the end it stores a mebibyte of random bytes, fetches it and forgets it again; --quick
+/// leaves that out. It takes a few seconds.
 ///
 /// The exit code is 0 if nothing has failed, also with warnings, and 10 otherwise.
 #[derive(Debug, Args)]

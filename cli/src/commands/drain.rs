@@ -20,8 +20,8 @@ const STALL: Duration = Duration::from_secs(60);
 
 /// Hand over everything the daemon holds, so that it can be stopped for good
 ///
-/// The daemon takes no more shards and gives each that it holds to another daemon near it, unless one has it already. It goes on serving
-/// meanwhile and afterwards, until it is stopped. Stopping and starting it again ends the draining.
+/// The daemon takes no more shards and gives each that it holds to another daemon near it, unless one has it already.
+/// It goes on serving meanwhile and afterwards, until it is stopped. Stopping and starting it again ends the draining.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

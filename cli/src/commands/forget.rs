@@ -23,8 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Stop keeping an object, so that its space is freed
 ///
-/// The daemon tells the holders that it does not need the object any more, as far as nothing else that it keeps has the same content. They
-/// free what nobody else keeps, and then the object cannot be read any more, by anybody. There is no way back.
+/// The daemon tells the holders that it does not need the object any more, as far as nothing else that it keeps has the
+/// same content. They free what nobody else keeps, and then the object cannot be read any more, by anybody. There is no
+/// way back.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -33,8 +33,8 @@ use crate::unfinished::{Blocks, Journal, Resumed, resume_dir};
 
 /// Get what a link stands for into a file or directory
 ///
-/// Writes beside the output first and renames at the end, so that what has the output's name is always whole. Nothing that
-/// exists is overwritten. A get that was interrupted is gone on with when the same command is given again.
+/// Writes beside the output first and renames at the end, so that what has the output's name is always whole. Nothing
+/// that exists is overwritten. A get that was interrupted is gone on with when the same command is given again.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A directory comes back with names, modes, times and symlinks; set-user-id and set-group-id bits are not restored. With \
@@ -52,8 +52,8 @@ pub(crate) struct GetArgs {
     link: String,
     /// Where to write; - for standard output
     ///
-    /// By default `chordage-` and the first characters of the link's address, in the current directory. (Links do not carry
-    /// names.)
+    /// By default `chordage-` and the first characters of the link's address, in the current directory. (Links do not
+    /// carry names.)
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
     /// Get only this file or directory of a directory link
@@ -61,8 +61,8 @@ pub(crate) struct GetArgs {
     path: Option<OsString>,
     /// Replace a file, a symbolic link or an empty directory that is in the way
     ///
-    /// Of a symbolic link, the link is replaced and not what it points to. Devices, named pipes and sockets stay: write into
-    /// them with `-o - > PATH`.
+    /// Of a symbolic link, the link is replaced and not what it points to. Devices, named pipes and sockets stay: write
+    /// into them with `-o - > PATH`.
     #[arg(short, long)]
     force: bool,
 }
@@ -257,8 +257,8 @@ impl Transfer {
         begun.map_err(|error| CliError::file("create", staging.path(), &error))
     }
 
-    /// Moves a download to a consumer that runs on a thread, and waits for both, so that nobody writes any more when the
-    /// temporary files are removed.
+    /// Moves a download to a consumer that runs on a thread, and waits for both, so that nobody writes any more when
+    /// the temporary files are removed.
     async fn run<T, F>(&mut self, download: Download, consume: F) -> Result<T, CliError>
     where
         T: Send + 'static,

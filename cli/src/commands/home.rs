@@ -15,8 +15,8 @@ use crate::printer::Printer;
 /// Twelve words that bring everything back when this machine is lost
 ///
 /// A home holds what opens your volumes, with all their backups, and the keys of your names. It lies in the network,
-/// encrypted, and a recovery phrase of twelve words opens it: `chordage recover` on an empty machine needs nothing else.
-/// What you make later is entered by itself within seconds.
+/// encrypted, and a recovery phrase of twelve words opens it: `chordage recover` on an empty machine needs nothing
+/// else. What you make later is entered by itself within seconds.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -24,15 +24,17 @@ const DIGITS: usize = 32;
 
 /// Print an invite into the network of the daemon: who has it can join
 ///
-/// In a private network the invite is one line of text, alone on standard output; on a terminal it is shown as a QR code too. It has the addresses of this
-/// daemon, the key of the network, and a secret: send it the way you would send a password. Whoever has it can join until it
-/// ends, is used up, or is withdrawn (--withdraw); who joined can be revoked (chordage network revoke). The daemon that
-/// made it has to run, and to be reachable, when somebody joins with it.
+/// In a private network the invite is one line of text, alone on standard output; on a terminal it is shown as a QR
+/// code too. It has the addresses of this daemon, the key of the network, and a secret: send it the way you would send
+/// a password. Whoever has it can join until it ends, is used up, or is withdrawn (--withdraw); who joined can be
+/// revoked (chordage network revoke). The daemon that made it has to run, and to be reachable, when somebody joins with
+/// it.
 ///
 /// Invites are made by the daemon that founded the network, and by those that were let in with --delegate.
 ///
-/// In an open network (chordage network create --open) the line has no secret: it says what the network is and where this daemon is, it is good
-/// for everybody and for ever, and every daemon prints one. There --uses, --expires, --role and --delegate are refused.
+/// In an open network (chordage network create --open) the line has no secret: it says what the network is and where
+/// this daemon is, it is good for everybody and for ever, and every daemon prints one. There --uses, --expires, --role
+/// and --delegate are refused.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -57,7 +59,8 @@ pub(crate) struct InviteArgs {
     /// Those who join may let others in, and revoke them. Only the daemon that founded the network makes such invites
     #[arg(long)]
     delegate: bool,
-    /// Make no invite, but withdraw the one with this id, or at least these first 8 digits of it: nobody joins with it any more
+    /// Make no invite, but withdraw the one with this id, or at least these first 8 digits of it: nobody joins with it
+    /// any more
     #[arg(long, value_name = "ID", value_parser = invite_id, conflicts_with_all = ["uses", "expires", "role", "delegate"])]
     withdraw: Option<String>,
 }

@@ -27,15 +27,17 @@ const SILENCE: Duration = Duration::from_secs(2);
 
 /// Join a network with an invite
 ///
-/// For a private network it asks the daemon that made the invite for a certificate, and writes it into the data directory, on which no daemon may run yet; at most a
-/// minute. The directory has to be new or empty: one that was part of an open network cannot become part of a private one. In one that
-/// belongs to the network already, the certificate is replaced.
+/// For a private network it asks the daemon that made the invite for a certificate, and writes it into the data
+/// directory, on which no daemon may run yet; at most a minute. The directory has to be new or empty: one that was part
+/// of an open network cannot become part of a private one. In one that belongs to the network already, the certificate
+/// is replaced.
 ///
-/// For an open network nobody is asked. Keys for the daemon are tried on all cores until one has the work that the network asks for, which may
-/// take seconds or hours, as its founder wanted it (the terminal shows how long on average). Ctrl-C ends that, and leaves nothing behind.
+/// For an open network nobody is asked. Keys for the daemon are tried on all cores until one has the work that the
+/// network asks for, which may take seconds or hours, as its founder wanted it (the terminal shows how long on
+/// average). Ctrl-C ends that, and leaves nothing behind.
 ///
-/// Arguments can be seen by everybody on this machine while the program runs (ps), and shells remember them. With `-` the invite
-/// comes from standard input, where it cannot be seen.
+/// Arguments can be seen by everybody on this machine while the program runs (ps), and shells remember them. With `-`
+/// the invite comes from standard input, where it cannot be seen.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -12,8 +12,8 @@ use crate::printer::Printer;
 
 /// Keep an object in the network until it is forgotten
 ///
-/// The daemon asks the holders of the object to keep it, and goes on asking as long as it runs. What it has put itself it keeps already; this
-/// is for objects of others, and for what was stored before there were leases.
+/// The daemon asks the holders of the object to keep it, and goes on asking as long as it runs. What it has put itself
+/// it keeps already; this is for objects of others, and for what was stored before there were leases.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

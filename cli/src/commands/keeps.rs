@@ -15,7 +15,8 @@ use crate::printer::Printer;
 
 /// List what the daemon keeps in the network
 ///
-/// With the verify link of each object, which names it and cannot read it, and the names under which it was put from here.
+/// With the verify link of each object, which names it and cannot read it, and the names under which it was put from
+/// here.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

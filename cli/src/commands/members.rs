@@ -15,8 +15,8 @@ use crate::printer::Printer;
 /// That is itself and those in its tables; in a network of up to 2,000 (`overlay.members_max` in config.toml),
 /// everybody.
 ///
-/// A member that leaves a question unanswered is suspect: it is asked again, also through others, and is alive again as soon as
-/// it speaks. One that stays silent is dead. Those who are gone are listed for ten minutes.
+/// A member that leaves a question unanswered is suspect: it is asked again, also through others, and is alive again as
+/// soon as it speaks. One that stays silent is dead. Those who are gone are listed for ten minutes.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -21,9 +21,9 @@ const SEALED_BYTES_MAX: u64 = 4096;
 
 /// Give things names that can change, and find what others have named
 ///
-/// A name is a key: whoever has it says what the name stands for, in a record that the nodes nearest to it keep, also while its owner
-/// is away. Here it has a petname; for everybody else it is @ and 56 characters. Below it there are paths, which can be handed to other
-/// keys.
+/// A name is a key: whoever has it says what the name stands for, in a record that the nodes nearest to it keep, also
+/// while its owner is away. Here it has a petname; for everybody else it is @ and 56 characters. Below it there are
+/// paths, which can be handed to other keys.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -98,7 +98,8 @@ struct VersionArgs {
     /// For how long it holds; publish again before it ends
     #[arg(long, value_name = "TIME", default_value = "365d", value_parser = human::parse_duration)]
     valid: Duration,
-    /// Publish only if this is the number of the version that is held now (0: none), so that no change of another writer is overwritten
+    /// Publish only if this is the number of the version that is held now (0: none), so that no change of another
+    /// writer is overwritten
     #[arg(long, value_name = "N")]
     expect_seq: Option<u64>,
 }
@@ -147,7 +148,8 @@ enum Consistency {
 
 #[derive(Debug, Args)]
 struct ResolveArgs {
-    /// A petname of this daemon, a key (@...) or a domain whose key DNS names (dns:example.org), and a path below it or none
+    /// A petname of this daemon, a key (@...) or a domain whose key DNS names (dns:example.org), and a path below it or
+    /// none
     #[arg(value_name = "NAME")]
     name: String,
     /// How sure to be
@@ -163,14 +165,16 @@ struct SealArgs {
     /// The petname: that of the key to export, or what the imported key shall be called here
     #[arg(value_name = "PETNAME")]
     petname: String,
-    /// A file whose first line is the passphrase, at least 10 characters. Otherwise CHORDAGE_PASSPHRASE is it, or the terminal is asked
+    /// A file whose first line is the passphrase, at least 10 characters. Otherwise CHORDAGE_PASSPHRASE is it, or the
+    /// terminal is asked
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 struct WatchArgs {
-    /// A petname of this daemon, a key (@...) or a domain whose key DNS names (dns:example.org), and a path below it or none
+    /// A petname of this daemon, a key (@...) or a domain whose key DNS names (dns:example.org), and a path below it or
+    /// none
     #[arg(value_name = "NAME")]
     name: String,
     /// End after so many lines

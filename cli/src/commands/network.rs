@@ -29,12 +29,12 @@ const REASON_MAX: usize = 120;
 
 /// Found a network, see what it is and who is in it; in a private one, say who does not belong to it any more
 ///
-/// In a private network only those who were invited are talked to. Whoever founds it has its key, and signs a certificate for each daemon that
-/// joins with an invite. Certificates end after three months, and daemons renew them by themselves. Whoever should not
-/// belong to it any more is revoked, and everybody hangs up on that daemon.
+/// In a private network only those who were invited are talked to. Whoever founds it has its key, and signs a
+/// certificate for each daemon that joins with an invite. Certificates end after three months, and daemons renew them
+/// by themselves. Whoever should not belong to it any more is revoked, and everybody hangs up on that daemon.
 ///
-/// In an open network (create --open) anybody may take part whose daemon has a key that took some work to find. Without either a daemon
-/// belongs to a network that is nothing but a name: whoever knows that and an address can join.
+/// In an open network (create --open) anybody may take part whose daemon has a key that took some work to find. Without
+/// either a daemon belongs to a network that is nothing but a name: whoever knows that and an address can join.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -71,8 +71,9 @@ Examples:
     Revoke(RevokeArgs),
     /// Ask for a new certificate now
     ///
-    /// A daemon does that by itself when half of the time of its certificate is over, and then each day until somebody answers. It needs
-    /// somebody who may sign: the daemon that founded the network, or one that was invited with --delegate.
+    /// A daemon does that by itself when half of the time of its certificate is over, and then each day until somebody
+    /// answers. It needs somebody who may sign: the daemon that founded the network, or one that was invited with
+    /// --delegate.
     #[command(after_help = "\
 Examples:
   chordage network renew                       before a journey of some months")]
@@ -82,12 +83,13 @@ Examples:
 
 /// Take back what a daemon was given: it does not belong to the network any more
 ///
-/// Everybody who is reached by this hangs up on that daemon within seconds, talks to it no more, and treats its shards as lost after a
-/// while. Whoever is away learns it on coming back. There is no way back for that daemon, also with a new invite: its key is
-/// revoked for good. The founder's daemon and delegates can do this.
+/// Everybody who is reached by this hangs up on that daemon within seconds, talks to it no more, and treats its shards
+/// as lost after a while. Whoever is away learns it on coming back. There is no way back for that daemon, also with a
+/// new invite: its key is revoked for good. The founder's daemon and delegates can do this.
 ///
-/// With a delegate everything that it has signed is void: whoever it has let in, or whose certificate it has renewed last, is hung up on too,
-/// and joins again with a new invite. So it takes --yes; without it the command says how many that are, and does nothing.
+/// With a delegate everything that it has signed is void: whoever it has let in, or whose certificate it has renewed
+/// last, is hung up on too, and joins again with a new invite. So it takes --yes; without it the command says how many
+/// that are, and does nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

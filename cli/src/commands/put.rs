@@ -31,8 +31,8 @@ const WORDS: Words = Words { verb: "storing", not_stored: NOT_STORED, source: so
 
 /// Store a file, a directory or standard input, and print its link
 ///
-/// The link alone goes to standard output, everything else to standard error. Whoever has the link can read the object: treat
-/// it like a password. It is printed when enough daemons have the data on disk, and not before.
+/// The link alone goes to standard output, everything else to standard error. Whoever has the link can read the object:
+/// treat it like a password. It is printed when enough daemons have the data on disk, and not before.
 #[derive(Debug, Args)]
 #[command(
     after_help = "\
@@ -62,12 +62,14 @@ pub(crate) struct PutArgs {
     path: Option<PathBuf>,
     /// Store what this command writes, if it succeeds
     ///
-    /// It takes all arguments that follow. A shell's pipe (`CMD | chordage put -`) does not tell that CMD failed, and the part that it wrote would be stored.
+    /// It takes all arguments that follow. A shell's pipe (`CMD | chordage put -`) does not tell that CMD failed, and
+    /// the part that it wrote would be stored.
     #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true, conflicts_with = "path")]
     stdin_from_command: Vec<OsString>,
     /// Leave out what this names, as in a .gitignore
     ///
-    /// Such as *.o, /build, cache/, !keep.o. May be given again. A pattern with a slash before its end is seen from PATH.
+    /// Such as *.o, /build, cache/, !keep.o. May be given again. A pattern with a slash before its end is seen from
+    /// PATH.
     #[arg(long, value_name = "PATTERN", conflicts_with = "stdin_from_command")]
     exclude: Vec<String>,
     /// Leave out what the patterns in this file name
@@ -87,7 +89,8 @@ pub(crate) struct PutArgs {
     redundancy: Option<Redundancy>,
     /// Store a file with its name, mode and time
     ///
-    /// As a directory that holds only this file. A file alone is its content: the same link whoever puts it and whatever it is called.
+    /// As a directory that holds only this file. A file alone is its content: the same link whoever puts it and
+    /// whatever it is called.
     #[arg(long, conflicts_with = "stdin_from_command")]
     as_tree: bool,
     /// Store also with fewer live daemons than shards
@@ -100,10 +103,11 @@ pub(crate) struct PutArgs {
     name: Option<String>,
     /// Read and pack all, whatever was stored before
     ///
-    /// Without this, files that have not changed since they were put from here (by device, inode, size and times) are not read
-    /// again, and parts of files that are known are not sent again, as long as enough daemons still have them. Use it for files
-    /// that programs write through memory maps (some databases): such a write may leave the times as they were, so that the file
-    /// passes for unchanged, or changes unnoticed while it is read. Put those when their program does not run, or a snapshot.
+    /// Without this, files that have not changed since they were put from here (by device, inode, size and times) are
+    /// not read again, and parts of files that are known are not sent again, as long as enough daemons still have them.
+    /// Use it for files that programs write through memory maps (some databases): such a write may leave the times as
+    /// they were, so that the file passes for unchanged, or changes unnoticed while it is read. Put those when their
+    /// program does not run, or a snapshot.
     #[arg(long)]
     reread: bool,
 }

@@ -13,8 +13,9 @@ use crate::printer::Printer;
 
 /// Print the line of a user for `daemon --restic-users FILE`
 ///
-/// Asks for a password of at least 10 characters and prints NAME:HASH. The hash is Argon2id, which takes 64 MiB and a good part of a second
-/// to look at, so that a stolen file is hard to guess from. Each user sees the repositories below /NAME/ and no others.
+/// Asks for a password of at least 10 characters and prints NAME:HASH. The hash is Argon2id, which takes 64 MiB and a
+/// good part of a second to look at, so that a stolen file is hard to guess from. Each user sees the repositories below
+/// /NAME/ and no others.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -21,9 +21,9 @@ const STALL: Duration = Duration::from_secs(120);
 
 /// Read everything that the daemon holds against its hashes, now
 ///
-/// A daemon does this by itself, slowly, once in `scrub.period_seconds` of its settings (14 days). What is damaged is dropped and
-/// made again from what others hold; no reader ever gets it. What is not made good yet is told at the end, whenever it was
-/// found.
+/// A daemon does this by itself, slowly, once in `scrub.period_seconds` of its settings (14 days). What is damaged is
+/// dropped and made again from what others hold; no reader ever gets it. What is not made good yet is told at the end,
+/// whenever it was found.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -17,10 +17,10 @@ use crate::printer::Printer;
 
 /// Say where a live service listens, and find those of others
 ///
-/// A daemon that registers a service keeps it alive, also when it is started again: those who look for the name find the address while
-/// the daemon runs, and do not find it any more at once when it is stopped, or within 20 seconds when it dies. Names of services are
-/// open: anybody in the network may register under any name, so check whom you talk to. A name has 1 to 200 of the characters
-/// a-z 0-9 - _ . /
+/// A daemon that registers a service keeps it alive, also when it is started again: those who look for the name find
+/// the address while the daemon runs, and do not find it any more at once when it is stopped, or within 20 seconds when
+/// it dies. Names of services are open: anybody in the network may register under any name, so check whom you talk to.
+/// A name has 1 to 200 of the characters a-z 0-9 - _ . /
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -55,10 +55,12 @@ struct RegisterArgs {
     /// The service; anybody may register under the same name
     #[arg(value_name = "NAME")]
     name: String,
-    /// Where it listens: an IPv4 address, an IPv6 address in brackets or a name in DNS, and a port. Nobody checks that it does
+    /// Where it listens: an IPv4 address, an IPv6 address in brackets or a name in DNS, and a port. Nobody checks that
+    /// it does
     #[arg(long, value_name = "HOST:PORT")]
     addr: String,
-    /// What it is like, for those who look for it; may be given up to 16 times. Registering a service again replaces them all
+    /// What it is like, for those who look for it; may be given up to 16 times. Registering a service again replaces
+    /// them all
     #[arg(long = "attr", value_name = "KEY=VALUE")]
     attrs: Vec<String>,
 }

@@ -26,8 +26,8 @@ Examples:
   chordage status --watch                        until Ctrl-C
   chordage status --json | jq -r '.listen[]'     what others give to --bootstrap")]
 pub(crate) struct StatusArgs {
-    /// Show it again every SECONDS, in its place on a terminal and block after block elsewhere, with --json as one object per line, until it
-    /// is interrupted. A daemon that ends meanwhile is waited for [default: 2]
+    /// Show it again every SECONDS, in its place on a terminal and block after block elsewhere, with --json as one
+    /// object per line, until it is interrupted. A daemon that ends meanwhile is waited for [default: 2]
     #[arg(
         long,
         value_name = "SECONDS",

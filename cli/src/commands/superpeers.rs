@@ -12,9 +12,9 @@ use crate::printer::Printer;
 
 /// List the super-peers of a large network, as far as the daemon knows them
 ///
-/// In a network of more than `overlay.members_max` nodes (2,000, unless config.toml says otherwise) one of 32 is drawn to list all
-/// members and answer others from the list. Nobody chooses: a hash of the id and the time decides, and a seat ends after four
-/// hours. Lookups ask the fastest first, and go on by fingers all the same.
+/// In a network of more than `overlay.members_max` nodes (2,000, unless config.toml says otherwise) one of 32 is drawn
+/// to list all members and answer others from the list. Nobody chooses: a hash of the id and the time decides, and a
+/// seat ends after four hours. Lookups ask the fastest first, and go on by fingers all the same.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Columns: id, what the daemon thinks of it, for how long it has known it, when its seat ends, round trip, and of those that are asked \

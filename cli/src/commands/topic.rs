@@ -17,9 +17,10 @@ use crate::printer::Printer;
 
 /// Send small messages to whoever listens
 ///
-/// A message of at most 4 KiB goes to the nine nodes nearest to the topic, which keep the last 64 (32 of one publisher) for an hour at
-/// most and pass new ones on to all who subscribe. Topics are open: anybody in the network may publish to any topic and listen to it. Each message
-/// carries the node that published it and its number. A topic has 1 to 200 of the characters a-z 0-9 - _ . /
+/// A message of at most 4 KiB goes to the nine nodes nearest to the topic, which keep the last 64 (32 of one publisher)
+/// for an hour at most and pass new ones on to all who subscribe. Topics are open: anybody in the network may publish
+/// to any topic and listen to it. Each message carries the node that published it and its number. A topic has 1 to 200
+/// of the characters a-z 0-9 - _ . /
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -121,7 +122,8 @@ async fn subscribe(
     Ok(ExitStatus::Success)
 }
 
-/// A message on one line. Whoever wrote it must not play with the terminal; a line break at its end is not worth showing.
+/// A message on one line. Whoever wrote it must not play with the terminal; a line break at its end is not worth
+/// showing.
 fn line(message: &TopicMessage) -> String {
     let bytes = message.bytes().unwrap_or_default();
     shown(bytes.strip_suffix(b"\n").unwrap_or(&bytes))

@@ -25,7 +25,8 @@ const STATUS_MAX: usize = 512;
 /// How often more time is asked for while the daemon starts or leaves, and how much: three times may be missed.
 const EXTEND_EVERY: Duration = Duration::from_secs(10);
 const EXTEND_BY: Duration = Duration::from_secs(40);
-/// For how long that is done. Design: the index of a large store is rebuilt in less; one that hangs has to end some day.
+/// For how long that is done. Design: the index of a large store is rebuilt in less; one that hangs has to end some
+/// day.
 const EXTEND_LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// What the manager is told. Nobody waits for it: a thread of its own does the telling.
@@ -107,8 +108,8 @@ impl Manager {
         self.say(Word::Leaving);
     }
 
-    /// Feeds the watchdog, and says so when the daemon is in another state than `said`, until dropped. `standing`: the status for
-    /// people.
+    /// Feeds the watchdog, and says so when the daemon is in another state than `said`, until dropped. `standing`: the
+    /// status for people.
     pub(crate) fn keep_told(
         &self,
         handle: &NodeHandle,

@@ -24,7 +24,8 @@ impl Watchdog {
             return None;
         }
         let limit = number(microseconds?).filter(|limit| *limit > 0)?;
-        // In the first half of the time: the other is for a busy machine. It is fed at a beat, which may be a second away.
+        // In the first half of the time: the other is for a busy machine. It is fed at a beat, which may be a second
+        // away.
         Some(Watchdog { pause: (Duration::from_micros(limit) / 2).saturating_sub(BEAT) })
     }
 

@@ -1,5 +1,5 @@
-//! What is in files. It is read in runs, which grow while somebody reads on, and the next one is fetched ahead. All runs
-//! together have a limit; those that nobody has used for longest go first.
+//! What is in files. It is read in runs, which grow while somebody reads on, and the next one is fetched ahead. All
+//! runs together have a limit; those that nobody has used for longest go first.
 //!
 //! A read never waits for a right to read ahead, and a run never waits for a read: it is filled by a task of its own,
 //! which has a deadline, whoever waits for it.
@@ -19,10 +19,11 @@ use super::source::{Permit, Source, Trouble};
 const RANDOM: u64 = 256 << 10;
 /// Bytes of the first run for somebody who begins at the beginning …
 const FIRST: u64 = 512 << 10;
-/// … and of the longest one for somebody who goes on. Chunks have some 2 MiB, and one is fetched again for every run that
-/// begins in it.
+/// … and of the longest one for somebody who goes on. Chunks have some 2 MiB, and one is fetched again for every run
+/// that begins in it.
 const LONGEST: u64 = 4 << 20;
-/// Somebody who reads so near the end of what was read last goes on reading: the kernel asks for several pieces at a time.
+/// Somebody who reads so near the end of what was read last goes on reading: the kernel asks for several pieces at a
+/// time.
 const NEAR: u64 = 1 << 20;
 /// Bytes of all runs of all files.
 const KEPT_BYTES: u64 = 64 << 20;

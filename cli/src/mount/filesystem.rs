@@ -1,5 +1,6 @@
-//! The file system as the kernel talks to it. The thread that it is called on only begins: each request is a task of its
-//! own, of which a limited number runs, each for a limited time, and which nothing that goes wrong in it gets beyond.
+//! The file system as the kernel talks to it. The thread that it is called on only begins: each request is a task of
+//! its own, of which a limited number runs, each for a limited time, and which nothing that goes wrong in it gets
+//! beyond.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -55,7 +56,8 @@ impl Mounted {
         Mounted { operations, runtime, deadline, checks_permissions, slots, _ended: ended }
     }
 
-    /// Works on a request in a task of its own and answers from there: with an I/O error when it takes too long or panics.
+    /// Works on a request in a task of its own and answers from there: with an I/O error when it takes too long or
+    /// panics.
     fn serve<T: Send + 'static, W: Future<Output = Result<T, Errno>> + Send + 'static>(
         &self,
         work: impl FnOnce(Arc<Operations>) -> W,

@@ -1,5 +1,5 @@
-//! Numbers of files. They follow from what they name, so that a file has the same number whenever it is looked at, and all
-//! names of one file have one.
+//! Numbers of files. They follow from what they name, so that a file has the same number whenever it is looked at, and
+//! all names of one file have one.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -109,8 +109,8 @@ fn hash(kind: u8, snapshot: &str, rest: &[u8]) -> u64 {
 #[derive(Debug)]
 pub(super) struct Collision;
 
-/// What the kernel knows by number. It says how often it was told and when it forgets, so that nothing here grows beyond
-/// what it remembers.
+/// What the kernel knows by number. It says how often it was told and when it forgets, so that nothing here grows
+/// beyond what it remembers.
 #[derive(Debug)]
 pub(super) struct Inodes(Mutex<BTreeMap<u64, (Place, u64)>>);
 

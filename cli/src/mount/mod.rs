@@ -1,4 +1,5 @@
-//! Snapshots as a file system (FUSE), which can only be read: a client of the local daemon like any other. See decision 25.
+//! Snapshots as a file system (FUSE), which can only be read: a client of the local daemon like any other. See
+//! decision 25.
 //!
 //! ```text
 //!  kernel ──▶ session thread ──▶ a task for each request: filesystem ─▶ operations ─▶ answer, or EIO after the deadline
@@ -7,8 +8,8 @@
 //!                                          └──────────── source: requests to the daemon, a few at a time
 //! ```
 //!
-//! Whoever reads here is stopped by nothing but the daemon, and for no longer than the deadline. The program never looks
-//! at its own mount, which would wait for itself.
+//! Whoever reads here is stopped by nothing but the daemon, and for no longer than the deadline. The program never
+//! looks at its own mount, which would wait for itself.
 
 mod attributes;
 mod complaints;

@@ -1,4 +1,5 @@
-//! What the kernel asks, one function each, which waits for the daemon. Their caller sees to it that none waits for long.
+//! What the kernel asks, one function each, which waits for the daemon. Their caller sees to it that none waits for
+//! long.
 
 use std::sync::Arc;
 use std::time::Duration;

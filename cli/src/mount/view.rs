@@ -93,7 +93,8 @@ fn shortest(id: &str, taken: &BTreeSet<String>) -> String {
     free.unwrap_or(id).to_owned()
 }
 
-/// A time as restic writes it. Of the snapshots of one second, the second and the following ones have a number behind it.
+/// A time as restic writes it. Of the snapshots of one second, the second and the following ones have a number behind
+/// it.
 fn dated(seconds: i64, calendar: &Calendar, taken: &BTreeSet<String>) -> String {
     let text = calendar.stamp(seconds);
     if !taken.contains(&text) {

@@ -75,8 +75,8 @@ pub(crate) fn text(view: &RingView, charset: Charset, columns: usize) -> Vec<Str
     lines.iter().map(|line| line.trim_end().to_owned()).collect()
 }
 
-/// The circle of ids with the daemon at the top of it: leaves outside, fingers inside (who is both is at both), and between
-/// them the line, where nobody else is, with a tick where a row begins.
+/// The circle of ids with the daemon at the top of it: leaves outside, fingers inside (who is both is at both), and
+/// between them the line, where nobody else is, with a tick where a row begins.
 fn circles(view: &RingView, charset: Charset, columns: usize) -> Vec<String> {
     let rows = columns / 2 + 1;
     let mut canvas = Canvas::new(rows, columns);

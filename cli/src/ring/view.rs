@@ -224,8 +224,8 @@ pub(super) mod tests {
         RingView::new(status(at(me), metric, nodes), &peers, &[])
     }
 
-    /// The same view where the first leaf, the first finger, the daemon itself and one that is in no table are super-peers,
-    /// and connected.
+    /// The same view where the first leaf, the first finger, the daemon itself and one that is in no table are
+    /// super-peers, and connected.
     pub(in crate::ring) fn with_super_peers(view: RingView) -> RingView {
         let is_drawn = [view.leaf_set[0].id, view.rows[0].fingers[0].id];
         let mark = |seat: Seat| match is_drawn.contains(&seat.id) {

@@ -1,5 +1,5 @@
-//! Data directories of daemons, of which nothing is stored: with the keys in them, whoever has the link could be the daemon,
-//! and what they hold is in the network already.
+//! Data directories of daemons, of which nothing is stored: with the keys in them, whoever has the link could be the
+//! daemon, and what they hold is in the network already.
 
 use std::fs;
 use std::path::Path;

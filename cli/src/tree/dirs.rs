@@ -1,5 +1,5 @@
-//! The directories of a tree, each opened relative to the one above it and never through a symlink: whatever is exchanged
-//! for a symlink meanwhile, nothing leads out of the tree.
+//! The directories of a tree, each opened relative to the one above it and never through a symlink: whatever is
+//! exchanged for a symlink meanwhile, nothing leads out of the tree.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -11,16 +11,16 @@ use rustix::io::Errno;
 /// A directory, and no symlink to one.
 pub(crate) const DIR_FLAGS: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Directories on the way to the one that was used last which stay open for somebody who only reads: whoever walks a tree comes back to
-/// them. Trees are seldom deeper.
+/// Directories on the way to the one that was used last which stay open for somebody who only reads: whoever walks a
+/// tree comes back to them. Trees are seldom deeper.
 const KEPT_MAX: usize = 32;
 
 /// Opens what lies in a tree by its path inside. Holds a bounded number of descriptors, however deep the tree is.
 pub(crate) struct Dirs {
     root: OwnedFd,
     flags: OFlags,
-    /// Those on the way to the directory that was used last, itself at the end, because the next one is usually it, below it, or
-    /// beside it.
+    /// Those on the way to the directory that was used last, itself at the end, because the next one is usually it,
+    /// below it, or beside it.
     kept: Vec<(Vec<u8>, OwnedFd)>,
     /// Most of them. Whoever changes the tree keeps one, since others may be replaced.
     kept_max: usize,

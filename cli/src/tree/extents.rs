@@ -8,14 +8,15 @@ use chordage_node::archive::{SEGMENTS_MAX, Segment, SparseMap};
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
-/// Whether a file may have holes, as far as can be told without opening it: it takes less room than it is long. (Compression
-/// has the same look, and holes that blocks behind the file's end make up for are missed: they are stored as zeros.)
+/// Whether a file may have holes, as far as can be told without opening it: it takes less room than it is long.
+/// (Compression has the same look, and holes that blocks behind the file's end make up for are missed: they are stored
+/// as zeros.)
 pub(crate) fn may_have_holes(metadata: &Metadata) -> bool {
     metadata.is_file() && metadata.blocks().saturating_mul(512) < metadata.len()
 }
 
-/// The map of a file of which the system says this, if it has holes, and if its file system tells where. Leaves the file at
-/// its start.
+/// The map of a file of which the system says this, if it has holes, and if its file system tells where. Leaves the
+/// file at its start.
 pub(crate) fn map(mut file: &File, metadata: &Metadata) -> io::Result<Option<SparseMap>> {
     if !may_have_holes(metadata) {
         return Ok(None);
@@ -54,7 +55,8 @@ fn find(file: &File, size: u64) -> Result<SparseMap, Errno> {
     Ok(SparseMap { size, segments: segments.list })
 }
 
-/// Segments in order, not more than an archive holds: the smallest holes are filled with their zeros if there are too many.
+/// Segments in order, not more than an archive holds: the smallest holes are filled with their zeros if there are too
+/// many.
 #[derive(Default)]
 struct Segments {
     list: Vec<Segment>,

@@ -5,8 +5,8 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::time::SystemTime;
 
-/// Inodes with several names of which one was packed. Each is forgotten with its last name, so that this grows only with
-/// those that have further names elsewhere.
+/// Inodes with several names of which one was packed. Each is forgotten with its last name, so that this grows only
+/// with those that have further names elsewhere.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
     seen: BTreeMap<Inode, Seen>,
@@ -26,7 +26,8 @@ struct Seen {
 }
 
 impl Links {
-    /// The link group of an inode and the path under which it was packed, if it was; one of its further names comes now.
+    /// The link group of an inode and the path under which it was packed, if it was; one of its further names comes
+    /// now.
     pub(crate) fn known(&mut self, metadata: &Metadata) -> Option<(u64, Vec<u8>)> {
         if !has_several(metadata) {
             return None;
@@ -41,7 +42,8 @@ impl Links {
         Some(answer)
     }
 
-    /// The link group of an inode that is not known, if it needs one. It has it only when it is [`enter`](Self::enter)ed.
+    /// The link group of an inode that is not known, if it needs one. It has it only when it is
+    /// [`enter`](Self::enter)ed.
     pub(crate) fn next_group(&self, metadata: &Metadata) -> Option<u64> {
         has_several(metadata).then_some(self.groups + 1)
     }

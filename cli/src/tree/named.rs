@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 
 use super::pack::{PackError, failed};
 
-/// Paths seen from `/`, with a NUL for each slash: so they are in the order of a walk, and what is below one follows it.
+/// Paths seen from `/`, with a NUL for each slash: so they are in the order of a walk, and what is below one follows
+/// it.
 #[derive(Debug, Default)]
 pub(super) struct Named(BTreeSet<Vec<u8>>);
 
 impl Named {
-    /// These paths, and why others cannot be had. Symlinks above what is named are resolved, since nothing is read through
-    /// one; what is named is taken as it is, unless a slash behind it says that it stands for where it leads.
+    /// These paths, and why others cannot be had. Symlinks above what is named are resolved, since nothing is read
+    /// through one; what is named is taken as it is, unless a slash behind it says that it stands for where it leads.
     pub(super) fn new(paths: &[PathBuf]) -> (Self, Vec<PackError>) {
         let mut named = Named::default();
         let mut refused = Vec::new();

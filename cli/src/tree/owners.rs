@@ -12,9 +12,9 @@ const LIST_BYTES_MAX: u64 = 16 << 20;
 
 /// The names of this machine's users and groups.
 ///
-/// They are those in `/etc/passwd` and `/etc/group`, which are read once. Users of a directory service (LDAP, systemd-homed) are
-/// not in there and have no name here: only the C library knows how to ask its plugins for them. What counts when files are
-/// restored is the number; the name is for people who look at an archive elsewhere.
+/// They are those in `/etc/passwd` and `/etc/group`, which are read once. Users of a directory service (LDAP,
+/// systemd-homed) are not in there and have no name here: only the C library knows how to ask its plugins for them.
+/// What counts when files are restored is the number; the name is for people who look at an archive elsewhere.
 #[derive(Debug, Default)]
 pub(crate) struct Owners {
     users: BTreeMap<u32, Vec<u8>>,

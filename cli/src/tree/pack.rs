@@ -1,4 +1,5 @@
-//! Trees as an archive, written while they are read: parents first, names in byte order, so that equal trees give equal bytes.
+//! Trees as an archive, written while they are read: parents first, names in byte order, so that equal trees give equal
+//! bytes.
 
 mod content;
 mod entry;
@@ -26,8 +27,8 @@ pub(crate) use error::{PackError, failed};
 
 /// Entries that are looked at ahead, in order to ask about all their files at once; about 500 bytes each.
 const WINDOW: usize = 8192;
-/// Files up to this size are held in memory until it is certain that they are of one state. Of larger ones the beginning is
-/// sent before the end is read.
+/// Files up to this size are held in memory until it is certain that they are of one state. Of larger ones the
+/// beginning is sent before the end is read.
 const HELD_MAX: u64 = 4 << 20;
 
 /// What happens on the way.

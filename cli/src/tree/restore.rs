@@ -1,9 +1,9 @@
 //! An archive with all that POSIX knows into an empty directory, or into one that has a part of it.
 //!
-//! Every name is opened relative to its directory and never through a symlink, and nothing that exists is overwritten: see
-//! [`unpack`](super::unpack), which trusts an archive even less. Here the archive is the user's own backup, so it may set
-//! owners, set-user-id bits and attributes, as far as the system lets the user do that. What cannot be restored is counted
-//! and told, and the rest is restored; only a full or broken disk, or a damaged archive, ends it.
+//! Every name is opened relative to its directory and never through a symlink, and nothing that exists is overwritten:
+//! see [`unpack`](super::unpack), which trusts an archive even less. Here the archive is the user's own backup, so it
+//! may set owners, set-user-id bits and attributes, as far as the system lets the user do that. What cannot be restored
+//! is counted and told, and the rest is restored; only a full or broken disk, or a damaged archive, ends it.
 
 mod entry;
 mod error;
@@ -30,8 +30,8 @@ use unfinished::Unfinished;
 /// Bytes written at a time.
 const BUFFER: usize = 256 * 1024;
 
-/// Restores into `dir`, which is made if it is absent and otherwise must be empty, or have a part of the same: `what` says
-/// what is restored, and is kept there until all is. `progress` is told bytes of content.
+/// Restores into `dir`, which is made if it is absent and otherwise must be empty, or have a part of the same: `what`
+/// says what is restored, and is kept there until all is. `progress` is told bytes of content.
 pub(crate) fn restore<R: Read>(
     source: R,
     dir: &Path,

@@ -1,8 +1,8 @@
 //! Reading one state of a file that others may write to.
 //!
-//! Every write sets the time of change, which no program can set otherwise. So content is of one state if that time (with
-//! the others, inode and size) is the same before the first byte and after the last. The exception are writes through a
-//! memory map, which the system notices late or not at all.
+//! Every write sets the time of change, which no program can set otherwise. So content is of one state if that time
+//! (with the others, inode and size) is the same before the first byte and after the last. The exception are writes
+//! through a memory map, which the system notices late or not at all.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Seek};
@@ -11,16 +11,16 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chordage_api::fingerprint;
 
-/// The system stamps files with the time of its last clock tick (1 to 10 ms apart). A write in the same tick as the one before
-/// leaves the times as they are; so a file is read only when the tick of its last change is over for certain.
+/// The system stamps files with the time of its last clock tick (1 to 10 ms apart). A write in the same tick as the one
+/// before leaves the times as they are; so a file is read only when the tick of its last change is over for certain.
 const TICK: Duration = Duration::from_millis(20);
 /// The same for file systems that keep whole seconds, or two (FAT).
 const COARSE_TICK: Duration = Duration::from_secs(2);
 /// How long we wait for a tick in which nobody writes.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What the system says of a file before it is read from its start, when any later write will show. Waits as long as the last
-/// one is too recent; `None` when writes do not pause.
+/// What the system says of a file before it is read from its start, when any later write will show. Waits as long as
+/// the last one is too recent; `None` when writes do not pause.
 pub(crate) fn settled(file: &File) -> io::Result<Option<Metadata>> {
     let started = Instant::now();
     loop {
@@ -40,9 +40,9 @@ pub(crate) fn settled(file: &File) -> io::Result<Option<Metadata>> {
     }
 }
 
-/// Waits for the end of a write that is under way, and goes back to the start. A write has the time of its beginning and may
-/// last long (a gigabyte at once, on a busy disk), and readers of most Linux file systems see its halves; but to look for
-/// holes they take the lock that it holds.
+/// Waits for the end of a write that is under way, and goes back to the start. A write has the time of its beginning
+/// and may last long (a gigabyte at once, on a busy disk), and readers of most Linux file systems see its halves; but
+/// to look for holes they take the lock that it holds.
 fn await_write(mut file: &File) -> io::Result<()> {
     // Refused for an empty file, and by file systems that know no holes.
     let _ = rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(0));

@@ -1,7 +1,7 @@
 //! An archive into an empty directory, without trusting it.
 //!
-//! Every name is opened relative to its directory and never through a symlink, so that an archive which first makes `a` a
-//! symlink to `/etc` and then writes `a/passwd` fails instead. Nothing that exists is overwritten. Set-user-id and
+//! Every name is opened relative to its directory and never through a symlink, so that an archive which first makes `a`
+//! a symlink to `/etc` and then writes `a/passwd` fails instead. Nothing that exists is overwritten. Set-user-id and
 //! set-group-id bits are not restored: with them, a stranger's file would run with the rights of whoever got it.
 
 use std::fs::File;
@@ -71,8 +71,8 @@ pub(crate) fn open_below(dir: &Path, path: &[u8]) -> io::Result<File> {
     Ok(File::from(fd))
 }
 
-/// Unpacks into `dir`, which is ours and has what `resumed` says; the archive is without those files. What is unpacked is
-/// noted in the journal.
+/// Unpacks into `dir`, which is ours and has what `resumed` says; the archive is without those files. What is unpacked
+/// is noted in the journal.
 pub(crate) fn unpack<R: Read>(
     source: R,
     dir: &Path,

@@ -1,8 +1,9 @@
 //! Extended attributes of what is open. POSIX ACLs are among them: Linux shows them as `system.posix_acl_access` and
 //! `system.posix_acl_default`.
 //!
-//! What is opened for its attributes alone (`O_PATH`), because it is a symlink, a device, or not ours to read, is reached
-//! through its entry in `/proc/self/fd`: system calls that would take such a descriptor are younger than the kernels in use.
+//! What is opened for its attributes alone (`O_PATH`), because it is a symlink, a device, or not ours to read, is
+//! reached through its entry in `/proc/self/fd`: system calls that would take such a descriptor are younger than the
+//! kernels in use.
 
 use std::os::fd::{AsFd, AsRawFd};
 

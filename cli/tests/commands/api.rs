@@ -26,7 +26,8 @@ impl Answer {
     }
 }
 
-/// Sends one request as raw text and reads the answer. HTTP/1.0, so that the body is neither chunked nor followed by anything.
+/// Sends one request as raw text and reads the answer. HTTP/1.0, so that the body is neither chunked nor followed by
+/// anything.
 fn request(scene: &Scene, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
     let mut stream = UnixStream::connect(scene.net.data_dir(0).join("api.sock")).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -1,4 +1,5 @@
-//! What operators type: settings before and while a daemon has them, its status as it goes on, and what they show to others.
+//! What operators type: settings before and while a daemon has them, its status as it goes on, and what they show to
+//! others.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

@@ -229,9 +229,9 @@ impl Net {
         wait_until("every shard is there", PATIENCE, whole).await.unwrap();
     }
 
-    /// The daemons that hold shards of an object, which is all there is in the network and is whole: those with most of them
-    /// first. The first daemon is not among them. Which daemons get a chunk's shards is chance where there are more daemons
-    /// than shards.
+    /// The daemons that hold shards of an object, which is all there is in the network and is whole: those with most of
+    /// them first. The first daemon is not among them. Which daemons get a chunk's shards is chance where there are
+    /// more daemons than shards.
     pub(crate) async fn holders(&self, link: &str) -> Vec<usize> {
         self.wait_whole(0, link).await;
         let mut held = Vec::new();

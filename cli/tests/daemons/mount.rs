@@ -1,5 +1,5 @@
-//! Snapshots as a file system: what was backed up is there as it was, and when too many daemons are gone, reading fails in
-//! time and nothing hangs. Skipped where FUSE cannot be used.
+//! Snapshots as a file system: what was backed up is there as it was, and when too many daemons are gone, reading fails
+//! in time and nothing hangs. Skipped where FUSE cannot be used.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};

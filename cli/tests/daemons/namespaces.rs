@@ -1,6 +1,7 @@
 //! Network namespaces, and daemons in them.
 //!
-//! The namespaces have no names: each lasts as long as the processes in it, and those end when the test does, however it ends.
+//! The namespaces have no names: each lasts as long as the processes in it, and those end when the test does, however
+//! it ends.
 
 use std::fs;
 use std::future::ready;

@@ -1,4 +1,5 @@
-//! An open network whose ids cost work: whoever has the line and a key that shows the work takes part, and nobody else does.
+//! An open network whose ids cost work: whoever has the line and a key that shows the work takes part, and nobody else
+//! does.
 
 use std::collections::BTreeSet;
 use std::fs;

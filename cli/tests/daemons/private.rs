@@ -1,5 +1,5 @@
-//! A private network, from founding it to putting somebody out: only the invited are let in, and they only as long as they are
-//! not revoked.
+//! A private network, from founding it to putting somebody out: only the invited are let in, and they only as long as
+//! they are not revoked.
 
 use std::collections::BTreeSet;
 use std::fs;

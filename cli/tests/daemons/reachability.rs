@@ -67,7 +67,8 @@ async fn behind_every_kind_of_router_the_role_fits_and_the_reason_says_why() {
     for (number, (kind, role, state, nat, reason)) in kinds.into_iter().enumerate() {
         let home = &internet.homes[number];
         let daemon = at_home(home, dir.path().join(format!("{kind:?}")), &bootstrap);
-        // A busy router may be slower than others are with what they find without it, and forwards one port after the other.
+        // A busy router may be slower than others are with what they find without it, and forwards one port after the
+        // other.
         let has_both = |status: &Value| {
             says(status, reason)
                 && status["reachability"]["addresses"].as_array().is_some_and(|all| all.len() == 2)

@@ -1,4 +1,5 @@
-//! Backups by restic itself, through daemons of a network: kept in volumes, also while daemons die, and from two daemons at once.
+//! Backups by restic itself, through daemons of a network: kept in volumes, also while daemons die, and from two
+//! daemons at once.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! An internet of network namespaces: members that everybody reaches, and homes behind routers of every kind, with the kernel's
-//! own NAT.
+//! An internet of network namespaces: members that everybody reaches, and homes behind routers of every kind, with the
+//! kernel's own NAT.
 //!
 //! ```text
 //!   192.168.77.2 ── router ── 33.0.0.101 ─┐
@@ -17,7 +17,8 @@ use tempfile::TempDir;
 
 use crate::namespaces::{Namespace, Owned, Running};
 
-/// The network of members and routers. No router forwards ports of an address that is kept for documents or private use.
+/// The network of members and routers. No router forwards ports of an address that is kept for documents or private
+/// use.
 const WORLD: &str = "33.0.0";
 /// The port on which daemons at home listen.
 pub(crate) const PORT: u16 = 4700;
@@ -240,8 +241,8 @@ fn translate(router: &Namespace, kind: Nat) -> Result<(), String> {
     router.run("nft add chain ip home pre { type nat hook prerouting priority -100 ; }")?;
     router.run("nft add chain ip home post { type nat hook postrouting priority 100 ; }")?;
     router.run("nft add chain ip home forward { type filter hook forward priority 0 ; }")?;
-    // As routers at home do. Otherwise the kernel would take what comes too early for a connection with the router itself, and
-    // give another port to what is sent there later.
+    // As routers at home do. Otherwise the kernel would take what comes too early for a connection with the router
+    // itself, and give another port to what is sent there later.
     router.run("nft add chain ip home input { type filter hook input priority 0 ; }")?;
     rule("input", "iifname wan ct state new drop")?;
     let one_port = || rule("post", &format!("oifname wan udp sport {PORT} masquerade to :{MAPPED}"));

@@ -16,8 +16,8 @@ use crate::namespaces::Running;
 use crate::private::{SOON, id, invite, json, on, others, soon};
 
 const NETWORK: &str = "friends";
-/// What the founder sends a stranger on one connection, at most. Measured are 426 bytes at first and 360 later: names of
-/// protocols, the handshake with its key and signature, and the refusal. The rest is room for a longer sentence.
+/// What the founder sends a stranger on one connection, at most. Measured are 426 bytes at first and 360 later: names
+/// of protocols, the handshake with its key and signature, and the refusal. The rest is room for a longer sentence.
 const SENT_MAX: usize = 600;
 /// And at least: most of the handshake. Fewer would mean that the test looks at something else.
 const SENT_MIN: usize = 200;

@@ -7,8 +7,8 @@ use chordage_testnet::wait_until;
 
 use crate::harness::{IMPATIENT, Net, PATIENCE, random_bytes};
 
-/// Two daemons came to hold the same shards, because one of them was away when the other got them. When another daemon is lost
-/// then, there are as many daemons as shards, and each of them holds some.
+/// Two daemons came to hold the same shards, because one of them was away when the other got them. When another daemon
+/// is lost then, there are as many daemons as shards, and each of them holds some.
 #[tokio::test]
 async fn a_daemon_with_a_spare_copy_takes_what_nobody_else_can() {
     const BYTES: usize = 3_000_000;

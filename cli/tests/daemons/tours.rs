@@ -92,8 +92,8 @@ impl Drop for Guard<'_> {
     }
 }
 
-/// Runs the tour `docs/tours/NAME.md` in an empty directory. A network that it begins in `net` is gone in the end, and so is what it
-/// started in the background.
+/// Runs the tour `docs/tours/NAME.md` in an empty directory. A network that it begins in `net` is gone in the end, and
+/// so is what it started in the background.
 pub(crate) async fn runs_as_it_stands(name: &str) -> Output {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/tours/{name}.md"));
     let script = commands(&fs::read_to_string(path).unwrap());

@@ -1,5 +1,5 @@
-//! A machine is lost, its directory with it: twelve words and one address of anybody bring every snapshot back, at once and
-//! when a year has passed.
+//! A machine is lost, its directory with it: twelve words and one address of anybody bring every snapshot back, at once
+//! and when a year has passed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,8 +18,8 @@ const MB: usize = 1_000_000;
 /// What the name says.
 const SAYS: &str = "it is still me";
 
-/// The clock of whoever starts from now on shows so many days more than the system's, and to holders so many have passed since
-/// they were stopped. Claims are those of a real network.
+/// The clock of whoever starts from now on shows so many days more than the system's, and to holders so many have
+/// passed since they were stopped. Claims are those of a real network.
 fn set_days(settings: &Path, clock: u64, passed: u64) {
     let [clock, passed] = [clock, passed].map(|days| days * DAY);
     let text = format!("debug_clock_seconds = {clock}\ndebug_lease_seconds = {passed}\n{IMPATIENT}");
@@ -238,8 +238,9 @@ async fn an_empty_machine_has_everything_at_once() {
     world.recover(&lost).await;
 }
 
-/// Claims last for 400 days. On day 360 a quarter of the holders is replaced; there are more of them than a chunk has shards.
-/// What is made again at their successors lasts until the same day. What the home opens is claimed anew from the recovery on.
+/// Claims last for 400 days. On day 360 a quarter of the holders is replaced; there are more of them than a chunk has
+/// shards. What is made again at their successors lasts until the same day. What the home opens is claimed anew from
+/// the recovery on.
 #[tokio::test]
 async fn a_year_later_everything_is_there_and_stays() {
     let mut world = World::start(8, "a-year").await;

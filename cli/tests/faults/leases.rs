@@ -12,7 +12,8 @@ use crate::harness::{IMPATIENT, LONG, Net, PATIENCE, SHORT, chordage, json_of, r
 
 const MB: usize = 1_000_000;
 
-/// Waits until the holders of all that a daemon keeps were asked for a whole lease: then they have written their claims down.
+/// Waits until the holders of all that a daemon keeps were asked for a whole lease: then they have written their claims
+/// down.
 async fn claims_are_durable(net: &Net, node: usize) {
     const LEASE: u64 = 400 * 24 * 60 * 60;
     let seconds = |kept: &Value, field: &str| kept[field].as_u64().unwrap();
@@ -74,8 +75,8 @@ async fn what_repair_made_again_is_kept_for_its_writer_and_freed_when_forgotten(
     assert!(net.get(4, &kept, "kept again").await == random_bytes(3 * MB, 1));
 }
 
-/// All daemons but one are killed, are off for longer than a lease, and start again: nobody could renew anywhere meanwhile,
-/// neither at those that were off nor at the one that was alone.
+/// All daemons but one are killed, are off for longer than a lease, and start again: nobody could renew anywhere
+/// meanwhile, neither at those that were off nor at the one that was alone.
 #[tokio::test]
 async fn an_outage_that_is_longer_than_a_lease_ends_nothing() {
     let mut net = Net::with_settings(5, SHORT).await;
@@ -101,8 +102,8 @@ async fn an_outage_that_is_longer_than_a_lease_ends_nothing() {
     assert_eq!(net.stored().await, before, "no holder has freed anything");
 }
 
-/// All daemons are killed at the end of a put, with claims that were not durable yet: what is forgotten afterwards is freed
-/// all the same.
+/// All daemons are killed at the end of a put, with claims that were not durable yet: what is forgotten afterwards is
+/// freed all the same.
 #[tokio::test]
 async fn what_was_put_shortly_before_everybody_was_killed_can_be_forgotten() {
     let mut net = Net::with_settings(5, LONG).await;
@@ -134,8 +135,8 @@ async fn wait_forgotten(net: &Net, link: &str) {
     wait_until("nobody has its root any more", PATIENCE, gone).await.unwrap();
 }
 
-/// Holders that were off while something was forgotten are told when they are back: nothing of it stays, and no repair makes
-/// it whole again.
+/// Holders that were off while something was forgotten are told when they are back: nothing of it stays, and no repair
+/// makes it whole again.
 #[tokio::test]
 async fn what_was_forgotten_while_holders_were_off_is_freed_when_they_return() {
     let mut net = Net::with_settings(8, IMPATIENT).await;
@@ -186,8 +187,8 @@ async fn what_was_never_finished_is_freed_by_itself() {
     assert!(net.explain(0, &finished).await["kept"].is_null());
 }
 
-/// Everybody is killed in the middle of a put, with claims that were not durable yet: what was sent is freed by itself, and
-/// nobody has to know of it.
+/// Everybody is killed in the middle of a put, with claims that were not durable yet: what was sent is freed by itself,
+/// and nobody has to know of it.
 #[tokio::test]
 async fn what_was_sent_before_everybody_was_killed_is_freed_by_itself() {
     let mut net = Net::with_settings(5, LONG).await;
@@ -240,8 +241,8 @@ async fn a_put_that_takes_longer_than_its_first_claims_loses_nothing() {
     assert!(net.get(3, link, "slow again").await == content);
 }
 
-/// The writer's machine sleeps in the middle of a put until its holders have given up what was sent: the put says so, and is
-/// not acknowledged.
+/// The writer's machine sleeps in the middle of a put until its holders have given up what was sent: the put says so,
+/// and is not acknowledged.
 #[tokio::test]
 async fn a_put_that_slept_until_its_shards_were_freed_is_not_acknowledged() {
     let net = Net::with_settings(6, LONG).await;

@@ -1,5 +1,5 @@
-//! Stories of faults on real daemons: who is killed, absent, slow or cut off, and what is damaged or lost. Nothing kept is lost,
-//! nothing forgotten stays, and nobody waits without a word.
+//! Stories of faults on real daemons: who is killed, absent, slow or cut off, and what is damaged or lost. Nothing kept
+//! is lost, nothing forgotten stays, and nobody waits without a word.
 
 #![allow(clippy::unwrap_used)]
 

@@ -36,7 +36,8 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The book of what is kept is lost: what it kept stays, is known again as far as holders can say, and can be forgotten.
+/// The book of what is kept is lost: what it kept stays, is known again as far as holders can say, and can be
+/// forgotten.
 #[tokio::test]
 async fn what_a_lost_book_kept_stays_and_can_be_forgotten() {
     let mut net = Net::with_settings(5, LONG).await;
@@ -62,8 +63,8 @@ async fn what_a_lost_book_kept_stays_and_can_be_forgotten() {
     assert!(net.get(3, &others, "another's again").await == random_bytes(MB, 2));
 }
 
-/// A data directory is put back from a copy that is older than some puts: they are kept on, and can be forgotten, although the
-/// copy counts what it says to holders from lower numbers.
+/// A data directory is put back from a copy that is older than some puts: they are kept on, and can be forgotten,
+/// although the copy counts what it says to holders from lower numbers.
 #[tokio::test]
 async fn what_was_put_after_a_copy_was_made_stays_and_can_be_forgotten() {
     let mut net = Net::with_settings(5, LONG).await;

@@ -11,8 +11,8 @@ use chordage_testnet::wait_until;
 
 use crate::harness::{Net, PATIENCE};
 
-/// After so long a service whose daemon died is in no answer any more, also on a loaded machine. Users are told of 20 seconds, which
-/// `cli/benches/services.rs` measures, and the tests of `dht` in virtual time.
+/// After so long a service whose daemon died is in no answer any more, also on a loaded machine. Users are told of 20
+/// seconds, which `cli/benches/services.rs` measures, and the tests of `dht` in virtual time.
 const GONE_WITHIN: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(30);
 

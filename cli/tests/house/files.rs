@@ -10,7 +10,10 @@ const LINES_MAX: usize = 500;
 /// Lines of a function, from its first word to its last brace.
 const FUNCTION_LINES_MAX: usize = 80;
 
-/// Fields of a struct of the daemon that need no reason.
+/// Columns of a line of comment or prose: as many as the formatter allows code.
+const COLUMNS_MAX: usize = 120;
+
+/// Fields of a struct that need no reason.
 const FIELDS_MAX: usize = 15;
 
 /// Files that are longer, with the length they may not exceed. This list only gets shorter.
@@ -128,4 +131,59 @@ fn nothing_is_left_for_later() {
         }
     }
     no_complaints("what is landed is finished; what is not is an issue, not a comment", &complaints);
+}
+
+/// Whether a line of prose may be longer than others: a row of a table, a drawing, or one word that cannot be broken.
+fn may_be_long(text: &str) -> bool {
+    text.starts_with('|') || text.contains(['│', '─', '┌', '└']) || !text.contains(' ')
+}
+
+/// Lines of prose that are too long, by their numbers. `prose` says what of a line is prose; a line of which nothing is
+/// ends a block, and with it whatever is fenced off in it.
+fn long_lines<'a>(text: &'a str, prose: impl Fn(&'a str) -> Option<&'a str>) -> Vec<usize> {
+    let (mut long, mut fenced) = (Vec::new(), false);
+    for (at, line) in text.lines().enumerate() {
+        let Some(said) = prose(line) else {
+            fenced = false;
+            continue;
+        };
+        if said.starts_with("```") {
+            fenced = !fenced;
+        } else if !fenced && line.chars().count() > COLUMNS_MAX && !may_be_long(said) {
+            long.push(at + 1);
+        }
+    }
+    long
+}
+
+#[test]
+fn comments_and_pages_keep_to_the_columns_of_code() {
+    let mut complaints = Vec::new();
+    for extension in ["rs", "md"] {
+        for path in files_below(&root(), extension) {
+            let text = fs::read_to_string(&path).unwrap();
+            let long = long_lines(&text, |line| match extension {
+                "rs" => {
+                    let comment = line.trim_start().strip_prefix("//")?;
+                    Some(comment.trim_start_matches(['/', '!']).trim_start())
+                }
+                _ => Some(line.trim_start()),
+            });
+            complaints.extend(long.iter().map(|line| format!("{}:{line}", shown(&path))));
+        }
+    }
+    no_complaints("a line of prose has at most 120 columns", &complaints);
+}
+
+#[test]
+fn long_lines_are_found_but_in_tables_drawings_and_what_is_fenced_off() {
+    let words = "word ".repeat(30);
+    let table = format!("| {words}|");
+    let text = format!("{words}\n{table}\n```\n{words}\n```\n{words}\nshort");
+    assert_eq!(long_lines(&text, Some), [1, 6]);
+    let unbroken = "w".repeat(200);
+    assert!(long_lines(&format!("({unbroken})."), Some).is_empty());
+    let code = format!("// ```\n// {words}\nlet code = 1;\n// {words}");
+    let comment = |line: &'static str| line.strip_prefix("// ");
+    assert_eq!(long_lines(Box::leak(code.into_boxed_str()), comment), [4], "a fence ends with its comment");
 }

@@ -1,5 +1,5 @@
-//! Rules that were once broken without any test noticing. Each stands in `mutations/*.toml` with a change of the code that
-//! breaks it; breaking them all, one by one, shows that each is held by a test:
+//! Rules that were once broken without any test noticing. Each stands in `mutations/*.toml` with a change of the code
+//! that breaks it; breaking them all, one by one, shows that each is held by a test:
 //!
 //! ```sh
 //! cargo test -p chordage-cli --test house -- --ignored --nocapture every_broken_rule

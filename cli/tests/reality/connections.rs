@@ -32,7 +32,8 @@ async fn peers_of_all(net: &Testnet) -> Result<Vec<Vec<PeerStatus>>, String> {
     Ok(all)
 }
 
-/// Looks a key near every other node up, by which connections open that nobody keeps. Nobody has more than it may meanwhile.
+/// Looks a key near every other node up, by which connections open that nobody keeps. Nobody has more than it may
+/// meanwhile.
 async fn many_ask_everywhere(net: &Testnet) {
     let mut most = 0;
     for index in 0..net.len() {
@@ -60,8 +61,9 @@ async fn many_ask_everywhere(net: &Testnet) {
     println!("while many ask everywhere: at most {most} connected");
 }
 
-/// Every leaf is connected and kept, and so are a few fingers. Whoever else was connected (`cold`, which this fills when it is
-/// `None`) has been let go since, but for a few. Upkeep opens new connections now and then, so that some are always there.
+/// Every leaf is connected and kept, and so are a few fingers. Whoever else was connected (`cold`, which this fills
+/// when it is `None`) has been let go since, but for a few. Upkeep opens new connections now and then, so that some are
+/// always there.
 async fn the_cold_have_closed(net: &Testnet, cold: &Mutex<Option<BTreeSet<Pair>>>) -> Result<(), String> {
     let all = peers_of_all(net).await?;
     let ids: Vec<NodeId> = (0..net.len()).map(|index| net.id(index).unwrap()).collect();

@@ -1,5 +1,5 @@
-//! A daemon that loses the whole network for a while and finds it again: who asks it for an object meanwhile waits for that, and
-//! not longer than a get may take.
+//! A daemon that loses the whole network for a while and finds it again: who asks it for an object meanwhile waits for
+//! that, and not longer than a get may take.
 
 use std::fs;
 use std::process::Output;

@@ -1,7 +1,7 @@
 //! Real daemons in two halves that lose each other for a while: two rings, and then one again.
 //!
-//! Each half lives in a network namespace of its own; a bridge in a third one joins them, and pulling the plug there loses
-//! packets without a word, as a cut cable does.
+//! Each half lives in a network namespace of its own; a bridge in a third one joins them, and pulling the plug there
+//! loses packets without a word, as a cut cable does.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,5 +1,5 @@
-//! Real daemons between which one way of talking fails while another works: TCP is dropped without a word and UDP is not, or
-//! large packets are. They talk by what works within seconds.
+//! Real daemons between which one way of talking fails while another works: TCP is dropped without a word and UDP is
+//! not, or large packets are. They talk by what works within seconds.
 //!
 //! Each half lives in a network namespace of its own; a third one between them forwards packets, and drops some.
 

@@ -1,4 +1,5 @@
-//! Stories of volumes on real daemons: what is acknowledged stays, whoever else writes, and whatever is killed meanwhile.
+//! Stories of volumes on real daemons: what is acknowledged stays, whoever else writes, and whatever is killed
+//! meanwhile.
 
 #![allow(clippy::unwrap_used)]
 

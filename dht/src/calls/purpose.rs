@@ -15,13 +15,13 @@
 //! | record, record upkeep | `Record` | `Record` of the same kind | twice | yes | no |
 //! | rendezvous | `Rendezvous` | `Rendezvous` of the same kind | twice | yes | no |
 //!
-//! *A miss*: silence is held against the peer, as [`Suspicion`](crate::leaf_set::suspicion::Suspicion) counts it. *Hearsay*: the
-//! address came from others, so that an address which does not work says nothing about the peer.
+//! *A miss*: silence is held against the peer, as [`Suspicion`](crate::leaf_set::suspicion::Suspicion) counts it.
+//! *Hearsay*: the address came from others, so that an address which does not work says nothing about the peer.
 
 use crate::{CallId, NodeId, peer::Peer};
 
-/// How often a question is sent again before its peer counts as not answering. Design: with 5 % of messages lost, one peer
-/// in a thousand is missed; a dead one costs four time-outs, in which others are asked.
+/// How often a question is sent again before its peer counts as not answering. Design: with 5 % of messages lost, one
+/// peer in a thousand is missed; a dead one costs four time-outs, in which others are asked.
 const REPEATS_MAX: u8 = 2;
 
 /// What an answer is for.

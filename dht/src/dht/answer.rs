@@ -83,9 +83,9 @@ impl<M: Metric> Dht<M> {
         Response::Leaves { digest, reach, shared, peers }
     }
 
-    /// Whether this node certainly knows the `count` nodes nearest to a key. Who is still looking for its place does not
-    /// know what it does not know. Nor does a new member while it meets the neighbours it has been told of: a leaf set
-    /// that is not full shows the whole network only to those who have met everybody.
+    /// Whether this node certainly knows the `count` nodes nearest to a key. Who is still looking for its place does
+    /// not know what it does not know. Nor does a new member while it meets the neighbours it has been told of: a leaf
+    /// set that is not full shows the whole network only to those who have met everybody.
     pub(super) fn covers(&self, key: &Key, count: usize) -> bool {
         self.is_member() && self.leaves.covers(&self.origin, key, count)
     }
@@ -97,7 +97,8 @@ impl<M: Metric> Dht<M> {
         near.into_iter().map(|near| near.peer.clone()).collect()
     }
 
-    /// The same with members this node has only heard of: as good as names in somebody's answer, to be asked themselves.
+    /// The same with members this node has only heard of: as good as names in somebody's answer, to be asked
+    /// themselves.
     pub(super) fn nearest_listed(&self, key: &Key, count: usize) -> Vec<Peer> {
         let near = self.near(key, count, self.own_id(), Distance::MAX, Hearsay::Counted);
         near.into_iter().map(|near| near.peer.clone()).collect()

@@ -1,9 +1,9 @@
 //! Peers that only ask, because others cannot reach them (behind NAT, say): clients.
 //!
-//! A client is a node whose record has no addresses. It finds the network, keeps a table and looks things up as everybody
-//! does, but it is in nobody's table, is named to nobody, and nobody notices when it goes. So that its own tables cost
-//! others little, it looks after them less often; lookups never rest on its leaf set alone. In a network too large for everybody to
-//! list it, it lists the super-peers as others do, and asks them first.
+//! A client is a node whose record has no addresses. It finds the network, keeps a table and looks things up as
+//! everybody does, but it is in nobody's table, is named to nobody, and nobody notices when it goes. So that its own
+//! tables cost others little, it looks after them less often; lookups never rest on its leaf set alone. In a network
+//! too large for everybody to list it, it lists the super-peers as others do, and asks them first.
 
 use alloc::{sync::Arc, vec::Vec};
 

@@ -1,11 +1,12 @@
 //! Nodes that are no part of the network any more, whatever they or others say.
 //!
-//! Who is excluded, and for how long, is decided outside (by a list of revocations, say): here it is only kept to. An excluded
-//! node leaves all tables at once, nobody is told its name by this node, and what it says is not listened to. Its neighbours on
-//! the ring say that it is gone, as if it had died, so that nodes that have not heard of the exclusion drop it too.
+//! Who is excluded, and for how long, is decided outside (by a list of revocations, say): here it is only kept to. An
+//! excluded node leaves all tables at once, nobody is told its name by this node, and what it says is not listened to.
+//! Its neighbours on the ring say that it is gone, as if it had died, so that nodes that have not heard of the
+//! exclusion drop it too.
 //!
-//! Others may only be clients: they are kept out of tables and lists in the same way, and listened to as if they said no more of
-//! themselves than a client does.
+//! Others may only be clients: they are kept out of tables and lists in the same way, and listened to as if they said
+//! no more of themselves than a client does.
 
 use alloc::{collections::BTreeSet, sync::Arc, vec::Vec};
 

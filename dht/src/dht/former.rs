@@ -43,7 +43,8 @@ impl<M: Metric> Dht<M> {
         self.timers.set_no_later(Timer::Former, turn.now + wait);
     }
 
-    /// How long until the next is tried. A node that has been alone for long does not go on as if it were back at any moment.
+    /// How long until the next is tried. A node that has been alone for long does not go on as if it were back at any
+    /// moment.
     fn former_wait(&self, turn: &mut Turn<'_>) -> Duration {
         turn.around(match self.is_cut_off(turn.now, None) {
             true if self.lost_since(turn.now, CUT_OFF_WITHIN).is_empty() => FORMER_ALONE,
@@ -52,8 +53,8 @@ impl<M: Metric> Dht<M> {
         })
     }
 
-    /// Whether it is probably this node that was lost, and not all those that it has lost: nobody is left, or not more than
-    /// were lost lately. Whoever is just `back` counts as lost.
+    /// Whether it is probably this node that was lost, and not all those that it has lost: nobody is left, or not more
+    /// than were lost lately. Whoever is just `back` counts as lost.
     fn is_cut_off(&self, now: Time, back: Option<&NodeId>) -> bool {
         let is_there = |id: &NodeId| back != Some(id) && self.leaves.get(&self.origin, id).is_some();
         let lost = self.lost_since(now, CUT_OFF_WITHIN);

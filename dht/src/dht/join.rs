@@ -174,14 +174,15 @@ impl<M: Metric> Dht<M> {
         }
     }
 
-    /// Looks for our own place where this node would not ask by itself: ends with the first that knows its neighbourhood.
+    /// Looks for our own place where this node would not ask by itself: ends with the first that knows its
+    /// neighbourhood.
     fn look_beyond(&self, turn: &Turn<'_>) -> Progress {
         let (key, deadline) = (*self.origin.key(), turn.now + LOOKUP_DEADLINE);
         Progress::new(Owner::Check, key, CHECK_NAMES, 1, 1, turn.now, deadline).until_covered(usize::MAX)
     }
 
-    /// Looks for our own place among those that a stranger knows. They hear us and we hear them, which is all that two rings need to
-    /// grow together.
+    /// Looks for our own place among those that a stranger knows. They hear us and we hear them, which is all that two
+    /// rings need to grow together.
     pub(super) fn meet(&mut self, turn: &mut Turn<'_>, stranger: &Peer) {
         let id = stranger.id_ref();
         let is_stranger = stranger.is_reachable() && id != self.local.id_ref() && !self.knows(id);

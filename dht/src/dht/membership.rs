@@ -132,8 +132,8 @@ impl<M: Metric> Dht<M> {
         self.account_for_stretch(turn);
     }
 
-    /// Those whose links hold the tree together, and those to choose others from: neighbours on the ring, in a large network
-    /// on that of the super-peers.
+    /// Those whose links hold the tree together, and those to choose others from: neighbours on the ring, in a large
+    /// network on that of the super-peers.
     fn those_to_link(&self) -> (Vec<Peer>, Vec<Peer>) {
         match &self.members {
             Some(members) if members.large => {
@@ -179,8 +179,8 @@ impl<M: Metric> Dht<M> {
         }
     }
 
-    /// Who died at the same moment as its watcher was dropped when somebody else still seemed to be its watcher. Now it is
-    /// this node that answers for its place.
+    /// Who died at the same moment as its watcher was dropped when somebody else still seemed to be its watcher. Now it
+    /// is this node that answers for its place.
     pub(super) fn account_for_lost(&mut self, turn: &Turn<'_>) {
         let me = self.local.id_ref();
         let Some(next) = self.leaves.watched(me.key()) else { return };
@@ -226,7 +226,8 @@ impl<M: Metric> Dht<M> {
             Gossip::Report(news) => accused = members.reported(&self.local, &news, now, &mut out),
         }
         send_all(turn, out);
-        // Whoever has it in its tables sees for itself. That an earlier life of a peer has ended says nothing about this one.
+        // Whoever has it in its tables sees for itself. That an earlier life of a peer has ended says nothing about
+        // this one.
         let is_gone = |peer: &&Peer| {
             let prefix = IdPrefix::from(peer.id_ref());
             gone.iter().any(|(gone, seq)| *gone == prefix && peer.seq() <= *seq)
@@ -360,8 +361,8 @@ impl<M: Metric> Dht<M> {
         }
     }
 
-    /// The members listed here, sorted by id: all of the network once [`Dht::knows_members`]. In a network too large for
-    /// everybody to list it, only super-peers list any.
+    /// The members listed here, sorted by id: all of the network once [`Dht::knows_members`]. In a network too large
+    /// for everybody to list it, only super-peers list any.
     pub fn members(&self) -> Vec<Member> {
         let Some(members) = &self.members else { return Vec::new() };
         let member = |entry: &crate::members::view::Entry| {

@@ -77,8 +77,8 @@ impl<M: Metric> Dht<M> {
         if first && !refused && !announced && !self.is_client() {
             self.ask_helpers(turn, peer.id_ref());
         }
-        // Once more at once, in case a message was lost, and from then on in steps. Also when the transport has just lost its
-        // connection: the suspicion may be that connection's fault, and the probe goes by another.
+        // Once more at once, in case a message was lost, and from then on in steps. Also when the transport has just
+        // lost its connection: the suspicion may be that connection's fault, and the probe goes by another.
         if first || refused {
             self.probe(turn, peer.id_ref());
         }
@@ -154,8 +154,8 @@ impl<M: Metric> Dht<M> {
         }
     }
 
-    /// Probes suspects again. Those whose time is up are dropped when they miss this probe too, not before: they may have
-    /// come back since the last one.
+    /// Probes suspects again. Those whose time is up are dropped when they miss this probe too, not before: they may
+    /// have come back since the last one.
     pub(super) fn probe_suspects(&mut self, turn: &mut Turn<'_>) {
         let (mut suspects, mut waiting, mut announced) = (Vec::new(), false, false);
         for leaf in self.leaves.iter_mut() {
@@ -182,8 +182,9 @@ impl<M: Metric> Dht<M> {
             return false;
         }
         let peer = leaf.peer.clone();
-        // The nearest survivor to notice spreads the word; if all did, everybody would hear it forty times. Under XOR those who
-        // know a node are not always those it knows, so whoever has not heard it from several others passes it on.
+        // The nearest survivor to notice spreads the word; if all did, everybody would hear it forty times. Under XOR
+        // those who know a node are not always those it knows, so whoever has not heard it from several others passes
+        // it on.
         let watched = self.leaves.watched(me).map(|index| self.leaves.as_slice()[index].peer.id());
         let announce = match self.origin.shape() {
             Shape::Circle => {

@@ -66,7 +66,8 @@ impl<M: Metric> Dht<M> {
         self.go_on(turn, serial);
     }
 
-    /// Finds the region: by what this node knows, if that shows it for certain or if it knows everybody; else by asking.
+    /// Finds the region: by what this node knows, if that shows it for certain or if it knows everybody; else by
+    /// asking.
     pub(super) fn locate(&mut self, turn: &mut Turn<'_>, serial: u32) {
         let Some(address) = self.records_mut().get_mut(serial).map(|operation| operation.address) else {
             return;

@@ -127,8 +127,8 @@ impl<M: Metric> Dht<M> {
         self.records.as_ref().is_some_and(|records| records.partners.is_ready(now, cares))
     }
 
-    /// Everybody with whom a node may share a region, and one more on either side: if that one goes, what is in the node's care
-    /// changes too.
+    /// Everybody with whom a node may share a region, and one more on either side: if that one goes, what is in the
+    /// node's care changes too.
     pub(super) fn partners_of(&self, id: &NodeId) -> Vec<NodeId> {
         let leaves = self.leaves.as_slice().iter().map(|leaf| leaf.peer.id_ref());
         let own = self.is_member().then(|| self.own_id());

@@ -23,8 +23,8 @@ pub(super) const SOON: Duration = Duration::from_secs(2);
 const AT_ONCE: Duration = Duration::from_millis(200);
 /// Before a comparison that was broken off is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
-/// Before a comparison goes on whose differences did not fit into one answer. Two nodes of which one has no room would go on
-/// for ever, so they do it slowly.
+/// Before a comparison goes on whose differences did not fit into one answer. Two nodes of which one has no room would
+/// go on for ever, so they do it slowly.
 const GO_ON: Duration = Duration::from_secs(1);
 /// Between two looks for records that are no longer to be kept here.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
@@ -47,8 +47,8 @@ impl<M: Metric> Dht<M> {
         if records.partners.is_crowded() {
             records.partners.compare_anew(now, &near, |_| true, soon);
         } else if !gone.is_empty() {
-            // With a death something comes into this node's care. On a circle those know of it who are on the same side; in
-            // a tree it may be anybody.
+            // With a death something comes into this node's care. On a circle those know of it who are on the same
+            // side; in a tree it may be anybody.
             let origin = &self.origin;
             let ahead = |id: &NodeId| origin.shape() == Shape::Tree || !origin.offset(id.key()).bit(255);
             let whom = |id: &NodeId| gone.iter().any(|gone| ahead(gone) == ahead(id));
@@ -115,7 +115,8 @@ impl<M: Metric> Dht<M> {
     ) {
         match response {
             RecordResponse::Differences { parts, tags, more, agreed } => {
-                // Who does not see the same neighbourhood yet has left out what it does not think to be in this node's care.
+                // Who does not see the same neighbourhood yet has left out what it does not think to be in this node's
+                // care.
                 if let Some(exchange) = self.records_mut().partners.exchange(from.id_ref()) {
                     exchange.void |= !agreed;
                 }

@@ -1,5 +1,5 @@
-//! Watching records: those who keep one tell of its changes, and every half minute the watcher asks all the same. What is told to
-//! the caller is what a majority holds, each version once.
+//! Watching records: those who keep one tell of its changes, and every half minute the watcher asks all the same. What
+//! is told to the caller is what a majority holds, each version once.
 
 use core::time::Duration;
 

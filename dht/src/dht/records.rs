@@ -126,7 +126,8 @@ impl<M: Metric> Dht<M> {
         (self.would_know(now, address), promised, held)
     }
 
-    /// Takes a record in that comes from this subnet. Returns none if whoever `waiting` is will be answered once it is on disk.
+    /// Takes a record in that comes from this subnet. Returns none if whoever `waiting` is will be answered once it is
+    /// on disk.
     pub(super) fn write_here(
         &mut self,
         turn: &mut Turn<'_>,

@@ -1,12 +1,12 @@
 //! Filling the rows of the table, and keeping them fresh.
 //!
 //! Rows fill by themselves from whoever speaks to us; this looks after those that do not. One small step a second:
-//! names from a row's reserve are met, which fills the row or finds a nearer peer for it (proximity neighbour selection,
-//! Gummadi et al. 2003), or the peer nearest to a random key of a row that lacks entries or news is asked for others
-//! there.
+//! names from a row's reserve are met, which fills the row or finds a nearer peer for it (proximity neighbour
+//! selection, Gummadi et al. 2003), or the peer nearest to a random key of a row that lacks entries or news is asked
+//! for others there.
 //!
-//! Names that turn out to be dead say that sessions are short; then the steps become longer, up to eight times. An entry
-//! is worth less there, and a table that is filled as fast as it decays costs more than the lookups it shortens.
+//! Names that turn out to be dead say that sessions are short; then the steps become longer, up to eight times. An
+//! entry is worth less there, and a table that is filled as fast as it decays costs more than the lookups it shortens.
 
 use core::{ops::Range, time::Duration};
 
@@ -122,8 +122,8 @@ impl<M: Metric> Dht<M> {
     }
 }
 
-/// The rows of one side of a node that begin beyond a distance, where the farthest distance has so many bits: their ranks,
-/// counted outwards.
+/// The rows of one side of a node that begin beyond a distance, where the farthest distance has so many bits: their
+/// ranks, counted outwards.
 fn beyond(span: Distance, distance_bits: u32, digit_bits: u32) -> Range<u16> {
     let last = Row::outermost(distance_bits, digit_bits).rank(digit_bits);
     // A row begins at its leading digit, so it begins beyond a distance if it comes after that distance's own row.
@@ -131,7 +131,8 @@ fn beyond(span: Distance, distance_bits: u32, digit_bits: u32) -> Range<u16> {
     first..last + 1
 }
 
-/// Rows in the order in which they are gone through: those of the clockwise side from the farthest on, then those of the other.
+/// Rows in the order in which they are gone through: those of the clockwise side from the farthest on, then those of
+/// the other.
 #[derive(Debug, Clone)]
 struct DistantRows([Range<u16>; 2]);
 

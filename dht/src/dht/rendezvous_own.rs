@@ -1,4 +1,5 @@
-//! What this node's program wants of places: registrations that are kept up, questions, watches, messages and subscriptions.
+//! What this node's program wants of places: registrations that are kept up, questions, watches, messages and
+//! subscriptions.
 
 use alloc::{sync::Arc, vec::Vec};
 use core::time::Duration;

@@ -21,7 +21,8 @@ impl<M: Metric> Dht<M> {
         self.locate_place(turn, serial);
     }
 
-    /// Finds those who keep the place of a task: by what this node knows, or has looked up a moment ago; else by asking.
+    /// Finds those who keep the place of a task: by what this node knows, or has looked up a moment ago; else by
+    /// asking.
     pub(super) fn locate_place(&mut self, turn: &mut Turn<'_>, serial: u32) {
         let Some(place) = self.rendezvous_mut().get_mut(serial).map(|task| task.place) else { return };
         if let Some(region) = self.region_at_hand(&place) {

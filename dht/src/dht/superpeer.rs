@@ -12,13 +12,13 @@ use crate::{
     peer::Peer,
 };
 
-/// A node that was away for so long may have missed what the others agreed on meanwhile. Design: less than it takes them to
-/// give it up.
+/// A node that was away for so long may have missed what the others agreed on meanwhile. Design: less than it takes
+/// them to give it up.
 pub(super) const SLEPT: Duration = Duration::from_secs(5);
 
 impl<M: Metric> Dht<M> {
-    /// Says what time it is: seconds since 1970 at [`Time::ZERO`]. The lottery for the seats of super-peers goes by it. To be
-    /// said before the node joins, and again after a sleep that [`Time`] leaves out.
+    /// Says what time it is: seconds since 1970 at [`Time::ZERO`]. The lottery for the seats of super-peers goes by it.
+    /// To be said before the node joins, and again after a sleep that [`Time`] leaves out.
     pub fn set_unix_time(&mut self, at_zero: u64) {
         self.slept |= at_zero.abs_diff(self.lottery.unix_at_zero) > SLEPT.as_secs();
         self.lottery = Lottery { unix_at_zero: at_zero };
@@ -82,8 +82,8 @@ impl<M: Metric> Dht<M> {
         members.lists.of(Scope::SuperPeers).entries().iter().map(known).collect()
     }
 
-    /// Whether the lottery gives a node with this id a seat, by a clock that may be a little wrong. It has one only if none of
-    /// its network has drawn better.
+    /// Whether the lottery gives a node with this id a seat, by a clock that may be a little wrong. It has one only if
+    /// none of its network has drawn better.
     pub fn draws_seat(&self, id: &NodeId, now: Time) -> bool {
         self.lottery.holds_seat(id, now)
     }

@@ -11,8 +11,8 @@ use crate::{
     peer::Peer,
 };
 
-/// A list shorter than this part of the estimate is not complete: from the nearest few, estimates of more than twice the size
-/// are rare. Design.
+/// A list shorter than this part of the estimate is not complete: from the nearest few, estimates of more than twice
+/// the size are rare. Design.
 const LISTED_PART: f64 = 2.5;
 
 impl<M: Metric> Dht<M> {
@@ -77,8 +77,8 @@ impl<M: Metric> Dht<M> {
         self.origin.shape() == Shape::Circle && !self.origin.metric.first_in_row()
     }
 
-    /// How large the network is believed to be: a count while the leaf set shows everybody, otherwise by how densely the
-    /// nearest neighbours lie.
+    /// How large the network is believed to be: a count while the leaf set shows everybody, otherwise by how densely
+    /// the nearest neighbours lie.
     pub fn network_size(&self) -> SizeEstimate {
         let leaves = self.leaves.as_slice();
         // The outer members may lie farther out than they should while others are being found.
@@ -96,8 +96,9 @@ impl<M: Metric> Dht<M> {
         SizeEstimate { nodes: (2.0 * inner as f64 - 1.0) / arc.max(f64::MIN_POSITIVE), exact: false }
     }
 
-    /// The same, as whoever chooses a redundancy should see it: where all members are listed, those suspected included, it is
-    /// their number. A list that has only just begun names far fewer than even a rough estimate, and does not count yet.
+    /// The same, as whoever chooses a redundancy should see it: where all members are listed, those suspected included,
+    /// it is their number. A list that has only just begun names far fewer than even a rough estimate, and does not
+    /// count yet.
     fn counted_size(&self) -> SizeEstimate {
         let estimate = self.network_size();
         let listed = match &self.members {

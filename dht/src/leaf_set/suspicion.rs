@@ -8,17 +8,18 @@
 //!     +--------------------------- it misses a question ----------------------+
 //! ```
 //!
-//! A suspect is asked again, and others are asked to reach it (SWIM, Das et al. 2002). It is dead when it has missed at least
-//! two of our own probes, and either the transport refuses it or the suspicion has lasted: twice the configured time; once, if
-//! another node cannot reach it either; a sixth, if another has been through all this and has announced the death (after
-//! Lifeguard, Dadgar et al. 2017). A peer that others reach and we do not is kept three times as long: the fault may be
-//! ours, or the link's.
+//! A suspect is asked again, and others are asked to reach it (SWIM, Das et al. 2002). It is dead when it has missed at
+//! least two of our own probes, and either the transport refuses it or the suspicion has lasted: twice the configured
+//! time; once, if another node cannot reach it either; a sixth, if another has been through all this and has announced
+//! the death (after Lifeguard, Dadgar et al. 2017). A peer that others reach and we do not is kept three times as long:
+//! the fault may be ours, or the link's.
 
 use core::time::Duration;
 
 use crate::Time;
 
-/// Own probes that must be missed before a neighbour is dropped that others have announced or the transport refuses. Design.
+/// Own probes that must be missed before a neighbour is dropped that others have announced or the transport refuses.
+/// Design.
 const MISSES_MIN: u8 = 2;
 /// The same for the first to notice, whatever helpers say. Design: with 2 % of messages lost, four are missed in a row
 /// once in 400,000 times.
@@ -111,7 +112,8 @@ impl Suspicion {
         *self = Self { probing: self.probing, doubted: self.doubted, ..Self::NONE };
     }
 
-    /// It has left a question of ours unanswered, or the transport has `refused` it. Returns whether it becomes suspected.
+    /// It has left a question of ours unanswered, or the transport has `refused` it. Returns whether it becomes
+    /// suspected.
     pub(crate) fn misses(&mut self, now: Time, refused: bool) -> bool {
         self.missed = self.missed.saturating_add(1);
         self.refused = self.refused.saturating_add(u8::from(refused));

@@ -86,7 +86,8 @@ proptest! {
         }
     }
 
-    /// Members die, strangers take their seats, and another node tells whom it knows: coverage is never claimed in vain.
+    /// Members die, strangers take their seats, and another node tells whom it knows: coverage is never claimed in
+    /// vain.
     #[test]
     fn covered_keys_are_known_after_losses_and_hearsay(
         metric in metrics(), nodes in 20u16..200, dead in prop::collection::btree_set(1u16..200, 0..12),

@@ -5,9 +5,9 @@ use core::time::Duration;
 use super::{Scope, comparison::Comparison};
 use crate::{NodeId, Time, params::CLIENT_PATIENCE};
 
-/// Until the next comparison: soon at first, because the one it was made with may have been new here too. The last
-/// wait goes on for ever; what spreading misses is rare, and lookups survive it. In a large network it is the one before: it is
-/// by comparing that super-peers become known. Design.
+/// Until the next comparison: soon at first, because the one it was made with may have been new here too. The last wait
+/// goes on for ever; what spreading misses is rare, and lookups survive it. In a large network it is the one before: it
+/// is by comparing that super-peers become known. Design.
 const COMPARE_AFTER: [Duration; 4] =
     [Duration::from_secs(2), Duration::from_secs(15), Duration::from_secs(60), Duration::from_secs(300)];
 

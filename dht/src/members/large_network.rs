@@ -1,5 +1,5 @@
-//! What nodes do in a network too large for everybody to list it: super-peers hear reports, tell those who are said to be gone, and
-//! look after their stretch of the ring; the others report, and look for fast super-peers.
+//! What nodes do in a network too large for everybody to list it: super-peers hear reports, tell those who are said to
+//! be gone, and look after their stretch of the ring; the others report, and look for fast super-peers.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -16,8 +16,8 @@ use crate::{Time, peer::Peer, plumtree::batches};
 
 /// How often a node that is no super-peer tells anew that it is there, in case nobody remembers. Design.
 const REPORT_EVERY: Duration = Duration::from_secs(300);
-/// Questions that a listed member leaves unanswered before a super-peer declares it gone. Design: with 2 % of messages lost, as
-/// many are missed in a row once in 400,000 times.
+/// Questions that a listed member leaves unanswered before a super-peer declares it gone. Design: with 2 % of messages
+/// lost, as many are missed in a row once in 400,000 times.
 const SWEEP_MISSES: u8 = 4;
 /// Ticks between two looks for faster homes, once there are enough. Design.
 const HOME_TICKS: u8 = 12;
@@ -35,7 +35,8 @@ impl Members {
         }
     }
 
-    /// A node that is no super-peer has told this one something. Returns whether that says that this node itself is gone.
+    /// A node that is no super-peer has told this one something. Returns whether that says that this node itself is
+    /// gone.
     pub(crate) fn reported(&mut self, local: &Peer, news: &[News], now: Time, out: &mut Outgoing) -> bool {
         let mut accused = false;
         if !self.lists_everybody() || news.len() > REPORT_MAX || !self.heeded.admits(news.len(), now) {
@@ -61,8 +62,8 @@ impl Members {
         accused
     }
 
-    /// In a large network whoever is said to be gone is no part of the tree: the super-peers next to it tell it, so that it
-    /// can contradict.
+    /// In a large network whoever is said to be gone is no part of the tree: the super-peers next to it tell it, so
+    /// that it can contradict.
     pub(crate) fn tell_the_buried(&mut self, local: &Peer, out: &mut Outgoing) {
         for (peer, seq) in self.lists.buried() {
             let near = || self.lists.super_peers_around(peer.id_ref());
@@ -99,8 +100,9 @@ impl Members {
         }
     }
 
-    /// A super-peer answers for the ring from itself up to the next: one listed member after the other is asked whether it is
-    /// there, since nobody reports those who died together with whoever watched them. Returns the next to be asked.
+    /// A super-peer answers for the ring from itself up to the next: one listed member after the other is asked whether
+    /// it is there, since nobody reports those who died together with whoever watched them. Returns the next to be
+    /// asked.
     pub(crate) fn sweep(&mut self, local: &Peer, now: Time) -> Option<Peer> {
         if !(self.large && self.seat && self.lists_everybody()) {
             return None;

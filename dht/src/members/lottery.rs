@@ -1,16 +1,16 @@
 //! Who is a super-peer: a lottery that everybody can check and nobody has to hold.
 //!
-//! A node's life is cut into epochs, and its id and the number of the epoch together decide by a hash whether it has a seat in it.
-//! So who may be a super-peer follows from ids and the time alone; whoever has one's record can tell, and nobody
-//! is asked or elected. Every id's epochs begin at another moment, so that seats change hands one by one.
+//! A node's life is cut into epochs, and its id and the number of the epoch together decide by a hash whether it has a
+//! seat in it. So who may be a super-peer follows from ids and the time alone; whoever has one's record can tell, and
+//! nobody is asked or elected. Every id's epochs begin at another moment, so that seats change hands one by one.
 
 use crate::{NodeId, Time};
 
-/// How long a seat is held, seconds. Design: long beside the time it takes to fetch a list, short beside what refilling seats
-/// may take when all that hold one die at once.
+/// How long a seat is held, seconds. Design: long beside the time it takes to fetch a list, short beside what refilling
+/// seats may take when all that hold one die at once.
 const EPOCH: u64 = 4 * 3600;
-/// One node of so many has a seat. Design: with 10^4 nodes 300 are too many to be watched by one attacker, and a list of
-/// super-peers still takes few bytes.
+/// One node of so many has a seat. Design: with 10^4 nodes 300 are too many to be watched by one attacker, and a list
+/// of super-peers still takes few bytes.
 pub(crate) const NODES_PER_SEAT: u64 = 32;
 /// By how much clocks may differ, seconds: a seat counts from so long before its epoch until so long after it. Design.
 const SKEW: u64 = 600;
@@ -32,7 +32,8 @@ impl Lottery {
         self.ticket(id, now).is_some()
     }
 
-    /// With what the node has drawn its seat, by a clock that may be a little wrong: the lower, the better. Nothing if it has none.
+    /// With what the node has drawn its seat, by a clock that may be a little wrong: the lower, the better. Nothing if
+    /// it has none.
     pub(crate) fn ticket(&self, id: &NodeId, now: Time) -> Option<u64> {
         let unix = self.unix(now);
         let [early, late] = [unix.saturating_sub(SKEW), unix + SKEW].map(|at| epoch(id, at));

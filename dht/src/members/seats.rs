@@ -1,9 +1,10 @@
-//! The list of the super-peers: those who say that they have a seat and whom the lottery gives one, but few of one network.
+//! The list of the super-peers: those who say that they have a seat and whom the lottery gives one, but few of one
+//! network.
 //!
-//! Ids cost nothing and a seat costs 32 of them; addresses in many subnets cost something. So of those drawn from one subnet the
-//! best ticket has the seat, and of those left of one provider the best [`SITE_SEATS`]. Tickets are hashes, and both bounds are
-//! on sets of which each lies wholly in one or the other, or beside it. So whoever has heard of the same claims has the
-//! same list, in whatever order they came, and need not remember whom it has turned away.
+//! Ids cost nothing and a seat costs 32 of them; addresses in many subnets cost something. So of those drawn from one
+//! subnet the best ticket has the seat, and of those left of one provider the best [`SITE_SEATS`]. Tickets are hashes,
+//! and both bounds are on sets of which each lies wholly in one or the other, or beside it. So whoever has heard of the
+//! same claims has the same list, in whatever order they came, and need not remember whom it has turned away.
 
 use alloc::{collections::BTreeSet, vec::Vec};
 
@@ -19,8 +20,9 @@ use crate::{
 
 /// Most super-peers listed. Design: those of a network of half a million.
 const SUPER_PEERS_MAX: usize = 16_384;
-/// Seats of one provider (/16 of IPv4). Design: a quarter of those of the smallest network that has any (2,000 nodes, 62 seats),
-/// an eighth of those of one of 4,000. A number and no share, since a share is of what a node knows, and nodes know different things.
+/// Seats of one provider (/16 of IPv4). Design: a quarter of those of the smallest network that has any (2,000 nodes,
+/// 62 seats), an eighth of those of one of 4,000. A number and no share, since a share is of what a node knows, and
+/// nodes know different things.
 pub(crate) const SITE_SEATS: usize = 16;
 
 /// A place in the books: provider, subnet, and who has the seat.
@@ -86,7 +88,8 @@ impl SeatList {
         taken
     }
 
-    /// Whether there is a seat for this record beside those listed: it is drawn, and none of its network has a better ticket.
+    /// Whether there is a seat for this record beside those listed: it is drawn, and none of its network has a better
+    /// ticket.
     pub(crate) fn has_seat_for(&self, record: &PeerInfo, now: Time) -> bool {
         self.seat_for(record, now).is_some()
     }

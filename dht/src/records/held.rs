@@ -39,8 +39,8 @@ pub struct Held {
 }
 
 impl Held {
-    /// Which of two versions of one record stays: the higher number; of two equal ones the later ballot; and if there is
-    /// no difference there either, the larger hash, so that everybody chooses the same.
+    /// Which of two versions of one record stays: the higher number; of two equal ones the later ballot; and if there
+    /// is no difference there either, the larger hash, so that everybody chooses the same.
     pub fn order(&self, other: &Self) -> Ordering {
         let key = |held: &Self| (held.record.seq(), held.ballot, held.record.hash());
         key(self).cmp(&key(other))

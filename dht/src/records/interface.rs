@@ -17,8 +17,8 @@ pub struct WriteId(pub u64);
 pub enum Goal {
     /// To find out what a record says.
     Read(Consistency),
-    /// To change it. What is held is told first ([`Output::Decide`](crate::Output::Decide)), and the caller says what follows
-    /// it ([`Input::Decided`](crate::Input::Decided)).
+    /// To change it. What is held is told first ([`Output::Decide`](crate::Output::Decide)), and the caller says what
+    /// follows it ([`Input::Decided`](crate::Input::Decided)).
     Update,
     /// To find out what it says, and to hear of changes from now on. The state machine's own: others use
     /// [`Input::StartWatch`](crate::Input::StartWatch).
@@ -95,8 +95,8 @@ pub enum OperationError {
         /// How many nodes the region has.
         of: usize,
     },
-    /// Fewer nodes than a majority said that they keep the new version. It may become the valid one, or not: read, and write
-    /// again if needed.
+    /// Fewer nodes than a majority said that they keep the new version. It may become the valid one, or not: read, and
+    /// write again if needed.
     #[error("{stored} of the {of} nodes that keep the record have stored it, and {needed} are needed")]
     Unknown {
         /// Those that keep it.

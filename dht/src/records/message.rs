@@ -196,8 +196,8 @@ pub enum Refusal {
     /// Its disk failed.
     #[error("its disk failed")]
     Disk,
-    /// It keeps as many records, or as many bytes of them, from the sender's subnet as it may, or from all clients together if
-    /// the sender is one.
+    /// It keeps as many records, or as many bytes of them, from the sender's subnet as it may, or from all clients
+    /// together if the sender is one.
     #[error("it keeps as many records from this subnet, or from clients, as it may")]
     SubnetFull,
 }

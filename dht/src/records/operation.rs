@@ -1,8 +1,8 @@
 //! One operation on a record: whom to ask, what the answers come to, and when it is done.
 //!
-//! A pure bookkeeper, as a lookup's [`Progress`](crate::lookup::Progress) is. The nearest nine candidates that are not known to
-//! be gone are the region. All of them are asked at once; the answers name members that were not known, and by leaving
-//! out a silent one say that it is gone.
+//! A pure bookkeeper, as a lookup's [`Progress`](crate::lookup::Progress) is. The nearest nine candidates that are not
+//! known to be gone are the region. All of them are asked at once; the answers name members that were not known, and by
+//! leaving out a silent one say that it is gone.
 
 mod steps;
 
@@ -101,8 +101,8 @@ pub(crate) struct Operation {
     ours: Option<Held>,
     /// Whether this round asks for promises.
     prepares: bool,
-    /// Whether even a read does so in the next round: somebody has promised a later attempt, and would not take what was
-    /// found before that attempt has ended.
+    /// Whether even a read does so in the next round: somebody has promised a later attempt, and would not take what
+    /// was found before that attempt has ended.
     insists: bool,
     /// Whether the wait for stragglers is over.
     waited: bool,
@@ -139,8 +139,8 @@ impl Operation {
         self.goal == Goal::Watch
     }
 
-    /// Begins a round with these candidates. Those of the last round who were silent and are not among them are left out.
-    /// `drawn`: a random number, which makes this round's ballot one that no other attempt has.
+    /// Begins a round with these candidates. Those of the last round who were silent and are not among them are left
+    /// out. `drawn`: a random number, which makes this round's ballot one that no other attempt has.
     pub(crate) fn begin(&mut self, drawn: u32, candidates: impl Iterator<Item = (Peer, Distance)>) {
         self.round = self.round.wrapping_add(1);
         self.candidates.clear();

@@ -1,10 +1,10 @@
 //! With whom a node compares its records, and when: with everybody with whom it shares a region, soon after it has met
 //! them, and from then on every ten minutes.
 //!
-//! From when on its word counts: a node that comes, that has slept, or into whose care something comes because a neighbour is
-//! gone, may lack what others have. It knows of that once it has compared with all who may. Which records these
-//! are is told by who has been near since the comparisons began that are complete: with all of them alive, this node would still
-//! be one of the nine for those records that have been in its care all along.
+//! From when on its word counts: a node that comes, that has slept, or into whose care something comes because a
+//! neighbour is gone, may lack what others have. It knows of that once it has compared with all who may. Which records
+//! these are is told by who has been near since the comparisons began that are complete: with all of them alive, this
+//! node would still be one of the nine for those records that have been in its care all along.
 
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -23,7 +23,8 @@ const AGAIN_SOON: Duration = Duration::from_secs(2);
 const EXCHANGES_MAX: usize = 4;
 /// The longest that a node waits for partners that do not get around to comparing.
 const UNREADY_MAX: Duration = Duration::from_secs(60);
-/// Nodes that are remembered as having been near. When there are more, the node compares with everybody and begins anew.
+/// Nodes that are remembered as having been near. When there are more, the node compares with everybody and begins
+/// anew.
 const NEAR_MAX: usize = 160;
 
 /// See the module's description.
@@ -67,8 +68,8 @@ pub(crate) struct Exchange {
 }
 
 impl Partners {
-    /// These are all there are now, of those who are `near`. A new one is due at a moment that `soon` names. Returns who
-    /// was a partner and is gone; who is only no longer a partner is not among them.
+    /// These are all there are now, of those who are `near`. A new one is due at a moment that `soon` names. Returns
+    /// who was a partner and is gone; who is only no longer a partner is not among them.
     pub(crate) fn set(
         &mut self,
         partners: &[NodeId],
@@ -94,8 +95,9 @@ impl Partners {
         gone
     }
 
-    /// What this node knows may be old until it has compared with those partners of whom this is so; until then its word counts
-    /// for that only which would be in its care with all alive who have been near. Each is due at a moment that `soon` names.
+    /// What this node knows may be old until it has compared with those partners of whom this is so; until then its
+    /// word counts for that only which would be in its care with all alive who have been near. Each is due at a moment
+    /// that `soon` names.
     pub(crate) fn compare_anew(
         &mut self,
         now: Time,
@@ -130,8 +132,8 @@ impl Partners {
         self.round.is_none() && self.near.as_ref().is_some_and(|near| near.len() > NEAR_MAX)
     }
 
-    /// Whether the node would know of something newer if there were something; `cares` says whether what is asked for would be
-    /// in its care if all of these lived.
+    /// Whether the node would know of something newer if there were something; `cares` says whether what is asked for
+    /// would be in its care if all of these lived.
     pub(crate) fn is_ready(&self, now: Time, cares: impl Fn(&BTreeSet<NodeId>) -> bool) -> bool {
         let overdue = self.round.as_ref().filter(|round| round.by <= now).map(|round| &round.near);
         overdue.or(self.near.as_ref()).is_some_and(cares)
@@ -215,8 +217,8 @@ impl Partners {
 }
 
 impl Exchange {
-    /// Plans what follows from the partner's `tags`, which are all that it holds in these parts; `own` is what this node
-    /// holds in them.
+    /// Plans what follows from the partner's `tags`, which are all that it holds in these parts; `own` is what this
+    /// node holds in them.
     pub(crate) fn plan(&mut self, own: &[(Key, RecordTag)], tags: &[RecordTag], more: bool) {
         let theirs: BTreeMap<u64, &RecordTag> = tags.iter().map(|tag| (tag.prefix, tag)).collect();
         let mine: BTreeMap<u64, &RecordTag> = own.iter().map(|(_, tag)| (tag.prefix, tag)).collect();

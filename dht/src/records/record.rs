@@ -126,8 +126,8 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// What the owner signs. `network`: a fingerprint of the network it is meant for; it is not stored, so that a record
-    /// of one network is a forgery in every other.
+    /// What the owner signs. `network`: a fingerprint of the network it is meant for; it is not stored, so that a
+    /// record of one network is a forgery in every other.
     pub fn signed_bytes(&self, network: &[u8; 16]) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(SIGNED_CONTEXT.len() + 16 + 160 + self.value.len());
         bytes.extend_from_slice(SIGNED_CONTEXT);
@@ -152,7 +152,8 @@ impl Statement {
         Ok(Record { address: self.name.address(), hash, statement: self, signature })
     }
 
-    /// Everything in it, so that two statements never give the same bytes: each part has a length that is known or said.
+    /// Everything in it, so that two statements never give the same bytes: each part has a length that is known or
+    /// said.
     fn write(&self, mut part: impl FnMut(&[u8])) {
         part(&self.name.namespace.0.to_be_bytes());
         part(&self.name.owner);

@@ -22,7 +22,8 @@ const SEQ_FIRST_MAX: u64 = 1 << 40;
 pub(crate) const PROMISE: Duration = Duration::from_secs(60);
 /// Promises that are remembered at most.
 const PROMISES_MAX: usize = 4096;
-/// How long a record that has ended is kept, seconds, so that an older version which ends later is not taken for the newest.
+/// How long a record that has ended is kept, seconds, so that an older version which ends later is not taken for the
+/// newest.
 const EXPIRED_KEPT: u64 = 7 * 24 * 3600;
 
 /// See the module's description.
@@ -90,8 +91,8 @@ impl Shelf {
         promise.map_or(Ballot::default(), |(ballot, _)| *ballot)
     }
 
-    /// Promises to take nothing of a lower ballot, unless a higher one has been promised or accepted. Returns the highest
-    /// promised.
+    /// Promises to take nothing of a lower ballot, unless a higher one has been promised or accepted. Returns the
+    /// highest promised.
     pub(crate) fn promise(&mut self, address: &Key, ballot: Ballot, now: Time) -> Ballot {
         while let Some((until, ended)) = self.promises_end.first().copied()
             && (until <= now || self.promises.len() >= PROMISES_MAX && !self.promises.contains_key(address))

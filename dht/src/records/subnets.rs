@@ -1,16 +1,18 @@
 //! How much of what one node keeps came from each subnet.
 //!
-//! Keys cost nothing, so a bound for each owner stops nobody; addresses in many subnets cost something. A record counts for
-//! the subnet of the node that brought the version which is held, a writer's or a neighbour's: a word of where it came from
-//! first would be anybody's claim.
+//! Keys cost nothing, so a bound for each owner stops nobody; addresses in many subnets cost something. A record counts
+//! for the subnet of the node that brought the version which is held, a writer's or a neighbour's: a word of where it
+//! came from first would be anybody's claim.
 
 use alloc::collections::BTreeMap;
 
 use super::{Refusal, shelf};
 
-/// Stands for all clients together: they announce no address, so nothing tells their subnets apart. No subnet has this tag.
+/// Stands for all clients together: they announce no address, so nothing tells their subnets apart. No subnet has this
+/// tag.
 pub(crate) const CLIENTS: u32 = u32::MAX;
-/// What part of the room one subnet has. Design: neighbours in four subnets can still give a newcomer all that it can keep.
+/// What part of the room one subnet has. Design: neighbours in four subnets can still give a newcomer all that it can
+/// keep.
 const SUBNETS: usize = 4;
 /// The same for all clients together. Design: most of those who publish are behind routers.
 const CLIENTS_PART: usize = 2;
@@ -26,8 +28,8 @@ struct Share {
 }
 
 impl Subnets {
-    /// Whether a subnet may bring a record of so many bytes. `instead`: the bytes of the version that it brought before, which
-    /// goes.
+    /// Whether a subnet may bring a record of so many bytes. `instead`: the bytes of the version that it brought
+    /// before, which goes.
     pub(super) fn has_room(&self, subnet: u32, bytes: usize, instead: Option<usize>) -> Result<(), Refusal> {
         let part = match subnet {
             0 => return Ok(()),

@@ -1,7 +1,7 @@
 //! Who wants to hear when a record changes that this node keeps.
 //!
-//! A watcher asks again every half minute, and is forgotten when it does not. What it hears is a hint: it reads the record
-//! of a majority before it believes that it has changed, so that nobody acts on a change that comes to nothing.
+//! A watcher asks again every half minute, and is forgotten when it does not. What it hears is a hint: it reads the
+//! record of a majority before it believes that it has changed, so that nobody acts on a change that comes to nothing.
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -26,8 +26,8 @@ pub(crate) struct Watchers {
 }
 
 impl Watchers {
-    /// Somebody wants to hear of this record from now on. Of too many, the newest are not remembered: they still see with
-    /// every question what is held.
+    /// Somebody wants to hear of this record from now on. Of too many, the newest are not remembered: they still see
+    /// with every question what is held.
     pub(crate) fn add(&mut self, address: Key, peer: &Peer, now: Time) {
         self.forget_ended(now);
         let place = (address, peer.id());

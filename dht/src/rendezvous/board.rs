@@ -191,7 +191,8 @@ impl Board {
         self.entries.get(&(*place, id)).map(|entry| &entry.listing)
     }
 
-    /// Suspects and removes those whose providers have not been heard. Returns the places where that has changed something.
+    /// Suspects and removes those whose providers have not been heard. Returns the places where that has changed
+    /// something.
     pub(crate) fn look_through(&mut self, now: Time) -> BTreeSet<Key> {
         let mut changed = BTreeSet::new();
         while let Some((due, place, id)) = self.dues.first().copied()

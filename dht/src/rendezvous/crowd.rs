@@ -1,4 +1,5 @@
-//! Those who keep a place, as somebody sees them who asks them all: the nearest nine candidates that are not known to be gone.
+//! Those who keep a place, as somebody sees them who asks them all: the nearest nine candidates that are not known to
+//! be gone.
 //!
 //! The answers name members that were not known, and by leaving out a silent one say that it is gone.
 

@@ -1,5 +1,5 @@
-//! When those who watch a place are told that something has changed there: at once, and then not again for a moment, so that a place
-//! where much happens does not cost a message to every watcher for every change.
+//! When those who watch a place are told that something has changed there: at once, and then not again for a moment, so
+//! that a place where much happens does not cost a message to every watcher for every change.
 
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::time::Duration;

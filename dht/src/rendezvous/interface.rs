@@ -6,14 +6,15 @@ use core::time::Duration;
 use super::{Listing, ListingId, Rejection, TopicMessage};
 use crate::{Key, records::OperationId};
 
-/// Something that is wanted of a place. Ids are chosen by the caller, unique among its operations and watches of all kinds;
-/// [`Input::CancelOperation`](crate::Input::CancelOperation) ends any of these, and nothing more is heard of it.
+/// Something that is wanted of a place. Ids are chosen by the caller, unique among its operations and watches of all
+/// kinds; [`Input::CancelOperation`](crate::Input::CancelOperation) ends any of these, and nothing more is heard of it.
 #[derive(Debug, Clone)]
 pub enum RendezvousInput {
-    /// List this, and keep it listed until it is withdrawn, cancelled or expires. Exactly one [`RendezvousOutput::Registered`]
-    /// follows. After [`RendezvousError::Busy`], [`RendezvousError::NotJoined`] and a refusal as not this node's own nothing is
-    /// registered; after other errors this node goes on trying. Another registration of the same place and number is
-    /// forgotten. Cancelled, it is no longer renewed, and gone from the place a little later.
+    /// List this, and keep it listed until it is withdrawn, cancelled or expires. Exactly one
+    /// [`RendezvousOutput::Registered`] follows. After [`RendezvousError::Busy`], [`RendezvousError::NotJoined`] and a
+    /// refusal as not this node's own nothing is registered; after other errors this node goes on trying. Another
+    /// registration of the same place and number is forgotten. Cancelled, it is no longer renewed, and gone from the
+    /// place a little later.
     Register {
         /// Names the registration.
         id: OperationId,
@@ -41,7 +42,8 @@ pub enum RendezvousInput {
         /// Where.
         place: Key,
     },
-    /// Hand a message to those who keep a topic. Exactly one [`RendezvousOutput::Published`] follows, unless it is cancelled.
+    /// Hand a message to those who keep a topic. Exactly one [`RendezvousOutput::Published`] follows, unless it is
+    /// cancelled.
     Publish {
         /// Names the attempt.
         id: OperationId,
@@ -85,7 +87,8 @@ pub enum RendezvousOutput {
         /// What a majority of those who keep the place know.
         outcome: Result<Vec<Seen>, RendezvousError>,
     },
-    /// What is listed at a watched place has changed. The first of these tells everything there is, even if that is nothing.
+    /// What is listed at a watched place has changed. The first of these tells everything there is, even if that is
+    /// nothing.
     ListingsChanged {
         /// Which watch.
         id: OperationId,

@@ -88,8 +88,8 @@ impl ListingStatement {
 /// One version of a listing, with its provider's signature.
 ///
 /// Whoever drives the state machine checks the signature of every listing in a message
-/// ([`Message::listings`](crate::Message::listings)) before handing the message in, and drops messages in which one does
-/// not hold.
+/// ([`Message::listings`](crate::Message::listings)) before handing the message in, and drops messages in which one
+/// does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
     statement: ListingStatement,

@@ -33,8 +33,8 @@ pub(crate) type News = (Vec<Seen>, Vec<ListingId>);
 /// See the module's description.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sights {
-    /// The newest version of each, withdrawn ones among them for as long as others remember them; and whether the caller has
-    /// been told that it is there, and if so, whether it is suspected.
+    /// The newest version of each, withdrawn ones among them for as long as others remember them; and whether the
+    /// caller has been told that it is there, and if so, whether it is suspected.
     newest: BTreeMap<ListingId, (Arc<Listing>, Option<bool>)>,
     begun: bool,
 }
@@ -45,8 +45,8 @@ impl Sights {
         self.newest.iter().map(|(id, (listing, _))| ItemId::of_listing(*id, listing.seq())).collect()
     }
 
-    /// Takes in what a survey has found. Returns what is to be told, if anything is; and in how long one of those that are
-    /// suspected will be gone.
+    /// Takes in what a survey has found. Returns what is to be told, if anything is; and in how long one of those that
+    /// are suspected will be gone.
     pub(crate) fn take_in(
         &mut self,
         found: &[Sighting],

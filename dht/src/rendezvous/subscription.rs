@@ -1,5 +1,5 @@
-//! What a subscriber of a topic has told its caller: each message once, in the order in which they come; those that were kept before in
-//! the order of their times.
+//! What a subscriber of a topic has told its caller: each message once, in the order in which they come; those that
+//! were kept before in the order of their times.
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},

@@ -1,7 +1,7 @@
 //! One thing that is done with all who keep a place: an item is handed to them, or they are asked what they keep.
 //!
-//! A pure bookkeeper, as an operation on a record is: it says whom to ask what, takes in the answers, and says how it went. When no
-//! majority can be had it begins anew a little later, until its time is up.
+//! A pure bookkeeper, as an operation on a record is: it says whom to ask what, takes in the answers, and says how it
+//! went. When no majority can be had it begins anew a little later, until its time is up.
 
 mod spread;
 mod survey;

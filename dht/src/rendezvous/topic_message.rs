@@ -20,7 +20,8 @@ pub struct TopicStatement {
     pub place: Key,
     /// The publisher's Ed25519 public key.
     pub publisher: [u8; 32],
-    /// When it was published: microseconds since 1970 by the publisher's clock, and higher than in all its earlier messages.
+    /// When it was published: microseconds since 1970 by the publisher's clock, and higher than in all its earlier
+    /// messages.
     pub seq: u64,
     /// What it says, at most 4,096 bytes; its meaning is the caller's.
     pub body: Vec<u8>,
@@ -56,7 +57,8 @@ impl TopicStatement {
 /// A message with its publisher's signature.
 ///
 /// Whoever drives the state machine checks the signature of every one in a message between nodes
-/// ([`Message::topic_messages`](crate::Message::topic_messages)) before handing that in, and drops it if one does not hold.
+/// ([`Message::topic_messages`](crate::Message::topic_messages)) before handing that in, and drops it if one does not
+/// hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicMessage {
     statement: TopicStatement,

@@ -12,7 +12,8 @@ use crate::{Key, Time};
 
 /// How long a message is kept, and how old one may be.
 const KEPT_FOR: Duration = Duration::from_secs(3600);
-/// How far the time of a message may be ahead of the holder's clock. Whoever could choose more would keep others out of a topic.
+/// How far the time of a message may be ahead of the holder's clock. Whoever could choose more would keep others out of
+/// a topic.
 const AHEAD_MAX: Duration = Duration::from_secs(300);
 /// Messages of one topic.
 pub(crate) const PER_TOPIC: usize = 64;
@@ -57,8 +58,8 @@ pub(crate) struct Topics {
     bytes: usize,
 }
 
-/// Whether a message is so old that nobody keeps it any more, even if its publisher's clock and this node's differ by as long
-/// again: whoever sends it now repeats it.
+/// Whether a message is so old that nobody keeps it any more, even if its publisher's clock and this node's differ by
+/// as long again: whoever sends it now repeats it.
 pub(crate) fn is_past(message: &TopicMessage, unix_micros: u64) -> bool {
     message.seq().saturating_add(2 * KEPT_FOR.as_micros() as u64) <= unix_micros
 }
@@ -104,8 +105,8 @@ impl Topics {
         Ok(true)
     }
 
-    /// Which message goes if this one comes: of a publisher that has its part of the topic its own oldest one, of a full topic
-    /// the oldest. One that would go itself is not kept.
+    /// Which message goes if this one comes: of a publisher that has its part of the topic its own oldest one, of a
+    /// full topic the oldest. One that would go itself is not kept.
     fn displaced(&self, topic: &Key, stamp: Stamp) -> Result<Option<Stamp>, Rejection> {
         let Some(kept) = self.topics.get(topic) else { return Ok(None) };
         let mut own = kept.keys().filter(|kept| kept.publisher == stamp.publisher);

@@ -1,7 +1,7 @@
 //! Where the rows of a table begin, and what is known of each beside its entries.
 //!
-//! A row is looked for with every message. The entries themselves take a few kilobytes, so finding one of them by halves
-//! waits for memory at every step; these arrays take a few hundred bytes.
+//! A row is looked for with every message. The entries themselves take a few kilobytes, so finding one of them by
+//! halves waits for memory at every step; these arrays take a few hundred bytes.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -129,8 +129,8 @@ impl States {
         &mut self.0[place]
     }
 
-    /// How many names a row has in its reserve, and what [`States::refreshed`] tells, for somebody who goes from row to row:
-    /// `near` is where the last one was found.
+    /// How many names a row has in its reserve, and what [`States::refreshed`] tells, for somebody who goes from row to
+    /// row: `near` is where the last one was found.
     pub(super) fn get_near(&self, rank: u16, now: Time, near: &mut usize) -> (usize, Option<(u32, u8)>) {
         *near = step_to(&self.0, *near, |state| state.rank < rank);
         match self.0.get(*near).filter(|state| state.rank == rank) {

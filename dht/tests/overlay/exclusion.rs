@@ -1,4 +1,5 @@
-//! Nodes are excluded from the network while they live and go on talking, or may only be clients and announce themselves as members.
+//! Nodes are excluded from the network while they live and go on talking, or may only be clients and announce
+//! themselves as members.
 
 use std::time::Duration;
 

@@ -196,8 +196,8 @@ fn clients_are_never_named() {
     assert!(ids(&found.closest).iter().all(|found| *found != id || world.is_joined(client)));
 }
 
-/// Networks that began apart know nothing of each other, until one node of one is told of one node of the other. In a tree, whoever is
-/// far from these two finds out when it next checks its own place, which it does every five minutes.
+/// Networks that began apart know nothing of each other, until one node of one is told of one node of the other. In a
+/// tree, whoever is far from these two finds out when it next checks its own place, which it does every five minutes.
 #[test]
 fn two_networks_become_one_once_two_nodes_meet() {
     for metric in METRICS {

@@ -111,8 +111,8 @@ impl World {
         id
     }
 
-    /// What a watcher believes to be there after all that it has been told, and whether it is suspected; none before it has
-    /// been told anything.
+    /// What a watcher believes to be there after all that it has been told, and whether it is suspected; none before it
+    /// has been told anything.
     fn believed(&self, watch: OperationId) -> Option<BTreeMap<usize, bool>> {
         let mut believed = None::<BTreeMap<usize, bool>>;
         for (_, told) in &self.told {

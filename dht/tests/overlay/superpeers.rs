@@ -192,7 +192,8 @@ fn of_those_drawn_in_one_subnet_one_takes_its_seat_and_it_is_the_same_for_everyb
     world.run_until(Duration::from_secs(900), |world| !super_peers(world).is_empty());
 }
 
-/// Who only asks, asks super-peers first like everybody. It tells nobody anything, and nobody tells it anything unasked.
+/// Who only asks, asks super-peers first like everybody. It tells nobody anything, and nobody tells it anything
+/// unasked.
 #[test]
 fn clients_ask_super_peers_and_are_known_to_none() {
     for metric in METRICS {

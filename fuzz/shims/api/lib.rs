@@ -1,4 +1,5 @@
-//! What the daemon's decoders use of the crate `chordage-api`: its own files, without the HTTP client and all that it needs.
+//! What the daemon's decoders use of the crate `chordage-api`: its own files, without the HTTP client and all that it
+//! needs.
 
 #[path = "../../../node/api/src/hex.rs"]
 mod hex;

@@ -4,10 +4,10 @@
 //! cargo run -p chordage-api --example chat -- auto our-chat alice
 //! ```
 //!
-//! **What a topic promises.** A message that was published reaches everybody who listens, once, while one of the nodes that keep
-//! it can be reached and it is one of the topic's last 64. **What it does not.** Messages of two people come in no particular
-//! order, names are what people call themselves (who published a message is told by its `publisher`), and everybody who knows
-//! the topic can read it: seal what others should not.
+//! **What a topic promises.** A message that was published reaches everybody who listens, once, while one of the nodes
+//! that keep it can be reached and it is one of the topic's last 64. **What it does not.** Messages of two people come
+//! in no particular order, names are what people call themselves (who published a message is told by its `publisher`),
+//! and everybody who knows the topic can read it: seal what others should not.
 
 use std::error::Error;
 

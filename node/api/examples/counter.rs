@@ -8,11 +8,11 @@
 //! **What compare-and-set promises.** Of two writers that have read the same version one is refused and reads again: no
 //! increment that was answered with `stored` is lost, and none is counted twice.
 //!
-//! **What it does not.** An answer may be `unknown`, because too few of the nodes that keep the name have confirmed it: then the
-//! increment may have happened. A writer that simply tried again would sometimes count twice, and one that did not would
-//! sometimes count too little. So each writer has a number of its own in the text: whether it went up is then seen. And while a
-//! network is parted, both halves may go on counting; when it is one again, the higher version stays, and with it the counts
-//! of one half only.
+//! **What it does not.** An answer may be `unknown`, because too few of the nodes that keep the name have confirmed it:
+//! then the increment may have happened. A writer that simply tried again would sometimes count twice, and one that did
+//! not would sometimes count too little. So each writer has a number of its own in the text: whether it went up is then
+//! seen. And while a network is parted, both halves may go on counting; when it is one again, the higher version stays,
+//! and with it the counts of one half only.
 
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -5,10 +5,10 @@
 //! cargo run -p chordage-api --example registry -- auto echo "hello"
 //! ```
 //!
-//! **What a registry promises.** A service whose daemon lives is found; one that was withdrawn is gone at once, and one whose
-//! machine died within 20 seconds. **What it does not.** That the program at the address answers: the daemon that registers it
-//! lives, and no more is known. Nor that it is who it says: anybody may register under any name. So who uses it
-//! tries the next one when one fails, and checks whom it talks to by means of its own.
+//! **What a registry promises.** A service whose daemon lives is found; one that was withdrawn is gone at once, and one
+//! whose machine died within 20 seconds. **What it does not.** That the program at the address answers: the daemon that
+//! registers it lives, and no more is known. Nor that it is who it says: anybody may register under any name. So who
+//! uses it tries the next one when one fails, and checks whom it talks to by means of its own.
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -49,8 +49,8 @@ impl Service {
         Ok(Service { daemon: Client::find(daemon)?, name: name.to_owned(), failed: HashSet::new() })
     }
 
-    /// Asks whoever answers: the nearest that has not failed before the others, those that are alive before the suspects.
-    /// Returns who answered, and what.
+    /// Asks whoever answers: the nearest that has not failed before the others, those that are alive before the
+    /// suspects. Returns who answered, and what.
     pub(crate) async fn ask(&mut self, line: &str) -> Result<(String, String), Box<dyn Error>> {
         let until = Instant::now() + ALL;
         while Instant::now() < until {

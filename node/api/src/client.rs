@@ -1,4 +1,5 @@
-//! A client of the local HTTP API: one connection per request, bodies streamed both ways, nothing waits without a limit.
+//! A client of the local HTTP API: one connection per request, bodies streamed both ways, nothing waits without a
+//! limit.
 
 mod home;
 mod in_memory;
@@ -216,8 +217,8 @@ impl Client {
         self.download(self.exchange.request(Method::GET, &uri)).await
     }
 
-    /// Those regular files of a tree whose numbers are in `files`, as a tar archive with nothing else. They are counted from 0
-    /// in the order of the listing; the ranges are in order, do not meet, and are at most [`FILE_RANGES_MAX`].
+    /// Those regular files of a tree whose numbers are in `files`, as a tar archive with nothing else. They are counted
+    /// from 0 in the order of the listing; the ranges are in order, do not meet, and are at most [`FILE_RANGES_MAX`].
     pub async fn archive_of_files(
         &self,
         link: &str,
@@ -291,7 +292,8 @@ impl Client {
         self.exchange.get_json("/v1/openapi.json").await
     }
 
-    /// The client names the operation itself: a read that fails at its first byte may take the head of the answer with it.
+    /// The client names the operation itself: a read that fails at its first byte may take the head of the answer with
+    /// it.
     async fn download(&self, request: Builder) -> Result<Download, ClientError> {
         let operation = OperationId::random();
         let request = request.header(OPERATION_HEADER, operation.to_string());

@@ -20,8 +20,8 @@ pub enum ClientError {
     /// The daemon answered with a typed failure, which says what is true now.
     #[error("{}", .0.message)]
     Problem(Problem),
-    /// The connection broke before the answer was whole and the daemon gives no reason: most likely it was stopped. What
-    /// arrived until then is a prefix, never the whole.
+    /// The connection broke before the answer was whole and the daemon gives no reason: most likely it was stopped.
+    /// What arrived until then is a prefix, never the whole.
     #[error("the connection to the daemon broke: {0}")]
     Lost(String),
     /// The daemon accepted the request and then stayed silent. Whether it still works on it is unknown.

@@ -96,7 +96,8 @@ pub struct Located {
 }
 
 impl Located {
-    /// Finds the endpoint meant by `text`: `unix:/path`, `http://127.0.0.1:PORT`, the path of a socket, or a data directory.
+    /// Finds the endpoint meant by `text`: `unix:/path`, `http://127.0.0.1:PORT`, the path of a socket, or a data
+    /// directory.
     pub fn find(text: &str) -> Result<Self, EndpointError> {
         if text.starts_with("unix:") || text.contains("://") {
             return Ok(Located { endpoint: text.parse()?, token: None });

@@ -35,7 +35,8 @@ const ACCOUNT_WITHIN: Duration = Duration::from_secs(10);
 pub struct Timeouts {
     /// For the connection. The daemon is on this machine: seconds mean that it is frozen.
     pub connect: Duration,
-    /// From the sent request to the head of the answer. The daemon's own deadlines are shorter, so its typed error wins.
+    /// From the sent request to the head of the answer. The daemon's own deadlines are shorter, so its typed error
+    /// wins.
     pub answer: Duration,
     /// Between two pieces of a body, either way, while the other side is the one to move.
     pub stall: Duration,

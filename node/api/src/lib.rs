@@ -15,8 +15,8 @@
 //! }
 //! ```
 //!
-//! Whoever has the link can read the object; it stays until [`Client::forget`](client::Client::forget). What does not fit
-//! into memory goes through [`upload`](upload::upload) and [`Client::content`](client::Client::content).
+//! Whoever has the link can read the object; it stays until [`Client::forget`](client::Client::forget). What does not
+//! fit into memory goes through [`upload`](upload::upload) and [`Client::content`](client::Client::content).
 //!
 //! | module | what is in it |
 //! |---|---|

@@ -6,8 +6,8 @@
 //!  dns:example.org                                    and the same
 //! ```
 //!
-//! Lower-case RFC 4648 base32 without padding, as in links. The checksum is a hash of the key, so that a mistyped one is
-//! noticed before anybody is asked.
+//! Lower-case RFC 4648 base32 without padding, as in links. The checksum is a hash of the key, so that a mistyped one
+//! is noticed before anybody is asked.
 
 use std::fmt;
 use std::str::FromStr;

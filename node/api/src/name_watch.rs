@@ -15,8 +15,8 @@ impl NameWatch {
         NameWatch { events: Events::new(download) }
     }
 
-    /// What it stands for now, or why it stands for nothing; waits until that is something else than last time. `None` when the
-    /// daemon ends.
+    /// What it stands for now, or why it stands for nothing; waits until that is something else than last time. `None`
+    /// when the daemon ends.
     pub async fn next(&mut self) -> Result<Option<Result<Resolved, Problem>>, ClientError> {
         while let Some(event) = self.events.next().await? {
             if let Some(found) = read(&event)? {

@@ -1,8 +1,9 @@
 //! Names for requests with streaming bodies, so that a client whose connection was cut can ask why.
 //!
-//! HTTP/1.1 has no way to say "this failed" after the head of an answer is out, except to cut the connection. Every request
-//! with a streaming body therefore has an id, under which the daemon keeps the reason of a failure for a while. The client may
-//! choose it (then it knows it even if the head of the answer is lost); otherwise the daemon does. The answer repeats it.
+//! HTTP/1.1 has no way to say "this failed" after the head of an answer is out, except to cut the connection. Every
+//! request with a streaming body therefore has an id, under which the daemon keeps the reason of a failure for a while.
+//! The client may choose it (then it knows it even if the head of the answer is lost); otherwise the daemon does. The
+//! answer repeats it.
 
 use std::fmt;
 use std::str::FromStr;

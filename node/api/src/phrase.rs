@@ -1,7 +1,7 @@
 //! The recovery phrase: twelve words from which everything of a person comes back.
 //!
-//! The words are those of BIP 39 (English): 128 random bits and a checksum of 4. They are always generated; what somebody
-//! makes up would be guessed by whoever holds a piece of what it opens.
+//! The words are those of BIP 39 (English): 128 random bits and a checksum of 4. They are always generated; what
+//! somebody makes up would be guessed by whoever holds a piece of what it opens.
 
 use std::fmt;
 use std::str::FromStr;

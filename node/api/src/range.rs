@@ -64,8 +64,8 @@ pub struct Unsatisfiable {
 }
 
 impl ByteRange {
-    /// What the header `Range` asks for. `None` if it is to be ignored, and everything sent: units that are not ours, and
-    /// several ranges at once (RFC 9110, section 14.2).
+    /// What the header `Range` asks for. `None` if it is to be ignored, and everything sent: units that are not ours,
+    /// and several ranges at once (RFC 9110, section 14.2).
     pub fn from_header(text: &str) -> Result<Option<Self>, RangeSyntaxError> {
         let Some((unit, ranges)) = text.split_once('=') else { return Ok(None) };
         if !unit.trim().eq_ignore_ascii_case("bytes") {
@@ -79,8 +79,8 @@ impl ByteRange {
         }
     }
 
-    /// The half-open range of positions within a file of `size` bytes. What goes beyond the file is cut to it, as in HTTP, so
-    /// that the last bytes of an empty file are none; a start beyond it is an error.
+    /// The half-open range of positions within a file of `size` bytes. What goes beyond the file is cut to it, as in
+    /// HTTP, so that the last bytes of an empty file are none; a start beyond it is an error.
     pub fn resolve(self, size: u64) -> Result<Range<u64>, Unsatisfiable> {
         let range = match self {
             ByteRange::From { start } => start..size,

@@ -15,8 +15,8 @@ impl Subscription {
         Subscription { events: Events::new(download) }
     }
 
-    /// The next message. `None` when the daemon ends. An error with a `Problem` if this program takes messages so slowly that
-    /// some were left out.
+    /// The next message. `None` when the daemon ends. An error with a `Problem` if this program takes messages so
+    /// slowly that some were left out.
     pub async fn next(&mut self) -> Result<Option<TopicMessage>, ClientError> {
         while let Some(event) = self.events.next().await? {
             let read = match &*event.kind {

@@ -1,7 +1,7 @@
 //! The body of a put: fed by a thread that reads files or by async code, drained by the connection.
 //!
-//! A body counts as whole only when its writer said [`UploadWriter::finish`]. A writer that is dropped earlier, because it
-//! failed or panicked, makes the request fail; the daemon then sees a cut body and stores nothing under a link.
+//! A body counts as whole only when its writer said [`UploadWriter::finish`]. A writer that is dropped earlier, because
+//! it failed or panicked, makes the request fail; the daemon then sees a cut body and stores nothing under a link.
 
 use std::io;
 use std::pin::Pin;

@@ -5,8 +5,8 @@
 //!  chordvol1r  <base32 of  public key, 32 │ read key, 32 │ checksum, 6 >       reads              122 characters
 //! ```
 //!
-//! Lower-case RFC 4648 base32 without padding, as in links. The read key, and the pair of keys whose public half is the volume's
-//! name, come from the secret; the secret does not come from them.
+//! Lower-case RFC 4648 base32 without padding, as in links. The read key, and the pair of keys whose public half is the
+//! volume's name, come from the secret; the secret does not come from them.
 
 use std::fmt;
 use std::str::FromStr;

@@ -9,8 +9,8 @@ use tokio::time::{Instant, timeout_at};
 use super::client_error::{ClientError, describe};
 use super::upload::Flow;
 
-/// Waits for the head of an answer, for as long as the daemon may be silent. While a body is being sent, that is counted from
-/// the last frame that was taken, and only while the daemon is the one that does not move.
+/// Waits for the head of an answer, for as long as the daemon may be silent. While a body is being sent, that is
+/// counted from the last frame that was taken, and only while the daemon is the one that does not move.
 pub(super) async fn wait_for_head(
     answering: impl Future<Output = hyper::Result<Response<Incoming>>>,
     silent_max: Duration,

@@ -1,9 +1,9 @@
 //! Chordage's lookups beside those of `libp2p-kad`, fairly: the same number of nodes, on the same kind of runtime, over
-//! the same transport (loopback TCP, noise, yamux), in turns of a second or two. All nodes of a side live in one process,
-//! and while one side has its turn the other only idles.
+//! the same transport (loopback TCP, noise, yamux), in turns of a second or two. All nodes of a side live in one
+//! process, and while one side has its turn the other only idles.
 //!
-//! Both are warm: tables are filled and connections open before anything is counted. kad's tables are filled by hand, as
-//! full as they can be; ours are what joining made of them.
+//! Both are warm: tables are filled and connections open before anything is counted. kad's tables are filled by hand,
+//! as full as they can be; ours are what joining made of them.
 
 mod chordage;
 mod kad;

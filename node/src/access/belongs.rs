@@ -57,8 +57,8 @@ impl Belongs {
         }
     }
 
-    /// What the network is called in the names of its protocols. Daemons of two open networks with one name, neither of which has a
-    /// gate that would keep them apart, do not understand each other.
+    /// What the network is called in the names of its protocols. Daemons of two open networks with one name, neither of
+    /// which has a gate that would keep them apart, do not understand each other.
     pub(crate) fn spoken(&self, config: &Config) -> String {
         match self {
             // A name has no full stop.

@@ -100,8 +100,8 @@ impl Access {
         Ok(())
     }
 
-    /// Gives papers to whoever has an invite. What it uses up is on disk before the answer is given: otherwise a crash would
-    /// make two of one use. That happens seldom enough to be waited for.
+    /// Gives papers to whoever has an invite. What it uses up is on disk before the answer is given: otherwise a crash
+    /// would make two of one use. That happens seldom enough to be waited for.
     fn redeem(&self, joiner: &[u8; 32], id: InviteId, proof: &Proof) -> Answer {
         let now = now();
         let own = self.own_key();

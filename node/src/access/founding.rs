@@ -17,7 +17,8 @@ use crate::network::work::IdWork;
 
 /// Most bits of work that an open network may ask of ids.
 pub const ID_BITS_MAX: u8 = genesis::ID_BITS_MAX;
-/// What it asks for unless told otherwise. Measured: a core tries some 39,000 keys a second, so that this takes it 14 seconds.
+/// What it asks for unless told otherwise. Measured: a core tries some 39,000 keys a second, so that this takes it 14
+/// seconds.
 pub const ID_BITS_DEFAULT: u8 = 19;
 
 /// A network that was founded.
@@ -49,8 +50,8 @@ pub fn found(dir: &Path, name: &str) -> Result<Founded, AccessError> {
     keep(&dir, &Kept::Private(Papers::new(genesis, chain)))
 }
 
-/// Founds an open network that asks for `id_bits` bits of work: makes its key, and finds one for the daemon of the data directory
-/// `dir` on all cores. Nothing is written before that is found.
+/// Founds an open network that asks for `id_bits` bits of work: makes its key, and finds one for the daemon of the data
+/// directory `dir` on all cores. Nothing is written before that is found.
 pub fn found_open(dir: &Path, name: &str, id_bits: u8, trying: &Trying) -> Result<Founded, AccessError> {
     check_name(name)?;
     if id_bits > ID_BITS_MAX {
@@ -62,8 +63,8 @@ pub fn found_open(dir: &Path, name: &str, id_bits: u8, trying: &Trying) -> Resul
     keep(&dir, &Kept::Open(genesis))
 }
 
-/// A data directory that is part of no network yet, and the secret half of a key for its daemon that shows the work. One that is
-/// not there is made only after that key was found.
+/// A data directory that is part of no network yet, and the secret half of a key for its daemon that shows the work.
+/// One that is not there is made only after that key was found.
 pub(super) fn worked(path: &Path, work: IdWork, trying: &Trying) -> Result<(DataDir, [u8; 32]), AccessError> {
     let open = || {
         let dir = DataDir::open(path)?;

@@ -111,8 +111,8 @@ impl Access {
         Ok(withdrawn)
     }
 
-    /// Revokes the daemon whose id begins with these digits, among those that are known by certificate or by list (`listed`).
-    /// Waits for the disk.
+    /// Revokes the daemon whose id begins with these digits, among those that are known by certificate or by list
+    /// (`listed`). Waits for the disk.
     pub(crate) fn revoke(
         &self,
         digits: &str,

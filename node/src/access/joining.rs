@@ -84,9 +84,9 @@ impl Doorkeeper for Joiner {
     }
 }
 
-/// Joins the network of an invite with the daemon of the data directory `dir`, which does not run. Into a private network this takes
-/// as many times 12 seconds as the invite has addresses, at most; into an open one nobody is asked, and keys are tried on
-/// all cores until one has the work. Needs a tokio runtime around it.
+/// Joins the network of an invite with the daemon of the data directory `dir`, which does not run. Into a private
+/// network this takes as many times 12 seconds as the invite has addresses, at most; into an open one nobody is asked,
+/// and keys are tried on all cores until one has the work. Needs a tokio runtime around it.
 pub async fn join(dir: &Path, invite: &str, trying: &Arc<Trying>) -> Result<Joined, AccessError> {
     match invite.parse().map_err(|error| AccessError::BadInvite(format!("{error}")))? {
         WayIn::Private(invite) => tokio::select! {
@@ -136,7 +136,8 @@ fn lines(addresses: &[Multiaddr], peer: PeerId) -> String {
 
 async fn join_private(dir: &Path, invite: Invite) -> Result<Joined, AccessError> {
     let invitation = invite.invitation().clone();
-    // By its own clock it would be told the same by the daemon that made it; with a clock that is wrong it had better ask.
+    // By its own clock it would be told the same by the daemon that made it; with a clock that is wrong it had better
+    // ask.
     let has_ended = invitation.expires.saturating_add(24 * 3600) < now();
     if has_ended {
         return Err(AccessError::Expired);

@@ -1,9 +1,9 @@
-//! To which network a daemon belongs, and who may enter it. Of a private network: the papers on its disk, the gate at which they are
-//! shown, and what keeps them true (renewing what ends, passing on what is revoked). Of an open one: its genesis, and the work
-//! that it asks of keys.
+//! To which network a daemon belongs, and who may enter it. Of a private network: the papers on its disk, the gate at
+//! which they are shown, and what keeps them true (renewing what ends, passing on what is revoked). Of an open one: its
+//! genesis, and the work that it asks of keys.
 //!
-//! The formats are in `network`, the gate itself in `wire`. A daemon whose data directory has neither belongs to a network that is
-//! nothing but a name, open to everybody who knows it; then there is none of this.
+//! The formats are in `network`, the gate itself in `wire`. A daemon whose data directory has neither belongs to a
+//! network that is nothing but a name, open to everybody who knows it; then there is none of this.
 
 mod belongs;
 mod doorkeeper;
@@ -223,7 +223,8 @@ impl Access {
 }
 
 impl State {
-    /// Others who may sign, as far as they have been met and are not revoked, and how many certificates by each are known.
+    /// Others who may sign, as far as they have been met and are not revoked, and how many certificates by each are
+    /// known.
     fn delegates(&self) -> impl Iterator<Item = ([u8; 32], usize)> {
         let (revocations, trusted) = (self.papers.revocations(), self.papers.trusted());
         let stands = |key: &&[u8; 32]| !revocations.is_revoked(key, true, trusted);

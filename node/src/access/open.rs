@@ -1,8 +1,8 @@
 //! An open network with a genesis: whoever has it may take part, if its key shows the work that the genesis asks for.
 //!
-//! Two daemons whose keys show the work let each other pass at the gate without a word. Whoever dials and lacks it is told why
-//! in the frame in which private networks answer, if it asks at the gate as their daemons do; whoever begins to
-//! negotiate at once finds no protocol, as with any other network.
+//! Two daemons whose keys show the work let each other pass at the gate without a word. Whoever dials and lacks it is
+//! told why in the frame in which private networks answer, if it asks at the gate as their daemons do; whoever begins
+//! to negotiate at once finds no protocol, as with any other network.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};

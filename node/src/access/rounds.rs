@@ -1,5 +1,5 @@
-//! What keeps the papers of a network true while a daemon runs: revocations go to everybody who does not know them, whoever is
-//! not let in any more is disconnected, and the daemon's own certificate is renewed before it ends.
+//! What keeps the papers of a network true while a daemon runs: revocations go to everybody who does not know them,
+//! whoever is not let in any more is disconnected, and the daemon's own certificate is renewed before it ends.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -65,7 +65,8 @@ impl Access {
         }
     }
 
-    /// Nobody whose certificate does not count any more stays connected; whoever was revoked is no part of the overlay either.
+    /// Nobody whose certificate does not count any more stays connected; whoever was revoked is no part of the overlay
+    /// either.
     async fn shut_out(&self, driver: &DriverHandle, excluded: &mut BTreeSet<[u8; 32]>) {
         let (ended, revoked) = {
             let mut state = self.state();
@@ -77,7 +78,8 @@ impl Access {
                 .map(|(key, _)| *key)
                 .collect();
             let is_revoked = |key: &[u8; 32]| {
-                // Of somebody who has not shown its certificate, the network's own word alone counts: it may be a delegate.
+                // Of somebody who has not shown its certificate, the network's own word alone counts: it may be a
+                // delegate.
                 let is_delegate = state.peers.get(key).is_none_or(|known| known.admitted.rights.delegate);
                 state.papers.revocations().is_revoked(key, is_delegate, state.papers.trusted())
             };
@@ -135,8 +137,8 @@ impl Access {
                         known.digest = own;
                     }
                 }
-                // It has to come through the gate again, and shows there what it knows: somebody who is connected and not
-                // looked after would neither hear of revocations nor be shut out when its certificate ends.
+                // It has to come through the gate again, and shows there what it knows: somebody who is connected and
+                // not looked after would neither hear of revocations nor be shut out when its certificate ends.
                 Ok(_) | Err(_) => {
                     self.state().peers.remove(&key);
                     driver.shut_out(vec![key], Vec::new()).await;

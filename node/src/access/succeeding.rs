@@ -7,9 +7,11 @@ use crate::datadir::{DataDir, DataDirError};
 use crate::network::papers::Papers;
 use crate::network::succession::{OVERLAP_MAX, Succession, SuccessionError};
 
-/// A network key that does not count yet. It is on disk before anybody hears of it, and takes the place of the one before then.
+/// A network key that does not count yet. It is on disk before anybody hears of it, and takes the place of the one
+/// before then.
 const NEXT_KEY_FILE: &str = "network.key.next";
-/// Shortest time for which the key before counts on, seconds: in it daemons have to be given certificates under the new one.
+/// Shortest time for which the key before counts on, seconds: in it daemons have to be given certificates under the new
+/// one.
 pub(crate) const OVERLAP_MIN: u64 = 3600;
 
 /// Why there is no new network key. Nothing has changed.
@@ -34,7 +36,8 @@ pub(crate) enum NewKeyError {
     Dir(#[from] DataDirError),
 }
 
-/// The network key that a data directory has, if it is the newest one. A crash may have come between the papers and the key.
+/// The network key that a data directory has, if it is the newest one. A crash may have come between the papers and the
+/// key.
 pub(super) fn newest_key(dir: &DataDir, papers: &Papers) -> Result<Option<ed25519::Keypair>, DataDirError> {
     let is_newest = |pair: &ed25519::Keypair| papers.trusted().newest() == Some(&pair.public().to_bytes());
     let kept = |name| dir.read(name)?.map(|_| secret_pair(dir, name)).transpose();
@@ -55,7 +58,8 @@ fn put_in_place(dir: &DataDir, next: &ed25519::Keypair) -> Result<(), DataDirErr
 }
 
 impl Access {
-    /// Makes a new network key, with which the old one says that it follows; that counts for so many seconds more. Waits for the disk.
+    /// Makes a new network key, with which the old one says that it follows; that counts for so many seconds more.
+    /// Waits for the disk.
     pub(crate) fn new_key(&self, overlap: u64) -> Result<(), NewKeyError> {
         if !(OVERLAP_MIN..=OVERLAP_MAX).contains(&overlap) {
             return Err(NewKeyError::Overlap);

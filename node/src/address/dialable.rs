@@ -1,5 +1,5 @@
-//! Which addresses lead anywhere. What this program cannot dial is refused at the start: otherwise it would be tried for ever
-//! without a word.
+//! Which addresses lead anywhere. What this program cannot dial is refused at the start: otherwise it would be tried
+//! for ever without a word.
 
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;

@@ -45,8 +45,8 @@ pub(crate) fn in_dial_order(mut addrs: Vec<Multiaddr>) -> Vec<Multiaddr> {
     addrs
 }
 
-/// TCP costs less CPU, QUIC fewer round trips: TCP first to near hosts, QUIC first to far ones. What goes through a relay is
-/// a last resort.
+/// TCP costs less CPU, QUIC fewer round trips: TCP first to near hosts, QUIC first to far ones. What goes through a
+/// relay is a last resort.
 fn cost(addr: &Multiaddr) -> (bool, bool, bool) {
     let near = ip(addr).is_some_and(is_near);
     let tcp = addr.iter().any(|p| matches!(p, Protocol::Tcp(_)));
@@ -91,8 +91,8 @@ pub(crate) fn is_near(ip: IpAddr) -> bool {
     }
 }
 
-/// The IP address a multiaddr begins with. One through a relay has none: it begins with the relay's, which says nothing about
-/// who is behind it.
+/// The IP address a multiaddr begins with. One through a relay has none: it begins with the relay's, which says nothing
+/// about who is behind it.
 pub(crate) fn ip(addr: &Multiaddr) -> Option<IpAddr> {
     match addr.iter().next()? {
         _ if is_relayed(addr) => None,

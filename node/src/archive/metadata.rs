@@ -9,7 +9,8 @@ pub const OWNER_NAME_BYTES_MAX: usize = 255;
 pub const XATTR_NAME_BYTES_MAX: usize = 255;
 /// See [`XATTR_NAME_BYTES_MAX`].
 pub const XATTR_VALUE_BYTES_MAX: usize = 64 << 10;
-/// All extended attributes of an entry, each counted as [`Xattr::cost`] says. They and the paths fit into one extended header.
+/// All extended attributes of an entry, each counted as [`Xattr::cost`] says. They and the paths fit into one extended
+/// header.
 pub const XATTR_BYTES_MAX: usize = 768 << 10;
 /// What an attribute takes beside its name and value: the prefix of its keyword and the length of its record.
 const XATTR_OVERHEAD: usize = 32;
@@ -17,7 +18,8 @@ const XATTR_OVERHEAD: usize = 32;
 /// How much of an entry is written, or read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// Files, directories and symlinks with mode and time: what an object holds. Everything else is refused or left out.
+    /// Files, directories and symlinks with mode and time: what an object holds. Everything else is refused or left
+    /// out.
     Basic,
     /// All that POSIX knows, and sparse files: what a backup holds.
     Full,
@@ -34,8 +36,8 @@ pub struct FullMetadata {
     pub user: Vec<u8>,
     /// Name of the group, likewise.
     pub group: Vec<u8>,
-    /// Extended attributes, sorted by name. POSIX ACLs are among them, as Linux shows them: `system.posix_acl_access` and
-    /// `system.posix_acl_default`.
+    /// Extended attributes, sorted by name. POSIX ACLs are among them, as Linux shows them: `system.posix_acl_access`
+    /// and `system.posix_acl_default`.
     pub xattrs: Vec<Xattr>,
     /// A number that all names of one inode have in common inside an archive, if it has several names.
     pub link_group: Option<u64>,

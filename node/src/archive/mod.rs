@@ -1,15 +1,16 @@
 //! Trees as tar archives: how they enter and leave a daemon.
 //!
-//! [`ArchiveWriter`] writes POSIX.1-2001 ("pax") archives: plain ustar headers, and extended records where ustar is too narrow
-//! (names over 100 bytes, sizes over 8 GiB, times with nanoseconds or before 1970). [`ArchiveReader`] reads those and what
-//! GNU tar, bsdtar and Python write. Both move names as bytes and hold no more than one header in memory.
+//! [`ArchiveWriter`] writes POSIX.1-2001 ("pax") archives: plain ustar headers, and extended records where ustar is too
+//! narrow (names over 100 bytes, sizes over 8 GiB, times with nanoseconds or before 1970). [`ArchiveReader`] reads
+//! those and what GNU tar, bsdtar and Python write. Both move names as bytes and hold no more than one header in
+//! memory.
 //!
 //! Two extended records are ours, on the way into a daemon only, with a fingerprint of 64 hexadecimal digits each:
 //! `CHORDAGE.fingerprint` asks for the file to be catalogued under it, `CHORDAGE.unchanged` stands for the content.
 //!
-//! With [`Detail::Full`] an archive holds all that POSIX knows, in the words of GNU tar: owners, hard links, devices and pipes
-//! as POSIX has them, extended attributes as `SCHILY.xattr.NAME`, sparse files as `GNU.sparse` 1.0. Of our own is
-//! `CHORDAGE.linkgroup`, a decimal number that all names of an inode share.
+//! With [`Detail::Full`] an archive holds all that POSIX knows, in the words of GNU tar: owners, hard links, devices
+//! and pipes as POSIX has them, extended attributes as `SCHILY.xattr.NAME`, sparse files as `GNU.sparse` 1.0. Of our
+//! own is `CHORDAGE.linkgroup`, a decimal number that all names of an inode share.
 
 mod entry;
 mod header;

@@ -20,7 +20,8 @@ pub enum NameError {
     TooLong,
 }
 
-/// Checks a path and brings it into its one form: no `.`, no empty component, no slash at either end. Empty means the root.
+/// Checks a path and brings it into its one form: no `.`, no empty component, no slash at either end. Empty means the
+/// root.
 pub fn check_path(path: &[u8]) -> Result<Vec<u8>, NameError> {
     if path.first() == Some(&b'/') {
         return Err(NameError::Absolute);

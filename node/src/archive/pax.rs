@@ -1,4 +1,5 @@
-//! Extended records (POSIX.1-2001, "pax Interchange Format"): lines of `LENGTH key=value\n`, where the length counts itself.
+//! Extended records (POSIX.1-2001, "pax Interchange Format"): lines of `LENGTH key=value\n`, where the length counts
+//! itself.
 
 use std::collections::BTreeMap;
 
@@ -82,8 +83,8 @@ pub(super) fn push_bytes(records: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     records.push(b'\n');
 }
 
-/// The name of an extended attribute as it stands in a key, which ends at the first equals sign: as GNU tar writes it since
-/// version 1.29, with `%3D` for that sign and `%25` for a percent sign.
+/// The name of an extended attribute as it stands in a key, which ends at the first equals sign: as GNU tar writes it
+/// since version 1.29, with `%3D` for that sign and `%25` for a percent sign.
 pub(super) fn xattr_keyword(name: &[u8]) -> Vec<u8> {
     let mut keyword = Vec::with_capacity(name.len());
     for byte in name {
@@ -186,7 +187,8 @@ impl FullRecords {
             b"GNU.sparse.realsize" => file.sparse_size = number(value)?,
             key if key == LINK_GROUP.as_bytes() => file.link_group = number(value)?,
             key => {
-                // POSIX has an empty value take a record back. Here it is an attribute with an empty value, as in GNU tar.
+                // POSIX has an empty value take a record back. Here it is an attribute with an empty value, as in GNU
+                // tar.
                 if let Some(keyword) = key.strip_prefix(XATTR_PREFIX.as_bytes()) {
                     file.xattr(Xattr { name: xattr_name(keyword), value: value.to_vec() });
                 }

@@ -92,8 +92,8 @@ pub struct ArchiveReader<R> {
 }
 
 impl<R: Read> ArchiveReader<R> {
-    /// Reads what an object holds from `source`, which should buffer. All else is refused, or left out where it belongs to
-    /// an entry.
+    /// Reads what an object holds from `source`, which should buffer. All else is refused, or left out where it belongs
+    /// to an entry.
     pub fn new(source: R) -> Self {
         ArchiveReader::with_detail(source, Detail::Basic)
     }

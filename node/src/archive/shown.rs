@@ -2,9 +2,9 @@
 
 use std::fmt::{self, Write};
 
-/// A name with everything escaped that a terminal could stumble over or an eye be misled by: control characters, those that
-/// turn the direction of writing, others without a picture, bytes that are not UTF-8. A backslash of the name's own is
-/// doubled, so that it is not taken for an escape.
+/// A name with everything escaped that a terminal could stumble over or an eye be misled by: control characters, those
+/// that turn the direction of writing, others without a picture, bytes that are not UTF-8. A backslash of the name's
+/// own is doubled, so that it is not taken for an escape.
 pub fn escaped(name: &[u8]) -> String {
     let mut text = String::with_capacity(name.len());
     for chunk in name.utf8_chunks() {

@@ -39,9 +39,9 @@ impl SparseMap {
         self.segments.iter().fold(0, |sum: u64, segment| sum.saturating_add(segment.len))
     }
 
-    /// What the content is known by, which are the segments one after another, of the file that is known by `of_file`. It
-    /// depends on the map: a file system may turn data into a hole, or back, without touching any time of the file, and the
-    /// content is another one then.
+    /// What the content is known by, which are the segments one after another, of the file that is known by `of_file`.
+    /// It depends on the map: a file system may turn data into a hole, or back, without touching any time of the file,
+    /// and the content is another one then.
     pub fn fingerprint(&self, of_file: &Fingerprint) -> Fingerprint {
         let mut hasher = blake3::Hasher::new_derive_key(CONTEXT);
         hasher.update(&of_file.0);

@@ -9,8 +9,8 @@ use super::metadata::{FullMetadata, Xattr};
 use super::sparse::SparseMap;
 use super::{BLOCK, Head, Kind, Mtime, pax};
 
-/// The head of an entry as archive bytes, extended records included, and the map of a file with holes. The content of a file
-/// and [`padding`] follow it.
+/// The head of an entry as archive bytes, extended records included, and the map of a file with holes. The content of a
+/// file and [`padding`] follow it.
 pub(crate) fn head_bytes(head: &Head) -> Vec<u8> {
     catalogued_head_bytes(head, None)
 }
@@ -81,8 +81,8 @@ fn catalogued_head_bytes(head: &Head, fingerprint: Option<&Fingerprint>) -> Vec<
     bytes
 }
 
-/// A name for those who take the map of a sparse file for its content, so that it does not get into the way of the file:
-/// the one that GNU tar has for it.
+/// A name for those who take the map of a sparse file for its content, so that it does not get into the way of the
+/// file: the one that GNU tar has for it.
 fn name_of_map(path: &[u8]) -> Vec<u8> {
     let name = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
     [&path[..name], b"GNUSparseFile.0/", &path[name..]].concat()

@@ -4,19 +4,19 @@ use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 
-/// How many connections to other daemons there may be, and which of them are kept; `[connections]` in the file. One costs
-/// about 40 KB of memory and a file descriptor.
+/// How many connections to other daemons there may be, and which of them are kept; `[connections]` in the file. One
+/// costs about 40 KB of memory and a file descriptor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConnectionConfig {
-    /// Connected daemons at most, 48 to 65536; a leaf set needs 40. Each has one connection, two where both sides dialled at
-    /// once.
+    /// Connected daemons at most, 48 to 65536; a leaf set needs 40. Each has one connection, two where both sides
+    /// dialled at once.
     pub max: u32,
-    /// Of these, those in none of our tables that dialled us, 1 to half of `max`. Beyond, the oldest of the most crowded
-    /// subnet makes way, so that newcomers get in and neighbours stay.
+    /// Of these, those in none of our tables that dialled us, 1 to half of `max`. Beyond, the oldest of the most
+    /// crowded subnet makes way, so that newcomers get in and neighbours stay.
     pub strangers_max: u32,
-    /// Of the strangers, those from one public IP address (IPv6: one /64), at least 1. This machine and private networks
-    /// are not counted.
+    /// Of the strangers, those from one public IP address (IPv6: one /64), at least 1. This machine and private
+    /// networks are not counted.
     pub per_ip_max: u32,
     /// Dials under way at most, and as many inbound handshakes, 8 to 4096.
     pub dialling_max: u32,
@@ -28,8 +28,8 @@ pub struct ConnectionConfig {
 
 impl Default for ConnectionConfig {
     fn default() -> Self {
-        // 64 fast fingers: lookups begin with these, and a handshake costs a round trip (QUIC) or three (TCP, noise, yamux).
-        // The rest is design: twice what a node keeps, twice over for those that keep it.
+        // 64 fast fingers: lookups begin with these, and a handshake costs a round trip (QUIC) or three (TCP, noise,
+        // yamux). The rest is design: twice what a node keeps, twice over for those that keep it.
         ConnectionConfig {
             max: 512,
             strangers_max: 128,

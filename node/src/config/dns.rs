@@ -13,11 +13,14 @@ const RESOLVERS_MAX: usize = 3;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DnsConfig {
-    /// Answer for `chord.alt` at this address, over UDP and TCP; with port 0 the system chooses one. Nowhere unless told otherwise.
+    /// Answer for `chord.alt` at this address, over UDP and TCP; with port 0 the system chooses one. Nowhere unless
+    /// told otherwise.
     pub listen: Option<SocketAddr>,
-    /// Take an address that other machines can reach. All of them can then ask what the names and petnames of this daemon stand for.
+    /// Take an address that other machines can reach. All of them can then ask what the names and petnames of this
+    /// daemon stand for.
     pub beyond_loopback: bool,
-    /// Resolvers to ask for the keys of domains (`dns:example.org`), at most 3; those of the system unless told otherwise.
+    /// Resolvers to ask for the keys of domains (`dns:example.org`), at most 3; those of the system unless told
+    /// otherwise.
     pub resolvers: Vec<SocketAddr>,
 }
 

@@ -1,4 +1,5 @@
-//! Links and names in a browser: the daemon's command serves them beside the daemon. The table `gateway` of the settings.
+//! Links and names in a browser: the daemon's command serves them beside the daemon. The table `gateway` of the
+//! settings.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,10 +19,11 @@ const HOST_BYTES_MAX: usize = 260;
 pub struct GatewayConfig {
     /// Serve them at this address; with port 0 the system chooses one. Nowhere unless told otherwise.
     pub listen: Option<SocketAddr>,
-    /// By which names browsers call it, beside 127.0.0.1, `[::1]` and localhost: for whoever has it behind a proxy. With the port, where
-    /// browsers show one. At most 16.
+    /// By which names browsers call it, beside 127.0.0.1, `[::1]` and localhost: for whoever has it behind a proxy.
+    /// With the port, where browsers show one. At most 16.
     pub hosts: Vec<String>,
-    /// The file with the users and their passwords, a line for each. Without it everybody on this machine may store files.
+    /// The file with the users and their passwords, a line for each. Without it everybody on this machine may store
+    /// files.
     pub users: Option<PathBuf>,
 }
 

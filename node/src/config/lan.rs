@@ -10,8 +10,8 @@ use crate::address::ip;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LanConfig {
-    /// Look for them with multicast DNS, join through them, and be found in the same way; a client only looks. Everybody on the LAN
-    /// then sees this daemon's peer id and ports. Off unless told otherwise.
+    /// Look for them with multicast DNS, join through them, and be found in the same way; a client only looks.
+    /// Everybody on the LAN then sees this daemon's peer id and ports. Off unless told otherwise.
     pub enabled: bool,
 }
 

@@ -16,7 +16,8 @@ const DAY: u64 = 24 * 60 * 60;
 pub struct LeaseConfig {
     /// For so long holders keep what is kept from here without hearing of this daemon again.
     pub lease_seconds: u32,
-    /// For so long they keep the shards of a put that is not finished; one that takes longer renews them. At most a lease.
+    /// For so long they keep the shards of a put that is not finished; one that takes longer renews them. At most a
+    /// lease.
     pub unfinished_seconds: u32,
     /// Everything that is kept is renewed so often. A renewal costs 32 bytes for each chunk and holder.
     pub renew_seconds: u32,
@@ -24,12 +25,12 @@ pub struct LeaseConfig {
     pub lease_max_seconds: u32,
     /// The longest time before which even its writer cannot drop something, as far as it is granted to others.
     pub retain_max_seconds: u32,
-    /// Shards that nobody claims because the book of claims was lost are kept for so long: long enough for their writers to
-    /// renew them. Where a crash can have taken some claims only, or somebody has dropped the chunk, two times
-    /// `renew_seconds` are enough.
+    /// Shards that nobody claims because the book of claims was lost are kept for so long: long enough for their
+    /// writers to renew them. Where a crash can have taken some claims only, or somebody has dropped the chunk, two
+    /// times `renew_seconds` are enough.
     pub orphan_seconds: u32,
-    /// Whether a claim that was not renewed in time ends. Without it, shards are freed only when all their writers have said
-    /// that they do not need them, and what a put has left behind that broke off stays for ever.
+    /// Whether a claim that was not renewed in time ends. Without it, shards are freed only when all their writers have
+    /// said that they do not need them, and what a put has left behind that broke off stays for ever.
     pub expire: bool,
 }
 
@@ -55,8 +56,8 @@ impl LeaseConfig {
         self.unfinished_seconds.min(self.lease_seconds)
     }
 
-    /// How long a claim that is nobody's lasts once somebody has dropped its chunk: time for whoever else needs it to renew,
-    /// twice.
+    /// How long a claim that is nobody's lasts once somebody has dropped its chunk: time for whoever else needs it to
+    /// renew, twice.
     pub(crate) fn nobodys(&self) -> Duration {
         Duration::from_secs(self.renew_seconds.into()) * 2
     }

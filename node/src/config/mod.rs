@@ -49,21 +49,22 @@ pub struct Config {
     pub network: String,
     /// `ring` (default) or `xor`. The same for every daemon of a network.
     pub metric: AnyMetric,
-    /// Addresses to listen on. Empty: any ports of loopback, or of all interfaces (IPv4) where `lan.enabled` says so or peers on other
-    /// machines are known (`bootstrap`, an invite, the last run); TCP and QUIC.
-    /// Port 0 lets the system choose once, and later starts reuse what it chose.
+    /// Addresses to listen on. Empty: any ports of loopback, or of all interfaces (IPv4) where `lan.enabled` says so or
+    /// peers on other machines are known (`bootstrap`, an invite, the last run); TCP and QUIC. Port 0 lets the system
+    /// choose once, and later starts reuse what it chose.
     pub listen: Vec<Multiaddr>,
     /// Addresses to announce instead of those listened on (behind a forwarded port, say).
     pub announce: Vec<Multiaddr>,
-    /// Daemons to join through, `/ip4/…/tcp/…` or `/dns4/…/tcp/…` with or without `/p2p/…`. Empty: the first of a new network.
+    /// Daemons to join through, `/ip4/…/tcp/…` or `/dns4/…/tcp/…` with or without `/p2p/…`. Empty: the first of a new
+    /// network.
     pub bootstrap: Vec<Multiaddr>,
-    /// What this daemon fails together with, such as a house, a rack or a provider: 1 to 32 of `a-z`, `0-9` and `-`, the same
-    /// for all daemons there. The shards of a chunk are spread over zones. None unless told otherwise.
+    /// What this daemon fails together with, such as a house, a rack or a provider: 1 to 32 of `a-z`, `0-9` and `-`,
+    /// the same for all daemons there. The shards of a chunk are spread over zones. None unless told otherwise.
     pub zone: Option<Zone>,
     /// Most bytes of shards to hold for the network.
     pub quota_bytes: u64,
-    /// What is logged: a filter such as `info,chordage_node=debug`. CHORDAGE_LOG wins over it. Unless told otherwise what the daemon
-    /// decides, and warnings of everybody.
+    /// What is logged: a filter such as `info,chordage_node=debug`. CHORDAGE_LOG wins over it. Unless told otherwise
+    /// what the daemon decides, and warnings of everybody.
     pub log: Option<String>,
     /// How it is logged: `text` for people, or `json`, an object in each line, for programs.
     pub log_format: LogFormat,
@@ -71,8 +72,8 @@ pub struct Config {
     pub api_listen: Option<SocketAddr>,
     /// Connections of clients to the API at a time, 1 to 4096; more are answered 503. A command has one while it runs.
     pub api_connections_max: u32,
-    /// Bytes that puts and gets may have in memory at a time, at least 32 MiB, of which 9 are for manifests, first chunks
-    /// and small puts alone. Too little serialises chunks.
+    /// Bytes that puts and gets may have in memory at a time, at least 32 MiB, of which 9 are for manifests, first
+    /// chunks and small puts alone. Too little serialises chunks.
     pub transfer_memory_bytes: u64,
     /// Worker threads of the network runtime. One is best for many daemons on few cores.
     pub runtime_threads: usize,
@@ -81,11 +82,11 @@ pub struct Config {
     pub debug_delay_ms: u16,
     /// For experiments: the daemon takes its clock to be off by so many seconds, ahead or (negative) behind.
     pub debug_clock_seconds: i64,
-    /// For experiments: at each start so many seconds of lease time have passed since the end of the last run, so that claims
-    /// end as if it had run meanwhile.
+    /// For experiments: at each start so many seconds of lease time have passed since the end of the last run, so that
+    /// claims end as if it had run meanwhile.
     pub debug_lease_seconds: u32,
-    /// For experiments: certificates that this daemon signs for others in a private network are valid for so many seconds. As long
-    /// as they may be otherwise.
+    /// For experiments: certificates that this daemon signs for others in a private network are valid for so many
+    /// seconds. As long as they may be otherwise.
     pub debug_certificate_seconds: Option<std::num::NonZeroU64>,
     /// For tests only: the daemon starts although its key lacks the work that its open network asks for.
     pub debug_id_without_work: bool,
@@ -226,7 +227,8 @@ impl Config {
         })
     }
 
-    /// All that is wrong with the text of a settings file, from its first line to its last. Nothing, if a daemon starts with it.
+    /// All that is wrong with the text of a settings file, from its first line to its last. Nothing, if a daemon starts
+    /// with it.
     pub fn problems(text: &str) -> Vec<SettingProblem> {
         problems::of(text)
     }

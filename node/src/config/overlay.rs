@@ -54,15 +54,16 @@ impl fmt::Display for Role {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OverlayConfig {
-    /// `auto` (default): the daemon asks others whether they reach it, and is a member or a client accordingly. `member`: whatever
-    /// they say. `client`: it listens nowhere, is in nobody's tables, and holds no shards. What it held as a member is to be
-    /// handed over before (`chordage drain`).
+    /// `auto` (default): the daemon asks others whether they reach it, and is a member or a client accordingly.
+    /// `member`: whatever they say. `client`: it listens nowhere, is in nobody's tables, and holds no shards. What it
+    /// held as a member is to be handed over before (`chordage drain`).
     pub role: Role,
     /// Largest network of which all members are listed, up to 100,000; lookups then need one hop. 2,000 unless told
     /// otherwise; 0: none are listed. A member costs some 300 bytes of memory.
     pub members_max: u32,
-    /// In a network larger than that: `auto` (default), take a seat as a super-peer when it is drawn, list all members and answer
-    /// others from the list; `never`; or `prefer`: list all members without a seat too, for the daemon's own lookups.
+    /// In a network larger than that: `auto` (default), take a seat as a super-peer when it is drawn, list all members
+    /// and answer others from the list; `never`; or `prefer`: list all members without a seat too, for the daemon's own
+    /// lookups.
     pub superpeer: Willingness,
 }
 

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReachabilityConfig {
-    /// Ask the router to forward the ports on which the daemon listens (UPnP IGD). Only a daemon does that whose `overlay.role` is
-    /// `auto`, which listens at an address of a private network (IPv4) and announces nothing else. On unless told otherwise.
+    /// Ask the router to forward the ports on which the daemon listens (UPnP IGD). Only a daemon does that whose
+    /// `overlay.role` is `auto`, which listens at an address of a private network (IPv4) and announces nothing else. On
+    /// unless told otherwise.
     pub upnp: bool,
 }
 

@@ -9,34 +9,35 @@ const CIRCUIT_SECONDS_MAX: u32 = 24 * 3600;
 /// A circuit of less carries no handshake and no hole punching.
 const CIRCUIT_BYTES_MIN: u64 = 16 << 10;
 
-/// Within which limits this daemon is a relay for others; `[relay]` in the file. A circuit is one connection of two others
-/// through this daemon. It is encrypted between those two: the relay learns who they are, when they talk, and how much.
+/// Within which limits this daemon is a relay for others; `[relay]` in the file. A circuit is one connection of two
+/// others through this daemon. It is encrypted between those two: the relay learns who they are, when they talk, and
+/// how much.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RelayConfig {
     /// Whether to be a relay at all. Only a daemon that others reach by itself is one, whatever this says.
     pub serve: bool,
-    /// Daemons that may be reached through this one at a time, 1 to 65536. Each keeps a connection here, and with it one of
-    /// `connections.max`.
+    /// Daemons that may be reached through this one at a time, 1 to 65536. Each keeps a connection here, and with it
+    /// one of `connections.max`.
     pub reservations_max: u32,
     /// Circuits at a time, 1 to 65536. Each costs two streams and 16 KiB of memory.
     pub circuits_max: u32,
-    /// Of the circuits, those that one daemon has an end of, 1 to `circuits_max`, so that nobody has all of them. Who has so
-    /// many can be reached by others still, but opens no more.
+    /// Of the circuits, those that one daemon has an end of, 1 to `circuits_max`, so that nobody has all of them. Who
+    /// has so many can be reached by others still, but opens no more.
     pub circuits_per_peer_max: u32,
-    /// How long a circuit lasts, in seconds, 10 to 86400. Unless told otherwise 120 in a network that is open to everybody,
-    /// enough to become a direct connection, and 3600 in a private one.
+    /// How long a circuit lasts, in seconds, 10 to 86400. Unless told otherwise 120 in a network that is open to
+    /// everybody, enough to become a direct connection, and 3600 in a private one.
     pub circuit_seconds: Option<u32>,
-    /// How many bytes go through a circuit, both directions together, before it ends, at least 16384. Unless told otherwise 131072 in a
-    /// network that is open to everybody, enough to make a direct connection and to find one's place, but not for one shard;
-    /// and 67108864 in a private one, where members carry shards for each other.
+    /// How many bytes go through a circuit, both directions together, before it ends, at least 16384. Unless told
+    /// otherwise 131072 in a network that is open to everybody, enough to make a direct connection and to find one's
+    /// place, but not for one shard; and 67108864 in a private one, where members carry shards for each other.
     pub circuit_bytes: Option<u64>,
 }
 
 impl Default for RelayConfig {
     fn default() -> Self {
-        // Reservations: half of the seats for strangers (`connections.strangers_max`), so that those who only visit get in.
-        // Circuits: with the bytes and seconds of an open network 70 KB per second, if all are used to the end.
+        // Reservations: half of the seats for strangers (`connections.strangers_max`), so that those who only visit get
+        // in. Circuits: with the bytes and seconds of an open network 70 KB per second, if all are used to the end.
         RelayConfig {
             serve: true,
             reservations_max: 64,

@@ -16,7 +16,8 @@ const KEEP_DELETED_MAX: u64 = 3650 * 24 * 3600;
 pub struct ResticConfig {
     /// Serve them at this address; with port 0 the system chooses one. Nowhere unless told otherwise.
     pub listen: Option<SocketAddr>,
-    /// The file with the users and their passwords, a line for each. Without it everybody on this machine may do everything.
+    /// The file with the users and their passwords, a line for each. Without it everybody on this machine may do
+    /// everything.
     pub users: Option<PathBuf>,
     /// Take backups, and let nobody delete anything but locks.
     pub append_only: bool,

@@ -20,7 +20,8 @@ pub struct WebdavConfig {
     pub listen: Option<SocketAddr>,
     /// The volume whose files are shown, by its petname. It is made when it is used first, unless there is one.
     pub volume: String,
-    /// The file with the users and their passwords, a line for each. Without it everybody on this machine may do everything.
+    /// The file with the users and their passwords, a line for each. Without it everybody on this machine may do
+    /// everything.
     pub users: Option<PathBuf>,
     /// How long the content of what was deleted or replaced is kept. Its space is freed after that.
     pub keep_deleted_seconds: u64,

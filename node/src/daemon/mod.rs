@@ -158,8 +158,8 @@ impl Daemon {
         self.api.address()
     }
 
-    /// Waits until something without which there is no daemon has ended. What was acknowledged is durable; drop it, and start
-    /// another.
+    /// Waits until something without which there is no daemon has ended. What was acknowledged is durable; drop it, and
+    /// start another.
     pub async fn failed(&self) -> Fault {
         self.handle.inner.tasks.failed().await
     }
@@ -247,7 +247,8 @@ fn shard_server(store: &Store, leaving: &CancellationToken, traffic: &Arc<Traffi
     ShardServer::new(store.clone(), leaving.clone(), traffic.clone())
 }
 
-/// What keeps what changes, and frees in the background what it does not need any more; and what has all of it come back.
+/// What keeps what changes, and frees in the background what it does not need any more; and what has all of it come
+/// back.
 fn start_volumes(
     reader: &Arc<Reader>,
     putter: &Arc<Putter>,

@@ -44,7 +44,8 @@ pub(super) const FOLDERS: [&str; 4] = ["shards", "catalog", "claims", "keeps"];
 const FORMAT_LEN_MAX: u64 = 16;
 
 impl DataDir {
-    /// Whether a directory is the data directory of a daemon, that runs or not: it says its format, and has a key or a secret.
+    /// Whether a directory is the data directory of a daemon, that runs or not: it says its format, and has a key or a
+    /// secret.
     pub fn is_at(path: &Path) -> bool {
         let has = |name: &str, fits: fn(u64) -> bool| {
             fs::symlink_metadata(path.join(name)).is_ok_and(|file| file.is_file() && fits(file.len()))

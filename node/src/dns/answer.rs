@@ -13,7 +13,8 @@ use super::ZONE;
 pub(super) const PAYLOAD: u16 = 1232;
 /// Longest answer over UDP to those who do not say what they take, bytes.
 const PAYLOAD_UNASKED: usize = 512;
-/// For how many seconds it may be believed that something is not there: a name that was just published is to be found soon.
+/// For how many seconds it may be believed that something is not there: a name that was just published is to be found
+/// soon.
 pub(super) const NOTHING_TTL: u32 = 10;
 /// For how many seconds what is not known to be still true may be used (RFC 8767).
 pub(super) const STALE_TTL: u32 = 30;
@@ -129,7 +130,8 @@ impl Reply {
         self.message.metadata.authoritative = false;
     }
 
-    /// For a datagram: without what nobody asked for, or even without what it says and marked as cut short, if it is too long.
+    /// For a datagram: without what nobody asked for, or even without what it says and marked as cut short, if it is
+    /// too long.
     pub(super) fn for_udp(&self) -> Option<Vec<u8>> {
         let fits = |message: &Message| message.to_vec().ok().filter(|bytes| bytes.len() <= self.udp_limit);
         fits(&self.message)

@@ -6,9 +6,9 @@
 //!  service web       _web._tcp.chord.alt         and web.svc.chord.alt
 //! ```
 //!
-//! It answers with what is known rather than late: while a name is looked for, what this daemon saw last of it is told after
-//! a second. Everything that strangers can make it do is bounded: questions and connections at a time, their length, and how long they
-//! take.
+//! It answers with what is known rather than late: while a name is looked for, what this daemon saw last of it is told
+//! after a second. Everything that strangers can make it do is bounded: questions and connections at a time, their
+//! length, and how long they take.
 
 mod answer;
 mod cache;

@@ -32,7 +32,8 @@ pub(crate) struct Acceptors {
 impl Driver {
     /// Has a stream served by who is responsible for its class.
     pub(super) fn accept(&self, Inbound { peer, connection, class, stream }: Inbound) {
-        // Every peer has a key that makes its id; one that had not could claim nothing. One without a connection is gone.
+        // Every peer has a key that makes its id; one that had not could claim nothing. One without a connection is
+        // gone.
         let (Some(key), Some(from)) = (public_key(&peer), self.peers.contacts.address_of(connection)) else {
             return;
         };

@@ -124,8 +124,8 @@ impl DriverHandle {
         Ok(answer.await.map_err(|_| FindError::Stopped)??)
     }
 
-    /// Reads or changes the record at `address`, which takes `deadline` at most; `decision` says what is to follow what is
-    /// held, for an update. `None` once the driver has stopped.
+    /// Reads or changes the record at `address`, which takes `deadline` at most; `decision` says what is to follow what
+    /// is held, for an update. `None` once the driver has stopped.
     pub(crate) async fn operate(
         &self,
         address: Key,
@@ -139,16 +139,16 @@ impl DriverHandle {
         answer.await.ok()
     }
 
-    /// The newest version of the record at `address` that a majority holds, each time there is one, for as long as the receiver lives.
-    /// `None` once the driver has stopped.
+    /// The newest version of the record at `address` that a majority holds, each time there is one, for as long as the
+    /// receiver lives. `None` once the driver has stopped.
     pub(crate) async fn watch(&self, address: Key) -> Option<watch::Receiver<Option<Held>>> {
         let (told, receiver) = watch::channel(None);
         self.send(Command::Watch(address, told)).await.ok()?;
         Some(receiver)
     }
 
-    /// Lists `listing` until it is withdrawn, taken over by a later one of the same place and number, or expires; `withdrawal` is
-    /// what takes it back. `None` once the driver has stopped, here and below.
+    /// Lists `listing` until it is withdrawn, taken over by a later one of the same place and number, or expires;
+    /// `withdrawal` is what takes it back. `None` once the driver has stopped, here and below.
     pub(crate) async fn register(
         &self,
         listing: Arc<Listing>,
@@ -187,8 +187,8 @@ impl DriverHandle {
         self.ask_place(|reply| PlaceCommand::Publish { message, deadline, reply }).await
     }
 
-    /// The messages of a topic, and before them at most the `last` of those that are kept. They end when the receiver takes them too
-    /// slowly.
+    /// The messages of a topic, and before them at most the `last` of those that are kept. They end when the receiver
+    /// takes them too slowly.
     pub(crate) async fn subscribe(
         &self,
         place: Key,
@@ -222,7 +222,8 @@ impl DriverHandle {
         self.open_stream(peer, Class::Shard).await
     }
 
-    /// Disconnects some peers, and excludes others from the overlay for as long as this daemon runs. Does not wait for it.
+    /// Disconnects some peers, and excludes others from the overlay for as long as this daemon runs. Does not wait for
+    /// it.
     pub(crate) async fn shut_out(&self, ended: Vec<[u8; 32]>, revoked: Vec<[u8; 32]>) {
         // A driver that has stopped is connected to nobody.
         let _ = self.send(Command::ShutOut { ended, revoked }).await;
@@ -234,8 +235,8 @@ impl DriverHandle {
         let _ = self.send(Command::ClientsOnly(ids)).await;
     }
 
-    /// Others are told to dial this daemon there from now on: nowhere makes it a client, anywhere else a member. Does not wait for
-    /// it.
+    /// Others are told to dial this daemon there from now on: nowhere makes it a client, anywhere else a member. Does
+    /// not wait for it.
     pub(crate) async fn announce(&self, announced: Announced) {
         // A driver that has stopped announces nothing.
         let _ = self.send(Command::Announce(announced)).await;
@@ -319,8 +320,8 @@ impl DriverHandle {
             .is_ok_and(|changed| changed.is_ok())
     }
 
-    /// Waits up to `patience` for the node to be part of a network, as long as nothing speaks against it: once it is known
-    /// why joining does not succeed, whoever asked is better off with that at once. Tells whether the node is.
+    /// Waits up to `patience` for the node to be part of a network, as long as nothing speaks against it: once it is
+    /// known why joining does not succeed, whoever asked is better off with that at once. Tells whether the node is.
     pub(crate) async fn joined_unless_problem(&self, patience: Duration) -> bool {
         let mut problem = self.join_problem.clone();
         tokio::select! {

@@ -57,8 +57,8 @@ impl Driver {
         }
     }
 
-    /// A peer that connects by another transport than before does so because the former fails it. What we say goes by the
-    /// new connection from now on, or our answers would wait until we notice, too.
+    /// A peer that connects by another transport than before does so because the former fails it. What we say goes by
+    /// the new connection from now on, or our answers would wait until we notice, too.
     pub(super) fn connected_by_peer(&mut self, peer: PeerId) {
         if self.swarm.behaviour().streams.has_moved(&peer) {
             self.say_anew(peer);

@@ -1,7 +1,8 @@
 //! Where others are, as the connections with them show it, and since when.
 //!
-//! A router that lets in only answers knows no more than this does: whom this daemon has sent something lately. So whoever is to
-//! find out whether strangers get in has to be asked from elsewhere, and a stranger who came by itself has found it out already.
+//! A router that lets in only answers knows no more than this does: whom this daemon has sent something lately. So
+//! whoever is to find out whether strangers get in has to be asked from elsewhere, and a stranger who came by itself
+//! has found it out already.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -1,11 +1,13 @@
-//! When to try again to get direct connections with those who are spoken to through relays only. A hole is dug when a circuit begins, with
-//! the addresses that both know then; whoever has got another one meanwhile, or whose router was slow, is dialled anew.
+//! When to try again to get direct connections with those who are spoken to through relays only. A hole is dug when a
+//! circuit begins, with the addresses that both know then; whoever has got another one meanwhile, or whose router was
+//! slow, is dialled anew.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long after a circuit has begun, and nothing has come of it, it is tried again. Design: libp2p tries three times by then.
+/// How long after a circuit has begun, and nothing has come of it, it is tried again. Design: libp2p tries three times
+/// by then.
 const FIRST: Duration = Duration::from_secs(20);
 /// The longest pause: some routers let nothing through whatever is tried.
 const PAUSE_MAX: Duration = Duration::from_secs(1800);

@@ -73,7 +73,8 @@ impl Driver {
     pub(super) fn join(&mut self) {
         self.joining.bootstrap.forget(self.overlay.dht.local().id());
         if self.announced == Announced::Unknown {
-            // Whoever joins has to do with many at once, and then nobody is left who could tell whether strangers get through.
+            // Whoever joins has to do with many at once, and then nobody is left who could tell whether strangers get
+            // through.
             self.dial_anonymous();
             return;
         }

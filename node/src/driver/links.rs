@@ -112,8 +112,8 @@ impl Links {
         self.links.remove(peer).map(|link| link.peer)
     }
 
-    /// A link is over. Tells to whom it led, as the peer was known then, if it was still the one to the peer: one that we
-    /// ended or replaced says nothing.
+    /// A link is over. Tells to whom it led, as the peer was known then, if it was still the one to the peer: one that
+    /// we ended or replaced says nothing.
     pub(super) fn over(&mut self, peer: &NodeId, number: u64) -> Option<Peer> {
         let current = self.links.get(peer).is_some_and(|link| link.number == number);
         if current { self.end(peer) } else { None }

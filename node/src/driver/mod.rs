@@ -340,8 +340,8 @@ impl Driver {
                     self.usual_size.one_left();
                 }
                 self.tell_size();
-                // One that has left may be back soon, and a connection to its former life is noticed to be dead only after QUIC's
-                // idle time-out.
+                // One that has left may be back soon, and a connection to its former life is noticed to be dead only
+                // after QUIC's idle time-out.
                 if !matches!(why, DownReason::Displaced | DownReason::Client) {
                     self.distrust(&peer);
                 }

@@ -1,5 +1,5 @@
-//! Daemons that the LAN shows. Whoever has not joined joins through them; whoever has, and knows nothing of one, meets it, so that
-//! two networks of one name that began apart, be it as one daemon each, become one.
+//! Daemons that the LAN shows. Whoever has not joined joins through them; whoever has, and knows nothing of one, meets
+//! it, so that two networks of one name that began apart, be it as one daemon each, become one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The neighbours, remembered in the data directory for the next start. One task at a time writes, and the last state lands
-//! last.
+//! The neighbours, remembered in the data directory for the next start. One task at a time writes, and the last state
+//! lands last.
 
 use std::sync::Arc;
 

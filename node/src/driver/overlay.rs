@@ -1,5 +1,5 @@
-//! The overlay's state machine with what it needs of the world: its time and its chance. News go in, and what is to be done comes
-//! out.
+//! The overlay's state machine with what it needs of the world: its time and its chance. News go in, and what is to be
+//! done comes out.
 
 use chordage_dht::{AnyMetric, Dht, Input, Output};
 use rand_chacha::ChaCha12Rng;
@@ -23,8 +23,8 @@ impl Overlay {
         Self { dht, time: OverlayTime::begin(), rng, outputs: Vec::new(), answers: Vec::new() }
     }
 
-    /// Takes in something that happened at `at`, and returns what is to be done: the overlay's time is that of its news, and
-    /// never goes back.
+    /// Takes in something that happened at `at`, and returns what is to be done: the overlay's time is that of its
+    /// news, and never goes back.
     pub(super) fn take_in(&mut self, at: Instant, input: Input) -> Vec<Output> {
         if let Some(unix_time) = self.time.leave_out_sleep() {
             self.dht.set_unix_time(unix_time);

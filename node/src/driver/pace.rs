@@ -7,8 +7,8 @@ use std::time::Duration;
 use libp2p::PeerId;
 use tokio::time::Instant;
 
-/// Messages per second that are taken in from one peer for any length of time. A message costs the driver some 20 µs, so
-/// that one peer can have about a twentieth of a core.
+/// Messages per second that are taken in from one peer for any length of time. A message costs the driver some 20 µs,
+/// so that one peer can have about a twentieth of a core.
 const PER_SECOND: u32 = 2000;
 /// Messages that may come at once after a silence.
 const BURST: u32 = 2000;

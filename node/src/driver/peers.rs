@@ -1,5 +1,5 @@
-//! The other daemons as the driver talks to them: links to those it has something to say to, whose connections are kept, how fast
-//! they may talk, and who they are.
+//! The other daemons as the driver talks to them: links to those it has something to say to, whose connections are
+//! kept, how fast they may talk, and who they are.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,8 +19,8 @@ use crate::address::peer_id;
 use crate::config::ConnectionConfig;
 use crate::wire::Standing;
 
-/// Connections that a client keeps: each takes a seat that a member has for strangers. Design: enough for the first step of
-/// several lookups.
+/// Connections that a client keeps: each takes a seat that a member has for strangers. Design: enough for the first
+/// step of several lookups.
 const CLIENT_WARM: usize = 16;
 
 /// See the module's description.
@@ -58,8 +58,8 @@ impl Peers {
         }
     }
 
-    /// Ends links that nobody needs, and returns those to whom one should be open. The neighbours of a client are none: it keeps
-    /// the fastest of all it knows, so that members have seats for others.
+    /// Ends links that nobody needs, and returns those to whom one should be open. The neighbours of a client are none:
+    /// it keeps the fastest of all it knows, so that members have seats for others.
     pub(super) fn review(
         &mut self,
         announced: &Announced,

@@ -1,5 +1,5 @@
-//! Signatures: those of this daemon are made here, and those of others are checked before the overlay sees them. So is the
-//! work of the keys that they tell of.
+//! Signatures: those of this daemon are made here, and those of others are checked before the overlay sees them. So is
+//! the work of the keys that they tell of.
 
 use chordage_dht::{Announcement, Input, Listing, Message, PeerInfo, Record, Signature, TopicMessage};
 use libp2p::identity::{Keypair, ed25519};
@@ -60,9 +60,9 @@ pub(super) struct Credence {
 }
 
 impl Credence {
-    /// Whether everything in a message may be believed: whoever is to have said it has signed it, and each daemon that it tells of
-    /// has done the work that the network asks for. Who tells of one that has not is not honest, because honest daemons
-    /// do not believe in it themselves. Owners of records are no daemons.
+    /// Whether everything in a message may be believed: whoever is to have said it has signed it, and each daemon that
+    /// it tells of has done the work that the network asks for. Who tells of one that has not is not honest, because
+    /// honest daemons do not believe in it themselves. Owners of records are no daemons.
     pub(super) fn believes(self, message: &Message) -> bool {
         let Credence { network, work } = self;
         // First what costs one hash.

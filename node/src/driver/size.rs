@@ -1,5 +1,5 @@
-//! How large the network looks from here, and whether it was larger a short while ago: a daemon that loses a good part of it at
-//! once was probably cut off itself, and what it does not find may be there again in a moment.
+//! How large the network looks from here, and whether it was larger a short while ago: a daemon that loses a good part
+//! of it at once was probably cut off itself, and what it does not find may be there again in a moment.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::{Driver, Membership};
 
-/// A smaller size counts as the usual one after so long. The time in which a daemon is alone does not count: that no network
-/// is there says nothing about how large it is. Design.
+/// A smaller size counts as the usual one after so long. The time in which a daemon is alone does not count: that no
+/// network is there says nothing about how large it is. Design.
 const ACCEPTED_AFTER: Duration = Duration::from_secs(600);
 
 /// Those who come back do so one after the other: if nobody has come for so long, nobody else is expected. Design.

@@ -1,5 +1,5 @@
-//! The overlay's time: it begins with the daemon, is that of the news, never goes back, and stands still while the process is
-//! not run.
+//! The overlay's time: it begins with the daemon, is that of the news, never goes back, and stands still while the
+//! process is not run.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -47,8 +47,8 @@ impl OverlayTime {
         self.started + Duration::from_micros(time.as_micros())
     }
 
-    /// Leaves out what the process has slept: who did not answer meanwhile was not heard. The seconds since 1970 at the new
-    /// zero, if there was anything.
+    /// Leaves out what the process has slept: who did not answer meanwhile was not heard. The seconds since 1970 at the
+    /// new zero, if there was anything.
     pub(super) fn leave_out_sleep(&mut self) -> Option<u64> {
         let slept = awake::slept();
         if slept.times <= self.slept.times {
@@ -66,7 +66,8 @@ fn time(since: Duration) -> Time {
     Time::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }
 
-/// Seconds since 1970, so long ago. A clock before 1970 draws other super-peers than everybody else's, and is believed by nobody.
+/// Seconds since 1970, so long ago. A clock before 1970 draws other super-peers than everybody else's, and is believed
+/// by nobody.
 pub(super) fn unix_time(ago: Duration) -> u64 {
     wall_time().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(ago).as_secs()
 }

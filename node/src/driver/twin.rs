@@ -33,7 +33,8 @@ pub(super) struct Suspicion {
     answered: Option<Multiaddr>,
     /// The dial under way.
     dial: Option<(ConnectionId, Multiaddr, Instant)>,
-    /// This node's key has signed that record: if nobody answers, it is of a former life, which this node then outlives.
+    /// This node's key has signed that record: if nobody answers, it is of a former life, which this node then
+    /// outlives.
     signed: bool,
     /// Dials since it last answered.
     failures: usize,

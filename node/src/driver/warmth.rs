@@ -1,9 +1,9 @@
 //! Which connections are kept, and which end.
 //!
-//! A lookup over connections that are open already takes one round trip per step; one more for every handshake over QUIC,
-//! three over TCP with noise and yamux. So a node keeps those it uses most: to its leaf set, which it has to watch anyway,
-//! and to the fingers with the shortest round trips, with which its lookups begin. All others end when they have been
-//! silent for a while, the longest silent first and sooner when there are many.
+//! A lookup over connections that are open already takes one round trip per step; one more for every handshake over
+//! QUIC, three over TCP with noise and yamux. So a node keeps those it uses most: to its leaf set, which it has to
+//! watch anyway, and to the fingers with the shortest round trips, with which its lookups begin. All others end when
+//! they have been silent for a while, the longest silent first and sooner when there are many.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -47,8 +47,8 @@ impl Warmth {
         self.wanted.contains_key(id)
     }
 
-    /// Looks at the tables and at the open links, each with the time of its last message. The leaf set is kept warm, and so many
-    /// `fingers`.
+    /// Looks at the tables and at the open links, each with the time of its last message. The leaf set is kept warm,
+    /// and so many `fingers`.
     pub(super) fn review(
         &mut self,
         now: Instant,

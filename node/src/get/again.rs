@@ -9,8 +9,8 @@ use super::GetError;
 use crate::awake;
 use crate::driver::NetworkSize;
 
-/// How long what is missing is waited for. Less than a chunk may take in all, so that it ends with what is missing and not
-/// with the time.
+/// How long what is missing is waited for. Less than a chunk may take in all, so that it ends with what is missing and
+/// not with the time.
 const BACK_WITHIN: Duration = Duration::from_secs(10);
 
 /// Waits for the network as long as one chunk is asked for.
@@ -28,8 +28,8 @@ impl Again {
         Again { size, before, until: Instant::now() + BACK_WITHIN }
     }
 
-    /// An attempt has failed: waits until another one is worth while, because the network has shrunk and more of it is there
-    /// than when that attempt began. Otherwise, or if that takes too long, `error` is what came of it.
+    /// An attempt has failed: waits until another one is worth while, because the network has shrunk and more of it is
+    /// there than when that attempt began. Otherwise, or if that takes too long, `error` is what came of it.
     pub(super) async fn or(&mut self, error: GetError) -> Result<(), GetError> {
         let is_missing = matches!(error, GetError::Unavailable { .. } | GetError::Find(_));
         let before = self.before;
@@ -64,8 +64,8 @@ mod tests {
         NetworkSize { nodes, shrunk }
     }
 
-    /// Whether an attempt that began when the network had the first size, and failed at the second, is made again once it
-    /// has the third; and how long that was waited for.
+    /// Whether an attempt that began when the network had the first size, and failed at the second, is made again once
+    /// it has the third; and how long that was waited for.
     async fn is_made_again(error: GetError, sizes: [NetworkSize; 3]) -> (bool, Duration) {
         let (sender, receiver) = watch::channel(sizes[0]);
         let mut again = Again::begin(receiver);

@@ -1,5 +1,5 @@
-//! Who is asked next for a shard of a chunk, when somebody is late, and when enough have been asked. Nothing here waits, and
-//! time comes from outside.
+//! Who is asked next for a shard of a chunk, when somebody is late, and when enough have been asked. Nothing here
+//! waits, and time comes from outside.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -33,8 +33,8 @@ impl Asking {
         self.candidates = candidates.into();
     }
 
-    /// The next to be asked, if another is needed: so many shards are `wanted`, and there are `have` of them. Nobody is asked
-    /// twice.
+    /// The next to be asked, if another is needed: so many shards are `wanted`, and there are `have` of them. Nobody is
+    /// asked twice.
     pub(super) fn next(&mut self, wanted: usize, have: usize) -> Option<Peer> {
         if self.in_time() + have >= wanted {
             return None;

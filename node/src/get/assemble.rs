@@ -72,9 +72,9 @@ impl Parts {
 }
 
 impl Chunks {
-    /// The bytes of the parts that `walk` leaves, in order, verified. It runs on a thread of its own, because a manifest
-    /// may name more parts than there is memory for. The first chunk is fetched alone, as fast as possible; once it is
-    /// there, chunks are fetched ahead. Parts of one chunk that follow each other fetch it once.
+    /// The bytes of the parts that `walk` leaves, in order, verified. It runs on a thread of its own, because a
+    /// manifest may name more parts than there is memory for. The first chunk is fetched alone, as fast as possible;
+    /// once it is there, chunks are fetched ahead. Parts of one chunk that follow each other fetch it once.
     pub(crate) fn assemble<W>(
         self: &Arc<Self>,
         walk: W,

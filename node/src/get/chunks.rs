@@ -12,8 +12,8 @@ use super::fetch::{Hurry, fetch};
 use super::health::{shortage, survey};
 use super::{GetError, Reader};
 
-/// Decoded chunks kept, or being fetched, in case a later extent is in one of them: those ahead, and the one that is being
-/// read. They are most of a reader's memory.
+/// Decoded chunks kept, or being fetched, in case a later extent is in one of them: those ahead, and the one that is
+/// being read. They are most of a reader's memory.
 const KEPT_CHUNKS: usize = READ_AHEAD + 1;
 
 type Listed = Box<dyn Fn() -> Vec<ChunkRef> + Send + Sync>;

@@ -1,6 +1,6 @@
-//! Fetching one chunk: the fastest of its likely holders are asked, as many as are needed (two more where somebody waits
-//! for just this chunk); who fails is replaced at once, who is late is joined by another, and whoever is still busy when
-//! there are enough is not waited for.
+//! Fetching one chunk: the fastest of its likely holders are asked, as many as are needed (two more where somebody
+//! waits for just this chunk); who fails is replaced at once, who is late is joined by another, and whoever is still
+//! busy when there are enough is not waited for.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

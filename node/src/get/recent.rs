@@ -9,11 +9,11 @@ use tokio::time::Instant;
 
 /// Manifests remembered at most. Design.
 const COUNT_MAX: usize = 64;
-/// Bytes of all of them at most; a longer one is not remembered. Design: the manifest of a tree of some 100,000 files, and a
-/// sixth of what transfers may have in memory.
+/// Bytes of all of them at most; a longer one is not remembered. Design: the manifest of a tree of some 100,000 files,
+/// and a sixth of what transfers may have in memory.
 const BYTES_MAX: usize = 8 << 20;
-/// How long one is remembered. It never changes, but whoever asks what a link stands for also learns that it is there: that is
-/// looked up anew after so long. Design.
+/// How long one is remembered. It never changes, but whoever asks what a link stands for also learns that it is there:
+/// that is looked up anew after so long. Design.
 const KEPT: Duration = Duration::from_secs(60);
 
 /// See the module's description.

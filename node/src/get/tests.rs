@@ -124,8 +124,8 @@ fn content() -> Vec<u8> {
     content
 }
 
-/// Puts, and reads through a daemon that knows nothing of the liar: once, and again until `seen`, because on a busy machine
-/// the liar may answer last.
+/// Puts, and reads through a daemon that knows nothing of the liar: once, and again until `seen`, because on a busy
+/// machine the liar may answer last.
 async fn read_beside(lie: Lie, seen: impl Fn(ReadTotals) -> bool) -> (Net, Link) {
     let net = Net::start(lie).await;
     let content = content();

@@ -28,8 +28,8 @@ pub(crate) enum KeepObjectError {
 }
 
 impl NodeHandle {
-    /// Has the holders of an object keep it for this daemon, from now on until it is forgotten. A verify link does for what
-    /// is kept already: of anything else it does not say which chunks there are.
+    /// Has the holders of an object keep it for this daemon, from now on until it is forgotten. A verify link does for
+    /// what is kept already: of anything else it does not say which chunks there are.
     pub(crate) async fn keep(&self, link: &Link) -> Result<KeptObject, KeepObjectError> {
         let leases = &self.inner.leases;
         if let Link::Verify { id } = link {

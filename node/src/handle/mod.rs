@@ -144,7 +144,8 @@ impl NodeHandle {
         self.inner.reader.holders.store.shards().set_quota(bytes);
     }
 
-    /// Has the status tell of repositories for restic, which are served in this process as a client of the daemon. Once.
+    /// Has the status tell of repositories for restic, which are served in this process as a client of the daemon.
+    /// Once.
     pub fn tell_of_restic(&self, status: impl Fn() -> ResticStatus + Send + Sync + 'static) {
         // Whoever comes second is not told of.
         let _ = self.inner.gateways.restic.set(Box::new(status));
@@ -277,8 +278,8 @@ impl NodeHandle {
         self.inner.reader.placement.driver.joined_unless_problem(patience).await
     }
 
-    /// Changes every second for as long as the loop goes round on which everything here depends; the sender is gone when the
-    /// daemon has stopped. Whoever restarts daemons that hang watches this.
+    /// Changes every second for as long as the loop goes round on which everything here depends; the sender is gone
+    /// when the daemon has stopped. Whoever restarts daemons that hang watches this.
     pub fn beats(&self) -> watch::Receiver<()> {
         self.inner.reader.placement.driver.beats()
     }

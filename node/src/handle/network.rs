@@ -130,7 +130,8 @@ impl NodeHandle {
         info
     }
 
-    /// Makes an invite that is redeemed by this daemon; or says the way into an open network, which is no secret and needs nobody's leave.
+    /// Makes an invite that is redeemed by this daemon; or says the way into an open network, which is no secret and
+    /// needs nobody's leave.
     pub(crate) async fn invite(&self, wanted: InviteWanted) -> Result<InviteMade, NetworkError> {
         match &self.inner.network.belongs {
             Belongs::Named => Err(NetworkError::NoGenesis),

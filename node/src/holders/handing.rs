@@ -40,8 +40,8 @@ impl Handing {
         self.silent.push(peer);
     }
 
-    /// Frees those that did not answer, once: one connection that broke is no reason to fail, because another way may lead
-    /// there by now. Whether there is somebody to go on with.
+    /// Frees those that did not answer, once: one connection that broke is no reason to fail, because another way may
+    /// lead there by now. Whether there is somebody to go on with.
     pub(crate) fn once_more(&mut self) -> bool {
         let first = !std::mem::replace(&mut self.again, true);
         if first && !self.missing.is_empty() {

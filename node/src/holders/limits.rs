@@ -4,10 +4,11 @@ use std::time::Duration;
 
 /// Holders that are asked at a time.
 pub(crate) const PARALLEL: usize = 32;
-/// What a holder has, when a put or a renewal wants to know: who is silent counts as holding nothing, and is only sent more.
+/// What a holder has, when a put or a renewal wants to know: who is silent counts as holding nothing, and is only sent
+/// more.
 pub(crate) const HELD_FOR_PUT: Duration = Duration::from_secs(2);
-/// What a holder has, when a user wants to know. With the time that a chunk may take before, a get still says within 20 s what is
-/// missing.
+/// What a holder has, when a user wants to know. With the time that a chunk may take before, a get still says within 20
+/// s what is missing.
 pub(crate) const HELD_FOR_USER: Duration = Duration::from_secs(3);
 /// What a holder has, or has written down, when repair decides by it: who is silent is taken to be away.
 pub(crate) const HELD_FOR_REPAIR: Duration = Duration::from_secs(5);

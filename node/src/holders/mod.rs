@@ -43,8 +43,8 @@ impl Holders {
         Arc::new(Holders { client: self.client.of(operation), ..self.clone() })
     }
 
-    /// Which shards of `chunks` a holder has, in their order; shorter if it stops answering. `within`: how long it may take for
-    /// each 1,024 chunks.
+    /// Which shards of `chunks` a holder has, in their order; shorter if it stops answering. `within`: how long it may
+    /// take for each 1,024 chunks.
     pub(crate) async fn held(&self, peer: &Peer, chunks: &[ChunkId], within: Duration) -> Vec<ShardSet> {
         let mut held = Vec::with_capacity(chunks.len());
         for part in chunks.chunks(CHUNKS_MAX) {
@@ -82,8 +82,8 @@ impl Holders {
         }
     }
 
-    /// Gives a holder a shard. `Ok(Ok(already))` means that it is durable there. `by`: in whose name, if the holder is this daemon;
-    /// others see who gives it to them.
+    /// Gives a holder a shard. `Ok(Ok(already))` means that it is durable there. `by`: in whose name, if the holder is
+    /// this daemon; others see who gives it to them.
     pub(crate) async fn give(
         &self,
         peer: &Peer,
@@ -97,7 +97,8 @@ impl Holders {
         self.client.put(peer, parcel, Instant::now() + within).await
     }
 
-    /// Has a holder keep what it has of `chunks` (at most 1,024) for this daemon; which shards these are, in their order.
+    /// Has a holder keep what it has of `chunks` (at most 1,024) for this daemon; which shards these are, in their
+    /// order.
     pub(crate) async fn claim(
         &self,
         peer: &Peer,
@@ -112,8 +113,8 @@ impl Holders {
         self.client.claim(peer, claim, said, chunks, Instant::now() + within).await
     }
 
-    /// Tells a holder that this daemon, which is `writer`, does not need `chunks` (at most 1,024) any more; `None` if it does not
-    /// answer.
+    /// Tells a holder that this daemon, which is `writer`, does not need `chunks` (at most 1,024) any more; `None` if
+    /// it does not answer.
     pub(crate) async fn drop_claims(
         &self,
         peer: &Peer,

@@ -1,8 +1,8 @@
 //! What reading has taught about holders: how soon each answers, and whom not to count on just now.
 //!
 //! The estimate of a holder's time per shard and the patience with it are those of a TCP retransmission timer: smoothed
-//! mean and mean deviation, patience = mean + 4 deviations (RFC 6298, section 2). Who is not known yet is expected to be
-//! like all the others together.
+//! mean and mean deviation, patience = mean + 4 deviations (RFC 6298, section 2). Who is not known yet is expected to
+//! be like all the others together.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -9,8 +9,8 @@ const SALT: &[u8] = b"chordage 2026 home volume";
 const MEMORY_KIB: u32 = 64 * 1024;
 const PASSES: u32 = 3;
 
-/// The secret of the volume. Takes a good part of a second, and 64 MiB. A phrase has 128 random bits, which nobody guesses; the effort is
-/// for those who lose some of its words to somebody. `None`: there is not enough memory.
+/// The secret of the volume. Takes a good part of a second, and 64 MiB. A phrase has 128 random bits, which nobody
+/// guesses; the effort is for those who lose some of its words to somebody. `None`: there is not enough memory.
 pub(super) fn secret_of(phrase: &RecoveryPhrase) -> Option<[u8; 32]> {
     let mut secret = [0; 32];
     let params = Params::new(MEMORY_KIB, PASSES, 1, Some(secret.len())).ok()?;

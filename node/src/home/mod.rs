@@ -1,12 +1,13 @@
-//! The home of a person: a volume whose secret comes from a recovery phrase, in which their daemons enter what opens all the rest, their
-//! volumes and the keys of their names. Who has lost a machine brings it all back on another with the phrase alone.
+//! The home of a person: a volume whose secret comes from a recovery phrase, in which their daemons enter what opens
+//! all the rest, their volumes and the keys of their names. Who has lost a machine brings it all back on another with
+//! the phrase alone.
 //!
 //! ```text
 //!  twelve words ──Argon2id──▶ secret of the home volume ──▶ its head, a record ──▶ volumes/…, names/…
 //! ```
 //!
-//! Entering goes one way: what a daemon has and the home has not is entered. Taking out of the home happens when somebody recovers. See
-//! decision 23.
+//! Entering goes one way: what a daemon has and the home has not is entered. Taking out of the home happens when
+//! somebody recovers. See decision 23.
 
 mod entries;
 mod error;

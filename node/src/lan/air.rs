@@ -22,10 +22,11 @@ const SERVICE: &str = "_chordage._udp.local.";
 pub(super) const PAUSE: Duration = Duration::from_secs(30);
 /// How often it is looked how much has been heard, and which links there are.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
-/// Records that are remembered of the LAN; the crate itself knows no limit. Design: far more than a hall full of machines has.
+/// Records that are remembered of the LAN; the crate itself knows no limit. Design: far more than a hall full of
+/// machines has.
 const RECORDS_MAX: i64 = 8192;
-/// How often everybody is asked to show themselves while nobody is seen, and otherwise: the crate asks ever more seldom, and nobody tells
-/// that a cable was plugged in somewhere.
+/// How often everybody is asked to show themselves while nobody is seen, and otherwise: the crate asks ever more
+/// seldom, and nobody tells that a cable was plugged in somewhere.
 const ASK_ALONE: Duration = Duration::from_secs(30);
 const ASK: Duration = Duration::from_secs(5 * 60);
 /// Events that are taken in at a time.

@@ -1,7 +1,7 @@
 //! What a daemon says of itself on the LAN, and how others read it.
 //!
-//! In the TXT record of its service: the version of this, the fingerprint of its network, its peer id, and the ports on which it
-//! listens. The addresses are in records of their own, and differ from one interface to the next.
+//! In the TXT record of its service: the version of this, the fingerprint of its network, its peer id, and the ports on
+//! which it listens. The addresses are in records of their own, and differ from one interface to the next.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -1,5 +1,5 @@
-//! The links of this machine. Only what lies on one of them is dialled: a service on the LAN that names addresses elsewhere would
-//! have all its daemons knock at doors of others.
+//! The links of this machine. Only what lies on one of them is dialled: a service on the LAN that names addresses
+//! elsewhere would have all its daemons knock at doors of others.
 
 use std::net::IpAddr;
 

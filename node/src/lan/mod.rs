@@ -1,8 +1,8 @@
-//! Daemons of the same network on the same LAN, found without an address: by multicast DNS (RFC 6762, 6763), with a service type of
-//! our own.
+//! Daemons of the same network on the same LAN, found without an address: by multicast DNS (RFC 6762, 6763), with a
+//! service type of our own.
 //!
-//! What is found is a hint whom to join through and no more: everybody on the LAN can say anything. Who it is shows the handshake of
-//! the transport, as for every other address, and there is room for so many hints only.
+//! What is found is a hint whom to join through and no more: everybody on the LAN can say anything. Who it is shows the
+//! handshake of the transport, as for every other address, and there is room for so many hints only.
 
 mod air;
 mod card;
@@ -73,8 +73,8 @@ impl Lan {
         self.seen.clone()
     }
 
-    /// Waits a moment until others have been told that this daemon is gone. It is told when the task ends, so the daemon has to be
-    /// leaving.
+    /// Waits a moment until others have been told that this daemon is gone. It is told when the task ends, so the
+    /// daemon has to be leaving.
     pub(crate) async fn left(self) {
         self.farewell.said().await;
     }

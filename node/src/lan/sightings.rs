@@ -1,5 +1,5 @@
-//! Who is to be seen on the LAN, as long as it is. All of it comes from strangers, so there is room for so many only: beyond that nobody
-//! else is seen until somebody goes.
+//! Who is to be seen on the LAN, as long as it is. All of it comes from strangers, so there is room for so many only:
+//! beyond that nobody else is seen until somebody goes.
 
 use std::collections::BTreeMap;
 
@@ -55,8 +55,8 @@ impl Sightings {
         self.others.remove(service);
     }
 
-    /// Everybody is asked again. Whoever has not shown itself since that was so the last time is forgotten: its goodbye may have been
-    /// missed.
+    /// Everybody is asked again. Whoever has not shown itself since that was so the last time is forgotten: its goodbye
+    /// may have been missed.
     pub(super) fn new_round(&mut self) {
         self.daemons.retain(|_, sighting| std::mem::take(&mut sighting.now));
         self.others.retain(|_, sighting| std::mem::take(&mut sighting.now));

@@ -28,9 +28,8 @@ pub(crate) type Window = (ChunkId, u8, Vec<Peer>);
 pub(crate) enum Question {
     /// Which shards are held?
     Has,
-    /// Keep what is held of them; which shards are that?
-    /// `soon`: somebody waits, so that once there are as many shards of each chunk as a put waits for, nobody is waited for
-    /// longer than a moment.
+    /// Keep what is held of them; which shards are that? `soon`: somebody waits, so that once there are as many shards
+    /// of each chunk as a put waits for, nobody is waited for longer than a moment.
     Claim { claim: Claim, said: u64, soon: bool },
 }
 
@@ -73,8 +72,8 @@ impl<'a> Windows<'a> {
     }
 }
 
-/// Asks first those who should hold the chunks, then, about what is not complete, the others in the window. How many holders
-/// have a shard of their own of each chunk.
+/// Asks first those who should hold the chunks, then, about what is not complete, the others in the window. How many
+/// holders have a shard of their own of each chunk.
 pub(crate) async fn ask_holders(
     holders: &Holders,
     windows: Vec<Window>,
@@ -123,7 +122,8 @@ pub(crate) async fn ask_holders(
     found.into_iter().map(|(chunk, found)| (chunk, found.shards())).collect()
 }
 
-/// The code that a put chooses by itself with so many shards: the book knows n only. `None` if there is none with that many.
+/// The code that a put chooses by itself with so many shards: the book knows n only. `None` if there is none with that
+/// many.
 fn likely_code(n: u8) -> Option<Redundancy> {
     Redundancy::new(n.saturating_mul(2).div_ceil(5).max(1), n).ok()
 }

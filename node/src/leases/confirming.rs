@@ -1,5 +1,5 @@
-//! Asking the holders of what was finished to keep it for a whole lease: until then they keep it for as long as a put takes
-//! that may never be finished.
+//! Asking the holders of what was finished to keep it for a whole lease: until then they keep it for as long as a put
+//! takes that may never be finished.
 //!
 //! The book knows what is not confirmed yet, so that it is asked for again after a failure and after a restart.
 
@@ -24,8 +24,8 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(60);
 /// Objects that are looked at together.
 const PAGE: usize = 256;
 
-/// Asks the holders of chunks (each with its n) to keep what they hold; how many holders do of each chunk. `None` if nobody
-/// could be found. `soon`: somebody waits for it.
+/// Asks the holders of chunks (each with its n) to keep what they hold; how many holders do of each chunk. `None` if
+/// nobody could be found. `soon`: somebody waits for it.
 pub(super) async fn claim(
     leases: &Leases,
     claim: Claim,
@@ -42,8 +42,8 @@ pub(super) async fn claim(
     Some(held)
 }
 
-/// Asks for a whole lease on all chunks (each with its n) of an object that was just entered into the book; how many shards
-/// its holders keep of each. Who does not answer soon is asked in the background.
+/// Asks for a whole lease on all chunks (each with its n) of an object that was just entered into the book; how many
+/// shards its holders keep of each. Who does not answer soon is asked in the background.
 pub(super) async fn confirm(
     leases: &Leases,
     root: ChunkId,

@@ -1,5 +1,5 @@
-//! Dropping the chunks of what is forgotten, as far as nothing else that is kept needs them. It goes on after a restart, and
-//! whoever was absent is told when it is there again.
+//! Dropping the chunks of what is forgotten, as far as nothing else that is kept needs them. It goes on after a
+//! restart, and whoever was absent is told when it is there again.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -67,8 +67,8 @@ pub(super) async fn run(leases: &Leases) {
     }
 }
 
-/// Goes through the book once: everybody is told what was forgotten lately, and whoever is there but was not told before is
-/// told the rest.
+/// Goes through the book once: everybody is told what was forgotten lately, and whoever is there but was not told
+/// before is told the rest.
 async fn pass(leases: &Leases, told: &mut Told) -> std::io::Result<()> {
     let mut after = None;
     let mut here: Option<BTreeSet<NodeId>> = None;
@@ -158,8 +158,8 @@ async fn tell(leases: &Leases, root: ChunkId, but: &BTreeSet<NodeId>) -> std::io
     loop {
         let listed = keeping.book(move |book| book.chunks_of(root, after, CHUNKS_MAX)).await?;
         let Some(last) = listed.last() else { return Ok(telling) };
-        // In this order: whoever relies on a chunk after the number was taken says so with a higher one, and whoever did before
-        // either still does or is in the book.
+        // In this order: whoever relies on a chunk after the number was taken says so with a higher one, and whoever
+        // did before either still does or is in the book.
         let said = keeping.said();
         let relied_on = keeping.relied_on(listed.iter().map(|part| part.chunk));
         let next = Some(last.chunk);

@@ -1,4 +1,5 @@
-//! Giving back the space of what nobody claims any more, a little at a time, so that nobody who reads or puts waits for it.
+//! Giving back the space of what nobody claims any more, a little at a time, so that nobody who reads or puts waits for
+//! it.
 
 use std::time::Duration;
 

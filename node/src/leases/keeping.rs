@@ -156,9 +156,9 @@ impl Keeping {
         number
     }
 
-    /// A holder has heard `heard` of this daemon: what is said from now on has higher numbers, also after a restart. A book
-    /// that was lost, or an older copy, does not know of all numbers that were used. A holder that makes one up skips some
-    /// millions of years of numbers at the most.
+    /// A holder has heard `heard` of this daemon: what is said from now on has higher numbers, also after a restart. A
+    /// book that was lost, or an older copy, does not know of all numbers that were used. A holder that makes one up
+    /// skips some millions of years of numbers at the most.
     pub(super) async fn raise_said(&self, heard: u64) -> std::io::Result<()> {
         let next = self.inner.said.lock().unwrap_or_else(PoisonError::into_inner).next;
         let at_least = heard.saturating_add(1);
@@ -219,7 +219,8 @@ impl Keeping {
         Ok(kept.filter(|kept| kept.state != KeptState::Forgotten))
     }
 
-    /// Whether an object was forgotten, or is being forgotten: how long ago its holders had been told, if they have been.
+    /// Whether an object was forgotten, or is being forgotten: how long ago its holders had been told, if they have
+    /// been.
     pub(crate) async fn forgotten(&self, root: ChunkId) -> std::io::Result<Option<Option<Duration>>> {
         let kept = self.book(move |book| book.get(root)).await?;
         Ok(kept.and_then(|kept| match kept.state {
@@ -303,8 +304,8 @@ impl Keeping {
         .await
     }
 
-    /// When the holders of an object were asked last to keep it, and until when they do if they do not hear of this daemon
-    /// again, in seconds since 1970.
+    /// When the holders of an object were asked last to keep it, and until when they do if they do not hear of this
+    /// daemon again, in seconds since 1970.
     pub(crate) fn renewed(&self, kept: &Kept) -> (u64, u64) {
         let since = kept.since.0 / 1000;
         if !kept.confirmed {

@@ -1,4 +1,5 @@
-//! Whether lease time passes: only while this daemon is in its network. To one that is cut off nobody could renew anything.
+//! Whether lease time passes: only while this daemon is in its network. To one that is cut off nobody could renew
+//! anything.
 
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use super::Leases;
 /// How often it is looked who is there.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Counts as long as the daemon is there. `knows_others`: it was told of others, or has met some in earlier runs; a daemon that
-/// has never heard of anybody is a network of its own.
+/// Counts as long as the daemon is there. `knows_others`: it was told of others, or has met some in earlier runs; a
+/// daemon that has never heard of anybody is a network of its own.
 pub(super) async fn run(leases: &Leases, mut knows_others: bool) {
     let mut counted = false;
     // It ends with the driver: then nothing passes any more.

@@ -107,7 +107,8 @@ impl Promise {
         Asked { said, claims: vec![claim] }
     }
 
-    /// Renews what is claimed so far, for as long as it is polled: something may take longer than its first claims last.
+    /// Renews what is claimed so far, for as long as it is polled: something may take longer than its first claims
+    /// last.
     pub(crate) async fn hold(&self, leases: &Leases) -> Infallible {
         let period = Duration::from_secs(self.keeping.config().unfinished().into()) / 4;
         loop {
@@ -122,8 +123,9 @@ impl Promise {
         }
     }
 
-    /// Claims at their holders those chunks that were there before, enters the object into the book, and asks the holders to
-    /// keep it for a whole lease from then on. After this it is kept until it is forgotten. Says whether it was kept already.
+    /// Claims at their holders those chunks that were there before, enters the object into the book, and asks the
+    /// holders to keep it for a whole lease from then on. After this it is kept until it is forgotten. Says whether it
+    /// was kept already.
     pub(crate) async fn fulfil(
         &self,
         leases: &Leases,

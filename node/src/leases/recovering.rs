@@ -1,8 +1,8 @@
-//! Asking holders what they keep for this daemon, and keeping what its book does not know of: a book may have been lost, or
-//! the data directory may be an older copy.
+//! Asking holders what they keep for this daemon, and keeping what its book does not know of: a book may have been
+//! lost, or the data directory may be an older copy.
 //!
-//! Holders know chunks, and only who can read them knows of which object they are. So what is recovered is kept as one object
-//! of its own, until its user has kept the objects again by their links.
+//! Holders know chunks, and only who can read them knows of which object they are. So what is recovered is kept as one
+//! object of its own, until its user has kept the objects again by their links.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,7 +20,8 @@ use crate::store::Mine;
 
 /// How often it is looked whether somebody is there who was not asked yet.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// After so long all are asked again, if some did not answer: earlier versions do not know the question, and end the stream.
+/// After so long all are asked again, if some did not answer: earlier versions do not know the question, and end the
+/// stream.
 const TRY_AGAIN: Duration = Duration::from_secs(60);
 /// How long a daemon that has just started may take to be part of its network.
 const JOIN_PATIENCE: Duration = Duration::from_secs(60);
@@ -28,7 +29,8 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(20);
 /// Chunks that are recovered at most.
 const RECOVERED_MAX: u64 = 1 << 20;
-/// Holders, of this daemon's own choice, that have to show a shard of what is recovered. A single one may have made it up.
+/// Holders, of this daemon's own choice, that have to show a shard of what is recovered. A single one may have made it
+/// up.
 const WITNESSES: u8 = 2;
 
 /// Recovers as long as the daemon is there.

@@ -1,6 +1,8 @@
-//! Anchors: a domain whose text in DNS names a key. `_chordage.example.org TXT "pk=KEY"` makes `dns:example.org` a name of that key.
+//! Anchors: a domain whose text in DNS names a key. `_chordage.example.org TXT "pk=KEY"` makes `dns:example.org` a name
+//! of that key.
 //!
-//! Nothing that DNS says here is signed, so that this is the weakest way to a key; whoever has resolved a name once can keep its key.
+//! Nothing that DNS says here is signed, so that this is the weakest way to a key; whoever has resolved a name once can
+//! keep its key.
 
 use chordage_api::name::{NameError, NameKey};
 

@@ -103,7 +103,8 @@ impl Content {
         sound.then_some(content)
     }
 
-    /// What covers `path`: the entry of the path itself, or the delegation of the longest beginning of it, with the rest.
+    /// What covers `path`: the entry of the path itself, or the delegation of the longest beginning of it, with the
+    /// rest.
     pub(crate) fn find<'a>(&self, path: &'a str) -> Option<(&Target, &'a str)> {
         if let Some(target) = self.entries.get(path) {
             return Some((target, ""));

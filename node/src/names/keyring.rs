@@ -1,5 +1,5 @@
-//! The keys of this daemon's names, with the petnames that only this daemon knows them by, and what it has seen of names:
-//! the newest version of each, so that nobody can show it an older one later.
+//! The keys of this daemon's names, with the petnames that only this daemon knows them by, and what it has seen of
+//! names: the newest version of each, so that nobody can show it an older one later.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -153,7 +153,8 @@ impl Keyring {
         Ok(key)
     }
 
-    /// Takes a key in under `petname`, or one like it that is free. `None`: it is there already. Durable when this returns.
+    /// Takes a key in under `petname`, or one like it that is free. `None`: it is there already. Durable when this
+    /// returns.
     pub(crate) fn take_in(
         &self,
         petname: &str,

@@ -116,8 +116,8 @@ impl Names {
         Ok(SealedKey { petname: petname.to_owned(), key, sealed })
     }
 
-    /// Takes a key in that was sealed, and calls it `petname`. The newest version that the network has of it is looked for
-    /// with the next publication, as always.
+    /// Takes a key in that was sealed, and calls it `petname`. The newest version that the network has of it is looked
+    /// for with the next publication, as always.
     pub(crate) async fn import(
         &self,
         petname: &str,

@@ -4,9 +4,9 @@
 //!  chordkey1  <base32 of  public key, 32 │ salt, 16 │ sealed secret key, 48 │ checksum, 4 >      169 characters
 //! ```
 //!
-//! Sealed with ChaCha20-Poly1305 (RFC 8439) under a key that Argon2id (RFC 9106) makes of passphrase and salt: each guess
-//! takes 64 MiB and a good part of a second. The salt is new every time, so that the nonce may be the same. The checksum
-//! tells a mistyped text from a wrong passphrase before that effort.
+//! Sealed with ChaCha20-Poly1305 (RFC 8439) under a key that Argon2id (RFC 9106) makes of passphrase and salt: each
+//! guess takes 64 MiB and a good part of a second. The salt is new every time, so that the nonce may be the same. The
+//! checksum tells a mistyped text from a wrong passphrase before that effort.
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use chordage_api::name::NameKey;

@@ -18,8 +18,8 @@ const WAITING_MAX: usize = 4;
 const AGAIN: Duration = Duration::from_secs(30);
 
 impl Names {
-    /// What a name stands for, now and whenever it changes, or why it stands for nothing. It ends when the receiver is dropped, or
-    /// when the daemon stops.
+    /// What a name stands for, now and whenever it changes, or why it stands for nothing. It ends when the receiver is
+    /// dropped, or when the daemon stops.
     pub(crate) fn watch(&self, name: String) -> mpsc::Receiver<Result<Resolved, NamesError>> {
         let (news, receiver) = mpsc::channel(WAITING_MAX);
         let names = self.clone();
@@ -84,8 +84,8 @@ async fn any_changed(watched: &mut BTreeMap<Key, watch::Receiver<Option<Held>>>)
     select_all(changes).await.0.is_ok()
 }
 
-/// How long what was found may be believed if no record on the way changes. DNS tells nobody of changes: what it said has to be asked
-/// for again.
+/// How long what was found may be believed if no record on the way changes. DNS tells nobody of changes: what it said
+/// has to be asked for again.
 fn again(found: &Resolved) -> Duration {
     let ends = until(found.valid_until);
     if found.steps.iter().any(|step| step.voucher == Voucher::Dns) {

@@ -1,5 +1,5 @@
-//! What the formats of this room have in common: fixed layouts with numbers in big endian, of which each meaning has one
-//! encoding; and signatures that say what they are for.
+//! What the formats of this room have in common: fixed layouts with numbers in big endian, of which each meaning has
+//! one encoding; and signatures that say what they are for.
 
 use chordage_dht::Signature;
 use libp2p::identity::ed25519;

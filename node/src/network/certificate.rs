@@ -1,5 +1,5 @@
-//! By which a daemon shows that it belongs to a private network: what a network key, or a delegate of one, says about the
-//! daemon's own key.
+//! By which a daemon shows that it belongs to a private network: what a network key, or a delegate of one, says about
+//! the daemon's own key.
 //!
 //! ```text
 //!  certificate  version 1 │ network, 16 │ subject, 32 │ role: 0 member, 1 client │ delegate: 0, 1 │ not before u64
@@ -7,8 +7,8 @@
 //!  chain        certificate │ 0                        its issuer is a network key
 //!               certificate │ 1 │ certificate          its issuer is a delegate, whose own certificate is the second
 //! ```
-//! A chain has no third link: delegates sign while the founder sleeps, but make no delegates. Nobody's certificate outlives that of
-//! its issuer, so that whoever loses the right to sign loses with it what was signed.
+//! A chain has no third link: delegates sign while the founder sleeps, but make no delegates. Nobody's certificate
+//! outlives that of its issuer, so that whoever loses the right to sign loses with it what was signed.
 
 use chordage_dht::Signature;
 use libp2p::identity::ed25519;
@@ -22,14 +22,15 @@ const VERSION: u8 = 1;
 /// What the signature is for.
 const SIGNED_CONTEXT: &str = "chordage 2026 certificate";
 const DAY: u64 = 24 * 3600;
-/// Longest validity, seconds. Design: whoever is away for a month comes back without asking anybody, and what a revocation
-/// does not reach ends within a season.
+/// Longest validity, seconds. Design: whoever is away for a month comes back without asking anybody, and what a
+/// revocation does not reach ends within a season.
 pub(crate) const VALIDITY_MAX: u64 = 90 * DAY;
 /// That of a delegate, which only the founder can renew.
 pub(crate) const DELEGATE_VALIDITY_MAX: u64 = 366 * DAY;
-/// How far the clock of whoever checks may be behind that of whoever signed. A machine that was told the wrong time zone, or has lost the
-/// date, is wrong by a day; on the day of joining every certificate is young, and would be refused there. 26 hours are the
-/// largest mistake that a time zone makes. The end of a certificate needs no such tolerance: half of it is left when it is renewed.
+/// How far the clock of whoever checks may be behind that of whoever signed. A machine that was told the wrong time
+/// zone, or has lost the date, is wrong by a day; on the day of joining every certificate is young, and would be
+/// refused there. 26 hours are the largest mistake that a time zone makes. The end of a certificate needs no such
+/// tolerance: half of it is left when it is renewed.
 pub(crate) const CLOCK_TOLERANCE: u64 = 26 * 3600;
 
 /// What a daemon is to the network.
@@ -145,8 +146,8 @@ impl Issuer<'_> {
         })
     }
 
-    /// Signs a certificate that is valid from now on for this many seconds, or for as long as it may be. `serial`: a random number,
-    /// by which two certificates of one key are told apart.
+    /// Signs a certificate that is valid from now on for this many seconds, or for as long as it may be. `serial`: a
+    /// random number, by which two certificates of one key are told apart.
     pub(crate) fn issue(
         &self,
         subject: &[u8; 32],
@@ -312,8 +313,8 @@ impl Chain {
         Ok(Self { certificate, proof })
     }
 
-    /// Whether it admits whoever has proved to have the key `proved`. `revoked`: whether a key is revoked, which depends on whether it
-    /// is a delegate's.
+    /// Whether it admits whoever has proved to have the key `proved`. `revoked`: whether a key is revoked, which
+    /// depends on whether it is a delegate's.
     pub(crate) fn verify(
         &self,
         trusted: &Trusted,

@@ -4,8 +4,8 @@
 //!  version 1 │ network key, 32 │ name length │ name │ metric: 0 ring, 1 xor │ kind: 0 private, 1 open │ bits of work
 //!  │ k │ n │ created u64 │ signature, 64
 //! ```
-//! The network's id is a hash of everything before the signature, and its fingerprint the beginning of that: what is signed for a
-//! network is signed for this key, name and metric, and nobody else's network can be taken for it.
+//! The network's id is a hash of everything before the signature, and its fingerprint the beginning of that: what is
+//! signed for a network is signed for this key, name and metric, and nobody else's network can be taken for it.
 
 use chordage_dht::{AnyMetric, Signature};
 use chordage_storage::Redundancy;
@@ -29,7 +29,8 @@ pub(crate) const ID_BITS_MAX: u8 = 32;
 pub(crate) enum Kind {
     /// Who has a certificate.
     Private,
-    /// Anybody. A node's id has to begin with this many zero bits after hashing, so that thousands of them cost something.
+    /// Anybody. A node's id has to begin with this many zero bits after hashing, so that thousands of them cost
+    /// something.
     Open {
         /// At most 32; 0 asks for nothing.
         id_bits: u8,

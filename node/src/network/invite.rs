@@ -6,8 +6,8 @@
 //! ```
 //! How the line is made of it is said in `text`.
 //!
-//! The secret never travels: who joins proves to know it, to the issuer alone and for its own key alone. Whoever listens, or is
-//! dialled instead of the issuer, cannot use what it hears.
+//! The secret never travels: who joins proves to know it, to the issuer alone and for its own key alone. Whoever
+//! listens, or is dialled instead of the issuer, cannot use what it hears.
 
 use std::fmt;
 
@@ -101,7 +101,8 @@ pub(crate) struct Invite {
 }
 
 impl Invite {
-    /// `secret`: random, and never used before. None if the name, or number or length of addresses are out of their limits.
+    /// `secret`: random, and never used before. None if the name, or number or length of addresses are out of their
+    /// limits.
     pub(crate) fn new(secret: [u8; 16], invitation: Invitation) -> Option<Self> {
         let is_sound = is_name(&invitation.name) && are_addresses(&invitation.addresses);
         is_sound.then_some(Self { secret, invitation })

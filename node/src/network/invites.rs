@@ -134,8 +134,8 @@ impl Invites {
         Ok(id)
     }
 
-    /// Takes back the invite whose id begins with these digits, and returns what it was. Whoever has joined with it stays. One
-    /// with which nobody can join is left alone: the book says for some time why latecomers are refused.
+    /// Takes back the invite whose id begins with these digits, and returns what it was. Whoever has joined with it
+    /// stays. One with which nobody can join is left alone: the book says for some time why latecomers are refused.
     pub(crate) fn withdraw(&mut self, digits: &str, now: u64) -> Result<Shown, WithdrawError> {
         let begins = |shown: &Shown| digits.len() >= DIGITS_MIN && shown.id.to_string().starts_with(digits);
         let mut found = self.shown().filter(begins);
@@ -167,10 +167,11 @@ impl Invites {
         })
     }
 
-    /// Lets in whoever has proved to have the key `joiner`, if it has the invite too. `issuer`: this daemon's own key. The book
-    /// has to be durable before the answer goes out.
+    /// Lets in whoever has proved to have the key `joiner`, if it has the invite too. `issuer`: this daemon's own key.
+    /// The book has to be durable before the answer goes out.
     ///
-    /// Until the invite expires, the same joiner is granted the same again and uses up nothing: its first answer may have been lost.
+    /// Until the invite expires, the same joiner is granted the same again and uses up nothing: its first answer may
+    /// have been lost.
     pub(crate) fn redeem(
         &mut self,
         id: InviteId,

@@ -1,5 +1,5 @@
-//! Which network a daemon belongs to, in few bytes; the papers by which the daemons of a private network know each other; and
-//! the work by which those of an open one do.
+//! Which network a daemon belongs to, in few bytes; the papers by which the daemons of a private network know each
+//! other; and the work by which those of an open one do.
 //!
 //! ```text
 //!  genesis ──names──▶ network key ──signs──▶ certificate of a member
@@ -43,8 +43,8 @@ pub(crate) fn is_name(name: &str) -> bool {
     (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(is_allowed)
 }
 
-/// A fingerprint of a network: of its name and metric, or of its [genesis](genesis::Genesis) if it has one. Signed records
-/// are signed for one network: in another they are forgeries.
+/// A fingerprint of a network: of its name and metric, or of its [genesis](genesis::Genesis) if it has one. Signed
+/// records are signed for one network: in another they are forgeries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NetworkFingerprint(pub(crate) [u8; 16]);
 

@@ -1,5 +1,5 @@
-//! The way into an open network: what the network is, and where somebody of it can be reached. There is no secret in it, and it
-//! does not end.
+//! The way into an open network: what the network is, and where somebody of it can be reached. There is no secret in
+//! it, and it does not end.
 //!
 //! ```text
 //!  payload  2 │ genesis length │ genesis │ key of a daemon, 32 │ number of addresses: 1 to 8 │ for each: length │ multiaddr

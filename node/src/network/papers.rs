@@ -30,7 +30,8 @@ pub(crate) struct Papers {
 }
 
 impl Papers {
-    /// Those of a daemon that has just been given its certificate. Whether that admits it is for [`Papers::check_own`] to say.
+    /// Those of a daemon that has just been given its certificate. Whether that admits it is for [`Papers::check_own`]
+    /// to say.
     pub(crate) fn new(genesis: Genesis, own: Chain) -> Self {
         let trusted = Trusted::of(&genesis);
         Self { genesis, own, successions: Vec::new(), revocations: Revocations::default(), trusted }

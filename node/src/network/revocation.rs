@@ -4,8 +4,8 @@
 //!  version 1 │ network, 16 │ subject, 32 │ at u64 │ reason length │ reason │ issuer, 32 │ signature, 64 │ 0, or 1 and the certificate of
 //!  the issuer, 171
 //! ```
-//! It is a key that is revoked, not a certificate: whoever is renewed in the same hour by somebody who has not heard of it is out
-//! all the same.
+//! It is a key that is revoked, not a certificate: whoever is renewed in the same hour by somebody who has not heard of
+//! it is out all the same.
 
 use chordage_dht::Signature;
 
@@ -105,8 +105,8 @@ impl Revocation {
         self.proof.as_ref()
     }
 
-    /// Whether it is signed by a network key, or by a delegate of one. Of the delegate's certificate only the day of signing counts:
-    /// what a delegate has revoked stays revoked when its own certificate ends.
+    /// Whether it is signed by a network key, or by a delegate of one. Of the delegate's certificate only the day of
+    /// signing counts: what a delegate has revoked stays revoked when its own certificate ends.
     pub(crate) fn verify(&self, trusted: &Trusted) -> Result<(), RevocationError> {
         let Self { network, issuer, proof, signature, .. } = self;
         if *network != trusted.network() {

@@ -1,8 +1,9 @@
-//! All revocations that a daemon knows of: a set that grows, the same wherever the same statements have arrived, in any order.
+//! All revocations that a daemon knows of: a set that grows, the same wherever the same statements have arrived, in any
+//! order.
 //!
-//! There is one statement for each subject and issuer: that of a network key before that of a delegate, then the earlier, then the smaller
-//! bytes. In the same order the list is cut when it is full, so that no delegate crowds out a network key, nor, by what
-//! it may have at most, the other delegates.
+//! There is one statement for each subject and issuer: that of a network key before that of a delegate, then the
+//! earlier, then the smaller bytes. In the same order the list is cut when it is full, so that no delegate crowds out a
+//! network key, nor, by what it may have at most, the other delegates.
 //!
 //! ```text
 //!  version 1 │ number of revocations u32 │ revocations, by subject and issuer
@@ -49,7 +50,8 @@ pub(crate) struct Revocations {
 /// What came of a merge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Merged {
-    /// Keys about which there is something new: connections to them are to be looked at again, and to those whom they admitted.
+    /// Keys about which there is something new: connections to them are to be looked at again, and to those whom they
+    /// admitted.
     pub(crate) subjects: BTreeSet<[u8; 32]>,
     /// How many statements do not count.
     pub(crate) refused: usize,
@@ -126,7 +128,8 @@ impl Revocations {
         }
     }
 
-    /// Drops what was signed under a network key that no longer is one: the new key or its delegates may say it again, later.
+    /// Drops what was signed under a network key that no longer is one: the new key or its delegates may say it again,
+    /// later.
     pub(crate) fn forget_untrusted(&mut self, trusted: &Trusted) {
         self.entries.retain(|_, revocation| {
             let root = revocation.proof().map_or(revocation.issuer(), Certificate::issuer);
@@ -136,8 +139,8 @@ impl Revocations {
 
     /// Whether a key is revoked. `is_delegate`: as the certificate says that it presents.
     ///
-    /// The word of a network key always counts. That of a delegate counts unless a network key has revoked the delegate, and never
-    /// about delegates: otherwise the first of two that quarrel would win.
+    /// The word of a network key always counts. That of a delegate counts unless a network key has revoked the
+    /// delegate, and never about delegates: otherwise the first of two that quarrel would win.
     pub(crate) fn is_revoked(&self, key: &[u8; 32], is_delegate: bool, trusted: &Trusted) -> bool {
         self.about(key).any(|revocation| match revocation.proof() {
             None => trusted.is_network_key(revocation.issuer()),
@@ -177,8 +180,8 @@ impl Revocations {
         bytes
     }
 
-    /// Reads a list of strangers: no more than there can be, each pair once and in order. Whether they count shows when they are
-    /// [merged](Revocations::merge).
+    /// Reads a list of strangers: no more than there can be, each pair once and in order. Whether they count shows when
+    /// they are [merged](Revocations::merge).
     pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<Revocation>, Malformed> {
         let mut reader = Reader::new(bytes);
         reader.version(VERSION)?;

@@ -3,8 +3,9 @@
 //! ```text
 //!  succession  version 1 │ network, 16 │ old key, 32 │ new key, 32 │ from u64 │ until u64 │ signature of the old key, 64    161 bytes
 //! ```
-//! The new key counts from `from` on, the old one until `until`: in between certificates are renewed under the new one. The old key
-//! decides this alone. Whoever has stolen it can do so too, and the first statement that a daemon sees is the one it believes.
+//! The new key counts from `from` on, the old one until `until`: in between certificates are renewed under the new one.
+//! The old key decides this alone. Whoever has stolen it can do so too, and the first statement that a daemon sees is
+//! the one it believes.
 
 use chordage_dht::Signature;
 use libp2p::identity::ed25519;
@@ -51,7 +52,8 @@ pub(crate) enum SuccessionError {
 }
 
 impl Succession {
-    /// Says that `new` counts from `from` on, and the key of `old` until `until`; none if that is before, or more than a year later.
+    /// Says that `new` counts from `from` on, and the key of `old` until `until`; none if that is before, or more than
+    /// a year later.
     pub(crate) fn sign(
         network: NetworkFingerprint,
         old: &ed25519::Keypair,

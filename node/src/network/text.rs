@@ -4,8 +4,8 @@
 //!  chordage-invite:<base32 of  payload │ checksum, 4>
 //!  payload  1 │ …  an invite into a private network       2 │ …  the way into an open one
 //! ```
-//! Lower-case RFC 4648 base32 without padding, as in links; upper case is read too, which makes for smaller QR codes. The checksum is
-//! a hash of the payload.
+//! Lower-case RFC 4648 base32 without padding, as in links; upper case is read too, which makes for smaller QR codes.
+//! The checksum is a hash of the payload.
 
 use std::fmt;
 use std::str::FromStr;

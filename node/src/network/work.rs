@@ -1,8 +1,9 @@
 //! What an open network asks of a daemon's key before the daemon is somebody: work.
 //!
-//! A hash of the public key, with a domain of its own, has to begin with so many zero bits. Nobody knows such a key but by
-//! trying, and everybody checks it with one hash. The domain is another than that of ids, so that the work says nothing about
-//! where on the ring a key lies, and a place of one's choice costs as many tries as before, each with the whole work.
+//! A hash of the public key, with a domain of its own, has to begin with so many zero bits. Nobody knows such a key but
+//! by trying, and everybody checks it with one hash. The domain is another than that of ids, so that the work says
+//! nothing about where on the ring a key lies, and a place of one's choice costs as many tries as before, each with the
+//! whole work.
 
 /// Domain of the hash (BLAKE3 `derive_key`).
 const CONTEXT: &str = "chordage 2026 work on an id";

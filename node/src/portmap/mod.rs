@@ -1,8 +1,8 @@
-//! Asking a router to forward ports (UPnP IGD): finding it on the LAN, reading what it says of itself, and the three requests
-//! that are needed.
+//! Asking a router to forward ports (UPnP IGD): finding it on the LAN, reading what it says of itself, and the three
+//! requests that are needed.
 //!
-//! Anybody on the LAN can answer, and say anything. So everything has a deadline and a largest size, nobody is fetched from
-//! but whoever answered, and what is forwarded is no more than a hint of how this daemon may be reached.
+//! Anybody on the LAN can answer, and say anything. So everything has a deadline and a largest size, nobody is fetched
+//! from but whoever answered, and what is forwarded is no more than a hint of how this daemon may be reached.
 
 mod description;
 mod document;
@@ -48,7 +48,8 @@ const SEARCH_AGAIN: Duration = Duration::from_millis(500);
 const ANSWERS_MAX: usize = 8;
 /// Datagrams that are read in one search.
 const DATAGRAMS_MAX: usize = 256;
-/// How far a search goes: devices in other subnets of a house may be meant (UPnP Device Architecture 1.1, section 1.3.2).
+/// How far a search goes: devices in other subnets of a house may be meant (UPnP Device Architecture 1.1, section
+/// 1.3.2).
 const SEARCH_TTL: u32 = 2;
 /// How long one request may take, from dialling to the end of the answer.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -18,8 +18,8 @@ pub(super) fn search() -> String {
     )
 }
 
-/// Where a router that answers from `from` has its description; `None` of whatever is no such answer, or names another host:
-/// nothing is fetched on behalf of others.
+/// Where a router that answers from `from` has its description; `None` of whatever is no such answer, or names another
+/// host: nothing is fetched on behalf of others.
 pub(crate) fn location(answer: &[u8], from: Ipv4Addr) -> Option<Location> {
     let text = std::str::from_utf8(&answer[..answer.len().min(ANSWER_MAX)]).ok()?;
     let mut lines = text.lines();

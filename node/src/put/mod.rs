@@ -275,7 +275,8 @@ pub(crate) struct Stored<T> {
     pub(crate) seconds: f64,
 }
 
-/// Stores what `work` writes, which runs on a thread of its own, under keys that come from `secret`. Dropping the future ends it.
+/// Stores what `work` writes, which runs on a thread of its own, under keys that come from `secret`. Dropping the
+/// future ends it.
 pub(crate) async fn store<T: Send + 'static>(
     putter: Arc<Putter>,
     secret: ConvergenceSecret,

@@ -44,8 +44,8 @@ impl Placed {
     }
 }
 
-/// Places `chunk`, which `promise` relies on; `ask_first` about shards that its holders may have. Succeeds with at least a write
-/// quorum of acknowledgements, or, if `allow_degraded`, with enough to read it.
+/// Places `chunk`, which `promise` relies on; `ask_first` about shards that its holders may have. Succeeds with at
+/// least a write quorum of acknowledgements, or, if `allow_degraded`, with enough to read it.
 pub(super) async fn place(
     putter: &Putter,
     chunk: EncodedChunk,
@@ -102,8 +102,8 @@ pub(super) async fn place(
     })
 }
 
-/// Which shards of a chunk holders have already, each on one of its own, and keep from now on; and who is free to take another, in
-/// the order in which to ask.
+/// Which shards of a chunk holders have already, each on one of its own, and keep from now on; and who is free to take
+/// another, in the order in which to ask.
 async fn find(
     putter: &Putter,
     chunk: ChunkId,
@@ -136,8 +136,8 @@ async fn find(
     Ok((held, free))
 }
 
-/// Asks `peers` to keep the shards of `chunk` that they hold, all at once; which those are. Keeps their order; the unreachable
-/// are last, so that they are tried only when nobody else is left.
+/// Asks `peers` to keep the shards of `chunk` that they hold, all at once; which those are. Keeps their order; the
+/// unreachable are last, so that they are tried only when nobody else is left.
 async fn ask(putter: &Putter, chunk: ChunkId, promise: &Promise, peers: Vec<Peer>) -> Vec<(Peer, ShardSet)> {
     let (claim, said) = promise.claim();
     let holders = &putter.leases.holders;

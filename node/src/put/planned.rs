@@ -1,6 +1,7 @@
 //! What was found of files that a put is about to say are unchanged, so that it is not looked up once more for each.
 //!
-//! Only where they lie: whether their chunks are still stored is asked of [`RecentAnswers`](crate::leases::RecentAnswers) again.
+//! Only where they lie: whether their chunks are still stored is asked of
+//! [`RecentAnswers`](crate::leases::RecentAnswers) again.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! The redundancy that puts got here by default. A daemon that has just started may take its network for smaller than it is,
-//! and nobody should have less than before without a word.
+//! The redundancy that puts got here by default. A daemon that has just started may take its network for smaller than
+//! it is, and nobody should have less than before without a word.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

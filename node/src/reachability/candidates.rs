@@ -18,7 +18,8 @@ pub(super) enum Kind {
     Listened,
     /// A router says that it passes on what comes there.
     Mapped,
-    /// Others see the daemon there, and the port is the one on which it listens: somebody may have had the router pass it on.
+    /// Others see the daemon there, and the port is the one on which it listens: somebody may have had the router pass
+    /// it on.
     Forwarded,
     /// Others see what it sends come from there. A router lets others in at the same port, or only those who were sent
     /// something, or nobody.
@@ -104,9 +105,9 @@ impl Own {
         all
     }
 
-    /// Where others may get through once this daemon dials them, the best last: what it has in its own network, for those who are
-    /// there too; where it would be seen if its router kept the ports, also of the protocol by which nobody sees it now; and where
-    /// others see it.
+    /// Where others may get through once this daemon dials them, the best last: what it has in its own network, for
+    /// those who are there too; where it would be seen if its router kept the ports, also of the protocol by which
+    /// nobody sees it now; and where others see it.
     pub(super) fn holes(&self, seen: &[Multiaddr]) -> Vec<Multiaddr> {
         let near = self.listened.iter().filter(|addr| ip(addr).is_some_and(|ip| Scope::of(ip) > Scope::Link));
         let seen_at = seen.iter().filter(|addr| ip(addr).is_some());

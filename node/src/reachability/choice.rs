@@ -1,5 +1,5 @@
-//! Whom to ask: anybody of those who are known, so that nobody can arrange to be asked, and not several of one subnet where there
-//! are others.
+//! Whom to ask: anybody of those who are known, so that nobody can arrange to be asked, and not several of one subnet
+//! where there are others.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,6 @@
-//! How this daemon is reached from outside, and what follows from that: who can be reached is a member, holds shards and is in
-//! the tables of others; who cannot is a client ([decision 27](../../../docs/decisions/0027-reachability.md)).
+//! How this daemon is reached from outside, and what follows from that: who can be reached is a member, holds shards
+//! and is in the tables of others; who cannot is a client ([decision
+//! 27](../../../docs/decisions/0027-reachability.md)).
 //!
 //! ```text
 //!  own addresses ─┐              Test           Dial

@@ -1,10 +1,11 @@
 //! What follows from what others found out: whether this daemon is a member or a client, and when to ask again. Pure.
 //!
-//! One test proves little. The daemon that makes it may be mistaken, may lie, or may be let in only because something was sent
-//! to it before: then a newcomer would not get in. So three are asked, of different subnets where there are such, and two have
-//! to agree. An address that exists only because the daemon sends something from there (a hole in a NAT) is believed only if
-//! somebody gets in who has had nothing to do with the daemon before. Once a member, one daemon is asked from time to time;
-//! if it finds the way closed, again three, twice, before the daemon draws the conclusion.
+//! One test proves little. The daemon that makes it may be mistaken, may lie, or may be let in only because something
+//! was sent to it before: then a newcomer would not get in. So three are asked, of different subnets where there are
+//! such, and two have to agree. An address that exists only because the daemon sends something from there (a hole in a
+//! NAT) is believed only if somebody gets in who has had nothing to do with the daemon before. Once a member, one
+//! daemon is asked from time to time; if it finds the way closed, again three, twice, before the daemon draws the
+//! conclusion.
 
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ use super::candidates::{Between, Candidate, Kind};
 /// Daemons that are asked to have it tested in one round. Two have to agree.
 pub(super) const ASKED: usize = 3;
 const AGREEING: usize = 2;
-/// How often a member asks one daemon whether the way is still open, unless strangers come anyway. Design: it is out of the
-/// lists of members within a minute after the way has closed.
+/// How often a member asks one daemon whether the way is still open, unless strangers come anyway. Design: it is out of
+/// the lists of members within a minute after the way has closed.
 const CHECK_EVERY: Duration = Duration::from_secs(25);
 /// How long after a round in which something else was found than before the next one is made, which has to confirm it.
 const CONFIRM_AFTER: Duration = Duration::from_secs(5);

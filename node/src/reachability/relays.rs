@@ -1,5 +1,5 @@
-//! Members who relay to a daemon that others do not reach directly. In a private network that makes a member of it: its friends
-//! reach it through a relay first, and then by a hole that both dig, where their routers let them.
+//! Members who relay to a daemon that others do not reach directly. In a private network that makes a member of it: its
+//! friends reach it through a relay first, and then by a hole that both dig, where their routers let them.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use super::policy::Standing;
 use super::{Follow, Reachability};
 use crate::driver::{Acquaintances, Announced, Relays, View};
 
-/// How long a daemon that was reached through relays only goes on announcing that after all are gone: they may be back, and with
-/// those to whom it has dug holes it speaks directly.
+/// How long a daemon that was reached through relays only goes on announcing that after all are gone: they may be back,
+/// and with those to whom it has dug holes it speaks directly.
 const GRACE: Duration = Duration::from_secs(300);
 /// Members that may be asked. Two are kept; the others are for when these are gone or full.
 const ASKED_MAX: usize = 8;

@@ -9,7 +9,8 @@ pub(super) enum Scope {
     Machine,
     /// The same link, and with an interface only.
     Link,
-    /// The networks of a house, a company or a provider, which use the same addresses as others (RFC 1918, RFC 4193, RFC 6598).
+    /// The networks of a house, a company or a provider, which use the same addresses as others (RFC 1918, RFC 4193,
+    /// RFC 6598).
     Site,
     /// Everywhere.
     World,
@@ -47,8 +48,8 @@ fn of_v6(ip: Ipv6Addr) -> Scope {
     }
 }
 
-/// Whether somebody at `asker` may have `target` dialled from here. What only this site or this machine reaches is dialled for
-/// nobody from outside of it: it would be told which doors are open here.
+/// Whether somebody at `asker` may have `target` dialled from here. What only this site or this machine reaches is
+/// dialled for nobody from outside of it: it would be told which doors are open here.
 pub(super) fn may_ask_for(asker: IpAddr, target: IpAddr) -> bool {
     match Scope::of(target) {
         Scope::World => true,

@@ -1,9 +1,9 @@
-//! What a daemon does for others who want to know how they are reached: it tells them where it sees them, has somebody else dial
-//! them, and dials whom others ask it to dial.
+//! What a daemon does for others who want to know how they are reached: it tells them where it sees them, has somebody
+//! else dial them, and dials whom others ask it to dial.
 //!
-//! A daemon that dials for others is a tool for whoever would like to have something dialled. So it is done only for addresses
-//! at which the one who asks is seen itself, by a daemon that was not chosen by it, never at a name, nothing near for those who
-//! are not near ([`may_ask_for`]), and a few times a second in all.
+//! A daemon that dials for others is a tool for whoever would like to have something dialled. So it is done only for
+//! addresses at which the one who asks is seen itself, by a daemon that was not chosen by it, never at a name, nothing
+//! near for those who are not near ([`may_ask_for`]), and a few times a second in all.
 
 use std::collections::BTreeMap;
 use std::future::ready;
@@ -33,7 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const TEST_PATIENCE: Duration = Duration::from_secs(7);
 /// How long these may take.
 const DIAL_PATIENCE: Duration = Duration::from_secs(5);
-/// How long a dial goes on after another one has succeeded: whoever answers at one address answers as soon at the others.
+/// How long a dial goes on after another one has succeeded: whoever answers at one address answers as soon at the
+/// others.
 const AFTER_SUCCESS: Duration = Duration::from_secs(1);
 /// Further daemons that are asked to dial if others do not.
 const INSTEAD: usize = 2;

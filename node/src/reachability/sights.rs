@@ -46,8 +46,8 @@ impl Reachability {
         join_all(asked).await.into_iter().flatten().collect()
     }
 
-    /// By how many seconds the clock of this machine is ahead of that of most others that were asked now; `None` if nobody
-    /// answered.
+    /// By how many seconds the clock of this machine is ahead of that of most others that were asked now; `None` if
+    /// nobody answered.
     pub(crate) async fn clock_ahead(&self) -> Option<f64> {
         let view = self.inner.driver.view().await?;
         let mut others = members_of(&view, |peer| peer.id() != self.inner.local).by_subnet();

@@ -67,8 +67,8 @@ fn is_here(addr: &Multiaddr) -> bool {
     }
 }
 
-/// What the daemon with these settings begins as. `listened`: where it listens. Who founds a network is a member until others say
-/// something else.
+/// What the daemon with these settings begins as. `listened`: where it listens. Who founds a network is a member until
+/// others say something else.
 pub(crate) fn start(
     config: &Config,
     listened: Vec<Multiaddr>,

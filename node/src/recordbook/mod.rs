@@ -1,5 +1,5 @@
-//! The signed records that this daemon keeps for others, on disk: one thread writes them, many in one change, and says which
-//! a crash would not lose any more.
+//! The signed records that this daemon keeps for others, on disk: one thread writes them, many in one change, and says
+//! which a crash would not lose any more.
 
 use std::io;
 use std::path::Path;

@@ -33,7 +33,8 @@ pub(super) fn holding(answers: &[(Peer, Answer)]) -> Vec<Peer> {
     answers.iter().filter(|(_, answer)| holds(answer)).map(|(peer, _)| peer.clone()).collect()
 }
 
-/// The shards that are to be made: what the record says is missing now, and what was found `damaged` here and nobody shows.
+/// The shards that are to be made: what the record says is missing now, and what was found `damaged` here and nobody
+/// shows.
 pub(super) fn wanted(
     damaged: ShardSet,
     record: Option<&mut ChunkRecord>,
@@ -52,8 +53,8 @@ pub(super) fn wanted(
     wanted
 }
 
-/// Who can take a shard and is trusted with one, in the order in which to ask: those that said they have none of the chunk, and
-/// then those of whose shards others have copies. Whoever has said nothing is not among them.
+/// Who can take a shard and is trusted with one, in the order in which to ask: those that said they have none of the
+/// chunk, and then those of whose shards others have copies. Whoever has said nothing is not among them.
 pub(super) fn free_to_take(
     redundancy: Redundancy,
     candidates: impl Iterator<Item = Candidate>,
@@ -65,8 +66,8 @@ pub(super) fn free_to_take(
         Some((candidate, answer.held? & all))
     };
     let mut candidates: Vec<(Candidate, ShardSet)> = candidates.filter_map(said).collect();
-    // Of several with the same shard, whoever is not trusted with another is the one that is counted on for it. What is kept here
-    // need not be sent.
+    // Of several with the same shard, whoever is not trusted with another is the one that is counted on for it. What is
+    // kept here need not be sent.
     candidates.sort_by_key(|(one, _)| (!one.trusted, !one.local));
     let shown: Vec<ShardSet> = candidates.iter().map(|(_, shown)| *shown).collect();
     let free = candidates.into_iter().zip(spare(&shown)).filter(|((one, _), free)| *free && one.trusted);

@@ -1,4 +1,5 @@
-//! For whom a shard that is made again is kept: what is left of the claims on its chunk, at those that hold shards of it.
+//! For whom a shard that is made again is kept: what is left of the claims on its chunk, at those that hold shards of
+//! it.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -12,12 +13,12 @@ use super::Inner;
 use crate::holders::limits;
 use crate::store::Asked;
 
-/// Holders that are asked besides this one. More than one, because a crash may have taken a claim; not all, because each
-/// more adds little.
+/// Holders that are asked besides this one. More than one, because a crash may have taken a claim; not all, because
+/// each more adds little.
 const ASKED_MAX: usize = 8;
 
-/// The claims to hand on with a shard of `chunk`; `None` if nobody wants it any more, as far as this daemon and the others
-/// know: what no live claim covers is not made again. `holders` have shards of it.
+/// The claims to hand on with a shard of `chunk`; `None` if nobody wants it any more, as far as this daemon and the
+/// others know: what no live claim covers is not made again. `holders` have shards of it.
 pub(super) async fn inherited(
     inner: &Inner,
     chunk: ChunkId,
@@ -33,8 +34,8 @@ pub(super) async fn inherited(
     wanted(own, heard).map(Asked::heard)
 }
 
-/// The claims to hand on, of those that this daemon has (`None`: all that it had have ended) and of those that each other
-/// holder that answered has; `None` if the chunk is not to be made again.
+/// The claims to hand on, of those that this daemon has (`None`: all that it had have ended) and of those that each
+/// other holder that answered has; `None` if the chunk is not to be made again.
 fn wanted(own: Option<Vec<Claim>>, heard: Vec<Vec<Claim>>) -> Option<Vec<Claim>> {
     // Where nobody answers nothing is known, and what may be wanted is kept.
     let known = own.is_none() || !heard.is_empty();
@@ -43,8 +44,8 @@ fn wanted(own: Option<Vec<Claim>>, heard: Vec<Vec<Claim>>) -> Option<Vec<Claim>>
     (!known || !claims.is_empty()).then_some(claims)
 }
 
-/// What is known here comes first and stands as it is. Of what others say, that of most of them comes first, so that one who
-/// makes up writers crowds nobody out; how long is what the most generous says, since it errs towards keeping.
+/// What is known here comes first and stands as it is. Of what others say, that of most of them comes first, so that
+/// one who makes up writers crowds nobody out; how long is what the most generous says, since it errs towards keeping.
 fn together(own: Vec<Claim>, heard: Vec<Vec<Claim>>) -> Vec<Claim> {
     let mut said: BTreeMap<Writer, (u32, Claim)> = BTreeMap::new();
     for claim in heard.into_iter().flatten() {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use chordage_storage::ChunkId;
 
-/// Surveys that have to agree, of different rounds: a put settles meanwhile, and a daemon that has just started comes to
-/// know its neighbours.
+/// Surveys that have to agree, of different rounds: a put settles meanwhile, and a daemon that has just started comes
+/// to know its neighbours.
 const ENOUGH: u8 = 2;
 /// Chunks that are remembered. Of what is beyond it is said that it is not known.
 const MAX: usize = 1 << 16;

@@ -21,8 +21,8 @@ impl Questions {
         self.0.add(peer, chunk);
     }
 
-    /// Asks everybody. Every question gets an answer, if only that there was none; what a holder has failed to prove does
-    /// not count.
+    /// Asks everybody. Every question gets an answer, if only that there was none; what a holder has failed to prove
+    /// does not count.
     pub(super) async fn ask(self, inner: &Inner) -> BTreeMap<ChunkId, Vec<(Peer, Answer)>> {
         let mut answers = pin!(self.0.ask(|(peer, chunks)| async move {
             let held = inner.holders.held(&peer, &chunks, limits::HELD_FOR_REPAIR).await;

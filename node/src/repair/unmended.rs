@@ -35,8 +35,8 @@ pub(super) async fn run(inner: Arc<Inner>) {
         for (chunk, damaged) in missing {
             let claims = inner.holders.store.claims(chunk).await;
             if claims.is_ok_and(|claims| claims.is_none_or(|claims| claims.is_empty())) {
-                // Nobody wants it kept here any more. Where only the book of claims was lost too, the other holders look
-                // after the chunk.
+                // Nobody wants it kept here any more. Where only the book of claims was lost too, the other holders
+                // look after the chunk.
                 made_good(&inner, chunk, damaged).await;
                 inner.state().setbacks.forget(&chunk);
                 continue;

@@ -1,7 +1,7 @@
 //! Asking DNS for the texts of a domain, through the resolvers that this system asks.
 //!
-//! It knows one question (TXT) and follows nobody but those resolvers. What they say is as true as they are, and as the way to
-//! them: an answer has to fit the question and its random number, and that is all that DNS offers here.
+//! It knows one question (TXT) and follows nobody but those resolvers. What they say is as true as they are, and as the
+//! way to them: an answer has to fit the question and its random number, and that is all that DNS offers here.
 
 mod ask;
 mod system;

@@ -1,5 +1,5 @@
-//! Letting clients in: so many connections at a time, and for the next ones an answer that says so. Whoever asks what is going
-//! on is answered there too.
+//! Letting clients in: so many connections at a time, and for the next ones an answer that says so. Whoever asks what
+//! is going on is answered there too.
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -103,8 +103,8 @@ pub(super) async fn discard(body: Body) {
 #[error("{0}")]
 struct Cut(String);
 
-/// A body for an answer, out of `source`. When that fails, the reason is remembered under `operation` and the connection is
-/// cut. The slot is given back when the body ends, stands still for too long, or the client goes away.
+/// A body for an answer, out of `source`. When that fails, the reason is remembered under `operation` and the
+/// connection is cut. The slot is given back when the body ends, stands still for too long, or the client goes away.
 pub(super) fn answer<S>(shared: Arc<Shared>, operation: OperationId, slot: Slot, source: S) -> Body
 where
     S: Stream<Item = Result<Bytes, Problem>> + Send + 'static,

@@ -102,8 +102,9 @@ pub(super) fn path_bytes(path: Option<String>, path_hex: Option<String>) -> Resu
 
 /// The bytes of a file
 ///
-/// Of the object itself, or of the file at `path` in a tree. Every byte is verified before it is sent. When a chunk cannot be
-/// had in the middle, the connection is cut, so that nobody takes a prefix for the whole; `/v1/operations` then knows why.
+/// Of the object itself, or of the file at `path` in a tree. Every byte is verified before it is sent. When a chunk
+/// cannot be had in the middle, the connection is cut, so that nobody takes a prefix for the whole; `/v1/operations`
+/// then knows why.
 #[utoipa::path(
     get,
     path = "/v1/objects/{link}/content",
@@ -215,8 +216,8 @@ where
 
 /// A tree as a tar archive
 ///
-/// Or the directory or file at `path`, with names relative to it. Pax headers carry what plain tar cannot: names over 100
-/// bytes, sizes over 8 GiB, nanoseconds.
+/// Or the directory or file at `path`, with names relative to it. Pax headers carry what plain tar cannot: names over
+/// 100 bytes, sizes over 8 GiB, nanoseconds.
 #[utoipa::path(
     get,
     path = "/v1/objects/{link}/archive",

@@ -68,8 +68,8 @@ pub(super) async fn keep(
 
 /// Stops keeping an object
 ///
-/// Its chunks are dropped in the background, as far as no other object that is kept needs them; the list of what is kept says
-/// when that is done. Holders free what nobody else claims.
+/// Its chunks are dropped in the background, as far as no other object that is kept needs them; the list of what is
+/// kept says when that is done. Holders free what nobody else claims.
 #[utoipa::path(
     post,
     path = "/v1/objects/{link}/forget",

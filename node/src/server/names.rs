@@ -90,8 +90,8 @@ pub(super) async fn delete(
 
 /// Says what a name is to stand for
 ///
-/// The next version of the record of its key is signed and stored at the nodes nearest to it. Of several writers with the
-/// same key one sees the other's change, and none is lost that was acknowledged.
+/// The next version of the record of its key is signed and stored at the nodes nearest to it. Of several writers with
+/// the same key one sees the other's change, and none is lost that was acknowledged.
 #[utoipa::path(
     post,
     path = "/v1/names/publish",
@@ -213,8 +213,8 @@ pub(super) async fn import(
 
 /// Tells what a name stands for, now and whenever it changes, as server-sent events
 ///
-/// `found` has a `Resolved`, `problem` a `Problem`: why it stands for nothing now. What a majority of those who keep it holds, each
-/// version once; versions in between may be left out.
+/// `found` has a `Resolved`, `problem` a `Problem`: why it stands for nothing now. What a majority of those who keep it
+/// holds, each version once; versions in between may be left out.
 #[utoipa::path(
     get,
     path = "/v1/names/watch",

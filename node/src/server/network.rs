@@ -43,8 +43,9 @@ pub(super) async fn show(State(shared): State<Arc<Shared>>) -> Json<NetworkInfo>
 
 /// Makes an invite to the network of this daemon
 ///
-/// Into a private network: only this answer has it, and it is redeemed at this daemon, which has to run and to be reachable when
-/// somebody joins. Into an open one it says what the network is and where this daemon is, to everybody and for ever.
+/// Into a private network: only this answer has it, and it is redeemed at this daemon, which has to run and to be
+/// reachable when somebody joins. Into an open one it says what the network is and where this daemon is, to everybody
+/// and for ever.
 #[utoipa::path(
     post,
     path = "/v1/network/invites",
@@ -88,8 +89,8 @@ pub(super) async fn withdraw(
 
 /// Revokes the certificate of a daemon
 ///
-/// Everybody who is connected hears of it at once and lets it in no more; what it holds is made again elsewhere. It cannot be undone: the
-/// daemon comes back with a new key only.
+/// Everybody who is connected hears of it at once and lets it in no more; what it holds is made again elsewhere. It
+/// cannot be undone: the daemon comes back with a new key only.
 #[utoipa::path(
     post,
     path = "/v1/network/revocations",
@@ -112,8 +113,8 @@ pub(super) async fn revoke(
 
 /// Makes a new key for the private network
 ///
-/// The old key says that it follows, and everybody hears of it, also who is away now. Certificates under the old one count for as long
-/// as is said, and daemons renew theirs under the new one by themselves.
+/// The old key says that it follows, and everybody hears of it, also who is away now. Certificates under the old one
+/// count for as long as is said, and daemons renew theirs under the new one by themselves.
 #[utoipa::path(
     post,
     path = "/v1/network/key",

@@ -28,9 +28,9 @@ use crate::put::{ObjectFormat, PutRequest};
 
 /// Stores the body and answers with its link
 ///
-/// `application/octet-stream` (or no content type) is one file. `application/x-tar` is a tree: directories before what is in
-/// them, names in byte order, no hard links, devices or pipes. The answer comes when enough holders have written every chunk
-/// to disk; before that there is no link.
+/// `application/octet-stream` (or no content type) is one file. `application/x-tar` is a tree: directories before what
+/// is in them, names in byte order, no hard links, devices or pipes. The answer comes when enough holders have written
+/// every chunk to disk; before that there is no link.
 #[utoipa::path(
     post,
     path = "/v1/objects",
@@ -68,7 +68,8 @@ pub(super) async fn put(
     Ok(([(OPERATION_HEADER, operation.to_string())], Json(report.await?)).into_response())
 }
 
-/// Lets `store` read a body to its end, unless the daemon is told to stop first. Why it fails is remembered under `operation`.
+/// Lets `store` read a body to its end, unless the daemon is told to stop first. Why it fails is remembered under
+/// `operation`.
 pub(super) async fn receive<T, F>(
     shared: &Arc<Shared>,
     operation: OperationId,
@@ -142,9 +143,9 @@ const FINGERPRINTS_WITHIN: Duration = Duration::from_secs(60);
 
 /// Which files need not be sent
 ///
-/// The body is fingerprints of 32 bytes each, at most 65,536 of them: whatever the client takes for a proof that a file is
-/// what it was, hashed. The answer is one byte for each: 1 if a file that was put with this fingerprint is stored now, as
-/// well as this put would store it; then its content may be left out. 0 if it has to be sent.
+/// The body is fingerprints of 32 bytes each, at most 65,536 of them: whatever the client takes for a proof that a file
+/// is what it was, hashed. The answer is one byte for each: 1 if a file that was put with this fingerprint is stored
+/// now, as well as this put would store it; then its content may be left out. 0 if it has to be sent.
 #[utoipa::path(
     post,
     path = "/v1/unchanged",

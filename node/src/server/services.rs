@@ -43,8 +43,8 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Json<Vec<OwnServi
 
 /// Registers a service
 ///
-/// The daemon keeps it registered for as long as it runs, and whenever it runs again, until it is withdrawn. Anybody may register
-/// under any name. Registering the same name and address again replaces the attributes.
+/// The daemon keeps it registered for as long as it runs, and whenever it runs again, until it is withdrawn. Anybody
+/// may register under any name. Registering the same name and address again replaces the attributes.
 #[utoipa::path(
     post,
     path = "/v1/services/register",
@@ -94,8 +94,8 @@ pub(super) async fn withdraw(
 
 /// Who offers a service now
 ///
-/// What a majority of those who keep the name know: those that were heard within the last seconds, and those that are suspected
-/// to be gone.
+/// What a majority of those who keep the name know: those that were heard within the last seconds, and those that are
+/// suspected to be gone.
 #[utoipa::path(
     get,
     path = "/v1/services/find",

@@ -64,8 +64,8 @@ pub(super) async fn publish(
 
 /// Tells every message of a topic from now on, as server-sent events
 ///
-/// `message` has a `TopicMessage`; each comes once, those of one publisher normally in the order of their numbers. `problem` has a
-/// `Problem` and is the last event: the client did not take messages as fast as they came.
+/// `message` has a `TopicMessage`; each comes once, those of one publisher normally in the order of their numbers.
+/// `problem` has a `Problem` and is the last event: the client did not take messages as fast as they came.
 #[utoipa::path(
     get,
     path = "/v1/topics/subscribe",

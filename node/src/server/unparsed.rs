@@ -1,5 +1,5 @@
-//! Requests that are none. The HTTP library answers them itself, with a status and nothing else, before any of our code sees
-//! them; on the way out that answer gets the body that all others have.
+//! Requests that are none. The HTTP library answers them itself, with a status and nothing else, before any of our code
+//! sees them; on the way out that answer gets the body that all others have.
 
 use std::io;
 use std::pin::Pin;

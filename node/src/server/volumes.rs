@@ -251,8 +251,8 @@ pub(super) async fn change(
 
 /// Stores a tree of files for a volume
 ///
-/// The body is a tar archive with all that is known of each entry, in the order of paths by component. It is part of nothing until a
-/// snapshot names it, which has to be within a day.
+/// The body is a tar archive with all that is known of each entry, in the order of paths by component. It is part of
+/// nothing until a snapshot names it, which has to be within a day.
 #[utoipa::path(
     post,
     path = "/v1/volumes/trees",

@@ -67,7 +67,8 @@ impl FoundService {
 }
 
 impl Services {
-    /// Who offers a service now, with these attributes among theirs: in the order of providers, or with `near` the nearest first.
+    /// Who offers a service now, with these attributes among theirs: in the order of providers, or with `near` the
+    /// nearest first.
     pub(crate) async fn find(
         &self,
         name: &OpenName,

@@ -1,5 +1,5 @@
-//! What is registered is announced when the daemon has joined its network, and signed anew long before it expires; in between the
-//! overlay keeps it alive.
+//! What is registered is announced when the daemon has joined its network, and signed anew long before it expires; in
+//! between the overlay keeps it alive.
 
 use std::time::Duration;
 
@@ -73,8 +73,8 @@ impl Services {
         }
     }
 
-    /// Takes everything back because the daemon ends; it is registered again when it starts. Whoever looks must not be sent to it
-    /// while it finishes what is under way.
+    /// Takes everything back because the daemon ends; it is registered again when it starts. Whoever looks must not be
+    /// sent to it while it finishes what is under way.
     pub(crate) async fn leave(&self) {
         if !self.is_joined() {
             return;

@@ -1,8 +1,9 @@
-//! Services: where something listens that is alive, as listings that the nodes nearest to the hash of its name keep in memory.
+//! Services: where something listens that is alive, as listings that the nodes nearest to the hash of its name keep in
+//! memory.
 //!
-//! This daemon writes down what it registers, signs it anew every hour, and has the overlay keep it alive meanwhile. Whoever looks
-//! for a name asks a majority of those who keep it. Names are open: the listings of one name are of whoever wants to be there,
-//! each under the key of its own node.
+//! This daemon writes down what it registers, signs it anew every hour, and has the overlay keep it alive meanwhile.
+//! Whoever looks for a name asks a majority of those who keep it. Names are open: the listings of one name are of
+//! whoever wants to be there, each under the key of its own node.
 
 mod book;
 mod content;

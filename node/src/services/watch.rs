@@ -29,7 +29,8 @@ impl Services {
 }
 
 impl ServicesWatch {
-    /// The next change; `None` when the daemon stops. If changes come faster than they are taken, those in between are left out.
+    /// The next change; `None` when the daemon stops. If changes come faster than they are taken, those in between are
+    /// left out.
     pub(crate) async fn next(&mut self) -> Option<ServiceChange> {
         while self.waiting.is_empty() {
             self.listed.changed().await.ok()?;

@@ -76,7 +76,8 @@ pub(crate) struct ShardClient {
     operation: Option<OperationId>,
 }
 
-/// Shards have a stream of their own, so that a small request does not stand behind one that the peer has no room for yet.
+/// Shards have a stream of their own, so that a small request does not stand behind one that the peer has no room for
+/// yet.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Lane {
     Small,
@@ -159,8 +160,8 @@ impl ShardClient {
         }
     }
 
-    /// Asks `peer` to keep what it holds of `chunks` (at most [`CHUNKS_MAX`]) for this daemon; the shards that it keeps of each,
-    /// in order.
+    /// Asks `peer` to keep what it holds of `chunks` (at most [`CHUNKS_MAX`]) for this daemon; the shards that it keeps
+    /// of each, in order.
     pub(crate) async fn claim(
         &self,
         peer: &Peer,
@@ -264,8 +265,8 @@ impl ShardClient {
         }
     }
 
-    /// Calls again when the connection breaks: it may have been one that let nothing through any more, and then another way
-    /// leads to the peer. Only for requests that do no harm twice.
+    /// Calls again when the connection breaks: it may have been one that let nothing through any more, and then another
+    /// way leads to the peer. Only for requests that do no harm twice.
     async fn call_twice(
         &self,
         peer: &Peer,

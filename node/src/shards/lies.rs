@@ -1,4 +1,5 @@
-//! For tests: a holder that takes shards as it should, and lies to who asks for them. All else of its daemon is as it is.
+//! For tests: a holder that takes shards as it should, and lies to who asks for them. All else of its daemon is as it
+//! is.
 
 use bytes::Bytes;
 

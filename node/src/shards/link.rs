@@ -32,8 +32,8 @@ pub(super) struct Outgoing {
     pub(super) reply: oneshot::Sender<(Reply, Bytes)>,
 }
 
-/// Serves calls over `stream`, in this version of the protocol, until it breaks, idles, or has taken nothing for `patience`. Calls
-/// that were waiting then see their channel close.
+/// Serves calls over `stream`, in this version of the protocol, until it breaks, idles, or has taken nothing for
+/// `patience`. Calls that were waiting then see their channel close.
 pub(super) async fn run<S: AsyncRead + AsyncWrite>(
     stream: S,
     version: u8,

@@ -45,8 +45,8 @@ impl From<Call> for UnnamedCall {
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Request {
-    /// Keep this shard for those who claim it. Payload: descriptor, then shard. `said`: when the sender said so, by a count
-    /// of its own. What it says of other writers is hearsay.
+    /// Keep this shard for those who claim it. Payload: descriptor, then shard. `said`: when the sender said so, by a
+    /// count of its own. What it says of other writers is hearsay.
     Put { chunk: ChunkId, index: u8, descriptor_len: u32, said: u64, claims: Vec<Claim> },
     /// Send one shard of the chunk, other than those in `skip` (a bit per index).
     Fetch { chunk: ChunkId, skip: ShardSet },
@@ -56,7 +56,8 @@ pub(crate) enum Request {
     Records { chunks: Vec<ChunkId> },
     /// Prove that this shard is held, by this leaf of it.
     Prove { chunk: ChunkId, index: u8, leaf: u32 },
-    /// Keep what is held of these chunks (at most [`CHUNKS_MAX`](crate::store::CHUNKS_MAX)) for the sender. The answer is that to `Has`, of what is kept.
+    /// Keep what is held of these chunks (at most [`CHUNKS_MAX`](crate::store::CHUNKS_MAX)) for the sender. The answer
+    /// is that to `Has`, of what is kept.
     Claim { lease_seconds: u32, retain_seconds: u32, said: u64, chunks: Vec<ChunkId> },
     /// The sender does not need these chunks any more, unless it has claimed them after `said`.
     Drop { said: u64, chunks: Vec<ChunkId> },
@@ -131,7 +132,8 @@ pub(crate) enum Reply {
     Dropped { dropped: u32, retained: u32 },
     /// The claims on a chunk, with what is left of them.
     Claims(Vec<Claim>),
-    /// At most [`CHUNKS_MAX`](crate::store::CHUNKS_MAX) chunks that are kept for who asked, in order, and where to go on if there are more.
+    /// At most [`CHUNKS_MAX`](crate::store::CHUNKS_MAX) chunks that are kept for who asked, in order, and where to go
+    /// on if there are more.
     Mine { kept: Vec<Mine>, next: Option<ChunkId> },
 }
 

@@ -1,5 +1,5 @@
-//! A holder's claims beside its shards. All changes are made by the thread that writes shards, one at a time: nobody puts a
-//! shard between the look at its claims and its deletion.
+//! A holder's claims beside its shards. All changes are made by the thread that writes shards, one at a time: nobody
+//! puts a shard between the look at its claims and its deletion.
 
 use std::io;
 use std::path::Path;
@@ -18,7 +18,8 @@ use super::mine::Mine;
 use crate::clock::wall_clock;
 use crate::config::LeaseConfig;
 
-/// Claims that one step ends, and chunks whose shards one step deletes. The writer of shards does nothing else meanwhile.
+/// Claims that one step ends, and chunks whose shards one step deletes. The writer of shards does nothing else
+/// meanwhile.
 const ENDED_MAX: usize = 512;
 const FREED_MAX: usize = 64;
 /// Chunks that wait to be freed whose bytes are counted.
@@ -129,9 +130,9 @@ impl HeldLeases {
         self.clock.now(self.counted().at(Instant::now()))
     }
 
-    /// How long what nobody claims is kept, from now on. A finished put has seen its claims durable, so that a crash takes only
-    /// those of what is not finished, and of what a repair has just made: whoever needs it renews soon. Where the book was
-    /// lost, it may be anybody's.
+    /// How long what nobody claims is kept, from now on. A finished put has seen its claims durable, so that a crash
+    /// takes only those of what is not finished, and of what a repair has just made: whoever needs it renews soon.
+    /// Where the book was lost, it may be anybody's.
     fn grace(&self) -> Duration {
         if self.begun_anew() { self.orphans } else { self.nobodys.max(self.anew_until.since(self.now())) }
     }
@@ -191,8 +192,8 @@ impl HeldLeases {
             .collect())
     }
 
-    /// Enters one writer's claim on those of the chunks of which shards are held; the shards of each, none where the claim
-    /// was not entered. Durable when it returns.
+    /// Enters one writer's claim on those of the chunks of which shards are held; the shards of each, none where the
+    /// claim was not entered. Durable when it returns.
     pub(crate) fn renew(
         &self,
         shards: &ShardStore,
@@ -238,8 +239,8 @@ impl HeldLeases {
         self.claims.drop_claims(self.now(), writer, said, self.nobodys, chunks)
     }
 
-    /// What is left of the claims on a chunk, for a new holder. `None` if there were some and all have ended; with none at
-    /// all it is not known who wants it.
+    /// What is left of the claims on a chunk, for a new holder. `None` if there were some and all have ended; with none
+    /// at all it is not known who wants it.
     pub(crate) fn of(&self, chunk: ChunkId) -> io::Result<Option<Vec<Claim>>> {
         let now = self.now();
         let states: Vec<_> = self.claims.of(&[chunk])?.into_iter().flatten().collect();

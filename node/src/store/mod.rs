@@ -179,7 +179,8 @@ impl Store {
         let _ = self.change(|_, leases| leases.flush()).await;
     }
 
-    /// Makes room where deleting left gaps; whether it did, and may again. Beside the writer, which gets its turn between.
+    /// Makes room where deleting left gaps; whether it did, and may again. Beside the writer, which gets its turn
+    /// between.
     pub(crate) async fn compact(&self) -> bool {
         let shards = self.shards.clone();
         match tokio::task::spawn_blocking(move || shards.compact()).await {
@@ -239,8 +240,8 @@ impl Store {
         .await
     }
 
-    /// The proof that a shard is held, by one leaf of it; `None` if it is not, or has no such leaf. The shard is read whole
-    /// against its hash. Others rely on a proof, so that a store whose directory was removed gives none.
+    /// The proof that a shard is held, by one leaf of it; `None` if it is not, or has no such leaf. The shard is read
+    /// whole against its hash. Others rely on a proof, so that a store whose directory was removed gives none.
     pub(crate) async fn prove(&self, shard: ShardKey, leaf: u32) -> Result<Option<Bytes>, StoreError> {
         let noting = self.noting_damage();
         self.read(move |shards| {
@@ -430,8 +431,8 @@ fn write(shards: &ShardStore, leases: &HeldLeases, freeing: &Freeing, mut queue:
     }
 }
 
-/// Keeps shards and enters the claims on them: first the shard, so that no claim is for something that is not there. What
-/// a crash leaves without claim is adopted.
+/// Keeps shards and enters the claims on them: first the shard, so that no claim is for something that is not there.
+/// What a crash leaves without claim is adopted.
 fn keep(shards: &ShardStore, leases: &HeldLeases, batch: Vec<NewShard>) {
     let mut puts = Vec::with_capacity(batch.len());
     let mut rest = Vec::with_capacity(batch.len());

@@ -1,5 +1,5 @@
-//! Topics: small signed messages that the nodes nearest to the hash of a topic's name keep for a while, and pass on to whoever
-//! has subscribed. Topics are open: anybody may publish and listen.
+//! Topics: small signed messages that the nodes nearest to the hash of a topic's name keep for a while, and pass on to
+//! whoever has subscribed. Topics are open: anybody may publish and listen.
 
 mod error;
 

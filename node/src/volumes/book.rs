@@ -165,8 +165,9 @@ impl VolumeBook {
         Ok(volume)
     }
 
-    /// Takes a volume in under `petname`, or one like it that is free, and says whether it was not known here. One that is known keeps its
-    /// petname; one that can only be read becomes one that can be written to. Durable when this returns.
+    /// Takes a volume in under `petname`, or one like it that is free, and says whether it was not known here. One that
+    /// is known keeps its petname; one that can only be read becomes one that can be written to. Durable when this
+    /// returns.
     pub(super) fn take_in(
         &self,
         petname: &str,
@@ -239,14 +240,14 @@ impl VolumeBook {
         self.rows.change(durable, &[Change { table: SEEN, key: volume.0.to_vec(), value }])
     }
 
-    /// Notes what a put is about to keep. If its daemon is killed or its client is gone before anything came of it, it is
-    /// found here and let go of in time.
+    /// Notes what a put is about to keep. If its daemon is killed or its client is gone before anything came of it, it
+    /// is found here and let go of in time.
     pub(super) fn keep_soon(&self, root: ChunkId, kept: &KeptFor) -> Result<(), PutError> {
         self.keep(root, kept).map_err(PutError::NotKept)
     }
 
-    /// Of what was found and what was seen before the newer one: a head that was seen is signed, and the next one has a higher
-    /// number.
+    /// Of what was found and what was seen before the newer one: a head that was seen is signed, and the next one has a
+    /// higher number.
     pub(super) fn newest(&self, volume: VolumeId, found: Option<Held>) -> Result<Option<Held>, VolumesError> {
         match (found, self.seen(volume)) {
             (Some(found), Some(seen)) if found.record.seq() < seen.record.seq() => {

@@ -1,5 +1,5 @@
-//! Changing the map of a volume: read the head, change what it leads to, store that, and publish the next head; if another writer
-//! was faster, the same again on top of what that one has made of it.
+//! Changing the map of a volume: read the head, change what it leads to, store that, and publish the next head; if
+//! another writer was faster, the same again on top of what that one has made of it.
 //!
 //! Changes that come while one is being stored are stored together after it.
 
@@ -177,7 +177,8 @@ impl Volumes {
         }
     }
 
-    /// Stores the changes of a batch; those that fail by themselves are told at once, the others come back with what came of all.
+    /// Stores the changes of a batch; those that fail by themselves are told at once, the others come back with what
+    /// came of all.
     async fn try_together(
         &self,
         volume: &KnownVolume,

@@ -18,7 +18,8 @@ use crate::network::NetworkFingerprint;
 
 const VERSION: u8 = 1;
 const NONCE_LEN: usize = 12;
-/// A head holds for three years, so that whoever has lost a machine finds what it kept long after; and every change makes a new one.
+/// A head holds for three years, so that whoever has lost a machine finds what it kept long after; and every change
+/// makes a new one.
 pub(super) const VALID_SECONDS: u64 = 3 * 365 * 24 * 3600;
 /// For how many seconds caches may use it.
 const TTL_SECONDS: u32 = 5;

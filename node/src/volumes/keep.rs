@@ -21,7 +21,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How often it is looked which trees no snapshot names any more: another daemon may have forgotten them.
 const LOOK_SECONDS: u64 = 3600;
 
-/// Whether it is time to stop keeping something: a tree after so many seconds, an old state when nobody reads it any more.
+/// Whether it is time to stop keeping something: a tree after so many seconds, an old state when nobody reads it any
+/// more.
 fn is_due(kept: &KeptFor, seconds: u64, now: u64) -> bool {
     let seconds = match kept.kind {
         KeptAs::Map => OLD_STATE_SECONDS,
@@ -43,8 +44,8 @@ fn is_map_without_head(kept: &KeptFor, now: u64) -> bool {
 }
 
 impl Volumes {
-    /// Notes that something which was just stored is needed. Fails if it is being freed already, because it was stored before and not
-    /// needed any more.
+    /// Notes that something which was just stored is needed. Fails if it is being freed already, because it was stored
+    /// before and not needed any more.
     pub(super) async fn need(&self, root: ChunkId, kept: KeptFor) -> Result<(), VolumesError> {
         let _deciding = self.inner.deciding.lock().await;
         let book = self.book_handle();
@@ -109,7 +110,8 @@ impl Volumes {
         }
     }
 
-    /// Stops keeping trees that have not been needed for so many seconds, and old states; says how many trees that were.
+    /// Stops keeping trees that have not been needed for so many seconds, and old states; says how many trees that
+    /// were.
     pub(super) async fn release_old(&self, seconds: u64) -> Result<u64, VolumesError> {
         let book = self.book_handle();
         let all = on_disk(move || book.all_kept()).await??;
@@ -156,8 +158,8 @@ impl Volumes {
         Ok(())
     }
 
-    /// The same for what is still as it was when it was seen that nothing needs it: it may have been stored once more since
-    /// then, for a snapshot that is on the way.
+    /// The same for what is still as it was when it was seen that nothing needs it: it may have been stored once more
+    /// since then, for a snapshot that is on the way.
     async fn unneed_as(&self, root: ChunkId, seen: KeptFor) -> Result<(), VolumesError> {
         let _deciding = self.inner.deciding.lock().await;
         let book = self.book_handle();
@@ -168,7 +170,8 @@ impl Volumes {
         Ok(on_disk(noted).await??)
     }
 
-    /// Notes which parts of a map are not needed any more, because what is kept is the state that the head names: a crash leaves such.
+    /// Notes which parts of a map are not needed any more, because what is kept is the state that the head names: a
+    /// crash leaves such.
     async fn unneed_maps(&self, volume: &KnownVolume) -> Result<(), VolumesError> {
         let head = self.read_head(volume).await?;
         let Some(current) = self.root_of(volume, head.as_ref())? else { return Ok(()) };

@@ -6,9 +6,9 @@
 //!                       └───▶ whatever a view keeps there, such as locks and lists of packs
 //! ```
 //!
-//! Whoever has the volume's secret changes it by compare-and-set of the head: of two writers the slower one makes its change again on
-//! top of the faster one's. A change is acknowledged when a majority of those who keep the head has it, and everything that it leads to
-//! was durable before. See decision 21.
+//! Whoever has the volume's secret changes it by compare-and-set of the head: of two writers the slower one makes its
+//! change again on top of the faster one's. A change is acknowledged when a majority of those who keep the head has it,
+//! and everything that it leads to was durable before. See decision 21.
 
 mod book;
 mod commit;
@@ -167,8 +167,8 @@ impl Volumes {
         self.insert(&import.petname, capability).await
     }
 
-    /// Takes a volume in under `petname`, or one like it that is free; says whether it was not known here. One that is known keeps its
-    /// petname, and is written to from now on if the capability allows that.
+    /// Takes a volume in under `petname`, or one like it that is free; says whether it was not known here. One that is
+    /// known keeps its petname, and is written to from now on if the capability allows that.
     pub(crate) async fn take_in(
         &self,
         petname: &str,

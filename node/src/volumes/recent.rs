@@ -1,10 +1,10 @@
 //! What was read lately.
 //!
-//! Snapshots: whoever reads one file after the other names the same snapshot every time, and what an id stands for never
-//! changes. Only whether it is still kept does, so nothing here is old.
+//! Snapshots: whoever reads one file after the other names the same snapshot every time, and what an id stands for
+//! never changes. Only whether it is still kept does, so nothing here is old.
 //!
-//! Chunks of contents: many small files lie in one chunk, and whoever reads one after the other has it fetched and decoded
-//! once.
+//! Chunks of contents: many small files lie in one chunk, and whoever reads one after the other has it fetched and
+//! decoded once.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

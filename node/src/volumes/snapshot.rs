@@ -163,7 +163,8 @@ fn moved(
     Ok(moved)
 }
 
-/// Takes out what was forgotten for at least `grace` seconds; says how many that were, how many wait, and how many are kept.
+/// Takes out what was forgotten for at least `grace` seconds; says how many that were, how many wait, and how many are
+/// kept.
 fn pruned(view: &mut View<'_>, grace: u64, now: u64) -> Result<(u64, u64, u64), VolumesError> {
     let (mut pruned, mut waiting) = (0, 0);
     for snapshot in all(view, FORGOTTEN)? {
@@ -327,7 +328,8 @@ impl Volumes {
         Ok(moved)
     }
 
-    /// Takes snapshots out for good that were forgotten at least `grace` seconds ago, and stops keeping what none needs any more.
+    /// Takes snapshots out for good that were forgotten at least `grace` seconds ago, and stops keeping what none needs
+    /// any more.
     pub(crate) async fn prune(&self, name: &str, grace: Option<u64>) -> Result<PruneReport, VolumesError> {
         let begun = Instant::now();
         let volume = self.book().find(name)?;

@@ -1,4 +1,5 @@
-//! Nodes of volumes, out of the network: those that were read lately stay in memory, those that are read next are fetched ahead.
+//! Nodes of volumes, out of the network: those that were read lately stay in memory, those that are read next are
+//! fetched ahead.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

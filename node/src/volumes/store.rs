@@ -1,7 +1,8 @@
-//! Storing the nodes of a map, and keeping what the newest state needs: whatever a map holds, a change of it costs what it changes.
+//! Storing the nodes of a map, and keeping what the newest state needs: whatever a map holds, a change of it costs what
+//! it changes.
 //!
-//! What a new state needs beside those before is kept before its head is published, as an object of its own; after that the map
-//! and this object exchange chunks, so that the object has what is left over: see [`MapStep`].
+//! What a new state needs beside those before is kept before its head is published, as an object of its own; after that
+//! the map and this object exchange chunks, so that the object has what is left over: see [`MapStep`].
 
 use bytes::Bytes;
 use chordage_dht::Held;

@@ -1,5 +1,6 @@
-//! Looking after volumes together: every daemon that may write to a volume keeps all of it, whoever of them has put it, and signs
-//! its head anew in time. So a backup outlives the machine that made it for as long as another one of its owner runs.
+//! Looking after volumes together: every daemon that may write to a volume keeps all of it, whoever of them has put it,
+//! and signs its head anew in time. So a backup outlives the machine that made it for as long as another one of its
+//! owner runs.
 
 use std::time::Duration;
 

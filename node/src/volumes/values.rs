@@ -30,7 +30,8 @@ const RESERVED: [&str; 2] = [super::snapshot::KEPT, super::snapshot::FORGOTTEN];
 const READS_MAX: usize = 4;
 
 impl Volumes {
-    /// Keys that begin with `prefix` and are behind `after`, with their values, of the newest state that a majority has.
+    /// Keys that begin with `prefix` and are behind `after`, with their values, of the newest state that a majority
+    /// has.
     pub(crate) async fn values(
         &self,
         name: &str,

@@ -63,9 +63,9 @@ impl<'a> View<'a> {
         self.undo.push((key, before));
     }
 
-    /// Moves all keys that begin with `from` to where they begin with `to` instead, or copies them; how many there are. Neither prefix
-    /// may begin with the other. If there are more than `most`, or a key would become longer than `longest` bytes, some of them
-    /// may have been moved.
+    /// Moves all keys that begin with `from` to where they begin with `to` instead, or copies them; how many there are.
+    /// Neither prefix may begin with the other. If there are more than `most`, or a key would become longer than
+    /// `longest` bytes, some of them may have been moved.
     pub(super) fn move_all(
         &mut self,
         Moving { from, to, copy }: &Moving,

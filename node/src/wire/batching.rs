@@ -2,9 +2,9 @@
 //! read together.
 //!
 //! yamux flushes after every frame, and its data frames carry 16 KiB. Passed on as they are, each becomes a message of
-//! noise's and a packet of its own, and wakes the other end. But in every round yamux first writes all the frames it has
-//! and then reads, so a flush can wait for that read: nothing is held back beyond the round. Noise reads 8 KiB at a time;
-//! there, a buffer reads ahead.
+//! noise's and a packet of its own, and wakes the other end. But in every round yamux first writes all the frames it
+//! has and then reads, so a flush can wait for that read: nothing is held back beyond the round. Noise reads 8 KiB at a
+//! time; there, a buffer reads ahead.
 
 use std::io;
 use std::pin::Pin;

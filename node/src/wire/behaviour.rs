@@ -186,8 +186,8 @@ impl Behaviour {
         }
     }
 
-    /// The newest direct connection, as the one that is most surely alive, unless nothing may be begun on any. Through a relay
-    /// only if there is no other way.
+    /// The newest direct connection, as the one that is most surely alive, unless nothing may be begun on any. Through
+    /// a relay only if there is no other way.
     fn newest(&self, peer: PeerId) -> Option<ConnectionId> {
         let connections = self.connected.get(&peer)?;
         let distrusted = self.distrusted.get(&peer);
@@ -202,8 +202,8 @@ impl Behaviour {
         Some(direct.map_or(*newest, |(direct, _)| *direct))
     }
 
-    /// The newest connection by a transport that is not doubted, a direct one if possible, or by any if `addrs` have no better: a
-    /// peer that knows nothing of our doubt connects by the one that fails us, too.
+    /// The newest connection by a transport that is not doubted, a direct one if possible, or by any if `addrs` have no
+    /// better: a peer that knows nothing of our doubt connects by the one that fails us, too.
     fn best(&self, peer: PeerId, addrs: &[Multiaddr], now: Instant) -> Option<ConnectionId> {
         let newest = self.newest(peer)?;
         let good = |transport| !self.races.doubts(&peer, transport, now);
@@ -219,8 +219,8 @@ impl Behaviour {
         }
     }
 
-    /// Whether the peer's newest connection is by another transport than the one before. A circuit is never what a peer with a
-    /// direct connection moves to: both may have begun at once.
+    /// Whether the peer's newest connection is by another transport than the one before. A circuit is never what a peer
+    /// with a direct connection moves to: both may have begun at once.
     pub(crate) fn has_moved(&self, peer: &PeerId) -> bool {
         let connections = self.connected.get(peer).map(Vec::as_slice).unwrap_or_default();
         matches!(connections, [.., (_, before), (_, newest)] if before != newest && newest.is_direct())
@@ -234,7 +234,8 @@ impl Behaviour {
         relayed.map(|(peer, _)| *peer).collect()
     }
 
-    /// Whether the peer's newest connection is direct and there is still a circuit, on which nothing is to be said any more.
+    /// Whether the peer's newest connection is direct and there is still a circuit, on which nothing is to be said any
+    /// more.
     pub(crate) fn left_circuit(&self, peer: &PeerId) -> bool {
         let connections = self.connected.get(peer).map(Vec::as_slice).unwrap_or_default();
         let direct = connections.last().is_some_and(|(_, transport)| transport.is_direct());

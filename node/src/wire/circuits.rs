@@ -1,7 +1,7 @@
 //! Circuits through relays that have become superfluous, because there is a direct connection to the same peer.
 //!
-//! What is under way on a circuit may finish for a while, and then it ends, so that the relay has room for others. If the
-//! direct connection breaks before that, the circuit stays.
+//! What is under way on a circuit may finish for a while, and then it ends, so that the relay has room for others. If
+//! the direct connection breaks before that, the circuit stays.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::paths::Transport;
 
-/// How long what is under way on a circuit may take to finish, once there is a direct connection. Design: longer than a request
-/// for a shard takes that is answered at all.
+/// How long what is under way on a circuit may take to finish, once there is a direct connection. Design: longer than a
+/// request for a shard takes that is answered at all.
 const LINGER: Duration = Duration::from_secs(10);
 
 /// See the module's description.

@@ -1,10 +1,10 @@
 //! The gate of a network, between the handshake of the transport and everything else.
 //!
-//! Whoever dials shows its papers in one frame; only if these are in order does the other side show its own, and only then
-//! does the swarm hear of the connection. So somebody without papers learns that the daemon it dialled exists, and nothing
-//! more: no address, no member, no name of a protocol. Nothing else is read before, and what is read is bounded in bytes
-//! and in time, whatever the other side does. In open networks that ask for work on ids, keys are looked at, and those that
-//! have it pass without a word; networks that are nothing but a name have no gate.
+//! Whoever dials shows its papers in one frame; only if these are in order does the other side show its own, and only
+//! then does the swarm hear of the connection. So somebody without papers learns that the daemon it dialled exists, and
+//! nothing more: no address, no member, no name of a protocol. Nothing else is read before, and what is read is bounded
+//! in bytes and in time, whatever the other side does. In open networks that ask for work on ids, keys are looked at,
+//! and those that have it pass without a word; networks that are nothing but a name have no gate.
 
 use std::io;
 use std::sync::Arc;
@@ -31,8 +31,8 @@ const NO_SUCH_PROTOCOL: &[u8] = b"\x13/multistream/1.0.0\n\x03na\n";
 
 /// Whoever shows and judges papers.
 pub(crate) trait Doorkeeper: Send + Sync {
-    /// What becomes of a connection, if the key of the peer alone decides that; no papers are shown then. `was_dialled`: the peer,
-    /// from here.
+    /// What becomes of a connection, if the key of the peer alone decides that; no papers are shown then.
+    /// `was_dialled`: the peer, from here.
     fn at_sight(&self, _peer: &PeerId, _was_dialled: bool) -> Option<Result<(), Refusal>> {
         None
     }

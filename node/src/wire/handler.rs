@@ -33,8 +33,8 @@ pub(crate) enum Class {
     Reach,
 }
 
-/// The versions in which shards are asked for, the newest first: the newest that both sides speak is spoken on a stream. The one
-/// before the newest stays for as long as daemons are in use that know no other.
+/// The versions in which shards are asked for, the newest first: the newest that both sides speak is spoken on a
+/// stream. The one before the newest stays for as long as daemons are in use that know no other.
 pub(crate) const SHARD_VERSIONS: [u8; 2] = [3, 2];
 
 /// The protocol names of one network. Networks with other names or metrics never understand each other.

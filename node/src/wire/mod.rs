@@ -36,5 +36,6 @@ pub(crate) use reservations::Reservations;
 pub(crate) use seats::{Standing, Taken};
 pub(crate) use transport::{NetworkSwarm, WireEvent, build, listening};
 
-/// How long after its streams a broken connection is surely noticed by the driver, which would open others on it until then.
+/// How long after its streams a broken connection is surely noticed by the driver, which would open others on it until
+/// then.
 pub(crate) const CLOSING: std::time::Duration = std::time::Duration::from_millis(50);

@@ -1,5 +1,5 @@
-//! Addresses with names in them: `/dns4/home.example/tcp/4700`. A name is looked up anew for every dial, by the system's own
-//! resolver, so that it may lead somewhere else tomorrow.
+//! Addresses with names in them: `/dns4/home.example/tcp/4700`. A name is looked up anew for every dial, by the
+//! system's own resolver, so that it may lead somewhere else tomorrow.
 
 use std::io;
 use std::net::IpAddr;

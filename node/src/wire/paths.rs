@@ -26,8 +26,8 @@ const PEERS_MAX: usize = 1024;
 pub(super) enum Transport {
     Tcp,
     Quic,
-    /// A circuit through a relay, whatever carries it there. It is a last resort and never doubted: that it fails or stalls
-    /// says nothing about the ways to the peer itself.
+    /// A circuit through a relay, whatever carries it there. It is a last resort and never doubted: that it fails or
+    /// stalls says nothing about the ways to the peer itself.
     Relayed,
 }
 
@@ -41,7 +41,8 @@ impl Transport {
         }
     }
 
-    /// What carries a connection that was opened or accepted. Of one that came through a relay only this end's address says so.
+    /// What carries a connection that was opened or accepted. Of one that came through a relay only this end's address
+    /// says so.
     pub(super) fn of_connection(point: &ConnectedPoint) -> Self {
         if point.is_relayed() { Transport::Relayed } else { Transport::of(point.get_remote_address()) }
     }

@@ -1,8 +1,8 @@
 //! Dialling somebody only to find out whether it can be reached.
 //!
-//! The dial comes from a port that was never used before and in the name of a key that exists for this alone, so that no
-//! table, router or firewall on the way knows it, and nobody takes the connection for one that stays. That the right daemon
-//! answered is proven by the handshake of the transport. A gate comes after that, and nothing is said there.
+//! The dial comes from a port that was never used before and in the name of a key that exists for this alone, so that
+//! no table, router or firewall on the way knows it, and nobody takes the connection for one that stays. That the right
+//! daemon answered is proven by the handshake of the transport. A gate comes after that, and nothing is said there.
 
 use std::time::Duration;
 

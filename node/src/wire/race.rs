@@ -1,7 +1,7 @@
 //! Dials of one peer: its addresses one after the other, each with a head start on the next.
 //!
-//! The first address usually answers, and then nothing else is dialled. One that has not answered when its head start is over
-//! may be dead without a word, so the next is dialled beside it; whichever answers first is taken.
+//! The first address usually answers, and then nothing else is dialled. One that has not answered when its head start
+//! is over may be dead without a word, so the next is dialled beside it; whichever answers first is taken.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use super::handler::Open;
 use super::paths::{Paths, Transport};
 
-/// How long an address is dialled before the next one is too. Longer than a handshake takes between most places, because two
-/// cost more than one.
+/// How long an address is dialled before the next one is too. Longer than a handshake takes between most places,
+/// because two cost more than one.
 pub(super) const HEAD_START: Duration = Duration::from_millis(500);
 
 /// The race to one peer, and who waits for its end.

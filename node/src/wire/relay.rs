@@ -1,11 +1,12 @@
 //! Relays: connections between two that cannot reach each other, through a third whom both reach.
 //!
-//! Who cannot be reached *reserves* at a relay, which means that it keeps a connection there and may be asked for through it.
-//! A connection through a relay is a *circuit*. It has the same handshake, encryption and gate as any other, from end to
-//! end, so that the relay sees ciphertext and nobody gets further by it than directly. Over a circuit the two ends agree on
-//! a moment to dial each other, which NATs of the usual kinds let pass (*hole punching*).
+//! Who cannot be reached *reserves* at a relay, which means that it keeps a connection there and may be asked for
+//! through it. A connection through a relay is a *circuit*. It has the same handshake, encryption and gate as any
+//! other, from end to end, so that the relay sees ciphertext and nobody gets further by it than directly. Over a
+//! circuit the two ends agree on a moment to dial each other, which NATs of the usual kinds let pass (*hole punching*).
 //!
-//! The protocols are libp2p's (circuit relay v2, DCUtR). This module says which of them a swarm speaks, and within which limits.
+//! The protocols are libp2p's (circuit relay v2, DCUtR). This module says which of them a swarm speaks, and within
+//! which limits.
 
 mod keeping;
 mod punching;
@@ -26,9 +27,10 @@ pub(super) use self::serving::Serving;
 use super::transport::Wire;
 use crate::config::RelayConfig;
 
-/// How long a reservation lasts: as long as the connection, in effect. With a time that a daemon lives to see, the relay's part
-/// of libp2p (0.22) can be made to panic by somebody who renews at the very end and reads the answer late, and a relay that is
-/// full refuses to renew what it has. Connections that are dead are found by QUIC, and by TCP after minutes (`socket`).
+/// How long a reservation lasts: as long as the connection, in effect. With a time that a daemon lives to see, the
+/// relay's part of libp2p (0.22) can be made to panic by somebody who renews at the very end and reads the answer late,
+/// and a relay that is full refuses to renew what it has. Connections that are dead are found by QUIC, and by TCP after
+/// minutes (`socket`).
 const RESERVED: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Reservations of one peer: a second while the relay has not noticed the end of the first.
 const RESERVATIONS_PER_PEER: usize = 2;
@@ -95,8 +97,8 @@ fn config(limits: &RelayLimits) -> relay::Config {
 }
 
 impl Wire {
-    /// Whether to be a relay for others from now on. They are told the swarm's external addresses, and get no reservation
-    /// while there is none. Circuits that exist go on. Nothing happens if the settings exclude it.
+    /// Whether to be a relay for others from now on. They are told the swarm's external addresses, and get no
+    /// reservation while there is none. Circuits that exist go on. Nothing happens if the settings exclude it.
     pub(crate) fn serve_as_relay(&mut self, serve: bool) {
         if let Some(server) = self.relay_server.as_mut() {
             server.turn(serve);
@@ -113,8 +115,8 @@ impl Wire {
         self.punching.as_ref().map(Punching::status).unwrap_or_default()
     }
 
-    /// Addresses at which this daemon may be reachable once it dials out from there, the best last: its own ports as others
-    /// see them. Circuits that begin from now on are turned into direct connections by them.
+    /// Addresses at which this daemon may be reachable once it dials out from there, the best last: its own ports as
+    /// others see them. Circuits that begin from now on are turned into direct connections by them.
     pub(crate) fn add_candidates(&mut self, addrs: &[Multiaddr]) {
         if let Some(punching) = self.punching.as_mut() {
             punching.add_candidates(addrs);

@@ -1,8 +1,8 @@
 //! Which relays are asked for a reservation, and which of them hold one: policy only, with the time as an argument.
 //!
-//! libp2p's client asks once and renews; what is lost it does not get back. Here two relays are kept, so that one may go
-//! away. What is lost is replaced at another relay, and a relay that failed is asked again after a pause. A reservation at a
-//! relay that is no longer a candidate stays until there are two others.
+//! libp2p's client asks once and renews; what is lost it does not get back. Here two relays are kept, so that one may
+//! go away. What is lost is replaced at another relay, and a relay that failed is asked again after a pause. A
+//! reservation at a relay that is no longer a candidate stays until there are two others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -199,8 +199,8 @@ impl Reservations {
         self.failed.retain(|relay, failed| known(relay) || now < failed.until);
     }
 
-    /// Ends what is not needed, and what has no answer. What is merely asked for is left to come to its end: libp2p (0.22) panics
-    /// when the answer comes to a listener that is gone.
+    /// Ends what is not needed, and what has no answer. What is merely asked for is left to come to its end: libp2p
+    /// (0.22) panics when the answer comes to a listener that is gone.
     fn give_up(&mut self, now: Instant) -> Vec<Step> {
         let candidate = |relay: &PeerId| self.candidates.iter().any(|(candidate, _)| candidate == relay);
         let good = self.asked.iter().filter(|(relay, asked)| asked.stands && candidate(relay)).count();

@@ -1,11 +1,11 @@
-//! Who may connect: a plan of seats, one for each peer. That a peer has two connections, because both sides dialled at once,
-//! takes no second seat.
+//! Who may connect: a plan of seats, one for each peer. That a peer has two connections, because both sides dialled at
+//! once, takes no second seat.
 //!
-//! Neighbours and fast fingers *keep* their seats. Other peers in our tables are *known* and may have to give theirs up when
-//! all are taken. Strangers are in no table, and may yet have good reasons: a newcomer that looks for its place, somebody who
-//! asks for a shard. Anybody can be as many strangers as it likes, so those who come get a share of the seats only, and when that
-//! is full the most crowded subnet gives one up, the oldest first: a flood from one place pushes itself out, one from many
-//! places other strangers, and none of them a neighbour.
+//! Neighbours and fast fingers *keep* their seats. Other peers in our tables are *known* and may have to give theirs up
+//! when all are taken. Strangers are in no table, and may yet have good reasons: a newcomer that looks for its place,
+//! somebody who asks for a shard. Anybody can be as many strangers as it likes, so those who come get a share of the
+//! seats only, and when that is full the most crowded subnet gives one up, the oldest first: a flood from one place
+//! pushes itself out, one from many places other strangers, and none of them a neighbour.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -112,8 +112,8 @@ impl Seats {
         Taken { kept, others: self.seats.len() - kept, strangers: self.visitors() }
     }
 
-    /// Whether a connection to `peer` may be, and who has to go for it. Takes no seat yet. `ip` is where the peer is, if the
-    /// connection tells: one through a relay does not.
+    /// Whether a connection to `peer` may be, and who has to go for it. Takes no seat yet. `ip` is where the peer is,
+    /// if the connection tells: one through a relay does not.
     pub(crate) fn admit(
         &self,
         peer: &PeerId,

@@ -1,10 +1,11 @@
 //! TCP sockets that notice when nothing gets through any more.
 //!
-//! What is sent and not acknowledged is sent again, ever more seldom, for a quarter of an hour before the system gives up. A
-//! network that has begun to drop TCP, or large packets, would be noticed after that. With a limit of ours the connection
-//! ends within seconds. Waiting for an answer does not count: the system of the other side acknowledges what comes, also when
-//! its daemon is busy. Where nothing is said for minutes, as between a relay and whoever has reserved there, the system asks
-//! whether the other side is still there. Only Linux can do this; elsewhere neighbours are given up when their probes fail.
+//! What is sent and not acknowledged is sent again, ever more seldom, for a quarter of an hour before the system gives
+//! up. A network that has begun to drop TCP, or large packets, would be noticed after that. With a limit of ours the
+//! connection ends within seconds. Waiting for an answer does not count: the system of the other side acknowledges what
+//! comes, also when its daemon is busy. Where nothing is said for minutes, as between a relay and whoever has reserved
+//! there, the system asks whether the other side is still there. Only Linux can do this; elsewhere neighbours are given
+//! up when their probes fail.
 
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use libp2p::{Transport, core::transport::map::Map};
 /// How long data may stay unacknowledged. Design: four or five attempts to send it.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(4);
 
-/// After so long without a word the system asks. Shorter than NATs remember connections (RFC 5382: two hours; many, five minutes).
+/// After so long without a word the system asks. Shorter than NATs remember connections (RFC 5382: two hours; many,
+/// five minutes).
 const SILENT_MAX: Duration = Duration::from_secs(240);
 /// How long it waits for the answer. It asks once: with a limit on what is unacknowledged, the second time is too late.
 const ANSWER_MAX: Duration = Duration::from_secs(10);

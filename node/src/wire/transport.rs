@@ -1,4 +1,5 @@
-//! The swarm: TCP with noise and yamux, QUIC, and circuits through relays, all also by name, with limits on connections.
+//! The swarm: TCP with noise and yamux, QUIC, and circuits through relays, all also by name, with limits on
+//! connections.
 
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ use super::socket;
 use crate::address::{in_dial_order, is_relayed};
 use crate::config::ConnectionConfig;
 
-/// Connections without streams close after this: long enough for the next stream of somebody who opens one after another.
+/// Connections without streams close after this: long enough for the next stream of somebody who opens one after
+/// another.
 const IDLE: Duration = Duration::from_secs(5);
 /// Connections with one peer. Two are normal when both dial at once, and more when one has started anew.
 const PER_PEER_MAX: u32 = 4;
@@ -33,8 +35,9 @@ const PER_PEER_MAX: u32 = 4;
 const QUIC_STREAM_WINDOW: u32 = 1 << 20;
 const QUIC_CONNECTION_WINDOW: u32 = 3 << 19;
 
-/// What the swarm runs: limits on connections, our streams, and what belongs to relays. In this order, so that nothing makes
-/// way for a connection that is then refused, and the last, which counts direct connections, counts none that is not to be.
+/// What the swarm runs: limits on connections, our streams, and what belongs to relays. In this order, so that nothing
+/// makes way for a connection that is then refused, and the last, which counts direct connections, counts none that is
+/// not to be.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Wire {
     limits: connection_limits::Behaviour,
@@ -48,16 +51,17 @@ pub(crate) struct Wire {
 /// The node's swarm.
 pub(crate) type NetworkSwarm = Swarm<Wire>;
 
-/// The addresses of this machine that are listened on, in the order in which to dial them. The swarm itself keeps them in an order that
-/// chance decides anew in every process: who joins through the first one would be served by TCP in one network and by
-/// QUIC, at half again the CPU, in the next.
+/// The addresses of this machine that are listened on, in the order in which to dial them. The swarm itself keeps them
+/// in an order that chance decides anew in every process: who joins through the first one would be served by TCP in one
+/// network and by QUIC, at half again the CPU, in the next.
 pub(crate) fn listening(swarm: &NetworkSwarm) -> Vec<Multiaddr> {
     in_dial_order(swarm.listeners().filter(|addr| !is_relayed(addr)).cloned().collect())
 }
 
-/// Which end of a connection this is. Of two that dialled each other at the same moment, so that NATs let them pass, both have
-/// dialled, and one of them is to act as if it had been. QUIC (libp2p-quic 0.14) does so only for dials from a new port: from a
-/// shared one both ends have a connection that they dialled and one that they accepted, whatever they were to act as.
+/// Which end of a connection this is. Of two that dialled each other at the same moment, so that NATs let them pass,
+/// both have dialled, and one of them is to act as if it had been. QUIC (libp2p-quic 0.14) does so only for dials from
+/// a new port: from a shared one both ends have a connection that they dialled and one that they accepted, whatever
+/// they were to act as.
 fn role(point: &ConnectedPoint) -> Endpoint {
     match point {
         ConnectedPoint::Dialer { address, port_use: PortUse::Reuse, .. } if is_quic(address) => {

@@ -44,7 +44,8 @@ pub struct Churn {
     pub lookups_per_second: f64,
     /// Share of nodes that say goodbye.
     pub graceful: f64,
-    /// How many of the nearest nodes must have answered; 0: an answer from any node whose leaf set shows the key will do.
+    /// How many of the nearest nodes must have answered; 0: an answer from any node whose leaf set shows the key will
+    /// do.
     pub confirm: usize,
 }
 

@@ -44,7 +44,8 @@ pub struct Lookups {
     pub dead: f64,
     /// Whether leaf sets hold dead nodes too.
     pub dead_leaves: bool,
-    /// How many of the nearest nodes must have answered; 0: an answer from any node whose leaf set shows the key will do.
+    /// How many of the nearest nodes must have answered; 0: an answer from any node whose leaf set shows the key will
+    /// do.
     pub confirm: usize,
     /// If not 0, this decides instead of `confirm`: an answer from one of so many of the nearest nodes will do.
     pub any_of: usize,

@@ -1,12 +1,13 @@
 //! Signed records under everything that can go wrong at once, judged by what writers and readers were told.
 //!
-//! Each record has two writers, which are at another node every time and write what follows what they are told; readers that
-//! ask a majority are everywhere. Messages are lost, doubled and overtaken; nodes die, up to four of a region in one
-//! moment, and come back as others, with their disk, or with an old copy of it; the network is cut in two and heals.
+//! Each record has two writers, which are at another node every time and write what follows what they are told; readers
+//! that ask a majority are everywhere. Messages are lost, doubled and overtaken; nodes die, up to four of a region in
+//! one moment, and come back as others, with their disk, or with an old copy of it; the network is cut in two and
+//! heals.
 //!
-//! What must hold as long as never more than four of the nine that keep a record fail at once, and, in a partition, on the
-//! side where five of them are: what was acknowledged or told stays, and everything told lies on one chain (`model`). After a
-//! partition the highest number wins. In the end all nine that are to keep a record keep the same.
+//! What must hold as long as never more than four of the nine that keep a record fail at once, and, in a partition, on
+//! the side where five of them are: what was acknowledged or told stays, and everything told lies on one chain
+//! (`model`). After a partition the highest number wins. In the end all nine that are to keep a record keep the same.
 
 mod chaos;
 mod model;

@@ -1,9 +1,9 @@
 //! Signed records whose publishers have gone, while the nodes that keep them come and go.
 //!
-//! Every record is published once by some node. Then nodes die without a word and others take their places, for as long as
-//! it is measured; nobody publishes again, so that only the holders keep the records alive. A part of the records is changed
-//! now and then, from anywhere; all are read from anywhere. At the end churn stops, the network gets a minute, and every
-//! record is read once more.
+//! Every record is published once by some node. Then nodes die without a word and others take their places, for as long
+//! as it is measured; nobody publishes again, so that only the holders keep the records alive. A part of the records is
+//! changed now and then, from anywhere; all are read from anywhere. At the end churn stops, the network gets a minute,
+//! and every record is read once more.
 //!
 //! What must hold: a read that asks a majority never returns less than what had been acknowledged when it began.
 

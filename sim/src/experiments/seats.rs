@@ -1,8 +1,10 @@
-//! Many identities in few subnets claim the seats of super-peers, whether they are drawn or not, and say of others that they are gone.
+//! Many identities in few subnets claim the seats of super-peers, whether they are drawn or not, and say of others that
+//! they are gone.
 //!
-//! In all else they do as they should, so that everybody knows them; what is looked at is what honest nodes list, and what
-//! their lookups find. Nobody can say goodbye in the name of another, since connections are authenticated. What anybody can
-//! forge is what is passed on: news that a member is gone, reports of it, and that one has lost touch with it.
+//! In all else they do as they should, so that everybody knows them; what is looked at is what honest nodes list, and
+//! what their lookups find. Nobody can say goodbye in the name of another, since connections are authenticated. What
+//! anybody can forge is what is passed on: news that a member is gone, reports of it, and that one has lost touch with
+//! it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,7 +33,8 @@ use crate::{
 /// What to measure.
 #[derive(Debug, Clone)]
 pub struct Seats {
-    /// The world. Everybody has to be listed by super-peers only, so there are fewer `members` in its settings than nodes.
+    /// The world. Everybody has to be listed by super-peers only, so there are fewer `members` in its settings than
+    /// nodes.
     pub setup: Setup,
     /// Honest nodes; their tables are ideal at the beginning.
     pub nodes: usize,
@@ -205,7 +208,8 @@ impl Run<'_> {
         0..self.plan.nodes as NodeIndex
     }
 
-    /// Lets time go by while attackers claim seats, and looks for so many keys meanwhile. Returns which share was found.
+    /// Lets time go by while attackers claim seats, and looks for so many keys meanwhile. Returns which share was
+    /// found.
     fn go(&mut self, duration: Duration, lookups: usize) -> f64 {
         // Lookups are over when the time is.
         let gap = duration.saturating_sub(EVERY) / lookups.max(1) as u32;

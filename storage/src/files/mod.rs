@@ -88,8 +88,8 @@ pub trait StoreFile: Debug + Send + Sync {
     /// Makes everything written so far durable. After an error it may or may not be.
     fn sync(&self) -> io::Result<()>;
 
-    /// Gives back what is kept in reserve for books that find the disk full; whether there was anything. The file itself
-    /// stays as it is.
+    /// Gives back what is kept in reserve for books that find the disk full; whether there was anything. The file
+    /// itself stays as it is.
     fn give_reserve_back(&self) -> bool {
         false
     }

@@ -36,8 +36,8 @@ pub struct NewClaim {
     pub written: bool,
     /// Said by somebody else than the writer: it adds a claim where the writer has none, and changes none.
     pub hearsay: bool,
-    /// When the writer said so, by a count of its own that only grows; 0 for hearsay. A drop that it said before counts for
-    /// nothing.
+    /// When the writer said so, by a count of its own that only grows; 0 for hearsay. A drop that it said before counts
+    /// for nothing.
     pub said: u64,
 }
 

@@ -30,7 +30,8 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Opens or creates the book in `directory`; one that is damaged is begun anew. `None` if another process has it open.
+    /// Opens or creates the book in `directory`; one that is damaged is begun anew. `None` if another process has it
+    /// open.
     pub fn open(directory: &Path) -> io::Result<Option<Self>> {
         match OsFiles::lock(directory)? {
             Some(files) => Self::open_files(Box::new(files)).map(Some),
@@ -69,11 +70,11 @@ impl Claims {
         })
     }
 
-    /// Enters claims, all of them in one change, and tells of each whether it found a place among those of its chunk. None
-    /// shortens one that is there.
+    /// Enters claims, all of them in one change, and tells of each whether it found a place among those of its chunk.
+    /// None shortens one that is there.
     ///
-    /// Shards that were held before and that nobody claims are nobody's first, for `grace`: a crash may have taken the claim
-    /// of somebody else, and then the new one must not be the last.
+    /// Shards that were held before and that nobody claims are nobody's first, for `grace`: a crash may have taken the
+    /// claim of somebody else, and then the new one must not be the last.
     ///
     /// Durable, unless all of it is about shards that were not held before: those a crash would leave to be adopted.
     pub fn enter(&self, now: Moment, claims: &[NewClaim], grace: Duration) -> io::Result<Vec<bool>> {
@@ -94,11 +95,11 @@ impl Claims {
         })
     }
 
-    /// Drops a writer's claims, durably. One that is retained ends with its retention, and one that the writer said after
-    /// `said` stays: a drop may be overtaken by a claim.
+    /// Drops a writer's claims, durably. One that is retained ends with its retention, and one that the writer said
+    /// after `said` stays: a drop may be overtaken by a claim.
     ///
-    /// A claim of nobody's on the same chunk lasts for `nobodys` more at the most: it may stand for the claim of this very
-    /// writer, which a crash took. Whoever else it may stand for has time to renew.
+    /// A claim of nobody's on the same chunk lasts for `nobodys` more at the most: it may stand for the claim of this
+    /// very writer, which a crash took. Whoever else it may stand for has time to renew.
     pub fn drop_claims(
         &self,
         now: Moment,
@@ -162,8 +163,8 @@ impl Claims {
         })
     }
 
-    /// Notes, durably, that the book was begun anew beside shards, whose claims are lost: what nobody claims is to be kept
-    /// until `until`.
+    /// Notes, durably, that the book was begun anew beside shards, whose claims are lost: what nobody claims is to be
+    /// kept until `until`.
     pub fn begin_anew(&self, until: Moment) -> io::Result<()> {
         self.db.change(true, |txn| {
             txn.open_table(ANEW).map_err(failed)?.insert((), until.0).map_err(failed)?;
@@ -171,7 +172,8 @@ impl Claims {
         })
     }
 
-    /// Until when what nobody claims is to be kept, because the book was begun anew beside shards; `Moment(0)` if it was not.
+    /// Until when what nobody claims is to be kept, because the book was begun anew beside shards; `Moment(0)` if it
+    /// was not.
     pub fn anew_until(&self) -> io::Result<Moment> {
         self.db.read(|txn| {
             let until = txn.open_table(ANEW).map_err(failed)?.get(()).map_err(failed)?.map(|row| row.value());
@@ -179,9 +181,10 @@ impl Claims {
         })
     }
 
-    /// Once in the life of a book: lets every claim last until `until` at least, and makes that durable. A book that was
-    /// written by a version under which claims did not end by default is lengthened so that nothing ends which its writer
-    /// believed to be kept; one that was begun by a later version needs nothing. Returns how many claims were lengthened.
+    /// Once in the life of a book: lets every claim last until `until` at least, and makes that durable. A book that
+    /// was written by a version under which claims did not end by default is lengthened so that nothing ends which its
+    /// writer believed to be kept; one that was begun by a later version needs nothing. Returns how many claims were
+    /// lengthened.
     pub fn lengthen_all(&self, until: Moment) -> io::Result<usize> {
         let done = self.db.read(|txn| {
             use redb::ReadableTableMetadata;
@@ -254,8 +257,8 @@ impl Claims {
         })
     }
 
-    /// Notes, durably, that the shards of these chunks are deleted: a crash must not have them deleted once more when they
-    /// have been put anew.
+    /// Notes, durably, that the shards of these chunks are deleted: a crash must not have them deleted once more when
+    /// they have been put anew.
     pub fn freed(&self, chunks: &[ChunkId]) -> io::Result<()> {
         self.db.change(true, |txn| {
             let mut table = txn.open_table(FREEING).map_err(failed)?;
@@ -274,9 +277,9 @@ impl Claims {
         })
     }
 
-    /// At most `most` claims of one writer behind `after` in the order of chunks, and where to go on; `None` when there are
-    /// no more. It looks at no more than 32 claims of anybody's for each of `most`, so that there may be more even where
-    /// few are returned.
+    /// At most `most` claims of one writer behind `after` in the order of chunks, and where to go on; `None` when there
+    /// are no more. It looks at no more than 32 claims of anybody's for each of `most`, so that there may be more even
+    /// where few are returned.
     pub fn listed(&self, writer: Writer, after: Option<ChunkId>, most: usize) -> io::Result<Listed> {
         use std::ops::Bound;
         self.db.read(|txn| {

@@ -7,8 +7,8 @@ use crate::repair::Moment;
 /// Time as a holder counts it for leases: it goes on while the holder runs, as fast as a clock that nobody can set, and
 /// stands still while the holder is down.
 ///
-/// So no clock that is set ahead frees anything, and no outage does, however long: nobody could renew a claim at a holder
-/// that was not there. Lease time may only ever be behind true time, which keeps data longer.
+/// So no clock that is set ahead frees anything, and no outage does, however long: nobody could renew a claim at a
+/// holder that was not there. Lease time may only ever be behind true time, which keeps data longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseClock {
     began: Moment,

@@ -143,8 +143,8 @@ pub struct Keeps {
 }
 
 impl Keeps {
-    /// Opens or creates the book in `directory`; one that is damaged is begun anew, and what it kept expires unless it is
-    /// kept again. `None` if another process has it open.
+    /// Opens or creates the book in `directory`; one that is damaged is begun anew, and what it kept expires unless it
+    /// is kept again. `None` if another process has it open.
     pub fn open(directory: &Path) -> io::Result<Option<Self>> {
         match OsFiles::lock(directory)? {
             Some(files) => Self::open_files(Box::new(files)).map(Some),
@@ -163,8 +163,8 @@ impl Keeps {
     }
 
     /// Enters an object with all its chunks and how many shards each has, durably. One that is kept already stays so at
-    /// least as long as before; one that is being forgotten is kept again. Unless it says so itself, it is not confirmed
-    /// until [`confirmed`](Self::confirmed) is called.
+    /// least as long as before; one that is being forgotten is kept again. Unless it says so itself, it is not
+    /// confirmed until [`confirmed`](Self::confirmed) is called.
     pub fn keep(&self, object: &Kept, chunks: &[(ChunkId, u8)]) -> io::Result<()> {
         self.db.change(true, |txn| {
             let mut objects = txn.open_table(OBJECTS).map_err(failed)?;
@@ -209,8 +209,8 @@ impl Keeps {
         })
     }
 
-    /// Skips numbers, durably: those that are reserved next are `at_least` so high. A book that was lost, or that is an older
-    /// copy, may not know of all that were used.
+    /// Skips numbers, durably: those that are reserved next are `at_least` so high. A book that was lost, or that is an
+    /// older copy, may not know of all that were used.
     pub fn raise_said(&self, at_least: u64) -> io::Result<()> {
         self.db.change(true, |txn| {
             let mut said = txn.open_table(SAID).map_err(failed)?;
@@ -255,8 +255,8 @@ impl Keeps {
         self.list_those(after, most, |state| state != KeptState::Forgotten)
     }
 
-    /// At most `most` objects behind `after` of which holders have to be told that they are not kept any more, in the order
-    /// of their addresses.
+    /// At most `most` objects behind `after` of which holders have to be told that they are not kept any more, in the
+    /// order of their addresses.
     pub fn unkept(&self, after: Option<ChunkId>, most: usize) -> io::Result<Vec<Kept>> {
         self.list_those(after, most, |state| state != KeptState::Kept)
     }
@@ -343,8 +343,8 @@ impl Keeps {
         })
     }
 
-    /// Notes that an object has done with these chunks; with the last one the object is gone. What a crash takes back is
-    /// done again.
+    /// Notes that an object has done with these chunks; with the last one the object is gone. What a crash takes back
+    /// is done again.
     pub fn forgot(&self, root: ChunkId, chunks: &[ChunkId]) -> io::Result<()> {
         self.db.change(true, |txn| {
             let mut objects = txn.open_table(OBJECTS).map_err(failed)?;

@@ -9,9 +9,10 @@
 //!  a change:  keep(exchange, new chunks) ──▶ the state is published ──▶ step: map ◀─ new chunks ── exchange
 //!                                                                          map ── left over ───▶ exchange ──▶ forgotten soon
 //! ```
-//! Before a state is published the chunks that it needs beside those of the map are kept as an object of their own. After it was
-//! published, the two exchange chunks, in one durable change together with the name of the state. So there is no moment at which
-//! a chunk of either state has no row, and whatever a crash leaves undone is an object that is found and forgotten.
+//! Before a state is published the chunks that it needs beside those of the map are kept as an object of their own.
+//! After it was published, the two exchange chunks, in one durable change together with the name of the state. So there
+//! is no moment at which a chunk of either state has no row, and whatever a crash leaves undone is an object that is
+//! found and forgotten.
 
 use std::io;
 
@@ -62,8 +63,9 @@ impl Keeps {
         })
     }
 
-    /// Goes from one state of a map to another, durably. Nothing changes, and it returns `false`, if the map is not kept as `from`
-    /// says, or `exchange` has not got what is needed: somebody else was faster, or has forgotten one of them.
+    /// Goes from one state of a map to another, durably. Nothing changes, and it returns `false`, if the map is not
+    /// kept as `from` says, or `exchange` has not got what is needed: somebody else was faster, or has forgotten one of
+    /// them.
     pub fn step(&self, step: &MapStep) -> io::Result<bool> {
         self.db.change(true, |txn| {
             let mut rows = Rows {

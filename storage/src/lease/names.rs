@@ -18,8 +18,8 @@ const NAMES_MAX: usize = 16;
 const NAMES: TableDefinition<'static, (&'static [u8; 32], &'static str), u64> = TableDefinition::new("names");
 
 impl Keeps {
-    /// Notes that an object was put under a name at `at`. A crash may take the name, since nobody should wait for a label. One
-    /// that is too long is cut.
+    /// Notes that an object was put under a name at `at`. A crash may take the name, since nobody should wait for a
+    /// label. One that is too long is cut.
     pub fn name(&self, root: ChunkId, name: &str, at: Moment) -> io::Result<()> {
         let end = (0..=name.len().min(NAME_MAX)).rev().find(|end| name.is_char_boundary(*end));
         let name = &name[..end.unwrap_or(0)];

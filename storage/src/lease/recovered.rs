@@ -26,8 +26,8 @@ impl Keeps {
         })
     }
 
-    /// Keeps chunks, each with its n, of which only holders know that they are kept, durably: as parts of [`RECOVERED`], since
-    /// nobody but a reader knows of which object they are.
+    /// Keeps chunks, each with its n, of which only holders know that they are kept, durably: as parts of
+    /// [`RECOVERED`], since nobody but a reader knows of which object they are.
     pub fn recover(&self, now: Moment, chunks: &[(ChunkId, u8)]) -> io::Result<()> {
         let before = self.get(RECOVERED)?.filter(|kept| kept.state == KeptState::Kept);
         let object = Kept {

@@ -91,8 +91,8 @@ pub fn assess(record: &ChunkRecord, now: Moment, patience: &Patience) -> Need {
     Need::Wait(next_change(record, now, patience))
 }
 
-/// Whether more than half of the shards that the chunk of `record` can spare are not on live holders, whatever is done about it; what
-/// cannot be read is. False for what was never surveyed.
+/// Whether more than half of the shards that the chunk of `record` can spare are not on live holders, whatever is done
+/// about it; what cannot be read is. False for what was never surveyed.
 pub fn is_at_risk(record: &ChunkRecord, now: Moment, patience: &Patience) -> bool {
     let present = record.census(now, patience).present;
     record.surveyed() != Moment(0) && present < record.redundancy().repair_threshold()

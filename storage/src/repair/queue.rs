@@ -85,7 +85,8 @@ impl Queue {
         Some(job)
     }
 
-    /// Nothing of a chunk is missed, as far as its holders say: its job is taken out, unless it is about damage that was found.
+    /// Nothing of a chunk is missed, as far as its holders say: its job is taken out, unless it is about damage that
+    /// was found.
     pub fn settle(&mut self, chunk: &ChunkId) {
         if self.jobs.get(chunk).is_some_and(|job| job.damaged.is_empty()) {
             self.remove(chunk);

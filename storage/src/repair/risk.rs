@@ -52,8 +52,8 @@ pub fn yearly_loss(redundancy: Redundancy, live: u8, churn: Churn, repair_hours:
         }
     }
     let until_lost = a / c;
-    // What a chunk with fewer shards has to fear more than a whole one until it is repaired, and then the year of a whole
-    // one: 1 − (1 − (c_live − c_n))·e^(−year/t_n).
+    // What a chunk with fewer shards has to fear more than a whole one until it is repaired, and then the year of a
+    // whole one: 1 − (1 − (c_live − c_n))·e^(−year/t_n).
     let more = (from_live - c).clamp(0.0, 1.0 - f64::EPSILON);
     let loss = -((-more).ln_1p() - YEAR_HOURS / until_lost).exp_m1();
     loss.clamp(RISK_FLOOR, 1.0)

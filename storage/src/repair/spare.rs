@@ -5,10 +5,10 @@ use crate::shard_set::ShardSet;
 /// Shards that a chunk may have.
 const INDICES: usize = 128;
 
-/// For each of the holders in `shown`, whether it can be given another shard. One holder is
-/// set aside for every index that anybody shows, each for one only, as far as there are enough; the others are free: those
-/// that show nothing, and those whose shards are all shown by others too. So the loss of some holders never costs more shards of those set aside
-/// than there were holders.
+/// For each of the holders in `shown`, whether it can be given another shard. One holder is set aside for every index
+/// that anybody shows, each for one only, as far as there are enough; the others are free: those that show nothing, and
+/// those whose shards are all shown by others too. So the loss of some holders never costs more shards of those set
+/// aside than there were holders.
 ///
 /// Where there is a choice, the first in `shown` are free.
 pub fn spare(shown: &[ShardSet]) -> Vec<bool> {
@@ -22,9 +22,9 @@ pub fn spare(shown: &[ShardSet]) -> Vec<bool> {
     free
 }
 
-/// Finds an index for a holder, for which others may have to change theirs (Kuhn's augmenting paths). `tried`: indices that need not
-/// be looked at again. Whether there is one; those set aside before stay so in any case. Each level of calls tries another index, so
-/// that there are no more levels than indices.
+/// Finds an index for a holder, for which others may have to change theirs (Kuhn's augmenting paths). `tried`: indices
+/// that need not be looked at again. Whether there is one; those set aside before stay so in any case. Each level of
+/// calls tries another index, so that there are no more levels than indices.
 fn set_aside(
     holder: usize,
     shown: &[ShardSet],
@@ -87,7 +87,8 @@ mod tests {
     }
 
     proptest! {
-        /// Hall's theorem: a set of holders can have a shard for each exactly if no part of it shows fewer than it has members.
+        /// Hall's theorem: a set of holders can have a shard for each exactly if no part of it shows fewer than it has
+        /// members.
         #[test]
         fn as_many_as_possible_are_free_and_the_others_have_a_shard_for_each(
             shown in prop::collection::vec(0u128..64, 0..7),

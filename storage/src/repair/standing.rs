@@ -142,8 +142,8 @@ impl Standings {
         self.holders.keys().filter(|holder| self.distrusts(**holder, now)).count()
     }
 
-    /// What a holder says it has of a chunk, as far as that counts: shards that it failed to prove are left out, and one
-    /// that is not believed might as well not have answered.
+    /// What a holder says it has of a chunk, as far as that counts: shards that it failed to prove are left out, and
+    /// one that is not believed might as well not have answered.
     pub fn believed(
         &self,
         holder: Holder,

@@ -1,5 +1,5 @@
-//! What was found damaged or lost on this disk and is not made good yet. It is remembered over restarts, so that nobody is
-//! told that all is whole while something is missing.
+//! What was found damaged or lost on this disk and is not made good yet. It is remembered over restarts, so that nobody
+//! is told that all is whole while something is missing.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -8,7 +8,8 @@ use super::ShardStore;
 use super::types::{ChangeError, ShardKey};
 
 impl ShardStore {
-    /// How many shards were found damaged or lost and are neither held again nor [made good](Self::made_good) elsewhere.
+    /// How many shards were found damaged or lost and are neither held again nor [made good](Self::made_good)
+    /// elsewhere.
     pub fn unmended(&self) -> io::Result<u64> {
         let dropped = self.with_index(super::Index::unmended)?;
         Ok(dropped + super::locked(&self.quarantine).len() as u64)

@@ -1,7 +1,7 @@
 //! Where a sequence of keys is cut into nodes.
 //!
-//! A cut depends on the keys since the cut before it only, so that after a change the next nodes soon begin at the same keys as
-//! before; and not on values, so that changing one never moves a cut (unless a node is as long as any may be).
+//! A cut depends on the keys since the cut before it only, so that after a change the next nodes soon begin at the same
+//! keys as before; and not on values, so that changing one never moves a cut (unless a node is as long as any may be).
 
 /// A node is not cut before it has so many keys, unless nothing follows.
 const MIN_KEYS: usize = 64;

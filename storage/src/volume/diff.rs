@@ -100,8 +100,8 @@ fn next(old: Option<Place<'_>>, new: Option<Place<'_>>) -> Next {
             if old == new && old_level == new_level {
                 return Next::SkipBoth;
             }
-            // A node that both have begins at the same key in both. So of two that do not, only the first can be gone into
-            // without passing one.
+            // A node that both have begins at the same key in both. So of two that do not, only the first can be gone
+            // into without passing one.
             match old_key.cmp(new_key) {
                 Less => Next::Descend { old: true, new: false },
                 Greater => Next::Descend { old: false, new: true },

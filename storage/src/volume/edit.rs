@@ -54,7 +54,8 @@ where
     Ok(editor.finish(root, spills))
 }
 
-/// Applies changes, in the order of their keys. The outcome is the same tree that [`MapBuilder`](super::MapBuilder) would make.
+/// Applies changes, in the order of their keys. The outcome is the same tree that [`MapBuilder`](super::MapBuilder)
+/// would make.
 pub fn edit<S, N>(
     root: &MapRoot,
     changes: BTreeMap<Vec<u8>, Change>,

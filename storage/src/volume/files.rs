@@ -122,8 +122,8 @@ impl<S: ChunkSink> FilesWriter<S> {
         Ok(())
     }
 
-    /// When the open file ends, the sink is to be [told](ChunkSink::file_written) where its data lies. To be called before its
-    /// first byte.
+    /// When the open file ends, the sink is to be [told](ChunkSink::file_written) where its data lies. To be called
+    /// before its first byte.
     pub fn catalog_as(&mut self, fingerprint: Fingerprint) -> Result<(), FilesError<S::Error>> {
         Ok(self.contents.catalog_as(fingerprint)?)
     }

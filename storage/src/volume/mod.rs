@@ -1,7 +1,8 @@
 //! Volumes: sorted maps from keys to values that share what they have in common.
 //!
-//! A map is a Merkle B-tree. Its nodes are cut where the keys say so, so that a map is the same tree whatever was done to it to get
-//! there, and two maps that differ in one key differ in one node of each level. Nodes are chunks like any other: sealed, coded, spread.
+//! A map is a Merkle B-tree. Its nodes are cut where the keys say so, so that a map is the same tree whatever was done
+//! to it to get there, and two maps that differ in one key differ in one node of each level. Nodes are chunks like any
+//! other: sealed, coded, spread.
 //!
 //! ```text
 //!             ┌──────── root ────────┐        inner nodes: first key, reference and number of keys of each child
@@ -11,9 +12,10 @@
 //!                    └─▶ chunks that values need, and long values, in chunks of their own
 //! ```
 //!
-//! [`MapBuilder`] makes a map out of sorted keys, [`edit`] makes another one out of it with a few changes, [`Cursor`] reads it from any
-//! key on, [`Differences`] skips what two maps share, [`Reach`] lists the chunks that a map needs, and [`Needs`] those in which two
-//! maps differ. All ask for chunks through [`NodeSource`] and hand new ones to a [`ChunkSink`](crate::ChunkSink): nothing here knows where chunks are.
+//! [`MapBuilder`] makes a map out of sorted keys, [`edit`] makes another one out of it with a few changes, [`Cursor`]
+//! reads it from any key on, [`Differences`] skips what two maps share, [`Reach`] lists the chunks that a map needs,
+//! and [`Needs`] those in which two maps differ. All ask for chunks through [`NodeSource`] and hand new ones to a
+//! [`ChunkSink`](crate::ChunkSink): nothing here knows where chunks are.
 //!
 //! The shape is that of prolly trees (noms) and of the trees of Auvolat and Taïani, "Merkle Search Trees" (SRDS 2019).
 

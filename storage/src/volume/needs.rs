@@ -9,8 +9,9 @@ use super::{MapError, MapRoot, NodeSource};
 use crate::chunk::ChunkRef;
 use crate::ids::ChunkId;
 
-/// How much more or less often a map needs each chunk than another map does. A node is needed once, a chunk of a value as often
-/// as values name it: whoever counts so knows when the last value is gone that needed a chunk, and reads no other for that.
+/// How much more or less often a map needs each chunk than another map does. A node is needed once, a chunk of a value
+/// as often as values name it: whoever counts so knows when the last value is gone that needed a chunk, and reads no
+/// other for that.
 ///
 /// Its memory is that of the chunks in which the two differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

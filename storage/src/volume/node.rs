@@ -8,8 +8,8 @@
 //!  value  0 │ length │ bytes │ number of chunks │ their places among the leaf's references
 //!         1 │ length │ number of chunks │ their places          (a long value, in chunks of its own)
 //! ```
-//! Version and level are a byte each, all other numbers varints. The keys of a node ascend. A leaf lists each chunk once, in the order in
-//! which its values first name them: hundreds of small files lie in one chunk.
+//! Version and level are a byte each, all other numbers varints. The keys of a node ascend. A leaf lists each chunk
+//! once, in the order in which its values first name them: hundreds of small files lie in one chunk.
 
 use std::collections::BTreeMap;
 
@@ -143,7 +143,8 @@ impl Node {
                 0 => Item::Value(read_value(&mut reader, &references)?),
                 _ => Item::Child(Child { keys: reader.varint()?, chunk: read_reference(&mut reader)? }),
             };
-            // A few bytes can stand for a long key or many references: what they grow to has the limit that writers have.
+            // A few bytes can stand for a long key or many references: what they grow to has the limit that writers
+            // have.
             cost += item.cost(&key);
             if cost > MAX_NODE_LEN + MAX_ITEM_LEN {
                 return Err(Malformed("a node is longer than any may be"));

@@ -9,8 +9,8 @@ use super::{MapError, MapRoot, NodeSource};
 use crate::chunk::ChunkRef;
 use crate::ids::ChunkId;
 
-/// Gathers the chunks of maps: nodes, long values, and what values need. A node that was met before is not read again, so that many
-/// versions of a map cost little more than one. 32 bytes for each chunk.
+/// Gathers the chunks of maps: nodes, long values, and what values need. A node that was met before is not read again,
+/// so that many versions of a map cost little more than one. 32 bytes for each chunk.
 #[derive(Debug, Default)]
 pub struct Reach {
     nodes: BTreeSet<ChunkId>,

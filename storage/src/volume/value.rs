@@ -9,8 +9,8 @@ pub(super) const SPILL_CHUNK_LEN: usize = 1 << 20;
 /// Chunks of a long value at most.
 pub(super) const MAX_SPILL_CHUNKS: usize = MAX_VALUE_LEN.div_ceil(SPILL_CHUNK_LEN);
 
-/// What a key stands for. The map does not look into the bytes; it knows which chunks they need, so that whoever keeps or checks
-/// a map need not know what it is for.
+/// What a key stands for. The map does not look into the bytes; it knows which chunks they need, so that whoever keeps
+/// or checks a map need not know what it is for.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Value {
     /// Any bytes.

@@ -15,12 +15,13 @@ const BEGINNING: u64 = 4096;
 /// Fills a disk.
 const FILLER: &str = "filler";
 
-/// The books of a daemon: what it keeps, who claims what it holds, where its shards lie, who looks after which chunk, what was
-/// put before.
+/// The books of a daemon: what it keeps, who claims what it holds, where its shards lie, who looks after which chunk,
+/// what was put before.
 const BOOKS: [&str; 5] =
     ["keeps/keeps.redb", "claims/claims.redb", "shards/index.redb", "holders.redb", "catalog/catalog.redb"];
 
-/// Removes, cuts short or flips a byte of one of the books in a data directory whose daemon does not run. Returns which.
+/// Removes, cuts short or flips a byte of one of the books in a data directory whose daemon does not run. Returns
+/// which.
 pub(super) fn book(data_dir: &Path, random: &mut ChaCha8Rng) -> io::Result<&'static str> {
     let name = BOOKS[below(random, BOOKS.len())];
     let path = data_dir.join(name);
@@ -66,8 +67,8 @@ pub(super) fn cut(shards: &Path, random: &mut ChaCha8Rng) -> io::Result<()> {
     File::options().write(true).open(path)?.set_len(length / 2)
 }
 
-/// Flips a byte at up to `count` places of the segment files below a shard store, while its daemon may use them. Returns
-/// how many were flipped.
+/// Flips a byte at up to `count` places of the segment files below a shard store, while its daemon may use them.
+/// Returns how many were flipped.
 pub(super) fn flip(shards: &Path, count: usize, random: &mut ChaCha8Rng) -> io::Result<u64> {
     let segments = segments(shards)?;
     let mut flipped = 0;

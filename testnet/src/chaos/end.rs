@@ -9,7 +9,8 @@ use super::{LEASE, World};
 use crate::network::{STATUS_TIMEOUTS, Testnet};
 use crate::wait::wait_until;
 
-/// How long it may take until everything is freed: as long as the claims last of daemons that are gone for good, and some.
+/// How long it may take until everything is freed: as long as the claims last of daemons that are gone for good, and
+/// some.
 const FREE_WAIT: Duration = LEASE.saturating_add(Duration::from_secs(60));
 
 /// Forgets everything that any daemon keeps, and notes what is stored all the same when every lease has ended.

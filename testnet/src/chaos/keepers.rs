@@ -24,8 +24,8 @@ pub(super) async fn find_new_ones(net: &Testnet, world: &World, random: &mut Cha
     }
 }
 
-/// Tells those keepers of forgotten objects that could not be told before. Who is gone for good needs not be told: what it
-/// claimed ends.
+/// Tells those keepers of forgotten objects that could not be told before. Who is gone for good needs not be told: what
+/// it claimed ends.
 pub(super) async fn forget_again(net: &Testnet, world: &World) {
     let living = living(net);
     let objects = std::mem::take(&mut world.state().to_forget);

@@ -1,14 +1,14 @@
-//! Chaos: daemons are killed, frozen, drained, cut off and their disks filled and damaged while clients put, get, keep and
-//! forget, and a checker knows every byte that was acknowledged, and what must be gone.
+//! Chaos: daemons are killed, frozen, drained, cut off and their disks filled and damaged while clients put, get, keep
+//! and forget, and a checker knows every byte that was acknowledged, and what must be gone.
 //!
-//! A run is a sequence of storms. In each, faults hit random daemons, but no more of them than every acknowledged object
-//! can bear: one that was acknowledged has a write quorum of shards, so that all but k of these may be hit. Then what was
-//! frozen goes on, what was killed is started again or replaced by a new and empty daemon, and the network has to make
-//! every object whole without being told; what only daemons kept that are gone for good, another is told to keep. Last, every
-//! object is read and compared, everything is forgotten, and then nothing may be stored any more.
+//! A run is a sequence of storms. In each, faults hit random daemons, but no more of them than every acknowledged
+//! object can bear: one that was acknowledged has a write quorum of shards, so that all but k of these may be hit. Then
+//! what was frozen goes on, what was killed is started again or replaced by a new and empty daemon, and the network has
+//! to make every object whole without being told; what only daemons kept that are gone for good, another is told to
+//! keep. Last, every object is read and compared, everything is forgotten, and then nothing may be stored any more.
 //!
-//! The seed decides which faults hit whom, in which order, and what clients store and read; how these meet is left to the
-//! machine.
+//! The seed decides which faults hit whom, in which order, and what clients store and read; how these meet is left to
+//! the machine.
 
 mod client;
 mod damage;
@@ -236,8 +236,8 @@ struct Harm {
     links: bool,
 }
 
-/// Lets chaos loose on a network that has settled and whose daemons have settings like [`IMPATIENT`]. The network ends with
-/// it; its directory stays.
+/// Lets chaos loose on a network that has settled and whose daemons have settings like [`IMPATIENT`]. The network ends
+/// with it; its directory stays.
 pub async fn run(mut net: Testnet, program: &Path, plan: ChaosPlan) -> Result<ChaosReport, ChaosError> {
     let report = ChaosReport { seed: plan.seed, ..ChaosReport::default() };
     let state = Mutex::new(Shared { report, ..Shared::default() });

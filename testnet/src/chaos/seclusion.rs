@@ -1,10 +1,10 @@
-//! A network and a view of the file systems of one's own, so that packets can be lost and disks be small without being root
-//! and without harm to anybody: Linux gives them to any user who asks for a user namespace (user_namespaces(7)).
+//! A network and a view of the file systems of one's own, so that packets can be lost and disks be small without being
+//! root and without harm to anybody: Linux gives them to any user who asks for a user namespace (user_namespaces(7)).
 
 use std::process::{Command, Output, Stdio};
 
-/// Makes the loopback device as a real one is: no packet is larger than 1,500 bytes, also not on the way between sender and
-/// receiver. Then prepares for rules about which packets are lost.
+/// Makes the loopback device as a real one is: no packet is larger than 1,500 bytes, also not on the way between sender
+/// and receiver. Then prepares for rules about which packets are lost.
 const PREPARE: &str = "ip link set dev lo up mtu 1500 gso_max_segs 1 && \
     nft add table inet chaos && \
     nft add chain inet chaos input '{ type filter hook input priority 0; }'";

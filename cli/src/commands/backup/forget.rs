@@ -75,7 +75,8 @@ pub(super) struct ForgetArgs {
     grace: GraceArgs,
     /// Forget also all snapshots of a group
     ///
-    /// If no rule keeps one of them. Without any rule it has to be said which snapshots are meant: with --host, --tag or --path.
+    /// If no rule keeps one of them. Without any rule it has to be said which snapshots are meant: with --host, --tag
+    /// or --path.
     #[arg(long, conflicts_with = "snapshots")]
     unsafe_allow_remove_all: bool,
 }

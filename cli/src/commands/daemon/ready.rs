@@ -16,7 +16,8 @@ struct Told {
     next: String,
 }
 
-/// One line: who it is, how far it is with its network, and what to do next. `bootstrap`: whom it was told to join through.
+/// One line: who it is, how far it is with its network, and what to do next. `bootstrap`: whom it was told to join
+/// through.
 pub(super) fn ready(status: &Status, dir: &Path, bootstrap: &str) -> String {
     let Told { does, standing, next } = told(status, dir, bootstrap);
     format!("ready: {does}; {standing}; next: {next}")

@@ -25,8 +25,8 @@ impl Settings {
         Settings { args, dir, running, log }
     }
 
-    /// Reads the file again. The daemon takes over what can change while it runs, and says what cannot. A file with a mistake changes
-    /// nothing.
+    /// Reads the file again. The daemon takes over what can change while it runs, and says what cannot. A file with a
+    /// mistake changes nothing.
     pub(super) fn reload(&mut self, daemon: &Daemon, printer: &Printer) {
         let read = match flags::settings(self.args.clone(), &self.dir) {
             Ok(read) => read,

@@ -18,13 +18,13 @@ use crate::trying::watched;
 
 /// Found a network in the data directory: a private one, or with --open one that anybody may join
 ///
-/// Makes the key of the network, and what makes the daemon that will run here part of it. No daemon may run on the directory yet, and
-/// none may have run: it has to be new or empty, but for config.toml. The key that signs for the network lies in this
-/// directory and nowhere else.
+/// Makes the key of the network, and what makes the daemon that will run here part of it. No daemon may run on the
+/// directory yet, and none may have run: it has to be new or empty, but for config.toml. The key that signs for the
+/// network lies in this directory and nowhere else.
 ///
-/// In an open network anybody may hold shards, see who is in it and watch who asks for what, and nobody can be put out. What it asks for
-/// is work: a daemon's key has to have N zero bits after hashing, which only trying finds. That makes many
-/// identities dear and does no more: by default one core that is clever about it has thousands of them in an hour.
+/// In an open network anybody may hold shards, see who is in it and watch who asks for what, and nobody can be put out.
+/// What it asks for is work: a daemon's key has to have N zero bits after hashing, which only trying finds. That makes
+/// many identities dear and does no more: by default one core that is clever about it has thousands of them in an hour.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -41,7 +41,8 @@ pub(super) struct CreateArgs {
     /// Anybody may join it
     #[arg(long)]
     open: bool,
-    /// How much work an id costs in an open network, at most 32: each bit doubles it; 19 take a core some 14 seconds [default: 19]
+    /// How much work an id costs in an open network, at most 32: each bit doubles it; 19 take a core some 14 seconds
+    /// [default: 19]
     #[arg(long, value_name = "N", requires = "open", value_parser = clap::value_parser!(u8).range(0..=i64::from(ID_BITS_MAX)))]
     id_bits: Option<u8>,
 }

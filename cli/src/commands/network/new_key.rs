@@ -14,11 +14,13 @@ use crate::printer::Printer;
 
 /// Make a new network key, when the old one may be in other hands or its time has come
 ///
-/// The founder's daemon does this. The old key signs that the new one follows; everybody hears of it within seconds, and whoever is
-/// away on coming back. Daemons renew their certificates under the new key by themselves. Until the old key ends both count, and
-/// there can be no third: whoever is off for all of that time has to join again, with a new invite.
+/// The founder's daemon does this. The old key signs that the new one follows; everybody hears of it within seconds,
+/// and whoever is away on coming back. Daemons renew their certificates under the new key by themselves. Until the old
+/// key ends both count, and there can be no third: whoever is off for all of that time has to join again, with a new
+/// invite.
 ///
-/// Whoever has stolen the old key can do the same, and daemons believe what they hear first. So do it soon, and with a short overlap.
+/// Whoever has stolen the old key can do the same, and daemons believe what they hear first. So do it soon, and with a
+/// short overlap.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -25,8 +25,8 @@ const BELOW: &str = "\x1b[J";
 /// Where a fact begins, behind the word before it.
 const FACT: usize = 11;
 
-/// Shows the status every `pause` until it is interrupted, which is how it ends. A daemon that is not there at first is an error; one
-/// that ends meanwhile is waited for.
+/// Shows the status every `pause` until it is interrupted, which is how it ends. A daemon that is not there at first is
+/// an error; one that ends meanwhile is waited for.
 pub(super) async fn run(pause: Duration, global: &GlobalArgs, printer: &Printer) -> CliError {
     let mut interrupt = match Interrupt::listen() {
         Ok(interrupt) => interrupt,

@@ -120,8 +120,8 @@ pub(super) fn state_now(path: &Path, file: &File) -> Result<State, PackError> {
     Ok(State { metadata, map, known_as, steady })
 }
 
-/// Reads a file, several times if it changes meanwhile, and gives the state that was read last. `None` if it is too large by
-/// now.
+/// Reads a file, several times if it changes meanwhile, and gives the state that was read last. `None` if it is too
+/// large by now.
 pub(super) fn hold_state(
     path: &Path,
     file: &mut File,

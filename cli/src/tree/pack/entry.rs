@@ -152,7 +152,8 @@ pub(super) fn kind_of_special(metadata: &Metadata) -> Option<Kind> {
 
 pub(super) fn head(path: Vec<u8>, kind: Kind, metadata: &Metadata, full: Option<Box<FullMetadata>>) -> Head {
     let nanos = u32::try_from(metadata.mtime_nsec()).unwrap_or(0);
-    // A file system may say anything. In an archive the digits are read without their sign, and these have no room then.
+    // A file system may say anything. In an archive the digits are read without their sign, and these have no room
+    // then.
     let mtime = Mtime { seconds: metadata.mtime().max(i64::MIN + 1), nanos };
     Head { path, kind, mode: metadata.mode() & 0o7777, mtime, full }
 }

@@ -212,8 +212,8 @@ impl Restorer<'_> {
         Ok(())
     }
 
-    /// One more name of what has been restored. Nothing leads out of the tree: no name on the way is a symlink's, and one at
-    /// the end is linked itself.
+    /// One more name of what has been restored. Nothing leads out of the tree: no name on the way is a symlink's, and
+    /// one at the end is linked itself.
     fn hard_link(&mut self, head: &Head, target: &[u8]) -> Result<(), Trouble> {
         let failed = |error: Errno| Trouble::file("link", &head.path, error);
         let (from_parent, from_name) = parent_and_name(target);

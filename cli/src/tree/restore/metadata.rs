@@ -38,13 +38,13 @@ impl<'a> Node<'a> {
     }
 
     /// Gives it all metadata, or all but the mode. The order matters: the owner first, because a change of it clears
-    /// set-user-id bits and capabilities; then attributes, which need write permission and may change the mode with an ACL;
-    /// times last, when nothing is written any more.
+    /// set-user-id bits and capabilities; then attributes, which need write permission and may change the mode with an
+    /// ACL; times last, when nothing is written any more.
     pub(super) fn give(&self, head: &Head, without_mode: bool, missed: &mut Missed) {
         let mut mode = head.mode;
         let has_owner = head.full.as_ref().is_some_and(|full| self.owner(full, missed));
-        // A file that runs as its owner must not run as somebody else: a program of root would become one with which everybody
-        // can act as whoever has restored it. Directories only hand their group on.
+        // A file that runs as its owner must not run as somebody else: a program of root would become one with which
+        // everybody can act as whoever has restored it. Directories only hand their group on.
         let is_dir = matches!(head.kind, chordage_node::archive::Kind::Dir);
         if !has_owner && !is_dir && mode & SET_ID != 0 {
             mode &= !SET_ID;

@@ -1,8 +1,8 @@
 //! Asking all who keep a place what they keep.
 //!
-//! Each tells heads: what there is, and since when its provider has not been heard. What the asker does not have yet it fetches from
-//! those who say that they have it, and nothing counts before it is here: nobody can withdraw what is not his, or hide it behind a
-//! higher number, by saying so.
+//! Each tells heads: what there is, and since when its provider has not been heard. What the asker does not have yet it
+//! fetches from those who say that they have it, and nothing counts before it is here: nobody can withdraw what is not
+//! his, or hide it behind a higher number, by saying so.
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -26,8 +26,8 @@ const FETCHED_AT_ONCE: usize = 32;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sighting {
     pub(crate) id: ItemId,
-    /// When the provider of a listing was last heard by anybody, in milliseconds of this node's clock; below zero if before
-    /// the clock began.
+    /// When the provider of a listing was last heard by anybody, in milliseconds of this node's clock; below zero if
+    /// before the clock began.
     pub(crate) heard_at: i64,
     /// What it says; none if the asker has known it before.
     pub(crate) item: Option<Item>,

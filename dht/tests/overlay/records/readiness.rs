@@ -82,8 +82,8 @@ fn who_comes_into_a_region_does_not_hide_what_is_there() {
     }
 }
 
-/// Five of nine hold the second version. Two of these die, and others come into the region by that: until they have compared,
-/// their word, together with those who hold the first, must not be a majority for it.
+/// Five of nine hold the second version. Two of these die, and others come into the region by that: until they have
+/// compared, their word, together with those who hold the first, must not be a majority for it.
 #[test]
 fn who_comes_into_a_region_by_a_death_does_not_count_before_it_has_compared() {
     for (seed, metric) in (94..106).zip(METRICS.into_iter().cycle()) {
@@ -111,7 +111,8 @@ fn who_comes_into_a_region_by_a_death_does_not_count_before_it_has_compared() {
     }
 }
 
-/// A node that nearer ones have come between is no longer told of changes. When those go again, it does not count at once.
+/// A node that nearer ones have come between is no longer told of changes. When those go again, it does not count at
+/// once.
 #[test]
 fn who_was_pushed_out_of_a_region_and_comes_back_does_not_count_before_it_has_compared() {
     let mut world = World::settled(98, AnyMetric::Ring, config(), 30);

@@ -39,7 +39,8 @@ fn large(number: u32) -> Held {
 }
 
 impl World {
-    /// What a node says to a request of another, at once or once its disk has written. Nothing else in the network happens.
+    /// What a node says to a request of another, at once or once its disk has written. Nothing else in the network
+    /// happens.
     fn answer(&mut self, node: usize, from: usize, request: RecordRequest) -> Option<RecordResponse> {
         let from = self.peer(from);
         let message = Message::Request(CallId(1), Request::Record(request));

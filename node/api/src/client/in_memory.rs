@@ -19,8 +19,8 @@ pub enum GetBytesError {
 }
 
 impl Client {
-    /// Stores `bytes` as one file, with the redundancy that the daemon is set to. Dropping the future cancels the put; no
-    /// link exists then.
+    /// Stores `bytes` as one file, with the redundancy that the daemon is set to. Dropping the future cancels the put;
+    /// no link exists then.
     pub async fn put_bytes(&self, bytes: &[u8]) -> Result<PutReport, ClientError> {
         let (writer, body) = upload();
         let query = PutQuery::default();

@@ -72,8 +72,8 @@ impl Client {
         self.post_query("/v1/volumes/remove", &[("name", Some(volume.to_owned()))]).await
     }
 
-    /// At most `limit` (1,000 by default and at most) keys that begin with `prefix` and are behind `after`, with their values. The state is
-    /// the newest that a majority has; whatever was acknowledged before is in it.
+    /// At most `limit` (1,000 by default and at most) keys that begin with `prefix` and are behind `after`, with their
+    /// values. The state is the newest that a majority has; whatever was acknowledged before is in it.
     pub async fn volume_values(
         &self,
         volume: &str,
@@ -95,8 +95,8 @@ impl Client {
         self.post_body("/v1/volumes/change", changes).await
     }
 
-    /// Stores a tree of files for a volume: an archive with full metadata. It is part of nothing until a snapshot names it. For
-    /// `lock_seconds` its holders let nobody drop it.
+    /// Stores a tree of files for a volume: an archive with full metadata. It is part of nothing until a snapshot names
+    /// it. For `lock_seconds` its holders let nobody drop it.
     pub async fn put_tree(
         &self,
         volume: &str,
@@ -137,7 +137,8 @@ impl Client {
         self.exchange.get_json(&with_query("/v1/volumes/snapshots", &query)).await
     }
 
-    /// Forgets snapshots: they are gone from lists at once, and for good with the next [`prune`](Self::prune_volume) after the grace.
+    /// Forgets snapshots: they are gone from lists at once, and for good with the next [`prune`](Self::prune_volume)
+    /// after the grace.
     pub async fn forget_snapshots(
         &self,
         selection: &SnapshotSelection,
@@ -190,7 +191,8 @@ impl Client {
         Ok(Lines::new(self.download(request).await?))
     }
 
-    /// Those entries of a snapshot that are one of several names of a file: with the same `link_group` of the same file.
+    /// Those entries of a snapshot that are one of several names of a file: with the same `link_group` of the same
+    /// file.
     pub async fn snapshot_links(
         &self,
         volume: &str,

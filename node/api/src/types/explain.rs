@@ -37,8 +37,8 @@ pub struct Explanation {
     pub observed_node_hours: f64,
     /// How many of them it saw go and not come back.
     pub observed_losses: u64,
-    /// Present when the daemon that was asked keeps it, or is forgetting it: since when, and until when its holders keep it
-    /// without hearing of that daemon again. Other daemons may keep it too.
+    /// Present when the daemon that was asked keeps it, or is forgetting it: since when, and until when its holders
+    /// keep it without hearing of that daemon again. Other daemons may keep it too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<KeptObject>,
     /// What the daemon that was asked found damaged or lost when it started: it may be why something is missing.
@@ -92,8 +92,8 @@ pub struct ShardExplained {
     pub index: u8,
     /// `present`, `silent`, `suspect` or `lost`.
     pub state: ShardWord,
-    /// The node that has it, or had it last: its id in hex, or the first 16 digits of that of a node that is gone. Absent
-    /// if nobody was ever seen with it.
+    /// The node that has it, or had it last: its id in hex, or the first 16 digits of that of a node that is gone.
+    /// Absent if nobody was ever seen with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<HolderId>,
     /// The zone that its holder names.

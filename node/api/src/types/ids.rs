@@ -1,7 +1,7 @@
 //! Ids, which are hexadecimal text in JSON and checked when they are read.
 //!
-//! Links stay text: a client only passes them on, and one that it cannot read, because a newer daemon made it, is still the
-//! only way to an object.
+//! Links stay text: a client only passes them on, and one that it cannot read, because a newer daemon made it, is still
+//! the only way to an object.
 
 use std::fmt;
 use std::str::FromStr;

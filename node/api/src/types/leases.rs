@@ -5,8 +5,8 @@ use utoipa::ToSchema;
 
 use super::words::KeepState;
 
-/// An object that the daemon keeps. Element of the answer of `GET /v1/keeps`; answer of `POST /v1/objects/{link}/keep` and
-/// `POST /v1/objects/{link}/forget`.
+/// An object that the daemon keeps. Element of the answer of `GET /v1/keeps`; answer of `POST /v1/objects/{link}/keep`
+/// and `POST /v1/objects/{link}/forget`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct KeptObject {
     /// Its verify link, which names it and cannot read it.
@@ -14,8 +14,8 @@ pub struct KeptObject {
     /// The names under which it was put through this daemon, the last one last; at most 16. Nobody else is told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
-    /// `kept`, or `forgetting` while its chunks are being dropped; `recovered` for what holders keep for this daemon and its
-    /// book did not know: it was lost, or is an older copy.
+    /// `kept`, or `forgetting` while its chunks are being dropped; `recovered` for what holders keep for this daemon
+    /// and its book did not know: it was lost, or is an older copy.
     pub state: KeepState,
     /// Whether it was put through this daemon, rather than kept later.
     pub put: bool,

@@ -6,19 +6,19 @@ use utoipa::ToSchema;
 use super::ids::NodeId;
 use super::words::{MemberRole, MemberState};
 
-/// One member. Element of the answer of `GET /v1/members`: the daemon itself, everybody in its tables, in a network of up to
-/// `overlay.members_max` nodes everybody else too, and for ten minutes the neighbours that it lost.
+/// One member. Element of the answer of `GET /v1/members`: the daemon itself, everybody in its tables, in a network of
+/// up to `overlay.members_max` nodes everybody else too, and for ten minutes the neighbours that it lost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MemberStatus {
     /// Node id, hex.
     pub id: NodeId,
     /// libp2p peer id.
     pub peer_id: String,
-    /// `alive`; `suspect`: it has left a question unanswered and is being asked again, also through others; `dead`: it did
-    /// not answer while it was suspected; `left`: it said goodbye.
+    /// `alive`; `suspect`: it has left a question unanswered and is being asked again, also through others; `dead`: it
+    /// did not answer while it was suspected; `left`: it said goodbye.
     pub state: MemberState,
-    /// What it does for others: `ordinary`; `superpeer`, in a network too large for everybody to list it; the daemon itself may
-    /// be a `client`, others never are.
+    /// What it does for others: `ordinary`; `superpeer`, in a network too large for everybody to list it; the daemon
+    /// itself may be a `client`, others never are.
     pub role: MemberRole,
     /// The failure domain that it names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,8 +42,8 @@ pub struct MemberStatus {
     pub leaf: bool,
 }
 
-/// One super-peer. Element of the answer of `GET /v1/superpeers`: in a network of more than `overlay.members_max` nodes one of 32 is
-/// drawn to list all members and answer others from the list.
+/// One super-peer. Element of the answer of `GET /v1/superpeers`: in a network of more than `overlay.members_max` nodes
+/// one of 32 is drawn to list all members and answer others from the list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SuperPeerStatus {
     /// Node id, hex.
@@ -59,8 +59,8 @@ pub struct SuperPeerStatus {
     /// Smoothed round trip, milliseconds, when measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rtt_ms: Option<f64>,
-    /// Share of this daemon's questions that it has answered, if it is among those that lookups ask first because they are
-    /// the fastest.
+    /// Share of this daemon's questions that it has answered, if it is among those that lookups ask first because they
+    /// are the fastest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
     /// Whether it is the daemon that was asked.

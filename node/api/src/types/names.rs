@@ -46,8 +46,8 @@ pub struct SealedKey {
 pub struct PublishRequest {
     /// A petname or key of the keyring, and a path below it that may be empty.
     pub name: String,
-    /// A link, another name (`@KEY/path`), or a short text; `null` removes what the path stands for. It has to be said: who forgets
-    /// it must not remove anything.
+    /// A link, another name (`@KEY/path`), or a short text; `null` removes what the path stands for. It has to be said:
+    /// who forgets it must not remove anything.
     #[serde(deserialize_with = "Option::deserialize")]
     pub target: Option<String>,
     /// For how many seconds a reader may use it before asking again.
@@ -131,8 +131,8 @@ pub enum Voucher {
     /// The key, by its signature.
     #[default]
     Key,
-    /// DNS, unsigned: whoever answers for the domain, or stands on the way to it, could have named another key. It is weaker than
-    /// any signature.
+    /// DNS, unsigned: whoever answers for the domain, or stands on the way to it, could have named another key. It is
+    /// weaker than any signature.
     Dns,
     /// Something that a newer version knows.
     #[serde(other)]

@@ -102,8 +102,8 @@ pub struct CertificateInfo {
 pub struct DelegateInfo {
     /// The id of the daemon.
     pub id: String,
-    /// How many certificates that it has signed this daemon has seen of those it knows. All of its certificates are void
-    /// once it is revoked, also those that nobody here has seen.
+    /// How many certificates that it has signed this daemon has seen of those it knows. All of its certificates are
+    /// void once it is revoked, also those that nobody here has seen.
     pub signed: u64,
 }
 
@@ -135,8 +135,8 @@ pub struct InviteInfo {
     pub delegate: bool,
 }
 
-/// What an invite into a private network is to be good for. Into an open one it is good for everybody and for ever, and has nothing
-/// of this. Body of `POST /v1/network/invites`.
+/// What an invite into a private network is to be good for. Into an open one it is good for everybody and for ever, and
+/// has nothing of this. Body of `POST /v1/network/invites`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct InviteWanted {

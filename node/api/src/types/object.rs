@@ -11,8 +11,8 @@ use super::words::{EntryForm, ObjectForm};
 pub struct ObjectStat {
     /// `file` or `tree`; `unknown` for a verify link.
     pub kind: ObjectForm,
-    /// For a verify link, in words: what of the answer is known without the key, and what is not. Numbers that are not known
-    /// are 0.
+    /// For a verify link, in words: what of the answer is known without the key, and what is not. Numbers that are not
+    /// known are 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown: Option<String>,
     /// Bytes of file content.
@@ -92,7 +92,8 @@ pub struct EntryInfo {
     /// The same target in hexadecimal, present only when it is not UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_hex: Option<String>,
-    /// A hash of the content of a file by where it lies: if it is the same in two listings, so is the content. (Files only.)
+    /// A hash of the content of a file by where it lies: if it is the same in two listings, so is the content. (Files
+    /// only.)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
 }

@@ -64,8 +64,8 @@ pub struct PutReport {
     pub acks_min: u8,
     /// True when `n` is smaller than what was asked for or what the network profile wants.
     pub degraded: bool,
-    /// What puts got by default from this daemon before, `K/N`; present when this one got less, because the daemon takes its
-    /// network for smaller than it was.
+    /// What puts got by default from this daemon before, `K/N`; present when this one got less, because the daemon
+    /// takes its network for smaller than it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub less_than_before: Option<String>,
     /// True when the daemon is alone in its network: all there is of the object is on its own machine.

@@ -64,8 +64,8 @@ pub struct RepairStatus {
     pub degraded: u64,
     /// Those known, in the same way, to have fewer shards than are needed to read them.
     pub unreadable: u64,
-    /// Those of which more than half of the shards that they can spare are not on live daemons, as seen by the last survey: also what is
-    /// waited for, and what cannot be read.
+    /// Those of which more than half of the shards that they can spare are not on live daemons, as seen by the last
+    /// survey: also what is waited for, and what cannot be read.
     #[serde(default)]
     pub at_risk: u64,
     /// Those of which it is not known yet whether shards are missing: the holders have not been asked yet, not all have
@@ -89,7 +89,8 @@ pub struct RepairStatus {
     pub repaired_shards: u64,
     /// Repairs that did not succeed; they are tried again.
     pub failed: u64,
-    /// Those that did not succeed when they were tried last. Each is tried again less and less often, until neighbours come or go.
+    /// Those that did not succeed when they were tried last. Each is tried again less and less often, until neighbours
+    /// come or go.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held_back: Vec<HeldBackRepairs>,
     /// Bytes of shards fetched from others for repairs.

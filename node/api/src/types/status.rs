@@ -65,7 +65,8 @@ pub struct IdentityStatus {
 /// What a daemon is in its network, and how it is reached. Part of `GET /v1/status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MembershipStatus {
-    /// `joining`, `joined`, `draining` (a member that takes no more shards: see `drain`) or `leaving`; a client has joined when it has found the network.
+    /// `joining`, `joined`, `draining` (a member that takes no more shards: see `drain`) or `leaving`; a client has
+    /// joined when it has found the network.
     pub state: DaemonState,
     /// `member`, or `client`: in nobody's tables, and it holds no shards.
     #[serde(default = "member")]
@@ -82,7 +83,8 @@ pub struct MembershipStatus {
     /// The failure domain that its settings name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
-    /// Why joining has not succeeded yet, when it has not, or why others of a private network do not let this daemon in.
+    /// Why joining has not succeeded yet, when it has not, or why others of a private network do not let this daemon
+    /// in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join_problem: Option<String>,
     /// Present as long as a second daemon with the same key runs elsewhere.
@@ -137,8 +139,8 @@ pub struct StoreStatus {
     pub shards: u64,
     /// Payload bytes held.
     pub stored_bytes: u64,
-    /// Bytes that the store's files take on disk for them: also what was deleted and has not been given back yet, and the
-    /// index. The quota bounds this.
+    /// Bytes that the store's files take on disk for them: also what was deleted and has not been given back yet, and
+    /// the index. The quota bounds this.
     #[serde(default)]
     pub disk_bytes: u64,
     /// Most bytes it will hold: its quota, or less where its disk has no room for that.
@@ -164,8 +166,8 @@ pub struct DamageStatus {
     pub disk_problem: Option<String>,
     /// Shards found damaged on this disk since the daemon started.
     pub damaged_shards: u64,
-    /// Shards that were found damaged or lost on this disk, in this run of the daemon or an earlier one, and that nobody is
-    /// known to hold in their place yet.
+    /// Shards that were found damaged or lost on this disk, in this run of the daemon or an earlier one, and that
+    /// nobody is known to hold in their place yet.
     #[serde(default)]
     pub unmended_shards: u64,
 }
@@ -176,10 +178,12 @@ pub struct MishapStatus {
     /// What was damaged or missing in its data directory when the daemon started. Empty is how it should be.
     #[serde(default)]
     pub found_at_start: Vec<FoundAtStart>,
-    /// Lines for its standard error and output that could not be written since it started; absent as long as there are none.
+    /// Lines for its standard error and output that could not be written since it started; absent as long as there are
+    /// none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost_log_lines: u64,
-    /// Tasks in the background that panicked since it started, each started again after a pause; absent as long as none did.
+    /// Tasks in the background that panicked since it started, each started again after a pause; absent as long as none
+    /// did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restarted_tasks: Vec<RestartedTask>,
 }

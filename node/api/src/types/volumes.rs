@@ -103,18 +103,21 @@ pub struct VolumeChanges {
     pub moves: Vec<VolumeMove>,
 }
 
-/// Moving all keys that begin with one prefix to where they begin with another instead. At most 250,000 keys in one request.
+/// Moving all keys that begin with one prefix to where they begin with another instead. At most 250,000 keys in one
+/// request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VolumeMove {
     /// The prefix that they have. That there is no such key is no error.
     pub from: String,
-    /// The prefix that they get; no key may have it before, or nothing of the request is done. Neither of the two begins with the other.
+    /// The prefix that they get; no key may have it before, or nothing of the request is done. Neither of the two
+    /// begins with the other.
     pub to: String,
     /// Whether they stay where they are too.
     #[serde(default)]
     pub copy: bool,
-    /// If a key would be longer than this, nothing of the request is done, bytes. By default what a key may have, 1,024.
+    /// If a key would be longer than this, nothing of the request is done, bytes. By default what a key may have,
+    /// 1,024.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub longest: Option<u32>,
 }
@@ -227,7 +230,8 @@ pub struct SnapshotInfo {
     /// Until then it cannot be forgotten, seconds since 1970; absent: it can be at any time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locked_until: Option<u64>,
-    /// When it was forgotten, seconds since 1970; absent: it is kept. What is forgotten can be taken back until it is pruned.
+    /// When it was forgotten, seconds since 1970; absent: it is kept. What is forgotten can be taken back until it is
+    /// pruned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forgotten: Option<u64>,
 }

@@ -1,4 +1,5 @@
-//! The words that fields of answers choose from. Lists may grow: a client takes a word that it does not know for `Other`.
+//! The words that fields of answers choose from. Lists may grow: a client takes a word that it does not know for
+//! `Other`.
 
 use std::fmt;
 

@@ -18,15 +18,16 @@ use super::counters::Counters;
 use super::patient::{Patient, Standing};
 use super::wanted::Wanted;
 
-/// How long a connection may take for the head of a request, and how long it may idle between two. Clients keep a connection for
-/// 90 seconds: one that we closed first would now and then cost them an upload.
+/// How long a connection may take for the head of a request, and how long it may idle between two. Clients keep a
+/// connection for 90 seconds: one that we closed first would now and then cost them an upload.
 const HEAD_WITHIN: Duration = Duration::from_secs(120);
 /// How long a client may take nothing of an answer.
 const TAKES_WITHIN: Duration = Duration::from_secs(120);
-/// Whoever has said nothing for so long after it came leaves when others need its place. Until then its request may be on its way.
+/// Whoever has said nothing for so long after it came leaves when others need its place. Until then its request may be
+/// on its way.
 const GREETS_WITHIN: Duration = Duration::from_secs(1);
-/// Whoever has taken nothing of an answer for so long leaves when others wait for its place, or to read what it reads: players
-/// that pause ask for the rest again.
+/// Whoever has taken nothing of an answer for so long leaves when others wait for its place, or to read what it reads:
+/// players that pause ask for the rest again.
 const STANDS_FOR: Duration = Duration::from_secs(5);
 /// How often it is looked who does.
 const LOOKS_EVERY: Duration = Duration::from_millis(100);

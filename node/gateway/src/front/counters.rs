@@ -66,8 +66,8 @@ impl Counters {
         self.downloaded_bytes.fetch_add(bytes, Relaxed);
     }
 
-    /// A request failed for this reason, which is not the client's doing. Clients show a status and no text, and ask again for a
-    /// quarter of an hour, so that the log gets the same reason once and not a hundred times.
+    /// A request failed for this reason, which is not the client's doing. Clients show a status and no text, and ask
+    /// again for a quarter of an hour, so that the log gets the same reason once and not a hundred times.
     pub(crate) fn failed(&self, problem: &str) {
         self.failed.fetch_add(1, Relaxed);
         let problem: String = problem.chars().take(PROBLEM_CHARS_MAX).collect();

@@ -1,7 +1,7 @@
 //! Who may ask for what.
 //!
-//! That an address is a loopback one keeps other machines out, and no browser: any page can have one send requests there. Programs
-//! for backups send no `Origin`, and name a host that stands for this machine.
+//! That an address is a loopback one keeps other machines out, and no browser: any page can have one send requests
+//! there. Programs for backups send no `Origin`, and name a host that stands for this machine.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -46,7 +46,8 @@ impl Gate {
         self.users.as_ref().map(Users::count)
     }
 
-    /// Lets a request in, or says why not; which user it is from, where there are users. Before anything is told of a path.
+    /// Lets a request in, or says why not; which user it is from, where there are users. Before anything is told of a
+    /// path.
     pub(crate) async fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<Option<String>, Failure> {
         let Behind { realm, programs, flag } = self.behind;
         if headers.contains_key(ORIGIN) || headers.contains_key(FETCH_SITE) {

@@ -8,7 +8,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::answer::Failure;
 use super::wanted::Wanted;
 
-/// Uploads at a time: fewer than the puts that a daemon takes, so that others can put beside them. A client has five connections.
+/// Uploads at a time: fewer than the puts that a daemon takes, so that others can put beside them. A client has five
+/// connections.
 const UPLOADS_MAX: usize = 6;
 /// Objects that are read at a time: fewer than the reads that a daemon takes.
 const DOWNLOADS_MAX: usize = 24;
@@ -81,8 +82,8 @@ impl Turns {
         &self.wanted
     }
 
-    /// The right to read at most [`SHORT_BYTES_MAX`] bytes of an object, all at once: clients that take their downloads slowly are not in
-    /// its way.
+    /// The right to read at most [`SHORT_BYTES_MAX`] bytes of an object, all at once: clients that take their downloads
+    /// slowly are not in its way.
     pub(crate) async fn short(&self, limits: &Limits) -> Result<OwnedSemaphorePermit, Failure> {
         turn(&self.shorts, limits, "short downloads").await
     }

@@ -1,4 +1,5 @@
-//! What stands between a view and those who use it: an address, places for connections, who is let in, and what is counted.
+//! What stands between a view and those who use it: an address, places for connections, who is let in, and what is
+//! counted.
 
 mod answer;
 mod connections;

@@ -1,8 +1,8 @@
 //! Users and their passwords: a text file with a line for each, `NAME:HASH`.
 //!
-//! The hash is an Argon2 string as many programs make them (the PHC string format). Looking at one takes 64 MiB and a good part
-//! of a second, so that a stolen file is hard to guess from. As clients say their password with every request, one that was right
-//! is remembered, by a hash under a key that lives as long as the process.
+//! The hash is an Argon2 string as many programs make them (the PHC string format). Looking at one takes 64 MiB and a
+//! good part of a second, so that a stolen file is hard to guess from. As clients say their password with every
+//! request, one that was right is remembered, by a hash under a key that lives as long as the process.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -58,8 +58,8 @@ impl Volume {
         found.values.first().filter(|value| value.key == key).map(bytes_of).transpose()
     }
 
-    /// All keys that begin so with their values, in their order. Complete and of one state, or an error; so is one with more than
-    /// `most`.
+    /// All keys that begin so with their values, in their order. Complete and of one state, or an error; so is one with
+    /// more than `most`.
     pub(crate) async fn list(&self, prefix: &str, most: usize) -> Result<Vec<(String, Vec<u8>)>, Error> {
         for _ in 0..LISTED_AGAIN_MAX {
             if let Some(found) = self.list_once(prefix, most).await? {
@@ -131,8 +131,8 @@ impl Volume {
     /// Stores a body and returns its link once it is durable. A body that is cut leaves nothing.
     pub(crate) async fn put_object(&self, body: ObjectBody) -> Result<String, Error> {
         let (writer, sent) = upload();
-        // What was put before may be gone when the end of a body refers to it, and no body can be asked for twice. Who holds a shard
-        // already is not sent it again all the same.
+        // What was put before may be gone when the end of a body refers to it, and no body can be asked for twice. Who
+        // holds a shard already is not sent it again all the same.
         let query = PutQuery { reread: true, ..PutQuery::default() };
         // Whatever ends the request drops what is sent, and that ends the feeding.
         let (report, ()) = tokio::join!(self.client.put(sent, BodyFormat::File, &query), feed(body, writer));
@@ -208,7 +208,8 @@ async fn next_piece(content: Option<Download>) -> Option<(Result<Bytes, Error>, 
 }
 
 impl From<ClientError> for Error {
-    /// What the daemon cannot do now it may be able to do in a moment. Only what makes no sense is said to be something else.
+    /// What the daemon cannot do now it may be able to do in a moment. Only what makes no sense is said to be something
+    /// else.
     fn from(error: ClientError) -> Self {
         let message = error.to_string();
         let ClientError::Problem(problem) = error else {

@@ -1,6 +1,7 @@
 //! One at a time: who changes a file has it to itself until that is done.
 //!
-//! What is uploaded while the same content is being forgotten would be lost with it, because equal content is one object.
+//! What is uploaded while the same content is being forgotten would be lost with it, because equal content is one
+//! object.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

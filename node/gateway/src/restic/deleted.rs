@@ -1,7 +1,7 @@
 //! What was deleted: it goes from its key at once, to a key that says when, and stays there for a while.
 //!
-//! Whoever has the password of a client can have everything deleted. Until the grace is over that can be undone here, where
-//! that password does not reach.
+//! Whoever has the password of a client can have everything deleted. Until the grace is over that can be undone here,
+//! where that password does not reach.
 
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ use crate::kept::{Changed, Error, Expect};
 pub(crate) const DELETED: &str = "restic/deleted/";
 /// Files that one request brings back, at most.
 const UNDELETED_MAX: usize = 1000;
-/// How long before the end of the grace nothing is brought back any more, seconds: another daemon, whose clock may be ahead, may be
-/// about to forget it.
+/// How long before the end of the grace nothing is brought back any more, seconds: another daemon, whose clock may be
+/// ahead, may be about to forget it.
 const MARGIN: u64 = 3600;
 
 /// A file that was deleted.

@@ -104,8 +104,8 @@ where
     })))
 }
 
-/// The range asked for; `None` for everything. Several at once and other units are ignored, as HTTP allows, and an empty file
-/// is always whole.
+/// The range asked for; `None` for everything. Several at once and other units are ignored, as HTTP allows, and an
+/// empty file is always whole.
 fn range_of(headers: &HeaderMap, size: u64) -> Result<Option<Range<u64>>, Failure> {
     let mut values = headers.get_all(RANGE).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return Ok(None) };

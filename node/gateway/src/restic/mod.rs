@@ -6,11 +6,12 @@
 //!                   at a time                                          changes, and objects
 //! ```
 //!
-//! A repository is a map from keys to values, which a volume keeps. What is small lies in the map itself, packs and indexes are
-//! objects. What a client deletes goes from its key at once, to a key from which it can be brought back until its grace is over.
+//! A repository is a map from keys to values, which a volume keeps. What is small lies in the map itself, packs and
+//! indexes are objects. What a client deletes goes from its key at once, to a key from which it can be brought back
+//! until its grace is over.
 //!
-//! Two rules stand above all others, because a client deletes what it takes for unneeded: what cannot be listed for certain is an
-//! error and never absence, and a success is said only when the map has changed.
+//! Two rules stand above all others, because a client deletes what it takes for unneeded: what cannot be listed for
+//! certain is an error and never absence, and a success is said only when the map has changed.
 
 mod answer;
 mod claims;

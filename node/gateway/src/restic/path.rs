@@ -1,4 +1,5 @@
-//! What the path of a request names. Whatever is not exactly one of these names nothing, so no path leads out of a repository.
+//! What the path of a request names. Whatever is not exactly one of these names nothing, so no path leads out of a
+//! repository.
 
 use std::fmt;
 
@@ -80,8 +81,8 @@ impl RepositoryName {
         self.0.first().map(String::as_str)
     }
 
-    /// The petname of its volume, if it is not too long for one: `restic.alice.my-laptop`. What a petname cannot have stands there
-    /// as `_` and two hexadecimal digits for each byte, so that no two repositories share a volume.
+    /// The petname of its volume, if it is not too long for one: `restic.alice.my-laptop`. What a petname cannot have
+    /// stands there as `_` and two hexadecimal digits for each byte, so that no two repositories share a volume.
     pub(crate) fn petname(&self) -> Option<String> {
         let mut petname = PETNAME.to_owned();
         for part in &self.0 {
@@ -186,7 +187,8 @@ pub(crate) fn parse(path: &str) -> Option<(RepositoryName, Place)> {
     RepositoryName::new(parts).map(|name| (name, place))
 }
 
-/// A part of a path without its percent signs. A slash that was hidden behind one is found later and belongs to no name.
+/// A part of a path without its percent signs. A slash that was hidden behind one is found later and belongs to no
+/// name.
 fn decode(part: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(part.len());
     let mut rest = part.as_bytes();

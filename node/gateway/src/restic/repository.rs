@@ -7,7 +7,8 @@ use bytes::Bytes;
 use super::path::RepositoryName;
 use crate::kept::{self, Changed, Error, Forgotten, ObjectBody, ObjectBytes};
 
-/// Longest content that lies in the map itself, bytes: a value of a volume has 4 KiB, of which a little says what it is.
+/// Longest content that lies in the map itself, bytes: a value of a volume has 4 KiB, of which a little says what it
+/// is.
 pub(crate) const INLINE_MAX: u64 = 4000;
 
 /// A value of the map.
@@ -37,8 +38,8 @@ impl Stored {
 /// A change of one key.
 pub(crate) type Change = kept::Change<Stored>;
 
-/// A map from keys to values with conditional changes, and objects beside it. Changes and lists are linearizable over all
-/// daemons that serve the repository.
+/// A map from keys to values with conditional changes, and objects beside it. Changes and lists are linearizable over
+/// all daemons that serve the repository.
 pub(crate) trait Repository: Send + Sync + 'static {
     /// The value of a key.
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Stored>, Error>> + Send;

@@ -14,8 +14,8 @@ use crate::kept::{Error, Expect, Forgotten};
 const EVERY: Duration = Duration::from_secs(600);
 /// Deleted files that are looked at in one round, at most: 72,000 a day.
 const LOOKED_AT_MAX: usize = 500;
-/// How long after its grace a file stays noted whose object another daemon keeps, seconds. If that one has not come back until
-/// then, its claims have ended or are about to.
+/// How long after its grace a file stays noted whose object another daemon keeps, seconds. If that one has not come
+/// back until then, its claims have ended or are about to.
 const ELSEWHERE: u64 = 90 * 24 * 3600;
 
 /// Sweeps for as long as it runs.
@@ -35,7 +35,8 @@ pub(crate) async fn for_ever<V: Repositories>(shared: Arc<Shared<V>>) {
     }
 }
 
-/// Forgets what was deleted before its grace, beginning with another repository every time; how many files were looked at.
+/// Forgets what was deleted before its grace, beginning with another repository every time; how many files were looked
+/// at.
 pub(crate) async fn sweep<V: Repositories>(
     shared: &Shared<V>,
     now: u64,

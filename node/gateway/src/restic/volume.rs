@@ -1,6 +1,7 @@
 //! Repositories in volumes.
 //!
-//! A value begins with a byte that says what it is: 0 the content itself, 1 an object: its size (8 bytes, little endian) and its link.
+//! A value begins with a byte that says what it is: 0 the content itself, 1 an object: its size (8 bytes, little
+//! endian) and its link.
 
 use std::ops::Range;
 

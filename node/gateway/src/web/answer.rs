@@ -18,14 +18,15 @@ const OURS: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; \
      base-uri 'none'; frame-ancestors 'none'",
 );
-/// What strangers have made: scripts run, but as nobody, which reads nothing here and cannot ask the daemon; and nothing is fetched
-/// from elsewhere.
+/// What strangers have made: scripts run, but as nobody, which reads nothing here and cannot ask the daemon; and
+/// nothing is fetched from elsewhere.
 const STRANGERS: HeaderValue = HeaderValue::from_static(
     "sandbox allow-scripts allow-popups allow-modals; default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; \
      connect-src 'none'; form-action 'none'; base-uri 'self'",
 );
 
-/// What holds of every answer: the address may be a secret, so it is told to nobody else, and what it is is guessed from nothing.
+/// What holds of every answer: the address may be a secret, so it is told to nobody else, and what it is is guessed
+/// from nothing.
 fn guarded(mut response: Response, policy: HeaderValue, referrer: &'static str) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, policy);

@@ -71,8 +71,8 @@ impl Asked<'_> {
     /// The link that a name stands for now, or where to go instead.
     async fn resolve(&self, name: &str) -> Result<Result<String, Response>, Failure> {
         let is_petname = !name.starts_with('@') && !name.contains('.');
-        // Other pages could find out which petnames this machine knows, by having them shown. So those are only opened, and what is
-        // shown in the page that opens is asked for by the key, which everybody may know.
+        // Other pages could find out which petnames this machine knows, by having them shown. So those are only opened,
+        // and what is shown in the page that opens is asked for by the key, which everybody may know.
         if is_petname && !is_opened(self.headers) {
             return Err(Failure::forbidden(
                 "a petname is opened, and not shown in pages: use its key there (`@...`)",

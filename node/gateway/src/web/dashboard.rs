@@ -1,5 +1,5 @@
-//! What the daemon does, and what is wrong, on a page: its script asks here again and again, and all that is answered comes from the
-//! daemon's API. It changes nothing.
+//! What the daemon does, and what is wrong, on a page: its script asks here again and again, and all that is answered
+//! comes from the daemon's API. It changes nothing.
 
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ use super::answer;
 use super::state::Shared;
 use crate::front::Failure;
 
-/// Objects of which the page is told how safe they are: the latest of the first thousand. Each costs questions to those who look after its chunks.
+/// Objects of which the page is told how safe they are: the latest of the first thousand. Each costs questions to those
+/// who look after its chunks.
 const OBJECTS_MAX: usize = 20;
 /// Of these, looked at at a time.
 const ASKED_AT_ONCE: usize = 4;

@@ -1,5 +1,6 @@
-//! Whose requests are answered. That an address is of this machine only keeps no browser from it: any page can have its visitors' browsers
-//! ask for it. So a request has to name this machine as nobody else can be named, and what changes anything has to come from our own page.
+//! Whose requests are answered. That an address is of this machine only keeps no browser from it: any page can have its
+//! visitors' browsers ask for it. So a request has to name this machine as nobody else can be named, and what changes
+//! anything has to come from our own page.
 
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, Method, Uri};
@@ -66,7 +67,8 @@ fn is_of_our_page(host: &str, headers: &HeaderMap) -> bool {
     site && origin && headers.get_all(HOST).iter().count() <= 1
 }
 
-/// Whether somebody opens a page, rather than a page something that it shows. Programs other than browsers do not say it.
+/// Whether somebody opens a page, rather than a page something that it shows. Programs other than browsers do not say
+/// it.
 pub(super) fn is_opened(headers: &HeaderMap) -> bool {
     let own = |value: &axum::http::HeaderValue| value == "same-origin" || value == "none";
     headers.get(FETCH_MODE).is_none_or(|mode| mode == "navigate") || headers.get(FETCH_SITE).is_some_and(own)

@@ -7,9 +7,9 @@
 //!                    other page                     directory
 //! ```
 //!
-//! What links stand for comes from strangers, and all of it comes from one address. So it is served in a sandbox: a page of a link has an
-//! origin that nobody else has, reads nothing of other links, and cannot ask the daemon for anything. Our own pages work without scripts,
-//! but for the one that takes files in.
+//! What links stand for comes from strangers, and all of it comes from one address. So it is served in a sandbox: a
+//! page of a link has an origin that nobody else has, reads nothing of other links, and cannot ask the daemon for
+//! anything. Our own pages work without scripts, but for the one that takes files in.
 
 mod answer;
 mod content;

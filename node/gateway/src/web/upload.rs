@@ -79,8 +79,8 @@ pub(super) async fn store(
     Ok(answer::ours(StatusCode::OK, "application/json", json))
 }
 
-/// Hands a body over, which has to come fast enough and be as long as was said. One that is cut leaves the put without its end, so
-/// that nothing is stored.
+/// Hands a body over, which has to come fast enough and be as long as was said. One that is cut leaves the put without
+/// its end, so that nothing is stored.
 async fn feed(body: Body, length: u64, mut writer: UploadWriter, limits: Limits) -> Result<(), Failure> {
     let mut data = body.into_data_stream();
     let ends = Instant::now() + limits.body + Duration::from_secs(length / limits.bytes_per_second_min);

@@ -11,8 +11,8 @@ use crate::kept::{Change, Changed, Error};
 /// Keys that one change of a volume changes, at most.
 const CHANGES_MAX: usize = 1000;
 
-/// Makes what a request wants. What is deleted may take several changes, what lies deepest first; all else is done as a whole or not
-/// at all.
+/// Makes what a request wants. What is deleted may take several changes, what lies deepest first; all else is done as a
+/// whole or not at all.
 pub(crate) async fn commit<S: Store>(
     request: &Request<S>,
     method: &Method,

@@ -1,5 +1,6 @@
-//! Files that Finder asks for wherever it looks: `._NAME` beside every file, `.DS_Store` in every directory. That they are not there
-//! is known from the list of the directory, which Finder asks for first; so most of these questions ask nobody.
+//! Files that Finder asks for wherever it looks: `._NAME` beside every file, `.DS_Store` in every directory. That they
+//! are not there is known from the list of the directory, which Finder asks for first; so most of these questions ask
+//! nobody.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! Locks, which lie in memory: they end with the daemon, when their time is over, or when whoever has one gives it back. There are so
-//! many and no more.
+//! Locks, which lie in memory: they end with the daemon, when their time is over, or when whoever has one gives it
+//! back. There are so many and no more.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

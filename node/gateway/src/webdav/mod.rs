@@ -6,9 +6,9 @@
 //!                   how many       may take      locks, XML     wants       of the map
 //! ```
 //!
-//! A file or a directory is a value in the map of a volume, its key is the path, and contents are objects. A request first notes what
-//! it wants, and at its end all of that is done in one change or nothing is: whoever moves a directory never sees half of it, and a
-//! file that could not be stored leaves the one before.
+//! A file or a directory is a value in the map of a volume, its key is the path, and contents are objects. A request
+//! first notes what it wants, and at its end all of that is done in one change or nothing is: whoever moves a directory
+//! never sees half of it, and a file that could not be stored leaves the one before.
 
 mod body;
 mod claims;

@@ -1,4 +1,5 @@
-//! The time at which a file was changed where it comes from, as clients of ownCloud and Nextcloud say it, rclone among them.
+//! The time at which a file was changed where it comes from, as clients of ownCloud and Nextcloud say it, rclone among
+//! them.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 

@@ -1,5 +1,5 @@
-//! Where a file or a directory is, and under which key of the map. Whatever is not exactly such a path names nothing, so that no
-//! request leads out of the files.
+//! Where a file or a directory is, and under which key of the map. Whatever is not exactly such a path names nothing,
+//! so that no request leads out of the files.
 
 use std::fmt;
 
@@ -94,8 +94,8 @@ impl Path {
         if self.is_root() { String::new() } else { format!("{}/", self.0) }
     }
 
-    /// Its key in the map; the root has none. What lies in a directory stands behind two slashes, so that it can be listed without all
-    /// that lies deeper.
+    /// Its key in the map; the root has none. What lies in a directory stands behind two slashes, so that it can be
+    /// listed without all that lies deeper.
     pub(crate) fn key(&self) -> String {
         let parent = self.parent().unwrap_or_default();
         format!("{FILES}{}/{}", parent.beginning(), self.name())

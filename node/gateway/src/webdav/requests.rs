@@ -1,5 +1,5 @@
-//! From a request to its answer. What lies between, `dav-server`, knows the protocol: conditions, locks, properties. Around it stand who
-//! may ask, what it may take, and that what a request wants is done in one change or not at all.
+//! From a request to its answer. What lies between, `dav-server`, knows the protocol: conditions, locks, properties.
+//! Around it stand who may ask, what it may take, and that what a request wants is done in one change or not at all.
 
 use std::sync::Arc;
 

@@ -12,14 +12,16 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// The value of a key.
     fn get(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, Error>> + Send;
 
-    /// All keys that begin so with their values, in their order: complete and of one state, or an error. So are more than `most`.
+    /// All keys that begin so with their values, in their order: complete and of one state, or an error. So are more
+    /// than `most`.
     fn list(
         &self,
         prefix: &str,
         most: usize,
     ) -> impl Future<Output = Result<Vec<(String, Vec<u8>)>, Error>> + Send;
 
-    /// Makes all of these changes if what each expects is so, and moves keys afterwards to where there are none; all of it or nothing.
+    /// Makes all of these changes if what each expects is so, and moves keys afterwards to where there are none; all of
+    /// it or nothing.
     fn change(
         &self,
         changes: Vec<Change<Vec<u8>>>,

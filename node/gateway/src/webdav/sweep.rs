@@ -20,8 +20,8 @@ const FORGOTTEN_MAX: usize = 500;
 const LOOKED_AT_MAX: usize = 2_000_000;
 /// How long nothing is forgotten even if nothing is to be kept, seconds: a copy of it may be under way.
 const LEAST: u64 = 120;
-/// How long after its time a note stays whose object another daemon keeps, seconds. If that one has not come back until then, its
-/// claims have ended or are about to.
+/// How long after its time a note stays whose object another daemon keeps, seconds. If that one has not come back until
+/// then, its claims have ended or are about to.
 const ELSEWHERE: u64 = 90 * 24 * 3600;
 
 /// Sweeps for as long as it runs.

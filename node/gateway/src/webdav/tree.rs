@@ -92,7 +92,8 @@ impl Tree {
         self.moves.push((from, to));
     }
 
-    /// All that lies below the first directory shall lie below the second too, which has nothing then; if there are two.
+    /// All that lies below the first directory shall lie below the second too, which has nothing then; if there are
+    /// two.
     pub(crate) fn want_copied(&mut self, copied: Option<(Path, Path)>) {
         self.copied = copied;
     }
@@ -102,7 +103,8 @@ impl Tree {
         self.copied.as_ref().is_some_and(|(from, _)| from == directory)
     }
 
-    /// Nothing shall be left where something is to be moved or copied. Files without a directory may lie there, which nobody saw.
+    /// Nothing shall be left where something is to be moved or copied. Files without a directory may lie there, which
+    /// nobody saw.
     pub(crate) fn clear_targets(&mut self) {
         let targets: Vec<Path> = self.moves.iter().chain(&self.copied).map(|(_, to)| to.clone()).collect();
         for (left, _) in targets.iter().flat_map(|target| self.below(target)).collect::<Vec<_>>() {
@@ -125,8 +127,8 @@ impl Tree {
         self.wanted.values().flatten().map(|entry| entry.size).sum()
     }
 
-    /// How to make it so. What is not to be found any more afterwards gets a grave, as of `now` (seconds), from which its object is
-    /// forgotten later.
+    /// How to make it so. What is not to be found any more afterwards gets a grave, as of `now` (seconds), from which
+    /// its object is forgotten later.
     pub(crate) fn changes(&self, now: u64) -> Result<Vec<Vec<Change<Vec<u8>>>>, Error> {
         let mut gained: BTreeMap<&str, usize> = BTreeMap::new();
         for (path, entry) in &self.wanted {

@@ -1,7 +1,7 @@
 //! Which objects are about to be used, and which about to be forgotten.
 //!
-//! Equal content is one object. Without this a file that is just being stored would lose its content when an older file with the
-//! same content is forgotten at that moment.
+//! Equal content is one object. Without this a file that is just being stored would lose its content when an older file
+//! with the same content is forgotten at that moment.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -62,8 +62,8 @@ impl Uses {
         inner.since_look = inner.entering.keys().cloned().collect();
     }
 
-    /// Whether an object may be forgotten that the map did not use when somebody looked last. Say with [`forgot`](Self::forgot) when
-    /// that is over.
+    /// Whether an object may be forgotten that the map did not use when somebody looked last. Say with
+    /// [`forgot`](Self::forgot) when that is over.
     pub(crate) fn may_forget(&self, link: &str) -> bool {
         let mut inner = self.lock();
         if inner.since_look.contains(link) || inner.entering.contains_key(link) {

@@ -1,5 +1,5 @@
-//! Real daemons over loopback. One announces itself as a member and has a certificate for a client only, which its own settings would
-//! keep it from: it has started with another one.
+//! Real daemons over loopback. One announces itself as a member and has a certificate for a client only, which its own
+//! settings would keep it from: it has started with another one.
 
 use std::io::{Cursor, Read};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! What the daemon finds out about itself when it is asked how it is. Every finding that is not as it should be says what to do.
+//! What the daemon finds out about itself when it is asked how it is. Every finding that is not as it should be says
+//! what to do.
 
 mod itself;
 mod overlay;

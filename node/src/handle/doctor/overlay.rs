@@ -1,4 +1,5 @@
-//! How a daemon is connected: where it listens, whether it is part of its network, whether others reach it, and how fast they answer.
+//! How a daemon is connected: where it listens, whether it is part of its network, whether others reach it, and how
+//! fast they answer.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,8 @@ use super::super::NodeHandle;
 use super::{check, to_do};
 use crate::clock::wall_clock;
 
-/// A clock that is off by more than this many seconds is spoken of. Names and certificates are valid from and until a time.
+/// A clock that is off by more than this many seconds is spoken of. Names and certificates are valid from and until a
+/// time.
 const CLOCK_WARN: f64 = 30.0;
 /// With this many, what others sign is refused as coming from the future, or as over.
 const CLOCK_FAIL: f64 = 300.0;

@@ -1,5 +1,5 @@
-//! What a daemon counts, for Prometheus and whatever else reads OpenMetrics. Labels have values that stand in the source, so that the
-//! number of series never grows: no peer, link or name is in them.
+//! What a daemon counts, for Prometheus and whatever else reads OpenMetrics. Labels have values that stand in the
+//! source, so that the number of series never grows: no peer, link or name is in them.
 
 mod format;
 mod sample;
@@ -30,8 +30,8 @@ pub(super) fn durations() -> Histogram {
 
 /// What the daemon counts, for Prometheus
 ///
-/// In the format of `OpenMetrics` 1.0.0 for whoever accepts it, otherwise in the older one of Prometheus (0.0.4). The names of series and
-/// labels are stable, and there are the same ones from the start.
+/// In the format of `OpenMetrics` 1.0.0 for whoever accepts it, otherwise in the older one of Prometheus (0.0.4). The
+/// names of series and labels are stable, and there are the same ones from the start.
 #[utoipa::path(
     get,
     path = "/v1/metrics",

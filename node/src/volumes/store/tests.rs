@@ -39,7 +39,8 @@ fn what_is_kept_is_gone_on_from_unless_it_cannot_be_read_any_more() {
     assert!(from.is_some() && needs.less().count() > 2);
     let mut nothing = None;
     assert_eq!(needs_beside(&mut nothing, &new, &mut memory, not_there).unwrap(), all);
-    // A state that is not there any more is no beginning, and one that cannot be reached now is no reason to begin anew.
+    // A state that is not there any more is no beginning, and one that cannot be reached now is no reason to begin
+    // anew.
     let (_, mut other) = stored(2000, b"new", Memory::default());
     let unreachable = needs_beside(&mut from, &new, &mut other, |_| false);
     assert!(matches!(unreachable, Err(MapError::Chunk(GetError::Interrupted))) && from.is_some());

@@ -1,8 +1,8 @@
-//! Direct connections made out of circuits: libp2p's DCUtR, told of our addresses by us, and with circuits that nobody uses
-//! allowed to end.
+//! Direct connections made out of circuits: libp2p's DCUtR, told of our addresses by us, and with circuits that nobody
+//! uses allowed to end.
 //!
-//! libp2p's part keeps every circuit alive in case it has to try again, also when it has succeeded at once. Here a circuit
-//! lives as long as there are streams on it, those of an attempt included.
+//! libp2p's part keeps every circuit alive in case it has to try again, also when it has succeeded at once. Here a
+//! circuit lives as long as there are streams on it, those of an attempt included.
 
 use std::task::{Context, Poll};
 
@@ -28,8 +28,8 @@ impl Punching {
         Punching { inner: dcutr::Behaviour::new(local), count: HolesStatus::default() }
     }
 
-    /// Addresses to try from now on, the best last; the latest twenty count. Told here rather than by the swarm, which keeps
-    /// to itself what it takes to be reachable anyway.
+    /// Addresses to try from now on, the best last; the latest twenty count. Told here rather than by the swarm, which
+    /// keeps to itself what it takes to be reachable anyway.
     pub(crate) fn add_candidates(&mut self, addrs: &[Multiaddr]) {
         for addr in addrs {
             self.inner.on_swarm_event(FromSwarm::NewExternalAddrCandidate(NewExternalAddrCandidate { addr }));

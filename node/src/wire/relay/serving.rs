@@ -20,8 +20,8 @@ pub(crate) struct Serving {
     server: relay::Behaviour,
     limits: RelayLimits,
     is_on: bool,
-    /// Who has reserved. It ends with the last connection of a peer: libp2p (0.22) tells the end of every connection as that of a
-    /// reservation, whether there was one on it or not.
+    /// Who has reserved. It ends with the last connection of a peer: libp2p (0.22) tells the end of every connection as
+    /// that of a reservation, whether there was one on it or not.
     reserved: BTreeSet<PeerId>,
     circuits: usize,
     circuits_opened: u64,

@@ -1,15 +1,15 @@
 //! What one record may have become, judged by what writers and readers were told.
 //!
-//! Versions that were acknowledged, or that a reader of a majority was told, lie on one chain, each naming the one before
-//! it; and nobody who asks a majority is told less than what was known when it asked. That is all that matters of a
-//! linearizable register with compare-and-set, and it can be judged while it runs.
+//! Versions that were acknowledged, or that a reader of a majority was told, lie on one chain, each naming the one
+//! before it; and nobody who asks a majority is told less than what was known when it asked. That is all that matters
+//! of a linearizable register with compare-and-set, and it can be judged while it runs.
 
 use std::collections::BTreeMap;
 
 use chordage_dht::{Held, RecordHash};
 
-/// A version that somebody has been told of, so that nobody may see less later. The hash is not known after a partition, in
-/// which both sides went on: then only the number counts.
+/// A version that somebody has been told of, so that nobody may see less later. The hash is not known after a
+/// partition, in which both sides went on: then only the number counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Floor {
     pub(super) seq: u64,

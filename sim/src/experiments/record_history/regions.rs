@@ -1,5 +1,5 @@
-//! Who keeps each record, as somebody who sees everything knows it; so that never more nodes fail at once than a majority
-//! survives.
+//! Who keeps each record, as somebody who sees everything knows it; so that never more nodes fail at once than a
+//! majority survives.
 
 use std::{collections::VecDeque, time::Duration};
 

@@ -95,7 +95,8 @@ impl Scene {
         timeout(PATIENCE, self.server.drain(Duration::from_secs(3600))).await.expect("it ends");
     }
 
-    /// Sends a request on a connection of its own. The length of the body is announced unless a header says something else.
+    /// Sends a request on a connection of its own. The length of the body is announced unless a header says something
+    /// else.
     pub(super) async fn send(
         &self,
         method: Method,

@@ -1,5 +1,5 @@
-//! Every rule of the protocol, as requests over real connections. Repositories lie in memory here; those in volumes are tested
-//! with daemons and restic itself (`cli/tests`).
+//! Every rule of the protocol, as requests over real connections. Repositories lie in memory here; those in volumes are
+//! tested with daemons and restic itself (`cli/tests`).
 
 mod access;
 mod bounds;

@@ -1,5 +1,5 @@
-//! What requests do, over real connections to files in memory. Those in volumes are tested with daemons and real programs
-//! (`cli/tests`).
+//! What requests do, over real connections to files in memory. Those in volumes are tested with daemons and real
+//! programs (`cli/tests`).
 
 mod changing;
 mod client;
