@@ -48,6 +48,17 @@ impl Interrupt {
     }
 }
 
+/// Does `work` until it is done or the user has had enough. For commands that show what comes, and leave nothing half done.
+pub(crate) async fn until_interrupted(
+    work: impl Future<Output = Result<ExitStatus, CliError>>,
+) -> Result<ExitStatus, CliError> {
+    let mut interrupt = Interrupt::listen()?;
+    tokio::select! {
+        done = work => done,
+        () = interrupt.wait() => Ok(ExitStatus::Interrupted),
+    }
+}
+
 /// Told when the settings are to be read again.
 #[derive(Debug)]
 pub(crate) struct Reload {

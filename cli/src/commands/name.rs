@@ -13,6 +13,7 @@ use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::global::GlobalArgs;
 use crate::human;
+use crate::interrupt::until_interrupted;
 use crate::passphrase;
 use crate::printer::Printer;
 
@@ -221,7 +222,7 @@ pub(crate) async fn run(
             return publish(&client, PublishRequest { delegate: true, ..request }, printer).await;
         }
         Action::Resolve(args) => return resolve(&client, &args, printer).await,
-        Action::Watch(args) => return watch(&client, &args, printer).await,
+        Action::Watch(args) => return until_interrupted(watch(&client, &args, printer)).await,
         Action::History(args) => return history(&client, &args.name, printer).await,
         Action::Export(args) => {
             let passphrase = passphrase::read(args.passphrase_file.as_deref(), true)?;

@@ -12,6 +12,7 @@ use crate::error::CliError;
 use crate::exit::ExitStatus;
 use crate::global::GlobalArgs;
 use crate::human;
+use crate::interrupt::until_interrupted;
 use crate::name::shown;
 use crate::printer::Printer;
 
@@ -107,7 +108,7 @@ pub(crate) async fn run(
     match args.action {
         Action::Register(args) => register(args, global, printer).await,
         Action::Find(args) => find(args, global, printer).await,
-        Action::Watch(args) => watch(&connect::client(global)?, &args, printer).await,
+        Action::Watch(args) => until_interrupted(watch(&connect::client(global)?, &args, printer)).await,
         Action::Withdraw(args) => withdraw(&connect::client(global)?, args, printer).await,
         Action::List => list(&connect::client(global)?, printer).await,
     }

@@ -12,6 +12,7 @@ use crate::exit::ExitStatus;
 use crate::global::GlobalArgs;
 use crate::human;
 use crate::input::Stdin;
+use crate::interrupt::until_interrupted;
 use crate::name::shown;
 use crate::printer::Printer;
 
@@ -73,7 +74,7 @@ pub(crate) async fn run(
 ) -> Result<ExitStatus, CliError> {
     match args.action {
         Action::Publish(args) => publish(args, global, printer).await,
-        Action::Subscribe(args) => subscribe(&args, global, printer).await,
+        Action::Subscribe(args) => until_interrupted(subscribe(&args, global, printer)).await,
     }
 }
 

@@ -4,9 +4,10 @@ use std::io::{BufRead, BufReader};
 use std::process::Child;
 use std::sync::mpsc::Receiver;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::{PATIENCE, Run, Scene, end_of, eventually};
+use crate::harness::{PATIENCE, Run, Scene, end_of, eventually, signal, was_interrupted};
 
 pub(crate) fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -212,4 +213,25 @@ fn a_daemon_without_a_network_says_so() {
     assert_eq!(Run::new(["service", "list", "--json"]).api(&dir).succeeds(), "[]\n");
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn whoever_watches_or_listens_ends_with_the_number_of_an_interrupt() {
+    let scene = Scene::with_daemons(1);
+    scene.run(["service", "register", "web", "--addr", "a:1"]).succeeds();
+    scene.run(["topic", "publish", "news", "first"]).succeeds();
+    scene.run(["name", "create", "me"]).succeeds();
+    let link = scene.put(&scene.file("something", b"something"));
+    scene.run(["name", "publish", "me", &link]).succeeds();
+    for (args, ends) in [
+        (&["service", "watch", "web"][..], Signal::INT),
+        (&["topic", "subscribe", "news", "--last", "1"], Signal::TERM),
+        (&["name", "watch", "me"], Signal::TERM),
+    ] {
+        let (child, lines) = lines_of(scene.run(args));
+        lines.recv_timeout(PATIENCE).unwrap();
+        signal(&child, ends);
+        let output = end_of(child, args[0]);
+        assert!(was_interrupted(&output), "{args:?}: {output:?}");
+    }
 }

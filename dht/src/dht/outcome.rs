@@ -117,12 +117,6 @@ impl<M: Metric> Dht<M> {
         if call.purpose.silence_is_a_miss() {
             self.missed(turn, &peer, false);
         }
-        // It was hearsay; perhaps only the address was wrong. Unless we had it from the peer itself.
-        if matches!(call.purpose, Purpose::Meet) {
-            self.row_pace.dead();
-            self.entry_missed(&peer);
-            self.all_met();
-        }
         self.goes_unanswered(turn, call.purpose, &peer);
     }
 
@@ -137,7 +131,13 @@ impl<M: Metric> Dht<M> {
             Purpose::ReachFor(asker, id) => {
                 turn.send(&asker, Message::Response(id, Response::Reached(false)));
             }
-            Purpose::Probe | Purpose::Leaves | Purpose::Row | Purpose::Meet | Purpose::Revive => {}
+            // It was hearsay; perhaps only the address was wrong. Unless we had it from the peer itself.
+            Purpose::Meet => {
+                self.row_pace.dead();
+                self.entry_missed(peer);
+                self.all_met();
+            }
+            Purpose::Probe | Purpose::Leaves | Purpose::Row | Purpose::Revive => {}
             Purpose::ReachThrough(_) | Purpose::Link | Purpose::Home => {}
         }
     }
@@ -173,3 +173,6 @@ impl<M: Metric> Dht<M> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
