@@ -9,6 +9,7 @@ pub mod membership;
 pub mod partition;
 pub mod record_history;
 pub mod records;
+mod rig;
 pub mod seats;
 
 use chordage_dht::Confirm;

@@ -9,12 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chordage_dht::{LookupId, LookupOptions};
+use chordage_dht::{Lookup, LookupError, LookupId, LookupOptions};
 use serde::Serialize;
 
-use super::confirm;
+use super::{
+    confirm,
+    rig::{Experiment, Kind, Turnover, task},
+};
 use crate::{
-    build::SEEDS,
     chance::happens,
     checks::{
         Health,
@@ -24,7 +26,7 @@ use crate::{
     sessions::Sessions,
     stats::{Sample, round},
     traffic::{KINDS, Traffic},
-    world::{NodeIndex, Occurrence, Setup, World},
+    world::{NodeIndex, Setup, World},
 };
 
 /// What to measure.
@@ -116,21 +118,16 @@ pub struct ChurnReport {
     pub latency_shape: Vec<(f64, f64)>,
 }
 
-/// Downtime between a death and the birth that makes up for it.
-const DOWNTIME: Duration = Duration::from_secs(1);
-
-/// What a task means; the number of a node is kept in the low bits.
-const DEATH: u64 = 1 << 32;
-const BIRTH: u64 = 2 << 32;
-const LOOKUP: u64 = 3 << 32;
+/// A lookup begins.
+const LOOKUP: Kind = 3;
 
 struct Run {
     plan: Churn,
     world: World,
     options: LookupOptions,
     asked: BTreeMap<LookupId, (NodeIndex, Asked)>,
+    turnover: Turnover,
     measuring: bool,
-    churning: bool,
     deaths: usize,
     right: usize,
     newcomers: usize,
@@ -149,19 +146,17 @@ pub fn run(plan: Churn) -> ChurnReport {
     let setup = Setup { count_bytes: true, ..plan.setup.clone() };
     let mut world = World::new(setup);
     world.add_ideal(plan.nodes, Ideal::default());
-    for node in 0..world.numbers() {
-        let rest = plan.sessions.draw_rest(world.chance());
-        world.plan(world.now() + rest, DEATH | u64::from(node));
-    }
-    world.plan(world.now(), LOOKUP);
+    let mut turnover = Turnover::new(plan.sessions);
+    turnover.begin(&mut world);
+    world.plan(world.now(), task(LOOKUP, 0));
     let options = LookupOptions { confirm: confirm(plan.confirm), ..LookupOptions::default() };
     let mut run = Run {
         plan,
         world,
         options,
         asked: BTreeMap::new(),
+        turnover,
         measuring: false,
-        churning: true,
         deaths: 0,
         right: 0,
         newcomers: 0,
@@ -179,55 +174,35 @@ pub fn run(plan: Churn) -> ChurnReport {
     run.go(run.plan.duration);
     let traffic = run.world.traffic().clone();
     run.measuring = false;
-    run.churning = false;
+    run.turnover.goes_on = false;
     run.go(Duration::from_secs(60));
     let health = Health::of(&mut run.world);
     run.report(&traffic, health, clock.elapsed().as_secs_f64())
 }
 
-impl Run {
-    fn go(&mut self, duration: Duration) {
-        let until = self.world.now() + duration;
-        while let Some(occurrence) = self.world.next(until) {
-            match occurrence {
-                Occurrence::Task(task) => self.task(task),
-                Occurrence::Finished { id, outcome, .. } => {
-                    if let Some((_, asked)) = self.asked.remove(&id) {
-                        let verdict = asked.judge(&mut self.world, &outcome);
-                        if self.measuring {
-                            self.count(verdict, &outcome);
-                        }
-                    }
-                }
-                Occurrence::Joined(_) | Occurrence::Decide { .. } | Occurrence::Operated { .. } => {}
-            }
-        }
+impl Experiment for Run {
+    fn world(&mut self) -> &mut World {
+        &mut self.world
     }
 
-    fn task(&mut self, task: u64) {
-        let node = task as u32;
-        match task & !0xffff_ffff {
-            DEATH if self.churning => {
+    fn task(&mut self, kind: Kind, number: u32) {
+        match kind {
+            Turnover::DEATH if self.turnover.goes_on => {
                 let polite = happens(self.world.chance(), self.plan.graceful);
                 // Nobody is left to hear the answers to its questions.
-                self.asked.retain(|_, (asker, _)| *asker != node);
+                self.asked.retain(|_, (asker, _)| *asker != number);
                 if polite {
-                    self.world.leave(node);
+                    self.world.leave(number);
                 } else {
-                    self.world.kill(node);
+                    self.world.kill(number);
                 }
                 self.deaths += usize::from(self.measuring);
-                self.world.plan(self.world.now() + DOWNTIME, BIRTH | u64::from(node));
+                self.turnover.died(&mut self.world, number);
             }
-            BIRTH => {
-                self.world.replace(node);
-                self.world.join_by_random(node, SEEDS);
-                let session = self.plan.sessions.draw(self.world.chance());
-                self.world.plan(self.world.now() + session, DEATH | u64::from(node));
-            }
-            LOOKUP if self.churning => {
+            Turnover::BIRTH => self.turnover.born(&mut self.world, number),
+            LOOKUP if self.turnover.goes_on => {
                 let gap = Duration::from_secs_f64(1.0 / self.plan.lookups_per_second.max(1e-3));
-                self.world.plan(self.world.now() + gap, LOOKUP);
+                self.world.plan(self.world.now() + gap, task(LOOKUP, 0));
                 let key = self.world.random_key();
                 if let Some(from) = self.world.random_member() {
                     let asked = Asked::now(&mut self.world, key);
@@ -243,7 +218,17 @@ impl Run {
         }
     }
 
-    fn count(&mut self, verdict: Verdict, outcome: &Result<chordage_dht::Lookup, chordage_dht::LookupError>) {
+    fn finished(&mut self, id: LookupId, outcome: &Result<Lookup, LookupError>) {
+        let Some((_, asked)) = self.asked.remove(&id) else { return };
+        let verdict = asked.judge(&mut self.world, outcome);
+        if self.measuring {
+            self.count(verdict, outcome);
+        }
+    }
+}
+
+impl Run {
+    fn count(&mut self, verdict: Verdict, outcome: &Result<Lookup, LookupError>) {
         let lookup = match outcome {
             Ok(lookup) => Some(lookup),
             Err(error) => error.partial(),

@@ -9,12 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chordage_dht::{Key, LookupId, LookupOptions, Metric, NodeId, Time};
+use chordage_dht::{Key, Lookup, LookupError, LookupId, LookupOptions, Metric, NodeId, Time};
 use serde::Serialize;
 
-use super::confirm;
+use super::{
+    confirm,
+    rig::{Experiment, Kind, Turnover, task},
+};
 use crate::{
-    build::SEEDS,
     checks::{
         Health,
         answers::{Asked, Verdict},
@@ -23,7 +25,7 @@ use crate::{
     sessions::Sessions,
     stats::{Sample, round},
     traffic::{KINDS, MEMBERSHIP},
-    world::{NodeIndex, Occurrence, Setup, World},
+    world::{NodeIndex, Setup, World},
 };
 
 /// What to measure.
@@ -107,8 +109,6 @@ pub struct MembershipReport {
     pub detect_shape: Vec<(f64, f64)>,
 }
 
-/// Downtime between a death and the birth that makes up for it.
-const DOWNTIME: Duration = Duration::from_secs(1);
 /// Nodes that are asked about a death.
 const WITNESSES: usize = 20;
 /// Between two looks at who knows.
@@ -116,11 +116,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Whoever knows nothing after so long counts as knowing then.
 const GIVEN_UP: Duration = Duration::from_secs(900);
 
-/// What a task means; the number of a node is kept in the low bits.
-const DEATH: u64 = 1 << 32;
-const BIRTH: u64 = 2 << 32;
-const LOOKUP: u64 = 3 << 32;
-const WATCH: u64 = 4 << 32;
+/// A lookup begins.
+const LOOKUP: Kind = 3;
+/// It is time to look who knows.
+const WATCH: Kind = 4;
 
 /// A death that a node has not noticed yet.
 struct Unnoticed {
@@ -137,8 +136,8 @@ struct Run {
     options: LookupOptions,
     asked: BTreeMap<LookupId, (NodeIndex, Asked)>,
     unnoticed: Vec<Unnoticed>,
+    turnover: Turnover,
     measuring: bool,
-    churning: bool,
     deaths: usize,
     detect: Sample,
     first_tries: usize,
@@ -154,20 +153,18 @@ pub fn run(plan: Membership) -> MembershipReport {
     let clock = Instant::now();
     let mut world = World::new(Setup { count_bytes: true, ..plan.setup.clone() });
     world.add_ideal(plan.nodes, Ideal::default());
-    for node in 0..world.numbers() {
-        let rest = plan.sessions.draw_rest(world.chance());
-        world.plan(world.now() + rest, DEATH | u64::from(node));
-    }
-    world.plan(world.now(), LOOKUP);
-    world.plan(world.now(), WATCH);
+    let mut turnover = Turnover::new(plan.sessions);
+    turnover.begin(&mut world);
+    world.plan(world.now(), task(LOOKUP, 0));
+    world.plan(world.now(), task(WATCH, 0));
     let mut run = Run {
         plan,
         world,
         options: LookupOptions { confirm: confirm(0), ..LookupOptions::default() },
         asked: BTreeMap::new(),
         unnoticed: Vec::new(),
+        turnover,
         measuring: false,
-        churning: true,
         deaths: 0,
         detect: Sample::default(),
         first_tries: 0,
@@ -184,7 +181,7 @@ pub fn run(plan: Membership) -> MembershipReport {
     let costs = Costs::of(&run.world, run.plan.nodes, run.plan.duration);
     let (listed_share, stale_share) = run.lists();
     run.measuring = false;
-    run.churning = false;
+    run.turnover.goes_on = false;
     run.go(Duration::from_secs(60));
     let ring_consistent = Health::of(&mut run.world).one_ring;
     let now = run.world.now();
@@ -222,63 +219,53 @@ pub fn run(plan: Membership) -> MembershipReport {
     }
 }
 
-impl Run {
-    fn go(&mut self, duration: Duration) {
-        let until = self.world.now() + duration;
-        while let Some(occurrence) = self.world.next(until) {
-            match occurrence {
-                Occurrence::Task(task) => self.task(task),
-                Occurrence::Finished { id, outcome, .. } => {
-                    if let Some((_, asked)) = self.asked.remove(&id) {
-                        let verdict = asked.judge(&mut self.world, &outcome);
-                        if self.measuring {
-                            self.lookups += 1;
-                            if let (Verdict::Right | Verdict::Newcomer, Ok(lookup)) = (verdict, &*outcome) {
-                                self.right += 1;
-                                self.hops.add(lookup.hops.into());
-                                self.latency.add(lookup.elapsed.as_secs_f64() * 1e3);
-                            }
-                        }
-                    }
-                }
-                Occurrence::Joined(_) | Occurrence::Decide { .. } | Occurrence::Operated { .. } => {}
-            }
-        }
+impl Experiment for Run {
+    fn world(&mut self) -> &mut World {
+        &mut self.world
     }
 
-    fn task(&mut self, task: u64) {
-        let node = task as u32;
-        match task & !0xffff_ffff {
-            DEATH if self.churning => {
+    fn task(&mut self, kind: Kind, number: u32) {
+        match kind {
+            Turnover::DEATH if self.turnover.goes_on => {
                 if self.measuring {
-                    self.call_witnesses(node);
+                    self.call_witnesses(number);
                 }
-                self.asked.retain(|_, (asker, _)| *asker != node);
-                self.world.kill(node);
-                self.world.plan(self.world.now() + DOWNTIME, BIRTH | u64::from(node));
+                self.asked.retain(|_, (asker, _)| *asker != number);
+                self.world.kill(number);
+                self.turnover.died(&mut self.world, number);
             }
-            BIRTH => {
-                self.world.replace(node);
-                self.world.join_by_random(node, SEEDS);
-                let session = self.plan.sessions.draw(self.world.chance());
-                self.world.plan(self.world.now() + session, DEATH | u64::from(node));
-            }
-            LOOKUP if self.churning => {
+            Turnover::BIRTH => self.turnover.born(&mut self.world, number),
+            LOOKUP if self.turnover.goes_on => {
                 let gap = Duration::from_secs_f64(1.0 / self.plan.lookups_per_second.max(1e-3));
-                self.world.plan(self.world.now() + gap, LOOKUP);
+                self.world.plan(self.world.now() + gap, task(LOOKUP, 0));
                 let key = self.world.random_key();
                 if let Some(from) = self.world.random_member() {
                     self.look_up(from, key);
                 }
             }
             WATCH => {
-                self.world.plan(self.world.now() + LOOK, WATCH);
+                self.world.plan(self.world.now() + LOOK, task(WATCH, 0));
                 self.look_who_knows();
             }
             _ => {}
         }
     }
 
+    fn finished(&mut self, id: LookupId, outcome: &Result<Lookup, LookupError>) {
+        let Some((_, asked)) = self.asked.remove(&id) else { return };
+        let verdict = asked.judge(&mut self.world, outcome);
+        if self.measuring {
+            self.lookups += 1;
+            if let (Verdict::Right | Verdict::Newcomer, Ok(lookup)) = (verdict, outcome) {
+                self.right += 1;
+                self.hops.add(lookup.hops.into());
+                self.latency.add(lookup.elapsed.as_secs_f64() * 1e3);
+            }
+        }
+    }
+}
+
+impl Run {
     fn look_up(&mut self, from: NodeIndex, key: Key) {
         if self.measuring && self.world.dht(from).knows_members() {
             let metric = self.world.setup().metric;

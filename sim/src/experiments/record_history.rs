@@ -22,11 +22,12 @@ use chordage_dht::{
 use rand_chacha::rand_core::Rng;
 use serde::Serialize;
 
+use super::rig::{Experiment, Kind, task};
 use crate::{
     chance::unit,
     faults::Faults,
     ideal::Ideal,
-    world::{Disk, NodeIndex, Occurrence, Setup, World},
+    world::{Disk, NodeIndex, Setup, World},
 };
 use model::{Floor, Versions};
 use regions::{Regions, region};
@@ -93,15 +94,16 @@ pub struct HistoryReport {
     pub violations: Vec<String>,
 }
 
-const WRITE: u64 = 1 << 32;
-const READ: u64 = 2 << 32;
-const DEATH: u64 = 3 << 32;
-const RETURN: u64 = 4 << 32;
-const CUT: u64 = 5 << 32;
-const HEAL: u64 = 6 << 32;
-const WHOLE: u64 = 7 << 32;
-const LOOK: u64 = 8 << 32;
-const COPY: u64 = 9 << 32;
+// What a task is for. That of a write is about a register and one of its two writers.
+const WRITE: Kind = 1;
+const READ: Kind = 2;
+const DEATH: Kind = 3;
+const RETURN: Kind = 4;
+const CUT: Kind = 5;
+const HEAL: Kind = 6;
+const WHOLE: Kind = 7;
+const LOOK: Kind = 8;
+const COPY: Kind = 9;
 
 /// How long an operation may take.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -192,6 +194,48 @@ pub fn run(plan: RecordHistory) -> HistoryReport {
     run.report
 }
 
+impl Experiment for Run {
+    fn world(&mut self) -> &mut World {
+        &mut self.world
+    }
+
+    fn task(&mut self, kind: Kind, number: u32) {
+        match kind {
+            RETURN => self.come_back(number),
+            _ if self.ending => {}
+            WRITE => self.start(number as usize / 2, Some(number as usize % 2)),
+            READ => {
+                self.start(number as usize, None);
+                self.plan_soon(READ, number, PAUSE / 4);
+            }
+            DEATH => {
+                self.some_die();
+                self.plan_soon(DEATH, 0, self.plan.deaths_every * 2);
+            }
+            CUT => self.cut(),
+            HEAL => self.heal(),
+            WHOLE => self.whole(),
+            LOOK => {
+                self.look();
+                self.world.plan(self.world.now() + LOOK_EVERY, task(LOOK, 0));
+            }
+            COPY => {
+                self.copy_disks();
+                self.world.plan(self.world.now() + COPY_EVERY, task(COPY, 0));
+            }
+            _ => {}
+        }
+    }
+
+    fn decide(&mut self, node: NodeIndex, id: OperationId, current: Option<&Held>) {
+        self.follow(node, id, current);
+    }
+
+    fn operated(&mut self, id: OperationId, outcome: Result<Outcome, OperationError>) {
+        self.ended(id, &outcome);
+    }
+}
+
 impl Run {
     fn begin(&mut self) {
         for index in 0..self.plan.records {
@@ -206,15 +250,15 @@ impl Run {
                 kept: [true; 2],
             });
             for writer in 0..2 {
-                self.plan_soon(WRITE | (index * 2 + writer) as u64, PAUSE);
+                self.plan_soon(WRITE, (index * 2 + writer) as u32, PAUSE);
             }
-            self.plan_soon(READ | index as u64, PAUSE / 4);
+            self.plan_soon(READ, index as u32, PAUSE / 4);
         }
-        for task in [LOOK, COPY, DEATH] {
-            self.world.plan(self.world.now(), task);
+        for kind in [LOOK, COPY, DEATH] {
+            self.world.plan(self.world.now(), task(kind, 0));
         }
         if let Some(every) = self.plan.partitions_every {
-            self.plan_soon(CUT, every);
+            self.plan_soon(CUT, 0, every);
         }
     }
 
@@ -268,51 +312,10 @@ impl Run {
         }
     }
 
-    fn go(&mut self, duration: Duration) {
-        let until = self.world.now() + duration;
-        while let Some(occurrence) = self.world.next(until) {
-            match occurrence {
-                Occurrence::Task(task) => self.task(task),
-                Occurrence::Decide { node, id, current } => self.decide(node, id, current.as_ref()),
-                Occurrence::Operated { id, outcome, .. } => self.ended(id, &outcome),
-                Occurrence::Joined(_) | Occurrence::Finished { .. } => {}
-            }
-        }
-    }
-
-    fn task(&mut self, task: u64) {
-        let number = task as u32;
-        match task & !0xffff_ffff {
-            RETURN => self.come_back(number),
-            _ if self.ending => {}
-            WRITE => self.start(number as usize / 2, Some(number as usize % 2)),
-            READ => {
-                self.start(number as usize, None);
-                self.plan_soon(task, PAUSE / 4);
-            }
-            DEATH => {
-                self.some_die();
-                self.plan_soon(DEATH, self.plan.deaths_every * 2);
-            }
-            CUT => self.cut(),
-            HEAL => self.heal(),
-            WHOLE => self.whole(),
-            LOOK => {
-                self.look();
-                self.world.plan(self.world.now() + LOOK_EVERY, LOOK);
-            }
-            COPY => {
-                self.copy_disks();
-                self.world.plan(self.world.now() + COPY_EVERY, COPY);
-            }
-            _ => {}
-        }
-    }
-
     /// Some time between now and `most` from now.
-    fn plan_soon(&mut self, task: u64, most: Duration) {
+    fn plan_soon(&mut self, kind: Kind, number: u32, most: Duration) {
         let wait = most.mul_f64(unit(self.world.chance()));
-        self.world.plan(self.world.now() + wait, task);
+        self.world.plan(self.world.now() + wait, task(kind, number));
     }
 
     fn start(&mut self, register: usize, writer: Option<usize>) {
@@ -326,7 +329,7 @@ impl Run {
         self.running.insert(id, Running { register, node, writer, begun, known, phase });
     }
 
-    fn decide(&mut self, node: NodeIndex, id: OperationId, current: Option<&Held>) {
+    fn follow(&mut self, node: NodeIndex, id: OperationId, current: Option<&Held>) {
         let Some(running) = self.running.get(&id) else { return };
         let (index, writer) = (running.register, running.writer);
         self.told(id, current, false);
@@ -363,7 +366,7 @@ impl Run {
         }
         let Some(running) = self.running.remove(&id) else { return };
         if let Some(writer) = running.writer {
-            self.plan_soon(WRITE | (running.register * 2 + writer) as u64, PAUSE);
+            self.plan_soon(WRITE, (running.register * 2 + writer) as u32, PAUSE);
         }
     }
 

@@ -20,13 +20,13 @@ use chordage_dht::{
 use rand_chacha::rand_core::Rng;
 use serde::Serialize;
 
+use super::rig::{Experiment, Kind, Turnover, task};
 use crate::{
-    build::SEEDS,
     ideal::Ideal,
     sessions::Sessions,
     stats::{Sample, round},
     traffic::{RECORDS, Traffic},
-    world::{NodeIndex, Occurrence, Setup, World},
+    world::{NodeIndex, Setup, World},
 };
 
 /// What to measure.
@@ -113,16 +113,15 @@ pub struct RecordsReport {
     pub seed: u64,
 }
 
-/// What a task means; the number of a node or a record is kept in the low bits.
-const DEATH: u64 = 1 << 32;
-const BIRTH: u64 = 2 << 32;
-const READ: u64 = 3 << 32;
-const WRITE: u64 = 4 << 32;
-const PUBLISH: u64 = 5 << 32;
-const CHECK: u64 = 6 << 32;
+/// Some record is read.
+const READ: Kind = 3;
+/// Some record is changed.
+const WRITE: Kind = 4;
+/// This record is published.
+const PUBLISH: Kind = 5;
+/// This record is read for the last time.
+const CHECK: Kind = 6;
 
-/// Between a death and the birth that makes up for it.
-const DOWNTIME: Duration = Duration::from_secs(1);
 /// How long an operation may take.
 const DEADLINE: Duration = Duration::from_secs(20);
 /// Until everybody has compared its empty shelf with its neighbours.
@@ -152,7 +151,7 @@ struct Run {
     world: World,
     records: Vec<Published>,
     running: BTreeMap<OperationId, Running>,
-    churning: bool,
+    turnover: Turnover,
     measuring: bool,
     deaths: usize,
     writes: usize,
@@ -172,13 +171,14 @@ pub fn run(plan: Records) -> RecordsReport {
     setup.config.records = true;
     let mut world = World::new(setup);
     world.add_ideal(plan.nodes, Ideal::default());
+    let turnover = Turnover::new(plan.sessions);
     let mut run = Run {
         found: vec![false; plan.records],
         plan,
         world,
         records: Vec::new(),
         running: BTreeMap::new(),
-        churning: false,
+        turnover,
         measuring: false,
         deaths: 0,
         writes: 0,
@@ -197,76 +197,32 @@ pub fn run(plan: Records) -> RecordsReport {
     run.go(run.plan.duration);
     let traffic = run.world.traffic().clone();
     run.measuring = false;
-    run.churning = false;
+    run.turnover.goes_on = false;
     run.go(SETTLE);
     run.read_all();
     run.report(&traffic, clock.elapsed().as_secs_f64())
 }
 
-impl Run {
-    fn publish_all(&mut self) {
-        let gap = Duration::from_secs_f64(1.0 / (PUBLISHED_PER_SECOND * self.plan.nodes as f64));
-        for index in 0..self.plan.records {
-            let mut owner = [0; 32];
-            self.world.chance().fill_bytes(&mut owner);
-            let name = RecordName::new(Namespace::NAMES, owner, b"").expect("the salt is short");
-            self.records.push(Published { name, acknowledged: 0 });
-            self.world.plan(self.world.now() + gap * index as u32, PUBLISH | index as u64);
-        }
-        self.go(gap * self.plan.records as u32 + SETTLE);
+impl Experiment for Run {
+    fn world(&mut self) -> &mut World {
+        &mut self.world
     }
 
-    fn begin_churn(&mut self) {
-        self.churning = true;
-        for node in 0..self.world.numbers() {
-            let rest = self.plan.sessions.draw_rest(self.world.chance());
-            self.world.plan(self.world.now() + rest, DEATH | u64::from(node));
-        }
-        self.world.plan(self.world.now(), READ);
-        self.world.plan(self.world.now(), WRITE);
-    }
-
-    fn read_all(&mut self) {
-        let gap = Duration::from_millis(1);
-        for index in 0..self.plan.records {
-            self.world.plan(self.world.now() + gap * index as u32, CHECK | index as u64);
-        }
-        self.go(gap * self.plan.records as u32 + DEADLINE);
-    }
-
-    fn go(&mut self, duration: Duration) {
-        let until = self.world.now() + duration;
-        while let Some(occurrence) = self.world.next(until) {
-            match occurrence {
-                Occurrence::Task(task) => self.task(task),
-                Occurrence::Decide { node, id, current } => self.decide(node, id, current.as_ref()),
-                Occurrence::Operated { id, outcome, .. } => self.ended(id, *outcome),
-                Occurrence::Joined(_) | Occurrence::Finished { .. } => {}
-            }
-        }
-    }
-
-    fn task(&mut self, task: u64) {
-        let number = task as u32;
-        match task & !0xffff_ffff {
-            DEATH if self.churning => {
+    fn task(&mut self, kind: Kind, number: u32) {
+        match kind {
+            Turnover::DEATH if self.turnover.goes_on => {
                 self.running.retain(|_, running| running.node != number);
                 self.world.kill(number);
                 self.deaths += 1;
-                self.world.plan(self.world.now() + DOWNTIME, BIRTH | u64::from(number));
+                self.turnover.died(&mut self.world, number);
             }
-            BIRTH => {
-                self.world.replace(number);
-                self.world.join_by_random(number, SEEDS);
-                let session = self.plan.sessions.draw(self.world.chance());
-                self.world.plan(self.world.now() + session, DEATH | u64::from(number));
-            }
-            READ if self.churning => {
+            Turnover::BIRTH => self.turnover.born(&mut self.world, number),
+            READ if self.turnover.goes_on => {
                 self.again(READ, self.plan.reads_per_second);
                 let record = self.world.random(self.plan.records);
                 self.begin(record, false, false);
             }
-            WRITE if self.churning => {
+            WRITE if self.turnover.goes_on => {
                 self.again(WRITE, self.plan.writes_per_second);
                 // Every second one; the publishers of the others have left for good.
                 let record = self.world.random(self.plan.records) & !1;
@@ -278,9 +234,45 @@ impl Run {
         }
     }
 
-    fn again(&mut self, task: u64, per_second: f64) {
+    fn decide(&mut self, node: NodeIndex, id: OperationId, current: Option<&Held>) {
+        self.follow(node, id, current);
+    }
+
+    fn operated(&mut self, id: OperationId, outcome: Result<Outcome, OperationError>) {
+        self.ended(id, outcome);
+    }
+}
+
+impl Run {
+    fn publish_all(&mut self) {
+        let gap = Duration::from_secs_f64(1.0 / (PUBLISHED_PER_SECOND * self.plan.nodes as f64));
+        for index in 0..self.plan.records {
+            let mut owner = [0; 32];
+            self.world.chance().fill_bytes(&mut owner);
+            let name = RecordName::new(Namespace::NAMES, owner, b"").expect("the salt is short");
+            self.records.push(Published { name, acknowledged: 0 });
+            self.world.plan(self.world.now() + gap * index as u32, task(PUBLISH, index as u32));
+        }
+        self.go(gap * self.plan.records as u32 + SETTLE);
+    }
+
+    fn begin_churn(&mut self) {
+        self.turnover.begin(&mut self.world);
+        self.world.plan(self.world.now(), task(READ, 0));
+        self.world.plan(self.world.now(), task(WRITE, 0));
+    }
+
+    fn read_all(&mut self) {
+        let gap = Duration::from_millis(1);
+        for index in 0..self.plan.records {
+            self.world.plan(self.world.now() + gap * index as u32, task(CHECK, index as u32));
+        }
+        self.go(gap * self.plan.records as u32 + DEADLINE);
+    }
+
+    fn again(&mut self, kind: Kind, per_second: f64) {
         if per_second > 0.0 {
-            self.world.plan(self.world.now() + Duration::from_secs_f64(1.0 / per_second), task);
+            self.world.plan(self.world.now() + Duration::from_secs_f64(1.0 / per_second), task(kind, 0));
         }
     }
 
@@ -293,7 +285,7 @@ impl Run {
         self.running.insert(id, Running { record, node, acknowledged, write, last });
     }
 
-    fn decide(&mut self, node: NodeIndex, id: OperationId, current: Option<&Held>) {
+    fn follow(&mut self, node: NodeIndex, id: OperationId, current: Option<&Held>) {
         let Some(running) = self.running.get(&id) else { return };
         let seq = current.map_or(0, |held| held.record.seq());
         // A majority told it, so it must be as new as what was acknowledged before.

@@ -67,7 +67,7 @@ impl Run {
             self.running.iter().filter(|(_, running)| running.node == victim).map(|(id, _)| *id).collect();
         for id in ended {
             if let Some(Running { register, writer: Some(writer), .. }) = self.running.remove(&id) {
-                self.plan_soon(WRITE | (register * 2 + writer) as u64, PAUSE);
+                self.plan_soon(WRITE, (register * 2 + writer) as u32, PAUSE);
             }
         }
         let disk = self.world.disk(victim);
@@ -86,14 +86,14 @@ impl Run {
             }
         };
         self.returning.insert(victim, back);
-        self.plan_soon(RETURN | u64::from(victim), AWAY);
+        self.plan_soon(RETURN, victim, AWAY);
     }
 
     pub(super) fn come_back(&mut self, node: NodeIndex) {
         let seeds = self.seeds_on_its_side(node);
         if seeds.is_empty() {
             // Without any it would begin a network of its own, and never hear of this one again.
-            return self.plan_soon(RETURN | u64::from(node), AWAY);
+            return self.plan_soon(RETURN, node, AWAY);
         }
         match self.returning.remove(&node).flatten() {
             Some(disk) => self.world.restart(node, disk),
@@ -152,14 +152,14 @@ impl Run {
             register.kept = [0, 1].map(|side| register.regions.survive(&self.world, Some(side), None));
         }
         let lasts = CUT_FOR.mul_f64(0.5 + unit(self.world.chance()) / 2.0);
-        self.world.plan(self.world.now() + lasts, HEAL);
+        self.world.plan(self.world.now() + lasts, task(HEAL, 0));
     }
 
     pub(super) fn heal(&mut self) {
         self.world.heal();
         self.phase = Phase::Healing;
         self.phases += 1;
-        self.world.plan(self.world.now() + HEALED, WHOLE);
+        self.world.plan(self.world.now() + HEALED, task(WHOLE, 0));
     }
 
     /// The network is one again, and of two versions the higher has won.
@@ -174,7 +174,7 @@ impl Run {
         }
         self.look();
         if let Some(every) = self.plan.partitions_every {
-            self.plan_soon(CUT, every * 2);
+            self.plan_soon(CUT, 0, every * 2);
         }
     }
 }
