@@ -15,8 +15,8 @@ pub enum Willingness {
     Auto,
     /// It takes none.
     Never,
-    /// It lists everybody whether it is drawn or not, so that its lookups are fast, and helps to spread news. A seat,
-    /// by which others ask it, it takes when it is drawn, like everybody: a wish is no merit.
+    /// It lists everybody whether it is drawn or not, so that its lookups are fast, and it helps to spread news. It
+    /// takes a seat, by which others come to ask it, only when it is drawn, as with `Auto`: wanting one earns none.
     Prefer,
 }
 
@@ -48,8 +48,8 @@ pub struct Config {
     /// Largest network of which this node lists all members, so that its lookups need one hop. 0 for none, which is
     /// the default here; daemons take [`params::MEMBERS`].
     pub members: u32,
-    /// Whether this node keeps signed records for others, and looks after them. Not the default here, as `members`;
-    /// daemons do.
+    /// Whether this node keeps signed records, listings and topic messages for others. Off by default here, as
+    /// `members` is; daemons switch it on.
     pub records: bool,
     /// Whether this node takes a seat as a super-peer when it is drawn, in networks of more than `members` nodes.
     pub superpeer: Willingness,
@@ -65,8 +65,9 @@ pub struct Config {
     /// Between two probes of the leaf set.
     #[serde(rename = "probe_every_ms", with = "millis")]
     pub probe_every: Duration,
-    /// How long a neighbour that misses probes is suspected before it is dropped; twice as long while nobody else says
-    /// that it cannot be reached, a sixth when its death has been announced.
+    /// How long a neighbour that misses probes is suspected before it is dropped: twice as long while nobody else says
+    /// that it cannot be reached, three times as long if another node reaches it, a sixth of it when its death has been
+    /// announced.
     #[serde(rename = "suspicion_ms", with = "millis")]
     pub suspicion: Duration,
     /// How long a row may go without news before a lookup refreshes it.

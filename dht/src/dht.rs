@@ -18,6 +18,7 @@ mod record_region;
 mod record_state;
 mod record_upkeep;
 mod record_watches;
+mod record_writes;
 mod records;
 mod refresh;
 mod rendezvous;
@@ -231,8 +232,8 @@ impl<M: Metric> Dht<M> {
             self.seeded = true;
             self.calls.start_ids_at(turn.rng.next_u32());
         }
-        // Something happens every few seconds to a node that is awake. Before it answers anything: what it would say of
-        // records may be old.
+        // A node that is awake has a timer every few seconds: one that is long overdue means that the node slept, and
+        // that what it knows of records and places may be old. This comes before the node answers anything.
         let late = self.timers.next().is_some_and(|due| turn.now.since(due) > superpeer::SLEPT);
         if core::mem::take(&mut self.slept) | late {
             self.records_may_be_old(turn);
@@ -347,7 +348,7 @@ impl<M: Metric> Dht<M> {
                     self.told_of_twin(turn, record);
                 }
             }
-            // Who is in no table cannot leave, nor has it neighbours that it could have lost.
+            // A client is in nobody's tables: it has no place to leave, and nobody believes what it says of others.
             Notice::Leaving | Notice::Gossip(_) | Notice::Down(_) if !from.is_reachable() => {
                 self.heard(turn, from, None);
             }
@@ -444,7 +445,7 @@ impl<M: Metric> Dht<M> {
                 turn.send(&entry.peer, Message::Notice(notice.clone()));
             }
         }
-        // Nor need those who have this node as their neighbour be its own.
+        // A node that has this one as its neighbour need not be a neighbour of this one.
         for peer in self.nearest_listed(me, 2 * usize::from(self.config.leaf_set)) {
             if self.known(peer.id_ref()).is_none() {
                 turn.send(&peer, Message::Notice(notice.clone()));

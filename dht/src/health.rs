@@ -18,7 +18,7 @@ impl Health {
         self.0 = self.0.saturating_sub(1);
     }
 
-    /// A peer that we thought silent has spoken to others, or has answered after all; or our own clock woke us late.
+    /// Another node has reached a peer that we suspect, or our own clock woke us late.
     pub(crate) fn doubtful(&mut self) {
         self.0 = (self.0 + 1).min(WORST);
     }

@@ -22,10 +22,10 @@ pub enum Input {
         /// Whom to ask.
         seeds: Vec<Peer>,
     },
-    /// Somebody whom none of this node's network may know of perhaps belongs to it: if a node answers there, this one
-    /// looks for its own place among those that it knows, and two networks that began apart become one. Whoever is in
-    /// the tables needs no meeting, and a node that has not joined joins first. Costs a lookup, so the embedding
-    /// program bounds how often it says so.
+    /// A peer that perhaps belongs to this network although nobody here knows it: if it answers, this node looks for
+    /// its own place among the nodes that the peer knows, and two networks that began apart become one. It is ignored
+    /// if the peer is in this node's tables or list of members, and while this node is not a member (not joined, or a
+    /// client). Each meeting costs a lookup, so the embedding program bounds how often it asks for one.
     Meet {
         /// Whom to ask.
         peer: Peer,
@@ -76,9 +76,9 @@ pub enum Input {
     /// These nodes are no part of the network any more, whatever they or others say: they leave all tables, are named
     /// to nobody and not listened to, for as long as this node runs. At most [`EXCLUDED_MAX`](crate::EXCLUDED_MAX) are.
     Exclude(Vec<NodeId>),
-    /// These nodes may only be clients, whatever they or others say, and from now on no others are held to it: none of
-    /// them is in a table or named to anybody, and all are answered as clients are. Of more than
-    /// [`EXCLUDED_MAX`](crate::EXCLUDED_MAX) the rest is passed over.
+    /// From now on exactly these nodes may only be clients, whatever they or others say (this list replaces the one
+    /// given before): none of them is in a table or named to anybody, and all are answered as clients are. Of more than
+    /// [`EXCLUDED_MAX`](crate::EXCLUDED_MAX) nodes the rest is ignored.
     ClientsOnly(BTreeSet<NodeId>),
     /// Read or change a record. Exactly one [`Output::OperationFinished`] follows, unless it is cancelled.
     StartOperation {
@@ -137,8 +137,8 @@ pub enum Output {
         /// How it went.
         outcome: Result<Lookup, LookupError>,
     },
-    /// An operation on a record: this is held by a majority of those who keep it, or nothing is. Answer with
-    /// [`Input::Decided`].
+    /// An operation that changes a record: this is the newest version among the answers of a majority of those who keep
+    /// the record, or none if they hold none. Answer with [`Input::Decided`].
     Decide {
         /// Which operation.
         id: OperationId,
@@ -167,8 +167,8 @@ pub enum Output {
         /// The tag of the subnet that brought it, 0 for none: to be kept with it, for
         /// [`Dht::load_records`](crate::Dht::load_records).
         subnet: u32,
-        /// What to answer with [`Input::RecordKept`] once a crash would not lose it; none if nobody waits for that.
-        write: Option<WriteId>,
+        /// What to answer with [`Input::RecordKept`] once a crash would not lose it, or once that has failed.
+        write: WriteId,
     },
     /// This record is no longer kept here: remove it from the disk.
     DropRecord(Key),
@@ -209,8 +209,9 @@ pub enum Event {
     },
     /// Somebody says that it hears this node's key from elsewhere too. It may err or lie: see whether that is so.
     Twin(Peer),
-    /// This node's key has signed a record that is not older than its own, with other addresses: in a former life of
-    /// which it has lost count, or a twin does so now. If nobody is there, [`Input::Outlive`] goes on above it.
+    /// There is a record that this node's key has signed, that is not older than its own and that has other addresses.
+    /// Either an earlier life of this node signed it and this one has lost count, or a twin does so now. If nobody
+    /// answers at those addresses, give [`Input::Outlive`], which takes a higher number.
     FormerLife(Peer),
     /// This node has left; it does nothing more until the next [`Input::Join`].
     Left,
@@ -264,7 +265,7 @@ pub enum Confirm {
     /// One node has answered whose leaf set shows the key, or this node's own does. Then the nearest node is known, and
     /// so are nodes near enough to hold what the key stands for; but the nearest itself need not have answered.
     Covered,
-    /// The same, and one of so many nodes nearest to the key is among those who have answered.
+    /// As [`Confirm::Covered`], and one of this many nodes nearest to the key is among those that have answered.
     Near(usize),
     /// If this node's own leaf set shows all the wanted nodes, that is enough and no message is sent; otherwise as
     /// `Answered(3)`.
@@ -280,7 +281,8 @@ pub struct Lookup {
     pub closest: Vec<Peer>,
     /// How many of `closest`, counted from the nearest, have answered during this lookup (or are this node).
     pub confirmed: usize,
-    /// How many contacts led to the nearest node: 0 if it was found without asking, 1 if we knew it already.
+    /// [`Hop::depth`] of the nearest node that has answered (this node itself counts, with 0), or that
+    /// [`Confirm::Covered`] and [`Confirm::Near`] accept without an answer of its own; 0 if there is none.
     pub hops: u32,
     /// Messages sent.
     pub messages: u32,

@@ -103,7 +103,7 @@ impl LeafSet {
     fn place_of<M: Metric>(&self, origin: &Origin<M>, key: &Key) -> Result<usize, usize> {
         let offset = origin.offset(key);
         let mut place = self.prefixes.partition_point(|prefix| *prefix < offset.0[0]);
-        // Those that begin alike are one at most, unless somebody has ground ids.
+        // At most one offset begins with these 64 bits, unless somebody has searched for keys whose ids do.
         while self.prefixes.get(place) == Some(&offset.0[0]) {
             match origin.offset_of(&self.leaves[place].peer).cmp(&offset) {
                 Ordering::Less => place += 1,

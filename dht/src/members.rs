@@ -266,7 +266,8 @@ impl Members {
             // Who joined is in every list that is compared. But who is said to be gone may want to contradict, and
             // hears of it only if it is spread.
             let is_gone = matches!(news, News::Gone { .. });
-            // Nobody is asked for what it says in a small network, where all watch over the list. Here few do.
+            // A node that lists everybody takes this from anybody: all watch over that list. One that lists only
+            // super-peers takes it only from the node with which it compared lists last.
             if is_gone && !self.lists_everybody() && !self.comparing.was_with(from.id_ref()) {
                 continue;
             }

@@ -154,7 +154,8 @@ impl Reach {
     }
 }
 
-/// An announcement. Each is a hint: whoever acts on it checks for itself first.
+/// Something said once, without an answer. Each is a hint: a node that acts on it checks for itself first. (A signed
+/// [`Announcement`] is something else.)
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Notice {
     /// The sender's record has changed.
@@ -195,7 +196,8 @@ pub enum DecodeError {
 }
 
 impl Message {
-    /// Appends the encoding to `out`. If it would exceed the limits, the last peers it names are left out.
+    /// Appends the encoding to `out`. If it would exceed the limits, the last peers it names are left out; if it is of
+    /// a kind that names no peers, nothing is appended.
     pub fn encode(&self, out: &mut Vec<u8>) {
         if self.peers().len() <= MESSAGE_PEERS_MAX && encode_into(self, out) {
             return;
@@ -294,8 +296,8 @@ impl Message {
         }
     }
 
-    /// The peers that an answer names to the asker. Whoever receives it checks beforehand whether such peers can exist,
-    /// where that is not a matter of course.
+    /// The peers that an answer names to the asker. If the network demands something of a node's key (proof of work,
+    /// say), the receiver checks that all of these meet it before it hands the message in.
     pub fn peers(&self) -> &[Peer] {
         match self {
             Self::Response(_, Response::Closest { peers, .. } | Response::Leaves { peers, .. }) => peers,

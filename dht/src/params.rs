@@ -83,12 +83,13 @@ pub const LOOKUPS_MAX: usize = 1024;
 /// Largest network of which a daemon lists all members, unless told otherwise. Measured: at a median session of an
 /// hour a list costs 730 bytes per second, sent and received; a node is to get along with 2 KiB in all.
 pub const MEMBERS: usize = 2000;
-/// The most that may be set. Design: a list takes 16 bytes per member and the record.
+/// Largest value of [`Config::members`](crate::Config::members). Design: a list takes 16 bytes per member besides its
+/// record.
 pub const MEMBERS_MAX: u32 = 1 << 20;
 /// How long a node of a large network is a member before it is announced to everybody: most of those that stay only
 /// shortly are never announced (the quarantine of Gupta, Liskov and Rodrigues 2004, and of D1HT). Design.
 pub const QUARANTINE: Duration = Duration::from_secs(600);
-/// From so many nodes a network is large in this sense. Design.
+/// A network of more nodes than this is large in this sense: a new member waits for [`QUARANTINE`]. Design.
 pub const QUARANTINE_FROM: f64 = 200.0;
 /// Neighbours we lost that are remembered. Design.
 pub const FORMER: usize = 256;
@@ -98,7 +99,7 @@ pub const FORMER_EVERY: Duration = Duration::from_secs(30);
 pub const FORMER_SOON: Duration = Duration::from_secs(1);
 /// The same while this node is alone, once it has been so for [`CUT_OFF_WITHIN`]. Design.
 pub const FORMER_ALONE: Duration = Duration::from_secs(10);
-/// A node that loses as many neighbours as it has left within so long seems to be cut off. Design.
+/// A node seems to be cut off if it has lost, within this time, at least as many neighbours as it has left. Design.
 pub const CUT_OFF_WITHIN: Duration = Duration::from_secs(600);
 /// How long they are remembered. Design.
 pub const FORMER_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -19,9 +19,10 @@ use crate::{
 /// Sets these hashes apart from all others of the program.
 const CONTEXT: &str = "chordage 2026 placement lot";
 
-/// How many shards of one chunk may lie in one failure domain before others are preferred: a third of those that may be
-/// lost at one provider and in one [`Zone`], so that it takes more than three of them to lose the chunk; and one in a
-/// subnet.
+/// How many shards of one chunk may lie in one failure domain before others are preferred: one in a subnet; at one
+/// provider and in one [`Zone`] a third, rounded up, of the shards that may be lost. So a chunk that survives the loss
+/// of two shards or more survives that of any two providers or zones, and of any three if the number of shards is a
+/// multiple of three.
 ///
 /// Where there are too few domains for that, they get equal numbers: first in subnets and providers, which are guesses
 /// from addresses, and last in zones, which people named.

@@ -303,7 +303,7 @@ impl<T: Item> Tree<T> {
         true
     }
 
-    /// A link sends nothing but names any more.
+    /// A peer wants no more than names from us: its link leaves the tree.
     pub(crate) fn prune(&mut self, from: &NodeId) {
         if let Some(link) = self.link(from) {
             link.eager = false;

@@ -14,7 +14,7 @@ pub(crate) struct Rtt {
 const UNIT_MICROS: u32 = 64;
 
 fn units(duration: Duration) -> u16 {
-    // Beyond a century the number wraps; nobody waits that long for an answer.
+    // The number wraps beyond half a million years; nobody waits that long for an answer.
     u16::try_from(duration.as_micros() as u64 / u64::from(UNIT_MICROS)).unwrap_or(u16::MAX)
 }
 

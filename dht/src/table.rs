@@ -353,7 +353,7 @@ impl Table {
         Some(self.reserve.remove(reserve.start + (random % reserve.len() as u64) as usize).peer)
     }
 
-    /// How long ago a row was refreshed, in seconds, and how often in a row; none if never.
+    /// How long ago a row was refreshed, in seconds, and how often in succession; none if never.
     pub(crate) fn refreshed(&self, rank: u16, now: Time) -> Option<(u32, u8)> {
         self.states.refreshed(rank, now)
     }

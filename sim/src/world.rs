@@ -390,7 +390,7 @@ impl World {
                 }
                 // Disks of this world are quick and do not fail.
                 Output::KeepRecord { held, write, .. } => {
-                    kept.extend(write);
+                    kept.push(write);
                     if let Some(disks) = &mut self.disks {
                         disks.entry(index).or_default().insert(*held.record.address(), held);
                     }

@@ -130,7 +130,7 @@ impl ChunkRef {
 pub struct EncodeParams {
     /// k and n.
     pub redundancy: Redundancy,
-    /// Whose equal data is stored once.
+    /// The convergence secret: equal data under the same secret is stored only once.
     pub secret: ConvergenceSecret,
     /// Which cipher seals. It is part of what the key comes from, so writers that should share chunks must agree.
     pub cipher: Cipher,

@@ -8,8 +8,8 @@ use redb::{Database, Durability, StorageBackend, WriteTransaction};
 
 use crate::files::StoreFile;
 
-/// A database's file is damaged, or is none of ours. Whatever the system says of a disk is another kind of error,
-/// whichever [`io::ErrorKind`] it has: the file may be whole then, and is never removed for it.
+/// A database's file is damaged, or is not a database of ours. An error that the operating system reports for the disk
+/// is never `Damaged`, whatever its [`io::ErrorKind`]: the file may be whole then, and must not be removed for it.
 #[derive(Debug, thiserror::Error)]
 #[error("the database is damaged: {0}")]
 pub(crate) struct Damaged(Box<dyn std::error::Error + Send + Sync>);
@@ -63,15 +63,15 @@ fn told(error: io::Error) -> io::Error {
     }
 }
 
-/// Calls redb, which trusts its file: where a bit of it has flipped, it may panic. What is kept in it can be made
-/// again, so that this is no reason for the process to go down.
+/// Calls redb, which trusts its file and may panic if a bit of it has flipped. A panic becomes the error that says that
+/// the file is [`Damaged`], so that it does not end the process.
 pub(crate) fn guarded<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     // Whatever state the panic leaves the database in: it is dropped then, and its file removed.
     catch_unwind(AssertUnwindSafe(call)).map_err(|_| damaged("a part of it makes no sense"))?
 }
 
-/// Opens or creates a database. Of a file that is no database it says that it is [`Damaged`]; `check` looks at
-/// every page of it, at some GB/s.
+/// Opens or creates a database. If the file is not a database, the error says that it is [`Damaged`]. With `check`,
+/// every page is verified, at some GB/s.
 pub(crate) fn open(file: Arc<dyn StoreFile>, cache_bytes: usize, check: bool) -> io::Result<Database> {
     guarded(|| {
         let db = redb::Builder::new()
@@ -126,7 +126,8 @@ impl StorageBackend for Backend {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         match self.0.write_all_at(&[data], offset) {
-            // What frees room is written down before it does. A write may be done again, other than a sync.
+            // A change that will free room needs some room itself first, which the reserve gives. A failed write may be
+            // repeated, unlike a failed sync.
             Err(error) if error.kind() == io::ErrorKind::StorageFull && self.0.give_reserve_back() => {
                 self.0.write_all_at(&[data], offset)
             }

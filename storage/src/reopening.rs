@@ -22,8 +22,16 @@ pub(crate) struct Reopening {
     name: &'static str,
     prepare: fn(&WriteTransaction) -> io::Result<()>,
     /// `None` after a failure, until the next call opens it again.
-    db: RwLock<Option<Database>>,
+    slot: RwLock<Option<Opened>>,
+    /// How often it was opened.
+    opened: AtomicU64,
     begun_anew: AtomicU64,
+}
+
+/// A database, and which of those that were opened one after the other.
+struct Opened {
+    db: Database,
+    number: u64,
 }
 
 impl Reopening {
@@ -34,7 +42,8 @@ impl Reopening {
         name: &'static str,
         prepare: fn(&WriteTransaction) -> io::Result<()>,
     ) -> io::Result<Self> {
-        let db = Self { files, name, prepare, db: RwLock::new(None), begun_anew: AtomicU64::new(0) };
+        let (slot, opened) = (RwLock::new(None), AtomicU64::new(0));
+        let db = Self { files, name, prepare, slot, opened, begun_anew: AtomicU64::new(0) };
         db.with(|_| Ok(()))?;
         Ok(db)
     }
@@ -44,13 +53,14 @@ impl Reopening {
         self.begun_anew.load(Ordering::Relaxed)
     }
 
-    /// Reads.
+    /// Calls `read` with a read transaction and returns its result.
     pub(crate) fn read<T>(&self, read: impl FnOnce(ReadTransaction) -> io::Result<T>) -> io::Result<T> {
         self.with(|db| database::guarded(|| read(db.begin_read().map_err(database::failed)?)))
     }
 
-    /// Changes all or nothing. A durable change survives a crash, and so do all before it; another is seen at once, but
-    /// a crash may take it back. None succeeds when its directory was removed.
+    /// Makes a change as a whole or not at all. A durable change survives a crash, together with all changes before it.
+    /// Any other change is visible at once, but a crash may undo it. If the directory was removed or replaced, the
+    /// result is an error.
     pub(crate) fn change<T>(
         &self,
         durable: bool,
@@ -70,40 +80,45 @@ impl Reopening {
 
     fn with<T>(&self, call: impl FnOnce(&Database) -> io::Result<T>) -> io::Result<T> {
         self.reopen()?;
-        let guard = self.db.read().unwrap_or_else(PoisonError::into_inner);
-        let db = guard.as_ref().ok_or_else(|| io::Error::other("the database is closed"))?;
-        let result = call(db);
+        let guard = self.slot.read().unwrap_or_else(PoisonError::into_inner);
+        let opened = guard.as_ref().ok_or_else(|| io::Error::other("the database is closed"))?;
+        let (number, result) = (opened.number, call(&opened.db));
         drop(guard);
         if let Err(error) = &result {
             // After an error of the disk redb wants to be opened again.
-            let mut slot = self.db.write().unwrap_or_else(PoisonError::into_inner);
-            let old = slot.take();
-            let _ = database::guarded(move || {
-                drop(old);
-                Ok(())
-            });
-            if database::is_damaged(error) {
-                self.begin_anew()?;
-            }
+            self.close(number, database::is_damaged(error))?;
         }
         result
     }
 
+    /// Closes the database with this number, and removes its file if it is damaged. Does nothing if another call has
+    /// done so: whatever is open by now is another database.
+    fn close(&self, number: u64, damaged: bool) -> io::Result<()> {
+        let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(failed) = slot.take_if(|opened| opened.number == number) else { return Ok(()) };
+        let _ = database::guarded(move || {
+            drop(failed);
+            Ok(())
+        });
+        if damaged { self.begin_anew() } else { Ok(()) }
+    }
+
     fn reopen(&self) -> io::Result<()> {
-        if self.db.read().unwrap_or_else(PoisonError::into_inner).is_some() {
+        if self.slot.read().unwrap_or_else(PoisonError::into_inner).is_some() {
             return Ok(());
         }
-        let mut slot = self.db.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
         if slot.is_some() {
             return Ok(());
         }
-        *slot = match self.open_once() {
+        let db = match self.open_once() {
             Err(error) if database::is_damaged(&error) => {
                 self.begin_anew()?;
-                Some(self.open_once()?)
+                self.open_once()?
             }
-            db => Some(db?),
+            db => db?,
         };
+        *slot = Some(Opened { db, number: self.opened.fetch_add(1, Ordering::Relaxed) });
         Ok(())
     }
 
@@ -136,5 +151,60 @@ impl Reopening {
 impl std::fmt::Debug for Reopening {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reopening").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::TableDefinition;
+
+    use super::*;
+    use crate::database::failed;
+    use crate::files::OsFiles;
+
+    const TABLE: TableDefinition<'static, u64, u64> = TableDefinition::new("table");
+
+    fn prepare(txn: &WriteTransaction) -> io::Result<()> {
+        txn.open_table(TABLE).map(drop).map_err(failed)
+    }
+
+    fn put(db: &Reopening, key: u64) {
+        db.change(true, |txn| {
+            txn.open_table(TABLE).map_err(failed)?.insert(key, 1).map(drop).map_err(failed)
+        })
+        .unwrap();
+    }
+
+    fn has(db: &Reopening, key: u64) -> bool {
+        db.read(|txn| Ok(txn.open_table(TABLE).map_err(failed)?.get(key).map_err(failed)?.is_some())).unwrap()
+    }
+
+    #[test]
+    fn a_damaged_database_is_begun_anew_once_however_many_have_met_the_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = OsFiles::lock(dir.path()).unwrap().unwrap();
+        let db = Reopening::open(Box::new(files), "db.redb", prepare).unwrap();
+        put(&db, 1);
+        let damaged = db.slot.read().unwrap().as_ref().unwrap().number;
+        // Two calls have met the damage. One of them is faster, and somebody writes before the other comes.
+        db.close(damaged, true).unwrap();
+        assert!(!has(&db, 1), "it was begun anew");
+        put(&db, 2);
+        db.close(damaged, true).unwrap();
+        assert!(has(&db, 2), "what was written since stays");
+        assert_eq!(db.begun_anew(), 1);
+    }
+
+    #[test]
+    fn after_another_error_it_is_opened_again_with_all_that_it_had() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = OsFiles::lock(dir.path()).unwrap().unwrap();
+        let db = Reopening::open(Box::new(files), "db.redb", prepare).unwrap();
+        put(&db, 1);
+        let refused: io::Result<()> = db.read(|_| Err(io::ErrorKind::PermissionDenied.into()));
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert!(db.slot.read().unwrap().is_none(), "it is closed until the next call");
+        assert!(has(&db, 1));
+        assert_eq!(db.begun_anew(), 0);
     }
 }

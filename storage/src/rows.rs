@@ -3,10 +3,11 @@
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | each that is named | at most 512 bytes | a sum of 8 bytes, and at most 64 KiB |
+//! | each named table | at most 512 bytes | a checksum of 8 bytes, then at most 64 KiB |
 //! | `format` | nothing | version u32, and what the file is for |
 //!
-//! The sum tells a row that the disk has changed: it counts as missing.
+//! Callers are meant to keep to these lengths; nothing here checks them. A row whose checksum does not match was
+//! changed by the disk and counts as missing.
 
 use std::io;
 use std::path::Path;

@@ -116,7 +116,7 @@ fn what_a_writer_has_claimed_is_listed_page_by_page() {
     // However few it has, no page looks through everything; and nothing is looked through for who has none.
     claims.enter(seconds(0), &[claim(199, 3, 10, 0)], GRACE).unwrap();
     let page = claims.listed(writer(3), None, 2).unwrap();
-    assert_eq!((page.claims.len(), page.next), (0, Some(chunk(64))));
+    assert_eq!((page.claims.len(), page.next), (0, Some(chunk(63))));
     assert_eq!(claims.listed(writer(4), None, 2).unwrap(), Listed::default());
 }
 
@@ -468,5 +468,32 @@ fn what_is_kept_can_be_forgotten_on_a_full_disk() {
         let dropped = claims.drop_claims(seconds(1), writer(1), u64::MAX, NOBODYS, &all);
         assert_eq!(dropped.is_ok(), reserve > 0, "{dropped:?}");
         assert_eq!(disk.reserve(), 0);
+    }
+}
+
+/// Pages end between chunks, even where the looks that a page may take end among the claims on one chunk.
+#[test]
+fn every_claim_of_a_writer_is_on_some_page() {
+    let claims = Claims::open_files(Box::new(Disk::new(1))).unwrap();
+    let last = 200;
+    for number in [1, 2, 3] {
+        let others = (1..40).map(|by| claim(number, by, 10, 0));
+        let all: Vec<NewClaim> = others.chain([claim(number, last, 10, 0)]).collect();
+        assert_eq!(
+            claims.enter(seconds(0), &all, GRACE).unwrap().iter().filter(|entered| **entered).count(),
+            40
+        );
+    }
+    for most in [1, 2, 5] {
+        let (mut after, mut listed) = (None, Vec::new());
+        loop {
+            let Listed { claims: page, next } = claims.listed(writer(last), after, most).unwrap();
+            assert!(page.len() <= most);
+            listed.extend(page.into_iter().map(|(chunk, _)| chunk));
+            let Some(next) = next else { break };
+            assert!(Some(next) > after, "it gets on");
+            after = Some(next);
+        }
+        assert_eq!(listed, [chunk(1), chunk(2), chunk(3)], "{most} to a page");
     }
 }

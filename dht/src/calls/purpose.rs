@@ -3,9 +3,9 @@
 //! | purpose | question | answer that it waits for | sent again | a miss | hearsay |
 //! |---|---|---|---|---|---|
 //! | lookup | `Closest` | `Closest` | twice | yes | no |
-//! | probe | `Ping` | any | no | yes | no |
+//! | probe | `Ping` | `Pong` | no | yes | no |
 //! | leaves | `Leaves` | `Leaves`, `LeavesChanged`, `LeavesUnchanged` | no | yes | no |
-//! | row | `Closest`, `Ping` | `Closest`, any | no | yes | no |
+//! | row | `Closest`, `Ping` | `Closest`, `Pong` | no | yes | no |
 //! | meet | `Ping` | `Pong` | once, if it would be a neighbour | no | yes |
 //! | revive | `Ping` | `Pong` | no | no | yes |
 //! | reach for another | `Ping` | `Pong` | no | no | no |

@@ -16,7 +16,7 @@ use crate::{
     short_ids::ShortIds,
 };
 
-/// With so many questions of our own under way, none is asked on behalf of others. Design.
+/// While this many questions are open, none is asked on behalf of others. Design.
 const CALLS_FOR_OTHERS: usize = 1024;
 
 impl<M: Metric> Dht<M> {
@@ -48,7 +48,7 @@ impl<M: Metric> Dht<M> {
                 Some(response) => Response::Rendezvous(response),
                 None => return,
             },
-            // Only neighbours need help with a suspect; from others it would make us call whom they like.
+            // A client never asks for help with a suspect. Helping one would let anybody make us call whom they like.
             Request::Reach { .. } if !from.is_reachable() => return,
             Request::Reach { peer } => {
                 let known = if self.calls.len() < CALLS_FOR_OTHERS { self.known(&peer) } else { None };

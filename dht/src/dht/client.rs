@@ -31,7 +31,8 @@ impl<M: Metric> Dht<M> {
         if self.is_client() { CLIENT_PATIENCE } else { 1 }
     }
 
-    /// A client has spoken. It is answered and remembered nowhere; if it was a member until now, that is a goodbye.
+    /// A client has spoken. It enters no table. If a table holds an older record of it, it was a member until now, and
+    /// this counts as its goodbye.
     pub(super) fn heard_client(&mut self, turn: &mut Turn<'_>, client: &Peer) {
         if self.known(client.id_ref()).is_some_and(|known| known.seq() < client.seq()) {
             self.goodbye_from(turn, client, DownReason::Client);

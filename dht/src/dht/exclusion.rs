@@ -49,7 +49,7 @@ impl<M: Metric> Dht<M> {
         }
     }
 
-    /// A peer as it speaks of itself, or what there is of that if it may only be a client.
+    /// A peer's record as it has sent it; without its addresses if the peer may only be a client.
     pub(super) fn as_it_may_be(&self, peer: &Peer) -> Peer {
         if peer.is_reachable()
             && self.gone.only_client(peer.id_ref())
@@ -60,7 +60,7 @@ impl<M: Metric> Dht<M> {
         peer.clone()
     }
 
-    /// What is left of gossip when nothing is said of nodes that are in no table but that they are gone.
+    /// Gossip without the records of nodes that may be in no table. News that such a node is gone stay in.
     pub(super) fn without_barred(&self, gossip: Gossip) -> Gossip {
         if !self.gone.bars_any() {
             return gossip;

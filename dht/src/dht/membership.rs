@@ -72,7 +72,8 @@ impl<M: Metric> Dht<M> {
 
     /// Begins or ends listing the super-peers, as a client in a large network does.
     fn review_listening(&mut self, turn: &Turn<'_>, size: f64) {
-        // Less in the end than at first, so that an estimate that is wrong changes nothing.
+        // Listening ends at 0.7 times the size at which it begins, so that a wrong estimate does not switch it on and
+        // off.
         let least = f64::from(self.config.members) * if self.members.is_some() { 0.7 } else { 1.0 };
         if self.phase != Phase::Joined || self.config.members == 0 || size <= least {
             self.members = None;
@@ -146,8 +147,8 @@ impl<M: Metric> Dht<M> {
         }
     }
 
-    /// This node answers for the ring from itself up to its next neighbour: whoever is listed there and is none is
-    /// asked, and declared gone if it does not answer.
+    /// This node answers for the ring from itself up to its next neighbour. Whoever is listed in between is no
+    /// neighbour of this node and may be gone: it is asked, and declared gone if it does not answer.
     fn account_for_stretch(&mut self, turn: &mut Turn<'_>) {
         let me = self.origin.key();
         let Some(next) = self.leaves.watched(me) else { return };
@@ -179,8 +180,8 @@ impl<M: Metric> Dht<M> {
         }
     }
 
-    /// Who died at the same moment as its watcher was dropped when somebody else still seemed to be its watcher. Now it
-    /// is this node that answers for its place.
+    /// A node that died together with the node watching it may have been dropped here while another still seemed to be
+    /// its watcher. Now this node answers for its place.
     pub(super) fn account_for_lost(&mut self, turn: &Turn<'_>) {
         let me = self.local.id_ref();
         let Some(next) = self.leaves.watched(me.key()) else { return };

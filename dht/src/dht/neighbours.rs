@@ -100,8 +100,8 @@ impl<M: Metric> Dht<M> {
         false
     }
 
-    /// Whether a peer would be a neighbour even if everybody is who is being met. Whoever is new meets more than that:
-    /// its rows want them too.
+    /// Whether a peer would be a neighbour even if everybody who is being met becomes one. A node that has not joined
+    /// yet meets more peers than that: its rows want them too.
     fn would_sit(&self, id: &NodeId) -> bool {
         self.leaves.wants(&self.origin, id)
             && (self.phase != Phase::Joined
@@ -172,8 +172,8 @@ impl<M: Metric> Dht<M> {
         }
     }
 
-    /// A neighbour of ours that is not in a leaf set whose span it lies in may be dead: we look for ourselves. Returns
-    /// whether there is one.
+    /// A neighbour of ours may be dead if the leaf set of `from` spans its place and does not hold it: we look for
+    /// ourselves. Returns whether there is such a neighbour.
     fn doubt_missing(&mut self, turn: &mut Turn<'_>, from: &Peer, theirs: &[NodeId]) -> bool {
         let at = from.id_ref().key();
         let side = |id: &NodeId| {
@@ -247,8 +247,9 @@ impl<M: Metric> Dht<M> {
         }
     }
 
-    /// Asks a peer for its leaf set. Whoever probably knows somebody we don't is told at once whom we know, so that it
-    /// need not name them; who has told us all when nothing had changed is only asked for that.
+    /// Asks a peer for its leaf set. If the peer probably knows somebody we do not, the question says whom we know, so
+    /// that it need not name them. If it has told us everything and our own leaf set has not changed lately, the
+    /// question only asks whether its leaf set is still the same.
     pub(super) fn exchange_leaves(&mut self, turn: &mut Turn<'_>, with: &Peer, changed: bool) {
         let known = self.leaves.get(&self.origin, with.id_ref());
         // While we do not know everybody near us we want to hear how far it does.

@@ -131,7 +131,8 @@ impl<M: Metric> Dht<M> {
             Purpose::ReachFor(asker, id) => {
                 turn.send(&asker, Message::Response(id, Response::Reached(false)));
             }
-            // It was hearsay; perhaps only the address was wrong. Unless we had it from the peer itself.
+            // The address was hearsay and may be wrong, so this counts against the peer only if its own record names it
+            // too.
             Purpose::Meet => {
                 self.row_pace.dead();
                 self.entry_missed(peer);
@@ -158,8 +159,8 @@ impl<M: Metric> Dht<M> {
                 self.goes_unanswered(turn, call.purpose, peer);
             }
         }
-        // Only where the peer itself has said that it is: whoever tells of it may know an address that it has left, as
-        // lists do after a restart, or have made one up.
+        // This counts only for the addresses that the peer itself has told us: others may name an address that it has
+        // left, as lists do after a restart, or have made one up.
         if verified
             && let Some(known) = self.known(peer.id_ref())
             && known.seq() <= peer.seq()

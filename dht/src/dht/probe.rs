@@ -73,7 +73,7 @@ impl<M: Metric> Dht<M> {
         if self.drop_if_dead(turn, peer.id_ref()) {
             return;
         }
-        // Where another has announced it already, it has asked.
+        // If another node has announced the death, that node has asked helpers already.
         if first && !refused && !announced && !self.is_client() {
             self.ask_helpers(turn, peer.id_ref());
         }

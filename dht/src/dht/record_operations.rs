@@ -3,10 +3,7 @@
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::time::Duration;
 
-use super::{
-    Dht, Phase, Turn,
-    record_state::{OPERATIONS_MAX, Waiting},
-};
+use super::{Dht, Phase, Turn, record_state::OPERATIONS_MAX, record_writes::Waiting};
 use crate::{
     Distance, Key, NodeId,
     calls::Purpose,

@@ -5,17 +5,14 @@ use alloc::{
     collections::{BTreeMap, BTreeSet},
 };
 
+use super::record_writes::{Brought, Writes};
 use crate::{
-    CallId, Key, OperationId, Time, WriteId,
-    peer::Peer,
+    Key, OperationId, Time,
     records::{Held, Operation, Partners, Shelf, Watchers},
 };
 
 /// Operations in progress at one node.
 pub(super) const OPERATIONS_MAX: usize = 1024;
-/// Writes that may wait for the disk.
-pub(super) const WRITES_MAX: usize = 4096;
-
 /// See the module's description.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Records {
@@ -30,9 +27,8 @@ pub(super) struct Records {
     operations: BTreeMap<u32, (Time, Box<Operation>)>,
     wakes: BTreeSet<(Time, u32)>,
     next_operation: u32,
-    /// Who waits for what to be on disk.
-    writes: BTreeMap<WriteId, Waiting>,
-    next_write: u64,
+    /// Records on their way to the disk.
+    pub(super) writes: Writes,
 }
 
 /// A record that this node watches.
@@ -49,15 +45,6 @@ impl Watch {
     pub(super) fn is_due(&self, now: Time) -> bool {
         self.due.is_some_and(|due| due <= now)
     }
-}
-
-/// Who is told when a record is on disk.
-#[derive(Debug, Clone)]
-pub(super) enum Waiting {
-    /// Somebody who has asked for it.
-    Peer(Peer, CallId),
-    /// An operation of this node, in this round.
-    Operation(u32, u8),
 }
 
 impl Records {
@@ -113,19 +100,15 @@ impl Records {
         [wake, watch, self.partners.next_due(), self.tidy_at].into_iter().flatten().min()
     }
 
-    /// A number for a write that is not on disk yet; none if too many are waiting.
-    pub(super) fn begin_write(&mut self, waiting: Waiting) -> Option<WriteId> {
-        if self.writes.len() >= WRITES_MAX {
-            return None;
+    /// Takes a version back that is not on disk, unless another has taken its place: what was held `before` is held
+    /// again.
+    pub(super) fn take_back(&mut self, held: &Held, before: Option<Brought>) {
+        let address = held.record.address();
+        if self.shelf.get(address) == Some(held) {
+            self.shelf.remove(address);
+            if let Some((held, subnet)) = before {
+                self.shelf.load(held, subnet);
+            }
         }
-        let id = WriteId(self.next_write);
-        self.next_write += 1;
-        self.writes.insert(id, waiting);
-        Some(id)
-    }
-
-    /// Who waited for it.
-    pub(super) fn end_write(&mut self, id: WriteId) -> Option<Waiting> {
-        self.writes.remove(&id)
     }
 }

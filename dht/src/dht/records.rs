@@ -4,7 +4,8 @@ use alloc::{boxed::Box, vec::Vec};
 
 use super::{
     Dht, Turn,
-    record_state::{Records, Waiting},
+    record_state::Records,
+    record_writes::{Ended, Waiting},
 };
 use crate::{
     CallId, Key, Time, WriteId,
@@ -21,7 +22,7 @@ use crate::{
 
 /// Bytes of records in one message, so that it stays below the limit for messages.
 pub(super) const RECORDS_BYTES: usize = MESSAGE_BYTES_MAX - 2048;
-/// Tags in one answer to a comparison: at most 20 bytes each.
+/// Tags in one answer to a comparison: at most 24 bytes each.
 const TAGS_MAX: usize = 600;
 /// Records in one message.
 pub(super) const RECORDS_IN_MESSAGE: usize = 64;
@@ -46,8 +47,8 @@ impl<M: Metric> Dht<M> {
         }
     }
 
-    /// For which subnet a record counts that a peer brings; 0 if there is no limit for it.
-    fn brought_from(&self, peer: &Peer) -> u32 {
+    /// For which subnet a record or a listing counts that a peer brings; 0 if there is no limit for it.
+    pub(super) fn brought_from(&self, peer: &Peer) -> u32 {
         match peer.is_reachable() {
             false if self.table.grouping().is_some() => CLIENTS,
             _ => self.table.subnet_of(peer),
@@ -122,7 +123,12 @@ impl<M: Metric> Dht<M> {
             Some(ballot) => records.shelf.promise(address, ballot, now),
             None => records.shelf.promised(address, now),
         };
-        let held = records.shelf.get(address).cloned();
+        // Whoever prepares a change has to hear of all that was accepted. What a crash may still lose counts for nobody
+        // else.
+        let held = match records.writes.on_disk(address).filter(|_| prepare.is_none()) {
+            Some(on_disk) => on_disk.cloned(),
+            None => records.shelf.get(address).cloned(),
+        };
         (self.would_know(now, address), promised, held)
     }
 
@@ -137,35 +143,50 @@ impl<M: Metric> Dht<M> {
         waiting: Waiting,
     ) -> Result<Option<Taken>, Refusal> {
         let unix_seconds = self.unix_seconds(turn.now);
+        let address = held.record.address();
         let records = self.records_mut();
-        let taken = records.shelf.take(held, write, subnet, turn.now, unix_seconds)?;
-        if taken != Taken::New {
-            return Ok(Some(taken));
+        let before = records.shelf.brought(address);
+        match records.shelf.take(held, write, subnet, turn.now, unix_seconds)? {
+            Taken::New => {}
+            // Asked again, and not on disk yet.
+            Taken::Same if records.writes.wait(address, &waiting) => return Ok(None),
+            taken => return Ok(Some(taken)),
         }
-        let id = records.begin_write(waiting).ok_or(Refusal::Disk)?;
+        if !records.writes.has_room() {
+            records.take_back(held, before);
+            return Err(Refusal::Disk);
+        }
+        let write_id = records.writes.begin(held, before, Some(waiting));
         if matches!(write, Write::HandOver(_)) {
             // The rest of the region lacks it too.
             records.partners.hurry(turn.now + super::record_upkeep::SOON);
         }
-        turn.out.push(Output::KeepRecord { held: held.clone(), subnet, write: Some(id) });
-        self.tell_watchers(turn, held);
+        turn.out.push(Output::KeepRecord { held: held.clone(), subnet, write: write_id });
         Ok(None)
     }
 
     /// A record is on disk, or cannot be.
     pub(super) fn record_kept(&mut self, turn: &mut Turn<'_>, write: WriteId, kept: bool) {
-        match self.records_mut().end_write(write) {
-            None => {}
-            Some(Waiting::Operation(serial, round)) => {
-                self.own_write_ended(turn, serial, round, if kept { Ok(()) } else { Err(Refusal::Disk) });
-            }
-            Some(Waiting::Peer(to, call)) => {
-                let region = Vec::new();
-                let response = match kept {
-                    true => RecordResponse::Stored { region },
-                    false => RecordResponse::Refused { why: Refusal::Disk, region },
-                };
-                turn.send(&to, Message::Response(call, Response::Record(response)));
+        let records = self.records_mut();
+        let Some(Ended { held, before, waiting }) = records.writes.end(write, kept) else { return };
+        if kept {
+            self.tell_watchers(turn, &held);
+        } else {
+            records.take_back(&held, before);
+        }
+        for waiting in waiting {
+            match waiting {
+                Waiting::Operation(serial, round) => {
+                    self.own_write_ended(turn, serial, round, if kept { Ok(()) } else { Err(Refusal::Disk) });
+                }
+                Waiting::Peer(to, call) => {
+                    let region = Vec::new();
+                    let response = match kept {
+                        true => RecordResponse::Stored { region },
+                        false => RecordResponse::Refused { why: Refusal::Disk, region },
+                    };
+                    turn.send(&to, Message::Response(call, Response::Record(response)));
+                }
             }
         }
     }
@@ -179,11 +200,13 @@ impl<M: Metric> Dht<M> {
                 continue;
             }
             let records = self.records_mut();
-            let write = Write::Repair(held.ballot);
+            let (write, before) = (Write::Repair(held.ballot), records.shelf.brought(held.record.address()));
             match records.shelf.take(held, write, subnet, turn.now, unix_seconds) {
+                // It is given again with the next comparison.
+                Ok(Taken::New) if !records.writes.has_room() => records.take_back(held, before),
                 Ok(Taken::New) => {
-                    turn.out.push(Output::KeepRecord { held: held.clone(), subnet, write: None });
-                    self.tell_watchers(turn, held);
+                    let write = records.writes.begin(held, before, None);
+                    turn.out.push(Output::KeepRecord { held: held.clone(), subnet, write });
                 }
                 // If the attempt that stands against it comes to nothing, it is needed.
                 Err(Refusal::NotPromised) => records.partners.hurry(turn.now + PROMISE),

@@ -57,8 +57,9 @@ impl<M: Metric> Dht<M> {
             };
             (due || reserved > 0).then_some((rank, full, due))
         });
-        // The first row from a random one on that wants something; a short one if there is any. To find somebody nearer
-        // for a full row can wait: while rows are short, lookups take more hops. Not where all members are listed.
+        // The first row, counted from a random one, that wants something; a short one if there is any. Finding somebody
+        // nearer for a full row can wait: while rows are short, lookups take more hops. Not where this node keeps a
+        // list of members or of super-peers, which makes lookups short.
         let Some(mut choice) = wanting.next() else { return false };
         if choice.1 && self.members.is_none() {
             choice = wanting.find(|(_, full, _)| !full).unwrap_or(choice);

@@ -113,7 +113,7 @@ impl<M: Metric> Dht<M> {
         if listing.id().provider != *from.public_key() {
             return Err(Rejection::NotYours);
         }
-        let (subnet, unix_seconds) = (self.table.subnet_of(from), self.unix_seconds(turn.now));
+        let (subnet, unix_seconds) = (self.brought_from(from), self.unix_seconds(turn.now));
         let board = &mut self.rendezvous_mut().board;
         let change = board.keep(listing, subnet, turn.now, unix_seconds)?;
         self.board_changed(turn, listing.place(), change);

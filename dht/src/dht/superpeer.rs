@@ -35,7 +35,7 @@ impl<M: Metric> Dht<M> {
         let Some(members) = &mut self.members else { return };
         // Who doubts its own health (it misses answers that others get) is no help to others.
         let fit = willing && members.is_announced() && !self.timing.health.is_poor();
-        // Nobody else would list it if another of its network has drawn better.
+        // Others would not list it if there is a better ticket in its subnet, or enough better ones at its provider.
         let drawn = lottery.draws(&id, turn.now) && members.lists.seats.has_seat_for(&self.local, turn.now);
         let seat = match members.seat {
             false => fit && size > most && drawn,
@@ -82,8 +82,8 @@ impl<M: Metric> Dht<M> {
         members.lists.of(Scope::SuperPeers).entries().iter().map(known).collect()
     }
 
-    /// Whether the lottery gives a node with this id a seat, by a clock that may be a little wrong. It has one only if
-    /// none of its network has drawn better.
+    /// Whether the lottery gives a node with this id a seat, by a clock that may be a little wrong. The node has the
+    /// seat only if there is no better ticket in its subnet and there are not enough better ones at its provider.
     pub fn draws_seat(&self, id: &NodeId, now: Time) -> bool {
         self.lottery.holds_seat(id, now)
     }

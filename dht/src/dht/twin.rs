@@ -23,7 +23,8 @@ impl<M: Metric> Dht<M> {
         }
     }
 
-    /// Whether a peer speaks that has a newer record: it is an earlier life, or the one of two that lost the place.
+    /// Whether a newer record of this peer is known than the one it speaks with: it is an earlier life, or the one of
+    /// two twins that lost the place.
     pub(super) fn is_outdated(&self, peer: &Peer) -> bool {
         self.known(peer.id_ref()).is_some_and(|known| known.seq() > peer.seq())
     }

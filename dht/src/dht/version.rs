@@ -25,8 +25,9 @@ impl<M: Metric> Dht<M> {
         self.local.seq().saturating_add(1)
     }
 
-    /// If this node has signed a later record in a former life, it goes on above that and tells everybody; where that
-    /// has other addresses, it asks to see first whether a twin is there.
+    /// If this node has signed a record in a former life that is not older than its own, it takes a number above that
+    /// one and tells everybody. If that record has other addresses, it only tells the embedding program
+    /// ([`Event::FormerLife`]), which looks first whether a twin is there.
     pub(super) fn overtake_former_life(&mut self, turn: &mut Turn<'_>, message: &Message) {
         let records = message.announcements().map(|announcement| announcement.record());
         let own = records.filter(|record| record.id_ref() == self.local.id_ref());

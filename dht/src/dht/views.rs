@@ -11,8 +11,8 @@ use crate::{
     peer::Peer,
 };
 
-/// A list shorter than this part of the estimate is not complete: from the nearest few, estimates of more than twice
-/// the size are rare. Design.
+/// A list with fewer members than the estimate divided by this is not complete: from the nearest few, estimates of more
+/// than twice the size are rare. Design.
 const LISTED_PART: f64 = 2.5;
 
 impl<M: Metric> Dht<M> {

@@ -8,11 +8,11 @@
 //!     +--------------------------- it misses a question ----------------------+
 //! ```
 //!
-//! A suspect is asked again, and others are asked to reach it (SWIM, Das et al. 2002). It is dead when it has missed at
-//! least two of our own probes, and either the transport refuses it or the suspicion has lasted: twice the configured
-//! time; once, if another node cannot reach it either; a sixth, if another has been through all this and has announced
-//! the death (after Lifeguard, Dadgar et al. 2017). A peer that others reach and we do not is kept three times as long:
-//! the fault may be ours, or the link's.
+//! A suspect is asked again, and others are asked to reach it (SWIM, Das et al. 2002). It is dead when the transport
+//! has refused it twice, or when it has missed four questions (two, if another has announced its death) and the
+//! suspicion has lasted: twice the configured time; once, if another node cannot reach it either; a sixth, if another
+//! has been through all this and has announced the death (after Lifeguard, Dadgar et al. 2017). A peer that others
+//! reach and we do not is kept three times as long: the fault may be ours, or the link's.
 
 use core::time::Duration;
 

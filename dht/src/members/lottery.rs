@@ -51,7 +51,7 @@ impl Lottery {
     }
 }
 
-/// Where in its epochs this id is ahead of others.
+/// By how many seconds this id's epochs begin earlier than those of an id without a shift.
 fn shift(id: &NodeId) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&id.as_bytes()[8..16]);

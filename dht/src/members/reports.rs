@@ -10,7 +10,7 @@ use crate::Time;
 const FIRST: Duration = Duration::from_millis(500);
 /// Until they are told again, in case a message was lost. Design.
 const AGAIN: Duration = Duration::from_secs(2);
-/// How often they are told. Design: with 2 % of messages lost, all of two times three are once in 10^10.
+/// How often they are told. Design: with 2 % of messages lost, all six (three to each of two) are lost once in 10^10.
 const TIMES: u8 = 3;
 /// Most news waiting. Design: more than a whole leaf set dying at once.
 const WAITING_MAX: usize = 64;

@@ -1,9 +1,9 @@
 //! The list of the super-peers: those who say that they have a seat and whom the lottery gives one, but few of one
-//! network.
+//! subnet or provider.
 //!
 //! Ids cost nothing and a seat costs 32 of them; addresses in many subnets cost something. So of those drawn from one
 //! subnet the best ticket has the seat, and of those left of one provider the best [`SITE_SEATS`]. Tickets are hashes,
-//! and both bounds are on sets of which each lies wholly in one or the other, or beside it. So whoever has heard of the
+//! and any two of the subnets and providers that are bounded are either disjoint or nested. So whoever has heard of the
 //! same claims has the same list, in whatever order they came, and need not remember whom it has turned away.
 
 use alloc::{collections::BTreeSet, vec::Vec};

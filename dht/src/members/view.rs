@@ -2,7 +2,8 @@
 //! lists are compared without being sent.
 //!
 //! Of two things said about one member the one with the higher `seq` counts, and of two with the same `seq` the one
-//! that says that it is gone. So the order in which news arrive does not matter, nor how often they do. Who is gone is
+//! that says that it is gone. It does not matter how often news arrive, and hardly in which order: that somebody is
+//! gone is ignored while that version of its record is not listed, and a comparison makes up for it. Who is gone is
 //! remembered for an hour, because somebody who missed it may still name the old record.
 
 use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
@@ -61,7 +62,7 @@ pub(crate) enum Taken {
 pub(crate) struct View {
     /// Sorted by id.
     entries: Vec<Entry>,
-    /// For every arc the hashes of its members and their versions, added up without carry.
+    /// For every arc the exclusive or of the hashes of its members and their versions.
     arcs: Box<[u64; ARCS]>,
     gone: BTreeMap<IdPrefix, Grave>,
     capacity: usize,

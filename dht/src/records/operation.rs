@@ -139,8 +139,8 @@ impl Operation {
         self.goal == Goal::Watch
     }
 
-    /// Begins a round with these candidates. Those of the last round who were silent and are not among them are left
-    /// out. `drawn`: a random number, which makes this round's ballot one that no other attempt has.
+    /// Begins a round with these candidates; those of the last round are forgotten. `drawn`: a random number, which
+    /// makes this round's ballot one that no other attempt has.
     pub(crate) fn begin(&mut self, drawn: u32, candidates: impl Iterator<Item = (Peer, Distance)>) {
         self.round = self.round.wrapping_add(1);
         self.candidates.clear();
@@ -188,7 +188,7 @@ impl Operation {
             .map(|found| &mut found.answer)
     }
 
-    /// A node of the region sees the region like this, as far as its members lie `within` what it knows.
+    /// A node of the region sees the region like this. If it names nine, it says nothing of nodes beyond the farthest.
     pub(crate) fn region_told(&mut self, region: &[(Peer, Distance)]) {
         let Some(farthest) = region.iter().map(|(_, distance)| *distance).max() else { return };
         let full = region.len() >= REGION;

@@ -1,10 +1,10 @@
 //! With whom a node compares its records, and when: with everybody with whom it shares a region, soon after it has met
 //! them, and from then on every ten minutes.
 //!
-//! From when on its word counts: a node that comes, that has slept, or into whose care something comes because a
-//! neighbour is gone, may lack what others have. It knows of that once it has compared with all who may. Which records
-//! these are is told by who has been near since the comparisons began that are complete: with all of them alive, this
-//! node would still be one of the nine for those records that have been in its care all along.
+//! When its word counts: a node that has just joined, has slept, or into whose care records come because a neighbour is
+//! gone, may lack what others have. It is informed once it has compared with all who may have more. Until then its word
+//! counts only for records that have been in its care all along: those of which it would be one of the nine nearest
+//! even if everybody were alive who has been near since the last complete comparisons began.
 
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},

@@ -69,6 +69,11 @@ impl Shelf {
         self.held.get(address).map(|kept| &kept.held)
     }
 
+    /// A record with the subnet that brought it.
+    pub(crate) fn brought(&self, address: &Key) -> Option<(Held, u32)> {
+        self.held.get(address).map(|kept| (kept.held.clone(), kept.subnet))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &Held)> {
         self.held.iter().map(|(address, kept)| (address, &kept.held))
     }
@@ -78,7 +83,7 @@ impl Shelf {
         self.held.iter().map(|(address, kept)| (address, &kept.held, kept.tag))
     }
 
-    /// Those whose address begins with these eight bytes.
+    /// The record whose address begins with these eight bytes; of several, the one with the lowest address.
     pub(crate) fn with_prefix(&self, prefix: u64) -> Option<&Held> {
         let first = Key::from_limbs([prefix, 0, 0, 0]);
         let (address, kept) = self.held.range(first..).next()?;

@@ -8,7 +8,7 @@ use alloc::{
 use core::time::Duration;
 
 use super::{Head, ItemId, Listing, ListingId, Rejection};
-use crate::{Key, Time};
+use crate::{Key, Time, records::CLIENTS};
 
 /// From when on a provider that is not heard is suspected: it has missed one renewal, and half of the next one's time.
 pub(crate) const SUSPECTED_AFTER: Duration = Duration::from_secs(8);
@@ -25,6 +25,8 @@ const PER_PROVIDER_AND_PLACE: usize = 16;
 const PER_PROVIDER: u16 = 256;
 /// Listings from one subnet at one place.
 const PER_SUBNET_AND_PLACE: usize = 64;
+/// Listings of clients at one place, whose subnets nobody knows, all together: half of it.
+const OF_CLIENTS_AND_PLACE: usize = PER_PLACE / 2;
 /// Listings in all.
 const LISTINGS_MAX: usize = 16_384;
 /// Bytes of them.
@@ -133,7 +135,8 @@ impl Board {
         if of_provider >= PER_PROVIDER_AND_PLACE {
             return Err(Rejection::SenderFull);
         }
-        if of_subnet >= PER_SUBNET_AND_PLACE {
+        let most = if subnet == CLIENTS { OF_CLIENTS_AND_PLACE } else { PER_SUBNET_AND_PLACE };
+        if of_subnet >= most {
             return Err(Rejection::SubnetFull);
         }
         let full = all >= PER_PLACE

@@ -123,9 +123,9 @@ pub enum RendezvousOutput {
 /// How many of those who keep a place keep something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeptBy {
-    /// So many do.
+    /// How many of them do.
     pub stored: usize,
-    /// Of so many.
+    /// How many keep the place.
     pub of: usize,
 }
 

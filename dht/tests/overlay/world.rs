@@ -245,7 +245,7 @@ impl World {
                     assert!(before.is_none(), "operation finished twice, seed {}", self.seed);
                 }
                 Output::KeepRecord { held, subnet, write } => {
-                    kept.extend(write);
+                    kept.push(write);
                     if !self.nodes[node].disk_fails {
                         self.nodes[node].disk.insert(*held.record.address(), (held, subnet));
                     }

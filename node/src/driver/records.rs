@@ -142,7 +142,7 @@ impl Driver {
     /// Gives the disk something to write. If it cannot take it now, whoever waits for it is told at once.
     pub(super) fn write_record(&mut self, change: RecordChange) {
         let refused = self.operations.disk.changes.try_send(change).err();
-        if let Some(RecordChange::Keep(.., Some(write))) =
+        if let Some(RecordChange::Keep(.., write)) =
             refused.map(tokio::sync::mpsc::error::TrySendError::into_inner)
         {
             self.overlay.answer(Input::RecordKept { write, kept: false });

@@ -24,8 +24,8 @@ const TOGETHER_MAX: usize = 256;
 /// One thing to be written.
 #[derive(Debug)]
 pub(crate) enum RecordChange {
-    /// Keep this, with the subnet that brought it, and say so if somebody waits for it.
-    Keep(Held, u32, Option<WriteId>),
+    /// Keep this, with the subnet that brought it, and say so under this number.
+    Keep(Held, u32, WriteId),
     /// Keep it no longer.
     Drop(Key),
 }
@@ -110,7 +110,7 @@ fn row(change: RecordChange) -> (Option<Change>, Option<WriteId>) {
             // Records are small and of types that can always be encoded; one that could not be is not kept.
             let value = postcard::to_allocvec(&(&held, subnet)).ok();
             let key = held.record.address().as_bytes().to_vec();
-            (value.map(|value| Change { table: HELD, key, value: Some(value) }), id)
+            (value.map(|value| Change { table: HELD, key, value: Some(value) }), Some(id))
         }
         RecordChange::Drop(address) => {
             (Some(Change { table: HELD, key: address.as_bytes().to_vec(), value: None }), None)
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn a_row_says_which_subnet_brought_the_record() {
         for subnet in [0, 5, u32::MAX] {
-            let (change, _) = row(RecordChange::Keep(held(), subnet, None));
+            let (change, _) = row(RecordChange::Keep(held(), subnet, WriteId(0)));
             assert_eq!(kept(&change.unwrap().value.unwrap()), Some((held(), subnet)));
         }
     }
@@ -147,7 +147,7 @@ mod tests {
     fn rows_without_a_subnet_are_read_and_those_with_one_can_be_read_as_before() {
         let old = postcard::to_allocvec(&held()).unwrap();
         assert_eq!(kept(&old), Some((held(), 0)));
-        let (change, _) = row(RecordChange::Keep(held(), 5, None));
+        let (change, _) = row(RecordChange::Keep(held(), 5, WriteId(0)));
         assert_eq!(postcard::from_bytes::<Held>(&change.unwrap().value.unwrap()), Ok(held()));
         assert_eq!(kept(&old[..old.len() - 1]), None);
     }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{ChunkId, Writer};
 use crate::repair::Moment;
 
-/// Writers that may claim one chunk; further ones are rejected. Half of the places are for those that come in person.
+/// The most writers that may claim one chunk; further ones are turned away. Claims from hearsay (see
+/// [`NewClaim::hearsay`]) may fill only half of the places.
 pub const MAX_WRITERS: usize = 64;
 
 /// For how long a writer wants a chunk kept, from now on.
@@ -15,9 +16,10 @@ pub const MAX_WRITERS: usize = 64;
 pub struct Claim {
     /// Who wants it.
     pub writer: Writer,
-    /// It expires after so long unless it is renewed.
+    /// Seconds from now after which the claim expires unless it is renewed.
     pub lease_seconds: u32,
-    /// Until then nobody can drop it, not even the writer; 0: it can be dropped at any time.
+    /// Seconds from now during which nobody can drop the claim, not even its writer. 0 means that it can be dropped at
+    /// any time.
     pub retain_seconds: u32,
 }
 
@@ -32,7 +34,8 @@ pub struct NewClaim {
     pub bytes: u64,
     /// Bytes of shards of the chunk that were held before these; 0: none were.
     pub held_before: u64,
-    /// They were written now: they come on top of those that the writer has claimed of this chunk before.
+    /// Whether these shards were written just now. Their bytes are then added to those that the writer's claim on this
+    /// chunk already counts.
     pub written: bool,
     /// Said by somebody else than the writer: it adds a claim where the writer has none, and changes none.
     pub hearsay: bool,

@@ -22,8 +22,8 @@ const FILE: &str = "claims.redb";
 /// Claims that one change lengthens.
 const LENGTHENED_TOGETHER: usize = 4096;
 
-/// See the module's description. It is consulted by whoever changes the shard store, one at a time: what makes freeing
-/// safe is that nobody puts a shard between the look here and the deletion there.
+/// A holder's book of claims: see the description of [`lease`](super). Changes of the shard store that depend on it
+/// must come one at a time: freeing is safe only if no shard is put between the look into the book and the deletion.
 #[derive(Debug)]
 pub struct Claims {
     db: Reopening,
@@ -70,13 +70,15 @@ impl Claims {
         })
     }
 
-    /// Enters claims, all of them in one change, and tells of each whether it found a place among those of its chunk.
-    /// None shortens one that is there.
+    /// Enters claims in one change. Returns for each claim whether it was entered: it is not if its writer has no claim
+    /// on the chunk yet and the chunk already has as many claims as it may have. No claim shortens one that exists.
     ///
-    /// Shards that were held before and that nobody claims are nobody's first, for `grace`: a crash may have taken the
-    /// claim of somebody else, and then the new one must not be the last.
+    /// If shards of a chunk were held before and nobody claims them, they first get a claim of
+    /// [`ORPHAN`](super::ORPHAN) for `grace`: a crash may have taken somebody else's claim, and then the new claim must
+    /// not be the only one.
     ///
-    /// Durable, unless all of it is about shards that were not held before: those a crash would leave to be adopted.
+    /// The change is durable if shards of one of the chunks were held before, if a claim retains, or if a chunk waits
+    /// to be freed. Otherwise a crash may undo it, and leaves shards without a claim, which are then adopted.
     pub fn enter(&self, now: Moment, claims: &[NewClaim], grace: Duration) -> io::Result<Vec<bool>> {
         // A crash must not put a chunk back on the list that has been put anew.
         let chunks: Vec<ChunkId> = claims.iter().map(|claim| claim.chunk).collect();
@@ -244,7 +246,8 @@ impl Claims {
         })
     }
 
-    /// How many chunks wait to be freed, and how many bytes at least, counted over `most` of them.
+    /// Returns how many chunks wait to be freed (as `claims`), and a lower bound of their bytes, which counts only the
+    /// first `most` chunks.
     pub fn freeing(&self, most: usize) -> io::Result<Totals> {
         self.db.read(|txn| {
             use redb::ReadableTableMetadata;
@@ -278,8 +281,8 @@ impl Claims {
     }
 
     /// At most `most` claims of one writer behind `after` in the order of chunks, and where to go on; `None` when there
-    /// are no more. It looks at no more than 32 claims of anybody's for each of `most`, so that there may be more even
-    /// where few are returned.
+    /// are no more. It looks at 32 claims of anybody's for each of `most`, and then at the rest of those on the same
+    /// chunk, so that there may be more even where few are returned.
     pub fn listed(&self, writer: Writer, after: Option<ChunkId>, most: usize) -> io::Result<Listed> {
         use std::ops::Bound;
         self.db.read(|txn| {
@@ -290,17 +293,22 @@ impl Claims {
             let claims = txn.open_table(CLAIMS).map_err(failed)?;
             let after = after.map(|after| key(after, Writer([0xff; 32])));
             let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-            let mut found = Vec::new();
+            let (mut found, mut last) = (Vec::new(), None);
             for (looked, row) in claims.range::<&Key>((start, Bound::Unbounded)).map_err(failed)?.enumerate()
             {
                 let (key, state) = row.map_err(failed)?;
                 let (chunk, by) = parts(key.value());
+                // Whoever goes on does so behind a chunk: all claims on it have to have been looked at.
+                if looked >= most.saturating_mul(32) && last.is_some_and(|last| last != chunk) {
+                    return Ok(Listed { claims: found, next: last });
+                }
                 if by == writer {
                     found.push((chunk, ClaimState::decode(by, state.value())));
                 }
-                if found.len() >= most || looked >= most.saturating_mul(32) {
+                if found.len() >= most {
                     return Ok(Listed { claims: found, next: Some(chunk) });
                 }
+                last = Some(chunk);
             }
             Ok(Listed { claims: found, next: None })
         })
@@ -329,8 +337,8 @@ impl Claims {
         })
     }
 
-    /// Of chunks of which so many bytes of shards are held, gives those on which there is no claim one that belongs to
-    /// nobody; returns how many those were.
+    /// Takes chunks, each with the bytes of its shards that are held, and gives every one of them that has no claim and
+    /// does not wait to be freed a claim of [`ORPHAN`](super::ORPHAN). Returns the number of chunks that got one.
     pub fn adopt(&self, now: Moment, chunks: &[(ChunkId, u64)], grace: Duration) -> io::Result<usize> {
         let ids: Vec<ChunkId> = chunks.iter().map(|(chunk, _)| *chunk).collect();
         let unclaimed = |(claims, waiting): (&Vec<ClaimState>, bool)| claims.is_empty() && !waiting;

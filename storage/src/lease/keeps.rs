@@ -209,8 +209,8 @@ impl Keeps {
         })
     }
 
-    /// Skips numbers, durably: those that are reserved next are `at_least` so high. A book that was lost, or that is an
-    /// older copy, may not know of all that were used.
+    /// Makes sure, durably, that the numbers reserved next are not below `at_least`. A book that was lost and begun
+    /// anew, or that was restored from an older copy, may not know all numbers that were used.
     pub fn raise_said(&self, at_least: u64) -> io::Result<()> {
         self.db.change(true, |txn| {
             let mut said = txn.open_table(SAID).map_err(failed)?;

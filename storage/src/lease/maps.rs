@@ -41,7 +41,7 @@ pub struct KeptMap {
 pub struct MapStep {
     /// Whose map it is.
     pub volume: [u8; 32],
-    /// As what it is kept so far; `None`: not at all, or not in a way that can be gone on from.
+    /// How the map is kept so far. `None` if it is not kept, or not in a way from which a step can be made.
     pub from: Option<KeptMap>,
     /// As what it is kept from now on. Its object is that of `from`, or one that never was.
     pub to: KeptMap,
@@ -189,7 +189,8 @@ impl Rows<'_> {
         }
     }
 
-    /// `n`: of a chunk that may be new. Whether it was not needed at all before.
+    /// Counts a chunk as needed `times` more often. `n` is its number of shards if it may be new to the object; the
+    /// chunk is then entered. Returns whether it was entered and is new.
     fn need_more(&mut self, root: ChunkId, chunk: ChunkId, n: Option<u8>, times: u64) -> io::Result<bool> {
         let uses = self.uses(root, chunk)?.saturating_add(times);
         self.set_uses(root, chunk, uses)?;

@@ -13,7 +13,8 @@
 //! What to do when in doubt: keep. A shard without any claim (a crash lost it, or the book of claims was damaged) gets
 //! one that belongs to nobody, [`ORPHAN`], and lasts long enough for its writer to renew its own.
 //!
-//! Nothing here has a clock: every call is given the time of the [`LeaseClock`].
+//! Nothing here has a clock: the caller passes the time. [`Claims`] take lease time, from a [`LeaseClock`], and
+//! [`Keeps`] take wall time.
 
 mod claim;
 mod claims;
@@ -34,5 +35,5 @@ pub use recovered::RECOVERED;
 
 use crate::ids::Writer;
 
-/// Whose the claims are that belong to nobody.
+/// The writer of claims that belong to nobody.
 pub const ORPHAN: Writer = Writer([0; 32]);

@@ -52,11 +52,12 @@ pub enum Need {
 ///
 /// | | condition (m = n − k, T = k + ⌈m/2⌉) | what is rebuilt |
 /// |---|---|---|
-/// | urgent | present + silent ≤ min(k + ⌈m/4⌉, T − 1), but at least k | suspect and lost |
-/// | normal | present + silent + suspect/2 ≤ T | lost |
-/// | restore | something lost for longer than `restore_after` | lost |
+/// | urgent | something suspect or lost, and present + silent ≤ max(k, min(k + ⌈m/4⌉, T − 1)) | suspect and lost |
+/// | normal | something lost, and present + silent + suspect/2 ≤ T | lost |
+/// | restore | something lost for `restore_after` or longer | lost |
 ///
-/// Always everything at once: decoding costs k shards of traffic, however many are made from it.
+/// The first row that applies counts. A repair always rebuilds all shards of its row at once: decoding costs k shards
+/// of traffic, however many shards are made from it.
 pub fn assess(record: &ChunkRecord, now: Moment, patience: &Patience) -> Need {
     let redundancy = record.redundancy();
     let (k, n, threshold) = (redundancy.k(), redundancy.n(), redundancy.repair_threshold());

@@ -5,10 +5,10 @@ use crate::shard_set::ShardSet;
 /// Shards that a chunk may have.
 const INDICES: usize = 128;
 
-/// For each of the holders in `shown`, whether it can be given another shard. One holder is set aside for every index
-/// that anybody shows, each for one only, as far as there are enough; the others are free: those that show nothing, and
-/// those whose shards are all shown by others too. So the loss of some holders never costs more shards of those set
-/// aside than there were holders.
+/// Returns for each holder in `shown` whether it can be given another shard. A maximum bipartite matching of holders
+/// and shard indices sets as many holders aside as possible, each for a different index that it shows. All other
+/// holders are free: those that show nothing, and those without which the matching is as large. So each holder that is
+/// lost costs at most one of the matched shards.
 ///
 /// Where there is a choice, the first in `shown` are free.
 pub fn spare(shown: &[ShardSet]) -> Vec<bool> {

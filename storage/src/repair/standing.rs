@@ -14,8 +14,8 @@ const HOLDERS_MAX: usize = 1024;
 const DISPROVED_MAX: usize = 4096;
 /// Failures after which the share of them counts: one may be a disk that fails at this moment.
 const FAILURES_MIN: u32 = 2;
-/// A holder that fails more than this share of its audits is not believed: one that has dropped 5 % of its shards is
-/// caught with probability 0.92 after 50 of them.
+/// A holder that fails more than this share of its audits is not believed. One that has dropped 5 % of its shards fails
+/// at least one of 50 audits with probability 0.92, and two, which distrust takes ([`FAILURES_MIN`]), with 0.72.
 const FAILURES_PERCENT: u32 = 3;
 /// Questions left open in a row that count as a failure, when other questions are answered meanwhile.
 const SILENCE_MAX: u32 = 4;
@@ -69,8 +69,8 @@ impl Standings {
         self.holders.is_empty()
     }
 
-    /// Takes in how an audit of shard `index` ended. Returns whether the shard is to be made again: its holder has
-    /// shown that it does not have it.
+    /// Records how an audit of shard `index` ended. Returns whether the shard is to be made again: its holder admits
+    /// that it has lost it, failed to prove it, or has left too many questions in a row without an answer.
     pub fn judge(
         &mut self,
         holder: Holder,

@@ -15,9 +15,10 @@ use super::{ShardStore, Uncheckpointed, Writer};
 const STEP_BYTES: usize = 8 << 20;
 
 impl ShardStore {
-    /// Empties and removes the segment that wastes most, if it wastes at least half of what it takes on disk and
-    /// there is room within the quota to move the rest. The one that is appended to is closed for it, like any other:
-    /// in a small store there is no other. Call it while there is nothing better to do, until it reports no segments.
+    /// Moves the live records out of the segment that wastes most space, and removes that segment. This happens only if
+    /// the segment wastes at least half of what it takes on disk and the quota and the disk have room for the records.
+    /// It may be the active segment, which is closed first: a small store has no other. Call this when the store is
+    /// idle, until it reports no segments.
     /// Other writers get their turn between steps of 8 MiB.
     pub fn compact(&self) -> Result<Compacted, ChangeError> {
         let mut writer = self.lock_writer();

@@ -25,8 +25,9 @@ pub(super) enum Why {
 }
 
 impl ShardStore {
-    /// Deletes shards; returns how many of them were held. When this returns they stay deleted, whatever happens,
-    /// and their space is given back as far as the file system can.
+    /// Deletes shards; returns how many of them were held. When this returns they stay deleted, also after a crash, and
+    /// their space is given back as far as the file system can. One that an interrupted compaction has left twice comes
+    /// back if the index is lost before a compaction has removed the other copy.
     pub fn delete(&self, shards: &[ShardKey]) -> Result<usize, ChangeError> {
         let mut writer = self.lock_writer();
         self.mend(&mut writer)?;
@@ -96,8 +97,8 @@ impl ShardStore {
         Ok(count)
     }
 
-    /// On a disk so full that even the index cannot record a deletion, gives the shards' space back first. They count
-    /// as damaged from then on, should the deletion fail all the same.
+    /// Gives the shards' space back before the index is changed, for a disk so full that even the index cannot record
+    /// the deletion. The shards are quarantined: if the deletion then fails all the same, they count as damaged.
     fn make_room(&self, shards: &[ShardKey]) -> io::Result<()> {
         let chunks: Vec<_> = shards.iter().map(|shard| shard.chunk).collect();
         let held = self.with_index(|index| index.locations(&chunks))?;
@@ -166,8 +167,8 @@ impl ShardStore {
     }
 }
 
-/// Marks records as dead for whoever has to rebuild the index, since something of them may remain: when their space
-/// does not end at a block, or the file system has no holes.
+/// Marks records as dead, so that a rebuild of the index does not bring them back. Punching does not always erase a
+/// record: a hole covers whole blocks only, and some file systems cannot punch holes.
 fn mark_dead(file: &dyn StoreFile, records: &[(u32, u64)]) -> io::Result<()> {
     // A segment that has lost its end must not grow again: nothing is there to be marked.
     let size = file.size()?;
@@ -176,7 +177,7 @@ fn mark_dead(file: &dyn StoreFile, records: &[(u32, u64)]) -> io::Result<()> {
     there.try_for_each(|at| file.write_all_at(&[&DEAD], at))
 }
 
-/// Gives the space of dead records back; returns how many bytes that was.
+/// Gives the space of dead records back to the file system; returns the number of bytes that were punched out.
 fn punch(file: &dyn StoreFile, records: &[(u32, u64)]) -> io::Result<u64> {
     let mut ranges: Vec<(u64, u64)> = Vec::new();
     for (offset, len) in records {

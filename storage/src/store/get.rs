@@ -56,8 +56,8 @@ impl ShardStore {
         Ok(None)
     }
 
-    /// For each chunk, the indices of the shards held of it, in order. This asks the index only. Others
-    /// rely on the answer, so that a store whose directory was removed gives none.
+    /// Returns, for each chunk, the indices of its shards that are held, in ascending order. It asks only the index.
+    /// Other nodes rely on the answer, so it is an error if the store's directory was removed.
     pub fn has(&self, chunks: &[ChunkId]) -> Result<Vec<Vec<u8>>, GetError> {
         self.check_in_place()?;
         let found = self.read_index(|index| index.locations(chunks))?;
@@ -69,8 +69,8 @@ impl ShardStore {
         Ok(held)
     }
 
-    /// Lists at most `limit` shards behind `after` in the order of their keys, with the lengths of their payloads:
-    /// for a scrub, which reads each with [`get`](Self::get).
+    /// Lists at most `limit` shards with keys greater than `after`, in ascending order, with the lengths of their
+    /// payloads. [`scrub`](Self::scrub) reads each of them with [`get_shard`](Self::get_shard).
     pub fn iterate(&self, after: Option<ShardKey>, limit: usize) -> Result<Vec<(ShardKey, u32)>, GetError> {
         let listed = self.read_index(|index| index.list(after, limit))?;
         Ok(listed.into_iter().map(|(key, location)| (key, location.payload_len)).collect())

@@ -94,7 +94,7 @@ fn parse_key(bytes: &[u8; KEY_LEN]) -> ShardKey {
 }
 
 impl Index {
-    /// Opens or creates the index. Of a file that is no index it says that it is damaged.
+    /// Opens or creates the index. If the file is not an index, the error says that it is damaged.
     pub(super) fn open(file: Arc<dyn StoreFile>, cache_bytes: usize) -> io::Result<Self> {
         let check = file.allocated()? <= MAX_CHECKED_BYTES;
         let db = database::open(Arc::clone(&file), cache_bytes, check)?;
@@ -110,8 +110,8 @@ impl Index {
         self.file.allocated()
     }
 
-    /// Changes the index. A durable change survives a crash, and so do all before it; another is seen by readers
-    /// at once but may be lost. After an error nothing of it is seen.
+    /// Changes the index. A durable change survives a crash, together with all changes before it. Readers see any other
+    /// change at once too, but a crash may undo it. After an error no part of the change is visible.
     pub(super) fn write<T>(
         &self,
         durable: bool,
@@ -205,7 +205,7 @@ impl Index {
         })
     }
 
-    /// At most `limit` of these behind `after`, in the order of their keys.
+    /// At most `limit` unmended shards with keys greater than `after`, in ascending order.
     pub(super) fn list_unmended(&self, after: Option<ShardKey>, limit: usize) -> io::Result<Vec<ShardKey>> {
         guarded(|| {
             let txn = self.db()?.begin_read().map_err(failed)?;

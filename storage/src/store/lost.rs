@@ -72,7 +72,7 @@ impl Suspects {
 }
 
 impl ShardStore {
-    /// Takes what was damaged or lost when the store was opened. A second call finds nothing.
+    /// Returns what was found damaged or lost when the store was opened, and forgets it: a second call returns nothing.
     pub fn take_recovered(&self) -> Recovered {
         std::mem::take(&mut *super::locked(&self.recovered))
     }
@@ -112,7 +112,7 @@ impl ShardStore {
         Ok(())
     }
 
-    /// Tells whether the disk was too full for a change. The index is as it was before then.
+    /// Makes a change; returns `true` if the disk was too full for it. The index is then as it was before.
     fn unless_full(
         &self,
         writer: &mut Writer,

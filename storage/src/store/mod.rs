@@ -58,7 +58,7 @@ const MAX_UNCHECKPOINTED_RECORDS: u64 = 4096;
 pub struct ShardStore {
     files: Box<dyn Files>,
     config: StoreConfig,
-    /// What the configuration said at first.
+    /// The quota: at first the configured one, later what [`set_quota`](Self::set_quota) was given.
     quota_bytes: AtomicU64,
     /// `None` only when reopening it failed.
     index: RwLock<Option<Index>>,
@@ -170,7 +170,7 @@ impl ShardStore {
         Usage { syncs: self.files.syncs(), quota_bytes, ..usage }
     }
 
-    /// The most space that it takes: what exceeds it is refused.
+    /// The most space that the store may take on disk. A put that would exceed it is refused.
     fn quota(&self) -> u64 {
         self.quota_bytes.load(Ordering::Relaxed)
     }
@@ -209,7 +209,7 @@ impl ShardStore {
         locked(&self.writer)
     }
 
-    /// Calls the index as it is.
+    /// Calls `call` with the index, and notes if the index turns out to be damaged. Does not rebuild it.
     fn with_index<T>(&self, call: impl FnOnce(&Index) -> io::Result<T>) -> io::Result<T> {
         let guard = self.index.read().unwrap_or_else(PoisonError::into_inner);
         let result = call(guard.as_ref().ok_or_else(|| io::Error::other("the index could not be reopened"))?);

@@ -16,10 +16,11 @@ use crate::files::StoreFile;
 /// What a shard adds to the index in the long run: 47 bytes, in pages that are half to two thirds full, twice, since
 /// redb keeps the old pages until the new ones are durable.
 const INDEX_BYTES: u64 = 256;
-/// What it may add at the next checkpoint: a page of its own, but all of them no more than the index has.
+/// What a shard may add to the index at the next checkpoint: a page of its own. All shards together add no more pages
+/// than the index already has.
 const INDEX_PAGE: u64 = 4096;
-/// Part of the quota that puts leave free, for what deletions add to the index before they make room: a sixteenth,
-/// but not more than this.
+/// Puts leave a sixteenth of the quota free, but not more than this: a deletion adds to the index before it makes
+/// room.
 const MAX_RESERVE: u64 = 4 << 20;
 
 /// A record to be appended.
@@ -162,8 +163,9 @@ impl ShardStore {
         self.update_usage(writer)
     }
 
-    /// Appends records and syncs them. The index does not know them yet, and `writer` is as it was: after an
-    /// error, and until [`enter`](Self::enter), they count as nothing.
+    /// Appends records and syncs them. They do not count until [`enter`](Self::enter) has put them into the index. On
+    /// success `writer` is unchanged. After an error it does not use the numbers of the new segments again, and it has
+    /// no active segment if the sync failed or the append could not be undone.
     pub(super) fn append(&self, writer: &mut Writer, records: &[NewRecord<'_>]) -> io::Result<Appended> {
         let mut next_segment = writer.next_segment;
         let mut runs: Vec<Run<'_>> = Vec::new();
@@ -247,9 +249,8 @@ impl ShardStore {
         Ok(())
     }
 
-    /// Takes back what a failed append may have written, durably, so that it does not turn up after a crash when
-    /// everybody has long seen that it is not there. Returns whether that worked; what remains if not was never
-    /// acknowledged.
+    /// Durably removes what a failed append may have written, so that a crash does not bring back shards that were
+    /// reported as not stored. Returns whether that worked. What remains otherwise was never acknowledged.
     fn undo(&self, runs: &[Run<'_>]) -> bool {
         let undo = |run: &Run<'_>| match &run.file {
             Some(_) if run.new => {

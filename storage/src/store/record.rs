@@ -14,7 +14,8 @@
 //! Numbers are little endian. A record's checksum covers the 44 bytes before it, the descriptor, and the
 //! record's own place, so that a copy of a record somewhere else (an old one, or one inside a payload) is not
 //! taken for it. The payload needs no checksum here: the descriptor has its hash. `state` is 0 for a live record
-//! and is overwritten in place when the shard is deleted; only rebuilding a lost index looks at it.
+//! and is overwritten in place when the shard is deleted. Reading a shard and looking whether it is there check it,
+//! since a crash can leave a record dead that the index still has. Reading the log again skips dead records.
 
 use crate::ids::ChunkId;
 

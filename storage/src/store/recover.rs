@@ -30,7 +30,7 @@ pub(super) fn check_format(files: &dyn Files) -> Result<(), OpenError> {
     if text == ours {
         return Ok(());
     }
-    // The beginning of it is what a crash during creation can leave, as long as there is no segment.
+    // A crash while the store is created can leave only the beginning of the text. There are no segments yet then.
     if ours.starts_with(&text) && !files.names()?.iter().any(|name| segment_of(name).is_some()) {
         let file = files.create(FORMAT_FILE)?;
         file.write_all_at(&[ours.as_bytes()], 0)?;
@@ -66,8 +66,8 @@ pub(super) struct Opened {
     pub(super) rebuilt: bool,
 }
 
-/// Opens the index and brings it up to the end of the log. If the index is damaged, a new one takes its place:
-/// everything in it is in the segments too.
+/// Opens the index and enters what the log has behind its checkpoint. If the index is damaged, it is replaced by a new
+/// one, made from the segments: they have all shards. The list of unmended shards is only in the index, and is lost.
 pub(super) fn recover(files: &dyn Files, config: &StoreConfig) -> io::Result<Opened> {
     match read_everything(files, config) {
         Err(error) if is_damaged(&error) => {
@@ -85,7 +85,8 @@ pub(super) fn remove_index(files: &dyn Files) -> io::Result<()> {
 
 fn read_everything(files: &dyn Files, config: &StoreConfig) -> io::Result<Opened> {
     let file = files.open(INDEX_FILE)?;
-    // One without a state is whole: it was killed before its first checkpoint.
+    // An index file without a state row is not damaged: the process ended before the first checkpoint made one durable.
+    // Reading all segments then does not count as rebuilding a lost index.
     let was_there = file.as_ref().map_or(Ok(0), |file| file.size())? > 0;
     let file = file.map_or_else(|| create_index_file(files), Ok)?;
     let index = Index::open(file, config.index_cache_bytes)?;
@@ -109,8 +110,8 @@ fn read_everything(files: &dyn Files, config: &StoreConfig) -> io::Result<Opened
         let Some(file) = files.open(&segment_name(segment))? else { continue };
         writer.next_segment = writer.next_segment.max(segment.saturating_add(1));
         if file.size()? < from {
-            // It has lost its end, and the index has the shards that lay there until they are dropped. What was
-            // appended now would lie where they did.
+            // The file has lost its end, and the index still lists the shards that lay there until `drop_lost` drops
+            // them. A record appended now could take the place of one of those, so nothing is appended here.
             writer.active = None;
             continue;
         }

@@ -92,9 +92,10 @@ pub(super) fn read_descriptor(file: &dyn StoreFile, location: Location) -> io::R
     }
 }
 
-/// Reads a record's descriptor and payload; `None` if they are not what the header and the hashes say, or if the
-/// record is marked as dead. It can be that while the index still has it: a deletion on a full disk marks it first,
-/// and may then be cut short by a crash. Whoever took it for held would lose it with the next rebuilding of the index.
+/// Reads a record's descriptor and payload. Returns `None` if they are not what the header and the hashes say, or if
+/// the record is marked as dead. The index can still have a dead record: a deletion on a full disk marks the record
+/// first, and a crash may come before the index is changed. Such a shard must not count as held, because the next
+/// rebuild of the index would drop it.
 pub(super) fn read_verified(
     file: &dyn StoreFile,
     header: &RecordHeader,

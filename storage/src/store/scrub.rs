@@ -15,13 +15,14 @@ pub struct Scrubbed {
     pub bytes: u64,
     /// Those that did not match their hashes. They are no longer held.
     pub damaged: Vec<ShardKey>,
-    /// Where the next step begins; `None` if this one came to the end.
+    /// The last shard of this step: the `after` of the next step. `None` if this step came to the end.
     pub next: Option<ShardKey>,
 }
 
 impl ShardStore {
-    /// Reads shards behind `after` against their hashes, in the order of their keys: about `bytes`, at least one shard
-    /// and at most 64. Damaged ones are dropped, durably, so that nobody counts on them and they can be put again.
+    /// Reads shards with keys greater than `after`, in the order of their keys, and verifies them against their hashes.
+    /// It reads about `bytes`, at least one shard and at most 64. Damaged shards no longer count as held and can be put
+    /// again. They are also removed from the index, durably, unless that fails, as on a full disk.
     pub fn scrub(&self, after: Option<ShardKey>, bytes: u64) -> Result<Scrubbed, GetError> {
         let mut done = Scrubbed::default();
         let listed = self.iterate(after, STEP_SHARDS_MAX)?;

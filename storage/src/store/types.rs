@@ -26,7 +26,7 @@ pub struct StoreConfig {
 }
 
 impl StoreConfig {
-    /// So much space, and otherwise what was measured to be good.
+    /// A configuration with this quota. The other values are those that measured well.
     pub const fn with_quota(quota_bytes: u64) -> Self {
         Self {
             quota_bytes,
@@ -59,7 +59,8 @@ pub enum PutOutcome {
     AlreadyHeld,
 }
 
-/// Why a shard was not stored. The store holds what it held before.
+/// Why a shard was not stored. No shard that the store held before is lost by that. After [`Io`](Self::Io) or
+/// [`NoSpace`](Self::NoSpace) the refused shard may turn out to be held after all, if its record had reached the log.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum PutError {
     /// It would exceed the quota.
@@ -145,7 +146,8 @@ impl From<io::Error> for GetError {
     }
 }
 
-/// Why a deletion or compaction failed. Shards that were to be deleted may or may not be gone.
+/// Why a change of the store (a deletion, a compaction or a checkpoint) failed. Shards that were to be deleted may or
+/// may not be gone.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ChangeError {
     /// The disk is full.
@@ -165,7 +167,9 @@ impl From<io::Error> for ChangeError {
     }
 }
 
-/// Why a store could not be opened. Nothing in it was changed.
+/// Why a store could not be opened. [`Locked`](Self::Locked), [`NewerFormat`](Self::NewerFormat) and
+/// [`NotAStore`](Self::NotAStore) leave the store unchanged. After [`Io`](Self::Io) recovery may have begun: the index
+/// may have been removed or brought up to date, and what a crash left behind the end of the log may have been cut off.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process, or another store of this one, has it open.

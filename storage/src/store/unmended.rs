@@ -15,7 +15,7 @@ impl ShardStore {
         Ok(dropped + super::locked(&self.quarantine).len() as u64)
     }
 
-    /// At most `limit` of them behind `after`, in the order of their keys.
+    /// Returns at most `limit` unmended shards with keys greater than `after`, in ascending order.
     pub fn list_unmended(&self, after: Option<ShardKey>, limit: usize) -> Result<Vec<ShardKey>, ChangeError> {
         if self.any_quarantined.load(Ordering::Acquire) {
             self.mend(&mut self.lock_writer())?;
@@ -23,7 +23,8 @@ impl ShardStore {
         Ok(self.with_index(|index| index.list_unmended(after, limit))?)
     }
 
-    /// Others hold what these shards were needed for, or nobody needs them any more.
+    /// Takes these shards off the list of unmended ones, because others hold what they were needed for or nobody needs
+    /// them any more. A crash may put them back on the list.
     pub fn made_good(&self, shards: &[ShardKey]) -> Result<(), ChangeError> {
         let mut writer = self.lock_writer();
         self.mend(&mut writer)?;

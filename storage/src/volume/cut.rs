@@ -5,7 +5,7 @@
 
 /// A node is not cut before it has so many keys, unless nothing follows.
 const MIN_KEYS: usize = 64;
-/// From there on it is cut behind one of so many keys.
+/// From there on it is cut behind one key in this many on average.
 const MEAN_EXTRA: u64 = 192;
 /// It is cut at so many keys in any case …
 pub(super) const MAX_KEYS: usize = 2048;

@@ -278,7 +278,8 @@ where
     }
 }
 
-/// The items of a node with the changes up to `end` made; values that had to give way come behind `replaced`.
+/// Returns the items of a node after the changes to keys less than `end` (all changes if `None`). Old values that were
+/// replaced or removed are appended to `replaced`.
 fn merge(
     items: Vec<(Vec<u8>, Item)>,
     changes: &mut Peekable<impl Iterator<Item = (Vec<u8>, Option<Unsettled>)>>,

@@ -240,5 +240,5 @@ fn read_value(reader: &mut Reader<'_>, references: &[ChunkRef]) -> Result<ValueR
     Ok(if spilled { ValueRef::Spilled { len, chunks } } else { ValueRef::Inline(Value { bytes, chunks }) })
 }
 
-/// An encoded item is never longer than this, whatever it is.
+/// A single item always fits into a node, whatever it is.
 const _: () = assert!(MAX_ITEM_LEN < MAX_NODE_LEN);

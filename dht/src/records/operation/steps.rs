@@ -99,7 +99,8 @@ impl Operation {
     fn repair(&mut self, now: Time) -> Next {
         let Some(best) = self.best().cloned() else { return self.finish(now) };
         let of = self.region().count();
-        // Of one ballot all: else one of them may hide a later attempt's version from whoever asks others.
+        // All must hold it under one ballot: else one of them may hide a later attempt's version from whoever asks
+        // others.
         let has = |answer: &Answer| {
             let same = |held: &Held| held.record.hash() == best.record.hash() && held.ballot == best.ballot;
             answer.held.as_ref().is_some_and(same)

@@ -215,3 +215,15 @@ fn heads_come_in_pages() {
     let expected = expected.map(|(by, number)| ItemId { by: key(by), number, seq: 4 });
     assert_eq!(all, expected.collect::<Vec<_>>());
 }
+
+#[test]
+fn clients_have_half_of_a_place_together() {
+    let mut board = Board::default();
+    let mut keep =
+        |provider, subnet| board.keep(&sign(statement(1, provider, 0, 1, b"x")), subnet, secs(0), 0).err();
+    for provider in 0..512 {
+        assert_eq!(keep(provider, CLIENTS), None);
+    }
+    assert_eq!(keep(512, CLIENTS), Some(Rejection::SubnetFull));
+    assert_eq!(keep(513, 7), None, "members have the other half");
+}

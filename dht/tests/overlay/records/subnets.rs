@@ -52,9 +52,7 @@ impl World {
             match output {
                 Output::KeepRecord { held, subnet, write } => {
                     it.disk.insert(*held.record.address(), (held, subnet));
-                    if let Some(write) = write {
-                        it.dht.handle(self.now, &mut rng, Input::RecordKept { write, kept: true }, &mut out);
-                    }
+                    it.dht.handle(self.now, &mut rng, Input::RecordKept { write, kept: true }, &mut out);
                 }
                 Output::Send {
                     message: Message::Response(CallId(1), Response::Record(response)), ..
