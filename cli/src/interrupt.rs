@@ -48,7 +48,8 @@ impl Interrupt {
     }
 }
 
-/// Does `work` until it is done or the user has had enough. For commands that show what comes, and leave nothing half done.
+/// Does `work` until it is done or the user has had enough. For commands that show what comes, and leave nothing half
+/// done.
 pub(crate) async fn until_interrupted(
     work: impl Future<Output = Result<ExitStatus, CliError>>,
 ) -> Result<ExitStatus, CliError> {
