@@ -161,6 +161,11 @@ mod tests {
         announcing.record_overtaken();
         assert!(!announcing.has_told());
         assert_eq!(announcing.step(&newer, at(10)), Step::Sign);
+        // Also if it was signed and not announced yet.
+        let mut announcing = Announcing::new(at(10));
+        assert_eq!(announcing.step(&local, at(10)), Step::Sign);
+        announcing.record_overtaken();
+        assert_eq!(announcing.step(&newer, at(10)), Step::Sign);
     }
 
     #[test]
