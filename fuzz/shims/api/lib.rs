@@ -5,6 +5,8 @@
 mod hex;
 #[path = "../../../node/api/src/name.rs"]
 pub mod name;
+#[path = "../../../node/api/src/operation.rs"]
+pub mod operation;
 #[path = "../../../node/api/src/service.rs"]
 pub mod service;
 #[path = "../../../node/api/src/volume.rs"]
