@@ -105,9 +105,9 @@ impl Records {
     pub(super) fn take_back(&mut self, held: &Held, before: Option<Brought>) {
         let address = held.record.address();
         if self.shelf.get(address) == Some(held) {
-            self.shelf.remove(address);
-            if let Some((held, subnet)) = before {
-                self.shelf.load(held, subnet);
+            match before {
+                Some((held, subnet)) => self.shelf.put_back(held, subnet),
+                None => _ = self.shelf.remove(address),
             }
         }
     }

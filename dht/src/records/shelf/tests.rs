@@ -364,3 +364,15 @@ fn what_a_subnet_brought_and_is_gone_leaves_nothing_behind() {
     assert!(shelf.remove(&key(1)) && shelf.remove(&key(2)));
     assert_eq!(shelf.subnets.len(), 0);
 }
+
+#[test]
+fn what_was_held_before_has_room_again_even_if_another_has_taken_it() {
+    let mut shelf = Shelf::default();
+    let (before, size) = (salted(8, 0, VALUE_BYTES_MAX), size(&salted(0, 0, VALUE_BYTES_MAX)));
+    brought(&mut shelf, 0..BYTES_MAX / 4 / size, VALUE_BYTES_MAX, 7);
+    assert_eq!(bring(&mut shelf, &before, 7), Err(Refusal::SubnetFull));
+    shelf.put_back(before.clone(), 7);
+    assert_eq!(shelf.get(before.record.address()), Some(&before));
+    assert!(shelf.remove(before.record.address()));
+    assert_eq!(bring(&mut shelf, &before, 7), Err(Refusal::SubnetFull), "others are bounded as before");
+}
