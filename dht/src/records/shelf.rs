@@ -168,8 +168,8 @@ impl Shelf {
         }
     }
 
-    /// Holds again what was held before a version that has come to nothing. It is on disk and others may count on it, so
-    /// that it is not left out for want of room, even where another record has taken its room meanwhile.
+    /// Holds again what was held before a version that has come to nothing. It is on disk and others may count on it,
+    /// so that it is not left out for want of room, even where another record has taken its room meanwhile.
     pub(crate) fn put_back(&mut self, held: Held, subnet: u32) {
         self.put(held, subnet);
     }
